@@ -1,0 +1,12 @@
+using Microsoft.Extensions.AI;
+
+namespace Grpo;
+
+/// <summary>Turns a conversation into the text that a model was trained on.</summary>
+public interface IChatTemplate
+{
+    /// <summary>Renders the messages.</summary>
+    /// <param name="messages">The conversation, oldest first.</param>
+    /// <param name="addGenerationPrompt">Append the header of an assistant message, so that the model answers.</param>
+    string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt = true);
+}

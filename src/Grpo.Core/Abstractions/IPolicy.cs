@@ -1,0 +1,31 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo;
+
+/// <summary>The model that is trained.</summary>
+public interface IPolicy
+{
+    /// <summary>Holds the weights. Parameters with <c>requires_grad</c> are trained.</summary>
+    nn.Module Module { get; }
+
+    /// <summary>log π of the completion tokens given the prompts and the tokens before them.</summary>
+    /// <param name="batch">Left-padded prompts and right-padded completions, [B, P] and [B, C]. Borrowed.</param>
+    /// <param name="temperature">Divides the logits before the softmax: the temperature that the completions were sampled at. &gt; 0.</param>
+    /// <returns>[B, C] float32, nats, 0 where the completion mask is 0, differentiable unless gradients are off. Owned by the caller's scope.</returns>
+    Tensor LogProbs(TokenBatch batch, double temperature);
+
+    /// <summary>Begins incremental decoding without gradients.</summary>
+    /// <param name="prompts">Left-padded prompts, one row a prompt, [N, P]; the completion part is not read. Borrowed for the call.</param>
+    /// <param name="groupSize">Sequences per prompt, G. The session has B = N·G rows, the group of prompt 0 first.</param>
+    /// <param name="maxNewTokens">Upper bound on the calls of <see cref="IDecodingSession.Advance"/> plus one.</param>
+    IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens);
+
+    /// <summary>Writes the weights, and whatever loading them needs, into an existing folder.</summary>
+    /// <param name="directory">The folder.</param>
+    void Save(string directory);
+
+    /// <summary>Replaces the weights in place by those that <see cref="Save"/> wrote.</summary>
+    /// <param name="directory">The folder.</param>
+    void Load(string directory);
+}

@@ -1,0 +1,19 @@
+namespace Grpo;
+
+/// <summary>Follows a training run: metric sinks, progress displays, early stopping by cancellation.</summary>
+public interface ITrainingCallback
+{
+    /// <summary>Before the first step.</summary>
+    /// <param name="start">What is about to run.</param>
+    /// <param name="cancellationToken">The run's token.</param>
+    ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
+
+    /// <summary>After each step, evaluation and checkpoint included.</summary>
+    /// <param name="report">What the step did.</param>
+    /// <param name="cancellationToken">The run's token.</param>
+    ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
+
+    /// <summary>After the last step, also when the run was cancelled (then <see cref="TrainingSummary.Cancelled"/> is set).</summary>
+    /// <param name="summary">The run in numbers.</param>
+    ValueTask OnEndAsync(TrainingSummary summary) => ValueTask.CompletedTask;
+}

@@ -1,0 +1,23 @@
+using static TorchSharp.torch;
+
+namespace Grpo;
+
+/// <summary>
+/// Prompts padded on the left and completions padded on the right, so that column P is the first completion token of every row.
+/// Padding is told by the masks, never by the id. The tensors belong to the scope in which the batch was built.
+/// </summary>
+/// <param name="PromptIds">[B, P] int64.</param>
+/// <param name="PromptMask">[B, P] int64, 1 for a real token; the ones are at the end of each row.</param>
+/// <param name="CompletionIds">[B, C] int64; C is 0 when the batch only starts a decoding session.</param>
+/// <param name="CompletionMask">[B, C] float32, 1 for a real token; the ones are at the start of each row; a row may be empty.</param>
+public sealed record TokenBatch(Tensor PromptIds, Tensor PromptMask, Tensor CompletionIds, Tensor CompletionMask)
+{
+    /// <summary>Rows, B.</summary>
+    public long Count => PromptIds.shape[0];
+
+    /// <summary>Padded prompt length, P.</summary>
+    public long PromptLength => PromptIds.shape[1];
+
+    /// <summary>Padded completion length, C.</summary>
+    public long CompletionLength => CompletionIds.shape[1];
+}

@@ -1,0 +1,68 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo;
+
+/// <summary>Pads token sequences into a <see cref="TokenBatch"/>, no further than the longest prompt and completion given.</summary>
+public static class TokenBatchBuilder
+{
+    /// <summary>Builds a batch.</summary>
+    /// <param name="sequences">The rows; at least one.</param>
+    /// <param name="padTokenId">Fills unused positions; any valid id will do.</param>
+    /// <param name="device">Where the tensors live.</param>
+    /// <returns>A batch whose tensors belong to the caller's scope.</returns>
+    /// <exception cref="ArgumentException">There is no row, or a prompt is empty.</exception>
+    public static TokenBatch Build(IReadOnlyList<TokenSequence> sequences, int padTokenId, Device device)
+    {
+        ArgumentNullException.ThrowIfNull(sequences);
+        if (sequences.Count == 0)
+        {
+            throw new ArgumentException("A batch needs at least one sequence.", nameof(sequences));
+        }
+
+        int rows = sequences.Count;
+        int promptLength = sequences.Max(sequence => sequence.PromptIds.Count);
+        int completionLength = sequences.Max(sequence => sequence.CompletionIds.Count);
+        var promptIds = new long[rows * promptLength];
+        var promptMask = new long[rows * promptLength];
+        var completionIds = new long[rows * completionLength];
+        var completionMask = new float[rows * completionLength];
+        Array.Fill(promptIds, padTokenId);
+        Array.Fill(completionIds, padTokenId);
+        for (int row = 0; row < rows; row++)
+        {
+            (IReadOnlyList<int> prompt, IReadOnlyList<int> completion) = sequences[row];
+            if (prompt.Count == 0)
+            {
+                throw new ArgumentException($"The prompt of sequence {row} has no tokens; a model needs at least one to predict the next.", nameof(sequences));
+            }
+
+            int start = ((row + 1) * promptLength) - prompt.Count;
+            for (int t = 0; t < prompt.Count; t++)
+            {
+                promptIds[start + t] = prompt[t];
+                promptMask[start + t] = 1;
+            }
+
+            for (int t = 0; t < completion.Count; t++)
+            {
+                completionIds[(row * completionLength) + t] = completion[t];
+                completionMask[(row * completionLength) + t] = 1;
+            }
+        }
+
+        return new TokenBatch(
+            Upload(promptIds, rows, promptLength, device),
+            Upload(promptMask, rows, promptLength, device),
+            Upload(completionIds, rows, completionLength, device),
+            Upload(completionMask, rows, completionLength, device));
+    }
+
+    private static Tensor Upload<T>(T[] values, int rows, int columns, Device device)
+        where T : unmanaged
+    {
+        using var scope = TensorScope.Begin();
+        Tensor host = values is float[] floats ? tensor(floats, rows, columns) : tensor((long[])(object)values, rows, columns);
+        return scope.Keep(host.to(device));
+    }
+}

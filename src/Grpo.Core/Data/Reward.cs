@@ -1,0 +1,30 @@
+namespace Grpo;
+
+/// <summary>What a reward function says of one completion.</summary>
+/// <param name="Value">The reward; null abstains: the completion then takes no part in its group's statistics. NaN and ∞ are errors.</param>
+public readonly record struct Reward(double? Value)
+{
+    /// <summary>Says nothing about this completion.</summary>
+    public static Reward Abstain => new(null);
+
+    /// <summary>The parts that the value was made of, by name, for the metrics <c>rewards/&lt;name&gt;</c>; null when there are none.</summary>
+    public IReadOnlyDictionary<string, double?>? Components { get; init; }
+
+    /// <summary>A short stable label for why this value was given ("Correct", "NoAnswer" …); reports count them. Null: no label.</summary>
+    public string? Verdict { get; init; }
+
+    /// <summary>Whether the task was solved, for accuracy; null when the reward does not judge that.</summary>
+    public bool? IsCorrect { get; init; }
+
+    /// <summary>A plain value.</summary>
+    /// <param name="value">The reward.</param>
+    public static implicit operator Reward(double value) => new(value);
+
+    /// <summary>A value, or an abstention.</summary>
+    /// <param name="value">The reward, or null to abstain.</param>
+    public static implicit operator Reward(double? value) => new(value);
+
+    /// <summary>The same as the implicit conversion, for languages without it.</summary>
+    /// <param name="value">The reward.</param>
+    public static Reward ToReward(double value) => new(value);
+}

@@ -1,0 +1,6 @@
+namespace Grpo;
+
+/// <summary>What one step did.</summary>
+public sealed record StepReport
+{
+}

@@ -1,0 +1,6 @@
+namespace Grpo;
+
+/// <summary>Options of a a GrpoOptimizer.</summary>
+public sealed record GrpoOptions
+{
+}

@@ -1,0 +1,117 @@
+using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
+
+namespace Grpo;
+
+/// <summary>A libtorch that is already on the machine, named by GRPO_LIBTORCH: a Python PyTorch's lib folder, or libtorch/lib.</summary>
+internal sealed partial class ExistingLibtorch
+{
+    /// <summary>The environment variable.</summary>
+    public const string Variable = "GRPO_LIBTORCH";
+
+    // In the order of their dependencies; the CUDA pair is present in CUDA builds only.
+    private static readonly string[] Order = ["c10", "c10_cuda", "torch_cpu", "torch_cuda", "torch"];
+    private static readonly string[] Required = ["c10", "torch_cpu", "torch"];
+
+    private ExistingLibtorch(string folder) => Folder = folder;
+
+    /// <summary>Its full path.</summary>
+    public string Folder { get; }
+
+    /// <summary>The folder that the environment names, or null when it names none.</summary>
+    /// <exception cref="BackendUnavailableException">The folder, or a library in it, is missing; or it is another release.</exception>
+    public static ExistingLibtorch? FromEnvironment() =>
+        Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } folder ? Open(folder) : null;
+
+    /// <summary>Checks a folder.</summary>
+    /// <inheritdoc cref="FromEnvironment"/>
+    public static ExistingLibtorch Open(string folder)
+    {
+        string path = Path.GetFullPath(folder);
+        if (!Directory.Exists(path))
+        {
+            throw new BackendUnavailableException(
+                $"{Variable} is '{folder}', which is not a folder. Set it to the folder that holds {NativeFiles.FileName("torch_cpu")}: "
+                + "the 'lib' folder of a Python PyTorch (…/site-packages/torch/lib) or of a libtorch download.");
+        }
+
+        string[] missing = [.. Required.Select(NativeFiles.FileName).Where(file => !File.Exists(Path.Combine(path, file)))];
+        if (missing.Length > 0)
+        {
+            string below = Path.Combine(path, "lib");
+            string hint = File.Exists(Path.Combine(below, NativeFiles.FileName("torch_cpu")))
+                ? $"They are in '{below}': set {Variable} to that."
+                : $"Set it to the folder that holds {NativeFiles.FileName("torch_cpu")}, for {NativeFiles.RuntimeIdentifier}.";
+            throw new BackendUnavailableException($"{Variable} is '{folder}', where {string.Join(", ", missing)} {(missing.Length == 1 ? "is" : "are")} missing. {hint}");
+        }
+
+        RequireRelease(path);
+        return new ExistingLibtorch(path);
+    }
+
+    /// <summary>Loads a library of the folder, after those that it depends on.</summary>
+    /// <param name="library">Its name without prefix and extension, such as torch_cpu.</param>
+    /// <returns>Its handle, or 0 when the folder has no such library.</returns>
+    /// <exception cref="BackendUnavailableException">The system's loader refuses one.</exception>
+    public nint Load(string library)
+    {
+        if (!File.Exists(PathOf(library)))
+        {
+            return 0;
+        }
+
+        // All of libtorch at once: each part finds the others by name only, and libtorch_cuda registers itself while it loads.
+        foreach (string name in Order.Where(name => File.Exists(PathOf(name))))
+        {
+            LoadFile(PathOf(name));
+        }
+
+        return LoadFile(PathOf(library));
+    }
+
+    private string PathOf(string library) => Path.Combine(Folder, NativeFiles.FileName(library));
+
+    private nint LoadFile(string path)
+    {
+        try
+        {
+            return NativeLibrary.Load(path);
+        }
+        catch (Exception exception) when (exception is DllNotFoundException or BadImageFormatException)
+        {
+            throw new BackendUnavailableException($"{Variable} is '{Folder}', but '{path}' does not load: {exception.Message}", exception);
+        }
+    }
+
+    // TorchSharp binds to C++ symbols, which differ between releases: a wrong one crashes instead of failing to load.
+    private static void RequireRelease(string folder)
+    {
+        string parent = Path.GetDirectoryName(folder) ?? folder;
+        foreach (string file in (ReadOnlySpan<string>)[Path.Combine(parent, "version.py"), Path.Combine(parent, "build-version")])
+        {
+            if (!File.Exists(file))
+            {
+                continue;
+            }
+
+            Match version = Release().Match(ReadStart(file));
+            string wanted = TorchBackend.LibtorchVersion[..TorchBackend.LibtorchVersion.LastIndexOf('.')];
+            if (version.Success && version.Value != wanted)
+            {
+                throw new BackendUnavailableException(
+                    $"{Variable} is '{folder}', which holds libtorch {version.Value}, but this TorchSharp needs {wanted}. "
+                    + $"Install PyTorch {wanted} there, or point {Variable} to one.");
+            }
+        }
+    }
+
+    private static string ReadStart(string file)
+    {
+        using var reader = new StreamReader(file);
+        char[] buffer = new char[1024];
+        return new string(buffer, 0, reader.ReadBlock(buffer));
+    }
+
+    [GeneratedRegex(@"[0-9]{1,4}\.[0-9]{1,4}", RegexOptions.NonBacktracking)]
+    private static partial Regex Release();
+}

@@ -85,16 +85,16 @@ public sealed class JsonLinesLogger : ITrainingCallback, IDisposable
         json.WriteString("finish_reason", completion.FinishReason.ToString());
     }
 
-    private static async Task WriteLineAsync(StreamWriter file, Action<Utf8JsonWriter> write)
+    private static Task WriteLineAsync(StreamWriter file, Action<Utf8JsonWriter> write)
     {
         using var buffer = new MemoryStream();
-        await using (var json = new Utf8JsonWriter(buffer))
+        using (var json = new Utf8JsonWriter(buffer))
         {
             json.WriteStartObject();
             write(json);
             json.WriteEndObject();
         }
 
-        await file.WriteLineAsync(System.Text.Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length)).ConfigureAwait(false);
+        return file.WriteLineAsync(System.Text.Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length));
     }
 }

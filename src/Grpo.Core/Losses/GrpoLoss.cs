@@ -50,7 +50,7 @@ public static class GrpoLoss
         Tensor sign = advantages.unsqueeze(1).sign();                                                         // [B, 1]
         Tensor low = ratio.lt(1 - clipRange.Low).logical_and(sign.lt(0));
         Tensor high = ratio.gt(1 + clipRange.High).logical_and(sign.gt(0));
-        Tensor klSum = kl is null ? zeros(new long[] { }, device: mask.device) : (kl.detach() * mask).sum();
+        Tensor klSum = kl is null ? mask.new_zeros([]) : (kl.detach() * mask).sum();
         return scope.Keep(torch.stack([klSum, (low * mask).sum(), (high * mask).sum(), (ratio * mask).sum()]));
     }
 }

@@ -37,9 +37,8 @@ internal sealed class AdamW : IDisposable
             }
         }
 
-        using var scope = TensorScope.BeginNoGrad();
-        _firstMoments = [.. _parameters.Select(entry => scope.Release(zeros_like(entry.Parameter)))];
-        _secondMoments = [.. _parameters.Select(entry => scope.Release(zeros_like(entry.Parameter)))];
+        _firstMoments = ZeroMoments();
+        _secondMoments = ZeroMoments();
     }
 
     /// <summary>Updates applied so far.</summary>
@@ -130,6 +129,18 @@ internal sealed class AdamW : IDisposable
         }
 
         Step = step;
+    }
+
+    private Tensor[] ZeroMoments()
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        var moments = new Tensor[_parameters.Length];
+        for (int i = 0; i < moments.Length; i++)
+        {
+            moments[i] = scope.Release(zeros_like(_parameters[i].Parameter));
+        }
+
+        return moments;
     }
 
     public void Dispose()

@@ -1,0 +1,56 @@
+using System.Text;
+
+namespace Grpo;
+
+/// <summary>Collects what is wrong with a file, so that one error lists everything; bounded, whatever the file holds.</summary>
+internal sealed class SafetensorsProblems(string subject)
+{
+    private const int Listed = 20;
+    private const int LongestName = 200;
+
+    private readonly List<string> _problems = [];
+    private int _count;
+
+    public bool Any => _count > 0;
+
+    public void Add(string problem)
+    {
+        _count++;
+        if (_problems.Count < Listed)
+        {
+            _problems.Add(problem);
+        }
+    }
+
+    /// <exception cref="InvalidDataException">At least one problem was added.</exception>
+    public void ThrowIfAny()
+    {
+        if (!Any)
+        {
+            return;
+        }
+
+        if (_count == 1)
+        {
+            throw new InvalidDataException($"{subject}: {_problems[0]}.");
+        }
+
+        string more = _count > _problems.Count ? $"\n- and {_count - _problems.Count} more." : "";
+        throw new InvalidDataException($"{subject}: {_count} problems.{string.Concat(_problems.Select(problem => $"\n- {problem}."))}{more}");
+    }
+
+    /// <summary>A name from the file, fit for a message: shortened, and without characters that could disturb a terminal or a log.</summary>
+    public static string Quote(string name)
+    {
+        ReadOnlySpan<char> shown = name.AsSpan(0, Math.Min(name.Length, LongestName));
+        var quoted = new StringBuilder(shown.Length + 3).Append('\'');
+        foreach (char c in shown)
+        {
+            quoted.Append(char.IsControl(c) || char.IsSurrogate(c) ? '?' : c);
+        }
+
+        return quoted.Append(name.Length > LongestName ? "…'" : "'").ToString();
+    }
+
+    public static string Shape(IEnumerable<long> shape) => $"[{string.Join(", ", shape)}]";
+}

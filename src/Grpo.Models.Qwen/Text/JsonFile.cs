@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Unicode;
 
 namespace Grpo.Models.Qwen;
 
@@ -11,6 +12,11 @@ internal sealed class JsonFile : IDisposable
     {
         FilePath = path;
         ReadOnlyMemory<byte> json = utf8.Span.StartsWith("\uFEFF"u8) ? utf8[3..] : utf8;
+        if (!Utf8.IsValid(json.Span))
+        {
+            throw Error("The file is not valid UTF-8.");
+        }
+
         try
         {
             _document = JsonDocument.Parse(json);
@@ -20,10 +26,17 @@ internal sealed class JsonFile : IDisposable
             throw new InvalidDataException($"'{path}' is not valid JSON (it may be cut off): {e.Message}", e);
         }
 
-        if (_document.RootElement.ValueKind != JsonValueKind.Object)
+        JsonValueKind kind = _document.RootElement.ValueKind;
+        if (kind != JsonValueKind.Object)
         {
             _document.Dispose();
-            throw Error($"The file must hold a JSON object but holds {Describe(_document.RootElement.ValueKind)}.");
+            throw Error($"The file must hold a JSON object but holds {Describe(kind)}.");
+        }
+
+        // Half a surrogate pair is valid JSON and no text: reading it would throw far from here.
+        if (json.Span.IndexOf("\\ud"u8) >= 0 || json.Span.IndexOf("\\uD"u8) >= 0)
+        {
+            RequireText(_document.RootElement);
         }
     }
 
@@ -61,6 +74,39 @@ internal sealed class JsonFile : IDisposable
             : throw Error($"{what} must be a whole number of at least 0 but is {Excerpt(value)}.");
 
     public void Dispose() => _document.Dispose();
+
+    private void RequireText(JsonElement element)
+    {
+        try
+        {
+            switch (element.ValueKind)
+            {
+                case JsonValueKind.String:
+                    element.GetString();
+                    break;
+                case JsonValueKind.Array:
+                    foreach (JsonElement item in element.EnumerateArray())
+                    {
+                        RequireText(item);
+                    }
+
+                    break;
+                case JsonValueKind.Object:
+                    foreach (JsonProperty property in element.EnumerateObject())
+                    {
+                        _ = property.Name;
+                        RequireText(property.Value);
+                    }
+
+                    break;
+            }
+        }
+        catch (InvalidOperationException e)
+        {
+            _document.Dispose();
+            throw new InvalidDataException($"'{FilePath}': a string holds half a surrogate pair, which is not text.", e);
+        }
+    }
 
     private static string Excerpt(JsonElement value)
     {

@@ -41,9 +41,8 @@ internal static class PretrainCommand
     {
         IReadOnlyList<WordProblem> problems = WordProblems.Generate(Defaults.Problems(ProblemSplit.Train, Examples));
         Directory.CreateDirectory(output);
-        BpeTrainer.Train(
-            problems.Take(20_000).Select(problem => $"{problem.Question}\n{problem.ToCompletion()}"), VocabularySize, BpeTrainer.QwenSpecialTokens).Save(output);
-        QwenTokenizer tokenizer = QwenTokenizer.Load(output);
+        QwenTokenizer tokenizer = BpeTrainer.Train(
+            problems.Take(20_000).Select(problem => $"{problem.Question}\n{problem.ToCompletion()}"), VocabularySize);
         var config = new Qwen2Config
         {
             VocabularySize = tokenizer.VocabularySize,

@@ -60,22 +60,32 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
         int groupSize = rows.Length / prompts.Length;
         using IDecodingSession session = policy.StartDecoding(batch, groupSize, sampling.MaxCompletionTokens);
 
-        Tensor logits = session.Prefill();                                              // [B, V]
+        CompletionRow[] active = [.. rows.Select((completion, row) => new CompletionRow(completion, prompts[row / groupSize]))];
+        Tensor logits = session.Prefill();                                                              // [B, V]
         for (int position = 0; ; position++)
         {
-            PickedToken[] tokens = Pick(logits, prompts, rows, sampling, position);
+            PickedToken[] tokens = Pick(logits, active, sampling, position);
             logits.Dispose();
-            for (int row = 0; row < rows.Length; row++)
+            for (int row = 0; row < active.Length; row++)
             {
-                if (!rows[row].IsFinished)
+                if (!active[row].Completion.IsFinished)
                 {
-                    rows[row].Append(tokens[row], tokenizer.EndTokenIds);
+                    active[row].Completion.Append(tokens[row], tokenizer.EndTokenIds);
                 }
             }
 
-            if (position + 1 == sampling.MaxCompletionTokens || rows.All(row => row.IsFinished))
+            int[] unfinished = [.. Enumerable.Range(0, active.Length).Where(row => !active[row].Completion.IsFinished)];
+            if (unfinished.Length == 0 || position + 1 == sampling.MaxCompletionTokens)
             {
                 return;
+            }
+
+            // Leaving copies the cache, so it is worth it only for several rows at once.
+            if (unfinished.Length <= active.Length * 3 / 4)
+            {
+                session.KeepRows(unfinished);
+                active = [.. unfinished.Select(row => active[row])];
+                tokens = [.. unfinished.Select(row => tokens[row])];
             }
 
             cancellationToken.ThrowIfCancellationRequested();
@@ -84,40 +94,39 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
         }
     }
 
-    private static PickedToken[] Pick(Tensor logits, IReadOnlyList<int>[] prompts, CompletionBuilder[] rows, SamplingOptions sampling, int position)
+    private static PickedToken[] Pick(Tensor logits, CompletionRow[] rows, SamplingOptions sampling, int position)
     {
         TensorGuard.Require(logits, nameof(logits), "[B, V]", rows.Length, -1);
         if (logits.device_type != DeviceType.CPU && !sampling.HasFilters)
         {
-            return DeviceTokenPicker.Pick(logits, sampling.Temperature, [.. rows.Select(row => CounterRandom.Uniform(row.RandomKey, position))]);
+            return DeviceTokenPicker.Pick(logits, sampling.Temperature, [.. rows.Select(row => CounterRandom.Uniform(row.Completion.RandomKey, position))]);
         }
 
         using var scope = TensorScope.BeginNoGrad();
         Tensor host = logits.to(ScalarType.Float32).cpu().contiguous();
-        int groupSize = rows.Length / prompts.Length;
         int vocabulary = checked((int)host.shape[1]);
         var tokens = new PickedToken[rows.Length];
         for (int row = 0; row < rows.Length; row++)
         {
-            if (!rows[row].IsFinished)
+            if (!rows[row].Completion.IsFinished)
             {
                 using Tensor line = host.select(0, row);
                 Span<float> values = MemoryMarshal.Cast<byte, float>(line.bytes)[..vocabulary];
-                tokens[row] = Pick(values, prompts[row / groupSize], rows[row], sampling, position);
+                tokens[row] = Pick(values, rows[row], sampling, position);
             }
         }
 
         return tokens;
     }
 
-    private static PickedToken Pick(Span<float> logits, IReadOnlyList<int> prompt, CompletionBuilder row, SamplingOptions sampling, int position)
+    private static PickedToken Pick(Span<float> logits, CompletionRow row, SamplingOptions sampling, int position)
     {
         if (sampling.Temperature == 0 && !sampling.HasFilters)
         {
             return TokenPicker.Greedy(logits);
         }
 
-        double uniform = CounterRandom.Uniform(row.RandomKey, position);
+        double uniform = CounterRandom.Uniform(row.Completion.RandomKey, position);
         if (!sampling.HasFilters)
         {
             return TokenPicker.Sample(logits, sampling.Temperature, uniform);
@@ -126,7 +135,9 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
         // A filter may change the logits of its own copy; the session's stay as they are.
         float[] filtered = logits.ToArray();
         bool greedy = sampling.Temperature == 0;
-        SamplingFilters.Apply(filtered, prompt.Concat(row.Ids), greedy ? sampling with { Temperature = 1 } : sampling);
+        SamplingFilters.Apply(filtered, row.Prompt.Concat(row.Completion.Ids), greedy ? sampling with { Temperature = 1 } : sampling);
         return greedy ? TokenPicker.Greedy(filtered) : TokenPicker.Sample(filtered, temperature: 1, uniform);
     }
+
+    private readonly record struct CompletionRow(CompletionBuilder Completion, IReadOnlyList<int> Prompt);
 }

@@ -1,0 +1,132 @@
+using static TorchSharp.torch;
+
+namespace Grpo;
+
+/// <summary>The differentiable core of <see cref="TokenLogProbs"/>: saves log Σ exp(z) per row and computes the logits z again in backward.</summary>
+internal sealed class TokenLogProbsFunction : autograd.SingleTensorFunction<TokenLogProbsFunction>
+{
+    private const string SettingsKey = "settings";
+    private static readonly long[] VocabularyAxis = [1];
+
+    // Returned gradients must outlive the callback. On the caller's thread the caller's scope frees them; torch's own device
+    // threads have no scope, so there the previous call's are freed by the next.
+    [ThreadStatic]
+    private static List<Tensor>? t_returned;
+
+    /// <inheritdoc/>
+    public override string Name => nameof(TokenLogProbs);
+
+    /// <inheritdoc/>
+    public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+    {
+        (Tensor hidden, Tensor weight, Tensor targets, var settings) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Settings)vars[3]);
+        (Tensor logProbs, Tensor logSums) = Forward(hidden, weight, targets, settings);
+        ctx.set_materialize_grads(false);
+        ctx.save_for_backward([hidden, weight, targets, logSums]);
+        ctx.save_data(SettingsKey, settings);
+        return logProbs;
+    }
+
+    /// <summary>log p of the targets, and log Σ exp(z) of every row; both [rows] float32, in the caller's scope.</summary>
+    internal static (Tensor LogProbs, Tensor LogSums) Forward(Tensor hidden, Tensor weight, Tensor targets, Settings settings)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        long rows = hidden.shape[0];
+        Tensor logProbs = empty([rows], ScalarType.Float32, hidden.device);
+        Tensor logSums = empty([rows], ScalarType.Float32, hidden.device);
+        var chunks = new LogitChunks(hidden, weight, settings);
+        for (long start = 0; start < rows; start += settings.ChunkRows)
+        {
+            using var chunkScope = TensorScope.BeginNoGrad();
+            long count = Math.Min(settings.ChunkRows, rows - start);
+            Tensor logits = chunks.Compute(start, count);                                            // [n, V], overwritten below
+            Tensor chosen = logits.gather(1, targets.narrow(0, start, count).unsqueeze(1)).squeeze(1);   // [n], a copy
+            Tensor largest = logits.amax(VocabularyAxis, keepdim: true);                             // [n, 1]
+            Tensor logSum = logits.sub_(largest).exp_().sum(VocabularyAxis).log_().add_(largest.squeeze(1));
+            logSums.narrow(0, start, count).copy_(logSum);
+            logProbs.narrow(0, start, count).copy_(chosen - logSum);
+        }
+
+        return (scope.Keep(logProbs), scope.Keep(logSums));
+    }
+
+    /// <inheritdoc/>
+    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+    {
+        using Tensor gradient = grad_output;                                                         // [rows], ours to free
+        if (gradient.IsInvalid)
+        {
+            return [null!, null!, null!, null!];
+        }
+
+        bool callerHasScope = CurrentDisposeScope is not null;
+        using var scope = TensorScope.BeginNoGrad();
+        List<Tensor> saved = ctx.get_saved_variables();
+        (Tensor hidden, Tensor weight, Tensor targets, Tensor logSums) = (saved[0], saved[1], saved[2], saved[3]);
+        var settings = (Settings)ctx.get_data(SettingsKey);
+        Tensor? hiddenGradient = hidden.requires_grad ? empty_like(hidden) : null;
+        Tensor? ownGradient = weight.is_leaf && weight.dtype == ScalarType.Float32 ? weight.grad : null;
+        Tensor? weightGradient = !weight.requires_grad ? null : ownGradient ?? zeros(weight.shape, ScalarType.Float32, weight.device);
+        Tensor scaled = gradient.to(ScalarType.Float32) / settings.Temperature;
+        var chunks = new LogitChunks(hidden, weight, settings);
+        for (long start = 0; start < hidden.shape[0]; start += settings.ChunkRows)
+        {
+            using var chunkScope = TensorScope.BeginNoGrad();
+            long count = Math.Min(settings.ChunkRows, hidden.shape[0] - start);
+            Tensor upstream = scaled.narrow(0, start, count).unsqueeze(1);                           // [n, 1]
+            Tensor index = targets.narrow(0, start, count).unsqueeze(1);                             // [n, 1]
+            // dL/dz = g · (1[target] − p), in place of the probabilities p = exp(z − log Σ exp z).
+            Tensor logitGradient = chunks.Compute(start, count).sub_(logSums.narrow(0, start, count).unsqueeze(1)).exp_()
+                .mul_(-upstream).scatter_add_(1, index, upstream);                                   // [n, V]
+            Tensor chunk = hidden.narrow(0, start, count);
+            hiddenGradient?.narrow(0, start, count).copy_(logitGradient.to(weight.dtype).mm(weight));
+            weightGradient?.addmm_(logitGradient.t(), chunk.to(ScalarType.Float32));
+        }
+
+        hiddenGradient = Hand(hiddenGradient, scope);
+        weightGradient = ownGradient is null ? Hand(weightGradient?.to(weight.dtype), scope) : null;
+        if (!callerHasScope)
+        {
+            t_returned?.ForEach(static tensor => tensor.Dispose());
+            t_returned = [.. new[] { hiddenGradient, weightGradient }.OfType<Tensor>()];
+        }
+
+        return [hiddenGradient!, weightGradient!, null!, null!];
+    }
+
+    private static Tensor? Hand(Tensor? gradient, in TensorScope scope) => gradient is null ? null : scope.Keep(gradient);
+
+    /// <summary>What <see cref="TokenLogProbs.Compute"/> was called with, tensors aside.</summary>
+    /// <param name="Temperature">Divides the logits.</param>
+    /// <param name="ChunkRows">Rows at a time.</param>
+    internal sealed record Settings(double Temperature, int ChunkRows);
+
+    /// <summary>Logits of consecutive rows, all in one buffer that belongs to the scope in which this was made.</summary>
+    private sealed class LogitChunks
+    {
+        private readonly Tensor _hidden;
+        private readonly Tensor _weight;
+        private readonly Tensor _transposed;
+        private readonly Tensor? _scratch;
+        private readonly double _temperature;
+
+        internal LogitChunks(Tensor hidden, Tensor weight, Settings settings)
+        {
+            _hidden = hidden;
+            _weight = weight;
+            _transposed = weight.t();
+            _temperature = settings.Temperature;
+            long rows = Math.Min(settings.ChunkRows, hidden.shape[0]);
+            _scratch = hidden.dtype == ScalarType.Float32 ? empty([rows, weight.shape[0]], ScalarType.Float32, hidden.device) : null;
+        }
+
+        /// <summary>[count, V] float32; the next call overwrites it.</summary>
+        internal Tensor Compute(long start, long count)
+        {
+            Tensor chunk = _hidden.narrow(0, start, count);
+            return _scratch is null
+                ? nn.functional.linear(chunk, _weight).to(ScalarType.Float32).div_(_temperature)
+                : _scratch.narrow(0, 0, count).addmm_(chunk, _transposed, beta: 0, alpha: (float)(1 / _temperature));
+        }
+    }
+}

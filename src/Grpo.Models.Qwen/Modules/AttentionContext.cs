@@ -1,0 +1,78 @@
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>What every layer of one forward pass shares: the rotary tables, what may be seen, and the cache, if any.</summary>
+/// <param name="Cosine">[B, T, 1, D].</param>
+/// <param name="SignedSine">[B, T, 1, D].</param>
+/// <param name="Mask">
+/// Added to the attention scores: 0 where a query may look, −∞ where not. [B, 1, T, T] for whole sequences, [B, 1, 1, S] for one new token;
+/// null where causality alone decides (whole sequences) or everything may be seen (one new token).
+/// </param>
+/// <param name="Cache">Receives keys and values and, once filled, provides the earlier ones; null for training.</param>
+internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor? Mask, KeyValueCache? Cache)
+{
+    /// <summary>A pass over whole sequences, each token seeing itself and what precedes it.</summary>
+    /// <param name="tokenIds">[B, T] int64.</param>
+    /// <param name="attentionMask">[B, T], non-zero for a real token; null when all are.</param>
+    /// <param name="config">The model.</param>
+    /// <param name="type">Type of the hidden states.</param>
+    /// <param name="cache">An empty cache to fill, or null.</param>
+    /// <returns>Tensors owned by the caller's scope.</returns>
+    internal static AttentionContext ForSequences(Tensor tokenIds, Tensor? attentionMask, Qwen2Config config, ScalarType type, KeyValueCache? cache)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        long length = tokenIds.shape[1];
+        Tensor positions = attentionMask is null
+            ? arange(length, ScalarType.Int64, tokenIds.device).unsqueeze(0)                            // [1, T]
+            : (attentionMask.ne(0).cumsum(1) - 1).clamp_min(0);                                         // [B, T]
+        (Tensor cosine, Tensor signedSine) = RotaryEmbedding.Tables(positions, config, type);
+        Tensor? mask = attentionMask is not null && HidesEarlierTokens(attentionMask) ? CausalMask(attentionMask, type) : null;
+        return new AttentionContext(scope.Keep(cosine), scope.Keep(signedSine), mask is null ? null : scope.Keep(mask), cache);
+    }
+
+    /// <summary>A pass over one new token a row, after those in the cache.</summary>
+    /// <param name="positions">[B, 1] int64: real tokens before the new one.</param>
+    /// <param name="mask">[B, 1, 1, S] over the cached positions and the new one, or null when none is hidden.</param>
+    /// <param name="config">The model.</param>
+    /// <param name="type">Type of the hidden states.</param>
+    /// <param name="cache">The filled cache.</param>
+    internal static AttentionContext ForNextToken(Tensor positions, Tensor? mask, Qwen2Config config, ScalarType type, KeyValueCache cache)
+    {
+        (Tensor cosine, Tensor signedSine) = RotaryEmbedding.Tables(positions, config, type);
+        return new AttentionContext(cosine, signedSine, mask, cache);
+    }
+
+    /// <summary>0 for real tokens and −∞ for padding, [B, T] → [B, 1, 1, T].</summary>
+    internal static Tensor PaddingMask(Tensor attentionMask, ScalarType type)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor mask = zeros(attentionMask.shape, type, attentionMask.device).masked_fill_(attentionMask.eq(0), double.NegativeInfinity);
+        return scope.Keep(mask.unsqueeze(1).unsqueeze(1));
+    }
+
+    /// <summary>
+    /// Whether a real token stands after padding in some row. Only then does causality not suffice: padding on the right is behind
+    /// every real token already. One synchronisation with the device per pass.
+    /// </summary>
+    internal static bool HidesEarlierTokens(Tensor attentionMask)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        long length = attentionMask.shape[1];
+        Tensor real = attentionMask.ne(0).to(ScalarType.Int8);
+        return (real.narrow(1, 1, length - 1) > real.narrow(1, 0, length - 1)).any().item<bool>();
+    }
+
+    private static Tensor CausalMask(Tensor attentionMask, ScalarType type)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        long length = attentionMask.shape[1];
+        Device device = attentionMask.device;
+        Tensor earlier = ones([length, length], ScalarType.Bool, device).tril();                         // [T, T]
+        Tensor seen = earlier & attentionMask.ne(0).unsqueeze(1);                                        // [B, T, T]
+        // Padding sees itself: a row without any visible position has no softmax, and a NaN there would reach the gradients.
+        Tensor visible = seen | eye(length, dtype: ScalarType.Bool, device: device);
+        Tensor mask = zeros(visible.shape, type, device).masked_fill_(visible.logical_not(), double.NegativeInfinity);
+        return scope.Keep(mask.unsqueeze(1));                                                            // [B, 1, T, T]
+    }
+}

@@ -1,0 +1,144 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>A Qwen2 language model. Parameter names are those of Hugging Face checkpoints.</summary>
+/// <remarks>Made by <see cref="Initialize"/>, <see cref="QwenWeights.Load"/> or <see cref="Clone"/>; owns its parameters until disposed.</remarks>
+public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
+{
+    [ComponentName(Name = "model")] private readonly Qwen2Model _model;
+    [ComponentName(Name = "lm_head")] private readonly Projection? _head;
+
+    /// <summary>A model without defined weights.</summary>
+    internal Qwen2ForCausalLM(Qwen2Config config, Device? device = null, ScalarType type = ScalarType.Float32)
+        : base(nameof(Qwen2ForCausalLM))
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        if (config.Problems() is { Count: > 0 } problems)
+        {
+            throw new ArgumentException($"The configuration does not describe a model that can be built:\n- {string.Join("\n- ", problems)}", nameof(config));
+        }
+
+        if (type is not (ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16 or ScalarType.Float16))
+        {
+            throw new ArgumentException($"Weights must be Float32, BFloat16, Float16 or Float64 but {type} was asked for.", nameof(type));
+        }
+
+        Config = config;
+        Place = new ParameterPlace(device ?? CPU, type);
+        _model = new Qwen2Model(config, Place);
+        // A tied head is the embedding itself, never a copy: both uses add to one gradient.
+        _head = config.TieWordEmbeddings ? null : new Projection(config.HiddenSize, config.VocabularySize, hasBias: false, Place);
+        RegisterComponents();
+    }
+
+    /// <summary>The model's shape.</summary>
+    public Qwen2Config Config { get; }
+
+    /// <summary>Where the weights are.</summary>
+    public Device Device => HeadWeight.device;
+
+    /// <summary>The type of the weights and hidden states.</summary>
+    public ScalarType WeightType => HeadWeight.dtype;
+
+    /// <summary>Maps hidden states to logits by hidden · Wᵀ: the embedding where tied, else <c>lm_head</c>. [V, H], owned by the model.</summary>
+    public Tensor HeadWeight => _head?.Weight ?? _model.EmbeddingWeight;
+
+    internal ParameterPlace Place { get; }
+
+    /// <summary>A model with random weights: normal(0, <see cref="Qwen2Config.InitializerRange"/>), norms 1, biases 0.</summary>
+    /// <param name="config">The shape.</param>
+    /// <param name="seed">The same seed gives the same weights on every device; torch's global generator is not touched.</param>
+    /// <param name="device">Where the weights live; default the CPU.</param>
+    /// <exception cref="ArgumentException">The configuration does not describe a model that can be built.</exception>
+    public static Qwen2ForCausalLM Initialize(Qwen2Config config, ulong seed, Device? device = null)
+    {
+        TorchBackend.EnsureAvailable();
+        var model = new Qwen2ForCausalLM(config, device);
+        using var generator = new Generator(seed);
+        foreach ((string name, Parameter parameter) in model.named_parameters())
+        {
+            using var scope = TensorScope.BeginNoGrad();
+            if (name.EndsWith(".bias", StringComparison.Ordinal))
+            {
+                parameter.zero_();
+            }
+            else if (parameter.dim() == 1)
+            {
+                parameter.fill_(1);
+            }
+            else
+            {
+                parameter.copy_(empty(parameter.shape, ScalarType.Float32).normal_(0, config.InitializerRange, generator));
+            }
+        }
+
+        return model;
+    }
+
+    /// <summary>Hidden states of all positions, after the final norm.</summary>
+    /// <param name="tokenIds">[B, T] int64, ids below V. Borrowed.</param>
+    /// <param name="attentionMask">[B, T], non-zero for a real token, padding on either side; null when all are real. Borrowed.</param>
+    /// <returns>[B, T, H] in <see cref="WeightType"/>; finite but meaningless at padding. Owned by the caller's scope.</returns>
+    /// <exception cref="ArgumentException">A shape, type or device is wrong.</exception>
+    public Tensor Hidden(Tensor tokenIds, Tensor? attentionMask = null) => Hidden(tokenIds, attentionMask, cache: null);
+
+    /// <summary>Logits of all positions; for small inputs: [B, T, V] is large. Training uses <see cref="TokenLogProbs"/> instead.</summary>
+    /// <param name="tokenIds">[B, T] int64, ids below V. Borrowed.</param>
+    /// <param name="attentionMask">[B, T], non-zero for a real token; null when all are real. Borrowed.</param>
+    /// <returns>[B, T, V] in <see cref="WeightType"/>; meaningless at padding. Owned by the caller's scope.</returns>
+    public override Tensor forward(Tensor tokenIds, Tensor? attentionMask)
+    {
+        using var scope = TensorScope.Begin();
+        return scope.Keep(nn.functional.linear(Hidden(tokenIds, attentionMask), HeadWeight));
+    }
+
+    /// <summary>A copy with the same weights, on the same device, sharing nothing.</summary>
+    public Qwen2ForCausalLM Clone()
+    {
+        var copy = new Qwen2ForCausalLM(Config, Device, WeightType);
+        copy.CopyWeightsFrom(this);
+        return copy;
+    }
+
+    internal void CopyWeightsFrom(Qwen2ForCausalLM source)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        foreach (((_, Parameter mine), (_, Parameter theirs)) in named_parameters().Zip(source.named_parameters()))
+        {
+            mine.copy_(theirs);
+        }
+    }
+
+    internal Tensor Hidden(Tensor tokenIds, Tensor? attentionMask, KeyValueCache? cache)
+    {
+        TensorGuard.Require(tokenIds, nameof(tokenIds), "[B, T]", -1, -1);
+        if (tokenIds.dtype != ScalarType.Int64 || tokenIds.device_type != Device.type)
+        {
+            throw new ArgumentException($"tokenIds must be Int64 on {Device} but is {tokenIds.dtype} on {tokenIds.device}.", nameof(tokenIds));
+        }
+
+        if (tokenIds.numel() == 0)
+        {
+            throw new ArgumentException($"tokenIds must hold at least one token but is [{string.Join(", ", tokenIds.shape)}].", nameof(tokenIds));
+        }
+
+        if (attentionMask is not null)
+        {
+            TensorGuard.Require(attentionMask, nameof(attentionMask), "[B, T]", tokenIds.shape);
+        }
+
+        using var scope = TensorScope.Begin();
+        return scope.Keep(_model.call(tokenIds, AttentionContext.ForSequences(tokenIds, attentionMask, Config, WeightType, cache)));
+    }
+
+    /// <summary>Hidden states of one new token a row, [B, 1, H].</summary>
+    internal Tensor HiddenOfNext(Tensor tokenIds, Tensor positions, Tensor? mask, KeyValueCache cache)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        return scope.Keep(_model.call(tokenIds.unsqueeze(1), AttentionContext.ForNextToken(positions, mask, Config, WeightType, cache)));
+    }
+}

@@ -1,0 +1,46 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>Embedding, decoder layers and the final norm: token ids to hidden states.</summary>
+internal sealed class Qwen2Model : nn.Module<Tensor, AttentionContext, Tensor>
+{
+    [ComponentName(Name = "embed_tokens")] private readonly TokenEmbedding _embedding;
+    [ComponentName(Name = "layers")] private readonly ModuleList<Qwen2DecoderLayer> _layers;
+    [ComponentName(Name = "norm")] private readonly RmsNorm _finalNorm;
+
+    internal Qwen2Model(Qwen2Config config, ParameterPlace place)
+        : base(nameof(Qwen2Model))
+    {
+        _embedding = new TokenEmbedding(config.VocabularySize, config.HiddenSize, place);
+        _layers = new ModuleList<Qwen2DecoderLayer>(
+            [.. Enumerable.Range(0, config.LayerCount).Select(layer => new Qwen2DecoderLayer(config, layer, place))]);
+        _finalNorm = new RmsNorm(config.HiddenSize, config.RmsNormEpsilon, place);
+        RegisterComponents();
+    }
+
+    /// <summary>[V, H].</summary>
+    internal Tensor EmbeddingWeight => _embedding.Weight;
+
+    /// <param name="tokenIds">[B, T] int64.</param>
+    /// <param name="context">Of this pass; its cache, if any, counts the T positions as written afterwards.</param>
+    /// <returns>[B, T, H], normalised. Owned by the caller's scope.</returns>
+    public override Tensor forward(Tensor tokenIds, AttentionContext context)
+    {
+        using var scope = TensorScope.Begin();
+        Tensor hidden = _embedding.call(tokenIds);                                                       // [B, T, H]
+        foreach (Qwen2DecoderLayer layer in _layers)
+        {
+            Tensor next = layer.call(hidden, context);
+            // Frees a layer's input when nothing needs it any more; with gradients on, the graph holds it.
+            hidden.Dispose();
+            hidden = next;
+        }
+
+        context.Cache?.Commit(tokenIds.shape[1]);
+        return scope.Keep(_finalNorm.call(hidden));
+    }
+}

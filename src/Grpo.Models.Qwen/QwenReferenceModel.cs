@@ -1,0 +1,39 @@
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>A frozen Qwen2 model that the KL term compares the policy with.</summary>
+public sealed class QwenReferenceModel : IReferenceModel, IDisposable
+{
+    private readonly Qwen2ForCausalLM _model;
+
+    /// <summary>Freezes a model.</summary>
+    /// <param name="model">The model. The reference owns it from now on and turns the gradients of its parameters off.</param>
+    public QwenReferenceModel(Qwen2ForCausalLM model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        _model = model;
+        foreach (Tensor parameter in model.parameters())
+        {
+            parameter.requires_grad_(false);
+        }
+    }
+
+    /// <summary>The policy's weights as they are now, in a copy of their own.</summary>
+    /// <param name="policy">The policy. Borrowed.</param>
+    public static QwenReferenceModel CopyOf(QwenPolicy policy)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        return new QwenReferenceModel(policy.Model.Clone());
+    }
+
+    /// <inheritdoc/>
+    public Tensor LogProbs(TokenBatch batch, double temperature)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        return scope.Keep(CompletionLogProbs.Compute(_model, batch, temperature));
+    }
+
+    /// <summary>Frees the model.</summary>
+    public void Dispose() => _model.Dispose();
+}

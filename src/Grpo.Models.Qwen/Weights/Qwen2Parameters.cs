@@ -1,0 +1,43 @@
+namespace Grpo.Models.Qwen;
+
+/// <summary>Which parameters a model of a given shape has: known before anything is allocated.</summary>
+internal static class Qwen2Parameters
+{
+    /// <summary>The name of the output layer where it is not tied.</summary>
+    internal const string Head = "lm_head.weight";
+
+    /// <summary>Name and shape of every parameter, in the order of the modules.</summary>
+    internal static IEnumerable<(string Name, long[] Shape)> Of(Qwen2Config config)
+    {
+        long hidden = config.HiddenSize;
+        long queries = (long)config.AttentionHeadCount * config.HeadWidth;
+        long keys = (long)config.KeyValueHeadCount * config.HeadWidth;
+        yield return ("model.embed_tokens.weight", [config.VocabularySize, hidden]);
+        for (int i = 0; i < config.LayerCount; i++)
+        {
+            string layer = $"model.layers.{i}.";
+            yield return (layer + "input_layernorm.weight", [hidden]);
+            yield return (layer + "self_attn.q_proj.weight", [queries, hidden]);
+            yield return (layer + "self_attn.q_proj.bias", [queries]);
+            yield return (layer + "self_attn.k_proj.weight", [keys, hidden]);
+            yield return (layer + "self_attn.k_proj.bias", [keys]);
+            yield return (layer + "self_attn.v_proj.weight", [keys, hidden]);
+            yield return (layer + "self_attn.v_proj.bias", [keys]);
+            yield return (layer + "self_attn.o_proj.weight", [hidden, queries]);
+            yield return (layer + "post_attention_layernorm.weight", [hidden]);
+            yield return (layer + "mlp.gate_proj.weight", [config.IntermediateSize, hidden]);
+            yield return (layer + "mlp.up_proj.weight", [config.IntermediateSize, hidden]);
+            yield return (layer + "mlp.down_proj.weight", [hidden, config.IntermediateSize]);
+        }
+
+        yield return ("model.norm.weight", [hidden]);
+        if (!config.TieWordEmbeddings)
+        {
+            yield return (Head, [config.VocabularySize, hidden]);
+        }
+    }
+
+    /// <summary>Whether a checkpoint may hold this tensor although the model has no such parameter: a second copy or a constant.</summary>
+    internal static bool IsRedundant(string name, Qwen2Config config) =>
+        (config.TieWordEmbeddings && name == Head) || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal);
+}

@@ -1,0 +1,152 @@
+using System.Text;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>Reads and writes Qwen2 checkpoints in Hugging Face format: <c>config.json</c> with <c>model.safetensors</c> or shards and an index.</summary>
+public static class QwenWeights
+{
+    private const string WeightsFile = "model.safetensors";
+    private const string IndexFile = "model.safetensors.index.json";
+
+    // All of them for any real model; bounds the message when a file invents names.
+    private const int MaxListed = 1_000;
+
+    /// <summary>Builds the model that a folder describes and fills it.</summary>
+    /// <param name="directory">The folder.</param>
+    /// <param name="device">Where the weights live; default the CPU.</param>
+    /// <param name="type">The type to compute in; float16 and bfloat16 checkpoints are converted. Default float32: training in 16 bits loses small updates.</param>
+    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <exception cref="FileNotFoundException"><c>config.json</c> or the weights are missing.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The configuration is not of a supported model, a file is damaged, or names or shapes do not fit; the message lists all of them.
+    /// </exception>
+    public static Qwen2ForCausalLM Load(string directory, Device? device = null, ScalarType type = ScalarType.Float32)
+    {
+        Qwen2Config config = Qwen2Config.Load(directory);
+        using SafetensorsCheckpoint checkpoint = SafetensorsCheckpoint.Open(directory);
+        // Before allocating: a configuration that claims a huge model must have the weights to show for it.
+        RequireMatch(config, checkpoint, directory);
+        TorchBackend.EnsureAvailable();
+        var model = new Qwen2ForCausalLM(config, device, type);
+        try
+        {
+            Fill(model, checkpoint);
+            return model;
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Replaces the weights of a model in place by those of a checkpoint of the same shape, converting the type where it differs.</summary>
+    /// <param name="model">The model. Its device and type stay.</param>
+    /// <param name="directory">The folder.</param>
+    /// <exception cref="InvalidDataException">
+    /// The checkpoint is of a model of another shape, or damaged. When the configuration, a name or a shape is wrong, no weight has changed.
+    /// </exception>
+    public static void LoadInto(Qwen2ForCausalLM model, string directory)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        Qwen2Config config = Qwen2Config.Load(directory);
+        if (model.Config.DifferenceFrom(config) is { } difference)
+        {
+            throw new InvalidDataException($"The checkpoint in '{directory}' does not fit the model: {difference}. Load it as a model of its own instead.");
+        }
+
+        using SafetensorsCheckpoint checkpoint = SafetensorsCheckpoint.Open(directory);
+        RequireMatch(model.Config, checkpoint, directory);
+        Fill(model, checkpoint);
+    }
+
+    /// <summary>Writes <c>config.json</c> and <c>model.safetensors</c>, which transformers loads; replaces such files, shards included.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="directory">An existing folder.</param>
+    /// <param name="type">The type to store: float32, bfloat16 or float16. Only float32 keeps a float32 model exactly.</param>
+    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <exception cref="ArgumentException">The type is another.</exception>
+    public static void Save(Qwen2ForCausalLM model, string directory, ScalarType type = ScalarType.Float32)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentException.ThrowIfNullOrEmpty(directory);
+        string typeName = type switch
+        {
+            ScalarType.Float32 => "float32",
+            ScalarType.BFloat16 => "bfloat16",
+            ScalarType.Float16 => "float16",
+            _ => throw new ArgumentException($"Weights can be stored as Float32, BFloat16 or Float16, not as {type}.", nameof(type)),
+        };
+        if (!Directory.Exists(directory))
+        {
+            throw new DirectoryNotFoundException($"There is no folder '{directory}' to save the model in. Create it first.");
+        }
+
+        using (var scope = TensorScope.BeginNoGrad())
+        {
+            // Where the type stays, `to` copies nothing.
+            SafetensorsWriter.Write(
+                Path.Combine(directory, WeightsFile),
+                model.named_parameters().Select(named => KeyValuePair.Create(named.name, named.parameter.to(type))).ToList());
+        }
+
+        File.WriteAllText(Path.Combine(directory, Qwen2ConfigFile.FileName), (model.Config with { StoredType = typeName }).ToJson(), new UTF8Encoding(false));
+        // Without the index, stale shards of an earlier checkpoint are dead weight that no reader looks at.
+        File.Delete(Path.Combine(directory, IndexFile));
+    }
+
+    private static void Fill(Qwen2ForCausalLM model, SafetensorsCheckpoint checkpoint)
+    {
+        foreach ((string name, Parameter parameter) in model.named_parameters())
+        {
+            checkpoint.ReadInto(name, parameter);
+        }
+    }
+
+    private static void RequireMatch(Qwen2Config config, SafetensorsCheckpoint checkpoint, string directory)
+    {
+        var missing = new List<string>();
+        var misshaped = new List<string>();
+        var mistyped = new List<string>();
+        var expected = new HashSet<string>(StringComparer.Ordinal);
+        foreach ((string name, long[] shape) in Qwen2Parameters.Of(config))
+        {
+            expected.Add(name);
+            if (!checkpoint.Entries.TryGetValue(name, out SafetensorsEntry? entry))
+            {
+                missing.Add($"{name} [{string.Join(", ", shape)}]");
+            }
+            else if (!entry.Shape.SequenceEqual(shape))
+            {
+                misshaped.Add($"{name} is [{string.Join(", ", entry.Shape)}] but must be [{string.Join(", ", shape)}]");
+            }
+            else if (entry.DType is not (ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float64))
+            {
+                mistyped.Add($"{name} is {entry.DType} but must be a floating-point type");
+            }
+        }
+
+        List<string> unexpected = [.. checkpoint.Entries.Keys.Where(name => !expected.Contains(name) && !Qwen2Parameters.IsRedundant(name, config)).Order(StringComparer.Ordinal)];
+        if (missing.Count + misshaped.Count + mistyped.Count + unexpected.Count == 0)
+        {
+            return;
+        }
+
+        throw new InvalidDataException(string.Concat(
+            $"The weights in '{directory}' do not fit its config.json.",
+            List("missing", missing), List("unexpected", unexpected), List("wrong shape", misshaped), List("wrong type", mistyped)));
+    }
+
+    private static string List(string what, List<string> tensors)
+    {
+        if (tensors.Count == 0)
+        {
+            return "";
+        }
+
+        string rest = tensors.Count > MaxListed ? $"\n- and {tensors.Count - MaxListed} more" : "";
+        return $"\n{what} ({tensors.Count}):\n- {string.Join("\n- ", tensors.Take(MaxListed))}{rest}";
+    }
+}

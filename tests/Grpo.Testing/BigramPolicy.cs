@@ -113,6 +113,7 @@ public sealed class BigramPolicy : IPolicy, IReferenceModel, IDisposable
 
     private sealed class Session(BigramPolicy policy, Tensor last, int maxNewTokens) : IDecodingSession
     {
+        private long _rows = last.shape[0];
         private int _tokens;
         private bool _disposed;
 
@@ -127,9 +128,20 @@ public sealed class BigramPolicy : IPolicy, IReferenceModel, IDisposable
         {
             Begin(first: false);
             policy.OnAdvance?.Invoke();
-            TensorGuard.Require(tokenIds, nameof(tokenIds), "[B]", last.shape);
+            TensorGuard.Require(tokenIds, nameof(tokenIds), "[B]", _rows);
             using var scope = TensorScope.BeginNoGrad();
             return scope.Keep(policy.Table.index_select(0, tokenIds));                                             // [B, V]
+        }
+
+        public void KeepRows(IReadOnlyList<int> rows)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            if (_tokens == 0 || rows.Count == 0 || rows.Distinct().Count() < rows.Count || rows.Any(row => row < 0 || row >= _rows))
+            {
+                throw new ArgumentException($"Rows {string.Join(", ", rows)} cannot be kept of {_rows} after {_tokens} tokens.", nameof(rows));
+            }
+
+            _rows = rows.Count;
         }
 
         public void Dispose()

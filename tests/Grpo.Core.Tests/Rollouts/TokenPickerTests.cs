@@ -114,7 +114,7 @@ public sealed class TokenPickerTests
     public void Sample_and_Greedy_refuse_a_row_without_a_finite_maximum()
     {
         float[] empty = [float.NegativeInfinity, float.NegativeInfinity];
-        Assert.StartsWith("No logit of 2 is finite", Assert.Throws<TrainingDivergedException>(() => TokenPicker.Sample(empty, 1, 0.5)).Message, StringComparison.Ordinal);
+        Assert.StartsWith("None of the 2 logits is finite", Assert.Throws<TrainingDivergedException>(() => TokenPicker.Sample(empty, 1, 0.5)).Message, StringComparison.Ordinal);
         Assert.Throws<TrainingDivergedException>(() => TokenPicker.Greedy(empty));
         float[] infinite = [1, float.PositiveInfinity];
         Assert.Contains("+∞", Assert.Throws<TrainingDivergedException>(() => TokenPicker.Sample(infinite, 1, 0.5)).Message, StringComparison.Ordinal);

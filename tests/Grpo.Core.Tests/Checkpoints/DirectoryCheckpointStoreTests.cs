@@ -65,6 +65,7 @@ public sealed class DirectoryCheckpointStoreTests : IDisposable
     [InlineData("its format version is 2; this version reads 1")]
     [InlineData("its manifest names a file outside the checkpoint: '../checkpoint-000001/weights.bin'")]
     [InlineData("JSON")]
+    [InlineData("its manifest names a file outside the checkpoint: ''")]
     public async Task FindLatestAsync_skips_a_damaged_checkpoint_and_says_why(string problem)
     {
         DirectoryCheckpointStore store = Store();
@@ -81,6 +82,7 @@ public sealed class DirectoryCheckpointStoreTests : IDisposable
             case "its manifest is of step 3": Replace(manifest, "\"step\": 2", "\"step\": 3"); break;
             case "its format version is 2; this version reads 1": Replace(manifest, "\"format_version\": 1", "\"format_version\": 2"); break;
             case "JSON": File.WriteAllText(manifest, """{"format_version":1,"step":2}"""); break;
+            case "its manifest names a file outside the checkpoint: ''": File.WriteAllText(manifest, """{"format_version":1,"step":2,"files":[null]}"""); break;
             default: Replace(manifest, "weights.bin", "../checkpoint-000001/weights.bin"); break;
         }
 

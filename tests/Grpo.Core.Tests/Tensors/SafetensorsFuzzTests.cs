@@ -1,3 +1,4 @@
+using System.Text;
 using CsCheck;
 using Grpo.Core.Tests.Checkpoints;
 using TorchSharp;
@@ -61,6 +62,37 @@ public sealed class SafetensorsFuzzTests : IDisposable
         int file = 0;
         header.Sample(text => { OpenAndReadAll(SafetensorsBytes.Of(text, 4), Interlocked.Increment(ref file)); }, iter: 3000);
         Assert.Equal(3000, file);
+    }
+
+    [Fact]
+    public void Open_of_a_checkpoint_reads_or_refuses_every_damage_to_its_index()
+    {
+        byte[] valid = Encoding.UTF8.GetBytes("""{"metadata":{"total_size":19},"weight_map":{"a":"1.safetensors","b":"1.safetensors"}}""");
+        File.WriteAllBytes(_folder["1.safetensors"], Valid);
+        IEnumerable<byte[]> flipped = Enumerable.Range(0, valid.Length * 8).Select(bit =>
+        {
+            byte[] index = [.. valid];
+            index[bit / 8] ^= (byte)(1 << (bit % 8));
+            return index;
+        });
+        Assert.True(OpensCheckpoint(valid));
+        Assert.InRange(flipped.Count(OpensCheckpoint), 1, valid.Length * 4);
+        Assert.All(Enumerable.Range(0, valid.Length), length => Assert.False(OpensCheckpoint(valid[..length])));
+    }
+
+    private bool OpensCheckpoint(byte[] index)
+    {
+        File.WriteAllBytes(_folder["model.safetensors.index.json"], index);
+        try
+        {
+            SafetensorsCheckpoint.Open(_folder.Root).Dispose();
+            return true;
+        }
+        catch (InvalidDataException exception)
+        {
+            Assert.Contains("model.safetensors.index.json", exception.Message, StringComparison.Ordinal);
+            return false;
+        }
     }
 
     private static byte[] Damage((int At, byte Value)[] edits, int length)

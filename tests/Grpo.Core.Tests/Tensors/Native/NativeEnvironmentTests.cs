@@ -1,8 +1,9 @@
 using System.Runtime.InteropServices;
+using System.Text;
 
 namespace Grpo.Core.Tests.Tensors;
 
-public sealed partial class NativeEnvironmentTests
+public sealed class NativeEnvironmentTests
 {
     [LinuxFact]
     public void Install_sets_for_native_code_what_the_user_has_not_set()
@@ -13,9 +14,9 @@ public sealed partial class NativeEnvironmentTests
         Assert.Equal(Environment.GetEnvironmentVariable("GOMP_SPINCOUNT") ?? spin, Native("GOMP_SPINCOUNT"));
     }
 
-    private static string? Native(string name) => Marshal.PtrToStringUTF8(GetEnvironment(name));
+    private static string? Native(string name) => Marshal.PtrToStringUTF8(GetEnvironment(Encoding.UTF8.GetBytes(name + '\0')));
 
-    [LibraryImport("libc", EntryPoint = "getenv", StringMarshalling = StringMarshalling.Utf8)]
+    [DllImport("libc", EntryPoint = "getenv")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static partial nint GetEnvironment(string name);
+    private static extern nint GetEnvironment(byte[] name);
 }

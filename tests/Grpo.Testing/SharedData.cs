@@ -13,7 +13,7 @@ public static class SharedData
         System.IO.Path.Combine([Root ?? throw new InvalidOperationException("No shared data; mark the test [SharedFact]."), .. parts]);
 
     /// <summary>The repository's root: the folder of Grpo.sln.</summary>
-    public static string RepositoryRoot { get; } = FindUp("Grpo.sln")
+    public static string RepositoryRoot => FindUp("Grpo.sln")
         ?? throw new InvalidOperationException("Grpo.sln was not found above " + AppContext.BaseDirectory);
 
     private static string? Find()

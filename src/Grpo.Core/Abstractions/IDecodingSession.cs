@@ -14,4 +14,8 @@ public interface IDecodingSession : IDisposable
     /// <param name="tokenIds">The tokens, [B] int64, on the policy's device. Borrowed.</param>
     /// <returns>Logits of the next token, [B, V]. Owned by the caller's scope.</returns>
     Tensor Advance(Tensor tokenIds);
+
+    /// <summary>Goes on with some rows only: finished sequences cost nothing any more.</summary>
+    /// <param name="rows">Rows of the session as it is now, at least one, each at most once. They become rows 0, 1, 2 …</param>
+    void KeepRows(IReadOnlyList<int> rows);
 }

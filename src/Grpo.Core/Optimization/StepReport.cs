@@ -1,6 +1,65 @@
 namespace Grpo;
 
-/// <summary>What one step did.</summary>
+/// <summary>What one step did: managed data only, safe to keep.</summary>
 public sealed record StepReport
 {
+    /// <summary>The step's number, from 1.</summary>
+    public required long Step { get; init; }
+
+    /// <summary>Mean of the rewards that were given; NaN when every completion was abstained on.</summary>
+    public required double MeanReward { get; init; }
+
+    /// <summary>Mean over the groups of each group's standard deviation (G − 1).</summary>
+    public required double RewardDeviation { get; init; }
+
+    /// <summary>Fraction of completions judged correct; null when the reward does not judge that.</summary>
+    public double? Accuracy { get; init; }
+
+    /// <summary>Fraction of groups whose rewards are all equal: they teach nothing.</summary>
+    public required double ZeroDeviationFraction { get; init; }
+
+    /// <summary>Completions that no reward was given for.</summary>
+    public required int Abstained { get; init; }
+
+    /// <summary>Rewards that failed and were counted as abstentions, as configured.</summary>
+    public required int RewardErrors { get; init; }
+
+    /// <summary>Mean completion length, tokens.</summary>
+    public required double MeanCompletionTokens { get; init; }
+
+    /// <summary>Fraction of completions cut at the length limit.</summary>
+    public required double TruncatedFraction { get; init; }
+
+    /// <summary>Mean entropy of the sampled distributions, nats, over tokens; null when the sampler does not record it.</summary>
+    public double? Entropy { get; init; }
+
+    /// <summary>Completion tokens sampled in this step.</summary>
+    public required long CompletionTokens { get; init; }
+
+    /// <summary>Mean of each part of a composite reward, by name; abstentions excluded.</summary>
+    public required IReadOnlyDictionary<string, double> RewardComponents { get; init; }
+
+    /// <summary>How often each verdict was given.</summary>
+    public required IReadOnlyDictionary<string, int> Verdicts { get; init; }
+
+    /// <summary>One report per optimizer step; empty when nothing could be learned and the weights were left alone.</summary>
+    public required IReadOnlyList<UpdateReport> Updates { get; init; }
+
+    /// <summary>The rollouts with rewards and advantages.</summary>
+    public required IReadOnlyList<ScoredGroup> Groups { get; init; }
+
+    /// <summary>Time spent sampling.</summary>
+    public TimeSpan RolloutTime { get; init; }
+
+    /// <summary>Time spent scoring.</summary>
+    public TimeSpan ScoringTime { get; init; }
+
+    /// <summary>Time spent on log-probs, backward passes and AdamW.</summary>
+    public TimeSpan UpdateTime { get; init; }
+
+    /// <summary>The evaluation after this step, where there was one. Set by the trainer.</summary>
+    public EvaluationReport? Evaluation { get; init; }
+
+    /// <summary>The folder of the checkpoint written after this step, where there was one. Set by the trainer.</summary>
+    public string? Checkpoint { get; init; }
 }

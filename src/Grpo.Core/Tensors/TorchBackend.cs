@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.Reflection;
+using System.Runtime.InteropServices;
 using TorchSharp;
 
 namespace Grpo;
@@ -36,6 +39,47 @@ public static class TorchBackend
     /// <c>torch</c> before it touches Grpo. Set the MSBuild property <c>GrpoTorchInitializer</c> to <c>false</c> to leave it out.
     /// </remarks>
     public static void Install() => NativeResolver.Install();
+
+    /// <summary>Reads the name of a device and makes it ready for use.</summary>
+    /// <param name="device"><c>cpu</c>, <c>cuda</c> (the first CUDA device) or <c>cuda:N</c>, N counted from 0.</param>
+    /// <returns>The device, always with its index when it is a CUDA device.</returns>
+    /// <exception cref="ArgumentException">Another name, or a CUDA device beyond the last.</exception>
+    /// <exception cref="BackendUnavailableException">libtorch cannot be loaded, has no CUDA part, or finds no CUDA device.</exception>
+    public static torch.Device ParseDevice(string device)
+    {
+        int? index = DeviceName.ParseCudaIndex(device);
+        EnsureAvailable();
+        if (index is not { } cuda)
+        {
+            return torch.CPU;
+        }
+
+        int count = CudaDeviceCount();
+        DeviceName.RequireCuda(device, cuda, count, cudaBuild: count > 0 || HasCudaPart());
+        torch.InitializeDeviceType(DeviceType.CUDA);
+        return new torch.Device(DeviceType.CUDA, cuda);
+    }
+
+    /// <summary>One line for reports and logs.</summary>
+    /// <returns>
+    /// Such as <c>libtorch 2.10.0, TorchSharp 0.107.0, linux-x64, 8 threads, no CUDA</c>, or at the end <c>cuda:0 NVIDIA H200</c>.
+    /// </returns>
+    /// <exception cref="BackendUnavailableException">libtorch cannot be loaded.</exception>
+    public static string Describe()
+    {
+        EnsureAvailable();
+        string torchSharp = typeof(torch).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "of unknown version";
+        string libtorch = ExistingLibtorch.FromEnvironment() is { } existing ? existing.Version ?? "of unknown version" : LibtorchVersion;
+        int threads = torch.get_num_threads();
+        string[] devices = [.. Enumerable.Range(0, CudaDeviceCount()).Select(index => $"cuda:{index} {CudaDriver.DeviceName(index)}".TrimEnd())];
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"libtorch {libtorch}, TorchSharp {torchSharp}, {NativeFiles.RuntimeIdentifier}, {threads} {(threads == 1 ? "thread" : "threads")}, {(devices.Length == 0 ? "no CUDA" : string.Join(", ", devices))}");
+    }
+
+    private static int CudaDeviceCount() => torch.cuda.is_available() ? torch.cuda.device_count() : 0;
+
+    private static bool HasCudaPart() => NativeLibrary.TryLoad("torch_cuda", typeof(torch).Assembly, searchPath: null, out _);
 
     private static void Load()
     {

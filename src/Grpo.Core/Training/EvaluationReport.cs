@@ -17,4 +17,10 @@ public sealed record EvaluationReport
 
     /// <summary>How often each verdict was given.</summary>
     public IReadOnlyDictionary<string, int> Verdicts { get; init; } = new Dictionary<string, int>();
+
+    /// <summary>The completions, in the order of the prompts.</summary>
+    public IReadOnlyList<RolloutGroup> Groups { get; init; } = [];
+
+    /// <summary>Their rewards, in the same order.</summary>
+    public IReadOnlyList<Reward> Rewards { get; init; } = [];
 }

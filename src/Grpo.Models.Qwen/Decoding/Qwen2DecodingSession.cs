@@ -105,8 +105,7 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         return scope.Keep(Logits(hidden.squeeze(1)));
     }
 
-    /// <summary>Goes on with some rows only, in the given order: finished sequences cost nothing any more.</summary>
-    /// <param name="rows">Rows of the session as it is now; at least one, each at most once. They become rows 0, 1, 2 …</param>
+    /// <inheritdoc/>
     /// <exception cref="InvalidOperationException">The prompts have not been run.</exception>
     /// <exception cref="ArgumentException">A row does not exist or is named twice.</exception>
     public void KeepRows(IReadOnlyList<int> rows)

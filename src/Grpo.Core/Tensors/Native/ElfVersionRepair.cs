@@ -27,7 +27,7 @@ internal static class ElfVersionRepair
         string[] essential = [.. missing.Where(need => used.Contains(need.Index)).Select(need => need.Version)];
         if (essential.Length > 0)
         {
-            throw new NotSupportedException($"{library} of this system is too old: it lacks {string.Join(", ", essential)}.");
+            throw new NotSupportedException($"{library} of this system is too old: it lacks {string.Join(", ", essential)}. Install a newer one, or use a newer distribution.");
         }
 
         foreach (ElfVersionNeed need in missing)

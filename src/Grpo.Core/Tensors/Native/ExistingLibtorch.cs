@@ -13,10 +13,17 @@ internal sealed partial class ExistingLibtorch
     private static readonly string[] Order = ["c10", "c10_cuda", "torch_cpu", "torch_cuda", "torch"];
     private static readonly string[] Required = ["c10", "torch_cpu", "torch"];
 
-    private ExistingLibtorch(string folder) => Folder = folder;
+    private ExistingLibtorch(string folder, string? version)
+    {
+        Folder = folder;
+        Version = version;
+    }
 
     /// <summary>Its full path.</summary>
     public string Folder { get; }
+
+    /// <summary>Its release as it states it, such as 2.10.0+cu128; null when it does not.</summary>
+    public string? Version { get; }
 
     /// <summary>The folder that the environment names, or null when it names none.</summary>
     /// <exception cref="BackendUnavailableException">The folder, or a library in it, is missing; or it is another release.</exception>
@@ -27,7 +34,7 @@ internal sealed partial class ExistingLibtorch
     /// <inheritdoc cref="FromEnvironment"/>
     public static ExistingLibtorch Open(string folder)
     {
-        string path = Path.GetFullPath(folder);
+        string path = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
         if (!Directory.Exists(path))
         {
             throw new BackendUnavailableException(
@@ -45,8 +52,7 @@ internal sealed partial class ExistingLibtorch
             throw new BackendUnavailableException($"{Variable} is '{folder}', where {string.Join(", ", missing)} {(missing.Length == 1 ? "is" : "are")} missing. {hint}");
         }
 
-        RequireRelease(path);
-        return new ExistingLibtorch(path);
+        return new ExistingLibtorch(path, RequireRelease(path));
     }
 
     /// <summary>Loads a library of the folder, after those that it depends on.</summary>
@@ -84,25 +90,22 @@ internal sealed partial class ExistingLibtorch
     }
 
     // TorchSharp binds to C++ symbols, which differ between releases: a wrong one crashes instead of failing to load.
-    private static void RequireRelease(string folder)
+    private static string? RequireRelease(string folder)
     {
         string parent = Path.GetDirectoryName(folder) ?? folder;
-        foreach (string file in (ReadOnlySpan<string>)[Path.Combine(parent, "version.py"), Path.Combine(parent, "build-version")])
+        string? file = new[] { Path.Combine(parent, "version.py"), Path.Combine(parent, "build-version") }.FirstOrDefault(File.Exists);
+        Match version = file is null ? Match.Empty : Release().Match(ReadStart(file));
+        if (!version.Success)
         {
-            if (!File.Exists(file))
-            {
-                continue;
-            }
-
-            Match version = Release().Match(ReadStart(file));
-            string wanted = TorchBackend.LibtorchVersion[..TorchBackend.LibtorchVersion.LastIndexOf('.')];
-            if (version.Success && version.Value != wanted)
-            {
-                throw new BackendUnavailableException(
-                    $"{Variable} is '{folder}', which holds libtorch {version.Value}, but this TorchSharp needs {wanted}. "
-                    + $"Install PyTorch {wanted} there, or point {Variable} to one.");
-            }
+            return null;
         }
+
+        string wanted = TorchBackend.LibtorchVersion[..TorchBackend.LibtorchVersion.LastIndexOf('.')];
+        return version.Groups[1].Value == wanted
+            ? version.Value
+            : throw new BackendUnavailableException(
+                $"{Variable} is '{folder}', which holds libtorch {version.Value}, but this TorchSharp needs {wanted}. "
+                + $"Install PyTorch {wanted} there, or set {Variable} to one.");
     }
 
     private static string ReadStart(string file)
@@ -112,6 +115,6 @@ internal sealed partial class ExistingLibtorch
         return new string(buffer, 0, reader.ReadBlock(buffer));
     }
 
-    [GeneratedRegex(@"[0-9]{1,4}\.[0-9]{1,4}", RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"([0-9]{1,4}\.[0-9]{1,4})\.[0-9]{1,4}(?:\+[a-z0-9.]{1,16})?", RegexOptions.NonBacktracking)]
     private static partial Regex Release();
 }

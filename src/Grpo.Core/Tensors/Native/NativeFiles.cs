@@ -8,10 +8,8 @@ internal static class NativeFiles
     /// <summary>TorchSharp's own native library: the shim between C# and libtorch.</summary>
     public const string Shim = "LibTorchSharp";
 
-    /// <summary>The identifier of a runtime that backend packages are named after, such as linux-x64.</summary>
-    public static string RuntimeIdentifier { get; } =
-        (OperatingSystem.IsWindows() ? "win-" : OperatingSystem.IsMacOS() ? "osx-" : "linux-")
-        + RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant();
+    /// <summary>The identifier that backend packages are named after, such as linux-x64.</summary>
+    public static string RuntimeIdentifier { get; } = SystemName() + "-" + RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant();
 
     /// <summary>libtorch_cpu.so, torch_cpu.dll or libtorch_cpu.dylib for "torch_cpu".</summary>
     public static string FileName(string library) =>
@@ -34,6 +32,12 @@ internal static class NativeFiles
 
         return null;
     }
+
+    private static string SystemName() =>
+        OperatingSystem.IsWindows() ? "win"
+        : OperatingSystem.IsMacOS() ? "osx"
+        : RuntimeInformation.RuntimeIdentifier.Contains("-musl-", StringComparison.Ordinal) ? "linux-musl"
+        : "linux";
 
     private static IEnumerable<string> ApplicationFolders()
     {

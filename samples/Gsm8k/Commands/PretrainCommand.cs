@@ -1,0 +1,81 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using Grpo.Models.Qwen;
+using Grpo.Rewards;
+
+namespace Grpo.Samples.Gsm8k;
+
+/// <summary>Makes the tiny model from nothing: trains a byte-pair vocabulary and a small Qwen2 on generated problems with their solutions.</summary>
+internal static class PretrainCommand
+{
+    private const int Examples = 200_000;
+    private const int VocabularySize = 768;
+
+    public static Command Create()
+    {
+        var output = new Option<string>("--output") { Description = "Folder for the checkpoint.", Required = true };
+        var steps = new Option<long>("--steps") { Description = "Optimizer steps.", DefaultValueFactory = _ => 2500 };
+        var batch = new Option<int>("--batch-size") { Description = "Examples per step.", DefaultValueFactory = _ => 32 };
+        var rate = new Option<double>("--learning-rate") { Description = "Peak learning rate.", DefaultValueFactory = _ => 2e-3 };
+        var seed = new Option<ulong>("--seed") { Description = "Seed of weights and order.", DefaultValueFactory = _ => 1 };
+        var command = new Command("pretrain", "Makes the tiny model that comes with this sample.") { output, steps, batch, rate, seed };
+        command.SetAction((parsed, cancellationToken) =>
+        {
+            var options = new SupervisedOptions
+            {
+                Steps = parsed.GetValue(steps),
+                BatchSize = parsed.GetValue(batch),
+                MicroBatchSize = parsed.GetValue(batch),
+                LearningRate = parsed.GetValue(rate),
+                WarmupSteps = Math.Min(100, parsed.GetValue(steps) - 1),
+                Seed = parsed.GetValue(seed),
+            };
+            Run(parsed.GetRequiredValue(output), options, cancellationToken);
+            return Task.FromResult(0);
+        });
+        return command;
+    }
+
+    private static void Run(string output, SupervisedOptions options, CancellationToken cancellationToken)
+    {
+        IReadOnlyList<WordProblem> problems = WordProblems.Generate(Defaults.Problems(ProblemSplit.Train, Examples));
+        Directory.CreateDirectory(output);
+        QwenTokenizer tokenizer = BpeTrainer.Train(
+            problems.Take(20_000).Select(problem => $"{problem.Question}\n{problem.ToCompletion()}"), VocabularySize);
+        var config = new Qwen2Config
+        {
+            VocabularySize = tokenizer.VocabularySize,
+            HiddenSize = 128,
+            IntermediateSize = 384,
+            LayerCount = 4,
+            AttentionHeadCount = 4,
+            KeyValueHeadCount = 2,
+            MaxPositions = 2048,
+            RopeTheta = 10_000,
+            TieWordEmbeddings = true,
+            EosTokenIds = [.. tokenizer.EndTokenIds.Order()],
+            StoredType = "bfloat16",
+        };
+        using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(config, options.Seed), tokenizer.Save);
+        var trainer = new SupervisedTrainer(
+            policy, tokenizer, new QwenChatTemplate(), [.. problems.Select(problem => new SupervisedExample(problem.ToPrompt(), problem.ToCompletion()))], options);
+
+        var clock = Stopwatch.StartNew();
+        foreach (SupervisedReport report in trainer.Run(cancellationToken))
+        {
+            if (report.Step % 50 == 0 || report.Step == options.Steps)
+            {
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                    $"step {report.Step,5}/{options.Steps}  loss {report.Loss:F4}  gradient {report.GradientNorm:F2}  {report.Step * options.BatchSize / clock.Elapsed.TotalSeconds:F0} examples/s  {clock.Elapsed:mm\\:ss}"));
+            }
+
+            if (report.Step % 500 == 0)
+            {
+                policy.Save(output);
+            }
+        }
+
+        policy.Save(output);
+    }
+}

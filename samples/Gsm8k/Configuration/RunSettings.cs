@@ -1,0 +1,29 @@
+namespace Grpo.Samples.Gsm8k;
+
+/// <summary>What the sample itself needs to know; the rest is GrpoOptions and TrainerOptions.</summary>
+internal sealed class RunSettings
+{
+    /// <summary>Model: folder or hub id; empty: the tiny model that comes with the sample.</summary>
+    public string? Model { get; set; }
+
+    /// <summary>Training data: jsonl or parquet file; empty: generated word problems.</summary>
+    public string? Dataset { get; set; }
+
+    /// <summary>Held-out data: jsonl or parquet file; empty: generated problems, or none with --dataset.</summary>
+    public string? EvalDataset { get; set; }
+
+    /// <summary>cpu, cuda or cuda:n.</summary>
+    public string Device { get; set; } = "cpu";
+
+    /// <summary>Published settings to start from; empty: settings that fit the model.</summary>
+    public string? Preset { get; set; }
+
+    /// <summary>Folder for metrics.jsonl, completions.jsonl and checkpoints; empty: runs/ and the time.</summary>
+    public string? Output { get; set; }
+
+    /// <summary>Held-out problems per evaluation.</summary>
+    public int EvalCount { get; set; } = 128;
+
+    /// <summary>How answers are marked: TagAnswer, HashMarks, Boxed or LastNumber.</summary>
+    public Rewards.AnswerFormat AnswerFormat { get; set; } = Rewards.AnswerFormat.TagAnswer;
+}

@@ -1,0 +1,64 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Reflection;
+using System.Text;
+
+namespace Grpo.Samples.Gsm8k;
+
+/// <summary>Makes a command-line option of every settable property of an options class, so that a new option needs no line here.</summary>
+internal static class SettingOptions
+{
+    /// <summary>The options of a section, with the configuration key that each one sets.</summary>
+    /// <param name="section">Configuration section, such as "Grpo".</param>
+    /// <param name="defaults">An object that holds the defaults.</param>
+    public static IReadOnlyList<(string Key, Option<string?> Option)> For(string section, object defaults)
+    {
+        var options = new List<(string, Option<string?>)>();
+        Collect(section, defaults, options);
+        return options;
+    }
+
+    private static void Collect(string path, object values, List<(string Key, Option<string?> Option)> options)
+    {
+        foreach (PropertyInfo property in values.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance))
+        {
+            if (property.GetSetMethod() is null)
+            {
+                continue;
+            }
+
+            object? value = property.GetValue(values);
+            string key = $"{path}:{property.Name}";
+            if (value is not null && value is not string && value.GetType() is { IsClass: true })
+            {
+                Collect(key, value, options);
+                continue;
+            }
+
+            Type type = Nullable.GetUnderlyingType(property.PropertyType) ?? property.PropertyType;
+            string allowed = type.IsEnum ? $"; one of {string.Join(", ", Enum.GetNames(type))}" : string.Empty;
+            string shown = Convert.ToString(value, CultureInfo.InvariantCulture) is { Length: > 0 } text ? text : "none";
+            options.Add((key, new Option<string?>(ToKebabCase(property.Name))
+            {
+                Description = $"{key.Replace(':', '.')} ({type.Name}{allowed}; default {shown})",
+                HelpName = "value",
+            }));
+        }
+    }
+
+    private static string ToKebabCase(string name)
+    {
+        var kebab = new StringBuilder("-");
+        foreach (char letter in name)
+        {
+            if (char.IsUpper(letter))
+            {
+                kebab.Append('-');
+            }
+
+            kebab.Append(char.ToLowerInvariant(letter));
+        }
+
+        return kebab.ToString();
+    }
+}

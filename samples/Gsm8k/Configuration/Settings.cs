@@ -1,0 +1,56 @@
+using System.CommandLine;
+using Microsoft.Extensions.Configuration;
+
+namespace Grpo.Samples.Gsm8k;
+
+/// <summary>
+/// Settings from, in rising order: what fits the model, a preset, appsettings.json, environment variables (GRPO__LearningRate=1e-5),
+/// the command line (--learning-rate 1e-5). An unknown name anywhere is an error.
+/// </summary>
+internal sealed record Settings(RunSettings Run, GrpoOptions Grpo, TrainerOptions Trainer)
+{
+    private static readonly IReadOnlyList<(string Key, Option<string?> Option)> All =
+        [.. SettingOptions.For("Run", new RunSettings()), .. SettingOptions.For("Grpo", new GrpoOptions()), .. SettingOptions.For("Trainer", new TrainerOptions())];
+
+    /// <summary>Adds the options of some sections to a command.</summary>
+    public static void AddTo(Command command, params string[] sections)
+    {
+        foreach ((_, Option<string?> option) in All.Where(entry => sections.Contains(entry.Key.Split(':')[0])))
+        {
+            command.Options.Add(option);
+        }
+    }
+
+    /// <summary>Reads all sources.</summary>
+    /// <exception cref="InvalidOperationException">A name is unknown or a value cannot be converted.</exception>
+    public static Settings Read(ParseResult command)
+    {
+        Dictionary<string, string?> given = [];
+        foreach ((string key, Option<string?> option) in All)
+        {
+            if (command.GetResult(option) is not null)
+            {
+                given[key] = command.GetValue(option);
+            }
+        }
+
+        IConfigurationRoot configuration = new ConfigurationBuilder()
+            .AddJsonFile(Path.Combine(AppContext.BaseDirectory, "appsettings.json"), optional: true)
+            .AddJsonFile(Path.GetFullPath("appsettings.json"), optional: true)
+            .AddEnvironmentVariables()
+            .AddInMemoryCollection(given)
+            .Build();
+
+        RunSettings run = Bind(configuration, "Run", new RunSettings());
+        GrpoOptions options = run.Preset is { Length: > 0 } preset ? GrpoPresets.Get(preset) : run.Model is { Length: > 0 } ? new GrpoOptions() : Defaults.TinyGrpo();
+        TrainerOptions trainer = run.Model is { Length: > 0 } ? new TrainerOptions() : Defaults.TinyTrainer();
+        return new Settings(run, Bind(configuration, "Grpo", options), Bind(configuration, "Trainer", trainer));
+    }
+
+    private static T Bind<T>(IConfiguration configuration, string section, T values)
+        where T : class
+    {
+        configuration.GetSection(section).Bind(values, binder => binder.ErrorOnUnknownConfiguration = true);
+        return values;
+    }
+}

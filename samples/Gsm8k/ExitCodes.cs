@@ -1,0 +1,11 @@
+namespace Grpo.Samples.Gsm8k;
+
+/// <summary>What the process returns, beside 0 for success.</summary>
+internal static class ExitCodes
+{
+    /// <summary>A wrong argument, an unreadable file, a missing device: the message says which.</summary>
+    public const int Error = 1;
+
+    /// <summary>Stopped by Ctrl-C or SIGTERM; a checkpoint was written when a step had been done.</summary>
+    public const int Cancelled = 130;
+}

@@ -1,0 +1,41 @@
+using System.Diagnostics;
+
+namespace Grpo.Samples.Gsm8k;
+
+/// <summary>One line a step, for logs and pipes.</summary>
+internal sealed class PlainView(Settings settings, int heldOut) : ITrainingCallback
+{
+    private readonly Stopwatch _clock = new();
+    private long _first;
+
+    public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default)
+    {
+        Console.WriteLine($"Training {ModelName.Of(settings)} on {settings.Run.Device}: {start.Options.PromptsPerStep} prompts x {start.Options.GroupSize} completions, " +
+            $"{start.Steps - start.FirstStep} steps, {heldOut} held-out problems, seed {start.Options.Seed}.");
+        _first = start.FirstStep;
+        _clock.Start();
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    {
+        TimeSpan left = _clock.Elapsed / (report.Step - _first) * (settings.Trainer.Steps - report.Step);
+        Console.WriteLine(TrainingView.Line(report, settings.Trainer.Steps, left));
+        if (report.Evaluation is { } evaluation)
+        {
+            Console.WriteLine(TrainingView.Evaluation($"after step {report.Step}", evaluation));
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask OnEndAsync(TrainingSummary summary)
+    {
+        foreach (string line in RunEnd.Lines(summary))
+        {
+            Console.WriteLine(line);
+        }
+
+        return ValueTask.CompletedTask;
+    }
+}

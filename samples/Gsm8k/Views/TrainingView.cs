@@ -1,0 +1,34 @@
+using System.Globalization;
+using Spectre.Console;
+
+namespace Grpo.Samples.Gsm8k;
+
+/// <summary>What a person sees while the run goes on: a live view in a terminal, plain lines anywhere else.</summary>
+internal static class TrainingView
+{
+    public static ITrainingCallback Create(Settings settings, int heldOut) =>
+        Console.IsOutputRedirected || !AnsiConsole.Profile.Capabilities.Interactive
+            ? new PlainView(settings, heldOut)
+            : new LiveView(settings, heldOut);
+
+    /// <summary>One step in one line.</summary>
+    public static string Line(StepReport report, long steps, TimeSpan timeLeft)
+    {
+        UpdateReport? update = report.Updates.Count > 0 ? report.Updates[^1] : null;
+        return string.Create(CultureInfo.InvariantCulture,
+            $"step {report.Step,4}/{steps}  reward {report.MeanReward:F3}  accuracy {Percent(report.Accuracy)}  kl {Number(update?.Kl)}  " +
+            $"clip {Number(update?.ClipFractionLow)}/{Number(update?.ClipFractionHigh)}  length {report.MeanCompletionTokens,5:F1}  " +
+            $"{TokensPerSecond(report),6:F0} tokens/s  left {timeLeft:hh\\:mm\\:ss}");
+    }
+
+    public static string Evaluation(string when, EvaluationReport evaluation) => string.Create(CultureInfo.InvariantCulture,
+        $"held-out {when}: accuracy {Percent(evaluation.Accuracy)} of {evaluation.Count}, {evaluation.MeanCompletionTokens:F1} tokens per completion");
+
+    public static string Percent(double? value) => value?.ToString("P1", CultureInfo.InvariantCulture) ?? "-";
+
+    public static string Number(double? value) => value?.ToString("F4", CultureInfo.InvariantCulture) ?? "-";
+
+    /// <summary>Completion tokens against the whole step: sampling, scoring and update.</summary>
+    public static double TokensPerSecond(StepReport report) =>
+        report.CompletionTokens / Math.Max((report.RolloutTime + report.ScoringTime + report.UpdateTime).TotalSeconds, 1e-9);
+}

@@ -1,0 +1,55 @@
+namespace Grpo;
+
+/// <summary>Which prompts a step uses: a pure function of (seed, step), so that a resumed run sees the same prompts.</summary>
+/// <remarks>Every epoch is a permutation of the whole data set; a step that straddles two epochs takes from both.</remarks>
+public sealed class PromptOrder
+{
+    private readonly int _count;
+    private readonly ulong _seed;
+    private long _cachedEpoch = -1;
+    private int[] _permutation = [];
+
+    /// <summary>Creates the order.</summary>
+    /// <param name="count">Prompts in the data set; at least 1.</param>
+    /// <param name="seed">Seed of the run.</param>
+    public PromptOrder(int count, ulong seed)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(count, 1);
+        _count = count;
+        _seed = seed;
+    }
+
+    /// <summary>The indices of a step's prompts.</summary>
+    /// <param name="step">The step, from 0.</param>
+    /// <param name="promptsPerStep">How many.</param>
+    public IReadOnlyList<int> At(long step, int promptsPerStep)
+    {
+        var indices = new int[promptsPerStep];
+        for (int i = 0; i < promptsPerStep; i++)
+        {
+            long position = checked((step * promptsPerStep) + i);
+            indices[i] = Permutation(position / _count)[(int)(position % _count)];
+        }
+
+        return indices;
+    }
+
+    private int[] Permutation(long epoch)
+    {
+        if (epoch != _cachedEpoch)
+        {
+            int[] permutation = [.. Enumerable.Range(0, _count)];
+            ulong key = CounterRandom.Combine(CounterRandom.Combine(1, _seed), (ulong)epoch);
+            for (int i = _count - 1; i > 0; i--)
+            {
+                int other = (int)(CounterRandom.Uniform(key, i) * (i + 1));
+                (permutation[i], permutation[other]) = (permutation[other], permutation[i]);
+            }
+
+            _permutation = permutation;
+            _cachedEpoch = epoch;
+        }
+
+        return _permutation;
+    }
+}

@@ -1,0 +1,22 @@
+using Microsoft.Extensions.Logging;
+
+namespace Grpo.Diagnostics;
+
+/// <summary>All log messages of the library. Ids are never reused.</summary>
+internal static partial class Log
+{
+    [LoggerMessage(EventId = 1, Level = LogLevel.Debug, Message = "Step {Step}: mean reward {MeanReward}, {MeanTokens} tokens per completion, {Seconds} s.")]
+    public static partial void StepDone(this ILogger logger, long step, double meanReward, double meanTokens, double seconds);
+
+    [LoggerMessage(EventId = 2, Level = LogLevel.Information, Message = "Step {Step}: every advantage is 0 and there is no KL term; the weights were left alone.")]
+    public static partial void NothingLearned(this ILogger logger, long step);
+
+    [LoggerMessage(EventId = 21, Level = LogLevel.Warning, Message = "Reward {Reward} abstained on {Abstained} of {Total} completions.")]
+    public static partial void RewardAbstained(this ILogger logger, string reward, int abstained, int total);
+
+    [LoggerMessage(EventId = 31, Level = LogLevel.Information, Message = "Resumed from {Checkpoint} at step {Step}.")]
+    public static partial void Resumed(this ILogger logger, string checkpoint, long step);
+
+    [LoggerMessage(EventId = 32, Level = LogLevel.Information, Message = "Checkpoint {Checkpoint} written.")]
+    public static partial void CheckpointWritten(this ILogger logger, string checkpoint);
+}

@@ -1,0 +1,64 @@
+namespace Grpo.Diagnostics;
+
+/// <summary>A step's numbers under the names that users of TRL know.</summary>
+public static class StepMetrics
+{
+    /// <summary>The metrics of a step, in a fixed order; a metric that has no value is left out.</summary>
+    /// <param name="report">The step.</param>
+    public static IReadOnlyList<KeyValuePair<string, double>> From(StepReport report)
+    {
+        ArgumentNullException.ThrowIfNull(report);
+        var metrics = new List<KeyValuePair<string, double>>();
+        Add("step", report.Step);
+        Add("reward", report.MeanReward);
+        Add("reward_std", report.RewardDeviation);
+        Add("accuracy", report.Accuracy);
+        foreach ((string name, double mean) in report.RewardComponents)
+        {
+            Add($"rewards/{name}/mean", mean);
+        }
+
+        Add("frac_reward_zero_std", report.ZeroDeviationFraction);
+        Add("rewards/abstained", report.Abstained);
+        Add("rewards/errors", report.RewardErrors);
+        Add("completions/mean_length", report.MeanCompletionTokens);
+        Add("completions/clipped_ratio", report.TruncatedFraction);
+        Add("num_tokens", report.CompletionTokens);
+        Add("entropy", report.Entropy);
+        if (report.Updates.Count > 0)
+        {
+            Add("loss", report.Updates.Average(update => update.Loss));
+            Add("kl", report.Updates[0].Kl is null ? null : report.Updates.Average(update => update.Kl!.Value));
+            Add("clip_ratio/low_mean", report.Updates.Average(update => update.ClipFractionLow));
+            Add("clip_ratio/high_mean", report.Updates.Average(update => update.ClipFractionHigh));
+            Add("grad_norm", report.Updates.Average(update => update.GradientNorm));
+            Add("learning_rate", report.Updates[^1].LearningRate);
+        }
+
+        Add("updates", report.Updates.Count);
+        foreach ((string verdict, int count) in report.Verdicts)
+        {
+            Add($"verdicts/{verdict}", count);
+        }
+
+        if (report.Evaluation is { } evaluation)
+        {
+            Add("eval/accuracy", evaluation.Accuracy);
+            Add("eval/reward", evaluation.MeanReward);
+            Add("eval/mean_length", evaluation.MeanCompletionTokens);
+        }
+
+        Add("time/rollout", report.RolloutTime.TotalSeconds);
+        Add("time/scoring", report.ScoringTime.TotalSeconds);
+        Add("time/update", report.UpdateTime.TotalSeconds);
+        return metrics;
+
+        void Add(string name, double? value)
+        {
+            if (value is { } number && double.IsFinite(number))
+            {
+                metrics.Add(new(name, number));
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Grpo;
+
+/// <summary>AdamW on float32 master weights. Owns its moments.</summary>
+/// <remarks>
+/// Loshchilov and Hutter, arXiv:1711.05101, with PyTorch's order: decay first, then bias-corrected moments, ε after the square root.
+/// TorchSharp's own keys its state by native handle, cannot be resumed bit for bit, and allocates per parameter.
+/// </remarks>
+internal sealed class AdamW : IDisposable
+{
+    private readonly (string Name, Parameter Parameter)[] _parameters;
+    private readonly Tensor[] _firstMoments;
+    private readonly Tensor[] _secondMoments;
+    private readonly AdamWOptions _options;
+
+    /// <summary>Creates the optimizer with zero moments.</summary>
+    /// <param name="parameters">The parameters to train; float32.</param>
+    /// <param name="options">Constants.</param>
+    public AdamW(IReadOnlyList<(string Name, Parameter Parameter)> parameters, AdamWOptions options)
+    {
+        _parameters = [.. parameters];
+        _options = options;
+        if (_parameters.Length == 0)
+        {
+            throw new InvalidOperationException("The policy has no parameter with requires_grad: there is nothing to train.");
+        }
+
+        foreach ((string name, Parameter parameter) in _parameters)
+        {
+            if (parameter.dtype != ScalarType.Float32)
+            {
+                throw new InvalidOperationException(
+                    $"Parameter '{name}' is {parameter.dtype} but trained weights must be Float32: Adam's steps are smaller than a 16-bit float can hold.");
+            }
+        }
+
+        _firstMoments = ZeroMoments();
+        _secondMoments = ZeroMoments();
+    }
+
+    /// <summary>Updates applied so far.</summary>
+    public long Step { get; private set; }
+
+    /// <summary>Length of the gradient over all parameters, L2.</summary>
+    public double GradientNorm()
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor[] norms = [.. _parameters.Select(entry => entry.Parameter.grad).OfType<Tensor>().Select(gradient => gradient.norm())];
+        return norms.Length == 0 ? 0 : torch.stack(norms).norm().item<float>();
+    }
+
+    /// <summary>Applies one update with the gradients that the parameters hold.</summary>
+    /// <param name="learningRate">The learning rate.</param>
+    /// <param name="gradientScale">Multiplies the gradients: the factor of clipping by norm.</param>
+    public void Apply(double learningRate, double gradientScale)
+    {
+        Step++;
+        double firstCorrection = 1 - Math.Pow(_options.Beta1, Step);
+        double secondCorrection = Math.Sqrt(1 - Math.Pow(_options.Beta2, Step));
+        for (int i = 0; i < _parameters.Length; i++)
+        {
+            using var scope = TensorScope.BeginNoGrad();
+            Parameter parameter = _parameters[i].Parameter;
+            if (parameter.grad is not { } gradient)
+            {
+                continue;
+            }
+
+            if (gradientScale != 1)
+            {
+                gradient.mul_(gradientScale);
+            }
+
+            double decay = _options.IsDecayed(_parameters[i].Name, parameter) ? learningRate * _options.WeightDecay : 0;
+            if (decay != 0)
+            {
+                parameter.mul_(1 - decay);
+            }
+
+            _firstMoments[i].lerp_(gradient, 1 - _options.Beta1);
+            _secondMoments[i].mul_(_options.Beta2).addcmul_(gradient, gradient, 1 - _options.Beta2);
+            Tensor denominator = _secondMoments[i].sqrt().div_(secondCorrection).add_(_options.Epsilon);
+            parameter.addcdiv_(_firstMoments[i], denominator, -learningRate / firstCorrection);
+        }
+    }
+
+    /// <summary>Drops the gradients.</summary>
+    public void ZeroGradients()
+    {
+        foreach ((_, Parameter parameter) in _parameters)
+        {
+            parameter.grad = null;
+        }
+    }
+
+    /// <summary>Writes the moments.</summary>
+    /// <param name="path">A safetensors file.</param>
+    public void Save(string path)
+    {
+        var tensors = new List<KeyValuePair<string, Tensor>>();
+        for (int i = 0; i < _parameters.Length; i++)
+        {
+            tensors.Add(new($"exp_avg.{_parameters[i].Name}", _firstMoments[i]));
+            tensors.Add(new($"exp_avg_sq.{_parameters[i].Name}", _secondMoments[i]));
+        }
+
+        SafetensorsWriter.Write(path, tensors);
+    }
+
+    /// <summary>Restores the moments.</summary>
+    /// <param name="path">What <see cref="Save"/> wrote.</param>
+    /// <param name="step">Updates applied when it was written.</param>
+    public void Load(string path, long step)
+    {
+        using SafetensorsReader reader = SafetensorsReader.Open(path);
+        string[] missing = [.. _parameters.SelectMany(entry => new[] { $"exp_avg.{entry.Name}", $"exp_avg_sq.{entry.Name}" }).Where(name => !reader.Entries.ContainsKey(name))];
+        if (missing.Length > 0)
+        {
+            throw new InvalidDataException($"'{path}' lacks {missing.Length} moments, the first is '{missing[0]}': it belongs to another model or another choice of trained parameters.");
+        }
+
+        for (int i = 0; i < _parameters.Length; i++)
+        {
+            reader.ReadInto($"exp_avg.{_parameters[i].Name}", _firstMoments[i]);
+            reader.ReadInto($"exp_avg_sq.{_parameters[i].Name}", _secondMoments[i]);
+        }
+
+        Step = step;
+    }
+
+    private Tensor[] ZeroMoments()
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        var moments = new Tensor[_parameters.Length];
+        for (int i = 0; i < moments.Length; i++)
+        {
+            moments[i] = scope.Release(zeros_like(_parameters[i].Parameter));
+        }
+
+        return moments;
+    }
+
+    public void Dispose()
+    {
+        foreach (Tensor moment in _firstMoments.Concat(_secondMoments))
+        {
+            moment.Dispose();
+        }
+    }
+}

@@ -1,0 +1,204 @@
+using System.Diagnostics;
+using System.Text.Json;
+using Grpo.Diagnostics;
+using Grpo.Losses;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Grpo;
+
+/// <summary>One GRPO training step from the four plug-ins: sample groups, score them, compare each group with itself, update the policy.</summary>
+/// <remarks>
+/// Owns AdamW's moments and nothing else; who created the policy disposes it. Not thread-safe: one step at a time.
+/// Between the stages no tensor is alive, so a reward may take its time and may resume on another thread.
+/// </remarks>
+public sealed class GrpoOptimizer : IDisposable
+{
+    private const string MomentsFile = "optimizer.safetensors";
+    private const string StateFile = "grpo_state.json";
+
+    private readonly IPolicy _policy;
+    private readonly IGroupSampler _sampler;
+    private readonly IRewardFunction _reward;
+    private readonly AdamW _adam;
+    private readonly PolicyUpdater _updater;
+    private readonly ILogger _logger;
+
+    /// <summary>Wires the plug-ins. All options are checked here, before anything is run.</summary>
+    /// <param name="policy">The model to train.</param>
+    /// <param name="sampler">Samples the groups.</param>
+    /// <param name="reward">Scores them.</param>
+    /// <param name="options">Null: the defaults. Later changes to the object have no effect.</param>
+    /// <param name="reference">The frozen model of the KL term; needed when <see cref="GrpoOptions.KlCoefficient"/> is above 0.</param>
+    /// <param name="logger">Null: no log.</param>
+    /// <exception cref="ArgumentException">An option is out of range; the message lists all of them.</exception>
+    /// <exception cref="InvalidOperationException">The KL term has no reference model, or the policy has no trainable float32 parameters.</exception>
+    public GrpoOptimizer(
+        IPolicy policy, IGroupSampler sampler, IRewardFunction reward, GrpoOptions? options = null,
+        IReferenceModel? reference = null, ILogger<GrpoOptimizer>? logger = null)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        ArgumentNullException.ThrowIfNull(sampler);
+        ArgumentNullException.ThrowIfNull(reward);
+        options ??= new GrpoOptions();
+        Options = options with { Sampling = options.Sampling with { }, Rewards = options.Rewards with { } };
+        if (Options.Validate() is { Count: > 0 } problems)
+        {
+            throw new ArgumentException(string.Join(" ", problems), nameof(options));
+        }
+
+        if (Options.KlCoefficient != 0 && reference is null)
+        {
+            throw new InvalidOperationException(
+                FormattableString.Invariant($"KlCoefficient is {Options.KlCoefficient} but no reference model was given. Pass one, or set KlCoefficient to 0."));
+        }
+
+        TorchBackend.EnsureAvailable();
+        _policy = policy;
+        _sampler = sampler;
+        _reward = reward;
+        _logger = logger ?? (ILogger)NullLogger.Instance;
+        _adam = new AdamW(policy.TrainedParameters(), AdamWOptions.From(Options));
+        _updater = new PolicyUpdater(policy, reference, _adam, Options);
+    }
+
+    /// <summary>The options in force: a copy of those given.</summary>
+    public GrpoOptions Options { get; }
+
+    /// <summary>The policy.</summary>
+    public IPolicy Policy => _policy;
+
+    /// <summary>Steps done.</summary>
+    public long Step { get; private set; }
+
+    /// <summary>Runs one step: rollout, score, update.</summary>
+    /// <param name="prompts">The prompts of the step.</param>
+    /// <param name="cancellationToken">Stops with an <see cref="OperationCanceledException"/>; the weights are then those before the step.</param>
+    /// <exception cref="RewardException">A reward failed and <see cref="RewardOptions.OnError"/> says to throw.</exception>
+    /// <exception cref="TrainingDivergedException">Logits, loss or gradient are not finite; the update was not applied.</exception>
+    public async Task<StepReport> StepAsync(IReadOnlyList<Prompt> prompts, CancellationToken cancellationToken = default)
+    {
+        var clock = Stopwatch.StartNew();
+        IReadOnlyList<RolloutGroup> groups = await RolloutAsync(prompts, cancellationToken).ConfigureAwait(false);
+        TimeSpan rolloutEnd = clock.Elapsed;
+        (IReadOnlyList<ScoredGroup> scored, int errors) = await ScoreCountedAsync(groups, cancellationToken).ConfigureAwait(false);
+        TimeSpan scoringEnd = clock.Elapsed;
+        IReadOnlyList<UpdateReport> updates = Update(scored, cancellationToken);
+        StepReport report = StepStatistics.Report(Step, scored, errors, updates) with
+        {
+            RolloutTime = rolloutEnd,
+            ScoringTime = scoringEnd - rolloutEnd,
+            UpdateTime = clock.Elapsed - scoringEnd,
+        };
+        GrpoDiagnostics.Record(report);
+        _logger.StepDone(report.Step, report.MeanReward, report.MeanCompletionTokens, clock.Elapsed.TotalSeconds);
+        return report;
+    }
+
+    /// <summary>First stage: samples a group per prompt for the step that comes next.</summary>
+    /// <param name="prompts">The prompts.</param>
+    /// <param name="cancellationToken">Stops between two tokens.</param>
+    public async Task<IReadOnlyList<RolloutGroup>> RolloutAsync(IReadOnlyList<Prompt> prompts, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(prompts);
+        if (prompts.Count == 0)
+        {
+            throw new ArgumentException("A step needs at least one prompt.", nameof(prompts));
+        }
+
+        using Activity? activity = GrpoDiagnostics.Source.StartActivity("grpo.rollout");
+        var request = new RolloutRequest
+        {
+            Prompts = prompts,
+            GroupSize = Options.GroupSize,
+            Sampling = Options.Sampling,
+            Seed = Options.Seed,
+            Step = Step,
+        };
+        IReadOnlyList<RolloutGroup> groups = await _sampler.SampleAsync(_policy, request, cancellationToken).ConfigureAwait(false);
+        if (groups.Count != prompts.Count)
+        {
+            throw new InvalidOperationException($"{_sampler.GetType().Name} returned {groups.Count} groups for {prompts.Count} prompts; it must return one per prompt.");
+        }
+
+        return groups;
+    }
+
+    /// <summary>Second stage: rewards and advantages.</summary>
+    /// <param name="groups">The rollouts.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    public async Task<IReadOnlyList<ScoredGroup>> ScoreAsync(IReadOnlyList<RolloutGroup> groups, CancellationToken cancellationToken = default) =>
+        (await ScoreCountedAsync(groups, cancellationToken).ConfigureAwait(false)).Groups;
+
+    /// <summary>Third stage: the optimizer steps of the round. Counts as a step.</summary>
+    /// <param name="groups">Scored groups.</param>
+    /// <param name="cancellationToken">Heeded until the first optimizer step is applied; the weights are then untouched.</param>
+    /// <returns>One report per optimizer step; none when every advantage is 0 and there is no KL term: then nothing is touched.</returns>
+    public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(groups);
+        using Activity? activity = GrpoDiagnostics.Source.StartActivity("grpo.update");
+        IReadOnlyList<UpdateReport> updates = _updater.Update(groups, cancellationToken);
+        Step++;
+        if (updates.Count == 0)
+        {
+            _logger.NothingLearned(Step);
+        }
+
+        return updates;
+    }
+
+    /// <summary>Writes policy, moments and counters into an existing folder; with the same options <see cref="Load"/> continues exactly.</summary>
+    /// <param name="directory">The folder.</param>
+    public void Save(string directory)
+    {
+        _policy.Save(directory);
+        _adam.Save(Path.Combine(directory, MomentsFile));
+        var state = new OptimizerState { Step = Step, OptimizerSteps = _adam.Step, Seed = Options.Seed };
+        File.WriteAllText(Path.Combine(directory, StateFile), JsonSerializer.Serialize(state, OptimizerStateJson.Default.OptimizerState));
+    }
+
+    /// <summary>Restores what <see cref="Save"/> wrote.</summary>
+    /// <param name="directory">The folder.</param>
+    /// <exception cref="InvalidDataException">The folder holds another format, seed or model.</exception>
+    public void Load(string directory)
+    {
+        string path = Path.Combine(directory, StateFile);
+        OptimizerState state = OptimizerState.Read(path);
+        if (state.Seed != Options.Seed)
+        {
+            throw new InvalidDataException($"'{path}' was written with seed {state.Seed} but the options say {Options.Seed}: the run could not continue exactly. Use the same seed.");
+        }
+
+        _adam.Load(Path.Combine(directory, MomentsFile), state.OptimizerSteps);
+        _policy.Load(directory);
+        Step = state.Step;
+    }
+
+    /// <summary>Frees the moments. The policy stays.</summary>
+    public void Dispose() => _adam.Dispose();
+
+    private async Task<(IReadOnlyList<ScoredGroup> Groups, int Errors)> ScoreCountedAsync(
+        IReadOnlyList<RolloutGroup> groups, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(groups);
+        using Activity? activity = GrpoDiagnostics.Source.StartActivity("grpo.score");
+        RewardScores scores = await RewardScorer.ScoreAsync(_reward, groups, Options.Rewards, cancellationToken).ConfigureAwait(false);
+        var scored = new ScoredGroup[groups.Count];
+        for (int i = 0; i < scored.Length; i++)
+        {
+            double?[] rewards = [.. scores.Rewards[i].Select(reward => reward.Value)];
+            var advantages = new double[rewards.Length];
+            Advantage.Compute(Options.Advantage, rewards, advantages);
+            scored[i] = new ScoredGroup(groups[i], scores.Rewards[i], advantages);
+        }
+
+        int abstained = scored.Sum(group => group.Rewards.Count(reward => reward.Value is null));
+        if (abstained > 0)
+        {
+            _logger.RewardAbstained(_reward.Name, abstained, scored.Sum(group => group.Rewards.Count));
+        }
+
+        return (scored, scores.Errors);
+    }
+}

@@ -1,0 +1,52 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Grpo;
+
+/// <summary>The counters of a <see cref="GrpoOptimizer"/>, as written beside its moments.</summary>
+internal sealed record OptimizerState
+{
+    public const int CurrentFormat = 1;
+
+    private const long MaxBytes = 1 << 20;
+
+    public int Format { get; init; } = CurrentFormat;
+
+    public required long Step { get; init; }
+
+    public required long OptimizerSteps { get; init; }
+
+    public required ulong Seed { get; init; }
+
+    /// <exception cref="InvalidDataException">The file is not ours, or of a newer format.</exception>
+    public static OptimizerState Read(string path)
+    {
+        var file = new FileInfo(path);
+        if (!file.Exists)
+        {
+            throw new FileNotFoundException($"'{file.DirectoryName}' holds no training state: expected {file.Name}. A folder with weights only cannot be resumed; start a new run from it.", path);
+        }
+
+        if (file.Length > MaxBytes)
+        {
+            throw new InvalidDataException($"'{path}' has {file.Length} bytes; a training state has a few hundred.");
+        }
+
+        try
+        {
+            OptimizerState? state = JsonSerializer.Deserialize(File.ReadAllText(path), OptimizerStateJson.Default.OptimizerState);
+            return state is { Format: CurrentFormat, Step: >= 0, OptimizerSteps: >= 0 }
+                ? state
+                : throw new InvalidDataException($"'{path}' has format {state?.Format}; this version reads format {CurrentFormat}.");
+        }
+        catch (JsonException exception)
+        {
+            throw new InvalidDataException($"'{path}' is not a training state: {exception.Message}", exception);
+        }
+    }
+}
+
+/// <summary>Source-generated: no reflection, so trimming keeps working.</summary>
+[JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(OptimizerState))]
+internal sealed partial class OptimizerStateJson : JsonSerializerContext;

@@ -1,0 +1,129 @@
+using System.Runtime.InteropServices;
+using Grpo.Losses;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo;
+
+/// <summary>Turns scored groups into optimizer steps: forward and backward per micro-batch, clip by norm, AdamW.</summary>
+internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, AdamW adam, GrpoOptions options)
+{
+    private readonly record struct Row(TokenSequence Tokens, double Advantage);
+
+    private sealed record MicroBatch(TokenBatch Tokens, Tensor Advantages, Tensor? ReferenceLogProbs);
+
+    /// <summary>Runs <see cref="GrpoOptions.UpdatesPerRollout"/> optimizer steps on the groups.</summary>
+    /// <returns>One report per optimizer step; none when nothing could be learned and nothing was touched.</returns>
+    /// <remarks>
+    /// Cancellation is heeded until the first optimizer step is applied; from then on the round runs to its end, so that the
+    /// weights are always those between two rounds.
+    /// </remarks>
+    public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken)
+    {
+        Row[] rows = [.. groups.SelectMany(group => group.Group.Completions.Select((completion, i) =>
+            new Row(new TokenSequence(group.Group.PromptTokenIds, completion.TokenIds), group.Advantages[i])))];
+        var denominators = new LossDenominators(rows.Length, rows.Sum(row => (long)row.Tokens.CompletionIds.Count), options.Sampling.MaxCompletionTokens);
+
+        // Without a KL term a row of advantage 0 has no gradient. It counts in the denominators and costs nothing.
+        Row[] trained = [.. rows.Where(row => row.Tokens.CompletionIds.Count > 0 && (row.Advantage != 0 || options.KlCoefficient != 0))];
+        if (trained.Length == 0)
+        {
+            return []; // Adam would turn leftover momentum into a step
+        }
+
+        using var scope = TensorScope.Begin();
+        try
+        {
+            MicroBatch[] batches = Prepare(trained, cancellationToken);
+            var oldLogProbs = new Tensor?[batches.Length];
+            var reports = new List<UpdateReport>(options.UpdatesPerRollout);
+            for (int update = 0; update < options.UpdatesPerRollout; update++)
+            {
+                reports.Add(Step(batches, oldLogProbs, denominators, reports.Count == 0 ? cancellationToken : CancellationToken.None));
+            }
+
+            return reports;
+        }
+        finally
+        {
+            adam.ZeroGradients();
+        }
+    }
+
+    private MicroBatch[] Prepare(Row[] rows, CancellationToken cancellationToken)
+    {
+        Device device = policy.Device();
+        IReadOnlyList<int[]> split = MicroBatcher.Split(
+            [.. rows.Select(row => row.Tokens.PromptIds.Count + row.Tokens.CompletionIds.Count)], options.MicroBatchSize);
+        var batches = new MicroBatch[split.Count];
+        for (int i = 0; i < batches.Length; i++)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            Row[] members = [.. split[i].Select(index => rows[index])];
+            TokenBatch tokens = TokenBatchBuilder.Build([.. members.Select(row => row.Tokens)], padTokenId: 0, device);
+            Tensor advantages = tensor(members.Select(row => (float)row.Advantage).ToArray(), device: device);      // [B]
+            batches[i] = new MicroBatch(tokens, advantages, ReferenceLogProbs(tokens));
+        }
+
+        return batches;
+    }
+
+    private Tensor? ReferenceLogProbs(TokenBatch tokens)
+    {
+        if (options.KlCoefficient == 0)
+        {
+            return null;
+        }
+
+        using var scope = TensorScope.BeginNoGrad();
+        return scope.Keep(reference!.LogProbs(tokens, options.Sampling.Temperature)); // [B, C]
+    }
+
+    private UpdateReport Step(MicroBatch[] batches, Tensor?[] oldLogProbs, LossDenominators denominators, CancellationToken cancellationToken)
+    {
+        double loss = 0, kl = 0, clippedLow = 0, clippedHigh = 0;
+        for (int i = 0; i < batches.Length; i++)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            using var scope = TensorScope.Begin();
+            MicroBatch batch = batches[i];
+            Tensor logProbs = policy.LogProbs(batch.Tokens, options.Sampling.Temperature);                          // [B, C]
+            var inputs = new LossInputs(logProbs, oldLogProbs[i], batch.ReferenceLogProbs, batch.Advantages, batch.Tokens.CompletionMask);
+            LossResult result = GrpoLoss.Compute(inputs, options.ClipRange, options.KlCoefficient, options.Reduction, denominators);
+            result.Loss.backward();
+
+            // The first update of a round sees the policy that sampled: its log-probs are the old ones of all later updates.
+            oldLogProbs[i] ??= options.UpdatesPerRollout > 1 ? scope.Keep(logProbs.detach()) : null;
+
+            using Tensor numbers = torch.cat([result.Loss.detach().reshape(1), result.Sums]).cpu();                 // one stop of the device
+            ReadOnlySpan<float> values = MemoryMarshal.Cast<byte, float>(numbers.bytes);
+            loss += values[0];
+            kl += values[1];
+            clippedLow += values[2];
+            clippedHigh += values[3];
+        }
+
+        double gradientNorm = adam.GradientNorm();
+        if (!double.IsFinite(loss) || !double.IsFinite(gradientNorm))
+        {
+            throw new TrainingDivergedException(
+                $"The loss is {loss} and the gradient norm {gradientNorm}; the update was not applied. Lower LearningRate ({options.LearningRate}) or MaxGradientNorm.");
+        }
+
+        cancellationToken.ThrowIfCancellationRequested();
+        double learningRate = LearningRate.At(
+            options.Schedule, options.LearningRate, adam.Step, options.WarmupSteps, options.ScheduleSteps, options.ScheduleFloor);
+        adam.Apply(learningRate, options.MaxGradientNorm is { } limit ? Math.Min(1, limit / (gradientNorm + 1e-6)) : 1);
+        adam.ZeroGradients();
+        double tokens = Math.Max(denominators.Tokens, 1);
+        return new UpdateReport
+        {
+            Loss = loss,
+            Kl = options.KlCoefficient == 0 ? null : kl / tokens,
+            ClipFractionLow = clippedLow / tokens,
+            ClipFractionHigh = clippedHigh / tokens,
+            GradientNorm = gradientNorm,
+            LearningRate = learningRate,
+        };
+    }
+}

@@ -1,0 +1,72 @@
+namespace Grpo;
+
+/// <summary>Counts what a step sampled and scored.</summary>
+internal static class StepStatistics
+{
+    public static StepReport Report(long step, IReadOnlyList<ScoredGroup> groups, int rewardErrors, IReadOnlyList<UpdateReport> updates)
+    {
+        Completion[] completions = [.. groups.SelectMany(group => group.Group.Completions)];
+        Reward[] rewards = [.. groups.SelectMany(group => group.Rewards)];
+        double[] scored = Values(rewards);
+        bool[] judged = [.. rewards.Select(reward => reward.IsCorrect).OfType<bool>()];
+        long tokens = completions.Sum(completion => (long)completion.TokenIds.Count);
+        Completion[] measured = [.. completions.Where(completion => completion.MeanEntropy is not null)];
+        return new StepReport
+        {
+            Step = step,
+            MeanReward = scored.Length == 0 ? double.NaN : scored.Average(),
+            RewardDeviation = groups.Count == 0 ? 0 : groups.Average(group => Deviation(Values(group.Rewards))),
+            Accuracy = judged.Length == 0 ? null : judged.Count(correct => correct) / (double)judged.Length,
+            ZeroDeviationFraction = groups.Count == 0 ? 0 : groups.Count(group => group.Advantages.All(advantage => advantage == 0)) / (double)groups.Count,
+            Abstained = rewards.Length - scored.Length,
+            RewardErrors = rewardErrors,
+            MeanCompletionTokens = completions.Length == 0 ? 0 : tokens / (double)completions.Length,
+            TruncatedFraction = completions.Length == 0 ? 0 : completions.Count(completion => completion.FinishReason == FinishReason.Truncated) / (double)completions.Length,
+            Entropy = measured.Length == 0 ? null : measured.Sum(completion => completion.MeanEntropy!.Value * completion.TokenIds.Count) / measured.Sum(completion => completion.TokenIds.Count),
+            CompletionTokens = tokens,
+            RewardComponents = Components(rewards),
+            Verdicts = CountVerdicts(rewards),
+            Updates = updates,
+            Groups = groups,
+        };
+    }
+
+    public static IReadOnlyDictionary<string, int> CountVerdicts(IEnumerable<Reward> rewards)
+    {
+        var counts = new SortedDictionary<string, int>(StringComparer.Ordinal);
+        foreach (string verdict in rewards.Select(reward => reward.Verdict).OfType<string>())
+        {
+            counts[verdict] = counts.GetValueOrDefault(verdict) + 1;
+        }
+
+        return counts;
+    }
+
+    public static double[] Values(IEnumerable<Reward> rewards) => [.. rewards.Select(reward => reward.Value).OfType<double>()];
+
+    private static SortedDictionary<string, double> Components(Reward[] rewards)
+    {
+        var means = new SortedDictionary<string, double>(StringComparer.Ordinal);
+        foreach (var parts in rewards.Where(reward => reward.Components is not null).SelectMany(reward => reward.Components!).GroupBy(part => part.Key))
+        {
+            double[] values = [.. parts.Select(part => part.Value).OfType<double>()];
+            if (values.Length > 0)
+            {
+                means[parts.Key] = values.Average();
+            }
+        }
+
+        return means;
+    }
+
+    private static double Deviation(double[] values)
+    {
+        if (values.Length < 2)
+        {
+            return 0;
+        }
+
+        double mean = values.Average();
+        return Math.Sqrt(values.Sum(value => (value - mean) * (value - mean)) / (values.Length - 1));
+    }
+}

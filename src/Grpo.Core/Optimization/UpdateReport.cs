@@ -1,0 +1,23 @@
+namespace Grpo;
+
+/// <summary>What one optimizer step did. Means are over the completion tokens of the whole step.</summary>
+public sealed record UpdateReport
+{
+    /// <summary>The loss of the step, summed over its micro-batches.</summary>
+    public required double Loss { get; init; }
+
+    /// <summary>Mean k3 estimate of KL(π ‖ π_ref), nats; null without a reference model.</summary>
+    public double? Kl { get; init; }
+
+    /// <summary>Fraction of tokens held back by the lower bound (w &lt; 1 − ε_low, A &lt; 0).</summary>
+    public required double ClipFractionLow { get; init; }
+
+    /// <summary>Fraction of tokens held back by the upper bound (w &gt; 1 + ε_high, A &gt; 0).</summary>
+    public required double ClipFractionHigh { get; init; }
+
+    /// <summary>Length of the gradient before clipping, L2 over all parameters.</summary>
+    public required double GradientNorm { get; init; }
+
+    /// <summary>The learning rate used.</summary>
+    public required double LearningRate { get; init; }
+}

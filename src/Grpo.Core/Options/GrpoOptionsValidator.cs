@@ -1,0 +1,84 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using Grpo.Losses;
+using Microsoft.Extensions.Options;
+
+namespace Grpo;
+
+/// <summary>Checks <see cref="GrpoOptions"/>, on its own and as part of Microsoft.Extensions.Options.</summary>
+public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
+{
+    /// <inheritdoc/>
+    public ValidateOptionsResult Validate(string? name, GrpoOptions options) =>
+        Validate(options) is { Count: > 0 } problems ? ValidateOptionsResult.Fail(problems) : ValidateOptionsResult.Success;
+
+    internal static IReadOnlyList<string> Validate(GrpoOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        var problems = new List<string>();
+        SamplingOptions sampling = options.Sampling;
+
+        Require(options.GroupSize is >= 2 and <= 1024, options.GroupSize, "2 to 1024: the group's mean is the baseline, so a completion needs at least one other");
+        Require(options.PromptsPerStep is >= 1 and <= 65536, options.PromptsPerStep, "1 to 65536");
+        Require(options.ClipRangeLow is > 0 and < 1, options.ClipRangeLow, "above 0 and below 1");
+        Require(options.ClipRangeHigh is > 0 and <= 100, options.ClipRangeHigh, "above 0, at most 100");
+        Require(options.ClipRangeCap is null || options.ClipRangeCap > 1 + options.ClipRangeHigh, options.ClipRangeCap,
+            "above 1 + ClipRangeHigh, or null: a lower cap would act before the clip");
+        Require(options.KlCoefficient is >= 0 and <= 10, options.KlCoefficient, "0 to 10");
+        Require(options.UpdatesPerRollout is >= 1 and <= 64, options.UpdatesPerRollout, "1 to 64");
+        Require(options.MicroBatchSize is >= 1 and <= 4096, options.MicroBatchSize, "1 to 4096");
+        Require(options.LearningRate is >= 0 and <= 1, options.LearningRate, "0 to 1");
+        Require(options.WarmupSteps >= 0, options.WarmupSteps, "0 or more");
+        Require(options.Schedule == LearningRateSchedule.Constant || options.ScheduleSteps > options.WarmupSteps, options.ScheduleSteps,
+            $"above WarmupSteps with the {options.Schedule} schedule");
+        Require(options.ScheduleFloor is >= 0 and <= 1, options.ScheduleFloor, "0 to 1");
+        Require(options.AdamBeta1 is >= 0 and < 1, options.AdamBeta1, "0 to below 1");
+        Require(options.AdamBeta2 is >= 0 and < 1, options.AdamBeta2, "0 to below 1");
+        Require(options.AdamEpsilon is > 0 and <= 1, options.AdamEpsilon, "above 0, at most 1");
+        Require(options.WeightDecay is >= 0 and <= 1, options.WeightDecay, "0 to 1");
+        Require(options.MaxGradientNorm is null or > 0, options.MaxGradientNorm, "above 0, or null for no clipping");
+        Require(Enum.IsDefined(options.Advantage), options.Advantage, string.Join(", ", Enum.GetNames<AdvantageEstimator>()));
+        Require(Enum.IsDefined(options.Reduction), options.Reduction, string.Join(", ", Enum.GetNames<LossReduction>()));
+        Require(Enum.IsDefined(options.Schedule), options.Schedule, string.Join(", ", Enum.GetNames<LearningRateSchedule>()));
+        problems.AddRange(ValidateSampling(sampling));
+        Require(sampling.Temperature > 0, sampling.Temperature, "above 0: greedy completions of one prompt are all equal and teach nothing");
+        if (sampling.HasFilters)
+        {
+            problems.Add("TopK, TopP, MinP and RepetitionPenalty must be off in training (0, 1, 0, 1): the training log-probs know only the temperature, " +
+                "so filtered samples would come from another distribution than the one that is trained. Use them in evaluation.");
+        }
+
+        return problems;
+
+        void Require<T>(bool holds, T value, string allowed, [CallerArgumentExpression(nameof(value))] string name = "") =>
+            Check(problems, holds, value, allowed, name);
+    }
+
+    internal static IReadOnlyList<string> ValidateSampling(SamplingOptions sampling)
+    {
+        ArgumentNullException.ThrowIfNull(sampling);
+        var problems = new List<string>();
+        Require(sampling.Temperature is >= 0 and <= 10, sampling.Temperature, "0 (greedy) to 10");
+        Require(sampling.TopK >= 0, sampling.TopK, "0 (off) or more");
+        Require(sampling.TopP is > 0 and <= 1, sampling.TopP, "above 0, at most 1 (off)");
+        Require(sampling.MinP is >= 0 and <= 1, sampling.MinP, "0 (off) to 1");
+        Require(sampling.RepetitionPenalty is > 0 and <= 10, sampling.RepetitionPenalty, "above 0, at most 10; 1 is off");
+        Require(sampling.MaxCompletionTokens is >= 1 and <= 131072, sampling.MaxCompletionTokens, "1 to 131072");
+        Require(sampling.MaxPromptTokens is >= 1 and <= 131072, sampling.MaxPromptTokens, "1 to 131072");
+        Require(sampling.MaxConcurrentSequences is >= 1 and <= 65536, sampling.MaxConcurrentSequences, "1 to 65536");
+        return problems;
+
+        void Require<T>(bool holds, T value, string allowed, [CallerArgumentExpression(nameof(value))] string name = "") =>
+            Check(problems, holds, value, allowed, name);
+    }
+
+    // NaN fails every range pattern, so it is caught here too.
+    private static void Check<T>(List<string> problems, bool holds, T value, string allowed, string name)
+    {
+        if (!holds)
+        {
+            string option = name[(name.LastIndexOf('.') + 1)..];
+            problems.Add(string.Create(CultureInfo.InvariantCulture, $"{option} is {value} but must be {allowed}."));
+        }
+    }
+}

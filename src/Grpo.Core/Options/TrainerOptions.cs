@@ -1,0 +1,39 @@
+namespace Grpo;
+
+/// <summary>Options of a <see cref="GrpoTrainer"/>.</summary>
+public sealed record TrainerOptions
+{
+    /// <summary>The step after which training ends, counted from the very first: a resumed run does the rest.</summary>
+    /// <value>1 or more; default 100.</value>
+    public long Steps { get; set; } = 100;
+
+    /// <summary>Evaluate after every so many steps. The first step is preceded, and the last one followed, by an evaluation in any case.</summary>
+    /// <value>0 (only then) or more; default 0.</value>
+    public long EvaluateEvery { get; set; }
+
+    /// <summary>Write a checkpoint after every so many steps. The last step, and a cancelled run, are followed by one in any case.</summary>
+    /// <value>0 (only then) or more; default 0.</value>
+    public long CheckpointEvery { get; set; }
+
+    /// <summary>Continue from the newest checkpoint of the store when there is one.</summary>
+    /// <value>Default false.</value>
+    public bool Resume { get; set; }
+
+    internal IEnumerable<string> Validate()
+    {
+        if (Steps < 1)
+        {
+            yield return $"Steps is {Steps} but must be 1 or more.";
+        }
+
+        if (EvaluateEvery < 0)
+        {
+            yield return $"EvaluateEvery is {EvaluateEvery} but must be 0 or more.";
+        }
+
+        if (CheckpointEvery < 0)
+        {
+            yield return $"CheckpointEvery is {CheckpointEvery} but must be 0 or more.";
+        }
+    }
+}

@@ -1,0 +1,48 @@
+using System.Runtime.InteropServices;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo;
+
+/// <summary>The same draw as <see cref="TokenPicker"/>, for all rows at once where the logits live: a GPU, with one transfer back.</summary>
+internal static class DeviceTokenPicker
+{
+    /// <summary>Draws a token per row.</summary>
+    /// <param name="logits">[B, V], any float type. Borrowed.</param>
+    /// <param name="temperature">0 is greedy.</param>
+    /// <param name="uniforms">B numbers in [0, 1); not read when greedy.</param>
+    public static PickedToken[] Pick(Tensor logits, double temperature, double[] uniforms)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor logProbs = (logits.to(ScalarType.Float32) / (temperature > 0 ? temperature : 1)).log_softmax(-1);  // [B, V]
+        Tensor probs = logProbs.exp();
+        Tensor entropy = -(probs * logProbs.clamp_min(-1e4)).sum(1L);                                             // [B]; 0 · −∞ would be NaN
+        Tensor ids = temperature > 0 ? Invert(probs, uniforms) : logProbs.argmax(1);                              // [B]
+        Tensor picked = logProbs.gather(1, ids.unsqueeze(1)).squeeze(1);                                          // [B]
+        Tensor packed = torch.stack([ids.to(ScalarType.Float64), picked.to(ScalarType.Float64), entropy.to(ScalarType.Float64)]).cpu();
+
+        ReadOnlySpan<double> values = MemoryMarshal.Cast<byte, double>(packed.bytes);                             // [3, B]
+        int rows = values.Length / 3;
+        var tokens = new PickedToken[rows];
+        for (int row = 0; row < rows; row++)
+        {
+            if (!double.IsFinite(values[rows + row]))
+            {
+                throw new TrainingDivergedException($"The logits of row {row} hold NaN or ∞: the policy has diverged. Lower the learning rate.");
+            }
+
+            tokens[row] = new PickedToken((int)values[row], (float)values[rows + row], (float)values[(2 * rows) + row]);
+        }
+
+        return tokens;
+    }
+
+    private static Tensor Invert(Tensor probs, double[] uniforms)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor cumulative = probs.to(ScalarType.Float64).cumsum(1);                                               // [B, V]
+        Tensor targets = tensor(uniforms, device: probs.device).unsqueeze(1) * cumulative.narrow(1, -1, 1);       // [B, 1]
+        Tensor ids = torch.searchsorted(cumulative, targets, right: true).squeeze(1);                             // [B]
+        return scope.Keep(ids.clamp_max(probs.shape[1] - 1));
+    }
+}

@@ -1,0 +1,103 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>A pretrained Qwen2 model with everything that a training run needs of it. Owns the models.</summary>
+public sealed class QwenPretrained : IDisposable
+{
+    private QwenPretrained(QwenPolicy policy, QwenReferenceModel? reference, QwenTokenizer tokenizer, string directory)
+    {
+        Policy = policy;
+        Reference = reference;
+        Tokenizer = tokenizer;
+        Directory = directory;
+    }
+
+    /// <summary>The model to train; its <see cref="QwenPolicy.Save"/> also writes the tokenizer, so that the folder loads again.</summary>
+    public QwenPolicy Policy { get; }
+
+    /// <summary>The frozen copy; null unless <see cref="QwenLoadOptions.WithReference"/> was set.</summary>
+    public QwenReferenceModel? Reference { get; }
+
+    /// <summary>The tokenizer.</summary>
+    public QwenTokenizer Tokenizer { get; }
+
+    /// <summary>Qwen2.5's chat template.</summary>
+    public QwenChatTemplate ChatTemplate { get; } = new();
+
+    /// <summary>The folder that the model was read from.</summary>
+    public string Directory { get; }
+
+    /// <summary>Loads a folder or a hub id and blocks meanwhile; <see cref="LoadAsync"/> does not block and can be cancelled.</summary>
+    /// <param name="folderOrHubId">An existing folder, or an id such as Qwen/Qwen2.5-1.5B-Instruct.</param>
+    /// <param name="device">cpu, cuda or cuda:n.</param>
+    /// <param name="withReference">Also keep a frozen copy for the KL term.</param>
+    public static QwenPretrained Load(string folderOrHubId, string device = "cpu", bool withReference = false) =>
+        LoadAsync(folderOrHubId, new QwenLoadOptions { Device = device, WithReference = withReference }).GetAwaiter().GetResult();
+
+    /// <summary>Loads a folder or a hub id; a hub id is fetched into the usual cache first.</summary>
+    /// <param name="folderOrHubId">An existing folder, or an id such as Qwen/Qwen2.5-1.5B-Instruct.</param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="cancellationToken">Ends a download; what has arrived is kept and continued next time.</param>
+    /// <exception cref="DirectoryNotFoundException">It is neither a folder nor a hub id.</exception>
+    /// <exception cref="FileNotFoundException">The folder lacks config.json, the weights or the tokenizer.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged or of another model; the message lists what does not fit.</exception>
+    public static async Task<QwenPretrained> LoadAsync(
+        string folderOrHubId, QwenLoadOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(folderOrHubId);
+        options ??= new QwenLoadOptions();
+        Device device = TorchBackend.ParseDevice(options.Device);
+        string directory = await ResolveAsync(folderOrHubId, options, cancellationToken).ConfigureAwait(false);
+        cancellationToken.ThrowIfCancellationRequested();
+
+        QwenTokenizer tokenizer = QwenTokenizer.Load(directory);
+        Qwen2ForCausalLM model = QwenWeights.Load(directory, device);
+        var policy = new QwenPolicy(model, tokenizer.Save);
+        try
+        {
+            RequireRoom(model.Config, tokenizer, directory);
+            return new QwenPretrained(policy, options.WithReference ? QwenReferenceModel.CopyOf(policy) : null, tokenizer, directory);
+        }
+        catch
+        {
+            policy.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Frees the models.</summary>
+    public void Dispose()
+    {
+        Reference?.Dispose();
+        Policy.Dispose();
+    }
+
+    private static async Task<string> ResolveAsync(string folderOrHubId, QwenLoadOptions options, CancellationToken cancellationToken)
+    {
+        if (System.IO.Directory.Exists(folderOrHubId))
+        {
+            return Path.GetFullPath(folderOrHubId);
+        }
+
+        if (!HubClient.IsHubId(folderOrHubId))
+        {
+            throw new DirectoryNotFoundException(
+                $"There is no folder '{folderOrHubId}', and it is not a hub id such as Qwen/Qwen2.5-1.5B-Instruct (owner/name).");
+        }
+
+        var hub = new HubOptions { Revision = options.Revision, Progress = options.Progress };
+        return await HubClient.DownloadAsync(folderOrHubId, hub, cancellationToken).ConfigureAwait(false);
+    }
+
+    // The embedding may be larger than the vocabulary (Qwen2.5 pads it to a multiple of 128), never smaller.
+    private static void RequireRoom(Qwen2Config config, QwenTokenizer tokenizer, string directory)
+    {
+        if (tokenizer.VocabularySize > config.VocabularySize)
+        {
+            throw new InvalidDataException(
+                $"The tokenizer in '{directory}' has {tokenizer.VocabularySize} tokens but the model has {config.VocabularySize} embeddings: they do not belong together.");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+using System.Globalization;
+using System.Text.Json;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>Collects the added tokens from wherever the files state them, and refuses a contradiction.</summary>
+internal sealed class AddedTokenReader
+{
+    private const int Qwen25VocabularySize = 151_643;
+
+    private static readonly string[] Qwen25Special =
+    [
+        "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>",
+        "<|quad_start|>", "<|quad_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>",
+    ];
+
+    private static readonly string[] Qwen25Ordinary =
+    [
+        "<tool_call>", "</tool_call>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>",
+    ];
+
+    private readonly Dictionary<string, (AddedToken Token, string File)> _byContent = new(StringComparer.Ordinal);
+    private readonly Dictionary<int, string> _contentOfId = [];
+
+    private AddedTokenReader()
+    {
+    }
+
+    /// <summary>Qwen2.5's 22 added tokens, whose ids follow the 151,643 of its vocabulary.</summary>
+    public static IReadOnlyList<AddedToken> Qwen25 { get; } =
+    [
+        .. Qwen25Special.Select((content, i) => new AddedToken(Qwen25VocabularySize + i, content, IsSpecial: true)),
+        .. Qwen25Ordinary.Select((content, i) => new AddedToken(Qwen25VocabularySize + Qwen25Special.Length + i, content, IsSpecial: false)),
+    ];
+
+    /// <summary>The union of all statements; Qwen2.5's own when there is none and the vocabulary has Qwen2.5's size.</summary>
+    public static IReadOnlyList<AddedToken> Read(TokenizerFiles files, int vocabularySize)
+    {
+        var reader = new AddedTokenReader();
+        reader.ReadTokenizer(files);
+        reader.ReadConfiguration(files);
+        reader.ReadAddedTokens(files);
+        return reader._byContent.Count == 0 && vocabularySize == Qwen25VocabularySize
+            ? Qwen25
+            : [.. reader._byContent.Values.Select(entry => entry.Token).OrderBy(token => token.Id)];
+    }
+
+    private void ReadTokenizer(TokenizerFiles files)
+    {
+        using JsonFile? json = Open(files, TokenizerFiles.Tokenizer);
+        if (json is not null && JsonFile.TryGet(json.Root, "added_tokens", out _))
+        {
+            foreach (JsonElement token in json.Require(json.Root, "added_tokens", JsonValueKind.Array).EnumerateArray())
+            {
+                Add(json, json.Id(json.Require(token, "id", JsonValueKind.Number), "The id of an added token"), token);
+            }
+        }
+    }
+
+    private void ReadConfiguration(TokenizerFiles files)
+    {
+        using JsonFile? json = Open(files, TokenizerFiles.Configuration);
+        if (json is not null && JsonFile.TryGet(json.Root, "added_tokens_decoder", out _))
+        {
+            foreach (JsonProperty entry in json.Require(json.Root, "added_tokens_decoder", JsonValueKind.Object).EnumerateObject())
+            {
+                if (!int.TryParse(entry.Name, NumberStyles.None, CultureInfo.InvariantCulture, out int id))
+                {
+                    throw json.Error($"'{entry.Name}' in added_tokens_decoder is not an id.");
+                }
+
+                Add(json, id, entry.Value);
+            }
+        }
+    }
+
+    private void ReadAddedTokens(TokenizerFiles files)
+    {
+        using JsonFile? json = Open(files, TokenizerFiles.AddedTokens);
+        if (json is null)
+        {
+            return;
+        }
+
+        HashSet<string> special = SpecialContents(files);
+        foreach (JsonProperty entry in json.Root.EnumerateObject())
+        {
+            // This older file does not say what is special; the same token in another file has said it already.
+            bool isSpecial = _byContent.TryGetValue(entry.Name, out var known) ? known.Token.IsSpecial : special.Contains(entry.Name);
+            Add(json, new AddedToken(json.Id(entry.Value, $"The id of '{entry.Name}'"), entry.Name, isSpecial));
+        }
+    }
+
+    private static HashSet<string> SpecialContents(TokenizerFiles files)
+    {
+        var contents = new HashSet<string>(Qwen25Special, StringComparer.Ordinal);
+        foreach (string name in (ReadOnlySpan<string>)[TokenizerFiles.Configuration, TokenizerFiles.SpecialTokens])
+        {
+            using JsonFile? json = Open(files, name);
+            if (json is null)
+            {
+                continue;
+            }
+
+            foreach (string property in (ReadOnlySpan<string>)["bos_token", "eos_token", "pad_token", "unk_token"])
+            {
+                if (SpecialTokenIds.ReadContent(json, property) is { } content)
+                {
+                    contents.Add(content);
+                }
+            }
+
+            if (JsonFile.TryGet(json.Root, "additional_special_tokens", out JsonElement more) && more.ValueKind == JsonValueKind.Array)
+            {
+                contents.UnionWith(more.EnumerateArray().Select(token => SpecialTokenIds.ContentOf(json, token, "additional_special_tokens")));
+            }
+        }
+
+        return contents;
+    }
+
+    private void Add(JsonFile json, int id, JsonElement token)
+    {
+        string content = json.Require(token, "content", JsonValueKind.String).GetString()!;
+        foreach (string flag in (ReadOnlySpan<string>)["lstrip", "rstrip", "single_word"])
+        {
+            if (JsonFile.TryGet(token, flag, out JsonElement value) && value.ValueKind == JsonValueKind.True)
+            {
+                throw json.Error($"The added token '{content}' has {flag} = true, which is not implemented; Qwen's tokens have false.");
+            }
+        }
+
+        bool isSpecial = JsonFile.TryGet(token, "special", out JsonElement special) && special.ValueKind == JsonValueKind.True;
+        Add(json, new AddedToken(id, content, isSpecial));
+    }
+
+    private void Add(JsonFile json, AddedToken token)
+    {
+        if (token.Content.Length == 0)
+        {
+            throw json.Error($"The added token {token.Id} has no text.");
+        }
+
+        if (_byContent.TryGetValue(token.Content, out var known))
+        {
+            if (known.Token.Id != token.Id)
+            {
+                throw json.Error($"The added token '{token.Content}' has the id {token.Id}, but {known.Token.Id} in '{known.File}'.");
+            }
+
+            return;
+        }
+
+        if (!_contentOfId.TryAdd(token.Id, token.Content))
+        {
+            throw json.Error($"The added tokens '{_contentOfId[token.Id]}' and '{token.Content}' have the same id {token.Id}.");
+        }
+
+        _byContent.Add(token.Content, (token, json.FilePath));
+    }
+
+    private static JsonFile? Open(TokenizerFiles files, string name) =>
+        files.Find(name) is { } content ? new JsonFile(files.PathOf(name), content) : null;
+}

@@ -1,0 +1,114 @@
+using System.Text;
+using System.Text.Json;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>Learns a byte-level byte-pair vocabulary with Qwen2's normalisation and word splitting, for models of one's own.</summary>
+/// <remarks>
+/// Ids: the 256 bytes in Qwen's order, then the merges as learned, then the special tokens. The most frequent pair is merged first; of equally
+/// frequent ones that of the smallest ids, so the same texts in any order give the same tokenizer. Numbers never merge: every digit is a word.
+/// </remarks>
+public static class BpeTrainer
+{
+    private const string EndOfMessage = "<|im_end|>";
+    private static readonly string[] ChatTokens = ["<|endoftext|>", "<|im_start|>", EndOfMessage];
+
+    /// <summary>Trains a tokenizer; <see cref="QwenTokenizer.Save"/> writes it for <see cref="QwenTokenizer.Load"/> and for transformers.</summary>
+    /// <param name="texts">What to learn from; special tokens written in it are cut out. Read once.</param>
+    /// <param name="vocabularySize">Tokens in all, special ones included. At least 256 and the special tokens.</param>
+    /// <param name="specialTokens">
+    /// Default: <c>&lt;|endoftext|&gt;</c>, <c>&lt;|im_start|&gt;</c>, <c>&lt;|im_end|&gt;</c>. The first one pads; <c>&lt;|im_end|&gt;</c>, or
+    /// without it the first one, ends a completion, and so does <c>&lt;|endoftext|&gt;</c>.
+    /// </param>
+    /// <exception cref="ArgumentException">The size is out of range, a special token is empty or doubled, or the texts have too few pairs.</exception>
+    public static QwenTokenizer Train(IEnumerable<string> texts, int vocabularySize, IReadOnlyList<string>? specialTokens = null)
+    {
+        ArgumentNullException.ThrowIfNull(texts);
+        specialTokens ??= ChatTokens;
+        if (specialTokens.Count == 0 || specialTokens.Any(string.IsNullOrEmpty) || specialTokens.Distinct(StringComparer.Ordinal).Count() < specialTokens.Count)
+        {
+            throw new ArgumentException(
+                $"Special tokens must be at least one, none empty, none twice, but are ['{string.Join("', '", specialTokens)}'].", nameof(specialTokens));
+        }
+
+        int learned = vocabularySize - specialTokens.Count;
+        if (learned < 256)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(vocabularySize),
+                vocabularySize,
+                $"The vocabulary size must be at least {256 + specialTokens.Count}: 256 bytes and {specialTokens.Count} special tokens.");
+        }
+
+        AddedToken[] added = [.. specialTokens.Select((content, i) => new AddedToken(learned + i, content, IsSpecial: true))];
+        var merger = new PairLearner(CountWords(texts, new AddedTokenFinder(added)));
+        while (merger.Tokens.Count < learned)
+        {
+            if (!merger.MergeMostFrequent())
+            {
+                throw new ArgumentException(
+                    $"The texts hold no more pairs after {merger.Tokens.Count} tokens; {learned} and {specialTokens.Count} special ones were asked for. "
+                    + "Give more text or a smaller vocabulary size.",
+                    nameof(vocabularySize));
+            }
+        }
+
+        return QwenTokenizer.Create(new TokenizerFiles("a trained vocabulary", new Dictionary<string, byte[]>(StringComparer.Ordinal)
+        {
+            [TokenizerFiles.Vocabulary] = WriteVocabulary(merger.Tokens),
+            [TokenizerFiles.Merges] = WriteMerges(merger.Merges),
+            [TokenizerFiles.Configuration] = TokenizerConfiguration.Write(
+                added, specialTokens.Contains(EndOfMessage, StringComparer.Ordinal) ? EndOfMessage : specialTokens[0], specialTokens[0]),
+        }));
+    }
+
+    private static Dictionary<string, long> CountWords(IEnumerable<string> texts, AddedTokenFinder specialTokens)
+    {
+        var counts = new Dictionary<string, long>(StringComparer.Ordinal);
+        foreach (string text in texts)
+        {
+            int position = 0;
+            while (specialTokens.TryFind(text.AsSpan(position), out int start, out int length, out _))
+            {
+                CountSpan(text.Substring(position, start));
+                position += start + length;
+            }
+
+            CountSpan(text[position..]);
+        }
+
+        return counts;
+
+        void CountSpan(string raw)
+        {
+            string span = CanonicalText.Normalize(raw);
+            for (int start = 0; start < span.Length;)
+            {
+                int end = Qwen2PreTokenizer.EndOfWord(span, start);
+                string word = span[start..end];
+                counts[word] = counts.GetValueOrDefault(word) + 1;
+                start = end;
+            }
+        }
+    }
+
+    private static byte[] WriteVocabulary(IReadOnlyList<string> tokens)
+    {
+        using var stream = new MemoryStream();
+        using (var json = new Utf8JsonWriter(stream, TokenizerConfiguration.Indented))
+        {
+            json.WriteStartObject();
+            for (int id = 0; id < tokens.Count; id++)
+            {
+                json.WriteNumber(tokens[id], id);
+            }
+
+            json.WriteEndObject();
+        }
+
+        return stream.ToArray();
+    }
+
+    private static byte[] WriteMerges(IReadOnlyList<(string Left, string Right)> merges) =>
+        Encoding.UTF8.GetBytes("#version: 0.2\n" + string.Concat(merges.Select(merge => $"{merge.Left} {merge.Right}\n")));
+}

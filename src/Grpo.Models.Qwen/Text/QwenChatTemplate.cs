@@ -1,0 +1,73 @@
+using System.Text;
+using Microsoft.Extensions.AI;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>Qwen2.5's chat template: <c>&lt;|im_start|&gt;role⏎content&lt;|im_end|&gt;⏎</c> for each message, without tools.</summary>
+/// <remarks>
+/// As in the original, text is not escaped: a message that contains <c>&lt;|im_end|&gt;</c> ends there for the model. Images, tool calls and
+/// tool results are refused, because rendered as text they would not be what the model was trained on.
+/// </remarks>
+public sealed class QwenChatTemplate : IChatTemplate
+{
+    /// <summary>What Qwen2.5 puts before a conversation that has no system message.</summary>
+    public const string QwenSystemMessage = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.";
+
+    private readonly string? _defaultSystemMessage;
+
+    /// <summary>A template for one model.</summary>
+    /// <param name="defaultSystemMessage">Put first when the first message is not a system message; null puts none.</param>
+    public QwenChatTemplate(string? defaultSystemMessage = QwenSystemMessage)
+    {
+        _defaultSystemMessage = defaultSystemMessage;
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentException">There are no messages.</exception>
+    /// <exception cref="NotSupportedException">A message has another role than system, user and assistant, or holds other content than text.</exception>
+    public string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt = true)
+    {
+        ArgumentNullException.ThrowIfNull(messages);
+        if (messages.Count == 0)
+        {
+            throw new ArgumentException("The conversation has no messages; give at least one user message.", nameof(messages));
+        }
+
+        var text = new StringBuilder();
+        if (_defaultSystemMessage is not null && messages[0].Role != ChatRole.System)
+        {
+            Append(text, ChatRole.System, _defaultSystemMessage);
+        }
+
+        for (int i = 0; i < messages.Count; i++)
+        {
+            Append(text, messages[i].Role, TextOf(messages[i], i));
+        }
+
+        return addGenerationPrompt ? text.Append("<|im_start|>assistant\n").ToString() : text.ToString();
+    }
+
+    private static void Append(StringBuilder text, ChatRole role, string content) =>
+        text.Append("<|im_start|>").Append(role.Value).Append('\n').Append(content).Append("<|im_end|>\n");
+
+    private static string TextOf(ChatMessage message, int index)
+    {
+        if (message.Role != ChatRole.System && message.Role != ChatRole.User && message.Role != ChatRole.Assistant)
+        {
+            throw new NotSupportedException(
+                $"Message {index} has the role '{message.Role}'; this template renders system, user and assistant. Tool results are not supported.");
+        }
+
+        foreach (AIContent content in message.Contents)
+        {
+            if (content is not TextContent)
+            {
+                throw new NotSupportedException(
+                    $"Message {index} ({message.Role}) holds {content.GetType().Name}; this template renders text only. "
+                    + "Turn it into text, or pass an IChatTemplate that renders it.");
+            }
+        }
+
+        return message.Text;
+    }
+}

@@ -1,0 +1,171 @@
+using System.Buffers;
+using System.Text;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>
+/// Qwen2's tokenizer: added tokens are cut out of the raw text; each span between them is normalised (form C), split into words by
+/// Qwen2's expression and encoded by byte-level byte-pair merging. Safe for several threads.
+/// </summary>
+public sealed class QwenTokenizer : ITokenizer
+{
+    private readonly TokenizerFiles _files;
+    private readonly TokenTable _tokens;
+    private readonly BytePairEncoder _encoder;
+    private readonly AddedTokenFinder _addedTokens;
+    private readonly Dictionary<string, int> _addedIds;
+
+    private QwenTokenizer(TokenizerFiles files, ByteLevelVocabulary vocabulary, IReadOnlyList<AddedToken> addedTokens)
+    {
+        _files = files;
+        _tokens = TokenTable.Create(vocabulary, addedTokens);
+        _encoder = BytePairEncoder.Create(vocabulary);
+        _addedTokens = new AddedTokenFinder(addedTokens);
+        _addedIds = addedTokens.ToDictionary(token => token.Content, token => token.Id, StringComparer.Ordinal);
+
+        int? IdOf(string content) =>
+            _addedIds.TryGetValue(content, out int id) || vocabulary.Ids.TryGetValue(content, out id) ? id : null;
+        EndTokenIds = SpecialTokenIds.ReadEnds(files, IdOf, _tokens.Count);
+        PadTokenId = SpecialTokenIds.ReadPad(files, IdOf, _tokens.Count);
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>151,665 for Qwen2.5, whose models have 151,936 or more rows.</remarks>
+    public int VocabularySize => _tokens.Count;
+
+    /// <inheritdoc/>
+    /// <remarks>
+    /// <c>eos_token_id</c> of <c>generation_config.json</c>; without it the end tokens that <c>config.json</c> and
+    /// <c>tokenizer_config.json</c> name, and <c>&lt;|endoftext|&gt;</c>.
+    /// </remarks>
+    public IReadOnlySet<int> EndTokenIds { get; }
+
+    /// <inheritdoc/>
+    /// <remarks><c>pad_token</c> of <c>tokenizer_config.json</c>, else <c>pad_token_id</c> of <c>generation_config.json</c>, else <c>&lt;|endoftext|&gt;</c>.</remarks>
+    public int PadTokenId { get; }
+
+    /// <summary>Ids of the added tokens (<c>&lt;|im_start|&gt;</c>, …) by their text.</summary>
+    public IReadOnlyDictionary<string, int> AddedTokens => _addedIds;
+
+    /// <summary>
+    /// Loads <c>tokenizer.json</c>, or where there is none <c>vocab.json</c> and <c>merges.txt</c>. Added tokens are read from
+    /// <c>tokenizer.json</c>, <c>tokenizer_config.json</c> and <c>added_tokens.json</c>; when none names any, a vocabulary of Qwen2.5's size
+    /// (151,643) gets Qwen2.5's 22.
+    /// </summary>
+    /// <param name="directory">A folder in Hugging Face layout; it is not read again after loading.</param>
+    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <exception cref="FileNotFoundException">The folder holds no tokenizer; the message lists what was looked for.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged, too large, contradicts another, or is not of a Qwen2 tokenizer.</exception>
+    public static QwenTokenizer Load(string directory)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(directory);
+        return Create(TokenizerFiles.Read(directory));
+    }
+
+    internal static QwenTokenizer Create(TokenizerFiles files)
+    {
+        ByteLevelVocabulary vocabulary = ByteLevelVocabulary.Read(files);
+        return new QwenTokenizer(files, vocabulary, AddedTokenReader.Read(files, vocabulary.Ids.Count));
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>Text from outside (a user, a data set, a model) can forge messages this way; see <see cref="EncodeUntrusted"/>.</remarks>
+    /// <exception cref="NotSupportedException">The text must be normalised and the process runs without Unicode's tables.</exception>
+    public IReadOnlyList<int> Encode(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        var ids = new List<int>();
+        int position = 0;
+        while (_addedTokens.TryFind(text.AsSpan(position), out int start, out int length, out int id))
+        {
+            EncodeSpan(text.Substring(position, start), ids);
+            ids.Add(id);
+            position += start + length;
+        }
+
+        EncodeSpan(text[position..], ids);
+        return ids;
+    }
+
+    /// <summary>Encodes text in which <c>&lt;|im_end|&gt;</c> and its like are ordinary characters.</summary>
+    /// <param name="text">The text.</param>
+    /// <returns>Ids of the byte-pair vocabulary only: never an end token or a message border.</returns>
+    /// <exception cref="NotSupportedException">The text must be normalised and the process runs without Unicode's tables.</exception>
+    public IReadOnlyList<int> EncodeUntrusted(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        var ids = new List<int>();
+        EncodeSpan(text, ids);
+        return ids;
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>An id of <see cref="VocabularySize"/> or above, a spare row of the model's embedding, has no text, as in transformers.</remarks>
+    /// <exception cref="ArgumentOutOfRangeException">An id is negative.</exception>
+    public string Decode(IReadOnlyList<int> tokenIds, bool skipSpecialTokens = true)
+    {
+        ArgumentNullException.ThrowIfNull(tokenIds);
+        var bytes = new ArrayBufferWriter<byte>();
+        for (int i = 0; i < tokenIds.Count; i++)
+        {
+            int id = tokenIds[i];
+            if (id < 0)
+            {
+                throw new ArgumentOutOfRangeException(nameof(tokenIds), id, $"Id {i} is negative; ids run from 0 to {VocabularySize - 1}.");
+            }
+
+            if (id < _tokens.Count && !(skipSpecialTokens && _tokens.IsSpecial(id)))
+            {
+                bytes.Write(_tokens[id]);
+            }
+        }
+
+        return Encoding.UTF8.GetString(WithoutIncompleteTail(bytes.WrittenSpan));
+    }
+
+    /// <summary>
+    /// Writes the tokenizer's files as they were loaded, byte for byte, <c>generation_config.json</c> included because it names the end tokens.
+    /// Without a <c>tokenizer_config.json</c> one is made, so that transformers recognises the tokenizer.
+    /// </summary>
+    /// <param name="directory">The folder; created when missing, files of these names in it are replaced.</param>
+    /// <exception cref="IOException">The folder cannot be written.</exception>
+    public void Save(string directory)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(directory);
+        _files.Save(directory);
+        if (_files.Find(TokenizerFiles.Configuration) is null)
+        {
+            File.WriteAllBytes(Path.Combine(directory, TokenizerFiles.Configuration), MakeConfiguration());
+        }
+    }
+
+    private byte[] MakeConfiguration()
+    {
+        string TextOf(int id) => Encoding.UTF8.GetString(_tokens[id]);
+        int end = _addedIds.TryGetValue("<|im_end|>", out int id) && EndTokenIds.Contains(id) ? id : EndTokenIds.Min();
+        return TokenizerConfiguration.Write(
+            [.. _addedIds.Select(token => new AddedToken(token.Value, token.Key, _tokens.IsSpecial(token.Value)))], TextOf(end), TextOf(PadTokenId));
+    }
+
+    private void EncodeSpan(string text, List<int> ids)
+    {
+        if (text.Length > 0)
+        {
+            _encoder.Encode(CanonicalText.Normalize(text), ids);
+        }
+    }
+
+    // A first byte in the last three that asks for more bytes than follow: the rest of its character is still to be sampled.
+    private static ReadOnlySpan<byte> WithoutIncompleteTail(ReadOnlySpan<byte> utf8)
+    {
+        for (int length = 1; length <= Math.Min(3, utf8.Length); length++)
+        {
+            if (utf8[^length] >= 0xC0)
+            {
+                return Rune.DecodeFromUtf8(utf8[^length..], out _, out _) == OperationStatus.NeedMoreData ? utf8[..^length] : utf8;
+            }
+        }
+
+        return utf8;
+    }
+}

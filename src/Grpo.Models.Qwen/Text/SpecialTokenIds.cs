@@ -1,0 +1,112 @@
+using System.Text.Json;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>Which ids end a completion and which one pads.</summary>
+internal static class SpecialTokenIds
+{
+    private const string EndOfText = "<|endoftext|>";
+
+    /// <summary>
+    /// <c>generation_config.json</c> decides; without it, the ends that <c>config.json</c> and <c>tokenizer_config.json</c> name and
+    /// <c>&lt;|endoftext|&gt;</c>; with neither, the ends of Qwen2.5's chat models.
+    /// </summary>
+    public static IReadOnlySet<int> ReadEnds(TokenizerFiles files, Func<string, int?> idOf, int vocabularySize)
+    {
+        HashSet<int> ends = ReadIds(files, TokenizerFiles.Generation, "eos_token_id", vocabularySize);
+        if (ends.Count > 0)
+        {
+            return ends;
+        }
+
+        ends.UnionWith(ReadIds(files, TokenizerFiles.Model, "eos_token_id", vocabularySize));
+        string? named = ReadContent(files, TokenizerFiles.Configuration, "eos_token")
+            ?? ReadContent(files, TokenizerFiles.SpecialTokens, "eos_token");
+        if (named is not null)
+        {
+            ends.Add(idOf(named) ?? throw NoSuchToken(files, "eos_token", named));
+        }
+        else if (ends.Count == 0 && idOf("<|im_end|>") is { } endOfMessage)
+        {
+            ends.Add(endOfMessage);
+        }
+
+        if (idOf(EndOfText) is { } endOfText)
+        {
+            ends.Add(endOfText);
+        }
+
+        return ends.Count > 0
+            ? ends
+            : throw new InvalidDataException(
+                $"The tokenizer in '{files.Source}' has no end token: no eos_token_id in {TokenizerFiles.Generation} or {TokenizerFiles.Model}, "
+                + $"no eos_token in {TokenizerFiles.Configuration}, no added token {EndOfText}. Name one, or completions would never end.");
+    }
+
+    /// <summary>The pad token of <c>tokenizer_config.json</c>, else of <c>generation_config.json</c>, else <c>&lt;|endoftext|&gt;</c>.</summary>
+    public static int ReadPad(TokenizerFiles files, Func<string, int?> idOf, int vocabularySize)
+    {
+        string? named = ReadContent(files, TokenizerFiles.Configuration, "pad_token")
+            ?? ReadContent(files, TokenizerFiles.SpecialTokens, "pad_token");
+        if (named is not null)
+        {
+            return idOf(named) ?? throw NoSuchToken(files, "pad_token", named);
+        }
+
+        HashSet<int> ids = ReadIds(files, TokenizerFiles.Generation, "pad_token_id", vocabularySize);
+        return ids.Count == 1
+            ? ids.Single()
+            : idOf(EndOfText) ?? throw new InvalidDataException(
+                $"The tokenizer in '{files.Source}' has no pad token: no pad_token in {TokenizerFiles.Configuration}, no pad_token_id in "
+                + $"{TokenizerFiles.Generation}, no added token {EndOfText}. Name one in {TokenizerFiles.Configuration}; it may be an end token.");
+    }
+
+    /// <summary>The text of a token that a configuration names, as a string or as an object with <c>content</c>.</summary>
+    public static string? ReadContent(JsonFile json, string property) =>
+        JsonFile.TryGet(json.Root, property, out JsonElement value) ? ContentOf(json, value, property) : null;
+
+    public static string ContentOf(JsonFile json, JsonElement value, string property) =>
+        value.ValueKind == JsonValueKind.Object
+            ? json.Require(value, "content", JsonValueKind.String).GetString()!
+            : json.Text(value, $"'{property}'");
+
+    private static string? ReadContent(TokenizerFiles files, string name, string property)
+    {
+        if (files.Find(name) is not { } content)
+        {
+            return null;
+        }
+
+        using var json = new JsonFile(files.PathOf(name), content);
+        return ReadContent(json, property);
+    }
+
+    private static HashSet<int> ReadIds(TokenizerFiles files, string name, string property, int vocabularySize)
+    {
+        var ids = new HashSet<int>();
+        if (files.Find(name) is not { } content)
+        {
+            return ids;
+        }
+
+        using var json = new JsonFile(files.PathOf(name), content);
+        if (!JsonFile.TryGet(json.Root, property, out JsonElement value))
+        {
+            return ids;
+        }
+
+        IEnumerable<JsonElement> elements = value.ValueKind == JsonValueKind.Array ? value.EnumerateArray() : [value];
+        foreach (JsonElement element in elements)
+        {
+            int id = json.Id(element, $"'{property}'");
+            ids.Add(id < vocabularySize
+                ? id
+                : throw json.Error($"{property} {id} is outside the tokenizer's ids 0 to {vocabularySize - 1}. The files belong to different models."));
+        }
+
+        return ids;
+    }
+
+    private static InvalidDataException NoSuchToken(TokenizerFiles files, string property, string content) =>
+        new($"The tokenizer in '{files.Source}' names '{content}' as {property}, but has no such token.");
+}

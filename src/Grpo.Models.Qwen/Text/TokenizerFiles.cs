@@ -1,0 +1,87 @@
+namespace Grpo.Models.Qwen;
+
+/// <summary>The files of a tokenizer, byte for byte, in memory: they are small, and saving must work when their folder is gone.</summary>
+internal sealed class TokenizerFiles
+{
+    public const string Tokenizer = "tokenizer.json";
+    public const string Vocabulary = "vocab.json";
+    public const string Merges = "merges.txt";
+    public const string Configuration = "tokenizer_config.json";
+    public const string AddedTokens = "added_tokens.json";
+    public const string SpecialTokens = "special_tokens_map.json";
+    public const string Generation = "generation_config.json";
+    public const string Model = "config.json";
+
+    // The largest real ones are about a tenth of this; config.json belongs to the model and is read, not saved.
+    private static readonly (string Name, int MaxMegabytes, bool IsSaved)[] Known =
+    [
+        (Tokenizer, 128, true), (Vocabulary, 64, true), (Merges, 64, true), (Configuration, 16, true), (AddedTokens, 16, true),
+        (SpecialTokens, 16, true), ("chat_template.jinja", 1, true), (Generation, 1, true), (Model, 1, false),
+    ];
+
+    private readonly Dictionary<string, byte[]> _contents;
+
+    /// <param name="source">The folder, for messages.</param>
+    /// <param name="contents">Bytes by file name.</param>
+    public TokenizerFiles(string source, Dictionary<string, byte[]> contents)
+    {
+        Source = source;
+        _contents = contents;
+    }
+
+    public string Source { get; }
+
+    /// <summary>A file's name as messages show it.</summary>
+    public string PathOf(string name) => Path.Combine(Source, name);
+
+    public byte[]? Find(string name) => _contents.GetValueOrDefault(name);
+
+    public void Add(string name, byte[] content) => _contents.Add(name, content);
+
+    public static TokenizerFiles Read(string directory)
+    {
+        if (!Directory.Exists(directory))
+        {
+            throw new DirectoryNotFoundException(
+                $"The tokenizer folder '{directory}' does not exist. Give a folder with {Tokenizer}, or with {Vocabulary} and {Merges}.");
+        }
+
+        var contents = new Dictionary<string, byte[]>(StringComparer.Ordinal);
+        foreach ((string name, int maxMegabytes, _) in Known)
+        {
+            string path = Path.Combine(directory, name);
+            if (File.Exists(path))
+            {
+                contents.Add(name, ReadBounded(path, maxMegabytes));
+            }
+        }
+
+        return new TokenizerFiles(directory, contents);
+    }
+
+    public void Save(string directory)
+    {
+        Directory.CreateDirectory(directory);
+        foreach ((string name, _, bool isSaved) in Known)
+        {
+            if (isSaved && Find(name) is { } content)
+            {
+                File.WriteAllBytes(Path.Combine(directory, name), content);
+            }
+        }
+    }
+
+    private static byte[] ReadBounded(string path, int maxMegabytes)
+    {
+        using FileStream stream = File.OpenRead(path);
+        if (stream.Length > maxMegabytes * 1_048_576L)
+        {
+            throw new InvalidDataException(
+                $"'{path}' has {stream.Length} bytes; at most {maxMegabytes} MiB are read. It is not the file of a Qwen tokenizer.");
+        }
+
+        var content = new byte[stream.Length];
+        stream.ReadExactly(content);
+        return content;
+    }
+}

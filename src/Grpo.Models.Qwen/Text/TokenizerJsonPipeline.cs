@@ -1,0 +1,78 @@
+using System.Text.Json;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>Refuses a <c>tokenizer.json</c> that tokenizes otherwise than Qwen2: its ids would be wrong without a sign.</summary>
+internal static class TokenizerJsonPipeline
+{
+    /// <summary>Checks every stage that the file names; a stage that it leaves out is taken to be Qwen2's.</summary>
+    public static void RequireQwen2(JsonFile json)
+    {
+        JsonElement model = json.Require(json.Root, "model", JsonValueKind.Object);
+        Require(json, !model.TryGetProperty("type", out JsonElement type) || Is(type, "BPE"), "model.type", "\"BPE\"", type);
+        foreach (string name in (ReadOnlySpan<string>)["continuing_subword_prefix", "end_of_word_suffix"])
+        {
+            JsonFile.TryGet(model, name, out JsonElement affix);
+            Require(json, affix.ValueKind == JsonValueKind.Undefined || Is(affix, ""), $"model.{name}", "empty", affix);
+        }
+
+        foreach (string name in (ReadOnlySpan<string>)["byte_fallback", "ignore_merges"])
+        {
+            JsonFile.TryGet(model, name, out JsonElement flag);
+            Require(json, flag.ValueKind is JsonValueKind.Undefined or JsonValueKind.False, $"model.{name}", "false", flag);
+        }
+
+        if (json.Root.TryGetProperty("normalizer", out JsonElement normalizer))
+        {
+            Require(json, IsOfType(normalizer, "NFC"), "normalizer", """{"type": "NFC"}""", normalizer);
+        }
+
+        if (json.Root.TryGetProperty("pre_tokenizer", out JsonElement preTokenizer))
+        {
+            Require(json, IsQwen2(preTokenizer), "pre_tokenizer", "a Split by Qwen2's expression and ByteLevel", preTokenizer);
+        }
+
+        if (JsonFile.TryGet(json.Root, "post_processor", out JsonElement postProcessor))
+        {
+            Require(json, IsOfType(postProcessor, "ByteLevel"), "post_processor", """{"type": "ByteLevel"}""", postProcessor);
+        }
+    }
+
+    private static bool IsQwen2(JsonElement preTokenizer)
+    {
+        if (!IsOfType(preTokenizer, "Sequence")
+            || !JsonFile.TryGet(preTokenizer, "pretokenizers", out JsonElement stages)
+            || stages.ValueKind != JsonValueKind.Array || stages.GetArrayLength() != 2)
+        {
+            return false;
+        }
+
+        JsonElement split = stages[0];
+        JsonElement byteLevel = stages[1];
+        return IsOfType(split, "Split")
+            && JsonFile.TryGet(split, "pattern", out JsonElement pattern)
+            && JsonFile.TryGet(pattern, "Regex", out JsonElement expression) && Is(expression, Qwen2PreTokenizer.Pattern)
+            && JsonFile.TryGet(split, "behavior", out JsonElement behavior) && Is(behavior, "Isolated")
+            && !IsTrue(split, "invert")
+            && IsOfType(byteLevel, "ByteLevel")
+            && !IsTrue(byteLevel, "add_prefix_space")
+            && JsonFile.TryGet(byteLevel, "use_regex", out JsonElement useRegex) && useRegex.ValueKind == JsonValueKind.False;
+    }
+
+    private static bool IsOfType(JsonElement element, string type) =>
+        JsonFile.TryGet(element, "type", out JsonElement value) && Is(value, type);
+
+    private static bool Is(JsonElement element, string text) => element.ValueKind == JsonValueKind.String && element.ValueEquals(text);
+
+    private static bool IsTrue(JsonElement element, string name) =>
+        JsonFile.TryGet(element, name, out JsonElement value) && value.ValueKind == JsonValueKind.True;
+
+    private static void Require(JsonFile json, bool holds, string what, string expected, JsonElement actual)
+    {
+        if (!holds)
+        {
+            string raw = actual.GetRawText();
+            throw json.Error($"{what} must be {expected} but is {(raw.Length <= 300 ? raw : raw[..300] + "…")}. Only Qwen2's tokenization is implemented.");
+        }
+    }
+}

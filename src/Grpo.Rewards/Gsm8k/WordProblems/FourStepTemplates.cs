@@ -1,0 +1,62 @@
+namespace Grpo.Rewards;
+
+/// <summary>Problems of four calculations. Every result is 2 or more, so that plurals fit.</summary>
+internal static class FourStepTemplates
+{
+    public static readonly Func<ProblemRandom, ProblemDraft>[] All = [BuysTwoWaresAndGetsChange, EarnsAndSplits, BakesAndSells];
+
+    private static ProblemDraft BuysTwoWaresAndGetsChange(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        var (ware, other) = random.PickTwo(ProblemWords.Wares);
+        int count = random.Between(2, 8);
+        int price = random.Between(2, 9);
+        int otherCount = random.Between(2, 8);
+        int otherPrice = random.Between(2, 9);
+        int total = (count * price) + (otherCount * otherPrice);
+        int paid = (total / 10 * 10) + (10 * random.Between(1, 4));
+        return new ProblemDraft(
+            $"{name} buys {count} {ware}s for ${price} each and {otherCount} {other}s for ${otherPrice} each. {name} pays with ${paid}. How much change does {name} get?")
+            .Multiply($"The {ware}s cost", count, price, "$")
+            .Multiply($"The {other}s cost", otherCount, otherPrice, "$")
+            .Add($"{name} spends", count * price, otherCount * otherPrice, "$")
+            .Subtract($"{name} gets", paid, total, "$");
+    }
+
+    private static ProblemDraft EarnsAndSplits(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        int hours = random.Between(2, 6);
+        int days = random.Between(2, 5);
+        int wage = random.Between(3, 8);
+        int earned = hours * days * wage;
+
+        // The rest is drawn as jars times dollars, so that it divides; what is spent follows.
+        int jars = random.Between(2, 5);
+        int perJar = random.Between(2, Math.Min(30, (earned - 2) / jars));
+        int rest = jars * perJar;
+        return new ProblemDraft(
+            $"{name} works {hours} hours a day for {days} days and earns ${wage} an hour. {name} spends ${earned - rest} and puts the rest equally in {jars} jars. How much money is in each jar?")
+            .Multiply($"{name} works", hours, days, "hours")
+            .Multiply($"{name} earns", hours * days, wage, "$")
+            .Subtract("The rest is", earned, earned - rest, "$")
+            .Divide("Each jar has", rest, jars, "$");
+    }
+
+    private static ProblemDraft BakesAndSells(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        int trays = random.Between(2, 8);
+        int rolls = random.Between(3, 12);
+        int otherTrays = random.Between(2, 8);
+        int otherRolls = random.Between(3, 12);
+        int total = (trays * rolls) + (otherTrays * otherRolls);
+        int sold = random.Between(2, Math.Min(90, total - 2));
+        return new ProblemDraft(
+            $"{name} bakes {trays} trays of {rolls} rolls and {otherTrays} trays of {otherRolls} rolls. {name} sells {sold} rolls. How many rolls does {name} have left?")
+            .Multiply("The first trays have", trays, rolls, "rolls")
+            .Multiply("The other trays have", otherTrays, otherRolls, "rolls")
+            .Add("Together that is", trays * rolls, otherTrays * otherRolls, "rolls")
+            .Subtract($"{name} has", total, sold, "rolls left");
+    }
+}

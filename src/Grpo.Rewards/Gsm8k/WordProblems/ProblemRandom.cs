@@ -1,0 +1,41 @@
+namespace Grpo.Rewards;
+
+/// <summary>SplitMix64 started from the coordinates of one problem, and the choices that templates make with it.</summary>
+internal sealed class ProblemRandom
+{
+    private const ulong Increment = 0x9E3779B97F4A7C15;
+
+    private ulong _state;
+
+    public ProblemRandom(params ReadOnlySpan<ulong> coordinates)
+    {
+        foreach (ulong coordinate in coordinates)
+        {
+            _state = Mix(_state + Increment + coordinate);
+        }
+    }
+
+    /// <summary>The finaliser of SplitMix64: a bijection in which every input bit reaches every output bit.</summary>
+    public static ulong Mix(ulong value)
+    {
+        value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9;
+        value = (value ^ (value >> 27)) * 0x94D049BB133111EB;
+        return value ^ (value >> 31);
+    }
+
+    /// <summary>A number from <paramref name="low"/> to <paramref name="high"/>, both included.</summary>
+    public int Between(int low, int high) => low + (int)(Next() % (ulong)(high - low + 1));
+
+    /// <summary>One of the choices, equally often.</summary>
+    public T Pick<T>(IReadOnlyList<T> choices) => choices[Between(0, choices.Count - 1)];
+
+    /// <summary>Two different choices.</summary>
+    public (T First, T Second) PickTwo<T>(IReadOnlyList<T> choices)
+    {
+        int first = Between(0, choices.Count - 1);
+        int second = Between(0, choices.Count - 2);
+        return (choices[first], choices[second < first ? second : second + 1]);
+    }
+
+    private ulong Next() => Mix(_state += Increment);
+}

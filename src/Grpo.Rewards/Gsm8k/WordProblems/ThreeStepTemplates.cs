@@ -1,0 +1,69 @@
+namespace Grpo.Rewards;
+
+/// <summary>Problems of three calculations. Every result is 2 or more, so that plurals fit.</summary>
+internal static class ThreeStepTemplates
+{
+    public static readonly Func<ProblemRandom, ProblemDraft>[] All = [BuysTwoWares, ReadsABook, PicksFruit, SavesAndSpends];
+
+    private static ProblemDraft BuysTwoWares(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        var (ware, other) = random.PickTwo(ProblemWords.Wares);
+        int count = random.Between(2, 9);
+        int price = random.Between(2, 9);
+        int otherCount = random.Between(2, 9);
+        int otherPrice = random.Between(2, 9);
+        return new ProblemDraft(
+            $"{name} buys {count} {ware}s for ${price} each and {otherCount} {other}s for ${otherPrice} each. How much money does {name} spend in all?")
+            .Multiply($"The {ware}s cost", count, price, "$")
+            .Multiply($"The {other}s cost", otherCount, otherPrice, "$")
+            .Add($"{name} spends", count * price, otherCount * otherPrice, "$");
+    }
+
+    private static ProblemDraft ReadsABook(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        int pages = random.Between(3, 12);
+        int days = random.Between(2, 8);
+        int restDays = random.Between(2, 6);
+        int restPages = random.Between(2, 12);
+        int read = pages * days;
+        int rest = restDays * restPages;
+        return new ProblemDraft(
+            $"A book has {read + rest} pages. {name} reads {pages} pages a day for {days} days. {name} wants to read the rest in {restDays} days. How many pages a day is that?")
+            .Multiply($"{name} reads", pages, days, "pages")
+            .Subtract("The rest is", read + rest, read, "pages")
+            .Divide("That is", rest, restDays, "pages a day");
+    }
+
+    private static ProblemDraft PicksFruit(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        int rows = random.Between(2, 6);
+        int trees = random.Between(2, 6);
+        int gone = random.Between(2, Math.Min(9, (rows * trees) - 2));
+        int left = (rows * trees) - gone;
+        int apples = random.Between(2, 6);
+        return new ProblemDraft(
+            $"{name} has {rows} rows of {trees} trees. {name} cuts down {gone} trees. Then {name} picks {apples} apples from each tree that is left. How many apples does {name} pick?")
+            .Multiply($"{name} has", rows, trees, "trees")
+            .Subtract("That leaves", rows * trees, gone, "trees")
+            .Multiply($"{name} picks", left, apples, "apples");
+    }
+
+    private static ProblemDraft SavesAndSpends(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        string ware = random.Pick(ProblemWords.Wares);
+        int has = random.Between(5, 40);
+        int weekly = random.Between(2, 9);
+        int weeks = random.Between(2, 9);
+        int total = has + (weekly * weeks);
+        int price = random.Between(2, Math.Min(40, total - 2));
+        return new ProblemDraft(
+            $"{name} has ${has}. {name} saves ${weekly} every week for {weeks} weeks. Then {name} buys a {ware} for ${price}. How much money does {name} have left?")
+            .Multiply($"{name} saves", weekly, weeks, "$")
+            .Add($"{name} has", has, weekly * weeks, "$")
+            .Subtract($"{name} has", total, price, "$");
+    }
+}

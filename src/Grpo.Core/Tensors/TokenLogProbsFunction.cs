@@ -2,7 +2,9 @@ using static TorchSharp.torch;
 
 namespace Grpo;
 
-/// <summary>The differentiable core of <see cref="TokenLogProbs"/>: saves log Σ exp(z) per row and computes the logits z again in backward.</summary>
+/// <summary>
+/// The differentiable core of <see cref="TokenLogProbs"/>: saves log Σ exp(z) per row and computes the logits z again in backward.
+/// </summary>
 internal sealed class TokenLogProbsFunction : autograd.SingleTensorFunction<TokenLogProbsFunction>
 {
     private const string SettingsKey = "settings";
@@ -19,7 +21,8 @@ internal sealed class TokenLogProbsFunction : autograd.SingleTensorFunction<Toke
     /// <inheritdoc/>
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
-        (Tensor hidden, Tensor weight, Tensor targets, var settings) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Settings)vars[3]);
+        (Tensor hidden, Tensor weight, Tensor targets) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2]);
+        var settings = (Settings)vars[3];
         (Tensor logProbs, Tensor logSums) = Forward(hidden, weight, targets, settings);
         ctx.set_materialize_grads(false);
         ctx.save_for_backward([hidden, weight, targets, logSums]);

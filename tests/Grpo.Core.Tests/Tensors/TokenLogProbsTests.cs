@@ -49,7 +49,10 @@ public sealed class TokenLogProbsTests
                 Near(expected, actual);
                 Near(reference.Hidden.grad!, given.Hidden.grad!);
                 Near(reference.Weight.grad!, given.Weight.grad!);
-                Assert.False(TokenLogProbs.Compute(given.Hidden.detach(), given.Weight.detach(), given.Targets, temperature, chunkRows).requires_grad);
+                Assert.True(actual.requires_grad);
+                Tensor plain = TokenLogProbs.Compute(given.Hidden.detach(), given.Weight.detach(), given.Targets, temperature, chunkRows);
+                Assert.False(plain.requires_grad);
+                Near(actual, plain);
             }, iter: 60, threads: 1);
 
     [Fact]
@@ -121,7 +124,8 @@ public sealed class TokenLogProbsTests
     public void Large_logits_do_not_overflow()
     {
         using var scope = TensorScope.Begin();
-        Tensor logProbs = TokenLogProbs.Compute(full([1, 1], 1f), tensor(new float[,] { { 0 }, { 500 }, { 500 } }), tensor(new long[] { 1 }), temperature: 0.5);
+        Tensor weight = tensor(new float[,] { { 0 }, { 500 }, { 500 } });
+        Tensor logProbs = TokenLogProbs.Compute(ones(1, 1), weight, tensor(new long[] { 1 }), temperature: 0.5);
         Assert.Equal(-Math.Log(2), logProbs[0].item<float>(), Tolerance);
     }
 
@@ -135,7 +139,8 @@ public sealed class TokenLogProbsTests
         Tensor weight = given.Weight.detach().to(ScalarType.BFloat16).requires_grad_(true);
         Tensor actual = TokenLogProbs.Compute(hidden, weight, given.Targets, 1, chunkRows: 2);
         actual.sum().backward();
-        Tensor expected = TokenLogProbs.Compute(hidden.detach().to(ScalarType.Float32), weight.detach().to(ScalarType.Float32), given.Targets, 1);
+        Tensor expected = TokenLogProbs.Compute(
+            hidden.detach().to(ScalarType.Float32), weight.detach().to(ScalarType.Float32), given.Targets, 1);
         Assert.Equal(ScalarType.Float32, actual.dtype);
         Assert.Equal(ScalarType.BFloat16, weight.grad!.dtype);
         // Logits of size 4 in bfloat16, which has 8 bits of mantissa.
@@ -147,15 +152,16 @@ public sealed class TokenLogProbsTests
     {
         using var scope = TensorScope.Begin();
         (Tensor hidden, Tensor weight, Tensor targets) = (zeros(3, 4), zeros(5, 4), zeros(3, ScalarType.Int64));
-        Assert.Contains("weight must be [V, H] = [any, 4] but is [5, 6]", Message(() => TokenLogProbs.Compute(hidden, zeros(5, 6), targets, 1)), StringComparison.Ordinal);
-        Assert.Contains("targets must be [rows] = [3] but is [2]", Message(() => TokenLogProbs.Compute(hidden, weight, zeros(2, ScalarType.Int64), 1)), StringComparison.Ordinal);
-        Assert.Contains("targets must be Int64 but is Float32", Message(() => TokenLogProbs.Compute(hidden, weight, zeros(3), 1)), StringComparison.Ordinal);
-        Assert.Contains("Float32 and BFloat16", Message(() => TokenLogProbs.Compute(hidden, weight.to(ScalarType.BFloat16), targets, 1)), StringComparison.Ordinal);
-        Assert.Contains("above 0", Message(() => TokenLogProbs.Compute(hidden, weight, targets, 0)), StringComparison.Ordinal);
-        Assert.Contains("above 0", Message(() => TokenLogProbs.Compute(hidden, weight, targets, double.NaN)), StringComparison.Ordinal);
+        Says("weight must be [V, H] = [any, 4] but is [5, 6]", () => TokenLogProbs.Compute(hidden, zeros(5, 6), targets, 1));
+        Says("targets must be [rows] = [3] but is [2]", () => TokenLogProbs.Compute(hidden, weight, zeros(2, ScalarType.Int64), 1));
+        Says("targets must be Int64 but is Float32", () => TokenLogProbs.Compute(hidden, weight, zeros(3), 1));
+        Says("Float32 and BFloat16", () => TokenLogProbs.Compute(hidden, weight.to(ScalarType.BFloat16), targets, 1));
+        Says("above 0", () => TokenLogProbs.Compute(hidden, weight, targets, 0));
+        Says("above 0", () => TokenLogProbs.Compute(hidden, weight, targets, double.NaN));
         Assert.Throws<ArgumentOutOfRangeException>(() => TokenLogProbs.Compute(hidden, weight, targets, 1, chunkRows: 0));
 
-        static string Message(Func<Tensor> call) => Assert.ThrowsAny<ArgumentException>(call).Message;
+        static void Says(string words, Func<Tensor> call) =>
+            Assert.Contains(words, Assert.ThrowsAny<ArgumentException>(call).Message, StringComparison.Ordinal);
     }
 
     private static Case Draw(int rows, int width, int vocabulary, Generator generator) => new(

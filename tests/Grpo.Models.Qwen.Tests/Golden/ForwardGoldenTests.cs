@@ -5,7 +5,9 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests;
 
-/// <summary>Logits, log-probs, losses and gradients against Hugging Face transformers; tolerances are those that the data's README states.</summary>
+/// <summary>
+/// Logits, log-probs, losses and gradients against Hugging Face transformers; tolerances are those that the data's README states.
+/// </summary>
 public sealed class ForwardGoldenTests
 {
     private const double ShortTolerance = 1e-4;
@@ -49,7 +51,8 @@ public sealed class ForwardGoldenTests
         using var golden = new GoldenModel(name);
         using var scope = TensorScope.Begin();
         NextTokenLoss(golden, "left").Loss.backward();
-        Dictionary<string, Parameter> parameters = golden.Model.named_parameters().ToDictionary(named => named.name, named => named.parameter);
+        Dictionary<string, Parameter> parameters = golden.Model.named_parameters()
+            .ToDictionary(named => named.name, named => named.parameter);
         string[] given = [.. golden.Names.Where(entry => entry.StartsWith("left.grad.", StringComparison.Ordinal))];
         Assert.True(given.Length >= 8, "The reference holds gradients.");
         foreach (string entry in given)
@@ -68,8 +71,10 @@ public sealed class ForwardGoldenTests
         using var scope = TensorScope.Begin();
         NextTokenLoss(golden, side).Loss.backward();
         JsonElement summary = golden.Summary.GetProperty(side);
-        Dictionary<string, double> actual = golden.Model.named_parameters().ToDictionary(named => named.name, named => (double)named.parameter.grad!.norm().item<float>());
-        Dictionary<string, double> expected = summary.GetProperty("grad_l2_norms").EnumerateObject().ToDictionary(norm => norm.Name, norm => norm.Value.GetDouble());
+        Dictionary<string, double> actual = golden.Model.named_parameters()
+            .ToDictionary(named => named.name, named => (double)named.parameter.grad!.norm().item<float>());
+        Dictionary<string, double> expected = summary.GetProperty("grad_l2_norms").EnumerateObject()
+            .ToDictionary(norm => norm.Name, norm => norm.Value.GetDouble());
         Assert.Equal(expected.Keys.Order(StringComparer.Ordinal), actual.Keys.Order(StringComparer.Ordinal));
         foreach ((string parameter, double norm) in expected)
         {
@@ -94,7 +99,8 @@ public sealed class ForwardGoldenTests
 
         Tensor hidden = golden.Model.Hidden(tokenIds).squeeze(0);
         long predictions = hidden.shape[0] - 1;
-        Tensor logProbs = TokenLogProbs.Compute(hidden.narrow(0, 0, predictions), golden.Model.HeadWeight, tokenIds.squeeze(0).narrow(0, 1, predictions), 1, chunkRows: 64);
+        Tensor targets = tokenIds.squeeze(0).narrow(0, 1, predictions);
+        Tensor logProbs = TokenLogProbs.Compute(hidden.narrow(0, 0, predictions), golden.Model.HeadWeight, targets, 1, chunkRows: 64);
         TensorAssert.Near(golden["long.next_logps"], logProbs.unsqueeze(0), LongTolerance, "log-probs");
     }
 
@@ -122,7 +128,7 @@ public sealed class ForwardGoldenTests
         }
     }
 
-    /// <summary>log p(token t + 1 | tokens to t), 0 where masked, [B, L − 1], and minus their mean, both by the chunked computation.</summary>
+    /// <summary>log p(token t + 1 | tokens to t), 0 where masked, [B, L − 1], and minus their mean; by the chunked computation.</summary>
     private static (Tensor LogProbs, Tensor Loss) NextTokenLoss(GoldenModel golden, string side)
     {
         Tensor tokenIds = golden[$"{side}.input_ids"];

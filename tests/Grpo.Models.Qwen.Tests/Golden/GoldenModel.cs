@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests;
 
-/// <summary>A reference checkpoint with what the reference implementation computed from it (see the README of the reference data).</summary>
+/// <summary>A reference checkpoint and what the reference implementation computed from it; the data's README describes both.</summary>
 internal sealed class GoldenModel : IDisposable
 {
     private readonly SafetensorsReader _expected;
@@ -42,7 +42,8 @@ internal static class TensorAssert
     {
         using var scope = TensorScope.BeginNoGrad();
         Assert.Equal(expected.shape, actual.shape);
-        double difference = expected.numel() == 0 ? 0 : (expected.to(ScalarType.Float64) - actual.to(ScalarType.Float64)).abs().max().item<double>();
+        Tensor distance = (expected.to(ScalarType.Float64) - actual.to(ScalarType.Float64)).abs();
+        double difference = distance.numel() == 0 ? 0 : distance.max().item<double>();
         Assert.True(difference <= tolerance, $"{what}: largest difference {difference:E2}, allowed {tolerance:E2}.");
     }
 

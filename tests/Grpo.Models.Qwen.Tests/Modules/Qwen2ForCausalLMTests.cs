@@ -14,7 +14,8 @@ public sealed class Qwen2ForCausalLMTests
         (string, string)[] actual = [.. model.named_parameters().Select(named => (named.name, string.Join("×", named.parameter.shape)))];
         (string, string)[] expected = [.. Qwen2Parameters.Of(model.Config).Select(named => (named.Name, string.Join("×", named.Shape)))];
         Assert.Equal(expected.Order(), actual.Order());
-        Assert.Equal(tied ? 26 : 27, actual.Length);                                                     // 12 a layer, embedding, norm, head
+        // 12 in each of two layers, embedding, final norm, head.
+        Assert.Equal(tied ? 26 : 27, actual.Length);
         Assert.Contains(("model.layers.1.self_attn.k_proj.bias", "8"), actual);                          // 2 heads of width 24 / 6
         Assert.Empty(model.named_buffers());
     }
@@ -124,12 +125,11 @@ public sealed class Qwen2ForCausalLMTests
     {
         using Qwen2ForCausalLM model = TinyModels.Create();
         using var scope = TensorScope.BeginNoGrad();
-        Assert.Contains("tokenIds must be [B, T]", Message(() => model.Hidden(zeros(3, ScalarType.Int64))), StringComparison.Ordinal);
-        Assert.Contains("must be Int64 on cpu but is Float32", Message(() => model.Hidden(zeros(1, 3))), StringComparison.Ordinal);
-        Assert.Contains("at least one token but is [1, 0]", Message(() => model.Hidden(zeros(1, 0, ScalarType.Int64))), StringComparison.Ordinal);
-        Assert.Contains("attentionMask must be [B, T] = [1, 3] but is [1, 2]", Message(() => model.Hidden(zeros(1, 3, ScalarType.Int64), zeros(1, 2))), StringComparison.Ordinal);
-
-        static string Message(Func<Tensor> call) => Assert.ThrowsAny<ArgumentException>(call).Message;
+        ErrorAssert.Says<ArgumentException>("tokenIds must be [B, T]", () => model.Hidden(zeros(3, ScalarType.Int64)));
+        ErrorAssert.Says<ArgumentException>("must be Int64 on cpu but is Float32", () => model.Hidden(zeros(1, 3)));
+        ErrorAssert.Says<ArgumentException>("at least one token but is [1, 0]", () => model.Hidden(zeros(1, 0, ScalarType.Int64)));
+        ErrorAssert.Says<ArgumentException>(
+            "attentionMask must be [B, T] = [1, 3] but is [1, 2]", () => model.Hidden(zeros(1, 3, ScalarType.Int64), zeros(1, 2)));
     }
 }
 

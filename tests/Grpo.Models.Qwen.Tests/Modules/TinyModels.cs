@@ -25,7 +25,10 @@ public sealed class LiveTensors
 {
     public const string Name = nameof(LiveTensors);
 
-    /// <summary>Runs the action twice to warm up (the first pass makes gradients, the second finds them), then twice more; returns by how much the number of live tensors grew.</summary>
+    /// <summary>
+    /// Runs the action twice to warm up (the first pass makes gradients, the second finds them), then twice more.
+    /// Returns by how much the number of live tensors grew.
+    /// </summary>
     internal static long GrowthOf(Action action)
     {
         action();

@@ -70,7 +70,7 @@ internal static class ParquetRows
     }
 
     private static DataField Column(ParquetReader reader, string name) =>
-        reader.Schema.DataFields.FirstOrDefault(field => field.Name == name && field.ClrType == typeof(string))
+        reader.Schema.DataFields.FirstOrDefault(field => field.Name == name && (field.ClrType == typeof(string) || field.ClrType == typeof(ReadOnlyMemory<char>)))
         ?? throw new InvalidDataException(
             $"it has no text column '{name}'; its columns are {string.Join(", ", reader.Schema.DataFields.Select(field => field.Name))}.");
 }

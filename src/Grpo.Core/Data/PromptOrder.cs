@@ -21,9 +21,11 @@ public sealed class PromptOrder
 
     /// <summary>The indices of a step's prompts.</summary>
     /// <param name="step">The step, from 0.</param>
-    /// <param name="promptsPerStep">How many.</param>
+    /// <param name="promptsPerStep">How many; more than the data set has prompts, and some come twice.</param>
     public IReadOnlyList<int> At(long step, int promptsPerStep)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(step);
+        ArgumentOutOfRangeException.ThrowIfLessThan(promptsPerStep, 1);
         var indices = new int[promptsPerStep];
         for (int i = 0; i < promptsPerStep; i++)
         {

@@ -16,5 +16,6 @@ public sealed record RolloutRequest
     public ulong Seed { get; init; }
 
     /// <summary>The training step. A completion is a function of (seed, step, prompt id, sample) and of nothing else in the batch.</summary>
+    /// <remarks>A prompt that stands in <see cref="Prompts"/> again goes on counting its samples, so that its groups differ.</remarks>
     public long Step { get; init; }
 }

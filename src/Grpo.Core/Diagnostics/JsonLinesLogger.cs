@@ -41,8 +41,9 @@ public sealed class JsonLinesLogger : ITrainingCallback, IDisposable
             }
         }
 
-        await _metrics.FlushAsync(cancellationToken).ConfigureAwait(false);
-        await _completions.FlushAsync(cancellationToken).ConfigureAwait(false);
+        // The step is done: a run that is being cancelled still records it.
+        await _metrics.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+        await _completions.FlushAsync(CancellationToken.None).ConfigureAwait(false);
     }
 
     /// <summary>Closes the files.</summary>

@@ -95,7 +95,8 @@ public static class Advantage
 
             if (!double.IsFinite(reward))
             {
-                throw new ArgumentException($"Reward {i} of the group is {reward}; rewards must be finite (null abstains).", nameof(rewards));
+                throw new ArgumentException(
+                    FormattableString.Invariant($"Reward {i} of the group is {reward}; rewards must be finite (null abstains)."), nameof(rewards));
             }
 
             scored++;

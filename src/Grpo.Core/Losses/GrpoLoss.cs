@@ -22,7 +22,7 @@ public static class GrpoLoss
         TensorGuard.Require(inputs.Mask, nameof(inputs.Mask), "[B, C]", inputs.LogProbs.shape);
         if (klCoefficient != 0 && inputs.ReferenceLogProbs is null)
         {
-            throw new InvalidOperationException($"The KL coefficient is {klCoefficient} but there are no reference log-probs.");
+            throw new InvalidOperationException(FormattableString.Invariant($"The KL coefficient is {klCoefficient} but there are no reference log-probs."));
         }
 
         using var scope = TensorScope.Begin();

@@ -18,7 +18,7 @@ internal sealed record OptimizerState
 
     public required ulong Seed { get; init; }
 
-    /// <exception cref="InvalidDataException">The file is not ours, or of a newer format.</exception>
+    /// <exception cref="InvalidDataException">The file is not ours, damaged, or of a newer format.</exception>
     public static OptimizerState Read(string path)
     {
         var file = new FileInfo(path);
@@ -35,9 +35,14 @@ internal sealed record OptimizerState
         try
         {
             OptimizerState? state = JsonSerializer.Deserialize(File.ReadAllText(path), OptimizerStateJson.Default.OptimizerState);
-            return state is { Format: CurrentFormat, Step: >= 0, OptimizerSteps: >= 0 }
-                ? state
-                : throw new InvalidDataException($"'{path}' has format {state?.Format}; this version reads format {CurrentFormat}.");
+            return state switch
+            {
+                null => throw new InvalidDataException($"'{path}' is not a training state: it holds null."),
+                { Format: not CurrentFormat } => throw new InvalidDataException($"'{path}' has format {state.Format}; this version reads format {CurrentFormat}."),
+                { Step: < 0 } or { OptimizerSteps: < 0 } => throw new InvalidDataException(
+                    $"'{path}' counts {state.Step} steps and {state.OptimizerSteps} optimizer steps; neither can be negative. The file is damaged."),
+                _ => state,
+            };
         }
         catch (JsonException exception)
         {

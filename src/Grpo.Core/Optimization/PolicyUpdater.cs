@@ -32,6 +32,7 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
         }
 
         using var scope = TensorScope.Begin();
+        adam.ZeroGradients(); // what somebody else's backward left behind is no part of this step
         try
         {
             MicroBatch[] batches = Prepare(trained, cancellationToken);
@@ -106,8 +107,8 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
         double gradientNorm = adam.GradientNorm();
         if (!double.IsFinite(loss) || !double.IsFinite(gradientNorm))
         {
-            throw new TrainingDivergedException(
-                $"The loss is {loss} and the gradient norm {gradientNorm}; the update was not applied. Lower LearningRate ({options.LearningRate}) or MaxGradientNorm.");
+            throw new TrainingDivergedException(FormattableString.Invariant(
+                $"The loss is {loss} and the gradient norm {gradientNorm}; the update was not applied. Lower LearningRate ({options.LearningRate}) or MaxGradientNorm."));
         }
 
         cancellationToken.ThrowIfCancellationRequested();

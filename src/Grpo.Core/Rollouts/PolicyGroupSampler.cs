@@ -28,6 +28,7 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
         // All prompts are encoded before the first is run: one that is too long must not cost the others' work.
         IReadOnlyList<int>[] promptIds = [.. request.Prompts.Select(prompt => _encoder.Encode(prompt, request.Sampling.MaxPromptTokens))];
         var completions = request.Prompts.Select(_ => new List<Completion>(request.GroupSize)).ToArray();
+        int[] firstSamples = FirstSamples(request);
 
         int samplesPerRound = Math.Min(request.GroupSize, request.Sampling.MaxConcurrentSequences);
         int promptsPerRound = Math.Max(1, request.Sampling.MaxConcurrentSequences / samplesPerRound);
@@ -37,7 +38,7 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
             {
                 int count = Math.Min(samplesPerRound, request.GroupSize - sample);
                 CompletionBuilder[] rows = [.. prompts.SelectMany(prompt => Enumerable.Range(sample, count).Select(
-                    index => new CompletionBuilder(CounterRandom.Key(request.Seed, request.Step, request.Prompts[prompt].Id, index))))];
+                    index => new CompletionBuilder(CounterRandom.Key(request.Seed, request.Step, request.Prompts[prompt].Id, firstSamples[prompt] + index))))];
                 Decode(policy, [.. prompts.Select(prompt => promptIds[prompt])], rows, request.Sampling, cancellationToken);
                 for (int row = 0; row < rows.Length; row++)
                 {
@@ -48,6 +49,18 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
 
         return ValueTask.FromResult<IReadOnlyList<RolloutGroup>>(
             [.. request.Prompts.Select((prompt, i) => new RolloutGroup(prompt, promptIds[i], completions[i]))]);
+    }
+
+    // A prompt that comes twice in a step would get the same completions twice; its second group goes on counting instead.
+    private static int[] FirstSamples(RolloutRequest request)
+    {
+        var seen = new Dictionary<string, int>(StringComparer.Ordinal);
+        return [.. request.Prompts.Select(prompt =>
+        {
+            int first = seen.GetValueOrDefault(prompt.Id);
+            seen[prompt.Id] = first + request.GroupSize;
+            return first;
+        })];
     }
 
     private void Decode(

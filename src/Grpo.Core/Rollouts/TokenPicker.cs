@@ -32,7 +32,7 @@ internal static class TokenPicker
     /// <param name="logits">One row, V; −∞ drops a token.</param>
     /// <param name="temperature">Above 0.</param>
     /// <param name="uniform">In [0, 1).</param>
-    /// <exception cref="TrainingDivergedException">The row holds NaN, or nothing finite.</exception>
+    /// <exception cref="TrainingDivergedException">The row holds NaN or +∞, or nothing finite.</exception>
     public static PickedToken Sample(ReadOnlySpan<float> logits, double temperature, double uniform)
     {
         int best = IndexOfMaximum(logits);
@@ -120,7 +120,7 @@ internal static class TokenPicker
 
         if (!double.IsFinite(total))
         {
-            throw new TrainingDivergedException($"The logits hold NaN or +∞ (maximum {maximum}): the policy has diverged. Lower the learning rate.");
+            throw new TrainingDivergedException("The logits hold NaN: the policy has diverged. Lower the learning rate.");
         }
 
         return (total, weighted);
@@ -142,7 +142,8 @@ internal static class TokenPicker
 
         if (!float.IsFinite(logits[best]))
         {
-            throw new TrainingDivergedException($"No logit of {logits.Length} is finite: the policy has diverged. Lower the learning rate.");
+            string problem = float.IsPositiveInfinity(logits[best]) ? "One of the logits is +∞" : $"None of the {logits.Length} logits is finite";
+            throw new TrainingDivergedException($"{problem}: the policy has diverged. Lower the learning rate.");
         }
 
         return best;

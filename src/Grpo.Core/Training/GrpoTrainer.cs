@@ -68,10 +68,11 @@ public sealed class GrpoTrainer
     /// <summary>Trains step by step; leaving the loop ends the run without a last checkpoint.</summary>
     /// <param name="cancellationToken">Stops within a token; a checkpoint is written before the exception.</param>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
-    public IAsyncEnumerable<StepReport> RunAsync(CancellationToken cancellationToken = default) => RunAsync(new Run(), cancellationToken);
+    public IAsyncEnumerable<StepReport> RunAsync(CancellationToken cancellationToken = default) => RunAsync(null, cancellationToken);
 
-    private async IAsyncEnumerable<StepReport> RunAsync(Run run, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+    private async IAsyncEnumerable<StepReport> RunAsync(Run? run, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
+        run ??= new Run(); // here, so that a second enumeration counts afresh
         await ResumeAsync(cancellationToken).ConfigureAwait(false);
         var start = new TrainingStart(_optimizer.Step, _options.Steps, _optimizer.Options);
         foreach (ITrainingCallback callback in _services.Callbacks)
@@ -88,6 +89,9 @@ public sealed class GrpoTrainer
                 run.Before ??= await EvaluateAsync(run, cancellationToken).ConfigureAwait(false);
                 IReadOnlyList<int> indices = order.At(_optimizer.Step, _optimizer.Options.PromptsPerStep);
                 report = await _optimizer.StepAsync([.. indices.Select(index => _prompts[index])], cancellationToken).ConfigureAwait(false);
+                run.Steps++;
+                run.CompletionTokens += report.CompletionTokens;
+                report = await AfterStepAsync(run, report, cancellationToken).ConfigureAwait(false);
             }
             catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
             {
@@ -95,9 +99,6 @@ public sealed class GrpoTrainer
                 throw;
             }
 
-            run.Steps++;
-            run.CompletionTokens += report.CompletionTokens;
-            report = await AfterStepAsync(run, report, cancellationToken).ConfigureAwait(false);
             yield return report;
         }
 
@@ -119,15 +120,7 @@ public sealed class GrpoTrainer
         bool last = report.Step >= _options.Steps;
         if (_services.Evaluator is not null && (last || IsDue(report.Step, _options.EvaluateEvery)))
         {
-            try
-            {
-                report = report with { Evaluation = await EvaluateAsync(run, cancellationToken).ConfigureAwait(false) };
-            }
-            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-            {
-                await EndAsync(run, cancelled: true).ConfigureAwait(false);
-                throw;
-            }
+            report = report with { Evaluation = await EvaluateAsync(run, cancellationToken).ConfigureAwait(false) };
         }
 
         if (last || IsDue(report.Step, _options.CheckpointEvery))

@@ -3,12 +3,16 @@ namespace Grpo;
 /// <summary>Evaluates with the training's own parts: greedy completions of held-out prompts, scored by the reward function.</summary>
 /// <param name="sampler">Samples the completions.</param>
 /// <param name="reward">Scores them; the same object as in training, so that both agree on what an answer is.</param>
-/// <param name="prompts">Held-out prompts.</param>
+/// <param name="prompts">Held-out prompts; at least one.</param>
 /// <param name="sampling">Limits, and the temperature when not greedy. Null: greedy with the default limits.</param>
 public sealed class RewardEvaluator(
     IGroupSampler sampler, IRewardFunction reward, IReadOnlyList<Prompt> prompts, SamplingOptions? sampling = null) : IEvaluator
 {
     private static readonly RewardOptions Scoring = new();
+
+    private readonly IReadOnlyList<Prompt> _prompts = prompts.Count > 0
+        ? prompts
+        : throw new ArgumentException("There are no prompts to evaluate on: the data set is empty.", nameof(prompts));
 
     /// <inheritdoc/>
     /// <exception cref="RewardException">The reward failed.</exception>
@@ -16,7 +20,7 @@ public sealed class RewardEvaluator(
     {
         var request = new RolloutRequest
         {
-            Prompts = prompts,
+            Prompts = _prompts,
             GroupSize = 1,
             Sampling = sampling ?? new SamplingOptions().ToGreedy(),
         };

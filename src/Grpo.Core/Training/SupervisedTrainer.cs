@@ -69,7 +69,8 @@ public sealed class SupervisedTrainer
             double norm = adam.GradientNorm();
             if (!double.IsFinite(norm))
             {
-                throw new TrainingDivergedException($"The gradient norm of step {step + 1} is {norm}; the update was not applied. Lower LearningRate ({_options.LearningRate}).");
+                throw new TrainingDivergedException(FormattableString.Invariant(
+                    $"The gradient norm of step {step + 1} is {norm}; the update was not applied. Lower LearningRate ({_options.LearningRate})."));
             }
 
             double learningRate = LearningRate.At(_options.Schedule, _options.LearningRate, step, _options.WarmupSteps, _options.Steps);

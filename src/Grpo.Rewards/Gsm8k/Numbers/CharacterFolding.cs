@@ -1,0 +1,58 @@
+using System.Globalization;
+
+namespace Grpo.Rewards;
+
+/// <summary>
+/// The part of Unicode's NFKC that can stand in a number, in lower case: full-width forms, small forms, spaces and minus signs
+/// become ASCII. Done by hand because <see cref="string.Normalize()"/> throws on broken surrogates, does nothing where the
+/// runtime has no ICU, and would turn 4² into 42 and 3½ into 31⁄2.
+/// </summary>
+internal static class CharacterFolding
+{
+    private const string SmallForms = "﹐﹒﹗﹢﹦﹩﹪";
+    private const string SmallFormsInAscii = ",.!+=$%";
+
+    /// <summary>ASCII and full-width digits: the only ones that count as digits.</summary>
+    public static bool IsDigit(char character) => char.IsAsciiDigit(character) || character is >= '０' and <= '９';
+
+    /// <summary>False when the text has a digit of another script, a superscript, a vulgar fraction, or a character beyond the basic plane.</summary>
+    /// <param name="text">At most <see cref="AnswerNumber.MaxCharacters"/> characters.</param>
+    /// <param name="folded">The folded text, as long as the original.</param>
+    public static bool TryFold(ReadOnlySpan<char> text, out string folded)
+    {
+        Span<char> buffer = stackalloc char[AnswerNumber.MaxCharacters];
+        for (int i = 0; i < text.Length; i++)
+        {
+            char character = Fold(text[i]);
+            if (!char.IsAscii(character) && (char.IsNumber(character) || char.IsSurrogate(character)))
+            {
+                folded = "";
+                return false;
+            }
+
+            buffer[i] = character;
+        }
+
+        folded = buffer[..text.Length].ToString();
+        return true;
+    }
+
+    private static char Fold(char character)
+    {
+        if (character is >= '！' and <= '～')
+        {
+            character = (char)(character - '！' + '!');
+        }
+
+        if (char.IsAscii(character))
+        {
+            return char.IsAsciiLetterUpper(character) ? (char)(character | 0x20) : character;
+        }
+
+        int small = SmallForms.IndexOf(character, StringComparison.Ordinal);
+        return small >= 0 ? SmallFormsInAscii[small]
+            : character is '\u2212' or '\u2013' or '\u2014' or '\uFE63' ? '-'
+            : char.GetUnicodeCategory(character) == UnicodeCategory.SpaceSeparator ? ' '
+            : character;
+    }
+}

@@ -1,0 +1,90 @@
+using System.Globalization;
+using System.Text.Json;
+
+namespace Grpo.Rewards;
+
+/// <summary>Reads one JSON object a line, with a limit on each line's length, so that a file without line ends cannot fill the memory.</summary>
+internal static class JsonRows
+{
+    private const int MaxLineBytes = 1 << 20;
+    private const int MaxRows = 1_000_000;
+
+    public static IEnumerable<Gsm8kRow> Read(string path)
+    {
+        int number = 0, rows = 0;
+        foreach (ReadOnlyMemory<byte> line in Lines(path))
+        {
+            number++;
+            if (line.Span.Trim(" \t\r"u8).IsEmpty)
+            {
+                continue;
+            }
+
+            if (++rows > MaxRows)
+            {
+                throw new InvalidDataException(At(path, number) + $": more than {MaxRows} rows. Split the file.");
+            }
+
+            yield return Parse(line, number, At(path, number));
+        }
+    }
+
+    private static Gsm8kRow Parse(ReadOnlyMemory<byte> line, int number, string place)
+    {
+        try
+        {
+            using JsonDocument json = JsonDocument.Parse(line, new JsonDocumentOptions { MaxDepth = 8 });
+            return json.RootElement.ValueKind == JsonValueKind.Object
+                ? new Gsm8kRow(number, place, Field(json.RootElement, "question"), Field(json.RootElement, "answer"))
+                : throw new InvalidDataException($"{place}: the line is a JSON {json.RootElement.ValueKind} but must be an object.");
+        }
+        catch (JsonException error)
+        {
+            throw new InvalidDataException($"{place}: the line is not valid JSON: {error.Message}", error);
+        }
+        catch (InvalidOperationException error)
+        {
+            // What System.Text.Json throws for a string of broken UTF-8 or a lone surrogate.
+            throw new InvalidDataException($"{place}: a string is not valid Unicode: {error.Message}", error);
+        }
+    }
+
+    private static string? Field(JsonElement row, string name) =>
+        row.TryGetProperty(name, out JsonElement value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+
+    /// <summary>The lines without their ends; each is valid until the next one is read.</summary>
+    private static IEnumerable<ReadOnlyMemory<byte>> Lines(string path)
+    {
+        using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 1 << 16, FileOptions.SequentialScan);
+        byte[] line = new byte[4096];
+        int length = 0, number = 1, next;
+        do
+        {
+            next = file.ReadByte();
+            if (next is '\n' or -1)
+            {
+                // A byte order mark is no part of the first line.
+                int start = number == 1 && line.AsSpan(0, length).StartsWith("\uFEFF"u8) ? 3 : 0;
+                yield return line.AsMemory(start, length - start);
+                length = 0;
+                number++;
+                continue;
+            }
+
+            if (length == MaxLineBytes)
+            {
+                throw new InvalidDataException(At(path, number) + $": the line is longer than {MaxLineBytes} bytes. Is this a jsonl file?");
+            }
+
+            if (length == line.Length)
+            {
+                Array.Resize(ref line, length * 2);
+            }
+
+            line[length++] = (byte)next;
+        }
+        while (next >= 0);
+    }
+
+    private static string At(string path, int line) => string.Create(CultureInfo.InvariantCulture, $"{path}:{line}");
+}

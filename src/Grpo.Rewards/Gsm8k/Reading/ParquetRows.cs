@@ -1,0 +1,76 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using Parquet;
+using Parquet.Schema;
+
+namespace Grpo.Rewards;
+
+/// <summary>Reads the columns <c>question</c> and <c>answer</c> of a parquet file.</summary>
+internal static class ParquetRows
+{
+    private const long MaxFileBytes = 512L << 20;
+    private const long MaxRows = 1_000_000;
+
+    public static bool IsParquet(string path)
+    {
+        using FileStream file = File.OpenRead(path);
+        Span<byte> magic = stackalloc byte[4];
+        return file.ReadAtLeast(magic, magic.Length, throwOnEndOfStream: false) == magic.Length && magic.SequenceEqual("PAR1"u8);
+    }
+
+    public static IReadOnlyList<Gsm8kRow> Read(string path)
+    {
+        long size = new FileInfo(path).Length;
+        if (size > MaxFileBytes)
+        {
+            throw new InvalidDataException($"'{path}' has {size} bytes; a parquet file may have {MaxFileBytes} at most. Split it.");
+        }
+
+        // From memory every read completes at once, so waiting here blocks no thread that the reader could need.
+        using var bytes = new MemoryStream(File.ReadAllBytes(path), writable: false);
+        try
+        {
+            return ReadAsync(bytes, path).GetAwaiter().GetResult();
+        }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            // The library reports damage by whatever its decoders run into.
+            throw new InvalidDataException($"'{path}' cannot be read as GSM8K in parquet: {error.Message}", error);
+        }
+    }
+
+    private static async Task<IReadOnlyList<Gsm8kRow>> ReadAsync(Stream stream, string path)
+    {
+        ParquetReader reader = await ParquetReader.CreateAsync(stream).ConfigureAwait(false);
+        await using ConfiguredAsyncDisposable disposal = reader.ConfigureAwait(false);
+        DataField question = Column(reader, "question");
+        DataField answer = Column(reader, "answer");
+        var rows = new List<Gsm8kRow>();
+        for (int group = 0; group < reader.RowGroupCount; group++)
+        {
+            using ParquetRowGroupReader rowGroup = reader.OpenRowGroupReader(group);
+            if (rowGroup.RowCount < 0 || rows.Count + rowGroup.RowCount > MaxRows)
+            {
+                throw new InvalidDataException($"row group {group} announces {rowGroup.RowCount} rows; a file may have {MaxRows} at most.");
+            }
+
+            string?[] questions = new string?[rowGroup.RowCount];
+            string?[] answers = new string?[rowGroup.RowCount];
+            await rowGroup.ReadAsync(question, questions.AsMemory()).ConfigureAwait(false);
+            await rowGroup.ReadAsync(answer, answers.AsMemory()).ConfigureAwait(false);
+            for (int i = 0; i < questions.Length; i++)
+            {
+                int number = rows.Count + 1;
+                string place = string.Create(CultureInfo.InvariantCulture, $"{path}, row {number}");
+                rows.Add(new Gsm8kRow(number, place, questions[i], answers[i]));
+            }
+        }
+
+        return rows;
+    }
+
+    private static DataField Column(ParquetReader reader, string name) =>
+        reader.Schema.DataFields.FirstOrDefault(field => field.Name == name && field.ClrType == typeof(string))
+        ?? throw new InvalidDataException(
+            $"it has no text column '{name}'; its columns are {string.Join(", ", reader.Schema.DataFields.Select(field => field.Name))}.");
+}

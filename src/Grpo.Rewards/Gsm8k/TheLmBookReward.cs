@@ -1,0 +1,71 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+
+namespace Grpo.Rewards;
+
+/// <summary>
+/// The scoring of theLMbook's GRPO tutorial, so that its published curve can be compared with: correctness (2.0 for the gold text itself,
+/// 1.5 for a text with one number equal to the gold's, else 0) plus 0.2 for each of the four tags that occurs; 0 to 2.8 in all.
+/// </summary>
+/// <remarks>
+/// Faithful also where it is weak: the last <c>&lt;answer&gt;</c> counts, "1080" earns nothing against "1,080", and tags alone earn 0.8.
+/// Train on <see cref="Gsm8kReward"/> and <see cref="FormatReward"/> instead. Deviation: only ASCII digits are digits.
+/// </remarks>
+public sealed partial class TheLmBookReward : CompletionReward
+{
+    private const double TagValue = 0.2;
+
+    private static readonly string[] Tags = ["<reasoning>", "</reasoning>", "<answer>", "</answer>"];
+
+    /// <inheritdoc/>
+    /// <returns>Components <c>correctness</c> and <c>format</c>; the label is Exact, NumericallyEqual, WrongAnswer or NoAnswer.</returns>
+    /// <exception cref="ArgumentException">The prompt has no answer.</exception>
+    public override Reward Score(Prompt prompt, Completion completion)
+    {
+        ArgumentNullException.ThrowIfNull(prompt);
+        ArgumentNullException.ThrowIfNull(completion);
+        string gold = prompt.Answer
+            ?? throw new ArgumentException($"Prompt '{prompt.Id}' has no Answer to compare with. Gsm8kDataset.Load sets it.", nameof(prompt));
+        string? answer = LastAnswer(completion.Text);
+        var (correctness, verdict) = answer is null ? (0.0, "NoAnswer")
+            : answer == gold ? (2.0, "Exact")
+            : SingleNumber(answer) is { } number && number == SingleNumber(gold) ? (1.5, "NumericallyEqual")
+            : (0.0, "WrongAnswer");
+        double format = TagValue * Tags.Count(tag => completion.Text.Contains(tag, StringComparison.Ordinal));
+        return new Reward(correctness + format)
+        {
+            Verdict = verdict,
+            IsCorrect = correctness > 0,
+            Components = new Dictionary<string, double?> { ["correctness"] = correctness, ["format"] = format },
+        };
+    }
+
+    /// <summary>The text after the last opening tag up to the next closing one; null when there is none or it echoes the template's "...".</summary>
+    private static string? LastAnswer(string text)
+    {
+        const string Open = "<answer>", Close = "</answer>";
+        int open = text.LastIndexOf(Open, StringComparison.Ordinal);
+        int close = open < 0 ? -1 : text.IndexOf(Close, open + Open.Length, StringComparison.Ordinal);
+        string? answer = close < 0 ? null : text[(open + Open.Length)..close].Trim();
+        return answer == "..." ? null : answer;
+    }
+
+    private static double? SingleNumber(string text)
+    {
+        double? single = null;
+        foreach (ValueMatch match in Number().EnumerateMatches(text))
+        {
+            if (single is not null)
+            {
+                return null;
+            }
+
+            single = double.Parse(text.AsSpan(match.Index, match.Length), NumberStyles.Float, CultureInfo.InvariantCulture);
+        }
+
+        return single;
+    }
+
+    [GeneratedRegex(@"-?[0-9]*\.?[0-9]+", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant)]
+    private static partial Regex Number();
+}

@@ -1,0 +1,39 @@
+using System.Globalization;
+
+namespace Grpo.Rewards;
+
+/// <summary>
+/// DAPO's soft overlong punishment of a completion of n tokens, limit L, buffer c: 0 up to L − c, then ((L − c) − n) / c
+/// down to −1 at L, and −1 beyond.
+/// </summary>
+/// <remarks>arXiv:2503.14476, eq. 13.</remarks>
+public sealed class LengthPenaltyReward : CompletionReward
+{
+    private readonly int _free;
+    private readonly int _buffer;
+
+    /// <summary>Sets limit and buffer.</summary>
+    /// <param name="maxTokens">L, tokens; usually <see cref="SamplingOptions.MaxCompletionTokens"/>. 1 or more.</param>
+    /// <param name="bufferTokens">c, the tokens below the limit over which the penalty grows. 1 to <paramref name="maxTokens"/>.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A value is outside its range.</exception>
+    public LengthPenaltyReward(int maxTokens, int bufferTokens)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxTokens, 1);
+        if (bufferTokens < 1 || bufferTokens > maxTokens)
+        {
+            throw new ArgumentOutOfRangeException(nameof(bufferTokens), bufferTokens, string.Create(
+                CultureInfo.InvariantCulture, $"bufferTokens must be 1 to maxTokens, which is {maxTokens}."));
+        }
+
+        _free = maxTokens - bufferTokens;
+        _buffer = bufferTokens;
+    }
+
+    /// <inheritdoc/>
+    public override Reward Score(Prompt prompt, Completion completion)
+    {
+        ArgumentNullException.ThrowIfNull(completion);
+        int beyond = Math.Clamp(completion.TokenIds.Count - _free, 0, _buffer);
+        return (double)-beyond / _buffer;
+    }
+}

@@ -1,0 +1,101 @@
+using Grpo.Testing;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Grpo.Core.Tests.Optimization;
+
+public sealed class AdamWTests
+{
+    [Fact]
+    public void Constructor_refuses_a_policy_without_trainable_parameters()
+    {
+        var exception = Assert.Throws<InvalidOperationException>(() => new AdamW([], new AdamWOptions()));
+        Assert.Equal("The policy has no parameter with requires_grad: there is nothing to train.", exception.Message);
+    }
+
+    [Fact]
+    public void Constructor_refuses_weights_of_sixteen_bits()
+    {
+        using var scope = TensorScope.Begin();
+        var parameter = new Parameter(zeros(2, 2, ScalarType.BFloat16));
+        var exception = Assert.Throws<InvalidOperationException>(() => new AdamW([("w", parameter)], new AdamWOptions()));
+        Assert.Equal("Parameter 'w' is BFloat16 but trained weights must be Float32: Adam's steps are smaller than a 16-bit float can hold.", exception.Message);
+    }
+
+    [Fact]
+    public void Apply_moves_each_weight_by_the_learning_rate_in_its_first_step()
+    {
+        // m/(1−β₁) = g and √(v/(1−β₂)) = |g|: the step is lr · sign(g), whatever the size of g.
+        using var scope = TensorScope.Begin();
+        var parameter = new Parameter(zeros(3));
+        using var adam = new AdamW([("w", parameter)], new AdamWOptions());
+        parameter.grad = tensor([5f, -0.01f, 0f]);
+        adam.Apply(0.125, gradientScale: 1);
+        float[] weights = [.. parameter.detach().data<float>()];
+        Assert.Equal(-0.125f, weights[0], 1e-6f);
+        Assert.Equal(0.125f, weights[1], 1e-6f);
+        Assert.Equal(0f, weights[2]);
+    }
+
+    [Fact]
+    public void Apply_decays_matrices_and_leaves_vectors()
+    {
+        using var scope = TensorScope.Begin();
+        var matrix = new Parameter(ones(1, 2));
+        var bias = new Parameter(ones(2));
+        using var adam = new AdamW([("weight", matrix), ("bias", bias)], new AdamWOptions(WeightDecay: 0.5));
+        matrix.grad = zeros(1, 2);
+        bias.grad = zeros(2);
+        adam.Apply(0.5, gradientScale: 1);
+        Assert.Equal([0.75f, 0.75f], matrix.detach().data<float>()); // 1 − 0.5 · 0.5
+        Assert.Equal([1f, 1f], bias.detach().data<float>());
+    }
+
+    [Fact]
+    public void GradientNorm_spans_all_parameters_and_skips_those_without_gradient()
+    {
+        using var scope = TensorScope.Begin();
+        var first = new Parameter(zeros(1));
+        var second = new Parameter(zeros(1, 1));
+        var idle = new Parameter(ones(4));
+        using var adam = new AdamW([("a", first), ("b", second), ("c", idle)], new AdamWOptions(WeightDecay: 0.1) { IsDecayed = (_, _) => true });
+        Assert.Equal(0, adam.GradientNorm());
+        first.grad = tensor([3f]);
+        second.grad = tensor([4f], 1, 1);
+        Assert.Equal(5, adam.GradientNorm());
+        adam.Apply(0.1, gradientScale: 1);
+        Assert.Equal([1f, 1f, 1f, 1f], idle.detach().data<float>()); // as in torch: no gradient, no decay
+        adam.ZeroGradients();
+        Assert.Null(first.grad);
+        Assert.Null(second.grad);
+    }
+
+    [Fact]
+    public void Load_refuses_the_moments_of_another_model()
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = TensorScope.Begin();
+        string path = folder["moments.safetensors"];
+        using (var adam = new AdamW([("w", new Parameter(zeros(2)))], new AdamWOptions()))
+        {
+            adam.Save(path);
+        }
+
+        using var other = new AdamW([("w", new Parameter(zeros(2))), ("x", new Parameter(zeros(2)))], new AdamWOptions());
+        var exception = Assert.Throws<InvalidDataException>(() => other.Load(path, step: 1));
+        Assert.Equal($"'{path}' lacks 2 moments, the first is 'exp_avg.x': it belongs to another model or another choice of trained parameters.", exception.Message);
+        Assert.Equal(0, other.Step);
+    }
+
+    [Fact]
+    public void Dispose_frees_the_moments()
+    {
+        using var scope = TensorScope.Begin();
+        var parameter = new Parameter(zeros(2));
+        var adam = new AdamW([("w", parameter)], new AdamWOptions());
+        adam.Dispose();
+        parameter.grad = ones(2);
+        Assert.ThrowsAny<Exception>(() => adam.Apply(0.1, gradientScale: 1));
+    }
+}

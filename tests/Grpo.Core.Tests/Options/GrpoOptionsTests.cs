@@ -1,0 +1,109 @@
+using System.Globalization;
+using Grpo.Losses;
+using Microsoft.Extensions.Options;
+
+namespace Grpo.Core.Tests.Options;
+
+public sealed class GrpoOptionsTests
+{
+    public static TheoryData<Action<GrpoOptions>, string> Refused => new()
+    {
+        { o => o.GroupSize = 1, "GroupSize is 1 but must be 2 to 1024: the group's mean is the baseline, so a completion needs at least one other." },
+        { o => o.GroupSize = 1025, "GroupSize is 1025 but must be 2 to 1024: the group's mean is the baseline, so a completion needs at least one other." },
+        { o => o.PromptsPerStep = 0, "PromptsPerStep is 0 but must be 1 to 65536." },
+        { o => o.ClipRangeLow = 0, "ClipRangeLow is 0 but must be above 0 and below 1." },
+        { o => o.ClipRangeLow = 1, "ClipRangeLow is 1 but must be above 0 and below 1." },
+        { o => o.ClipRangeLow = double.NaN, "ClipRangeLow is NaN but must be above 0 and below 1." },
+        { o => o.ClipRangeHigh = -0.5, "ClipRangeHigh is -0.5 but must be above 0, at most 100." },
+        { o => o.ClipRangeHigh = double.NaN, "ClipRangeHigh is NaN but must be above 0, at most 100." },
+        { o => o.ClipRangeCap = 1.1, "ClipRangeCap is 1.1 but must be above 1 + ClipRangeHigh, or null: a lower cap would act before the clip." },
+        { o => o.ClipRangeCap = double.NaN, "ClipRangeCap is NaN but must be above 1 + ClipRangeHigh, or null: a lower cap would act before the clip." },
+        { o => o.KlCoefficient = -0.01, "KlCoefficient is -0.01 but must be 0 to 10." },
+        { o => o.KlCoefficient = double.NaN, "KlCoefficient is NaN but must be 0 to 10." },
+        { o => o.KlCoefficient = double.PositiveInfinity, "KlCoefficient is Infinity but must be 0 to 10." },
+        { o => o.UpdatesPerRollout = 0, "UpdatesPerRollout is 0 but must be 1 to 64." },
+        { o => o.MicroBatchSize = 0, "MicroBatchSize is 0 but must be 1 to 4096." },
+        { o => o.LearningRate = -1e-6, "LearningRate is -1E-06 but must be 0 to 1." },
+        { o => o.LearningRate = double.NaN, "LearningRate is NaN but must be 0 to 1." },
+        { o => o.WarmupSteps = -1, "WarmupSteps is -1 but must be 0 or more." },
+        { o => o.Schedule = LearningRateSchedule.Cosine, "ScheduleSteps is 0 but must be above WarmupSteps with the Cosine schedule." },
+        { o => o.ScheduleFloor = 1.5, "ScheduleFloor is 1.5 but must be 0 to 1." },
+        { o => o.AdamBeta1 = 1, "AdamBeta1 is 1 but must be 0 to below 1." },
+        { o => o.AdamBeta2 = double.NaN, "AdamBeta2 is NaN but must be 0 to below 1." },
+        { o => o.AdamEpsilon = 0, "AdamEpsilon is 0 but must be above 0, at most 1." },
+        { o => o.WeightDecay = 2, "WeightDecay is 2 but must be 0 to 1." },
+        { o => o.MaxGradientNorm = 0, "MaxGradientNorm is 0 but must be above 0, or null for no clipping." },
+        { o => o.MaxGradientNorm = double.NaN, "MaxGradientNorm is NaN but must be above 0, or null for no clipping." },
+        { o => o.Advantage = (AdvantageEstimator)9, "Advantage is 9 but must be GroupNormalized, MeanCentered, LeaveOneOut." },
+        { o => o.Reduction = (LossReduction)9, "Reduction is 9 but must be TokenMean, SequenceMean, FixedLength." },
+        { o => o.Sampling.Temperature = 0, "Temperature is 0 but must be above 0: greedy completions of one prompt are all equal and teach nothing." },
+        { o => o.Sampling.Temperature = 11, "Temperature is 11 but must be 0 (greedy) to 10." },
+        { o => o.Sampling.MaxCompletionTokens = 0, "MaxCompletionTokens is 0 but must be 1 to 131072." },
+        { o => o.Sampling.MaxPromptTokens = 0, "MaxPromptTokens is 0 but must be 1 to 131072." },
+        { o => o.Sampling.MaxConcurrentSequences = 0, "MaxConcurrentSequences is 0 but must be 1 to 65536." },
+        { o => o.Sampling.TopK = 5, Filters },
+        { o => o.Sampling.TopP = 0.9, Filters },
+        { o => o.Sampling.MinP = 0.1, Filters },
+        { o => o.Sampling.RepetitionPenalty = 1.1, Filters },
+    };
+
+    private const string Filters =
+        "TopK, TopP, MinP and RepetitionPenalty must be off in training (0, 1, 0, 1): the training log-probs know only the temperature, " +
+        "so filtered samples would come from another distribution than the one that is trained. Use them in evaluation.";
+
+    [Theory]
+    [MemberData(nameof(Refused))]
+    public void Validate_names_the_option_its_value_and_what_is_allowed(Action<GrpoOptions> change, string message)
+    {
+        CultureInfo before = CultureInfo.CurrentCulture;
+        try
+        {
+            CultureInfo.CurrentCulture = CultureInfo.GetCultureInfo("de-DE"); // "0,04" would be another number to an English reader
+            var options = new GrpoOptions();
+            change(options);
+            Assert.Equal([message], options.Validate());
+        }
+        finally
+        {
+            CultureInfo.CurrentCulture = before;
+        }
+    }
+
+    [Theory]
+    [InlineData(double.NaN, 0, 1, 0, 1, "Temperature is NaN but must be 0 (greedy) to 10.")]
+    [InlineData(-1, 0, 1, 0, 1, "Temperature is -1 but must be 0 (greedy) to 10.")]
+    [InlineData(0, -1, 1, 0, 1, "TopK is -1 but must be 0 (off) or more.")]
+    [InlineData(0, 0, 0, 0, 1, "TopP is 0 but must be above 0, at most 1 (off).")]
+    [InlineData(0, 0, double.NaN, 0, 1, "TopP is NaN but must be above 0, at most 1 (off).")]
+    [InlineData(0, 0, 1, 1.5, 1, "MinP is 1.5 but must be 0 (off) to 1.")]
+    [InlineData(0, 0, 1, 0, 0, "RepetitionPenalty is 0 but must be above 0, at most 10; 1 is off.")]
+    public void ValidateSampling_allows_filters_and_greed_but_no_nonsense(
+        double temperature, int topK, double topP, double minP, double repetitionPenalty, string message)
+    {
+        var sampling = new SamplingOptions { Temperature = temperature, TopK = topK, TopP = topP, MinP = minP, RepetitionPenalty = repetitionPenalty };
+        Assert.Equal([message], GrpoOptionsValidator.ValidateSampling(sampling));
+    }
+
+    [Fact]
+    public void Validate_lists_everything_that_is_wrong()
+    {
+        var options = new GrpoOptions { GroupSize = 1, LearningRate = -1, Sampling = new SamplingOptions { TopK = 3 } };
+        Assert.Equal(3, options.Validate().Count);
+        ValidateOptionsResult result = new GrpoOptionsValidator().Validate(null, options);
+        Assert.True(result.Failed);
+        Assert.Equal(options.Validate(), result.Failures);
+        Assert.True(new GrpoOptionsValidator().Validate(null, new GrpoOptions()).Succeeded);
+    }
+
+    [Fact]
+    public void Validate_accepts_the_limits_themselves()
+    {
+        var options = new GrpoOptions
+        {
+            GroupSize = 2, PromptsPerStep = 1, ClipRangeHigh = 100, ClipRangeCap = 101.5, KlCoefficient = 10, UpdatesPerRollout = 64, LearningRate = 0,
+            Schedule = LearningRateSchedule.Linear, WarmupSteps = 5, ScheduleSteps = 6, ScheduleFloor = 1, AdamBeta1 = 0, AdamBeta2 = 0,
+            AdamEpsilon = 1, WeightDecay = 1, MaxGradientNorm = null, Sampling = new SamplingOptions { Temperature = 10, MaxCompletionTokens = 1 },
+        };
+        Assert.Empty(options.Validate());
+    }
+}

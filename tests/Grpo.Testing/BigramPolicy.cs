@@ -1,0 +1,163 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+
+namespace Grpo.Testing;
+
+/// <summary>
+/// The smallest policy with a real gradient: the logits of the next token are the table's row of the last one. Every probability
+/// can be worked out by hand, and a row of a batch cannot see its neighbours.
+/// </summary>
+public sealed class BigramPolicy : IPolicy, IReferenceModel, IDisposable
+{
+    private const string WeightsFile = "bigram.safetensors";
+
+    private readonly TableModule _module;
+
+    /// <summary>A table of small numbers that follow from the seed.</summary>
+    /// <param name="vocabularySize">Tokens, V.</param>
+    /// <param name="seed">Seed of the table; 0 gives a table of zeros, so that all tokens are equally probable.</param>
+    public BigramPolicy(int vocabularySize, ulong seed = 0)
+    {
+        var values = new float[vocabularySize * vocabularySize];
+        for (int i = 0; seed != 0 && i < values.Length; i++)
+        {
+            values[i] = (float)((2 * CounterRandom.Uniform(seed, i)) - 1);
+        }
+
+        TorchBackend.EnsureAvailable();
+        _module = new TableModule(values, vocabularySize);
+    }
+
+    /// <inheritdoc/>
+    public nn.Module Module => _module;
+
+    /// <summary>The table, [V, V]: row = last token, column = next token.</summary>
+    public Parameter Table => _module.Table;
+
+    /// <summary>How often <see cref="LogProbs"/> was called.</summary>
+    public int LogProbsCalls { get; private set; }
+
+    /// <summary>Called at the start of every <see cref="LogProbs"/>: cancels, or fails, at a chosen moment of an update.</summary>
+    public Action? OnLogProbs { get; set; }
+
+    /// <summary>Called at the start of every <see cref="IDecodingSession.Advance"/>.</summary>
+    public Action? OnAdvance { get; set; }
+
+    /// <summary>A copy of the table, row by row.</summary>
+    public float[] Weights()
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        return Table.detach().data<float>().ToArray();
+    }
+
+    /// <summary>The probability that <paramref name="next"/> follows <paramref name="last"/>, at temperature 1.</summary>
+    public double Probability(int last, int next)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        return Table.select(0, last).softmax(-1).select(0, next).item<float>();
+    }
+
+    /// <inheritdoc/>
+    public Tensor LogProbs(TokenBatch batch, double temperature)
+    {
+        LogProbsCalls++;
+        OnLogProbs?.Invoke();
+        using var scope = TensorScope.Begin();
+        Tensor ids = torch.cat([batch.PromptIds, batch.CompletionIds], 1);                                         // [B, T]
+        Tensor last = ids.narrow(1, batch.PromptLength - 1, batch.CompletionLength).reshape(-1);                   // [B·C]
+        Tensor logProbs = (Table.index_select(0, last) / temperature).log_softmax(-1);                             // [B·C, V]
+        Tensor picked = logProbs.gather(1, batch.CompletionIds.reshape(-1, 1)).reshape(batch.CompletionIds.shape); // [B, C]
+        return scope.Keep(picked.masked_fill(batch.CompletionMask.eq(0), 0));
+    }
+
+    /// <inheritdoc/>
+    public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor last = prompts.PromptIds.select(1, prompts.PromptLength - 1).repeat_interleave(groupSize);          // [B]
+        return new Session(this, scope.Release(last), maxNewTokens);
+    }
+
+    /// <inheritdoc/>
+    public void Save(string directory) => SafetensorsWriter.Write(Path.Combine(directory, WeightsFile), [new("table", Table)]);
+
+    /// <inheritdoc/>
+    public void Load(string directory)
+    {
+        using SafetensorsReader reader = SafetensorsReader.Open(Path.Combine(directory, WeightsFile));
+        using var scope = TensorScope.BeginNoGrad();
+        reader.ReadInto("table", Table);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _module.Dispose();
+
+    private sealed class TableModule : nn.Module
+    {
+        [ComponentName(Name = "table")]
+        private readonly Parameter _table;
+
+        public TableModule(float[] values, int size)
+            : base(nameof(BigramPolicy))
+        {
+            using var scope = TensorScope.Begin();
+            _table = new Parameter(tensor(values, size, size));
+            scope.Release(_table);
+            RegisterComponents();
+        }
+
+        public Parameter Table => _table;
+    }
+
+    private sealed class Session(BigramPolicy policy, Tensor last, int maxNewTokens) : IDecodingSession
+    {
+        private long _rows = last.shape[0];
+        private int _tokens;
+        private bool _disposed;
+
+        public Tensor Prefill()
+        {
+            Begin(first: true);
+            using var scope = TensorScope.BeginNoGrad();
+            return scope.Keep(policy.Table.index_select(0, last));                                                 // [B, V]
+        }
+
+        public Tensor Advance(Tensor tokenIds)
+        {
+            Begin(first: false);
+            policy.OnAdvance?.Invoke();
+            TensorGuard.Require(tokenIds, nameof(tokenIds), "[B]", _rows);
+            using var scope = TensorScope.BeginNoGrad();
+            return scope.Keep(policy.Table.index_select(0, tokenIds));                                             // [B, V]
+        }
+
+        public void KeepRows(IReadOnlyList<int> rows)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            if (_tokens == 0 || rows.Count == 0 || rows.Distinct().Count() < rows.Count || rows.Any(row => row < 0 || row >= _rows))
+            {
+                throw new ArgumentException($"Rows {string.Join(", ", rows)} cannot be kept of {_rows} after {_tokens} tokens.", nameof(rows));
+            }
+
+            _rows = rows.Count;
+        }
+
+        public void Dispose()
+        {
+            _disposed = true;
+            last.Dispose();
+        }
+
+        // The contract, enforced: a caller that breaks it must not pass its tests.
+        private void Begin(bool first)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            if (first != (_tokens == 0) || ++_tokens > maxNewTokens)
+            {
+                throw new InvalidOperationException($"Call {_tokens} of the session (prefill: {first}) is out of turn; {maxNewTokens} tokens were announced.");
+            }
+        }
+    }
+}

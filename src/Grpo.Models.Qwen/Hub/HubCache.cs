@@ -116,7 +116,8 @@ internal sealed class HubCache(string cacheDirectory, string id)
                 string name = json.Text(tensor.Value, $"The file of '{tensor.Name}'");
                 shards.Add(HubNames.IsInsideFolder(name) && name.EndsWith(".safetensors", StringComparison.Ordinal)
                     ? name
-                    : throw json.Error($"'{tensor.Name}' lies in '{name}', which is not a .safetensors file inside the folder. Nothing of it was downloaded."));
+                    : throw json.Error(
+                        $"'{tensor.Name}' lies in '{name}', which is not a .safetensors file inside the folder. Nothing of it was downloaded."));
             }
 
             return [.. shards];

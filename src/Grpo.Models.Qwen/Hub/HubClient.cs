@@ -4,8 +4,8 @@ namespace Grpo.Models.Qwen;
 /// Downloads a model from a Hugging Face hub into the cache that Python's huggingface_hub uses: what either has downloaded, both find.
 /// </summary>
 /// <remarks>
-/// Fetched are <c>config.json</c>, <c>generation_config.json</c>, the tokenizer's files, and <c>model.safetensors</c> or the parts that its index names.
-/// Every file is checked against the size and hash that the hub states. A file that is in the cache already is trusted by its size.
+/// Fetched are <c>config.json</c>, <c>generation_config.json</c>, the tokenizer's files, and <c>model.safetensors</c> or the parts that its index
+/// names. Every file is checked against the size and hash that the hub states. A file that is in the cache already is trusted by its size.
 /// </remarks>
 public static class HubClient
 {
@@ -37,7 +37,8 @@ public static class HubClient
         if (settings.Offline)
         {
             throw new HubException(
-                $"'{id}' is not complete in the cache (missing: {missing}), and the network is off (HF_HUB_OFFLINE or HubOptions.Offline). {ByHand(id, settings)}");
+                $"'{id}' is not complete in the cache (missing: {missing}), and the network is off (HF_HUB_OFFLINE or HubOptions.Offline). "
+                + ByHand(id, settings));
         }
 
         using var connection = new HubConnection(settings);
@@ -57,7 +58,9 @@ public static class HubClient
         catch (HubTransientException e)
         {
             throw new HubException(
-                $"'{id}' cannot be downloaded from {settings.Endpoint.Host}: {e.Message} Nor is it complete in the cache (missing: {missing}). {ByHand(id, settings)}", e);
+                $"'{id}' cannot be downloaded from {settings.Endpoint.Host}: {e.Message} Nor is it complete in the cache (missing: {missing}). "
+                + ByHand(id, settings),
+                e);
         }
 
         var download = new HubSnapshotDownload(connection, settings, repository, cache, id, listing.Commit);
@@ -67,6 +70,7 @@ public static class HubClient
     }
 
     private static string ByHand(string id, HubSettings settings) =>
-        $"To get it by hand: on a machine with network run 'hf download {id} --revision {settings.Revision} --local-dir <folder>', or save the files from "
-        + $"{settings.Endpoint.AbsoluteUri.TrimEnd('/')}/{id}/tree/{settings.Revision}, and give that folder in place of the id. Behind a mirror set HF_ENDPOINT.";
+        $"To get it by hand: on a machine with network run 'hf download {id} --revision {settings.Revision} --local-dir <folder>', or save the "
+        + $"files from {settings.Endpoint.AbsoluteUri.TrimEnd('/')}/{id}/tree/{settings.Revision}, and give that folder in place of the id. "
+        + "Behind a mirror set HF_ENDPOINT.";
 }

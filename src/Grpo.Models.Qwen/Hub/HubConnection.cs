@@ -32,11 +32,16 @@ internal sealed class HubConnection : IDisposable
         && Uri.Compare(address, _settings.Endpoint, UriComponents.SchemeAndServer, UriFormat.Unescaped, StringComparison.OrdinalIgnoreCase) == 0;
 
     /// <summary>
-    /// Sends a request and returns the response's head. With <paramref name="stopAtOtherHost"/> a redirect away from the hub is returned as it is:
-    /// it carries the hub's own statements about the file.
+    /// Sends a request and returns the response's head. With <paramref name="stopAtOtherHost"/> a redirect away from the hub is returned as
+    /// it is: it carries the hub's own statements about the file.
     /// </summary>
     public async Task<HttpResponseMessage> SendAsync(
-        HttpMethod method, Uri address, RangeConditionHeaderValue? ifRange, long rangeStart, bool stopAtOtherHost, CancellationToken cancellationToken)
+        HttpMethod method,
+        Uri address,
+        RangeConditionHeaderValue? ifRange,
+        long rangeStart,
+        bool stopAtOtherHost,
+        CancellationToken cancellationToken)
     {
         for (int redirects = 0; redirects <= MaxRedirects; redirects++)
         {
@@ -122,11 +127,15 @@ internal sealed class HubConnection : IDisposable
         try
         {
             return await WithStallTimeout(
-                token => _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, token), address.Host, cancellationToken).ConfigureAwait(false);
+                token => _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, token),
+                address.Host,
+                cancellationToken).ConfigureAwait(false);
         }
-        catch (HttpRequestException e) when (e.HttpRequestError == HttpRequestError.SecureConnectionError || e.InnerException is AuthenticationException)
+        catch (HttpRequestException e)
+            when (e.HttpRequestError == HttpRequestError.SecureConnectionError || e.InnerException is AuthenticationException)
         {
-            throw new HubException($"No trusted connection to {address.Host}: its certificate was refused. Behind a proxy that opens TLS, install its root certificate.", e);
+            throw new HubException(
+                $"No trusted connection to {address.Host}: its certificate was refused. Behind a proxy that opens TLS, install its root certificate.", e);
         }
         catch (HttpRequestException e)
         {
@@ -144,7 +153,8 @@ internal sealed class HubConnection : IDisposable
         }
         catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new HubTransientException(FormattableString.Invariant($"Nothing came for {_settings.StallTimeout.TotalSeconds:0.#} seconds ({what})."), e);
+            throw new HubTransientException(
+                FormattableString.Invariant($"Nothing came for {_settings.StallTimeout.TotalSeconds:0.#} seconds ({what})."), e);
         }
     }
 }

@@ -76,7 +76,7 @@ internal sealed class HubFileDownload(HubConnection connection, HubSettings sett
 
     private async Task FetchAsync(FileStream part, Action<long> report, CancellationToken cancellationToken)
     {
-        // The store behind a redirect has an ETag of its own: within one run it is known from the first answer, in a later one the hash decides.
+        // The store behind a redirect has an ETag of its own: known from its first answer, and in a later run the hash decides.
         RangeConditionHeaderValue? ifRange = _validator is null ? null : new RangeConditionHeaderValue(new EntityTagHeaderValue(_validator));
         using HttpResponseMessage response = await connection
             .SendAsync(HttpMethod.Get, address, ifRange, part.Length, stopAtOtherHost: false, cancellationToken).ConfigureAwait(false);
@@ -97,12 +97,15 @@ internal sealed class HubFileDownload(HubConnection connection, HubSettings sett
         long? total = range?.Length ?? (range is null ? response.Content.Headers.ContentLength : null);
         if (total is not null && total != file.Size)
         {
-            throw new HubException($"The hub promised {file.Size} bytes of '{file.Name}' but {response.RequestMessage!.RequestUri!.Host} sends {total}. Nothing was kept of this answer.");
+            throw new HubException(
+                $"The hub promised {file.Size} bytes of '{file.Name}' but {response.RequestMessage!.RequestUri!.Host} sends {total}. "
+                + "Nothing was kept of this answer.");
         }
 
         if (range is not null && range.From != part.Length)
         {
-            throw new HubTransientException($"{address.Host} sends '{file.Name}' from byte {range.From}, which was not asked for; it starts again.");
+            throw new HubTransientException(
+                $"{address.Host} sends '{file.Name}' from byte {range.From}, which was not asked for; it starts again.");
         }
 
         await AppendAsync(response, part, report, cancellationToken).ConfigureAwait(false);

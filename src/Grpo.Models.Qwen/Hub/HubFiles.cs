@@ -24,7 +24,8 @@ internal static class HubFiles
 
         if (!files.Contains(TokenizerFiles.Tokenizer) && !(files.Contains(TokenizerFiles.Vocabulary) && files.Contains(TokenizerFiles.Merges)))
         {
-            throw new HubException($"'{id}' holds no tokenizer: neither {TokenizerFiles.Tokenizer} nor {TokenizerFiles.Vocabulary} with {TokenizerFiles.Merges}.");
+            throw new HubException(
+                $"'{id}' holds no tokenizer: neither {TokenizerFiles.Tokenizer} nor {TokenizerFiles.Vocabulary} with {TokenizerFiles.Merges}.");
         }
 
         string weights = files.Contains(Weights) ? Weights

@@ -7,7 +7,10 @@ internal static partial class HubLog
     [LoggerMessage(EventId = 401, Level = LogLevel.Warning, Message = "{Problem} Attempt {Attempt} of {MaxAttempts} follows in {Wait}.")]
     public static partial void Retrying(this ILogger logger, string problem, int attempt, int maxAttempts, TimeSpan wait);
 
-    [LoggerMessage(EventId = 402, Level = LogLevel.Warning, Message = "{Problem} The cached snapshot '{Snapshot}' is used; the hub may have a newer one.")]
+    [LoggerMessage(
+        EventId = 402,
+        Level = LogLevel.Warning,
+        Message = "{Problem} The cached snapshot '{Snapshot}' is used; the hub may have a newer one.")]
     public static partial void UsingCache(this ILogger logger, string problem, string snapshot);
 
     [LoggerMessage(EventId = 403, Level = LogLevel.Warning, Message = "'{File}' is being downloaded by another process; waiting for it.")]

@@ -10,7 +10,8 @@ internal static partial class HubNames
     private static readonly SearchValues<char> NotInNames = SearchValues.Create("\\:*?\"<>|");
 
     /// <summary>owner/name by the hub's rules: letters, digits, '-', '_' and '.', at most 96 characters a part.</summary>
-    public static bool IsId(string id) => Id().IsMatch(id) && !id.Contains("--", StringComparison.Ordinal) && !id.Contains("..", StringComparison.Ordinal);
+    public static bool IsId(string id) =>
+        Id().IsMatch(id) && !id.Contains("--", StringComparison.Ordinal) && !id.Contains("..", StringComparison.Ordinal);
 
     public static bool IsCommit(string revision) => Commit().IsMatch(revision);
 
@@ -32,7 +33,9 @@ internal static partial class HubNames
         ? revision
         : throw new ArgumentException($"The revision '{revision}' is not a branch, tag or commit.", nameof(revision));
 
-    [GeneratedRegex(@"\A[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?/[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?\z", RegexOptions.NonBacktracking)]
+    [GeneratedRegex(
+        @"\A[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?/[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?\z",
+        RegexOptions.NonBacktracking)]
     private static partial Regex Id();
 
     [GeneratedRegex(@"\A[0-9a-f]{40}\z", RegexOptions.NonBacktracking)]

@@ -74,7 +74,8 @@ internal sealed class HubRepository(HubConnection connection, HubSettings settin
         return size switch
         {
             null => throw new HubException($"The hub states no size for '{file}' of '{id}'."),
-            _ when size > maxBytes => throw new HubException($"'{file}' of '{id}' has {size} bytes; at most {maxBytes} are expected of such a file. It was not downloaded."),
+            _ when size > maxBytes => throw new HubException(
+                $"'{file}' of '{id}' has {size} bytes; at most {maxBytes} are expected of such a file. It was not downloaded."),
             _ => new HubFileInfo(file, hash, size.Value, isElsewhere ? null : validator),
         };
     }
@@ -89,7 +90,10 @@ internal sealed class HubRepository(HubConnection connection, HubSettings settin
 
         int code = (int)response.StatusCode;
         string host = response.RequestMessage?.RequestUri?.Host ?? settings.Endpoint.Host;
-        string token = settings.Token is null ? "no token is set: set HF_TOKEN" : "the token that is set may not read it: set HF_TOKEN to one that may";
+        string terms = $"{settings.Endpoint.AbsoluteUri.TrimEnd('/')}/{id}";
+        string token = settings.Token is null
+            ? "no token is set: set HF_TOKEN"
+            : "the token that is set may not read it: set HF_TOKEN to one that may";
         throw (response.StatusCode, Header(response, "X-Error-Code")) switch
         {
             // A store to which the hub redirects refuses when the address that it was given has expired: the next attempt gets a new one.
@@ -102,7 +106,7 @@ internal sealed class HubRepository(HubConnection connection, HubSettings settin
             (HttpStatusCode.Unauthorized, _) =>
                 new HubException($"{host} refuses {what} (401): it does not exist, or is private and {token}. Check the spelling of the id."),
             (HttpStatusCode.Forbidden, _) =>
-                new HubException($"{host} refuses {what} (403): accept the model's terms at {settings.Endpoint.AbsoluteUri.TrimEnd('/')}/{id} while logged in; {token}."),
+                new HubException($"{host} refuses {what} (403): accept the model's terms at {terms} while logged in; {token}."),
             _ => new HubException($"{host} answers {code} for {what}, which is not how a hub answers. Check HF_ENDPOINT and the proxy."),
         };
     }

@@ -37,9 +37,10 @@ internal sealed class HubSettings
     /// <param name="home">The user's folder.</param>
     public static HubSettings Resolve(HubOptions options, Func<string, string?> environment, string home)
     {
-        Require(options.StallTimeout > TimeSpan.Zero && options.StallTimeout <= TimeSpan.FromHours(1), nameof(HubOptions.StallTimeout), options.StallTimeout, "above 0, to one hour");
-        Require(options.MaxAttempts is >= 1 and <= 100, nameof(HubOptions.MaxAttempts), options.MaxAttempts, "1 to 100");
-        Require(options.RetryDelay >= TimeSpan.Zero && options.RetryDelay <= TimeSpan.FromSeconds(30), nameof(HubOptions.RetryDelay), options.RetryDelay, "0 to 30 seconds");
+        (TimeSpan stall, int attempts, TimeSpan delay) = (options.StallTimeout, options.MaxAttempts, options.RetryDelay);
+        Require(stall > TimeSpan.Zero && stall <= TimeSpan.FromHours(1), nameof(HubOptions.StallTimeout), stall, "above 0, to one hour");
+        Require(attempts is >= 1 and <= 100, nameof(HubOptions.MaxAttempts), attempts, "1 to 100");
+        Require(delay >= TimeSpan.Zero && delay <= TimeSpan.FromSeconds(30), nameof(HubOptions.RetryDelay), delay, "0 to 30 seconds");
 
         string hubHome = Set("HF_HOME") ?? Path.Combine(Set("XDG_CACHE_HOME") ?? Path.Combine(home, ".cache"), "huggingface");
         return new HubSettings
@@ -51,9 +52,9 @@ internal sealed class HubSettings
             Token = CheckToken(options.Token ?? Set("HF_TOKEN") ?? Set("HUGGING_FACE_HUB_TOKEN")
                 ?? ReadTokenFile(ExpandHome(Set("HF_TOKEN_PATH") ?? Path.Combine(hubHome, "token"), home))),
             Offline = options.Offline ?? (IsTrue(Set("HF_HUB_OFFLINE")) || IsTrue(Set("TRANSFORMERS_OFFLINE"))),
-            StallTimeout = options.StallTimeout,
-            MaxAttempts = options.MaxAttempts,
-            RetryDelay = options.RetryDelay,
+            StallTimeout = stall,
+            MaxAttempts = attempts,
+            RetryDelay = delay,
             Progress = options.Progress,
             Logger = options.Logger ?? NullLogger.Instance,
             MessageHandler = options.MessageHandler,
@@ -63,7 +64,8 @@ internal sealed class HubSettings
     }
 
     /// <summary>Https, or http from this machine to itself.</summary>
-    public static bool IsSecure(Uri address) => address.Scheme == Uri.UriSchemeHttps || (address.Scheme == Uri.UriSchemeHttp && address.IsLoopback);
+    public static bool IsSecure(Uri address) =>
+        address.Scheme == Uri.UriSchemeHttps || (address.Scheme == Uri.UriSchemeHttp && address.IsLoopback);
 
     private static Uri ParseEndpoint(string? value) =>
         Uri.TryCreate(value ?? "https://huggingface.co", UriKind.Absolute, out Uri? endpoint)
@@ -74,7 +76,8 @@ internal sealed class HubSettings
     {
         if (!endpoint.IsAbsoluteUri || !IsSecure(endpoint))
         {
-            throw new HubException($"The hub's address is '{(endpoint.IsAbsoluteUri ? endpoint.GetComponents(UriComponents.SchemeAndServer, UriFormat.UriEscaped) : endpoint)}'; it must be https, or http on this machine.");
+            string shown = endpoint.IsAbsoluteUri ? endpoint.GetComponents(UriComponents.SchemeAndServer, UriFormat.UriEscaped) : endpoint.ToString();
+            throw new HubException($"The hub's address is '{shown}'; it must be https, or http on this machine.");
         }
 
         return endpoint.UserInfo.Length == 0 && endpoint.Query.Length == 0

@@ -33,15 +33,16 @@ internal sealed class HubSnapshotDownload(
         try
         {
             var budget = new RetryBudget(settings, settings.MaxAttempts);
-            HubFileInfo file = await budget
-                .RunAsync(() => repository.DescribeAsync(commit, name, HubFiles.MaxBytes(name), cancellationToken), cancellationToken).ConfigureAwait(false);
+            HubFileInfo file = await budget.RunAsync(
+                () => repository.DescribeAsync(commit, name, HubFiles.MaxBytes(name), cancellationToken), cancellationToken).ConfigureAwait(false);
             using IDisposable alone = await HubLock
                 .TakeAsync(cache.LockPath(file.Hash), () => settings.Logger.WaitingForOther(name), cancellationToken).ConfigureAwait(false);
             await FetchAsync(file, number, files.Count, cancellationToken).ConfigureAwait(false);
         }
         catch (HubTransientException e)
         {
-            throw new HubException($"'{name}' of '{id}' was not completed. {e.Message} What has arrived is kept: the next call continues from there.", e);
+            throw new HubException(
+                $"'{name}' of '{id}' was not completed. {e.Message} What has arrived is kept: the next call continues from there.", e);
         }
     }
 
@@ -57,8 +58,8 @@ internal sealed class HubSnapshotDownload(
         if (isNew)
         {
             var download = new HubFileDownload(connection, settings, repository, file, repository.AddressOf(commit, file.Name));
-            await download.RunAsync(
-                blobPath, bytes => settings.Progress?.Report(new HubProgress(file.Name, number, count, bytes, file.Size)), cancellationToken).ConfigureAwait(false);
+            void Report(long bytes) => settings.Progress?.Report(new HubProgress(file.Name, number, count, bytes, file.Size));
+            await download.RunAsync(blobPath, Report, cancellationToken).ConfigureAwait(false);
         }
 
         cache.Link(commit, file.Name, file.Hash, isNew);

@@ -11,7 +11,8 @@ public sealed class QwenPolicy : IPolicy, IDisposable
     /// <summary>Wraps a model.</summary>
     /// <param name="model">The model. The policy owns it from now on.</param>
     /// <param name="saveCompanions">
-    /// Called by <see cref="Save"/> with the folder, after the weights are written: adds what else loading needs, such as the tokenizer's files.
+    /// Called by <see cref="Save"/> with the folder, after the weights are written: adds what else loading needs, such as the
+    /// tokenizer's files.
     /// </param>
     public QwenPolicy(Qwen2ForCausalLM model, Action<string>? saveCompanions = null)
     {
@@ -33,7 +34,9 @@ public sealed class QwenPolicy : IPolicy, IDisposable
     public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) =>
         new Qwen2DecodingSession(Model, prompts, groupSize, maxNewTokens);
 
-    /// <summary>Writes <c>config.json</c>, <c>model.safetensors</c> (in the type of the weights) and the companions into an existing folder.</summary>
+    /// <summary>
+    /// Writes <c>config.json</c>, <c>model.safetensors</c> (in the type of the weights) and the companions into an existing folder.
+    /// </summary>
     /// <param name="directory">The folder.</param>
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
     public void Save(string directory)
@@ -42,9 +45,12 @@ public sealed class QwenPolicy : IPolicy, IDisposable
         _saveCompanions?.Invoke(directory);
     }
 
-    /// <summary>Replaces the weights in place by those of a checkpoint folder; an optimizer that holds the parameters stays valid.</summary>
+    /// <summary>Replaces the weights in place by those of a checkpoint; an optimizer that holds the parameters stays valid.</summary>
     /// <param name="directory">The folder.</param>
-    /// <exception cref="InvalidDataException">The checkpoint is of a model of another shape, or is damaged. No weight has changed when names or shapes are wrong.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The checkpoint is of a model of another shape, or damaged. When the configuration, a name or a shape is wrong, no weight has
+    /// changed.
+    /// </exception>
     public void Load(string directory) => QwenWeights.LoadInto(Model, directory);
 
     /// <summary>Frees the model.</summary>

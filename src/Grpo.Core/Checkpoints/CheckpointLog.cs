@@ -20,6 +20,6 @@ internal static partial class CheckpointLog
     [LoggerMessage(EventId = 64, Level = LogLevel.Warning, Message = "Could not remove {Folder}; it can be deleted by hand.")]
     public static partial void RemovalFailed(this ILogger logger, Exception exception, string folder);
 
-    [LoggerMessage(EventId = 65, Level = LogLevel.Debug, Message = "Left {Folder} alone: a save is at work in it, or this process may not write there.")]
+    [LoggerMessage(EventId = 65, Level = LogLevel.Debug, Message = "Left {Folder} alone: a save is running, or writing is not allowed.")]
     public static partial void LeftoverKept(this ILogger logger, string folder);
 }

@@ -12,7 +12,9 @@ namespace Grpo;
 /// <param name="Sha256">Hexadecimal, lower case.</param>
 internal sealed record CheckpointFile(string Path, long Size, string Sha256);
 
-/// <summary><c>checkpoint.json</c>: what a complete checkpoint consists of. Written last, so that a checkpoint without it is known to be incomplete.</summary>
+/// <summary>
+/// <c>checkpoint.json</c>: what a complete checkpoint consists of. Written last, so that a checkpoint without it is known to be incomplete.
+/// </summary>
 internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnlyList<CheckpointFile> Files)
 {
     public const string FileName = "checkpoint.json";
@@ -30,7 +32,8 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
             string path = Path.GetRelativePath(folder, file.FullName).Replace(Path.DirectorySeparatorChar, '/');
             if (path == FileName)
             {
-                throw new InvalidOperationException($"The checkpoint of step {Number(step)} holds a file named {FileName}, which the store writes itself. Rename it.");
+                throw new InvalidOperationException(
+                    $"The checkpoint of step {Number(step)} holds a file named {FileName}, which the store writes itself. Rename it.");
             }
 
             var stream = new FileStream(file.FullName, FileMode.Open, FileAccess.ReadWrite, FileShare.Read);
@@ -44,7 +47,8 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
 
         if (files.Count == 0)
         {
-            throw new InvalidOperationException($"The checkpoint of step {Number(step)} is empty: the callback wrote no file into the folder that it was given.");
+            throw new InvalidOperationException(
+                $"The checkpoint of step {Number(step)} is empty: the callback wrote no file into the folder that it was given.");
         }
 
         var manifest = new CheckpointManifest(CurrentVersion, step, files);
@@ -74,7 +78,8 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
                 return $"its manifest is of step {Number(manifest.Step)}";
             }
 
-            foreach (CheckpointFile file in manifest.Files)
+            // The serializer lets a null through where it stands for an element.
+            foreach (CheckpointFile? file in manifest.Files)
             {
                 if (await FindProblemAsync(folder, file, withHashes, cancellationToken).ConfigureAwait(false) is { } problem)
                 {
@@ -90,11 +95,12 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
         }
     }
 
-    private static async Task<string?> FindProblemAsync(string folder, CheckpointFile file, bool withHashes, CancellationToken cancellationToken)
+    private static async Task<string?> FindProblemAsync(
+        string folder, CheckpointFile? file, bool withHashes, CancellationToken cancellationToken)
     {
-        if (!StaysInside(file.Path))
+        if (file is null || !StaysInside(file.Path))
         {
-            return $"its manifest names a file outside the checkpoint: '{file.Path}'";
+            return $"its manifest names a file outside the checkpoint: '{file?.Path}'";
         }
 
         var info = new FileInfo(Path.Combine(folder, file.Path));
@@ -137,8 +143,9 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
         FileStream stream = info.OpenRead();
         await using (stream.ConfigureAwait(false))
         {
-            return await JsonSerializer.DeserializeAsync(stream, CheckpointJson.Default.CheckpointManifest, cancellationToken).ConfigureAwait(false)
-                ?? throw new JsonException($"its {FileName} is null");
+            CheckpointManifest? manifest = await JsonSerializer
+                .DeserializeAsync(stream, CheckpointJson.Default.CheckpointManifest, cancellationToken).ConfigureAwait(false);
+            return manifest ?? throw new JsonException($"its {FileName} is null");
         }
     }
 
@@ -149,7 +156,8 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
         {
             if (item.LinkTarget is not null)
             {
-                throw new InvalidOperationException($"'{item.FullName}' is a link; a checkpoint must hold its files itself. Copy the file.");
+                throw new InvalidOperationException(
+                    $"'{item.FullName}' is a link; a checkpoint must hold its files itself. Copy the file.");
             }
 
             foreach (FileInfo file in item is DirectoryInfo inner ? Walk(inner) : [(FileInfo)item])

@@ -5,12 +5,12 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Grpo;
 
 /// <summary>
-/// Keeps the newest checkpoints in a folder: <c>checkpoint-000123</c> for step 123, each with a <c>checkpoint.json</c> that lists its files, their
-/// sizes and SHA-256.
+/// Keeps the newest checkpoints in a folder: <c>checkpoint-000123</c> for step 123, each with a <c>checkpoint.json</c> that lists its
+/// files, their sizes and SHA-256.
 /// </summary>
 /// <remarks>
-/// A checkpoint is written beside under a temporary name, flushed to the disk and renamed, so that a crash or a full disk at any moment leaves
-/// either the new checkpoint complete or only the earlier ones. While one process saves, others may look for the latest.
+/// A checkpoint is written beside under a temporary name, flushed to the disk and renamed, so that a crash or a full disk at any moment
+/// leaves either the new checkpoint complete or only the earlier ones. While one process saves, others may look for the latest.
 /// </remarks>
 public sealed class DirectoryCheckpointStore : ICheckpointStore
 {
@@ -38,12 +38,14 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
 
     /// <inheritdoc/>
     /// <remarks>
-    /// A checkpoint of the same step is replaced. Once the new one is in place, complete checkpoints of lower steps beyond the number to keep are
-    /// removed; those of higher steps are left alone. <paramref name="write"/> runs on the caller's thread; when it throws, its exception comes
-    /// through and nothing is left behind.
+    /// A checkpoint of the same step is replaced. Once the new one is in place, complete checkpoints of lower steps beyond the number to
+    /// keep are removed; those of higher steps are left alone. <paramref name="write"/> runs on the caller's thread; when it throws, its
+    /// exception comes through and nothing is left behind.
     /// </remarks>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="step"/> is negative.</exception>
-    /// <exception cref="InvalidOperationException"><paramref name="write"/> wrote no file, a link, or its own <c>checkpoint.json</c>.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// <paramref name="write"/> wrote no file, a link, or its own <c>checkpoint.json</c>.
+    /// </exception>
     /// <exception cref="IOException">The folder cannot be written to, the disk is full, or there is a file in its place.</exception>
     public async ValueTask<string> SaveAsync(long step, Action<string> write, CancellationToken cancellationToken = default)
     {
@@ -72,8 +74,8 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
 
     /// <inheritdoc/>
     /// <remarks>
-    /// Every file is read and compared with its hash; a damaged checkpoint is logged and the next older one is tried. Folders left behind by an
-    /// interrupted save are removed; that of a save which is running, in this process or another, is not.
+    /// Every file is read and compared with its hash; a damaged checkpoint is logged and the next older one is tried. Folders left behind
+    /// by an interrupted save are removed; that of a save which is running, in this process or another, is not.
     /// </remarks>
     public async ValueTask<string?> FindLatestAsync(CancellationToken cancellationToken = default)
     {
@@ -86,7 +88,8 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         RemoveLeftovers();
         foreach ((long step, string folder) in NewestFirst())
         {
-            string? problem = await CheckpointManifest.FindProblemAsync(folder, step, withHashes: true, cancellationToken).ConfigureAwait(false);
+            string? problem = await CheckpointManifest
+                .FindProblemAsync(folder, step, withHashes: true, cancellationToken).ConfigureAwait(false);
             if (problem is null)
             {
                 return folder;
@@ -109,7 +112,8 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         foreach (string folder in Directory.EnumerateDirectories(_root, Prefix + "*"))
         {
             string name = Path.GetFileName(folder);
-            if (long.TryParse(name.AsSpan(Prefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out long step) && name == FolderName(step))
+            if (long.TryParse(name.AsSpan(Prefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out long step)
+                && name == FolderName(step))
             {
                 found.Add((step, folder));
             }
@@ -130,11 +134,14 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new IOException($"Cannot save checkpoints in '{_root}': {exception.Message} Choose a folder that can be written to.", exception);
+            throw new IOException(
+                $"Cannot save checkpoints in '{_root}': {exception.Message} Choose a folder that can be written to.", exception);
         }
     }
 
-    /// <summary>A lock beside a temporary folder says that somebody is still at work in it. The system lets go of it when a process dies.</summary>
+    /// <summary>
+    /// A lock beside a temporary folder says that somebody is still at work in it. The system lets go of it when a process dies.
+    /// </summary>
     private static FileStream Hold(string temporary) =>
         new(temporary + LockSuffix, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0, FileOptions.DeleteOnClose);
 
@@ -170,7 +177,8 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
             {
                 Prune(folder);
             }
-            else if (await CheckpointManifest.FindProblemAsync(folder, step, withHashes: false, CancellationToken.None).ConfigureAwait(false) is null)
+            else if (await CheckpointManifest
+                .FindProblemAsync(folder, step, withHashes: false, CancellationToken.None).ConfigureAwait(false) is null)
             {
                 // A damaged one does not count: otherwise it could push out the only good one.
                 kept++;

@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 namespace Grpo;
 
 /// <summary>
-/// The weights in a model folder: <c>model.safetensors</c>, or where that is missing the files that <c>model.safetensors.index.json</c> names.
+/// The weights in a model folder: <c>model.safetensors</c>, or where that is missing the files that <c>model.safetensors.index.json</c>
+/// names.
 /// </summary>
 /// <remarks>
 /// The index is the authority: a tensor in a file that the index does not list, or lists in another file, is not part of the checkpoint.
@@ -35,7 +36,8 @@ public sealed class SafetensorsCheckpoint : IDisposable
     }
 
     /// <summary>
-    /// The tensors by name; enumerates file by file, in the order of the data. <see cref="SafetensorsEntry.Begin"/> counts within the tensor's own file.
+    /// The tensors by name; enumerates file by file, in the order of the data. <see cref="SafetensorsEntry.Begin"/> counts within the
+    /// tensor's own file.
     /// </summary>
     public IReadOnlyDictionary<string, SafetensorsEntry> Entries { get; }
 
@@ -44,9 +46,12 @@ public sealed class SafetensorsCheckpoint : IDisposable
 
     /// <summary>Opens every file of the checkpoint and checks all headers. The native backend is not needed yet.</summary>
     /// <param name="directory">The model folder.</param>
-    /// <exception cref="FileNotFoundException">There is no such folder, or neither of the two files in it; says what was looked for.</exception>
+    /// <exception cref="FileNotFoundException">
+    /// There is no such folder, or neither of the two files in it; says what was looked for.
+    /// </exception>
     /// <exception cref="InvalidDataException">
-    /// A file is damaged or hostile, or the index names a file that is missing, lies outside the folder, or lacks a tensor. All problems are listed.
+    /// A file is damaged or hostile, or the index names a file that is missing, lies outside the folder, or lacks a tensor. All problems
+    /// are listed.
     /// </exception>
     public static SafetensorsCheckpoint Open(string directory)
     {
@@ -60,13 +65,16 @@ public sealed class SafetensorsCheckpoint : IDisposable
         if (File.Exists(single))
         {
             SafetensorsReader file = SafetensorsReader.Open(single);
-            return new SafetensorsCheckpoint(directory, [file], file.Entries.Keys.ToDictionary(name => name, _ => file, StringComparer.Ordinal));
+            var all = file.Entries.Keys.ToDictionary(name => name, _ => file, StringComparer.Ordinal);
+            return new SafetensorsCheckpoint(directory, [file], all);
         }
 
         string index = Path.Combine(directory, IndexFile);
         return File.Exists(index)
             ? OpenShards(directory, index)
-            : throw new FileNotFoundException($"No weights in '{directory}': expected {SingleFile} or {IndexFile}. Other formats, such as pytorch_model.bin, are not read.", single);
+            : throw new FileNotFoundException(
+                $"No weights in '{directory}': expected {SingleFile} or {IndexFile}. Other formats, such as pytorch_model.bin, are not read.",
+                single);
     }
 
     /// <inheritdoc cref="SafetensorsReader.Read"/>
@@ -114,7 +122,8 @@ public sealed class SafetensorsCheckpoint : IDisposable
         }
     }
 
-    private static void OpenShard(string directory, string name, SortedDictionary<string, SafetensorsReader> opened, SafetensorsProblems problems)
+    private static void OpenShard(
+        string directory, string name, SortedDictionary<string, SafetensorsReader> opened, SafetensorsProblems problems)
     {
         string path = Path.Combine(directory, name);
         if (!File.Exists(path))
@@ -146,6 +155,7 @@ public sealed class SafetensorsCheckpoint : IDisposable
         ArgumentNullException.ThrowIfNull(name);
         return _fileOf.TryGetValue(name, out SafetensorsReader? file)
             ? file
-            : throw new KeyNotFoundException($"The checkpoint in '{_directory}' has no tensor {SafetensorsProblems.Quote(name)}; it has {Entries.Count} others.");
+            : throw new KeyNotFoundException(
+                $"The checkpoint in '{_directory}' has no tensor {SafetensorsProblems.Quote(name)}; it has {Entries.Count} others.");
     }
 }

@@ -19,8 +19,10 @@ internal static class SafetensorsDType
         ("BOOL", ScalarType.Bool, 1),
     ];
 
-    private static readonly Dictionary<string, ScalarType> ByName = Types.ToDictionary(type => type.Name, type => type.Type, StringComparer.Ordinal);
-    private static readonly Dictionary<ScalarType, (string Name, int Bytes)> ByType = Types.ToDictionary(type => type.Type, type => (type.Name, type.Bytes));
+    private static readonly Dictionary<string, ScalarType> ByName =
+        Types.ToDictionary(type => type.Name, type => type.Type, StringComparer.Ordinal);
+    private static readonly Dictionary<ScalarType, (string Name, int Bytes)> ByType =
+        Types.ToDictionary(type => type.Type, type => (type.Name, type.Bytes));
 
     /// <summary>The names for messages.</summary>
     public static string Supported { get; } = string.Join(", ", Types.Select(type => type.Name));

@@ -14,7 +14,8 @@ internal sealed class SafetensorsHeader
     /// <summary>The limit that the format's own library sets.</summary>
     public const long MaximumBytes = 100_000_000;
 
-    private SafetensorsHeader(ReadOnlyDictionary<string, SafetensorsEntry> entries, ReadOnlyDictionary<string, string> metadata, long dataStart)
+    private SafetensorsHeader(
+        ReadOnlyDictionary<string, SafetensorsEntry> entries, ReadOnlyDictionary<string, string> metadata, long dataStart)
     {
         Entries = entries;
         Metadata = metadata;
@@ -77,7 +78,8 @@ internal sealed class SafetensorsHeader
         if ((long)length > fileLength - LengthBytes)
         {
             throw new InvalidDataException(
-                $"{subject}: its header would be {length} bytes, but only {fileLength - LengthBytes} follow. The file is truncated or of another format.");
+                $"{subject}: its header would be {length} bytes, but only {fileLength - LengthBytes} follow. "
+                + "The file is truncated or of another format.");
         }
 
         var json = new byte[length];
@@ -101,7 +103,8 @@ internal sealed class SafetensorsHeader
             long end = entry.Begin + entry.Length;
             if (end > dataLength)
             {
-                problems.Add($"tensor {name} ends at byte {end} of the data, but the file holds {dataLength}: it is truncated or mislabelled");
+                problems.Add(
+                    $"tensor {name} ends at byte {end} of the data, but the file holds {dataLength}: it is truncated or mislabelled");
             }
             else if (entry.Begin > covered)
             {
@@ -109,7 +112,8 @@ internal sealed class SafetensorsHeader
             }
             else if (entry.Begin < covered)
             {
-                problems.Add($"tensor {name} begins at byte {entry.Begin} of the data, inside tensor {SafetensorsProblems.Quote(last!.Name)}");
+                problems.Add(
+                    $"tensor {name} begins at byte {entry.Begin} of the data, inside tensor {SafetensorsProblems.Quote(last!.Name)}");
             }
 
             if (end >= covered)

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Grpo;
 
 /// <summary>
-/// Turns the JSON of a header into entries. Stricter than JSON: a repeated key, an unknown field and a deep nesting are refused, because two
-/// readers could understand such a file differently. What is wrong with single tensors is collected, one problem each.
+/// Turns the JSON of a header into entries. Stricter than JSON: a repeated key, an unknown field and a deep nesting are refused, because
+/// two readers could understand such a file differently. What is wrong with single tensors is collected, one problem each.
 /// </summary>
 internal ref struct SafetensorsHeaderParser
 {
@@ -167,7 +167,8 @@ internal ref struct SafetensorsHeaderParser
 
         if (needed != stored)
         {
-            return $"has dtype {dtype} and shape {SafetensorsProblems.Shape(shape)}, which is {needed} bytes, but its data_offsets hold {stored}";
+            return $"has dtype {dtype} and shape {SafetensorsProblems.Shape(shape)}, which is {needed} bytes, "
+                + $"but its data_offsets hold {stored}";
         }
 
         Entries.Add(new SafetensorsEntry(name, type, shape.AsReadOnly(), offsets[0], stored));

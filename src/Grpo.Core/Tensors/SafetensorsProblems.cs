@@ -36,10 +36,13 @@ internal sealed class SafetensorsProblems(string subject)
         }
 
         string more = _count > _problems.Count ? $"\n- and {_count - _problems.Count} more." : "";
-        throw new InvalidDataException($"{subject}: {_count} problems.{string.Concat(_problems.Select(problem => $"\n- {problem}."))}{more}");
+        string list = string.Concat(_problems.Select(problem => $"\n- {problem}."));
+        throw new InvalidDataException($"{subject}: {_count} problems.{list}{more}");
     }
 
-    /// <summary>A name from the file, fit for a message: shortened, and without characters that could disturb a terminal or a log.</summary>
+    /// <summary>
+    /// A name from the file, fit for a message: shortened, and without characters that could disturb a terminal or a log.
+    /// </summary>
     public static string Quote(string name)
     {
         ReadOnlySpan<char> shown = name.AsSpan(0, Math.Min(name.Length, LongestName));

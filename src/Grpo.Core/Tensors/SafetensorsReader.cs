@@ -8,8 +8,8 @@ namespace Grpo;
 /// Reads tensors from one safetensors file, one at a time: nothing but the header is kept in memory, and files and tensors may exceed 2 GB.
 /// </summary>
 /// <remarks>
-/// Opening checks the whole header, so a hostile or damaged file fails there. Several threads may read at once. The file must not change while
-/// it is open.
+/// Opening checks the whole header, so a hostile or damaged file fails there. Several threads may read at once. The file must not change
+/// while it is open.
 /// </remarks>
 public sealed class SafetensorsReader : IDisposable
 {
@@ -36,15 +36,16 @@ public sealed class SafetensorsReader : IDisposable
     /// <param name="path">The file.</param>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">
-    /// The file is truncated, has bytes that belong to no tensor or to two, a dtype other than F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL, a shape that
-    /// does not fit its bytes, a name twice, or a header over 100 MB or of a wrong form. Names the file and the tensors.
+    /// The file is truncated, has bytes that belong to no tensor or to two, a dtype other than F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL, a
+    /// shape that does not fit its bytes, a name twice, or a header over 100 MB or of a wrong form. Names the file and the tensors.
     /// </exception>
     public static SafetensorsReader Open(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         if (Directory.Exists(path))
         {
-            throw new FileNotFoundException($"'{path}' is a folder, not a safetensors file. Open it with {nameof(SafetensorsCheckpoint)}.", path);
+            throw new FileNotFoundException(
+                $"'{path}' is a folder, not a safetensors file. Open it with {nameof(SafetensorsCheckpoint)}.", path);
         }
 
         SafeFileHandle file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete);
@@ -74,13 +75,16 @@ public sealed class SafetensorsReader : IDisposable
     }
 
     /// <summary>
-    /// Overwrites the elements of an existing tensor, a parameter for instance, without recording a gradient. Any float type is converted to any
-    /// other (rounding to nearest even); all other types must be equal. At most 16 MB are held on the side, unless the destination is not contiguous.
+    /// Overwrites the elements of an existing tensor, a parameter for instance, without recording a gradient. Any float type is converted
+    /// to any other (rounding to nearest even); all other types must be equal. At most 16 MB are held on the side, unless the destination
+    /// is not contiguous.
     /// </summary>
     /// <param name="name">Its name in <see cref="Entries"/>.</param>
     /// <param name="destination">Of the same shape; on any device. When reading fails half way, its content is undefined.</param>
     /// <exception cref="KeyNotFoundException">The file has no tensor of that name.</exception>
-    /// <exception cref="ArgumentException">The shape differs, the dtype cannot be converted, or the destination has no memory (meta device).</exception>
+    /// <exception cref="ArgumentException">
+    /// The shape differs, the dtype cannot be converted, or the destination has no memory (meta device).
+    /// </exception>
     /// <exception cref="InvalidDataException">A BOOL tensor holds a byte other than 0 and 1.</exception>
     public void ReadInto(string name, Tensor destination)
     {
@@ -104,7 +108,8 @@ public sealed class SafetensorsReader : IDisposable
 
         if (destination.device_type == DeviceType.META)
         {
-            throw new ArgumentException("The destination is on the meta device and has no memory. Create it on the CPU or a GPU.", nameof(destination));
+            throw new ArgumentException(
+                "The destination is on the meta device and has no memory. Create it on the CPU or a GPU.", nameof(destination));
         }
 
         SafetensorsTransfer.Read(_file, Path, entry, _header.DataStart + entry.Begin, destination);

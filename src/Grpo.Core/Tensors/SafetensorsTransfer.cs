@@ -90,7 +90,8 @@ internal static class SafetensorsTransfer
         {
             byte value = bytes[wrong];
             bytes.Clear();
-            throw new InvalidDataException($"'{path}': tensor {SafetensorsProblems.Quote(name)} is BOOL but holds a byte of value {value}; only 0 and 1 are allowed.");
+            throw new InvalidDataException(
+                $"'{path}': tensor {SafetensorsProblems.Quote(name)} is BOOL but holds a byte of value {value}; only 0 and 1 are allowed.");
         }
     }
 }

@@ -15,19 +15,25 @@ public static class SafetensorsWriter
     private static readonly JsonWriterOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>
-    /// Writes a file beside the target, flushes it to the disk and renames it: the target is either the complete new file or what it was before.
+    /// Writes a file beside the target, flushes it to the disk and renames it: the target is either the complete new file or what it was
+    /// before.
     /// </summary>
     /// <param name="path">The file; an existing one is replaced. Its folder must exist.</param>
     /// <param name="tensors">
-    /// Names and tensors, which are borrowed: any device and strides, gradients are left out. Tensors that share memory are each written in full.
+    /// Names and tensors, which are borrowed: any device and strides, gradients are left out. Tensors that share memory are each written in
+    /// full.
     /// </param>
-    /// <param name="metadata">Strings for <c>__metadata__</c>; <c>format</c> = <c>pt</c>, which transformers asks for, is added unless it is given.</param>
-    /// <exception cref="ArgumentException">A name is given twice or is not valid Unicode, or a tensor has no memory or a dtype that the format lacks.</exception>
+    /// <param name="metadata">
+    /// Strings for <c>__metadata__</c>; <c>format</c> = <c>pt</c>, which transformers asks for, is added unless it is given.
+    /// </param>
+    /// <exception cref="ArgumentException">
+    /// A name is given twice or is not valid Unicode, or a tensor has no memory or a dtype that the format lacks.
+    /// </exception>
     /// <exception cref="IOException">The folder is missing, or the disk is full.</exception>
     /// <exception cref="UnauthorizedAccessException">The folder may not be written to.</exception>
     /// <remarks>
-    /// The data starts at a multiple of 8; as the format allows no gaps, the tensors lie in the order of their element size, largest first, then by
-    /// name, so that each starts at a multiple of its element size. The bytes depend on nothing but names, values and metadata.
+    /// The data starts at a multiple of 8; as the format allows no gaps, the tensors lie in the order of their element size, largest first,
+    /// then by name, so that each starts at a multiple of its element size. The bytes depend on nothing but names, values and metadata.
     /// </remarks>
     public static void Write(
         string path,
@@ -80,7 +86,12 @@ public static class SafetensorsWriter
             given.Add(new(name, tensor));
         }
 
-        return [.. given.OrderByDescending(pair => SafetensorsDType.SizeOf(pair.Value.dtype)).ThenBy(pair => pair.Key, StringComparer.Ordinal)];
+        return
+        [
+            .. given
+                .OrderByDescending(pair => SafetensorsDType.SizeOf(pair.Value.dtype))
+                .ThenBy(pair => pair.Key, StringComparer.Ordinal),
+        ];
     }
 
     private static string? Problem(string? name, Tensor? tensor)
@@ -154,7 +165,8 @@ public static class SafetensorsWriter
         int padded = (json.WrittenCount + 7) / 8 * 8;
         if (padded > SafetensorsHeader.MaximumBytes)
         {
-            throw new ArgumentException($"The header would be {padded} bytes; the limit is {SafetensorsHeader.MaximumBytes}. Write several files.");
+            throw new ArgumentException(
+                $"The header would be {padded} bytes; the limit is {SafetensorsHeader.MaximumBytes}. Write several files.");
         }
 
         var header = new byte[SafetensorsHeader.LengthBytes + padded];
@@ -171,7 +183,8 @@ public static class SafetensorsWriter
         {
             if (value is null || !IsUnicode(key) || !IsUnicode(value))
             {
-                throw new ArgumentException($"The value of {SafetensorsProblems.Quote(key)} is null, or not valid Unicode.", nameof(metadata));
+                throw new ArgumentException(
+                    $"The metadata {SafetensorsProblems.Quote(key)} cannot be written: null, or half of a surrogate pair.", nameof(metadata));
             }
 
             sorted[key] = value;

@@ -32,7 +32,8 @@ public static class TokenLogProbs
         TensorGuard.Require(targets, nameof(targets), "[rows]", hidden.shape[0]);
         if (!hidden.is_floating_point() || weight.dtype != hidden.dtype)
         {
-            throw new ArgumentException($"hidden and weight must share a floating-point type but are {hidden.dtype} and {weight.dtype}.", nameof(weight));
+            throw new ArgumentException(
+                $"hidden and weight must share a floating-point type but are {hidden.dtype} and {weight.dtype}.", nameof(weight));
         }
 
         if (targets.dtype != ScalarType.Int64)
@@ -40,14 +41,17 @@ public static class TokenLogProbs
             throw new ArgumentException($"targets must be Int64 but is {targets.dtype}.", nameof(targets));
         }
 
-        if (weight.device.ToString() != hidden.device.ToString() || targets.device.ToString() != hidden.device.ToString())
+        string[] devices = [hidden.device.ToString(), weight.device.ToString(), targets.device.ToString()];
+        if (devices.Distinct(StringComparer.Ordinal).Count() != 1)
         {
-            throw new ArgumentException($"hidden, weight and targets must be on one device but are on {hidden.device}, {weight.device} and {targets.device}.", nameof(hidden));
+            throw new ArgumentException(
+                $"hidden, weight and targets must be on one device but are on {string.Join(", ", devices)}.", nameof(hidden));
         }
 
         if (!(temperature > 0 && double.IsFinite(temperature)))
         {
-            throw new ArgumentOutOfRangeException(nameof(temperature), temperature, "The temperature must be above 0 and finite; 0 (greedy) has no log-probs to train.");
+            throw new ArgumentOutOfRangeException(
+                nameof(temperature), temperature, "The temperature must be above 0 and finite; 0 (greedy) has no log-probs to train.");
         }
 
         ArgumentOutOfRangeException.ThrowIfLessThan(chunkRows, 1);

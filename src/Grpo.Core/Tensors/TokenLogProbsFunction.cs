@@ -2,7 +2,9 @@ using static TorchSharp.torch;
 
 namespace Grpo;
 
-/// <summary>The differentiable core of <see cref="TokenLogProbs"/>: saves log Σ exp(z) per row and computes the logits z again in backward.</summary>
+/// <summary>
+/// The differentiable core of <see cref="TokenLogProbs"/>: saves log Σ exp(z) per row and computes the logits z again in backward.
+/// </summary>
 internal sealed class TokenLogProbsFunction : autograd.SingleTensorFunction<TokenLogProbsFunction>
 {
     private const string SettingsKey = "settings";
@@ -19,7 +21,8 @@ internal sealed class TokenLogProbsFunction : autograd.SingleTensorFunction<Toke
     /// <inheritdoc/>
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
-        (Tensor hidden, Tensor weight, Tensor targets, var settings) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Settings)vars[3]);
+        (Tensor hidden, Tensor weight, Tensor targets) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2]);
+        var settings = (Settings)vars[3];
         (Tensor logProbs, Tensor logSums) = Forward(hidden, weight, targets, settings);
         ctx.set_materialize_grads(false);
         ctx.save_for_backward([hidden, weight, targets, logSums]);
@@ -40,11 +43,12 @@ internal sealed class TokenLogProbsFunction : autograd.SingleTensorFunction<Toke
             using var chunkScope = TensorScope.BeginNoGrad();
             long count = Math.Min(settings.ChunkRows, rows - start);
             Tensor logits = chunks.Compute(start, count);                                            // [n, V], overwritten below
-            Tensor chosen = logits.gather(1, targets.narrow(0, start, count).unsqueeze(1)).squeeze(1);   // [n], a copy
+            Tensor chosen = logits.gather(1, targets.narrow(0, start, count).unsqueeze(1));          // [n, 1], a copy
             Tensor largest = logits.amax(VocabularyAxis, keepdim: true);                             // [n, 1]
-            Tensor logSum = logits.sub_(largest).exp_().sum(VocabularyAxis).log_().add_(largest.squeeze(1));
-            logSums.narrow(0, start, count).copy_(logSum);
-            logProbs.narrow(0, start, count).copy_(chosen - logSum);
+            Tensor excess = logits.sub_(largest).exp_().sum(VocabularyAxis, keepdim: true).log_();   // [n, 1]
+            logSums.narrow(0, start, count).copy_((largest + excess).squeeze(1));
+            // In this order: the largest logit cancels before the small term is added, as in log_softmax.
+            logProbs.narrow(0, start, count).copy_((chosen - largest - excess).squeeze(1));
         }
 
         return (scope.Keep(logProbs), scope.Keep(logSums));

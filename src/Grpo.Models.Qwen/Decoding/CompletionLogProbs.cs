@@ -41,7 +41,8 @@ internal static class CompletionLogProbs
         TensorGuard.Require(batch.CompletionMask, "batch.CompletionMask", "[B, C]", batch.CompletionIds.shape);
         if (batch.PromptLength == 0)
         {
-            throw new ArgumentException("The batch has prompts of length 0; a model needs at least one token to predict the next.", nameof(batch));
+            throw new ArgumentException(
+                "The batch has prompts of length 0; a model needs at least one token to predict the next.", nameof(batch));
         }
     }
 }

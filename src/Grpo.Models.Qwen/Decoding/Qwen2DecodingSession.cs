@@ -29,13 +29,17 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         TensorGuard.Require(prompts.PromptMask, "prompts.PromptMask", "[N, P]", prompts.PromptIds.shape);
         if (prompts.PromptIds.numel() == 0)
         {
-            throw new ArgumentException($"The prompts are [{prompts.Count}, {prompts.PromptLength}]; decoding needs at least one prompt of at least one token.", nameof(prompts));
+            throw new ArgumentException(
+                $"The prompts are [{prompts.Count}, {prompts.PromptLength}]; decoding needs at least one prompt of at least one token.",
+                nameof(prompts));
         }
 
         using var scope = TensorScope.BeginNoGrad();
         if (prompts.PromptMask.narrow(1, prompts.PromptLength - 1, 1).eq(0).any().item<bool>())
         {
-            throw new ArgumentException("A prompt ends in padding, but prompts must be padded on the left so that the last column is a real token in every row.", nameof(prompts));
+            throw new ArgumentException(
+                "A prompt ends in padding, but prompts must be padded on the left: the last column is a real token in every row.",
+                nameof(prompts));
         }
 
         _model = model;
@@ -69,8 +73,8 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         }
 
         using var scope = TensorScope.BeginNoGrad();
-        _isPrefilled = true;
         Tensor hidden = _model.Hidden(_promptIds, _promptMask, _cache);                                  // [N, P, H]
+        _isPrefilled = true;
         Tensor logits = Logits(hidden.select(1, hidden.shape[1] - 1));                                   // [N, V]
         return scope.Keep(logits.repeat_interleave(_groupSize, 0));
     }
@@ -83,7 +87,8 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         if (!_isPrefilled)
         {
-            throw new InvalidOperationException("Advance was called before Prefill. Call Prefill once; it returns the logits of the first new token.");
+            throw new InvalidOperationException(
+                "Advance was called before Prefill. Call Prefill once; it returns the logits of the first new token.");
         }
 
         TensorGuard.Require(tokenIds, nameof(tokenIds), "[B]", RowCount);
@@ -100,7 +105,8 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         }
 
         using var scope = TensorScope.BeginNoGrad();
-        Tensor hidden = _model.HiddenOfNext(tokenIds, _nextPosition, _cacheMask?.narrow(3, 0, position + 1), _cache);   // [B, 1, H]
+        Tensor? mask = _cacheMask?.narrow(3, 0, position + 1);
+        Tensor hidden = _model.HiddenOfNext(tokenIds, _nextPosition, mask, _cache);                      // [B, 1, H]
         _nextPosition.add_(1);
         return scope.Keep(Logits(hidden.squeeze(1)));
     }
@@ -119,7 +125,9 @@ public sealed class Qwen2DecodingSession : IDecodingSession
 
         if (rows.Count == 0 || rows.Any(row => row < 0 || row >= RowCount) || rows.Distinct().Count() != rows.Count)
         {
-            throw new ArgumentException($"rows must name at least one of the rows 0 to {RowCount - 1}, each at most once, but is [{string.Join(", ", rows)}].", nameof(rows));
+            throw new ArgumentException(
+                $"rows must name at least one of the rows 0 to {RowCount - 1}, each at most once, but is [{string.Join(", ", rows)}].",
+                nameof(rows));
         }
 
         using var scope = TensorScope.BeginNoGrad();

@@ -6,8 +6,8 @@ namespace Grpo.Models.Qwen;
 /// <param name="Cosine">[B, T, 1, D].</param>
 /// <param name="SignedSine">[B, T, 1, D].</param>
 /// <param name="Mask">
-/// Added to the attention scores: 0 where a query may look, −∞ where not. [B, 1, T, T] for whole sequences, [B, 1, 1, S] for one new token;
-/// null where causality alone decides (whole sequences) or everything may be seen (one new token).
+/// Added to the attention scores: 0 where a query may look, −∞ where not. [B, 1, T, T] for whole sequences, [B, 1, 1, S] for one
+/// new token; null where causality alone decides (whole sequences) or everything may be seen (one new token).
 /// </param>
 /// <param name="Cache">Receives keys and values and, once filled, provides the earlier ones; null for training.</param>
 internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor? Mask, KeyValueCache? Cache)
@@ -19,7 +19,8 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
     /// <param name="type">Type of the hidden states.</param>
     /// <param name="cache">An empty cache to fill, or null.</param>
     /// <returns>Tensors owned by the caller's scope.</returns>
-    internal static AttentionContext ForSequences(Tensor tokenIds, Tensor? attentionMask, Qwen2Config config, ScalarType type, KeyValueCache? cache)
+    internal static AttentionContext ForSequences(
+        Tensor tokenIds, Tensor? attentionMask, Qwen2Config config, ScalarType type, KeyValueCache? cache)
     {
         using var scope = TensorScope.BeginNoGrad();
         long length = tokenIds.shape[1];

@@ -137,9 +137,10 @@ internal sealed class ConfigFields(JsonElement root)
             return theta;
         }
 
-        if (parameters.TryGetProperty("rope_type", out JsonElement type) && !(type.ValueKind == JsonValueKind.String && type.ValueEquals("default")))
+        if (parameters.TryGetProperty("rope_type", out JsonElement type)
+            && !(type.ValueKind == JsonValueKind.String && type.ValueEquals("default")))
         {
-            Problems.Add($"rope_parameters.rope_type is {Excerpt(type)} but only \"default\" is supported: positions would be rotated by other angles than the original model's.");
+            Problems.Add($"rope_parameters.rope_type is {Excerpt(type)} but only \"default\" is supported: {Qwen2ConfigFile.OtherAngles}.");
         }
 
         return parameters.TryGetProperty("rope_theta", out JsonElement nested) ? Real("rope_parameters.rope_theta", nested) : theta;

@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen;
 
-/// <summary>y = x Wᵀ + b with W [out, in]. Unlike torch's Linear the weights are not drawn: they are loaded or initialised from outside.</summary>
+/// <summary>y = x Wᵀ + b with W [out, in].</summary>
+/// <remarks>Unlike torch's Linear it draws nothing from the global generator: the weights are loaded or initialised from outside.</remarks>
 internal sealed class Projection : nn.Module<Tensor, Tensor>
 {
     [ComponentName(Name = "weight")] private readonly Parameter _weight;

@@ -78,5 +78,6 @@ internal sealed class Qwen2Attention : nn.Module<Tensor, AttentionContext, Tenso
         return projected.view(shape[0], shape[1], heads, _headWidth);
     }
 
-    private static Tensor Rotate(Tensor heads, AttentionContext context) => RotaryEmbedding.Rotate(heads, context.Cosine, context.SignedSine);
+    private static Tensor Rotate(Tensor heads, AttentionContext context) =>
+        RotaryEmbedding.Rotate(heads, context.Cosine, context.SignedSine);
 }

@@ -4,7 +4,9 @@ using System.Text.Json;
 namespace Grpo.Models.Qwen;
 
 /// <summary>The shape of a Qwen2 model: what <c>config.json</c> says.</summary>
-/// <remarks>Full attention, SiLU and plain RoPE; sliding windows, RoPE scaling and quantised weights are refused when a file asks for them.</remarks>
+/// <remarks>
+/// Full attention, SiLU and plain RoPE; sliding windows, RoPE scaling and quantised weights are refused when a file asks for them.
+/// </remarks>
 public sealed record Qwen2Config
 {
     private readonly int? _headWidth;
@@ -41,7 +43,9 @@ public sealed record Qwen2Config
         init => _headWidth = value;
     }
 
-    /// <summary>The longest sequence that the model was made for (<c>max_position_embeddings</c>). Not enforced: RoPE has no table that ends.</summary>
+    /// <summary>
+    /// The longest sequence that the model was made for (<c>max_position_embeddings</c>). Not enforced: RoPE has no table that ends.
+    /// </summary>
     /// <value>1 to 16,777,216; default 32,768.</value>
     public int MaxPositions { get; init; } = 32_768;
 
@@ -65,8 +69,8 @@ public sealed record Qwen2Config
     /// <value>Default empty.</value>
     public IReadOnlyList<int> EosTokenIds { get; init; } = [];
 
-    /// <summary>The type that the weights are stored in (<c>torch_dtype</c>): "float32", "float16" or "bfloat16". Computing is in float32 unless asked otherwise.</summary>
-    /// <value>Default "float32".</value>
+    /// <summary>The type that the weights are stored in (<c>torch_dtype</c>); computing is in float32 unless asked otherwise.</summary>
+    /// <value>"float32", "float16" or "bfloat16"; default "float32".</value>
     public string StoredType { get; init; } = "float32";
 
     /// <summary>Fields of the file that this library does not use; <see cref="ToJson"/> writes them back.</summary>
@@ -76,13 +80,17 @@ public sealed record Qwen2Config
     /// <param name="directory">A checkpoint folder.</param>
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
     /// <exception cref="FileNotFoundException">The folder has no <c>config.json</c>.</exception>
-    /// <exception cref="InvalidDataException">The file is not the configuration of a supported model; the message lists every problem.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The file is not the configuration of a supported model; the message lists every problem.
+    /// </exception>
     public static Qwen2Config Load(string directory) => Qwen2ConfigFile.Load(directory);
 
     /// <summary>Reads the text of a <c>config.json</c>.</summary>
     /// <param name="json">The text.</param>
     /// <param name="source">Names the text in error messages.</param>
-    /// <exception cref="InvalidDataException">The text is not the configuration of a supported model; the message lists every problem.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The text is not the configuration of a supported model; the message lists every problem.
+    /// </exception>
     public static Qwen2Config Parse(string json, string source = "config.json") => Qwen2ConfigFile.Parse(json, source);
 
     /// <summary>The text of a <c>config.json</c> that transformers reads, fields in alphabetical order.</summary>
@@ -109,7 +117,8 @@ public sealed record Qwen2Config
 
         if (_headWidth is null && HiddenSize % AttentionHeadCount != 0)
         {
-            problems.Add($"hidden_size {HiddenSize} is not divisible by num_attention_heads {AttentionHeadCount}, and there is no head_dim.");
+            problems.Add(
+                $"hidden_size {HiddenSize} is not divisible by num_attention_heads {AttentionHeadCount}, and there is no head_dim.");
         }
         else
         {
@@ -145,7 +154,8 @@ public sealed record Qwen2Config
             // Written so that NaN fails.
             if (!(value > bound && value <= maximum))
             {
-                problems.Add(string.Create(CultureInfo.InvariantCulture, $"{field} is {value:R} but must be above {bound} and at most {maximum}."));
+                problems.Add(string.Create(
+                    CultureInfo.InvariantCulture, $"{field} is {value:R} but must be above {bound} and at most {maximum}."));
             }
         }
     }

@@ -10,6 +10,8 @@ internal static class Qwen2ConfigFile
 {
     internal const string FileName = "config.json";
 
+    internal const string OtherAngles = "positions would be rotated by other angles than the original model's";
+
     // Real files have about a kilobyte; a larger one is not a model configuration.
     private const long MaxBytes = 1 << 20;
 
@@ -20,7 +22,8 @@ internal static class Qwen2ConfigFile
         ArgumentException.ThrowIfNullOrEmpty(directory);
         if (!Directory.Exists(directory))
         {
-            throw new DirectoryNotFoundException($"There is no folder '{directory}'. Give the folder of a Hugging Face checkpoint: config.json and model.safetensors.");
+            throw new DirectoryNotFoundException(
+                $"There is no folder '{directory}'. Give the folder of a Hugging Face checkpoint: config.json and model.safetensors.");
         }
 
         string path = Path.Combine(directory, FileName);
@@ -65,7 +68,8 @@ internal static class Qwen2ConfigFile
             fields.Problems.AddRange(fields.Problems.Count == 0 ? config.Problems() : []);
             return fields.Problems.Count == 0
                 ? config with { OtherFields = fields.Unread() }
-                : throw new InvalidDataException($"{source} does not describe a model that can be built:\n- {string.Join("\n- ", fields.Problems)}");
+                : throw new InvalidDataException(
+                    $"{source} does not describe a model that can be built:\n- {string.Join("\n- ", fields.Problems)}");
         }
     }
 
@@ -158,7 +162,8 @@ internal static class Qwen2ConfigFile
         {
             string found = $"model_type \"{type ?? "(none)"}\", architectures [{string.Join(", ", architectures)}]";
             throw new InvalidDataException(
-                $"{source}: unknown architecture: {found}. Supported: model_type \"qwen2\" with architecture Qwen2ForCausalLM (Qwen2 and Qwen2.5 language models).");
+                $"{source}: unknown architecture: {found}. Supported: model_type \"qwen2\" with architecture Qwen2ForCausalLM "
+                + "(Qwen2 and Qwen2.5 language models).");
         }
     }
 
@@ -171,7 +176,8 @@ internal static class Qwen2ConfigFile
 
         if (fields.Flag("use_sliding_window", false))
         {
-            fields.Problems.Add("use_sliding_window is true, but attention is always over the whole sequence, so results would differ from the original model.");
+            fields.Problems.Add(
+                "use_sliding_window is true, but attention is over the whole sequence: results would differ from the original model's.");
         }
 
         if (fields.Real("attention_dropout", 0) is double dropout && dropout != 0)
@@ -186,7 +192,7 @@ internal static class Qwen2ConfigFile
 
         foreach ((string field, string reason) in new[]
         {
-            ("rope_scaling", "positions would be rotated by other angles than the original model's"),
+            ("rope_scaling", OtherAngles),
             ("quantization_config", "quantised weights have other names and types"),
         })
         {
@@ -201,6 +207,6 @@ internal static class Qwen2ConfigFile
     {
         // transformers reads 1000000 as an integer and keeps it one; a real number stays real.
         string text = value.ToString("R", CultureInfo.InvariantCulture);
-        json.WriteRawValue(text.Contains('.', StringComparison.Ordinal) || text.Contains('E', StringComparison.Ordinal) ? text : text + ".0");
+        json.WriteRawValue(text.AsSpan().ContainsAny('.', 'E') ? text : text + ".0");
     }
 }

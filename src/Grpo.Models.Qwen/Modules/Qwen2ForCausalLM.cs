@@ -6,7 +6,9 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen;
 
 /// <summary>A Qwen2 language model. Parameter names are those of Hugging Face checkpoints.</summary>
-/// <remarks>Made by <see cref="Initialize"/>, <see cref="QwenWeights.Load"/> or <see cref="Clone"/>; owns its parameters until disposed.</remarks>
+/// <remarks>
+/// Made by <see cref="Initialize"/>, <see cref="QwenWeights.Load"/> or <see cref="Clone"/>; owns its parameters until disposed.
+/// </remarks>
 public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
 {
     [ComponentName(Name = "model")] private readonly Qwen2Model _model;
@@ -19,7 +21,8 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         ArgumentNullException.ThrowIfNull(config);
         if (config.Problems() is { Count: > 0 } problems)
         {
-            throw new ArgumentException($"The configuration does not describe a model that can be built:\n- {string.Join("\n- ", problems)}", nameof(config));
+            throw new ArgumentException(
+                $"The configuration does not describe a model that can be built:\n- {string.Join("\n- ", problems)}", nameof(config));
         }
 
         if (type is not (ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16 or ScalarType.Float16))
@@ -28,10 +31,10 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         }
 
         Config = config;
-        Place = new ParameterPlace(device ?? CPU, type);
-        _model = new Qwen2Model(config, Place);
+        var place = new ParameterPlace(device ?? CPU, type);
+        _model = new Qwen2Model(config, place);
         // A tied head is the embedding itself, never a copy: both uses add to one gradient.
-        _head = config.TieWordEmbeddings ? null : new Projection(config.HiddenSize, config.VocabularySize, hasBias: false, Place);
+        _head = config.TieWordEmbeddings ? null : new Projection(config.HiddenSize, config.VocabularySize, hasBias: false, place);
         RegisterComponents();
     }
 
@@ -44,10 +47,8 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     /// <summary>The type of the weights and hidden states.</summary>
     public ScalarType WeightType => HeadWeight.dtype;
 
-    /// <summary>Maps hidden states to logits by hidden · Wᵀ: the embedding where tied, else <c>lm_head</c>. [V, H], owned by the model.</summary>
+    /// <summary>W of logits = hidden · Wᵀ: the embedding where tied, else <c>lm_head</c>. [V, H], owned by the model.</summary>
     public Tensor HeadWeight => _head?.Weight ?? _model.EmbeddingWeight;
-
-    internal ParameterPlace Place { get; }
 
     /// <summary>A model with random weights: normal(0, <see cref="Qwen2Config.InitializerRange"/>), norms 1, biases 0.</summary>
     /// <param name="config">The shape.</param>
@@ -118,12 +119,14 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         TensorGuard.Require(tokenIds, nameof(tokenIds), "[B, T]", -1, -1);
         if (tokenIds.dtype != ScalarType.Int64 || tokenIds.device_type != Device.type)
         {
-            throw new ArgumentException($"tokenIds must be Int64 on {Device} but is {tokenIds.dtype} on {tokenIds.device}.", nameof(tokenIds));
+            throw new ArgumentException(
+                $"tokenIds must be Int64 on {Device} but is {tokenIds.dtype} on {tokenIds.device}.", nameof(tokenIds));
         }
 
         if (tokenIds.numel() == 0)
         {
-            throw new ArgumentException($"tokenIds must hold at least one token but is [{string.Join(", ", tokenIds.shape)}].", nameof(tokenIds));
+            throw new ArgumentException(
+                $"tokenIds must hold at least one token but is [{string.Join(", ", tokenIds.shape)}].", nameof(tokenIds));
         }
 
         if (attentionMask is not null)

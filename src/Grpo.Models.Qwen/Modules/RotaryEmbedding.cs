@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen;
 
 /// <summary>RoPE: rotates the pairs (i, i + D/2) of every head by position · θ^(−2i/D).</summary>
-/// <remarks>RoFormer, arXiv:2104.09864, in the half-split layout of the Qwen2 checkpoints. Angles are float32, as in the model's training.</remarks>
+/// <remarks>
+/// RoFormer, arXiv:2104.09864, in the half-split layout of the Qwen2 checkpoints. Angles are float32, as in the model's training.
+/// </remarks>
 internal static class RotaryEmbedding
 {
     /// <summary>cos and sin of every angle; the sine carries the minus of the first half.</summary>

@@ -1,10 +1,11 @@
-using System.Text;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen;
 
-/// <summary>Reads and writes Qwen2 checkpoints in Hugging Face format: <c>config.json</c> with <c>model.safetensors</c> or shards and an index.</summary>
+/// <summary>
+/// Reads and writes Qwen2 checkpoints in Hugging Face format: <c>config.json</c> with <c>model.safetensors</c> or shards and an index.
+/// </summary>
 public static class QwenWeights
 {
     private const string WeightsFile = "model.safetensors";
@@ -16,7 +17,9 @@ public static class QwenWeights
     /// <summary>Builds the model that a folder describes and fills it.</summary>
     /// <param name="directory">The folder.</param>
     /// <param name="device">Where the weights live; default the CPU.</param>
-    /// <param name="type">The type to compute in; float16 and bfloat16 checkpoints are converted. Default float32: training in 16 bits loses small updates.</param>
+    /// <param name="type">
+    /// The type to compute in; the stored type is converted. Default float32: training in 16 bits loses small updates.
+    /// </param>
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
     /// <exception cref="FileNotFoundException"><c>config.json</c> or the weights are missing.</exception>
     /// <exception cref="InvalidDataException">
@@ -42,11 +45,12 @@ public static class QwenWeights
         }
     }
 
-    /// <summary>Replaces the weights of a model in place by those of a checkpoint of the same shape, converting the type where it differs.</summary>
+    /// <summary>Replaces the weights of a model in place by those of a checkpoint of the same shape, of whatever stored type.</summary>
     /// <param name="model">The model. Its device and type stay.</param>
     /// <param name="directory">The folder.</param>
     /// <exception cref="InvalidDataException">
-    /// The checkpoint is of a model of another shape, or damaged. When the configuration, a name or a shape is wrong, no weight has changed.
+    /// The checkpoint is of a model of another shape, or damaged. When the configuration, a name or a shape is wrong, no weight has
+    /// changed.
     /// </exception>
     public static void LoadInto(Qwen2ForCausalLM model, string directory)
     {
@@ -54,7 +58,8 @@ public static class QwenWeights
         Qwen2Config config = Qwen2Config.Load(directory);
         if (model.Config.DifferenceFrom(config) is { } difference)
         {
-            throw new InvalidDataException($"The checkpoint in '{directory}' does not fit the model: {difference}. Load it as a model of its own instead.");
+            throw new InvalidDataException(
+                $"The checkpoint in '{directory}' does not fit the model: {difference}. Load it as a model of its own instead.");
         }
 
         using SafetensorsCheckpoint checkpoint = SafetensorsCheckpoint.Open(directory);
@@ -62,7 +67,7 @@ public static class QwenWeights
         Fill(model, checkpoint);
     }
 
-    /// <summary>Writes <c>config.json</c> and <c>model.safetensors</c>, which transformers loads; replaces such files, shards included.</summary>
+    /// <summary>Writes <c>config.json</c> and <c>model.safetensors</c>, which transformers loads, over those that are there.</summary>
     /// <param name="model">The model.</param>
     /// <param name="directory">An existing folder.</param>
     /// <param name="type">The type to store: float32, bfloat16 or float16. Only float32 keeps a float32 model exactly.</param>
@@ -92,7 +97,8 @@ public static class QwenWeights
                 model.named_parameters().Select(named => KeyValuePair.Create(named.name, named.parameter.to(type))).ToList());
         }
 
-        File.WriteAllText(Path.Combine(directory, Qwen2ConfigFile.FileName), (model.Config with { StoredType = typeName }).ToJson(), new UTF8Encoding(false));
+        string config = (model.Config with { StoredType = typeName }).ToJson();
+        File.WriteAllText(Path.Combine(directory, Qwen2ConfigFile.FileName), config);
         // Without the index, stale shards of an earlier checkpoint are dead weight that no reader looks at.
         File.Delete(Path.Combine(directory, IndexFile));
     }
@@ -128,7 +134,12 @@ public static class QwenWeights
             }
         }
 
-        List<string> unexpected = [.. checkpoint.Entries.Keys.Where(name => !expected.Contains(name) && !Qwen2Parameters.IsRedundant(name, config)).Order(StringComparer.Ordinal)];
+        List<string> unexpected =
+        [
+            .. checkpoint.Entries.Keys
+                .Where(name => !expected.Contains(name) && !Qwen2Parameters.IsRedundant(name, config))
+                .Order(StringComparer.Ordinal),
+        ];
         if (missing.Count + misshaped.Count + mistyped.Count + unexpected.Count == 0)
         {
             return;

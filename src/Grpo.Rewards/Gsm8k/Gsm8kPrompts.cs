@@ -22,4 +22,13 @@ public static class Gsm8kPrompts
     /// <summary>Asks for a final <c>\boxed{n}</c>, read by <see cref="AnswerFormat.Boxed"/>.</summary>
     public const string Boxed =
         @"Work out the problem step by step, then end with the final number alone in a box: \boxed{number}";
+
+    /// <summary>The system message that asks for answers in a format.</summary>
+    /// <param name="format">How answers are marked.</param>
+    public static string For(AnswerFormat format) => format switch
+    {
+        AnswerFormat.HashMarks => HashMarks,
+        AnswerFormat.Boxed => Boxed,
+        _ => TagAnswer, // the lenient extractor reads any answer, this one included
+    };
 }

@@ -31,14 +31,25 @@ internal static class BackendProbe
             RequireOneLibtorch(existing, packaged);
         }
 
+        RequireWhole(packaged);
         if (!NativeLibrary.TryLoad("torch_cpu", torchSharp, searchPath: null, out _))
         {
-            throw packaged is null ? NoLibtorch() : Unloadable("libtorch", packaged);
+            throw NativeResolver.Failure ?? (packaged is null ? NoLibtorch() : Unloadable(packaged));
         }
 
+        string? shim = NativeFiles.FindInApplication(NativeFiles.Shim);
+        RequireWhole(shim);
         if (!NativeLibrary.TryLoad(NativeFiles.Shim, torchSharp, searchPath: null, out _))
         {
-            throw NativeFiles.FindInApplication(NativeFiles.Shim) is { } shim ? Unloadable("TorchSharp's native library", shim) : NoShim();
+            throw NativeResolver.Failure ?? (shim is null ? NoShim() : Unloadable(shim));
+        }
+    }
+
+    private static void RequireWhole(string? path)
+    {
+        if (path is not null && NativeLoad.FindTruncation(path) is { } reason)
+        {
+            throw new BackendUnavailableException($"'{path}' does not load: {reason}");
         }
     }
 
@@ -54,37 +65,28 @@ internal static class BackendProbe
     }
 
     private static BackendUnavailableException NoLibtorch() =>
-        NativeResolver.Failure ?? new BackendUnavailableException(
+        new(
             $"No libtorch was found for {NativeFiles.RuntimeIdentifier}. Reference one backend package in the application's project: "
             + $"libtorch-cpu-{NativeFiles.RuntimeIdentifier} {TorchBackend.LibtorchVersion} for the CPU, TorchSharp-cuda-linux or TorchSharp-cuda-windows for CUDA; "
             + $"or set {ExistingLibtorch.Variable} to the 'lib' folder of an installed PyTorch {TorchBackend.LibtorchVersion}. "
             + $"Searched: {NativeFiles.FileName("torch_cpu")} in '{AppContext.BaseDirectory}' and the system's library path.");
 
     private static BackendUnavailableException NoShim() =>
-        NativeResolver.Failure ?? new BackendUnavailableException(
+        new(
             $"{NativeFiles.FileName(NativeFiles.Shim)} was not found in '{AppContext.BaseDirectory}'. It belongs to the package TorchSharp: "
             + $"publish the application for {NativeFiles.RuntimeIdentifier}, and copy its whole output folder.");
 
-    private static BackendUnavailableException Unloadable(string what, string path)
+    private static BackendUnavailableException Unloadable(string path)
     {
-        if (NativeResolver.Failure is { } known)
+        if (NativeLoad.TryLoad(path, out string? reason) != 0)
         {
-            return known;
+            return new BackendUnavailableException(
+                $"'{path}' loads by its full path but not by its name. Move the application's native libraries beside its executable.");
         }
 
-        try
-        {
-            _ = NativeLibrary.Load(path);
-        }
-        catch (Exception exception) when (exception is DllNotFoundException or BadImageFormatException)
-        {
-            string hint = OperatingSystem.IsWindows()
-                ? "Install the Microsoft Visual C++ Redistributable (2015-2022) and check that the file is complete."
-                : "Install the library that it names, and check that the file is complete and made for this system.";
-            return new BackendUnavailableException($"{what} is at '{path}' but does not load: {exception.Message} {hint}", exception);
-        }
-
-        return new BackendUnavailableException(
-            $"{what} at '{path}' loads by its full path but not by its name. Move the application's native libraries beside its executable.");
+        string advice = OperatingSystem.IsWindows()
+            ? "Install the Microsoft Visual C++ Redistributable, and check that the file is made for this system."
+            : "Install what is missing, and check that the file is made for this system.";
+        return new BackendUnavailableException($"'{path}' does not load: {reason} {advice}");
     }
 }

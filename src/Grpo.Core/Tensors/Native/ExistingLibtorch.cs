@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
 
 namespace Grpo;
@@ -77,17 +76,10 @@ internal sealed partial class ExistingLibtorch
 
     private string PathOf(string library) => Path.Combine(Folder, NativeFiles.FileName(library));
 
-    private nint LoadFile(string path)
-    {
-        try
-        {
-            return NativeLibrary.Load(path);
-        }
-        catch (Exception exception) when (exception is DllNotFoundException or BadImageFormatException)
-        {
-            throw new BackendUnavailableException($"{Variable} is '{Folder}', but '{path}' does not load: {exception.Message}", exception);
-        }
-    }
+    private nint LoadFile(string path) =>
+        NativeLoad.TryLoad(path, out string? reason) is not 0 and nint handle
+            ? handle
+            : throw new BackendUnavailableException($"{Variable} is '{Folder}', but '{path}' does not load: {reason}");
 
     // TorchSharp binds to C++ symbols, which differ between releases: a wrong one crashes instead of failing to load.
     private static string? RequireRelease(string folder)

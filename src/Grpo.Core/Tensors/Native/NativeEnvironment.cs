@@ -14,14 +14,14 @@ internal static partial class NativeEnvironment
             return;
         }
 
-        // libgomp spins for milliseconds at every barrier by default: on a shared machine up to ten times slower, on a quiet one no gain.
+        // libgomp spins long at every barrier by default: beside another busy process several times slower, on a quiet machine no gain.
         // A wait policy chosen by the user is left alone, because the spin count would override it.
         if (Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") is null)
         {
             SetUnlessPresent("GOMP_SPINCOUNT", "10000");
         }
 
-        // Huge pages for large CPU tensors: a tenth of the page faults.
+        // Huge pages for large CPU tensors: a fifteenth of the page faults.
         SetUnlessPresent("THP_MEM_ALLOC_ENABLE", "1");
     }
 

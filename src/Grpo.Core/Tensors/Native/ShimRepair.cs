@@ -14,8 +14,8 @@ internal static class ShimRepair
     /// <summary>Loads a repaired copy; the original stays as it is.</summary>
     /// <param name="shim">The full path of the original.</param>
     /// <param name="torchSharp">TorchSharp's assembly, beside which libtorch is searched.</param>
-    /// <returns>The handle, or 0 when all versions are there: the original failed for another reason.</returns>
-    /// <exception cref="BackendUnavailableException">libstdc++ is really too old, the file is damaged, or a copy cannot be placed anywhere.</exception>
+    /// <returns>The handle, or 0 when there is no libtorch, or all versions are there: the original failed for another reason.</returns>
+    /// <exception cref="BackendUnavailableException">libtorch does not load, libstdc++ is really too old, the file is damaged, or a copy cannot be placed anywhere.</exception>
     public static nint Load(string shim, Assembly torchSharp)
     {
         try
@@ -25,7 +25,9 @@ internal static class ShimRepair
             {
                 if (!NativeLibrary.TryLoad(library, torchSharp, searchPath: null, out _))
                 {
-                    return 0;
+                    return NativeFiles.FindInApplication(library) is { } path && NativeLoad.TryLoad(path, out string? reason) == 0
+                        ? throw new BackendUnavailableException($"'{path}' does not load: {reason}")
+                        : 0;
                 }
             }
 
@@ -51,21 +53,22 @@ internal static class ShimRepair
     private static nint LoadCopy(byte[] image)
     {
         string name = NativeFiles.FileName(NativeFiles.Shim);
+        string? refusal;
         try
         {
-            return NativeLibrary.Load(ImagePlacement.InMemory(image, name));
+            if (NativeLoad.TryLoad(ImagePlacement.InMemory(image, name), out refusal) is not 0 and nint inMemory)
+            {
+                return inMemory;
+            }
         }
-        catch (Exception refused) when (refused is IOException or EntryPointNotFoundException or DllNotFoundException)
+        catch (Exception exception) when (exception is IOException or EntryPointNotFoundException)
         {
-            // Hardened systems forbid running code from memory files; a file in the user's cache is the other way.
-            try
-            {
-                return NativeLibrary.Load(ImagePlacement.InCache(image, name, ImagePlacement.UserCache()));
-            }
-            catch (DllNotFoundException exception)
-            {
-                throw new IOException($"In memory: {refused.Message} In the cache folder: {exception.Message}", exception);
-            }
+            refusal = exception.Message;
         }
+
+        // Hardened systems forbid running code from memory files; a file in the user's cache is the other way.
+        return NativeLoad.TryLoad(ImagePlacement.InCache(image, name, ImagePlacement.UserCache()), out string? reason) is not 0 and nint handle
+            ? handle
+            : throw new IOException($"From memory: {refusal} From the cache folder: {reason}");
     }
 }

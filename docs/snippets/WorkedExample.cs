@@ -1,0 +1,36 @@
+using Grpo.Losses;
+using static TorchSharp.torch;
+
+namespace Grpo.Snippets;
+
+/// <summary>The numbers of concepts.md, computed by the library.</summary>
+public static class WorkedExample
+{
+    public static double[] Advantages()
+    {
+        double[] advantages = new double[4];
+        Advantage.GroupNormalized([1, 0, 0, 0], advantages);                 // 1.4997, −0.4999, −0.4999, −0.4999
+        return advantages;
+    }
+
+    public static double Loss(LossReduction reduction)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor logProbs = tensor(new float[,] { { -1.0f, -0.3f }, { -0.8f, 0 }, { -0.9f, -0.2f }, { -0.4f, 0 } });      // [B, C]
+        Tensor oldLogProbs = tensor(new float[,] { { -1.2f, -0.3f }, { -0.5f, 0 }, { -0.9f, -0.2f }, { -0.4f, 0 } });   // [B, C]
+        Tensor mask = tensor(new float[,] { { 1, 1 }, { 1, 0 }, { 1, 1 }, { 1, 0 } });                                  // [B, C]
+        Tensor advantages = tensor(new float[] { 1.4997f, -0.4999f, -0.4999f, -0.4999f });                              // [B]
+
+        var inputs = new LossInputs(logProbs, oldLogProbs, ReferenceLogProbs: null, advantages, mask);
+        var denominators = new LossDenominators(Sequences: 4, Tokens: 6, MaxCompletionTokens: 8);
+        LossResult result = GrpoLoss.Compute(inputs, new ClipRange(0.2, 0.2), klCoefficient: 0, reduction, denominators);
+        return result.Loss.item<float>();
+    }
+
+    public static double Kl()
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor kl = KlPenalty.K3(logProbs: tensor(new[] { -1.0f }), referenceLogProbs: tensor(new[] { -1.1f }));        // [1]
+        return kl.item<float>();
+    }
+}

@@ -1,0 +1,24 @@
+using Grpo.Models.Qwen;
+
+namespace Grpo.Samples.Gsm8k;
+
+/// <summary>The shape of the model that comes with the sample: under a million weights, a second or two per training step on two cores.</summary>
+internal static class TinyShape
+{
+    /// <summary>All that the generated problems have to teach; a few more and the trainer runs out of pairs.</summary>
+    public const int VocabularySize = 512;
+
+    public static Qwen2Config Config(QwenTokenizer tokenizer) => new()
+    {
+        VocabularySize = tokenizer.VocabularySize,
+        HiddenSize = 128,
+        IntermediateSize = 384,
+        LayerCount = 4,
+        AttentionHeadCount = 4,
+        KeyValueHeadCount = 2,
+        MaxPositions = 2048,
+        RopeTheta = 10_000,
+        TieWordEmbeddings = true,
+        EosTokenIds = [.. tokenizer.EndTokenIds.Order()],
+    };
+}

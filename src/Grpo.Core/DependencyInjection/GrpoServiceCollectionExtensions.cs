@@ -1,0 +1,46 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace Grpo;
+
+/// <summary>Registers GRPO with Microsoft.Extensions.DependencyInjection.</summary>
+public static class GrpoServiceCollectionExtensions
+{
+    /// <summary>Adds <see cref="GrpoOptimizer"/> and its options; the builder adds the plug-ins.</summary>
+    /// <param name="services">The services.</param>
+    /// <param name="configure">Changes the options; they are validated when first used.</param>
+    public static GrpoBuilder AddGrpo(this IServiceCollection services, Action<GrpoOptions>? configure = null)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        services.AddOptions<GrpoOptions>().Configure(configure ?? (_ => { }));
+        services.TryAddSingleton<IValidateOptions<GrpoOptions>, GrpoOptionsValidator>();
+        services.TryAddSingleton<IRewardFunction>(CombineRewards);
+        services.TryAddSingleton<IGroupSampler>(provider => new PolicyGroupSampler(
+            Required<ITokenizer>(provider, "a tokenizer (UseQwen registers one)"), Required<IChatTemplate>(provider, "a chat template (UseQwen registers one)")));
+        services.TryAddSingleton(provider => new GrpoOptimizer(
+            Required<IPolicy>(provider, "a policy: call UsePolicy, or UseQwen of Grpo.Models.Qwen"),
+            provider.GetRequiredService<IGroupSampler>(),
+            provider.GetRequiredService<IRewardFunction>(),
+            provider.GetRequiredService<IOptions<GrpoOptions>>().Value,
+            provider.GetService<IReferenceModel>(),
+            provider.GetService<ILogger<GrpoOptimizer>>()));
+        return new GrpoBuilder(services);
+    }
+
+    internal static T Required<T>(IServiceProvider provider, string what)
+        where T : class =>
+        provider.GetService<T>() ?? throw new InvalidOperationException($"GRPO needs {what}.");
+
+    private static IRewardFunction CombineRewards(IServiceProvider provider)
+    {
+        WeightedReward[] rewards = [.. provider.GetServices<WeightedReward>()];
+        return rewards switch
+        {
+            [] => throw new InvalidOperationException("GRPO needs a reward: call AddReward at least once."),
+            [{ Weight: 1 } only] => only.Reward,
+            _ => RewardFunction.WeightedSum([.. rewards.Select(reward => (reward.Reward, reward.Weight))]),
+        };
+    }
+}

@@ -1,0 +1,4 @@
+namespace Grpo;
+
+/// <summary>The registered data set: a list of its own would clash with other lists in the container.</summary>
+internal sealed record PromptSource(IReadOnlyList<Prompt> Prompts);

@@ -1,0 +1,4 @@
+namespace Grpo;
+
+/// <summary>A registered reward and its weight in the sum.</summary>
+internal sealed record WeightedReward(IRewardFunction Reward, double Weight);

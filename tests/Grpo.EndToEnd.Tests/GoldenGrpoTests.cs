@@ -1,0 +1,173 @@
+using System.Text.Json;
+using Grpo.Losses;
+using Grpo.Models.Qwen;
+using Grpo.Testing;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Grpo.EndToEnd.Tests;
+
+/// <summary>
+/// golden/e2e_grpo.json: the tutorial's update, run verbatim by an independent implementation on fixed rollouts of model-A, against
+/// ours through the public optimizer. Three updates on one rollout, so that ratio, clip, KL, clipping by norm and Adam all take part.
+/// </summary>
+public sealed class GoldenGrpoTests
+{
+    private readonly JsonElement _golden = JsonDocument.Parse(File.ReadAllText(SharedData.Path("golden", "e2e_grpo.json"))).RootElement;
+
+    [SharedFact]
+    public async Task StepAsync_equals_the_tutorial_update_on_fixed_rollouts()
+    {
+        using var policy = new QwenPolicy(QwenWeights.Load(SharedData.Path("golden", "model-A")));
+        using var optimizer = new GrpoOptimizer(policy, new FixedSampler(_golden), new FixedReward(_golden), Options(), new FixedReference(_golden));
+
+        AssertLogProbs(policy, _golden.GetProperty("iterations")[0].GetProperty("policy_logps_before_update"));
+        StepReport report = await optimizer.StepAsync([Prompt.Create("0", "a"), Prompt.Create("1", "b")]);
+
+        float[] advantages = Floats(_golden.GetProperty("advantages"));
+        Assert.All(report.Groups.SelectMany(group => group.Advantages).Zip(advantages), pair => Assert.Equal(pair.Second, pair.First, tolerance: 1e-5));
+        JsonElement[] iterations = [.. _golden.GetProperty("iterations").EnumerateArray()];
+        Assert.Equal(3, report.Updates.Count);
+        for (int i = 0; i < iterations.Length; i++)
+        {
+            Assert.Equal(iterations[i].GetProperty("loss").GetDouble(), report.Updates[i].Loss, tolerance: 1e-4);
+            double norm = iterations[i].GetProperty("grad_norm_before_clip").GetDouble();
+            Assert.Equal(norm, report.Updates[i].GradientNorm, tolerance: 1e-3 * norm);
+        }
+
+        AssertLogProbs(policy, _golden.GetProperty("policy_logps_after_last_update"));
+        AssertParameters(policy);
+    }
+
+    [SharedTheory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public async Task StepAsync_does_not_depend_on_the_micro_batch_size(int microBatchSize)
+    {
+        StepReport whole = await StepAsync(microBatchSize: 8);
+        StepReport split = await StepAsync(microBatchSize);
+
+        Assert.All(whole.Updates.Zip(split.Updates), pair =>
+        {
+            // Float32 sums in another order: 1e-5 relative is a hundred units in the last place.
+            Assert.Equal(pair.First.Loss, pair.Second.Loss, tolerance: 1e-5 * Math.Max(1, Math.Abs(pair.First.Loss)));
+            Assert.Equal(pair.First.GradientNorm, pair.Second.GradientNorm, tolerance: 1e-5 * pair.First.GradientNorm);
+        });
+    }
+
+    private async Task<StepReport> StepAsync(int microBatchSize)
+    {
+        using var policy = new QwenPolicy(QwenWeights.Load(SharedData.Path("golden", "model-A")));
+        GrpoOptions options = Options() with { MicroBatchSize = microBatchSize };
+        using var optimizer = new GrpoOptimizer(policy, new FixedSampler(_golden), new FixedReward(_golden), options, new FixedReference(_golden));
+        return await optimizer.StepAsync([Prompt.Create("0", "a"), Prompt.Create("1", "b")]);
+    }
+
+    // The file's settings: Adam without decay, lr 1e-4, gradient norm 0.1, β = 0.04, ε = 0.1, μ = 3, mean over sequences.
+    private static GrpoOptions Options() => new()
+    {
+        GroupSize = 4,
+        PromptsPerStep = 2,
+        KlCoefficient = 0.04,
+        ClipRangeLow = 0.1,
+        ClipRangeHigh = 0.1,
+        Reduction = LossReduction.SequenceMean,
+        UpdatesPerRollout = 3,
+        LearningRate = 1e-4,
+        MaxGradientNorm = 0.1,
+        MicroBatchSize = 8,
+    };
+
+    private void AssertLogProbs(QwenPolicy policy, JsonElement expected)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        TokenBatch batch = TokenBatchBuilder.Build([.. FixedSampler.Rows(_golden)], padTokenId: 0, CPU);
+        float[] actual = [.. policy.LogProbs(batch, temperature: 1).data<float>()];
+        float[] wanted = [.. expected.EnumerateArray().SelectMany(row => Floats(row).Take((int)batch.CompletionLength))];
+        Assert.All(wanted.Zip(actual), pair => Assert.Equal(pair.First, pair.Second, tolerance: 1e-3));
+    }
+
+    private void AssertParameters(QwenPolicy policy)
+    {
+        Dictionary<string, Parameter> parameters = policy.Module.named_parameters().ToDictionary(pair => pair.name, pair => pair.parameter);
+        Assert.All(_golden.GetProperty("final_parameter_l2_norms").EnumerateObject(), norm =>
+        {
+            using var scope = TensorScope.BeginNoGrad();
+            Assert.Equal(norm.Value.GetDouble(), parameters[norm.Name].norm().item<float>(), tolerance: 1e-4 * norm.Value.GetDouble());
+        });
+        AssertTensor(parameters["model.norm.weight"], _golden.GetProperty("final_norm_weight"));
+        AssertTensor(parameters["model.layers.0.self_attn.q_proj.bias"], _golden.GetProperty("final_q_bias_layer0"));
+    }
+
+    private static void AssertTensor(Tensor actual, JsonElement expected)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        // A step of Adam is lr = 1e-4; a tenth of it is far above rounding and far below a wrong step.
+        Assert.All(Floats(expected).Zip(actual.detach().data<float>()), pair => Assert.Equal(pair.First, pair.Second, tolerance: 1e-5));
+    }
+
+    private static float[] Floats(JsonElement array) => [.. array.EnumerateArray().Select(value => value.GetSingle())];
+
+    private sealed class FixedSampler(JsonElement golden) : IGroupSampler
+    {
+        public static IEnumerable<TokenSequence> Rows(JsonElement golden)
+        {
+            for (int row = 0; row < 8; row++)
+            {
+                yield return new TokenSequence(Masked(golden, "prompt", row), Masked(golden, "completion", row));
+            }
+        }
+
+        public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default)
+        {
+            TokenSequence[] rows = [.. Rows(golden)];
+            return ValueTask.FromResult<IReadOnlyList<RolloutGroup>>([.. request.Prompts.Select((prompt, i) => new RolloutGroup(
+                prompt, rows[4 * i].PromptIds, [.. rows.Skip(4 * i).Take(4).Select(row => new Completion(row.CompletionIds, "", FinishReason.EndToken))]))]);
+        }
+
+        private static int[] Masked(JsonElement golden, string part, int row)
+        {
+            JsonElement ids = golden.GetProperty(part + "_ids")[row], mask = golden.GetProperty(part + "_mask")[row];
+            return [.. ids.EnumerateArray().Zip(mask.EnumerateArray()).Where(pair => pair.Second.GetInt32() == 1).Select(pair => pair.First.GetInt32())];
+        }
+    }
+
+    private sealed class FixedReward(JsonElement golden) : IRewardFunction
+    {
+        public string Name => "fixed";
+
+        public ValueTask<IReadOnlyList<Reward>> ScoreAsync(RolloutGroup group, CancellationToken cancellationToken = default)
+        {
+            int first = 4 * int.Parse(group.Prompt.Id, System.Globalization.CultureInfo.InvariantCulture);
+            return ValueTask.FromResult<IReadOnlyList<Reward>>(
+                [.. Enumerable.Range(first, 4).Select(i => (Reward)golden.GetProperty("rewards")[i].GetDouble())]);
+        }
+    }
+
+    /// <summary>The file gives the reference's log-probs per row; a row of a micro-batch is found by its tokens.</summary>
+    private sealed class FixedReference(JsonElement golden) : IReferenceModel
+    {
+        public Tensor LogProbs(TokenBatch batch, double temperature)
+        {
+            using var scope = TensorScope.BeginNoGrad();
+            TokenSequence[] rows = [.. FixedSampler.Rows(golden)];
+            long columns = batch.CompletionLength;
+            var values = new float[batch.Count * columns];
+            for (long i = 0; i < batch.Count; i++)
+            {
+                long[] ids = [.. batch.CompletionIds[i].data<long>()];
+                float[] mask = [.. batch.CompletionMask[i].data<float>()];
+                int row = Array.FindIndex(rows, candidate => candidate.CompletionIds.Select(id => (long)id).SequenceEqual(ids.Take((int)mask.Sum()))
+                    && candidate.PromptIds.Select(id => (long)id).SequenceEqual(batch.PromptIds[i].data<long>().TakeLast(candidate.PromptIds.Count)));
+                float[] given = Floats(golden.GetProperty("ref_logps")[row]);
+                for (long t = 0; t < columns; t++)
+                {
+                    values[(i * columns) + t] = mask[t] * given[t];
+                }
+            }
+
+            return scope.Keep(tensor(values, batch.Count, columns));
+        }
+    }
+}

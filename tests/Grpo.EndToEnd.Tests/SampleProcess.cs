@@ -1,0 +1,97 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using System.Text;
+using Grpo.Testing;
+
+namespace Grpo.EndToEnd.Tests;
+
+/// <summary>Runs a sample as a user does: as a process of its own, from the folder that the build put it in.</summary>
+internal static partial class SampleProcess
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(9);
+
+    /// <summary>The folder of the tiny model, as copied beside the sample.</summary>
+    public static string TinyModel => Path.Combine(SampleFolder("Gsm8k"), "tiny");
+
+    public static Task<Result> RunAsync(string sample, params string[] arguments) => RunAsync(sample, interruptAt: null, arguments);
+
+    /// <summary>Runs a sample and sends it an interrupt when a line of its output contains a text.</summary>
+    public static async Task<Result> RunAsync(string sample, string? interruptAt, params string[] arguments)
+    {
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(SampleFolder(sample), sample + ".dll"), .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            RedirectStandardInput = true,
+            WorkingDirectory = Path.GetTempPath(),
+        };
+        // Settings of the machine that runs the tests must not reach the sample.
+        foreach (string name in start.Environment.Keys.Where(name => name.StartsWith("GRPO__", StringComparison.OrdinalIgnoreCase)).ToArray())
+        {
+            start.Environment.Remove(name);
+        }
+
+        using Process process = Process.Start(start)!;
+        process.StandardInput.Close();
+        var output = new StringBuilder();
+        bool interrupted = false;
+        process.OutputDataReceived += (_, line) =>
+        {
+            lock (output)
+            {
+                output.AppendLine(line.Data);
+                if (!interrupted && interruptAt is not null && line.Data?.Contains(interruptAt, StringComparison.Ordinal) == true)
+                {
+                    interrupted = true;
+                    Assert.Equal(0, Kill(process.Id, Interrupt));
+                }
+            }
+        };
+        process.BeginOutputReadLine();
+        Task<string> errors = process.StandardError.ReadToEndAsync();
+        using var limit = new CancellationTokenSource(Limit);
+        try
+        {
+            await process.WaitForExitAsync(limit.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            process.Kill(entireProcessTree: true);
+            throw new TimeoutException($"{sample} {string.Join(' ', arguments)} ran past {Limit}:\n{output}");
+        }
+
+        process.WaitForExit(); // until the output has been read to its end
+        lock (output)
+        {
+            return new Result(process.ExitCode, output.ToString(), errors.Result);
+        }
+    }
+
+    private const int Interrupt = 2;
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int Kill(int process, int signal);
+
+    private static string SampleFolder(string sample)
+    {
+        // …/tests/Grpo.EndToEnd.Tests/bin/Release/net10.0/ → …/samples/Gsm8k/bin/Release/net10.0/
+        var framework = new DirectoryInfo(AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar));
+        return Path.Combine(SharedData.RepositoryRoot, "samples", sample, "bin", framework.Parent!.Name, framework.Name);
+    }
+
+    internal sealed record Result(int ExitCode, string Output, string Errors)
+    {
+        public Result Succeeded()
+        {
+            Assert.True(ExitCode == 0, $"Exit code {ExitCode}.\n{Output}\n{Errors}");
+            return this;
+        }
+
+        public void Failed(params string[] message)
+        {
+            Assert.True(ExitCode != 0, $"Succeeded:\n{Output}");
+            Assert.All(message, part => Assert.Contains(part, Output + Errors, StringComparison.Ordinal));
+            Assert.DoesNotContain("   at Grpo.", Errors, StringComparison.Ordinal); // a message, not a stack trace
+        }
+    }
+}

@@ -1,0 +1,92 @@
+using System.Text.Json;
+using Grpo.Testing;
+
+namespace Grpo.EndToEnd.Tests;
+
+/// <summary>The GSM8K sample from the outside.</summary>
+public sealed class SampleTrainTests : IDisposable
+{
+    private readonly string _output = Directory.CreateTempSubdirectory("grpo-e2e-").FullName;
+
+    public void Dispose() => Directory.Delete(_output, recursive: true);
+
+    [Fact]
+    public async Task Train_writes_metrics_completions_and_a_checkpoint_that_eval_and_generate_load()
+    {
+        SampleProcess.Result train = (await SampleProcess.RunAsync(
+            "Gsm8k", "--steps", "2", "--prompts-per-step", "4", "--eval-count", "8", "--output", _output)).Succeeded();
+        Assert.Contains("step    2/2", train.Output, StringComparison.Ordinal);
+        Assert.Contains("Held-out accuracy:", train.Output, StringComparison.Ordinal);
+
+        JsonElement[] metrics = [.. File.ReadLines(Path.Combine(_output, "metrics.jsonl")).Select(line => JsonDocument.Parse(line).RootElement)];
+        Assert.Equal([1, 2], metrics.Select(line => line.GetProperty("step").GetInt64()));
+        Assert.All(metrics, line => Assert.InRange(line.GetProperty("reward").GetDouble(), 0, 1.1));
+        Assert.Equal(2 * 4 * 8, File.ReadLines(Path.Combine(_output, "completions.jsonl")).Count());
+
+        string checkpoint = Assert.Single(Directory.GetDirectories(Path.Combine(_output, "checkpoints")));
+        SampleProcess.Result eval = (await SampleProcess.RunAsync("Gsm8k", "eval", "--model", checkpoint, "--eval-count", "8")).Succeeded();
+        Assert.Contains("accuracy", eval.Output, StringComparison.Ordinal);
+        SampleProcess.Result generate = (await SampleProcess.RunAsync(
+            "Gsm8k", "generate", "Anna has 3 pens. Ben gives Anna 4 more pens. How many pens does Anna have now?", "--model", checkpoint, "--max-completion-tokens", "16")).Succeeded();
+        Assert.False(string.IsNullOrWhiteSpace(generate.Output));
+    }
+
+    [Fact]
+    public async Task Train_continues_exactly_when_resumed()
+    {
+        string whole = Path.Combine(_output, "whole"), halves = Path.Combine(_output, "halves");
+        string[] settings = ["--prompts-per-step", "2", "--eval-count", "4", "--max-completion-tokens", "40"];
+        (await SampleProcess.RunAsync("Gsm8k", ["--steps", "2", "--output", whole, .. settings])).Succeeded();
+        (await SampleProcess.RunAsync("Gsm8k", ["--steps", "1", "--output", halves, .. settings])).Succeeded();
+        (await SampleProcess.RunAsync("Gsm8k", ["--steps", "2", "--output", halves, "--resume", "true", .. settings])).Succeeded();
+
+        Assert.Equal(Metrics(whole), Metrics(halves));
+        string name = Path.Combine("checkpoints", "checkpoint-000002");
+        foreach (string file in new[] { "model.safetensors", "optimizer.safetensors" })
+        {
+            Assert.Equal(File.ReadAllBytes(Path.Combine(whole, name, file)), File.ReadAllBytes(Path.Combine(halves, name, file)));
+        }
+    }
+
+    [Fact]
+    public async Task Train_writes_a_checkpoint_and_exits_with_130_when_interrupted()
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            return; // a console interrupt cannot be sent to one process there
+        }
+
+        SampleProcess.Result result = await SampleProcess.RunAsync(
+            "Gsm8k", interruptAt: "step    1/", "--steps", "1000", "--prompts-per-step", "2", "--eval-count", "4", "--output", _output);
+
+        Assert.Equal(130, result.ExitCode);
+        Assert.Contains("Stopped after", result.Output, StringComparison.Ordinal);
+        string checkpoint = Assert.Single(Directory.GetDirectories(Path.Combine(_output, "checkpoints")));
+        Assert.True(File.Exists(Path.Combine(checkpoint, "model.safetensors")));
+    }
+
+    [SharedFact]
+    public async Task Train_runs_real_gsm8k_with_the_tiny_model()
+    {
+        string train = SharedData.Path("data", "gsm8k", "train.jsonl"), test = SharedData.Path("data", "gsm8k", "test.jsonl");
+        (await SampleProcess.RunAsync(
+            "Gsm8k", "train", "--dataset", train, "--eval-dataset", test, "--steps", "2", "--prompts-per-step", "2", "--group-size", "4",
+            "--eval-count", "4", "--max-completion-tokens", "48", "--preset", "grpo", "--output", _output)).Succeeded();
+
+        Assert.Equal(2, File.ReadLines(Path.Combine(_output, "metrics.jsonl")).Count());
+        string checkpoint = Assert.Single(Directory.GetDirectories(Path.Combine(_output, "checkpoints")));
+        (await SampleProcess.RunAsync(
+            "Gsm8k", "eval", "--model", checkpoint, "--eval-dataset", test, "--eval-count", "4", "--max-completion-tokens", "48")).Succeeded();
+    }
+
+    [Fact]
+    public async Task CustomReward_sample_trains_with_its_own_reward_and_sampler()
+    {
+        SampleProcess.Result result = (await SampleProcess.RunAsync("CustomReward", "2")).Succeeded();
+        Assert.Equal(2, result.Output.Split('\n').Count(line => line.Contains("reward", StringComparison.Ordinal)));
+    }
+
+    private static string[] Metrics(string folder) =>
+        [.. File.ReadLines(Path.Combine(folder, "metrics.jsonl")).Select(line => string.Join(' ', JsonDocument.Parse(line).RootElement.EnumerateObject()
+            .Where(metric => !metric.Name.StartsWith("time/", StringComparison.Ordinal) && !metric.Name.StartsWith("eval/", StringComparison.Ordinal)).Select(metric => metric.ToString())))];
+}

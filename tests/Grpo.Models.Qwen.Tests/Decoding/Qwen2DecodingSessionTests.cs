@@ -1,0 +1,189 @@
+using CsCheck;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen.Tests;
+
+public sealed class Qwen2DecodingSessionTests
+{
+    // Float32 rounding: one query at a time takes other kernels than whole sequences.
+    private const double Tolerance = 2e-5;
+
+    [Fact]
+    public void Cached_logits_equal_those_of_the_whole_sequence()
+    {
+        using Qwen2ForCausalLM model = TinyModels.Create();
+        using var policy = new QwenPolicy(model);
+        Gen.Select(Gen.Int[1, 6].Array[1, 4], Gen.Int[1, 3], Gen.Int[1, 5], Gen.Int[0, int.MaxValue])
+            .Sample((lengths, groupSize, newTokens, seed) =>
+            {
+                using var scope = TensorScope.BeginNoGrad();
+                var random = new Random(seed);
+                int[][] prompts = [.. lengths.Select(length => Enumerable.Range(0, length).Select(_ => random.Next(37)).ToArray())];
+                int[][] rows = [.. prompts.SelectMany(prompt => Enumerable.Repeat(prompt, groupSize))];
+                using IDecodingSession session = policy.StartDecoding(Prompts(prompts), groupSize, newTokens);
+                Tensor logits = session.Prefill();
+                for (int t = 0; ; t++)
+                {
+                    Compare(model, rows, logits);
+                    if (t == newTokens - 1)
+                    {
+                        break;
+                    }
+
+                    int[] next = [.. rows.Select(_ => random.Next(37))];
+                    rows = [.. rows.Zip(next, (row, id) => (int[])[.. row, id])];
+                    logits = session.Advance(Ids(next));
+                }
+            }, iter: 40, threads: 1);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void KeepRows_goes_on_with_those_rows_in_the_given_order(bool padded)
+    {
+        using Qwen2ForCausalLM model = TinyModels.Create();
+        using var scope = TensorScope.BeginNoGrad();
+        int[][] prompts = padded ? [[1, 2, 3], [4]] : [[1, 2, 3], [4, 5, 6]];
+        using var session = (Qwen2DecodingSession)new QwenPolicy(model).StartDecoding(Prompts(prompts), groupSize: 2, maxNewTokens: 5);
+        session.Prefill();
+        session.Advance(Ids([10, 11, 12, 13]));
+        session.KeepRows([3, 0]);
+        Assert.Equal(2, session.RowCount);
+        Tensor logits = session.Advance(Ids([20, 21]));
+        Compare(model, [[.. prompts[1], 13, 20], [.. prompts[0], 10, 21]], logits);
+        session.KeepRows([1]);
+        Compare(model, [[.. prompts[0], 10, 21, 22]], session.Advance(Ids([22])));
+    }
+
+    [Fact]
+    public void Prefill_gives_logits_of_the_last_position_for_every_row_of_a_group()
+    {
+        using Qwen2ForCausalLM model = TinyModels.Create(tied: false);
+        using var scope = TensorScope.BeginNoGrad();
+        using IDecodingSession session = new QwenPolicy(model).StartDecoding(Prompts([[1, 2], [3, 4]]), groupSize: 3, maxNewTokens: 1);
+        Tensor logits = session.Prefill();
+        Assert.Equal([6, 37], logits.shape);
+        Assert.False(logits.requires_grad);
+        Compare(model, [[1, 2], [1, 2], [1, 2], [3, 4], [3, 4], [3, 4]], logits);
+    }
+
+    [Fact]
+    public void A_session_does_not_need_the_prompts_tensors_any_more()
+    {
+        using Qwen2ForCausalLM model = TinyModels.Create();
+        using var policy = new QwenPolicy(model);
+        IDecodingSession session;
+        using (var building = TensorScope.BeginNoGrad())
+        {
+            session = policy.StartDecoding(Prompts([[1, 2], [3]]), groupSize: 1, maxNewTokens: 2);
+        }
+
+        using (session)
+        {
+            using var scope = TensorScope.BeginNoGrad();
+            session.Prefill();
+            Compare(model, [[1, 2, 5], [3, 6]], session.Advance(Ids([5, 6])));
+        }
+    }
+
+    [Fact]
+    public void Misuse_is_answered_with_what_to_do()
+    {
+        using Qwen2ForCausalLM model = TinyModels.Create();
+        using var policy = new QwenPolicy(model);
+        using var scope = TensorScope.BeginNoGrad();
+        var session = (Qwen2DecodingSession)policy.StartDecoding(Prompts([[1, 2]]), groupSize: 2, maxNewTokens: 2);
+        ErrorAssert.Says<InvalidOperationException>("Advance was called before Prefill", () => session.Advance(Ids([1, 1])));
+        ErrorAssert.Says<InvalidOperationException>("before Prefill", () => session.KeepRows([0]));
+        session.Prefill();
+        ErrorAssert.Says<InvalidOperationException>("Prefill was called twice", () => session.Prefill());
+        ErrorAssert.Says<ArgumentException>("tokenIds must be [B] = [2] but is [3]", () => session.Advance(Ids([1, 2, 3])));
+        ErrorAssert.Says<ArgumentException>("must be Int64", () => session.Advance(zeros(2)));
+        ErrorAssert.Says<ArgumentException>("rows 0 to 1", () => session.KeepRows([2]));
+        ErrorAssert.Says<ArgumentException>("rows 0 to 1", () => session.KeepRows([1, 1]));
+        ErrorAssert.Says<ArgumentException>("rows 0 to 1", () => session.KeepRows([]));
+        session.Advance(Ids([1, 2]));
+        ErrorAssert.Says<InvalidOperationException>("room for 3 positions", () => session.Advance(Ids([1, 2])));
+        session.Dispose();
+        session.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => session.Advance(Ids([1, 2])));
+        Assert.Throws<ObjectDisposedException>(() => session.Prefill());
+    }
+
+    [Fact]
+    public void Prompts_padded_on_the_right_are_refused()
+    {
+        using Qwen2ForCausalLM model = TinyModels.Create();
+        using var scope = TensorScope.BeginNoGrad();
+        TokenBatch prompts = Prompts([[1, 2], [3, 4]]) with { PromptMask = tensor(new long[,] { { 1, 0 }, { 1, 1 } }) };
+        var exception = Assert.Throws<ArgumentException>(() => new QwenPolicy(model).StartDecoding(prompts, 1, 1));
+        Assert.Contains("padded on the left", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(0, 1)]
+    [InlineData(1, 0)]
+    public void Group_size_and_new_tokens_are_at_least_one(int groupSize, int maxNewTokens)
+    {
+        using Qwen2ForCausalLM model = TinyModels.Create();
+        using var scope = TensorScope.BeginNoGrad();
+        TokenBatch prompts = Prompts([[1, 2]]);
+        Assert.Throws<ArgumentOutOfRangeException>(() => new QwenPolicy(model).StartDecoding(prompts, groupSize, maxNewTokens));
+    }
+
+    internal static TokenBatch Prompts(int[][] prompts) =>
+        TokenBatchBuilder.Build([.. prompts.Select(prompt => new TokenSequence(prompt, []))], padTokenId: 0, CPU);
+
+    internal static Tensor Ids(int[] ids) => tensor(ids.Select(id => (long)id).ToArray());
+
+    private static void Compare(Qwen2ForCausalLM model, int[][] rows, Tensor logits)
+    {
+        Assert.Equal(rows.Length, logits.shape[0]);
+        for (int row = 0; row < rows.Length; row++)
+        {
+            Tensor whole = model.call(Ids(rows[row]).unsqueeze(0), null);
+            TensorAssert.Near(whole[0].select(0, rows[row].Length - 1), logits[row], Tolerance, $"row {row}");
+        }
+    }
+}
+
+[Collection(LiveTensors.Name)]
+public sealed class Qwen2DecodingSessionLiveTensorTests
+{
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_disposed_session_leaves_no_tensors(bool inScope)
+    {
+        using var policy = new QwenPolicy(TinyModels.Create());
+        using var promptScope = TensorScope.BeginNoGrad();
+        TokenBatch prompts = Qwen2DecodingSessionTests.Prompts([[1, 2, 3], [4]]);
+        Assert.Equal(0, LiveTensors.GrowthOf(() =>
+        {
+            if (inScope)
+            {
+                using var scope = TensorScope.BeginNoGrad();
+                Decode(policy, prompts);
+            }
+            else
+            {
+                // The tensors of this session and its results must not need the test's own scope.
+                Decode(policy, prompts);
+            }
+        }));
+    }
+
+    private static void Decode(QwenPolicy policy, TokenBatch prompts)
+    {
+        using var session = (Qwen2DecodingSession)policy.StartDecoding(prompts, groupSize: 2, maxNewTokens: 4);
+        using Tensor first = session.Prefill();
+        using Tensor next = first.argmax(1);
+        using Tensor second = session.Advance(next);
+        session.KeepRows([3, 1]);
+        using Tensor kept = next.narrow(0, 0, 2);
+        using Tensor third = session.Advance(kept);
+        Assert.Equal([2, 37], third.shape);
+    }
+}

@@ -1,0 +1,123 @@
+using System.Text.Json;
+using Grpo.Testing;
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen.Tests;
+
+/// <summary>Greedy decoding against Hugging Face generate(): the tokens are equal, with the cache and without.</summary>
+public sealed class GenerationGoldenTests
+{
+    private static readonly Lazy<JsonElement[]> Cases = new(() =>
+    {
+        using JsonDocument document = JsonDocument.Parse(File.ReadAllText(SharedData.Path("golden", "generation.json")));
+        return [.. document.RootElement.GetProperty("cases").EnumerateArray().Select(item => item.Clone())];
+    });
+
+    [SharedFact]
+    public void Cached_greedy_decoding_gives_the_reference_tokens()
+    {
+        Assert.Equal(15, Cases.Value.Length);
+        foreach (JsonElement golden in Cases.Value)
+        {
+            Check(golden, (model, prompts, options) => Decode(model, prompts, options, groupSize: 1));
+        }
+    }
+
+    [SharedFact]
+    public void Uncached_greedy_decoding_gives_the_reference_tokens()
+    {
+        foreach (JsonElement golden in Cases.Value)
+        {
+            Check(golden, DecodeUncached);
+        }
+    }
+
+    [SharedFact]
+    public void Every_row_of_a_group_gives_the_tokens_of_its_prompt()
+    {
+        JsonElement golden = Cases.Value.First(item => item.GetProperty("prompts").GetArrayLength() >= 3);
+        Check(golden, (model, prompts, options) =>
+        {
+            int[][] rows = Decode(model, prompts, options, groupSize: 3);
+            Assert.Equal(prompts.Length * 3, rows.Length);
+            for (int row = 0; row < rows.Length; row++)
+            {
+                Assert.Equal(rows[row / 3 * 3], rows[row]);
+            }
+
+            return [.. rows.Where((_, row) => row % 3 == 0)];
+        });
+    }
+
+    private static void Check(JsonElement golden, Func<Qwen2ForCausalLM, int[][], Options, int[][]> decode)
+    {
+        JsonElement eos = golden.GetProperty("eos_token_id");
+        var options = new Options(
+            golden.GetProperty("max_new_tokens").GetInt32(),
+            eos.ValueKind == JsonValueKind.Null ? null : eos.GetInt32(),
+            golden.GetProperty("pad_token_id").GetInt32());
+        using Qwen2ForCausalLM model = QwenWeights.Load(GoldenModel.Folder(golden.GetProperty("model").GetString()!));
+        Assert.Equal(Rows(golden.GetProperty("new_tokens")), decode(model, Rows(golden.GetProperty("prompts")), options));
+    }
+
+    private static int[][] Decode(Qwen2ForCausalLM model, int[][] prompts, Options options, int groupSize)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        TokenBatch batch = Batch(prompts, options);
+        using IDecodingSession session = new QwenPolicy(model).StartDecoding(batch, groupSize, options.MaxNewTokens);
+        Tensor logits = session.Prefill();
+        var output = new Output(prompts.Length * groupSize, options);
+        while (output.Append(logits) is { } next)
+        {
+            logits = session.Advance(tensor(next));
+        }
+
+        return output.Rows;
+    }
+
+    private static int[][] DecodeUncached(Qwen2ForCausalLM model, int[][] prompts, Options options)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        TokenBatch batch = Batch(prompts, options);
+        (Tensor tokenIds, Tensor mask) = (batch.PromptIds, batch.PromptMask);
+        var output = new Output(prompts.Length, options);
+        while (output.Append(model.call(tokenIds, mask).select(1, -1)) is { } next)
+        {
+            tokenIds = cat([tokenIds, tensor(next).unsqueeze(1)], 1);
+            mask = cat([mask, ones_like(mask.narrow(1, 0, 1))], 1);
+        }
+
+        return output.Rows;
+    }
+
+    private static TokenBatch Batch(int[][] prompts, Options options) =>
+        TokenBatchBuilder.Build([.. prompts.Select(prompt => new TokenSequence(prompt, []))], options.PadTokenId, CPU);
+
+    private static int[][] Rows(JsonElement rows) =>
+        [.. rows.EnumerateArray().Select(row => row.EnumerateArray().Select(id => id.GetInt32()).ToArray())];
+
+    private sealed record Options(int MaxNewTokens, int? EosTokenId, int PadTokenId);
+
+    /// <summary>Collects tokens as generate() does: the end token is kept, later positions of its row are padding.</summary>
+    private sealed class Output(int rows, Options options)
+    {
+        private readonly List<int>[] _rows = [.. Enumerable.Range(0, rows).Select(_ => new List<int>())];
+        private readonly bool[] _finished = new bool[rows];
+
+        public int[][] Rows => [.. _rows.Select(row => row.ToArray())];
+
+        /// <summary>Appends the most probable tokens; null when all rows have ended.</summary>
+        public long[]? Append(Tensor logits)
+        {
+            long[] next = logits.argmax(1).data<long>().ToArray();
+            for (int row = 0; row < next.Length; row++)
+            {
+                next[row] = _finished[row] ? options.PadTokenId : next[row];
+                _finished[row] |= next[row] == options.EosTokenId;
+                _rows[row].Add((int)next[row]);
+            }
+
+            return _finished.All(finished => finished) || _rows[0].Count == options.MaxNewTokens ? null : next;
+        }
+    }
+}

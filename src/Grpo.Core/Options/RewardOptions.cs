@@ -11,7 +11,9 @@ public sealed record RewardOptions
     /// <value>Above zero and at most 24 days, or null; default null.</value>
     public TimeSpan? Timeout { get; set; }
 
-    /// <summary>Groups that wait for their rewards at the same time. Rewards that need no waiting run one after the other, whatever this says.</summary>
+    /// <summary>
+    /// Groups that wait for their rewards at the same time. Rewards that need no waiting run one after the other, whatever this says.
+    /// </summary>
     /// <value>1 to 1024; default 8.</value>
     public int MaxConcurrency { get; set; } = 8;
 
@@ -20,7 +22,8 @@ public sealed record RewardOptions
     public void Validate()
     {
         Require(Enum.IsDefined(OnError), nameof(OnError), OnError, "Throw or Abstain");
-        Require(Timeout is null || (Timeout > TimeSpan.Zero && Timeout <= TimeSpan.FromDays(24)), nameof(Timeout), Timeout, "above zero and at most 24 days, or null");
+        bool timeoutIsUsable = Timeout is null || (Timeout > TimeSpan.Zero && Timeout <= TimeSpan.FromDays(24));
+        Require(timeoutIsUsable, nameof(Timeout), Timeout, "above zero and at most 24 days, or null");
         Require(MaxConcurrency is >= 1 and <= 1024, nameof(MaxConcurrency), MaxConcurrency, "1 to 1024");
     }
 

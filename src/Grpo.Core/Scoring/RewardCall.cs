@@ -39,7 +39,8 @@ internal static class RewardCall
         {
             if (part is { } component && !double.IsFinite(component))
             {
-                return Refuse($"returned {component.ToString(CultureInfo.InvariantCulture)} in its component '{name}', which is not a finite number,");
+                string shown = component.ToString(CultureInfo.InvariantCulture);
+                return Refuse($"returned {shown} in its component '{name}', which is not a finite number,");
             }
         }
 
@@ -92,7 +93,8 @@ internal static class RewardCall
         if (rewards is null || rewards.Count != group.Completions.Count)
         {
             string returned = rewards is null ? "null" : rewards.Count.ToString(CultureInfo.InvariantCulture) + " rewards";
-            return Fail(group, reward.Name, string.Create(CultureInfo.InvariantCulture, $"returned {returned} for {group.Completions.Count} completions"));
+            string problem = string.Create(CultureInfo.InvariantCulture, $"returned {returned} for {group.Completions.Count} completions");
+            return Fail(group, reward.Name, problem);
         }
 
         return [.. rewards.Select((value, index) => Check(value, reward, group, index))];

@@ -45,14 +45,15 @@ public static class RewardFunction
             ArgumentNullException.ThrowIfNull(reward, nameof(parts));
             if (!double.IsFinite(weight))
             {
-                throw new ArgumentException(
-                    string.Create(CultureInfo.InvariantCulture, $"The weight of reward '{reward.Name}' is {weight} but must be a finite number."), nameof(parts));
+                string shown = weight.ToString(CultureInfo.InvariantCulture);
+                throw new ArgumentException($"The weight of reward '{reward.Name}' is {shown} but must be a finite number.", nameof(parts));
             }
 
             if (!names.Add(reward.Name))
             {
                 throw new ArgumentException(
-                    $"Two rewards of the sum are named '{reward.Name}', but their values are reported by name. Override Name in one of them.", nameof(parts));
+                    $"Two rewards of the sum are named '{reward.Name}', but their values are reported by name. Override Name in one of them.",
+                    nameof(parts));
             }
         }
 

@@ -84,8 +84,8 @@ public static class RewardScorer
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            double seconds = timeout!.Value.TotalSeconds;
-            return RewardCall.Fail(group, reward.Name, string.Create(CultureInfo.InvariantCulture, $"took longer than {seconds:0.###} s (RewardOptions.Timeout)"));
+            string seconds = timeout!.Value.TotalSeconds.ToString("0.###", CultureInfo.InvariantCulture);
+            return RewardCall.Fail(group, reward.Name, $"took longer than {seconds} s (RewardOptions.Timeout)");
         }
     }
 

@@ -133,6 +133,30 @@ public sealed class Gsm8kDatasetTests : IDisposable
         }
     }
 
+    [Fact]
+    public async Task Load_survives_any_single_damaged_byte_of_parquet()
+    {
+        string path = await WriteParquet("flipped.parquet", "question", "answer", ["q1", "q2", "q3"], ["#### 1", "#### 2", "#### 3"]);
+        byte[] bytes = await File.ReadAllBytesAsync(path);
+        int refused = 0;
+
+        // A damaged stop byte (the last of the footer) or list length makes the library itself loop for ever.
+        for (int i = 4; i < bytes.Length; i++)
+        {
+            byte[] damaged = [.. bytes];
+            damaged[i] ^= 0x55;
+            await File.WriteAllBytesAsync(path, damaged);
+            if (Record.Exception(() => Gsm8kDataset.Load(path)) is { } error)
+            {
+                Assert.True(error is InvalidDataException, $"byte {i}: {error}");
+                refused++;
+            }
+        }
+
+        // Names, statistics and the text itself may change unnoticed; structure may not.
+        Assert.InRange(refused, bytes.Length / 4, bytes.Length);
+    }
+
     [SharedFact]
     public void Load_reads_the_official_files()
     {

@@ -46,20 +46,23 @@ public sealed class GrpoOptimizerTests
         Assert.Equal(factor * advantage, Assert.Single(updates).Loss, 1e-6);
     }
 
-    [Fact]
-    public void Update_has_the_gradient_of_the_policy_gradient_theorem()
+    [Theory]
+    [InlineData(1.0)]
+    [InlineData(0.5)]
+    public void Update_has_the_gradient_of_the_policy_gradient_theorem(double temperature)
     {
-        // One token, on-policy: ∂L/∂z_v = −A·(1{v = o} − p_v) / B, and rows that were not visited have none.
+        // One token, on-policy: ∂L/∂z_v = −A·(1{v = o} − p_v) / (B·τ), p at temperature τ; rows that were not visited have none.
         using BigramPolicy policy = Toy.Policy();
-        using GrpoOptimizer optimizer = Optimizer(policy, Gradients(Toy.Options));
+        GrpoOptions options = Gradients(Toy.Options);
+        using GrpoOptimizer optimizer = Optimizer(policy, options with { Sampling = options.Sampling with { Temperature = temperature } });
         int b = Toy.Tokenizer.Id('b'), a = Toy.Tokenizer.Id('a');
-        double[] probabilities = [.. Enumerable.Range(0, Toy.Vocabulary).Select(next => policy.Probability(b, next))];
+        double[] probabilities = Probabilities(policy, b, temperature);
         UpdateReport update = Assert.Single(optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "a", "a"), 2, 0)]));
 
         float[] expected = new float[Toy.Vocabulary * Toy.Vocabulary];
         for (int next = 0; next < Toy.Vocabulary; next++)
         {
-            expected[(b * Toy.Vocabulary) + next] = (float)(-2 * ((next == a ? 1 : 0) - probabilities[next]) / 2);
+            expected[(b * Toy.Vocabulary) + next] = (float)(-2 * ((next == a ? 1 : 0) - probabilities[next]) / (2 * temperature));
         }
 
         Near.Equal(expected, Toy.SavedMoment(optimizer), 1e-6, "gradient");
@@ -92,21 +95,24 @@ public sealed class GrpoOptimizerTests
         Assert.Equal(1, optimizer.Step);
     }
 
-    [Fact]
-    public void Update_measures_the_distance_from_the_reference_also_where_the_advantage_is_zero()
+    [Theory]
+    [InlineData(1.0)]
+    [InlineData(0.5)]
+    public void Update_measures_the_distance_from_the_reference_also_where_the_advantage_is_zero(double temperature)
     {
-        using BigramPolicy policy = Toy.Policy(), reference = Toy.Policy(seed: 12);
-        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { KlCoefficient = 0.1 }, reference);
-        RolloutGroup group = Toy.Group(Toy.Prompts[0], "ab.", "c");
-        UpdateReport update = Assert.Single(optimizer.Update([Toy.Scored(group, 0, 0)]));
+        using BigramPolicy policy = Toy.Policy(), untouched = Toy.Policy(), reference = Toy.Policy(seed: 12);
+        GrpoOptions options = Toy.Options with { KlCoefficient = 0.1 };
+        options = options with { Sampling = options.Sampling with { Temperature = temperature } };
+        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), options, reference);
+        UpdateReport update = Assert.Single(optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "ab.", "c"), 0, 0)]));
 
         // p0 is "b": the tokens are a after b, b after a, end after b, c after b.
-        (char Last, int Next)[] steps = [('b', Toy.Tokenizer.Id('a')), ('a', Toy.Tokenizer.Id('b')), ('b', CharTokenizer.End), ('b', Toy.Tokenizer.Id('c'))];
-        using BigramPolicy untouched = Toy.Policy();
+        int a = Toy.Tokenizer.Id('a'), b = Toy.Tokenizer.Id('b'), c = Toy.Tokenizer.Id('c');
+        (int Last, int Next)[] steps = [(b, a), (a, b), (b, CharTokenizer.End), (b, c)];
         double expected = steps.Average(step =>
         {
-            int last = Toy.Tokenizer.Id(step.Last);
-            double difference = Math.Log(reference.Probability(last, step.Next)) - Math.Log(untouched.Probability(last, step.Next));
+            double difference = Math.Log(Probabilities(reference, step.Last, temperature)[step.Next])
+                - Math.Log(Probabilities(untouched, step.Last, temperature)[step.Next]);
             return Math.Exp(difference) - difference - 1;
         });
         Assert.Equal(expected, update.Kl!.Value, 1e-5);
@@ -147,6 +153,18 @@ public sealed class GrpoOptimizerTests
     }
 
     [Fact]
+    public async Task StepAsync_asks_for_the_samples_of_its_own_step()
+    {
+        using BigramPolicy policy = Toy.Policy();
+        var sampler = new FixedSampler(request => [.. request.Prompts.Select(prompt => Toy.Group(prompt, "a", "b"))]);
+        using var optimizer = new GrpoOptimizer(policy, sampler, new Toy.LetterReward(), Toy.Options with { Seed = 5 });
+        await optimizer.StepAsync(Toy.Prompts);
+        await optimizer.StepAsync(Toy.Prompts);
+        Assert.Equal([(0L, 5UL, 6), (1L, 5UL, 6)], sampler.Requests.Select(request => (request.Step, request.Seed, request.GroupSize)));
+        Assert.Equal(Toy.Options.Sampling, sampler.Requests[0].Sampling);
+    }
+
+    [Fact]
     public void Options_are_a_copy_of_those_given()
     {
         GrpoOptions options = Toy.Options;
@@ -159,6 +177,12 @@ public sealed class GrpoOptimizerTests
 
     /// <summary>Makes the first moment the gradient itself, and leaves the weights alone.</summary>
     internal static GrpoOptions Gradients(GrpoOptions options) => options with { AdamBeta1 = 0, LearningRate = 0, MaxGradientNorm = null };
+
+    private static double[] Probabilities(BigramPolicy policy, int last, double temperature)
+    {
+        double[] weights = [.. Enumerable.Range(0, Toy.Vocabulary).Select(next => Math.Pow(policy.Probability(last, next), 1 / temperature))];
+        return [.. weights.Select(weight => weight / weights.Sum())];
+    }
 
     private static float[] GradientAfter(GrpoOptions options, Action<BigramPolicy>? before = null)
     {

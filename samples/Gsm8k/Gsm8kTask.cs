@@ -40,9 +40,9 @@ internal sealed record Gsm8kTask(IReadOnlyList<Prompt> Train, IReadOnlyList<Prom
     // A path that exists is a file; "owner/name" without one is a data set on the hub.
     private static async Task<IReadOnlyList<Prompt>> LoadAsync(string source, string split, string system, CancellationToken cancellationToken)
     {
-        string file = File.Exists(source) || !HubClient.IsHubId(source)
+        string file = File.Exists(source) || !HubClient.IsId(source)
             ? source
-            : await HubClient.DownloadDatasetAsync(source, split, cancellationToken: cancellationToken).ConfigureAwait(false);
+            : await HubClient.DownloadAsync(source, cancellationToken: cancellationToken)/*TEMP*/.ConfigureAwait(false);
         return Gsm8kDataset.Load(file, system);
     }
 }

@@ -81,7 +81,7 @@ public sealed class QwenPretrained : IDisposable
             return Path.GetFullPath(folderOrHubId);
         }
 
-        if (!HubClient.IsHubId(folderOrHubId))
+        if (!HubClient.IsId(folderOrHubId))
         {
             throw new DirectoryNotFoundException(
                 $"There is no folder '{folderOrHubId}', and it is not a hub id such as Qwen/Qwen2.5-1.5B-Instruct (owner/name).");

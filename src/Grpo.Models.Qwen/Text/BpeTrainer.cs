@@ -25,10 +25,12 @@ public static class BpeTrainer
     {
         ArgumentNullException.ThrowIfNull(texts);
         specialTokens ??= ChatTokens;
-        if (specialTokens.Count == 0 || specialTokens.Any(string.IsNullOrEmpty) || specialTokens.Distinct(StringComparer.Ordinal).Count() < specialTokens.Count)
+        if (specialTokens.Count == 0 || specialTokens.Any(string.IsNullOrEmpty)
+            || specialTokens.Distinct(StringComparer.Ordinal).Count() < specialTokens.Count)
         {
             throw new ArgumentException(
-                $"Special tokens must be at least one, none empty, none twice, but are ['{string.Join("', '", specialTokens)}'].", nameof(specialTokens));
+                $"Special tokens must be at least one, none empty, none twice, but are ['{string.Join("', '", specialTokens)}'].",
+                nameof(specialTokens));
         }
 
         int learned = vocabularySize - specialTokens.Count;
@@ -47,8 +49,8 @@ public static class BpeTrainer
             if (!merger.MergeMostFrequent())
             {
                 throw new ArgumentException(
-                    $"The texts hold no more pairs after {merger.Tokens.Count} tokens; {learned} and {specialTokens.Count} special ones were asked for. "
-                    + "Give more text or a smaller vocabulary size.",
+                    $"The texts hold no more pairs after {merger.Tokens.Count} tokens; {learned} and {specialTokens.Count} special ones were "
+                    + "asked for. Give more text or a smaller vocabulary size.",
                     nameof(vocabularySize));
             }
         }

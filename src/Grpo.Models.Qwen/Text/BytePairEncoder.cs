@@ -32,7 +32,8 @@ internal sealed class BytePairEncoder
             idOfByte[value] = vocabulary.Ids.TryGetValue(ByteAlphabet.ToChar((byte)value).ToString(), out int id)
                 ? id
                 : throw new InvalidDataException(
-                    $"'{vocabulary.IdsFile}': the byte 0x{value:X2} ('{ByteAlphabet.ToChar((byte)value)}') has no token, so not every text could be encoded.");
+                    $"'{vocabulary.IdsFile}': the byte 0x{value:X2} ('{ByteAlphabet.ToChar((byte)value)}') has no token, so not every text "
+                    + "could be encoded.");
         }
 
         MergeTable merges = CheckMerges(vocabulary);

@@ -16,18 +16,18 @@ internal sealed class LongWordMerger(MergeTable merges, int[] idOfByte)
             symbols[i] = new Symbol(idOfByte[word[i]], i - 1, i + 1 < symbols.Length ? i + 1 : -1);
         }
 
-        // Lowest rank first, then leftmost: the order in which the merges were learned.
-        var candidates = new PriorityQueue<(int Left, int MergedId), (int Rank, int Left)>();
+        // Lowest rank first, then leftmost: the order in which the merges were learned. Both in one number: rank above, position below.
+        var candidates = new PriorityQueue<int, long>();
         for (int i = 0; i + 1 < symbols.Length; i++)
         {
             Offer(candidates, symbols, i);
         }
 
-        while (candidates.TryDequeue(out (int Left, int MergedId) candidate, out _))
+        while (candidates.TryDequeue(out int position, out long priority))
         {
-            ref Symbol left = ref symbols[candidate.Left];
+            ref Symbol left = ref symbols[position];
             if (left.Id < 0 || left.Next < 0
-                || !merges.TryGet(left.Id, symbols[left.Next].Id, out Merge merge) || merge.MergedId != candidate.MergedId)
+                || !merges.TryGet(left.Id, symbols[left.Next].Id, out Merge merge) || merge.Rank != (int)(priority >> 32))
             {
                 continue; // one side was merged into something else since
             }
@@ -38,8 +38,8 @@ internal sealed class LongWordMerger(MergeTable merges, int[] idOfByte)
             right.Id = -1;
             if (left.Next >= 0)
             {
-                symbols[left.Next].Previous = candidate.Left;
-                Offer(candidates, symbols, candidate.Left);
+                symbols[left.Next].Previous = position;
+                Offer(candidates, symbols, position);
             }
 
             if (left.Previous >= 0)
@@ -54,11 +54,11 @@ internal sealed class LongWordMerger(MergeTable merges, int[] idOfByte)
         }
     }
 
-    private void Offer(PriorityQueue<(int Left, int MergedId), (int Rank, int Left)> candidates, Symbol[] symbols, int left)
+    private void Offer(PriorityQueue<int, long> candidates, Symbol[] symbols, int left)
     {
         if (merges.TryGet(symbols[left].Id, symbols[symbols[left].Next].Id, out Merge merge))
         {
-            candidates.Enqueue((left, merge.MergedId), (merge.Rank, left));
+            candidates.Enqueue(left, ((long)merge.Rank << 32) | (uint)left);
         }
     }
 

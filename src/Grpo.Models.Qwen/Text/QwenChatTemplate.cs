@@ -24,7 +24,7 @@ public sealed class QwenChatTemplate : IChatTemplate
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">There are no messages.</exception>
-    /// <exception cref="NotSupportedException">A message has another role than system, user and assistant, or holds other content than text.</exception>
+    /// <exception cref="NotSupportedException">A message's role is not system, user or assistant, or it holds other content than text.</exception>
     public string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt = true)
     {
         ArgumentNullException.ThrowIfNull(messages);
@@ -55,7 +55,8 @@ public sealed class QwenChatTemplate : IChatTemplate
         if (message.Role != ChatRole.System && message.Role != ChatRole.User && message.Role != ChatRole.Assistant)
         {
             throw new NotSupportedException(
-                $"Message {index} has the role '{message.Role}'; this template renders system, user and assistant. Tool results are not supported.");
+                $"Message {index} has the role '{message.Role}'; this template renders system, user and assistant. "
+                + "Tool results are not supported.");
         }
 
         foreach (AIContent content in message.Contents)

@@ -41,7 +41,9 @@ public sealed class QwenTokenizer : ITokenizer
     public IReadOnlySet<int> EndTokenIds { get; }
 
     /// <inheritdoc/>
-    /// <remarks><c>pad_token</c> of <c>tokenizer_config.json</c>, else <c>pad_token_id</c> of <c>generation_config.json</c>, else <c>&lt;|endoftext|&gt;</c>.</remarks>
+    /// <remarks>
+    /// <c>pad_token</c> of <c>tokenizer_config.json</c>, else <c>pad_token_id</c> of <c>generation_config.json</c>, else <c>&lt;|endoftext|&gt;</c>.
+    /// </remarks>
     public int PadTokenId { get; }
 
     /// <summary>Ids of the added tokens (<c>&lt;|im_start|&gt;</c>, …) by their text.</summary>
@@ -143,8 +145,8 @@ public sealed class QwenTokenizer : ITokenizer
     {
         string TextOf(int id) => Encoding.UTF8.GetString(_tokens[id]);
         int end = _addedIds.TryGetValue("<|im_end|>", out int id) && EndTokenIds.Contains(id) ? id : EndTokenIds.Min();
-        return TokenizerConfiguration.Write(
-            [.. _addedIds.Select(token => new AddedToken(token.Value, token.Key, _tokens.IsSpecial(token.Value)))], TextOf(end), TextOf(PadTokenId));
+        AddedToken[] added = [.. _addedIds.Select(token => new AddedToken(token.Value, token.Key, _tokens.IsSpecial(token.Value)))];
+        return TokenizerConfiguration.Write(added, TextOf(end), TextOf(PadTokenId));
     }
 
     private void EncodeSpan(string text, List<int> ids)

@@ -101,7 +101,8 @@ internal static class SpecialTokenIds
             int id = json.Id(element, $"'{property}'");
             ids.Add(id < vocabularySize
                 ? id
-                : throw json.Error($"{property} {id} is outside the tokenizer's ids 0 to {vocabularySize - 1}. The files belong to different models."));
+                : throw json.Error(
+                    $"{property} {id} is outside the tokenizer's ids 0 to {vocabularySize - 1}. The files belong to different models."));
         }
 
         return ids;

@@ -8,7 +8,12 @@ namespace Grpo.Models.Qwen;
 internal static class TokenizerConfiguration
 {
     // Readable by people; the file is data and never part of a web page.
-    public static readonly JsonWriterOptions Indented = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, NewLine = "\n" };
+    public static readonly JsonWriterOptions Indented = new()
+    {
+        Indented = true,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        NewLine = "\n",
+    };
 
     public static byte[] Write(IReadOnlyList<AddedToken> addedTokens, string endToken, string padToken)
     {

@@ -72,7 +72,8 @@ internal static class TokenizerJsonPipeline
         if (!holds)
         {
             string raw = actual.GetRawText();
-            throw json.Error($"{what} must be {expected} but is {(raw.Length <= 300 ? raw : raw[..300] + "…")}. Only Qwen2's tokenization is implemented.");
+            string shown = raw.Length <= 300 ? raw : raw[..300] + "…";
+            throw json.Error($"{what} must be {expected} but is {shown}. Only Qwen2's tokenization is implemented.");
         }
     }
 }

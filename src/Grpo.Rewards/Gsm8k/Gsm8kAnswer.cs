@@ -27,7 +27,9 @@ public static class Gsm8kAnswer
     /// <param name="text">The completion.</param>
     /// <param name="gold">The right number, as the data set writes it: "1,080".</param>
     /// <param name="format">Where the answer must stand.</param>
-    /// <param name="finishReason">Why the completion ended; tells <see cref="Gsm8kVerdict.Truncated"/> from <see cref="Gsm8kVerdict.NoAnswer"/>.</param>
+    /// <param name="finishReason">
+    /// Why the completion ended; tells <see cref="Gsm8kVerdict.Truncated"/> from <see cref="Gsm8kVerdict.NoAnswer"/>.
+    /// </param>
     /// <exception cref="ArgumentException"><paramref name="gold"/> is not a number.</exception>
     public static Gsm8kVerdict Judge(
         string text, string gold, AnswerFormat format = AnswerFormat.TagAnswer, FinishReason finishReason = FinishReason.EndToken)

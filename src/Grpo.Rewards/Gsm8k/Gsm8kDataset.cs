@@ -14,7 +14,9 @@ public static partial class Gsm8kDataset
     /// <c>####</c> of its solution becomes <see cref="Prompt.Answer"/>, the whole solution the field <c>solution</c>.
     /// </summary>
     /// <param name="path">A jsonl or parquet file.</param>
-    /// <param name="systemPrompt">The system message of every prompt; null for none. The default asks for what <see cref="AnswerFormat.TagAnswer"/> reads.</param>
+    /// <param name="systemPrompt">
+    /// The system message of every prompt; null for none. The default asks for what <see cref="AnswerFormat.TagAnswer"/> reads.
+    /// </param>
     /// <returns>
     /// One prompt per row, in order. The id is the file's name and the line (parquet: the row), counted from 1: <c>gsm8k/train/17</c>;
     /// the shard suffix of a one-file parquet set is dropped, so that both forms of the data give the same ids.

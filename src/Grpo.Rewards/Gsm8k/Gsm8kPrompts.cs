@@ -3,7 +3,7 @@ namespace Grpo.Rewards;
 /// <summary>System prompts that ask for the form that an <see cref="AnswerFormat"/> reads.</summary>
 public static class Gsm8kPrompts
 {
-    /// <summary>Asks for <c>&lt;reasoning&gt;…&lt;/reasoning&gt;&lt;answer&gt;…&lt;/answer&gt;</c>, read by <see cref="AnswerFormat.TagAnswer"/>.</summary>
+    /// <summary>Asks for the tags <c>reasoning</c> and <c>answer</c>, one block each, read by <see cref="AnswerFormat.TagAnswer"/>.</summary>
     public const string TagAnswer =
         """
         Work out the problem step by step, then give the result. Reply in exactly this form:
@@ -17,7 +17,8 @@ public static class Gsm8kPrompts
 
     /// <summary>Asks for a last line <c>#### n</c>, read by <see cref="AnswerFormat.HashMarks"/>.</summary>
     public const string HashMarks =
-        "Work out the problem step by step, one step on each line. Put the final number alone on the last line, after four hash marks: #### number";
+        "Work out the problem step by step, one step on each line. Put the final number alone on the last line, "
+        + "after four hash marks: #### number";
 
     /// <summary>Asks for a final <c>\boxed{n}</c>, read by <see cref="AnswerFormat.Boxed"/>.</summary>
     public const string Boxed =

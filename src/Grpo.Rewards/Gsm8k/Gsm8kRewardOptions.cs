@@ -4,7 +4,10 @@ namespace Grpo.Rewards;
 public sealed record Gsm8kRewardOptions
 {
     /// <summary>Where the answer must stand.</summary>
-    /// <value>Default <see cref="AnswerFormat.TagAnswer"/>. <see cref="AnswerFormat.LastNumber"/> is for evaluation: trained on, it pays lists of guesses.</value>
+    /// <value>
+    /// Default <see cref="AnswerFormat.TagAnswer"/>. <see cref="AnswerFormat.LastNumber"/> is for evaluation: trained on, it pays lists
+    /// of guesses.
+    /// </value>
     public AnswerFormat Format { get; set; } = AnswerFormat.TagAnswer;
 
     /// <summary>What each verdict earns; null abstains. A verdict that is not in the map earns 0.</summary>

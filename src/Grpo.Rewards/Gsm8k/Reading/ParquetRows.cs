@@ -26,11 +26,14 @@ internal static class ParquetRows
             throw new InvalidDataException($"'{path}' has {size} bytes; a parquet file may have {MaxFileBytes} at most. Split it.");
         }
 
-        // From memory every read completes at once, so waiting here blocks no thread that the reader could need.
-        using var bytes = new MemoryStream(File.ReadAllBytes(path), writable: false);
+        byte[] bytes = File.ReadAllBytes(path);
         try
         {
-            return ReadAsync(bytes, path).GetAwaiter().GetResult();
+            ParquetFooter.Check(bytes);
+
+            // From memory every read completes at once, so waiting here blocks no thread that the reader could need.
+            using var stream = new MemoryStream(bytes, writable: false);
+            return ReadAsync(stream, path).GetAwaiter().GetResult();
         }
         catch (Exception error) when (error is not OutOfMemoryException)
         {
@@ -70,7 +73,8 @@ internal static class ParquetRows
     }
 
     private static DataField Column(ParquetReader reader, string name) =>
-        reader.Schema.DataFields.FirstOrDefault(field => field.Name == name && field.ClrType == typeof(string))
+        reader.Schema.DataFields.FirstOrDefault(field =>
+            field.Name == name && (field.ClrType == typeof(string) || field.ClrType == typeof(ReadOnlyMemory<char>)))
         ?? throw new InvalidDataException(
             $"it has no text column '{name}'; its columns are {string.Join(", ", reader.Schema.DataFields.Select(field => field.Name))}.");
 }

@@ -13,7 +13,9 @@ public static class WordProblems
     // A draw lands in Test with probability 1/8: 2,000 misses in a row have probability 1e-116.
     private const int MaxDraws = 2_000;
 
-    /// <summary>Generates problems. The i-th is a function of seed, split, range of steps and i alone: a longer list begins with the shorter one.</summary>
+    /// <summary>
+    /// Generates problems. The i-th is a function of seed, split, range of steps and i alone: a longer list begins with the shorter one.
+    /// </summary>
     /// <param name="options">Which and how many; null for the defaults.</param>
     /// <returns><see cref="WordProblemOptions.Count"/> problems. Questions may repeat in a long list; one never occurs in both splits.</returns>
     /// <exception cref="ArgumentOutOfRangeException">A value is outside its range.</exception>

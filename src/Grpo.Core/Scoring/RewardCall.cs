@@ -1,0 +1,107 @@
+using System.Globalization;
+
+namespace Grpo;
+
+/// <summary>Calls a reward function on one group and turns every failure into data with its place, one outcome per completion.</summary>
+internal static class RewardCall
+{
+    /// <summary>Throws nothing but an <see cref="OperationCanceledException"/> of this token.</summary>
+    public static async ValueTask<RewardOutcome[]> InvokeAsync(IRewardFunction reward, RolloutGroup group, CancellationToken cancellationToken)
+    {
+        switch (reward)
+        {
+            case WeightedSumReward sum:
+                return await sum.InvokeAsync(group, cancellationToken).ConfigureAwait(false);
+            case CompletionReward each:
+                return InvokeEach(each, group, cancellationToken);
+            default:
+                return await InvokeGroupAsync(reward, group, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>The same failure for every completion of a group.</summary>
+    public static RewardOutcome[] Fail(RolloutGroup group, string name, string problem, Exception? inner = null)
+    {
+        var outcomes = new RewardOutcome[group.Completions.Count];
+        Array.Fill(outcomes, new RewardOutcome(default, new RewardException(name, group.Prompt.Id, null, problem, inner)));
+        return outcomes;
+    }
+
+    /// <summary>The checked outcome of one completion.</summary>
+    public static RewardOutcome Check(Reward value, IRewardFunction reward, RolloutGroup group, int index)
+    {
+        if (value.Value is { } number && !double.IsFinite(number))
+        {
+            return Refuse($"returned {number.ToString(CultureInfo.InvariantCulture)}, which is not a finite number,");
+        }
+
+        foreach (var (name, part) in value.Components ?? NoComponents)
+        {
+            if (part is { } component && !double.IsFinite(component))
+            {
+                string shown = component.ToString(CultureInfo.InvariantCulture);
+                return Refuse($"returned {shown} in its component '{name}', which is not a finite number,");
+            }
+        }
+
+        return new RewardOutcome(value, null);
+
+        RewardOutcome Refuse(string problem) => new(default, new RewardException(reward.Name, group.Prompt.Id, index, problem));
+    }
+
+    private static readonly Dictionary<string, double?> NoComponents = [];
+
+    // Not through ScoreAsync: one by one, the completion that fails is known and the others keep their rewards.
+    private static RewardOutcome[] InvokeEach(CompletionReward reward, RolloutGroup group, CancellationToken cancellationToken)
+    {
+        var outcomes = new RewardOutcome[group.Completions.Count];
+        for (int i = 0; i < outcomes.Length; i++)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            try
+            {
+                outcomes[i] = Check(reward.Score(group.Prompt, group.Completions[i]), reward, group, i);
+            }
+            catch (Exception error) when (!IsCancellation(error, cancellationToken))
+            {
+                outcomes[i] = new RewardOutcome(default, new RewardException(reward.Name, group.Prompt.Id, i, Threw(error), error));
+            }
+        }
+
+        return outcomes;
+    }
+
+    private static async ValueTask<RewardOutcome[]> InvokeGroupAsync(IRewardFunction reward, RolloutGroup group, CancellationToken cancellationToken)
+    {
+        IReadOnlyList<Reward>? rewards;
+        try
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            rewards = await reward.ScoreAsync(group, cancellationToken).ConfigureAwait(false);
+        }
+        catch (RewardException error)
+        {
+            var outcomes = new RewardOutcome[group.Completions.Count];
+            Array.Fill(outcomes, new RewardOutcome(default, error));
+            return outcomes;
+        }
+        catch (Exception error) when (!IsCancellation(error, cancellationToken))
+        {
+            return Fail(group, reward.Name, Threw(error), error);
+        }
+
+        if (rewards is null || rewards.Count != group.Completions.Count)
+        {
+            string returned = rewards is null ? "null" : rewards.Count.ToString(CultureInfo.InvariantCulture) + " rewards";
+            string problem = string.Create(CultureInfo.InvariantCulture, $"returned {returned} for {group.Completions.Count} completions");
+            return Fail(group, reward.Name, problem);
+        }
+
+        return [.. rewards.Select((value, index) => Check(value, reward, group, index))];
+    }
+
+    private static bool IsCancellation(Exception error, CancellationToken cancellationToken) =>
+        error is OperationCanceledException && cancellationToken.IsCancellationRequested;
+
+    private static string Threw(Exception error) => $"threw {error.GetType().Name} ({error.Message})";
+}

@@ -1,0 +1,77 @@
+using System.Globalization;
+
+namespace Grpo;
+
+/// <summary>Makes reward functions from delegates and from other reward functions.</summary>
+public static class RewardFunction
+{
+    /// <summary>A reward that looks at one completion at a time.</summary>
+    /// <param name="name">Names the reward in metrics and errors.</param>
+    /// <param name="score">Scores one completion; a plain number will do.</param>
+    public static IRewardFunction Create(string name, Func<Prompt, Completion, Reward> score)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
+        ArgumentNullException.ThrowIfNull(score);
+        return new PerCompletion(name, score);
+    }
+
+    /// <summary>A reward that sees the whole group and may wait, for a judge or a service.</summary>
+    /// <param name="name">Names the reward in metrics and errors.</param>
+    /// <param name="score">Returns one reward per completion, in their order.</param>
+    public static IRewardFunction Create(string name, Func<RolloutGroup, CancellationToken, ValueTask<IReadOnlyList<Reward>>> score)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
+        ArgumentNullException.ThrowIfNull(score);
+        return new PerGroup(name, score);
+    }
+
+    /// <summary>
+    /// Σ weight · value over the parts that do not abstain; an abstention when all do. Each part's own value is a component under
+    /// its name, its components under "name/component"; label and correctness come from the first part that has one.
+    /// </summary>
+    /// <param name="parts">The rewards with their weights; waiting parts wait together.</param>
+    /// <exception cref="ArgumentException">There is no part, two parts have one name, or a weight is not a finite number.</exception>
+    public static IRewardFunction WeightedSum(params (IRewardFunction Reward, double Weight)[] parts)
+    {
+        ArgumentNullException.ThrowIfNull(parts);
+        if (parts.Length == 0)
+        {
+            throw new ArgumentException("A weighted sum needs at least one reward.", nameof(parts));
+        }
+
+        var names = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var (reward, weight) in parts)
+        {
+            ArgumentNullException.ThrowIfNull(reward, nameof(parts));
+            if (!double.IsFinite(weight))
+            {
+                string shown = weight.ToString(CultureInfo.InvariantCulture);
+                throw new ArgumentException($"The weight of reward '{reward.Name}' is {shown} but must be a finite number.", nameof(parts));
+            }
+
+            if (!names.Add(reward.Name))
+            {
+                throw new ArgumentException(
+                    $"Two rewards of the sum are named '{reward.Name}', but their values are reported by name. Override Name in one of them.",
+                    nameof(parts));
+            }
+        }
+
+        return new WeightedSumReward([.. parts]);
+    }
+
+    private sealed class PerCompletion(string name, Func<Prompt, Completion, Reward> score) : CompletionReward
+    {
+        public override string Name => name;
+
+        public override Reward Score(Prompt prompt, Completion completion) => score(prompt, completion);
+    }
+
+    private sealed class PerGroup(string name, Func<RolloutGroup, CancellationToken, ValueTask<IReadOnlyList<Reward>>> score) : IRewardFunction
+    {
+        public string Name => name;
+
+        public ValueTask<IReadOnlyList<Reward>> ScoreAsync(RolloutGroup group, CancellationToken cancellationToken = default) =>
+            score(group, cancellationToken);
+    }
+}

@@ -1,0 +1,4 @@
+namespace Grpo;
+
+/// <summary>A reward, or why there is none.</summary>
+internal readonly record struct RewardOutcome(Reward Reward, RewardException? Error);

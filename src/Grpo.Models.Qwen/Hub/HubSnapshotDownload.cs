@@ -1,0 +1,67 @@
+namespace Grpo.Models.Qwen;
+
+/// <summary>Brings the files of one commit into the cache, one after the other, and links them into its snapshot.</summary>
+internal sealed class HubSnapshotDownload(
+    HubConnection connection, HubSettings settings, HubRepository repository, HubCache cache, string id, string commit)
+{
+    public async Task RunAsync(IReadOnlySet<string> available, CancellationToken cancellationToken)
+    {
+        var files = new List<string>(HubFiles.Select(id, available));
+        for (int i = 0; i < files.Count; i++)
+        {
+            await FetchAsync(files[i], i + 1, files, cancellationToken).ConfigureAwait(false);
+            if (files[i] == HubFiles.Index)
+            {
+                foreach (string shard in HubCache.ReadShards(cache.FilePath(commit, HubFiles.Index)))
+                {
+                    files.Add(available.Contains(shard)
+                        ? shard
+                        : throw new HubException($"The index of '{id}' names '{shard}', which the repository does not hold."));
+                }
+            }
+        }
+    }
+
+    private async Task FetchAsync(string name, int number, List<string> files, CancellationToken cancellationToken)
+    {
+        // A commit never changes: what its snapshot shows is what it was.
+        if (cache.Has(commit, name))
+        {
+            return;
+        }
+
+        try
+        {
+            var budget = new RetryBudget(settings, settings.MaxAttempts);
+            HubFileInfo file = await budget.RunAsync(
+                () => repository.DescribeAsync(commit, name, HubFiles.MaxBytes(name), cancellationToken), cancellationToken).ConfigureAwait(false);
+            using IDisposable alone = await HubLock
+                .TakeAsync(cache.LockPath(file.Hash), () => settings.Logger.WaitingForOther(name), cancellationToken).ConfigureAwait(false);
+            await FetchAsync(file, number, files.Count, cancellationToken).ConfigureAwait(false);
+        }
+        catch (HubTransientException e)
+        {
+            throw new HubException(
+                $"'{name}' of '{id}' was not completed. {e.Message} What has arrived is kept: the next call continues from there.", e);
+        }
+    }
+
+    private async Task FetchAsync(HubFileInfo file, int number, int count, CancellationToken cancellationToken)
+    {
+        if (cache.Has(commit, file.Name))
+        {
+            return; // another process finished it while this one waited
+        }
+
+        string blobPath = cache.BlobPath(file.Hash);
+        bool isNew = !(new FileInfo(blobPath) is { Exists: true } blob && blob.Length == file.Size);
+        if (isNew)
+        {
+            var download = new HubFileDownload(connection, settings, repository, file, repository.AddressOf(commit, file.Name));
+            void Report(long bytes) => settings.Progress?.Report(new HubProgress(file.Name, number, count, bytes, file.Size));
+            await download.RunAsync(blobPath, Report, cancellationToken).ConfigureAwait(false);
+        }
+
+        cache.Link(commit, file.Name, file.Hash, isNew);
+    }
+}

@@ -8,7 +8,7 @@ using BigramPolicy = Grpo.Snippets.BigramPolicy; // the test library has one of 
 
 namespace Grpo.EndToEnd.Tests;
 
-/// <summary>Holds the pages against the code: every C# block is compiled, every link leads somewhere, commands and numbers are real.</summary>
+/// <summary>Holds the pages against the code: C# blocks are compiled, links lead somewhere, commands and numbers are true.</summary>
 public sealed partial class DocumentationTests
 {
     private static readonly string[] CodeFolders = ["docs/snippets", "samples"];

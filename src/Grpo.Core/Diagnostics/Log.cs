@@ -14,6 +14,9 @@ internal static partial class Log
     [LoggerMessage(EventId = 21, Level = LogLevel.Warning, Message = "Reward {Reward} abstained on {Abstained} of {Total} completions.")]
     public static partial void RewardAbstained(this ILogger logger, string reward, int abstained, int total);
 
+    [LoggerMessage(EventId = 22, Level = LogLevel.Warning, Message = "{Errors} rewards failed and were left out. The first: {Problem}")]
+    public static partial void RewardFailed(this ILogger logger, int errors, string problem);
+
     [LoggerMessage(EventId = 31, Level = LogLevel.Information, Message = "Resumed from {Checkpoint} at step {Step}.")]
     public static partial void Resumed(this ILogger logger, string checkpoint, long step);
 

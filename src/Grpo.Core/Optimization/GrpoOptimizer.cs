@@ -193,6 +193,11 @@ public sealed class GrpoOptimizer : IDisposable
             scored[i] = new ScoredGroup(groups[i], scores.Rewards[i], advantages);
         }
 
+        if (scores.FirstError is { } error)
+        {
+            _logger.RewardFailed(scores.Errors, error.Message);
+        }
+
         int abstained = scored.Sum(group => group.Rewards.Count(reward => reward.Value is null));
         if (abstained > 0)
         {

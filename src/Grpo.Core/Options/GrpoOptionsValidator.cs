@@ -17,6 +17,7 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
         ArgumentNullException.ThrowIfNull(options);
         var problems = new List<string>();
         SamplingOptions sampling = options.Sampling;
+        RewardOptions rewards = options.Rewards;
 
         Require(options.GroupSize is >= 2 and <= 1024, options.GroupSize, "2 to 1024: the group's mean is the baseline, so a completion needs at least one other");
         Require(options.PromptsPerStep is >= 1 and <= 65536, options.PromptsPerStep, "1 to 65536");
@@ -40,6 +41,10 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
         Require(Enum.IsDefined(options.Advantage), options.Advantage, string.Join(", ", Enum.GetNames<AdvantageEstimator>()));
         Require(Enum.IsDefined(options.Reduction), options.Reduction, string.Join(", ", Enum.GetNames<LossReduction>()));
         Require(Enum.IsDefined(options.Schedule), options.Schedule, string.Join(", ", Enum.GetNames<LearningRateSchedule>()));
+        Require(Enum.IsDefined(rewards.OnError), rewards.OnError, string.Join(", ", Enum.GetNames<RewardErrorHandling>()));
+        Require(rewards.Timeout is null || (rewards.Timeout > TimeSpan.Zero && rewards.Timeout <= TimeSpan.FromDays(24)), rewards.Timeout,
+            "above zero and at most 24 days, or null");
+        Require(rewards.MaxConcurrency is >= 1 and <= 1024, rewards.MaxConcurrency, "1 to 1024");
         problems.AddRange(ValidateSampling(sampling));
         Require(sampling.Temperature > 0, sampling.Temperature, "above 0: greedy completions of one prompt are all equal and teach nothing");
         if (sampling.HasFilters)
@@ -73,7 +78,7 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
     }
 
     // NaN fails every range pattern, so it is caught here too.
-    private static void Check<T>(List<string> problems, bool holds, T value, string allowed, string name)
+    internal static void Check<T>(List<string> problems, bool holds, T value, string allowed, string name)
     {
         if (!holds)
         {

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Grpo;
 
 /// <summary>Options of a <see cref="SupervisedTrainer"/>.</summary>
@@ -43,15 +45,21 @@ public sealed record SupervisedOptions
     /// <value>Any; default 42.</value>
     public ulong Seed { get; set; } = 42;
 
-    internal void ThrowIfInvalid()
+    internal IReadOnlyList<string> Validate()
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(Steps, 1);
-        ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1);
-        ArgumentOutOfRangeException.ThrowIfLessThan(MicroBatchSize, 1);
-        ArgumentOutOfRangeException.ThrowIfNegative(LearningRate);
-        ArgumentOutOfRangeException.ThrowIfNegative(WarmupSteps);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(WarmupSteps, Steps);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxGradientNorm);
-        ArgumentOutOfRangeException.ThrowIfLessThan(MaxTokens, 2);
+        var problems = new List<string>();
+        Require(Steps >= 1, Steps, "1 or more");
+        Require(BatchSize is >= 1 and <= 65536, BatchSize, "1 to 65536");
+        Require(MicroBatchSize is >= 1 and <= 4096, MicroBatchSize, "1 to 4096");
+        Require(LearningRate is >= 0 and <= 1, LearningRate, "0 to 1");
+        Require(Enum.IsDefined(Schedule), Schedule, string.Join(", ", Enum.GetNames<LearningRateSchedule>()));
+        Require(WarmupSteps >= 0 && WarmupSteps < Steps, WarmupSteps, "0 to below Steps");
+        Require(WeightDecay is >= 0 and <= 1, WeightDecay, "0 to 1");
+        Require(MaxGradientNorm > 0, MaxGradientNorm, "above 0");
+        Require(MaxTokens >= 2, MaxTokens, "2 or more");
+        return problems;
+
+        void Require<T>(bool holds, T value, string allowed, [CallerArgumentExpression(nameof(value))] string name = "") =>
+            GrpoOptionsValidator.Check(problems, holds, value, allowed, name);
     }
 }

@@ -17,7 +17,7 @@ public sealed class SupervisedTrainer
     /// <param name="template">Its chat template.</param>
     /// <param name="examples">The data set.</param>
     /// <param name="options">Null: the defaults.</param>
-    /// <exception cref="ArgumentException">There are no examples, or one is longer than <see cref="SupervisedOptions.MaxTokens"/>.</exception>
+    /// <exception cref="ArgumentException">An option is out of range, there are no examples, or one is longer than <see cref="SupervisedOptions.MaxTokens"/>.</exception>
     public SupervisedTrainer(
         IPolicy policy, ITokenizer tokenizer, IChatTemplate template, IReadOnlyList<SupervisedExample> examples, SupervisedOptions? options = null)
     {
@@ -27,7 +27,11 @@ public sealed class SupervisedTrainer
         ArgumentNullException.ThrowIfNull(examples);
         _policy = policy;
         _options = (options ?? new SupervisedOptions()) with { };
-        _options.ThrowIfInvalid();
+        if (_options.Validate() is { Count: > 0 } problems)
+        {
+            throw new ArgumentException(string.Join(" ", problems), nameof(options));
+        }
+
         if (examples.Count == 0)
         {
             throw new ArgumentException("There are no examples to learn from.", nameof(examples));
@@ -54,6 +58,7 @@ public sealed class SupervisedTrainer
         long tokens = batch.Sum(sequence => (long)sequence.CompletionIds.Count);
         double loss = 0;
         Device device = _policy.Device();
+        adam.ZeroGradients(); // what somebody else's backward left behind is no part of this step
         try
         {
             foreach (int[] members in MicroBatcher.Split([.. batch.Select(row => row.PromptIds.Count + row.CompletionIds.Count)], _options.MicroBatchSize))

@@ -1,0 +1,98 @@
+using System.Globalization;
+using System.Text.Json;
+using Grpo.Diagnostics;
+using Grpo.Testing;
+
+namespace Grpo.Core.Tests.Diagnostics;
+
+public sealed class JsonLinesLoggerTests
+{
+    [Fact]
+    public async Task OnStepAsync_writes_one_object_a_step_and_one_a_completion()
+    {
+        using var folder = new TemporaryFolder();
+        StepReport report = StepMetricsTests.FullReport();
+        CultureInfo before = CultureInfo.CurrentCulture;
+        try
+        {
+            CultureInfo.CurrentCulture = CultureInfo.GetCultureInfo("de-DE");
+            using var logger = new JsonLinesLogger(folder["run"]);
+            await logger.OnStepAsync(report);
+            await logger.OnStepAsync(report with { Step = 8 });
+        }
+        finally
+        {
+            CultureInfo.CurrentCulture = before;
+        }
+
+        JsonElement[] metrics = Lines(folder["run/metrics.jsonl"]);
+        Assert.Equal([7, 8], metrics.Select(line => line.GetProperty("step").GetInt32()));
+        Assert.Equal(
+            StepMetrics.From(report).Select(metric => (metric.Key, metric.Value)),
+            metrics[0].EnumerateObject().Select(property => (property.Name, property.Value.GetDouble())));
+
+        JsonElement[] completions = Lines(folder["run/completions.jsonl"]);
+        Assert.Equal(4, completions.Length);
+        Assert.Equal(
+            """{"step":7,"prompt_id":"p0","sample":0,"prompt":"b","completion":"ab","answer":null,"reward":1,"verdict":"yes","advantage":0.7,"tokens":3,"finish_reason":"EndToken"}""",
+            completions[0].GetRawText());
+        Assert.Equal(("c", "Truncated", -0.7), (
+            completions[1].GetProperty("completion").GetString(), completions[1].GetProperty("finish_reason").GetString(),
+            completions[1].GetProperty("advantage").GetDouble()));
+    }
+
+    [Fact]
+    public async Task OnStepAsync_writes_null_for_an_abstention_and_any_text_on_one_line()
+    {
+        using var folder = new TemporaryFolder();
+        var completion = new Completion([2], "line\nbreak \"quoted\" ✓ 😀 \u0000", FinishReason.EndToken);
+        var group = new RolloutGroup(Prompt.Create("p", "x", answer: "4"), [2], [completion]);
+        var report = StepMetricsTests.FullReport() with { Groups = [new ScoredGroup(group, [Reward.Abstain], [0])] };
+        using (var logger = new JsonLinesLogger(folder.Path))
+        {
+            await logger.OnStepAsync(report);
+        }
+
+        JsonElement line = Assert.Single(Lines(folder["completions.jsonl"]));
+        Assert.Equal(JsonValueKind.Null, line.GetProperty("reward").ValueKind);
+        Assert.Equal(completion.Text, line.GetProperty("completion").GetString());
+        Assert.Equal("4", line.GetProperty("answer").GetString());
+    }
+
+    [Fact]
+    public async Task OnStepAsync_leaves_whole_lines_behind_and_a_new_logger_appends()
+    {
+        using var folder = new TemporaryFolder();
+        using (var first = new JsonLinesLogger(folder.Path))
+        {
+            // The step is done: also a run that is being cancelled records it, and before it is disposed.
+            await first.OnStepAsync(StepMetricsTests.FullReport(), new CancellationToken(canceled: true));
+            using var reader = new StreamReader(new FileStream(folder["metrics.jsonl"], FileMode.Open, FileAccess.Read, FileShare.ReadWrite));
+            Assert.EndsWith("}\n", (await reader.ReadToEndAsync()).ReplaceLineEndings("\n"), StringComparison.Ordinal);
+        }
+
+        using (var second = new JsonLinesLogger(folder.Path))
+        {
+            await second.OnStepAsync(StepMetricsTests.FullReport() with { Step = 8 });
+        }
+
+        Assert.Equal([7, 8], Lines(folder["metrics.jsonl"]).Select(line => line.GetProperty("step").GetInt32()));
+    }
+
+    [Fact]
+    public void Constructor_says_which_folder_cannot_be_written()
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder["file"], "");
+        var exception = Assert.Throws<IOException>(() => new JsonLinesLogger(folder["file"]));
+        Assert.StartsWith($"The output folder '{folder["file"]}' cannot be written:", exception.Message, StringComparison.Ordinal);
+        Assert.EndsWith("Choose another folder.", exception.Message, StringComparison.Ordinal);
+    }
+
+    private static JsonElement[] Lines(string path) =>
+        [.. File.ReadAllLines(path).Select(line =>
+        {
+            using JsonDocument document = JsonDocument.Parse(line);
+            return document.RootElement.Clone();
+        })];
+}

@@ -1,0 +1,64 @@
+namespace Grpo.Core.Tests.Training;
+
+/// <summary>Writes down what it hears.</summary>
+internal sealed class RecordingCallback(List<string> log, string name = "") : ITrainingCallback
+{
+    public List<StepReport> Reports { get; } = [];
+
+    public TrainingSummary? Summary { get; private set; }
+
+    /// <summary>Runs inside OnStepAsync.</summary>
+    public Action<StepReport, CancellationToken>? OnStep { get; init; }
+
+    public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default)
+    {
+        log.Add($"{name}start {start.FirstStep} to {start.Steps}");
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    {
+        log.Add($"{name}step {report.Step}");
+        Reports.Add(report);
+        OnStep?.Invoke(report, cancellationToken);
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask OnEndAsync(TrainingSummary summary)
+    {
+        log.Add($"{name}end {summary.Steps}{(summary.Cancelled ? " cancelled" : "")}");
+        Summary = summary;
+        return ValueTask.CompletedTask;
+    }
+}
+
+/// <summary>Writes down when it is asked, and answers with the number of the call.</summary>
+internal sealed class RecordingEvaluator(List<string> log, Action<int>? onCall = null) : IEvaluator
+{
+    private int _calls;
+
+    public ValueTask<EvaluationReport> EvaluateAsync(IPolicy policy, CancellationToken cancellationToken = default)
+    {
+        _calls++;
+        onCall?.Invoke(_calls);
+        cancellationToken.ThrowIfCancellationRequested();
+        log.Add("evaluate");
+        return ValueTask.FromResult(new EvaluationReport { Count = _calls });
+    }
+}
+
+/// <summary>Keeps checkpoints in sub-folders of a folder, and writes down which.</summary>
+internal sealed class RecordingStore(List<string> log, string folder) : ICheckpointStore
+{
+    public ValueTask<string> SaveAsync(long step, Action<string> write, CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        log.Add($"save {step}");
+        string target = Directory.CreateDirectory(Path.Combine(folder, step.ToString("D5", System.Globalization.CultureInfo.InvariantCulture))).FullName;
+        write(target);
+        return ValueTask.FromResult(target);
+    }
+
+    public ValueTask<string?> FindLatestAsync(CancellationToken cancellationToken = default) =>
+        ValueTask.FromResult(Directory.GetDirectories(folder).Order(StringComparer.Ordinal).LastOrDefault());
+}

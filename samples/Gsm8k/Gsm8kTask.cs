@@ -42,7 +42,7 @@ internal sealed record Gsm8kTask(IReadOnlyList<Prompt> Train, IReadOnlyList<Prom
     {
         string file = File.Exists(source) || !HubClient.IsId(source)
             ? source
-            : await HubClient.DownloadAsync(source, cancellationToken: cancellationToken)/*TEMP*/.ConfigureAwait(false);
+            : await HubClient.DownloadDatasetAsync(source, split, cancellationToken: cancellationToken).ConfigureAwait(false);
         return Gsm8kDataset.Load(file, system);
     }
 }

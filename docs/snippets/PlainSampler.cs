@@ -8,7 +8,8 @@ public sealed class PlainSampler(ITokenizer tokenizer, IChatTemplate template) :
 {
     private readonly PromptEncoder _encoder = new(tokenizer, template);
 
-    public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default)
+    public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(
+        IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default)
     {
         var groups = new List<RolloutGroup>();
         foreach (Prompt prompt in request.Prompts)
@@ -17,7 +18,8 @@ public sealed class PlainSampler(ITokenizer tokenizer, IChatTemplate template) :
             ulong[] keys = [.. Enumerable.Range(0, request.GroupSize)
                 .Select(sample => CounterRandom.Key(request.Seed, request.Step, prompt.Id, sample))];
             long[][] tokens = Decode(policy, promptIds, keys, request.Sampling, cancellationToken);
-            groups.Add(new RolloutGroup(prompt, promptIds, [.. keys.Select((_, row) => Complete(tokens.Select(column => (int)column[row])))]));
+            IEnumerable<Completion> completions = keys.Select((_, row) => Complete(tokens.Select(column => (int)column[row])));
+            groups.Add(new RolloutGroup(prompt, promptIds, [.. completions]));
         }
 
         return ValueTask.FromResult<IReadOnlyList<RolloutGroup>>(groups);

@@ -98,7 +98,7 @@ public sealed class TrainingInvariantTests
 
     private static GrpoOptimizer Optimizer(QwenPretrained qwen, GrpoOptions options) => new(
         qwen.Policy, new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate),
-        RewardFunction.WeightedSum((new Gsm8kReward(), 1), (new LengthPenaltyReward(new LengthPenaltyOptions { MaxTokens = 64, Cushion = 48 }), 0.1)), options, qwen.Reference);
+        RewardFunction.WeightedSum((new Gsm8kReward(), 1), (new LengthPenaltyReward(maxTokens: 64, bufferTokens: 48), 0.1)), options, qwen.Reference);
 
     private static GrpoOptions Options(int microBatchSize) => new()
     {

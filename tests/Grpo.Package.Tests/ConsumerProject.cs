@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Grpo.Testing;
 
 namespace Grpo.Package.Tests;
 
@@ -42,7 +43,7 @@ internal sealed class ConsumerProject : IDisposable
               </ItemGroup>
             </Project>
             """);
-        File.WriteAllText(Path.Combine(_folder, "Program.cs"), ConsumerProgram.Source);
+        File.WriteAllText(Path.Combine(_folder, "Program.cs"), ConsumerProgram.Source(SharedData.RepositoryRoot, _folder));
     }
 
     private static string LibtorchPackage =>

@@ -53,8 +53,9 @@ public sealed class PackageTests(PackedPackages packages) : IClassFixture<Packed
     public void Application_that_references_the_packages_builds_runs_and_publishes()
     {
         using var consumer = new ConsumerProject(packages);
-        Assert.Contains(ConsumerProgram.ExpectedOutput, consumer.Run(), StringComparison.Ordinal);
-        Assert.Contains(ConsumerProgram.ExpectedOutput, consumer.PublishSingleFileAndRun(), StringComparison.Ordinal);
+        string run = consumer.Run(), published = consumer.PublishSingleFileAndRun();
+        Assert.All(ConsumerProgram.ExpectedOutput, line => Assert.Contains(line, run, StringComparison.Ordinal));
+        Assert.All(ConsumerProgram.ExpectedOutput, line => Assert.Contains(line, published, StringComparison.Ordinal));
     }
 
     private ZipArchive Open(string package) => ZipFile.OpenRead(Path.Combine(packages.Feed, $"{package}.{packages.Version}.nupkg"));

@@ -22,7 +22,14 @@ public static class AlphabetRun
             policy,
             new PolicyGroupSampler(tokenizer, new LastMessageTemplate()),
             new SuccessorReward(),
-            new GrpoOptions { GroupSize = 16, PromptsPerStep = 18, LearningRate = 0.1, Sampling = { MaxCompletionTokens = 8 } });
+            new GrpoOptions
+            {
+                GroupSize = 16,
+                PromptsPerStep = 18,
+                MicroBatchSize = 288,
+                LearningRate = 0.1,
+                Sampling = { MaxCompletionTokens = 8 },
+            });
 
         // a to r: after these, eight successors are left in the alphabet.
         Prompt[] prompts = [.. Enumerable.Range(0, 18).Select(i => Prompt.Create($"letter/{i}", ((char)('a' + i)).ToString()))];

@@ -32,8 +32,11 @@ public sealed class BigramPolicy : IPolicy, IDisposable
     public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) =>
         new BigramDecodingSession(_table, prompts, groupSize);
 
-    public void Save(string directory) => SafetensorsWriter.Write(
-        Path.Combine(directory, FileName), _table.named_parameters().Select(named => KeyValuePair.Create<string, Tensor>(named.name, named.parameter)));
+    public void Save(string directory)
+    {
+        var tensors = _table.named_parameters().Select(named => KeyValuePair.Create<string, Tensor>(named.name, named.parameter));
+        SafetensorsWriter.Write(Path.Combine(directory, FileName), tensors);
+    }
 
     public void Load(string directory)
     {

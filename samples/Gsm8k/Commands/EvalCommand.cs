@@ -22,12 +22,10 @@ internal static class EvalCommand
         IReadOnlyList<Prompt> prompts = await Gsm8kTask.HeldOutAsync(settings, cancellationToken);
         using QwenPretrained qwen = await ModelLoader.LoadAsync(settings, withReference: false, cancellationToken);
         var sampler = new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate);
-        var strict = new Gsm8kReward(new Gsm8kRewardOptions { Format = settings.Run.AnswerFormat });
-        var lenient = new Gsm8kReward(new Gsm8kRewardOptions { Format = AnswerFormat.LastNumber });
-
-        EvaluationReport report = await new RewardEvaluator(sampler, strict, prompts, settings.Grpo.Sampling.ToGreedy())
+        var judge = new Gsm8kReward(new Gsm8kRewardOptions { Format = settings.Run.AnswerFormat });
+        EvaluationReport report = await new RewardEvaluator(sampler, judge, prompts, settings.Grpo.Sampling.ToGreedy())
             .EvaluateAsync(qwen.Policy, cancellationToken);
-        int found = report.Groups.Count(group => lenient.Score(group.Prompt, group.Completions[0]).IsCorrect == true);
+        int found = report.Rewards.Count(reward => reward.Components?["lenient"] == 1);
 
         var table = new Table().AddColumn("measure").AddColumn(new TableColumn("value").RightAligned());
         Add("problems", report.Count.ToString(CultureInfo.InvariantCulture));

@@ -9,9 +9,8 @@ internal sealed class DownloadProgress : IProgress<HubProgress>
 
     public void Report(HubProgress value)
     {
-        string line = value.TotalBytes is > 0 and { } total
-            ? $"{value.File}: {10 * (value.Bytes * 10 / total)} % of {total / 1_000_000} MB"
-            : $"{value.File}: {value.Bytes / 10_000_000 * 10} MB";
+        long tenth = value.BytesTotal > 0 ? 10 * (value.BytesReceived * 10 / value.BytesTotal) : 100;
+        string line = $"{value.File} ({value.FileNumber} of {value.FileCount}): {tenth} % of {value.BytesTotal / 1_000_000} MB";
         if (line != _last)
         {
             Console.Error.WriteLine(line);

@@ -1,13 +1,9 @@
-using System.Text.Json;
-
 namespace Grpo.Models.Qwen;
 
-/// <summary>One model in the cache that Python's huggingface_hub shares: blobs by hash, snapshots by commit, refs by branch.</summary>
-internal sealed class HubCache(string cacheDirectory, string id)
+/// <summary>One repository in the cache that Python's huggingface_hub shares: blobs by hash, snapshots by commit, refs by branch.</summary>
+internal sealed class HubCache(string cacheDirectory, HubRepositoryId id)
 {
-    private const int MaxIndexMegabytes = 64;
-
-    public string Folder { get; } = Path.Combine(cacheDirectory, "models--" + id.Replace("/", "--", StringComparison.Ordinal));
+    public string Folder { get; } = Path.Combine(cacheDirectory, id.CacheFolder);
 
     public string LockPath(string hash) => Path.Combine(cacheDirectory, ".locks", Path.GetFileName(Folder), hash + ".lock");
 
@@ -22,6 +18,16 @@ internal sealed class HubCache(string cacheDirectory, string id)
     {
         var info = new FileInfo(FilePath(commit, file));
         return info.LinkTarget is null ? info.Exists : info.ResolveLinkTarget(returnFinalTarget: true) is { Exists: true };
+    }
+
+    /// <summary>The files that a snapshot shows, which may be a part of those in the commit; names with '/'.</summary>
+    public IEnumerable<string> Files(string commit)
+    {
+        string folder = SnapshotPath(commit);
+        return !Directory.Exists(folder) ? [] : Directory
+            .EnumerateFiles(folder, "*", new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 16 })
+            .Select(path => Path.GetRelativePath(folder, path).Replace(Path.DirectorySeparatorChar, '/'))
+            .Where(file => Has(commit, file));
     }
 
     /// <summary>The commit that a revision named when it was last downloaded; a commit names itself.</summary>
@@ -42,20 +48,6 @@ internal sealed class HubCache(string cacheDirectory, string id)
         var buffer = new char[64];
         string commit = new string(buffer, 0, reader.ReadBlock(buffer)).Trim();
         return HubNames.IsCommit(commit) ? commit : null;
-    }
-
-    /// <summary>The snapshot of a revision when everything needed is in it, else what is missing.</summary>
-    public (string? Snapshot, string Missing) Find(string revision)
-    {
-        if (FindCommit(revision) is not { } commit)
-        {
-            return (null, $"no revision '{revision}' in '{Folder}'");
-        }
-
-        string[] missing = [.. Missing(commit)];
-        return missing.Length == 0
-            ? (SnapshotPath(commit), "")
-            : (null, $"{string.Join(", ", missing.Take(5))}{(missing.Length > 5 ? " …" : "")} in '{SnapshotPath(commit)}'");
     }
 
     public void WriteRef(string revision, string commit)
@@ -94,67 +86,6 @@ internal sealed class HubCache(string cacheDirectory, string id)
             {
                 File.Copy(BlobPath(hash), path);
             }
-        }
-    }
-
-    /// <summary>The weight files that an index names; each must stay in the folder.</summary>
-    public static IReadOnlyList<string> ReadShards(string indexPath)
-    {
-        var info = new FileInfo(indexPath);
-        long length = info.ResolveLinkTarget(returnFinalTarget: true) is FileInfo target ? target.Length : info.Length;
-        if (length > MaxIndexMegabytes * 1_048_576L)
-        {
-            throw new HubException($"'{indexPath}' has {length} bytes; at most {MaxIndexMegabytes} MiB are read.");
-        }
-
-        try
-        {
-            using var json = new JsonFile(indexPath, File.ReadAllBytes(indexPath));
-            var shards = new SortedSet<string>(StringComparer.Ordinal);
-            foreach (JsonProperty tensor in json.Require(json.Root, "weight_map", JsonValueKind.Object).EnumerateObject())
-            {
-                string name = json.Text(tensor.Value, $"The file of '{tensor.Name}'");
-                shards.Add(HubNames.IsInsideFolder(name) && name.EndsWith(".safetensors", StringComparison.Ordinal)
-                    ? name
-                    : throw json.Error(
-                        $"'{tensor.Name}' lies in '{name}', which is not a .safetensors file inside the folder. Nothing of it was downloaded."));
-            }
-
-            return [.. shards];
-        }
-        catch (InvalidDataException e)
-        {
-            throw new HubException(e.Message, e);
-        }
-    }
-
-    private IEnumerable<string> Missing(string commit)
-    {
-        bool Has(string file) => this.Has(commit, file);
-        if (!Has(HubFiles.Configuration))
-        {
-            yield return HubFiles.Configuration;
-        }
-
-        if (!Has(TokenizerFiles.Tokenizer) && !(Has(TokenizerFiles.Vocabulary) && Has(TokenizerFiles.Merges)))
-        {
-            yield return $"{TokenizerFiles.Tokenizer} (or {TokenizerFiles.Vocabulary} and {TokenizerFiles.Merges})";
-        }
-
-        if (Has(HubFiles.Weights))
-        {
-            yield break;
-        }
-
-        if (!Has(HubFiles.Index))
-        {
-            yield return HubFiles.Weights;
-            yield break;
-        }
-
-        foreach (string shard in ReadShards(FilePath(commit, HubFiles.Index)).Where(shard => !Has(shard)))
-        {
-            yield return shard;
         }
     }
 }

@@ -1,48 +1,35 @@
 namespace Grpo.Models.Qwen;
 
-/// <summary>Which of a repository's files a model needs, and how large they may be.</summary>
-internal static class HubFiles
+/// <summary>What is wanted of a repository: which files to download, and whether the cache holds them.</summary>
+internal abstract class HubFiles(HubRepositoryId id)
 {
-    public const string Configuration = "config.json";
-    public const string Weights = "model.safetensors";
-    public const string Index = "model.safetensors.index.json";
+    private const int MaxListed = 10;
 
-    private static readonly string[] Small =
-    [
-        Configuration, TokenizerFiles.Generation, TokenizerFiles.Configuration, TokenizerFiles.Tokenizer, TokenizerFiles.Vocabulary,
-        TokenizerFiles.Merges, TokenizerFiles.AddedTokens, TokenizerFiles.SpecialTokens, "chat_template.jinja",
-    ];
+    public HubRepositoryId Id { get; } = id;
 
-    /// <summary>Files to download in order, small ones first; when the last is the index, the weights that it names come after it.</summary>
-    public static IReadOnlyList<string> Select(string id, IReadOnlySet<string> files)
-    {
-        string[] wanted = [.. Small.Where(files.Contains)];
-        if (!files.Contains(Configuration))
-        {
-            throw new HubException($"'{id}' holds no {Configuration}: it is not a model in Hugging Face format.");
-        }
+    /// <summary>What the caller gives in place of the id after a download by hand.</summary>
+    public abstract string ByHand { get; }
 
-        if (!files.Contains(TokenizerFiles.Tokenizer) && !(files.Contains(TokenizerFiles.Vocabulary) && files.Contains(TokenizerFiles.Merges)))
-        {
-            throw new HubException(
-                $"'{id}' holds no tokenizer: neither {TokenizerFiles.Tokenizer} nor {TokenizerFiles.Vocabulary} with {TokenizerFiles.Merges}.");
-        }
+    /// <summary>Whether a commit that the cache holds complete can be used without a look at the hub's list of its files.</summary>
+    public abstract bool IsSettledByCommit { get; }
 
-        string weights = files.Contains(Weights) ? Weights
-            : files.Contains(Index) ? Index
-            : throw new HubException(
-                $"'{id}' holds no safetensors weights: neither {Weights} nor {Index}. Weights in other formats (.bin, .gguf) are not read; "
-                + "choose the original model, or convert it.");
-        return [.. wanted, weights];
-    }
+    /// <summary>The files to download in order; an error that says what the repository lacks.</summary>
+    public abstract IReadOnlyList<string> Select(IReadOnlySet<string> available);
 
-    /// <summary>Largest size that is downloaded: weights as large as they are, everything else bounded.</summary>
-    public static long MaxBytes(string file) => file switch
-    {
-        Configuration or TokenizerFiles.Generation or "chat_template.jinja" => 1_048_576,
-        TokenizerFiles.Configuration or TokenizerFiles.AddedTokens or TokenizerFiles.SpecialTokens => 16 * 1_048_576,
-        TokenizerFiles.Vocabulary or TokenizerFiles.Merges or Index => 64 * 1_048_576,
-        TokenizerFiles.Tokenizer => 128 * 1_048_576,
-        _ => long.MaxValue,
-    };
+    /// <summary>Largest size that is downloaded.</summary>
+    public abstract long MaxBytes(string file);
+
+    /// <summary>What the caller gets when the selected files are in the cache.</summary>
+    public abstract string PathIn(HubCache cache, string commit, IReadOnlyList<string> selected);
+
+    /// <summary>What the caller gets at a revision when everything needed is in the cache, else what is missing.</summary>
+    public (string? Path, string Missing) Find(HubCache cache, string revision) => cache.FindCommit(revision) is { } commit
+        ? FindCommit(cache, commit)
+        : (null, $"no revision '{revision}' in '{cache.Folder}'");
+
+    protected abstract (string? Path, string Missing) FindCommit(HubCache cache, string commit);
+
+    /// <summary>Names for a message, not more than can be read.</summary>
+    protected static string List(IReadOnlyCollection<string> names) =>
+        string.Join(", ", names.Take(MaxListed)) + (names.Count > MaxListed ? $" … ({names.Count} in all)" : "");
 }

@@ -10,8 +10,8 @@ internal static partial class HubLog
     [LoggerMessage(
         EventId = 402,
         Level = LogLevel.Warning,
-        Message = "{Problem} The cached snapshot '{Snapshot}' is used; the hub may have a newer one.")]
-    public static partial void UsingCache(this ILogger logger, string problem, string snapshot);
+        Message = "{Problem} The cached '{Path}' is used; the hub may have a newer one.")]
+    public static partial void UsingCache(this ILogger logger, string problem, string path);
 
     [LoggerMessage(EventId = 403, Level = LogLevel.Warning, Message = "'{File}' is being downloaded by another process; waiting for it.")]
     public static partial void WaitingForOther(this ILogger logger, string file);

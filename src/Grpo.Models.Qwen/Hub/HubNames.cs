@@ -24,10 +24,26 @@ internal static partial class HubNames
         && !path.Any(char.IsControl)
         && path.Split('/').All(part => part.Length > 0 && part is not ("." or ".."));
 
-    public static string RequireId(string id) => IsId(id)
-        ? id
-        : throw new ArgumentException(
-            $"'{id}' is not the id of a hub repository. Give owner/name, such as Qwen/Qwen2.5-0.5B-Instruct, or an existing folder.", nameof(id));
+    /// <param name="id">The text to check.</param>
+    /// <param name="example">An id, for the message.</param>
+    /// <param name="local">What may be given in place of an id, for the message.</param>
+    public static string RequireId(string id, string example, string local)
+    {
+        ArgumentNullException.ThrowIfNull(id);
+        return IsId(id)
+            ? id
+            : throw new ArgumentException(
+                $"'{id}' is not the id of a hub repository. Give owner/name, such as {example}, or {local}.", nameof(id));
+    }
+
+    public static string RequireSplit(string split)
+    {
+        ArgumentNullException.ThrowIfNull(split);
+        return Split().IsMatch(split)
+            ? split
+            : throw new ArgumentException(
+                $"'{split}' is not the name of a split. Give one such as train or test: letters, digits, '_', '-' and '.'.", nameof(split));
+    }
 
     public static string RequireRevision(string revision) => IsInsideFolder(revision)
         ? revision
@@ -37,6 +53,9 @@ internal static partial class HubNames
         @"\A[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?/[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?\z",
         RegexOptions.NonBacktracking)]
     private static partial Regex Id();
+
+    [GeneratedRegex(@"\A[A-Za-z0-9_.-]{1,96}\z", RegexOptions.NonBacktracking)]
+    private static partial Regex Split();
 
     [GeneratedRegex(@"\A[0-9a-f]{40}\z", RegexOptions.NonBacktracking)]
     private static partial Regex Commit();

@@ -13,7 +13,7 @@ public sealed class HubOptions
     /// <value>Default null: HF_ENDPOINT, else https://huggingface.co.</value>
     public Uri? Endpoint { get; set; }
 
-    /// <summary>The folder that holds <c>models--owner--name</c>.</summary>
+    /// <summary>The folder that holds <c>models--owner--name</c> and <c>datasets--owner--name</c>.</summary>
     /// <value>Default null: HF_HUB_CACHE, else <c>hub</c> in HF_HOME, else <c>~/.cache/huggingface/hub</c>.</value>
     public string? CacheDirectory { get; set; }
 

@@ -6,14 +6,14 @@ using System.Text.Json;
 namespace Grpo.Models.Qwen;
 
 /// <summary>The hub's interface for one repository: its files at a revision, and what each one is.</summary>
-internal sealed class HubRepository(HubConnection connection, HubSettings settings, string id)
+internal sealed class HubRepository(HubConnection connection, HubSettings settings, HubRepositoryId id)
 {
     private const int MaxListingBytes = 16 * 1_048_576;
 
     /// <summary>The commit that the revision names now, and the files in it.</summary>
     public async Task<(string Commit, HashSet<string> Files)> ListAsync(CancellationToken cancellationToken)
     {
-        Uri address = connection.AddressOf($"api/models/{id}/revision/{Uri.EscapeDataString(settings.Revision)}");
+        Uri address = connection.AddressOf($"{id.ApiPath}/revision/{Uri.EscapeDataString(settings.Revision)}");
         using HttpResponseMessage response = await connection
             .SendAsync(HttpMethod.Get, address, null, 0, stopAtOtherHost: false, cancellationToken).ConfigureAwait(false);
         RequireSuccess(response, $"the list of files of '{id}'");
@@ -41,7 +41,7 @@ internal sealed class HubRepository(HubConnection connection, HubSettings settin
     }
 
     public Uri AddressOf(string commit, string file) =>
-        connection.AddressOf($"{id}/resolve/{commit}/{string.Join('/', file.Split('/').Select(Uri.EscapeDataString))}");
+        connection.AddressOf($"{id.WebPath}/resolve/{commit}/{string.Join('/', file.Split('/').Select(Uri.EscapeDataString))}");
 
     /// <summary>Hash and size of a file, from the hub itself and not from the store to which it redirects.</summary>
     public async Task<HubFileInfo> DescribeAsync(string commit, string file, long maxBytes, CancellationToken cancellationToken)
@@ -90,7 +90,7 @@ internal sealed class HubRepository(HubConnection connection, HubSettings settin
 
         int code = (int)response.StatusCode;
         string host = response.RequestMessage?.RequestUri?.Host ?? settings.Endpoint.Host;
-        string terms = $"{settings.Endpoint.AbsoluteUri.TrimEnd('/')}/{id}";
+        string terms = $"{settings.Endpoint.AbsoluteUri.TrimEnd('/')}/{id.WebPath}";
         string token = settings.Token is null
             ? "no token is set: set HF_TOKEN"
             : "the token that is set may not read it: set HF_TOKEN to one that may";
@@ -106,7 +106,7 @@ internal sealed class HubRepository(HubConnection connection, HubSettings settin
             (HttpStatusCode.Unauthorized, _) =>
                 new HubException($"{host} refuses {what} (401): it does not exist, or is private and {token}. Check the spelling of the id."),
             (HttpStatusCode.Forbidden, _) =>
-                new HubException($"{host} refuses {what} (403): accept the model's terms at {terms} while logged in; {token}."),
+                new HubException($"{host} refuses {what} (403): accept the {id.Kind}'s terms at {terms} while logged in; {token}."),
             _ => new HubException($"{host} answers {code} for {what}, which is not how a hub answers. Check HF_ENDPOINT and the proxy."),
         };
     }

@@ -2,21 +2,21 @@ namespace Grpo.Models.Qwen;
 
 /// <summary>Brings the files of one commit into the cache, one after the other, and links them into its snapshot.</summary>
 internal sealed class HubSnapshotDownload(
-    HubConnection connection, HubSettings settings, HubRepository repository, HubCache cache, string id, string commit)
+    HubConnection connection, HubSettings settings, HubRepository repository, HubCache cache, HubFiles wanted, string commit)
 {
-    public async Task RunAsync(IReadOnlySet<string> available, CancellationToken cancellationToken)
+    public async Task RunAsync(IReadOnlyList<string> selected, IReadOnlySet<string> available, CancellationToken cancellationToken)
     {
-        var files = new List<string>(HubFiles.Select(id, available));
+        var files = new List<string>(selected);
         for (int i = 0; i < files.Count; i++)
         {
             await FetchAsync(files[i], i + 1, files, cancellationToken).ConfigureAwait(false);
-            if (files[i] == HubFiles.Index)
+            if (files[i] == HubModelFiles.Index)
             {
-                foreach (string shard in HubCache.ReadShards(cache.FilePath(commit, HubFiles.Index)))
+                foreach (string shard in HubModelFiles.ReadShards(cache.FilePath(commit, HubModelFiles.Index)))
                 {
                     files.Add(available.Contains(shard)
                         ? shard
-                        : throw new HubException($"The index of '{id}' names '{shard}', which the repository does not hold."));
+                        : throw new HubException($"The index of '{wanted.Id}' names '{shard}', which the repository does not hold."));
                 }
             }
         }
@@ -34,7 +34,7 @@ internal sealed class HubSnapshotDownload(
         {
             var budget = new RetryBudget(settings, settings.MaxAttempts);
             HubFileInfo file = await budget.RunAsync(
-                () => repository.DescribeAsync(commit, name, HubFiles.MaxBytes(name), cancellationToken), cancellationToken).ConfigureAwait(false);
+                () => repository.DescribeAsync(commit, name, wanted.MaxBytes(name), cancellationToken), cancellationToken).ConfigureAwait(false);
             using IDisposable alone = await HubLock
                 .TakeAsync(cache.LockPath(file.Hash), () => settings.Logger.WaitingForOther(name), cancellationToken).ConfigureAwait(false);
             await FetchAsync(file, number, files.Count, cancellationToken).ConfigureAwait(false);
@@ -42,7 +42,7 @@ internal sealed class HubSnapshotDownload(
         catch (HubTransientException e)
         {
             throw new HubException(
-                $"'{name}' of '{id}' was not completed. {e.Message} What has arrived is kept: the next call continues from there.", e);
+                $"'{name}' of '{wanted.Id}' was not completed. {e.Message} What has arrived is kept: the next call continues from there.", e);
         }
     }
 

@@ -158,7 +158,7 @@ public sealed class HubClientTests
         options.Logger = log;
 
         Assert.Equal(folder, await HubClient.DownloadAsync(LoopbackHub.Id, options));
-        Assert.Contains("127.0.0.1 cannot be reached (ConnectionError). The cached snapshot", Assert.Single(log.Messages), StringComparison.Ordinal);
+        Assert.Contains("127.0.0.1 cannot be reached (ConnectionError). The cached '", Assert.Single(log.Messages), StringComparison.Ordinal);
     }
 
     private sealed class Recorder : IProgress<HubProgress>

@@ -74,6 +74,18 @@ internal sealed class LoopbackHub : IDisposable
         return hub;
     }
 
+    /// <summary>A data set with two configurations, each with two splits.</summary>
+    public static LoopbackHub WithDataset()
+    {
+        var hub = new LoopbackHub();
+        hub.Files["README.md"] = "# words"u8.ToArray();
+        hub.Files["main/train-00000-of-00001.parquet"] = Bytes(300_000, seed: 1);
+        hub.Files["main/test-00000-of-00001.parquet"] = Bytes(2000, seed: 2);
+        hub.Files["socratic/train-00000-of-00001.parquet"] = Bytes(3000, seed: 3);
+        hub.Files["socratic/test-00000-of-00001.parquet"] = Bytes(4000, seed: 4);
+        return hub;
+    }
+
     public static byte[] Bytes(int count, int seed)
     {
         var bytes = new byte[count];
@@ -156,7 +168,8 @@ internal sealed class LoopbackHub : IDisposable
         _stop.Dispose();
     }
 
-    private static bool IsLarge(string name) => name.EndsWith(".safetensors", StringComparison.Ordinal);
+    private static bool IsLarge(string name) =>
+        name.EndsWith(".safetensors", StringComparison.Ordinal) || name.EndsWith(".parquet", StringComparison.Ordinal);
 
     private async Task AcceptAsync()
     {

@@ -1,0 +1,130 @@
+using System.Text.Json;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>The files of a model: its configuration, its tokenizer, and its weights in one file or in the parts that an index names.</summary>
+internal sealed class HubModelFiles(HubRepositoryId id) : HubFiles(id)
+{
+    public const string Index = "model.safetensors.index.json";
+
+    private const string Configuration = "config.json";
+    private const string Weights = "model.safetensors";
+    private const int MaxIndexMegabytes = 64;
+
+    private static readonly string[] Small =
+    [
+        Configuration, TokenizerFiles.Generation, TokenizerFiles.Configuration, TokenizerFiles.Tokenizer, TokenizerFiles.Vocabulary,
+        TokenizerFiles.Merges, TokenizerFiles.AddedTokens, TokenizerFiles.SpecialTokens, "chat_template.jinja",
+    ];
+
+    public override string ByHand => "that folder";
+
+    public override bool IsSettledByCommit => true;
+
+    /// <summary>Small files first; when the last is the index, the weights that it names come after it.</summary>
+    public override IReadOnlyList<string> Select(IReadOnlySet<string> available)
+    {
+        string[] wanted = [.. Small.Where(available.Contains)];
+        if (!available.Contains(Configuration))
+        {
+            throw new HubException($"'{Id}' holds no {Configuration}: it is not a model in Hugging Face format.");
+        }
+
+        if (!HasTokenizer(available.Contains))
+        {
+            throw new HubException(
+                $"'{Id}' holds no tokenizer: neither {TokenizerFiles.Tokenizer} nor {TokenizerFiles.Vocabulary} with {TokenizerFiles.Merges}.");
+        }
+
+        string weights = available.Contains(Weights) ? Weights
+            : available.Contains(Index) ? Index
+            : throw new HubException(
+                $"'{Id}' holds no safetensors weights: neither {Weights} nor {Index}. Weights in other formats (.bin, .gguf) are not read; "
+                + "choose the original model, or convert it.");
+        return [.. wanted, weights];
+    }
+
+    /// <summary>Weights as large as they are, everything else bounded.</summary>
+    public override long MaxBytes(string file) => file switch
+    {
+        Configuration or TokenizerFiles.Generation or "chat_template.jinja" => 1_048_576,
+        TokenizerFiles.Configuration or TokenizerFiles.AddedTokens or TokenizerFiles.SpecialTokens => 16 * 1_048_576,
+        TokenizerFiles.Vocabulary or TokenizerFiles.Merges or Index => MaxIndexMegabytes * 1_048_576,
+        TokenizerFiles.Tokenizer => 128 * 1_048_576,
+        _ => long.MaxValue,
+    };
+
+    public override string PathIn(HubCache cache, string commit, IReadOnlyList<string> selected) => cache.SnapshotPath(commit);
+
+    /// <summary>The weight files that an index names; each must stay in the folder.</summary>
+    public static IReadOnlyList<string> ReadShards(string indexPath)
+    {
+        var info = new FileInfo(indexPath);
+        long length = info.ResolveLinkTarget(returnFinalTarget: true) is FileInfo target ? target.Length : info.Length;
+        if (length > MaxIndexMegabytes * 1_048_576L)
+        {
+            throw new HubException($"'{indexPath}' has {length} bytes; at most {MaxIndexMegabytes} MiB are read.");
+        }
+
+        try
+        {
+            using var json = new JsonFile(indexPath, File.ReadAllBytes(indexPath));
+            var shards = new SortedSet<string>(StringComparer.Ordinal);
+            foreach (JsonProperty tensor in json.Require(json.Root, "weight_map", JsonValueKind.Object).EnumerateObject())
+            {
+                string name = json.Text(tensor.Value, $"The file of '{tensor.Name}'");
+                shards.Add(HubNames.IsInsideFolder(name) && name.EndsWith(".safetensors", StringComparison.Ordinal)
+                    ? name
+                    : throw json.Error(
+                        $"'{tensor.Name}' lies in '{name}', which is not a .safetensors file inside the folder. Nothing of it was downloaded."));
+            }
+
+            return [.. shards];
+        }
+        catch (InvalidDataException e)
+        {
+            throw new HubException(e.Message, e);
+        }
+    }
+
+    protected override (string? Path, string Missing) FindCommit(HubCache cache, string commit)
+    {
+        string[] missing = [.. Missing(cache, commit)];
+        return missing.Length == 0
+            ? (cache.SnapshotPath(commit), "")
+            : (null, $"{List(missing)} in '{cache.SnapshotPath(commit)}'");
+    }
+
+    private static IEnumerable<string> Missing(HubCache cache, string commit)
+    {
+        bool Has(string file) => cache.Has(commit, file);
+        if (!Has(Configuration))
+        {
+            yield return Configuration;
+        }
+
+        if (!HasTokenizer(Has))
+        {
+            yield return $"{TokenizerFiles.Tokenizer} (or {TokenizerFiles.Vocabulary} and {TokenizerFiles.Merges})";
+        }
+
+        if (Has(Weights))
+        {
+            yield break;
+        }
+
+        if (!Has(Index))
+        {
+            yield return Weights;
+            yield break;
+        }
+
+        foreach (string shard in ReadShards(cache.FilePath(commit, Index)).Where(shard => !Has(shard)))
+        {
+            yield return shard;
+        }
+    }
+
+    private static bool HasTokenizer(Func<string, bool> has) =>
+        has(TokenizerFiles.Tokenizer) || (has(TokenizerFiles.Vocabulary) && has(TokenizerFiles.Merges));
+}

@@ -72,8 +72,13 @@ internal static class Toy
     public static string Describe(StepReport report)
     {
         IEnumerable<string> metrics = Diagnostics.MetricsOf(report).Select(metric => FormattableString.Invariant($"{metric.Key}={metric.Value:R}"));
-        IEnumerable<string> completions = report.Groups.SelectMany(group => group.Group.Completions.Select((completion, i) => FormattableString.Invariant(
-            $"{group.Group.Prompt.Id}:{completion.Text}:{completion.FinishReason}:{group.Rewards[i].Value:R}:{group.Advantages[i]:R}:{string.Join(',', completion.LogProbs ?? [])}")));
+        IEnumerable<string> completions = report.Groups.SelectMany(group => group.Group.Completions.Select((completion, i) => string.Join(
+            ':',
+            group.Group.Prompt.Id,
+            completion.Text,
+            completion.FinishReason,
+            FormattableString.Invariant($"{group.Rewards[i].Value:R}:{group.Advantages[i]:R}"),
+            string.Join(',', completion.LogProbs ?? []))));
         return string.Join('\n', metrics.Concat(completions));
     }
 

@@ -98,7 +98,7 @@ public sealed class GrpoLossGoldenTests
         // An accumulated gradient divides by the micro-batches of the step: here that is part of the step's counts.
         long accumulation = parameters.GetProperty("gradient_accumulation_steps").GetInt64();
         long tokens = type == "dapo" ? parameters.GetProperty("num_items_in_batch").GetInt64() : inputs.Tokens * accumulation;
-        int maximum = parameters.GetProperty("max_completion_length").ValueKind == JsonValueKind.Null ? 1 : parameters.GetProperty("max_completion_length").GetInt32();
+        int maximum = (int)(parameters.GetProperty("max_completion_length").NumberOrNull() ?? 1);
         return inputs with
         {
             ClipRange = new ClipRange(

@@ -124,7 +124,8 @@ public sealed class GrpoOptimizerTests
     public void Update_has_no_kl_when_policy_and_reference_are_equal()
     {
         using BigramPolicy policy = Toy.Policy(), reference = Toy.Policy();
-        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { KlCoefficient = 0.1, UpdatesPerRollout = 3 }, reference);
+        using var optimizer = new GrpoOptimizer(
+            policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { KlCoefficient = 0.1, UpdatesPerRollout = 3 }, reference);
         IReadOnlyList<UpdateReport> updates = optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "ab.", "c"), 1, -1)]);
         Assert.Equal(0, updates[0].Kl!.Value, 1e-7);
         Assert.True(updates[2].Kl > 1e-4);
@@ -146,7 +147,8 @@ public sealed class GrpoOptimizerTests
     public void Update_follows_the_learning_rate_schedule()
     {
         using BigramPolicy policy = Toy.Policy();
-        using GrpoOptimizer optimizer = Optimizer(policy, Toy.Options with { WarmupSteps = 2, Schedule = LearningRateSchedule.Linear, ScheduleSteps = 4, UpdatesPerRollout = 2 });
+        using GrpoOptimizer optimizer = Optimizer(
+            policy, Toy.Options with { WarmupSteps = 2, Schedule = LearningRateSchedule.Linear, ScheduleSteps = 4, UpdatesPerRollout = 2 });
         ScoredGroup[] groups = [Toy.Scored(Toy.Group(Toy.Prompts[0], "a", "b"), 1, -1)];
         double[] rates = [.. Enumerable.Range(0, 3).SelectMany(_ => optimizer.Update(groups)).Select(update => update.LearningRate)];
         Assert.Equal([0, 0.025, 0.05, 0.025, 0, 0], rates.Select(rate => Math.Round(rate, 12)));

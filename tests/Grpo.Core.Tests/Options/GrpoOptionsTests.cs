@@ -100,9 +100,23 @@ public sealed class GrpoOptionsTests
     {
         var options = new GrpoOptions
         {
-            GroupSize = 2, PromptsPerStep = 1, ClipRangeHigh = 100, ClipRangeCap = 101.5, KlCoefficient = 10, UpdatesPerRollout = 64, LearningRate = 0,
-            Schedule = LearningRateSchedule.Linear, WarmupSteps = 5, ScheduleSteps = 6, ScheduleFloor = 1, AdamBeta1 = 0, AdamBeta2 = 0,
-            AdamEpsilon = 1, WeightDecay = 1, MaxGradientNorm = null, Sampling = new SamplingOptions { Temperature = 10, MaxCompletionTokens = 1 },
+            GroupSize = 2,
+            PromptsPerStep = 1,
+            ClipRangeHigh = 100,
+            ClipRangeCap = 101.5,
+            KlCoefficient = 10,
+            UpdatesPerRollout = 64,
+            LearningRate = 0,
+            Schedule = LearningRateSchedule.Linear,
+            WarmupSteps = 5,
+            ScheduleSteps = 6,
+            ScheduleFloor = 1,
+            AdamBeta1 = 0,
+            AdamBeta2 = 0,
+            AdamEpsilon = 1,
+            WeightDecay = 1,
+            MaxGradientNorm = null,
+            Sampling = new SamplingOptions { Temperature = 10, MaxCompletionTokens = 1 },
         };
         Assert.Empty(options.Validate());
     }

@@ -46,7 +46,8 @@ public sealed class GrpoTrainerTests : IDisposable
     [Fact]
     public async Task TrainAsync_calls_the_callbacks_in_their_order()
     {
-        await Trainer(new TrainerOptions { Steps = 1 }, evaluator: false, callbacks: [new RecordingCallback(_log, "a "), new RecordingCallback(_log, "b ")]).TrainAsync();
+        RecordingCallback first = new(_log, "a "), second = new(_log, "b ");
+        await Trainer(new TrainerOptions { Steps = 1 }, evaluator: false, callbacks: [first, second]).TrainAsync();
         Assert.Equal(["a start 0 to 1", "b start 0 to 1", "save 1", "a step 1", "b step 1", "a end 1", "b end 1"], _log);
     }
 

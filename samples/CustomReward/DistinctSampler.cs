@@ -2,7 +2,8 @@ namespace Grpo.Samples.CustomReward;
 
 /// <summary>
 /// A sampler of one's own around another: samples twice as many completions as asked for and prefers texts that the group does not
-/// have yet, since two equal completions get two equal rewards and teach less than two different ones.
+/// have yet, since two equal completions get two equal rewards and teach less than two different ones. What is preferred is no longer
+/// a fair draw from the policy: the gradient is biased towards rare texts, a price that one pays knowingly.
 /// </summary>
 public sealed class DistinctSampler(IGroupSampler inner) : IGroupSampler
 {

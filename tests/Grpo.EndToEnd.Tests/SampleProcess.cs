@@ -13,10 +13,10 @@ internal static partial class SampleProcess
     /// <summary>The folder of the tiny model, as copied beside the sample.</summary>
     public static string TinyModel => Path.Combine(SampleFolder("Gsm8k"), "tiny");
 
-    public static Task<Result> RunAsync(string sample, params string[] arguments) => RunAsync(sample, interruptAt: null, arguments);
+    public static Task<Result> RunAsync(string sample, params string[] arguments) => RunInterruptedAsync(sample, interruptAt: null, arguments);
 
     /// <summary>Runs a sample and sends it an interrupt when a line of its output contains a text.</summary>
-    public static async Task<Result> RunAsync(string sample, string? interruptAt, params string[] arguments)
+    public static async Task<Result> RunInterruptedAsync(string sample, string? interruptAt, params string[] arguments)
     {
         var start = new ProcessStartInfo("dotnet", [Path.Combine(SampleFolder(sample), sample + ".dll"), .. arguments])
         {

@@ -56,7 +56,7 @@ public sealed class SampleTrainTests : IDisposable
             return; // a console interrupt cannot be sent to one process there
         }
 
-        SampleProcess.Result result = await SampleProcess.RunAsync(
+        SampleProcess.Result result = await SampleProcess.RunInterruptedAsync(
             "Gsm8k", interruptAt: "step    1/", "--steps", "1000", "--prompts-per-step", "2", "--eval-count", "4", "--output", _output);
 
         Assert.Equal(130, result.ExitCode);
@@ -77,6 +77,15 @@ public sealed class SampleTrainTests : IDisposable
         string checkpoint = Assert.Single(Directory.GetDirectories(Path.Combine(_output, "checkpoints")));
         (await SampleProcess.RunAsync(
             "Gsm8k", "eval", "--model", checkpoint, "--eval-dataset", test, "--eval-count", "4", "--max-completion-tokens", "48")).Succeeded();
+    }
+
+    [Fact]
+    public async Task Init_makes_a_random_checkpoint_that_eval_loads()
+    {
+        (await SampleProcess.RunAsync("Gsm8k", "init", "--shape", "tiny", "--output", _output)).Succeeded();
+        SampleProcess.Result eval = (await SampleProcess.RunAsync(
+            "Gsm8k", "eval", "--model", _output, "--eval-count", "4", "--max-completion-tokens", "16")).Succeeded();
+        Assert.Contains("Truncated", eval.Output, StringComparison.Ordinal); // random weights do not stop by themselves
     }
 
     [Fact]

@@ -26,7 +26,7 @@ internal static class Defaults
     {
         Seed = split == ProblemSplit.Train ? 1UL : 2UL,
         Count = count,
-        MaxSteps = 2,
+        MaxSteps = 3,
         Split = split,
         SystemPrompt = SystemPrompt,
     };

@@ -1,6 +1,10 @@
 namespace Grpo;
 
 /// <summary>Samples the groups of completions that a step learns from.</summary>
+/// <remarks>
+/// The update takes the policy's own log-probs as those of the sampling distribution: completions must come from the policy as it is
+/// now, at the requested temperature. Completions from elsewhere, or chosen among more, make the gradient biased.
+/// </remarks>
 public interface IGroupSampler
 {
     /// <summary>Samples <see cref="RolloutRequest.GroupSize"/> completions for each prompt.</summary>

@@ -103,33 +103,61 @@ internal sealed class AdamW : IDisposable
         var tensors = new List<KeyValuePair<string, Tensor>>();
         for (int i = 0; i < _parameters.Length; i++)
         {
-            tensors.Add(new($"exp_avg.{_parameters[i].Name}", _firstMoments[i]));
-            tensors.Add(new($"exp_avg_sq.{_parameters[i].Name}", _secondMoments[i]));
+            tensors.Add(new(FirstMoment(_parameters[i].Name), _firstMoments[i]));
+            tensors.Add(new(SecondMoment(_parameters[i].Name), _secondMoments[i]));
         }
 
         SafetensorsWriter.Write(path, tensors);
     }
 
-    /// <summary>Restores the moments.</summary>
-    /// <param name="path">What <see cref="Save"/> wrote.</param>
-    /// <param name="step">Updates applied when it was written.</param>
-    public void Load(string path, long step)
+    /// <summary>Opens what <see cref="Save"/> wrote and checks that it belongs to these parameters, before anything is changed.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="InvalidDataException">A moment is missing or has another shape.</exception>
+    public SafetensorsReader OpenMoments(string path)
     {
-        using SafetensorsReader reader = SafetensorsReader.Open(path);
-        string[] missing = [.. _parameters.SelectMany(entry => new[] { $"exp_avg.{entry.Name}", $"exp_avg_sq.{entry.Name}" }).Where(name => !reader.Entries.ContainsKey(name))];
-        if (missing.Length > 0)
+        SafetensorsReader reader = SafetensorsReader.Open(path);
+        foreach ((string name, Parameter parameter) in _parameters)
         {
-            throw new InvalidDataException($"'{path}' lacks {missing.Length} moments, the first is '{missing[0]}': it belongs to another model or another choice of trained parameters.");
+            foreach (string moment in new[] { FirstMoment(name), SecondMoment(name) })
+            {
+                if (!reader.Entries.TryGetValue(moment, out SafetensorsEntry? entry) || !entry.Shape.SequenceEqual(parameter.shape))
+                {
+                    reader.Dispose();
+                    throw new InvalidDataException(
+                        $"'{path}' holds no '{moment}' of shape [{string.Join(", ", parameter.shape)}]: it belongs to another model or another choice of trained parameters.");
+                }
+            }
         }
 
+        return reader;
+    }
+
+    /// <summary>Restores the moments.</summary>
+    /// <param name="moments">From <see cref="OpenMoments"/>.</param>
+    /// <param name="step">Updates applied when it was written.</param>
+    public void Load(SafetensorsReader moments, long step)
+    {
         for (int i = 0; i < _parameters.Length; i++)
         {
-            reader.ReadInto($"exp_avg.{_parameters[i].Name}", _firstMoments[i]);
-            reader.ReadInto($"exp_avg_sq.{_parameters[i].Name}", _secondMoments[i]);
+            moments.ReadInto(FirstMoment(_parameters[i].Name), _firstMoments[i]);
+            moments.ReadInto(SecondMoment(_parameters[i].Name), _secondMoments[i]);
         }
 
         Step = step;
     }
+
+    public void Dispose()
+    {
+        foreach (Tensor moment in _firstMoments.Concat(_secondMoments))
+        {
+            moment.Dispose();
+        }
+    }
+
+    // torch.optim's own names of the two.
+    private static string FirstMoment(string parameter) => "exp_avg." + parameter;
+
+    private static string SecondMoment(string parameter) => "exp_avg_sq." + parameter;
 
     private Tensor[] ZeroMoments()
     {
@@ -141,13 +169,5 @@ internal sealed class AdamW : IDisposable
         }
 
         return moments;
-    }
-
-    public void Dispose()
-    {
-        foreach (Tensor moment in _firstMoments.Concat(_secondMoments))
-        {
-            moment.Dispose();
-        }
     }
 }

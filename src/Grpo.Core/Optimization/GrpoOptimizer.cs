@@ -170,8 +170,10 @@ public sealed class GrpoOptimizer : IDisposable
             throw new InvalidDataException($"'{path}' was written with seed {state.Seed} but the options say {Options.Seed}: the run could not continue exactly. Use the same seed.");
         }
 
-        _adam.Load(Path.Combine(directory, MomentsFile), state.OptimizerSteps);
+        // Everything that can be checked is checked before the first weight changes.
+        using SafetensorsReader moments = _adam.OpenMoments(Path.Combine(directory, MomentsFile));
         _policy.Load(directory);
+        _adam.Load(moments, state.OptimizerSteps);
         Step = state.Step;
     }
 

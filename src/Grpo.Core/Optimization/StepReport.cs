@@ -15,7 +15,7 @@ public sealed record StepReport
     /// <summary>Fraction of completions judged correct; null when the reward does not judge that.</summary>
     public double? Accuracy { get; init; }
 
-    /// <summary>Fraction of groups whose rewards are all equal: they teach nothing.</summary>
+    /// <summary>Fraction of groups whose advantages are all 0 (equal rewards, or fewer than two scores): they teach nothing.</summary>
     public required double ZeroDeviationFraction { get; init; }
 
     /// <summary>Completions that no reward was given for.</summary>

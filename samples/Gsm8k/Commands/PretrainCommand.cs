@@ -9,12 +9,12 @@ namespace Grpo.Samples.Gsm8k;
 /// <summary>Makes the tiny model from nothing: trains a byte-pair vocabulary and a small Qwen2 on generated problems with their solutions.</summary>
 internal static class PretrainCommand
 {
-    private const int Examples = 200_000;
+    private const int Examples = 100_000;
 
     public static Command Create()
     {
         var output = new Option<string>("--output") { Description = "Folder for the checkpoint.", Required = true };
-        var steps = new Option<long>("--steps") { Description = "Optimizer steps.", DefaultValueFactory = _ => 4000 };
+        var steps = new Option<long>("--steps") { Description = "Optimizer steps.", DefaultValueFactory = _ => 1200 };
         var batch = new Option<int>("--batch-size") { Description = "Examples per step.", DefaultValueFactory = _ => 32 };
         var rate = new Option<double>("--learning-rate") { Description = "Peak learning rate.", DefaultValueFactory = _ => 2e-3 };
         var seed = new Option<ulong>("--seed") { Description = "Seed of weights and order.", DefaultValueFactory = _ => 1 };
@@ -45,7 +45,7 @@ internal static class PretrainCommand
             problems.Take(20_000).Select(problem => template.Render(problem.ToPrompt().Messages) + problem.ToCompletion()), TinyShape.VocabularySize);
         using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(TinyShape.Config(tokenizer), options.Seed), tokenizer.Save);
         var trainer = new SupervisedTrainer(
-            policy, tokenizer, template, [.. problems.Select(problem => new SupervisedExample(problem.ToPrompt(), problem.ToCompletion()))], options);
+            policy, tokenizer, template, ColdStart.Examples(problems), options);
 
         var clock = Stopwatch.StartNew();
         foreach (SupervisedReport report in trainer.Run(cancellationToken))

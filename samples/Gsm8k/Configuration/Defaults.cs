@@ -15,12 +15,13 @@ internal static class Defaults
     {
         GroupSize = 8,
         PromptsPerStep = 16,
-        LearningRate = 2e-4,
+        LearningRate = 5e-5,
+        WarmupSteps = 5,
         MicroBatchSize = 32,
         Sampling = new SamplingOptions { MaxCompletionTokens = 128, MaxPromptTokens = 1024, MaxConcurrentSequences = 128 },
     };
 
-    public static TrainerOptions TinyTrainer() => new() { Steps = 30, EvaluateEvery = 10 };
+    public static TrainerOptions TinyTrainer() => new() { Steps = 50, EvaluateEvery = 10 };
 
     public static WordProblemOptions Problems(ProblemSplit split, int count) => new()
     {

@@ -22,7 +22,7 @@ internal sealed class RunSettings
     public string? Output { get; set; }
 
     /// <summary>Held-out problems per evaluation.</summary>
-    public int EvalCount { get; set; } = 128;
+    public int EvalCount { get; set; } = 256;
 
     /// <summary>How answers are marked: TagAnswer, HashMarks, Boxed or LastNumber.</summary>
     public Rewards.AnswerFormat AnswerFormat { get; set; } = Rewards.AnswerFormat.TagAnswer;

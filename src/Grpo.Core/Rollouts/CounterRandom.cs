@@ -26,7 +26,9 @@ public static class CounterRandom
     /// <param name="value">The value.</param>
     public static ulong Combine(ulong state, ulong value) => Mix(state + (Golden * (value + 1)));
 
-    private static ulong Mix(ulong z)
+    /// <summary>The finaliser of SplitMix64: a bijection in which every input bit reaches every output bit.</summary>
+    /// <param name="z">The value.</param>
+    public static ulong Mix(ulong z)
     {
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
         z = (z ^ (z >> 27)) * 0x94D049BB133111EB;

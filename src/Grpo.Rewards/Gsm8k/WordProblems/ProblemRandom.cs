@@ -11,16 +11,8 @@ internal sealed class ProblemRandom
     {
         foreach (ulong coordinate in coordinates)
         {
-            _state = Mix(_state + Increment + coordinate);
+            _state = CounterRandom.Mix(_state + Increment + coordinate);
         }
-    }
-
-    /// <summary>The finaliser of SplitMix64: a bijection in which every input bit reaches every output bit.</summary>
-    public static ulong Mix(ulong value)
-    {
-        value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9;
-        value = (value ^ (value >> 27)) * 0x94D049BB133111EB;
-        return value ^ (value >> 31);
     }
 
     /// <summary>A number from <paramref name="low"/> to <paramref name="high"/>, both included.</summary>
@@ -37,5 +29,5 @@ internal sealed class ProblemRandom
         return (choices[first], choices[second < first ? second : second + 1]);
     }
 
-    private ulong Next() => Mix(_state += Increment);
+    private ulong Next() => CounterRandom.Mix(_state += Increment);
 }

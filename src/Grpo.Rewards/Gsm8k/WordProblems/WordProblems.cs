@@ -51,7 +51,7 @@ public static class WordProblems
             hash = (hash ^ character) * 1099511628211;
         }
 
-        return ProblemRandom.Mix(hash) % TestShare == 0 ? ProblemSplit.Test : ProblemSplit.Train;
+        return CounterRandom.Mix(hash) % TestShare == 0 ? ProblemSplit.Test : ProblemSplit.Train;
     }
 
     private static WordProblem Generate(WordProblemOptions options, int index)

@@ -37,7 +37,8 @@ public abstract record AdvantageFunction
         if (estimates.Length != scores.Length)
         {
             throw new InvalidOperationException(FormattableString.Invariant(
-                $"The advantage function '{Name}' gave advantages for {estimates.Length} groups but was given {scores.Length}; it must give one row per group."));
+                $"The advantage function '{Name}' gave advantages for {estimates.Length} groups but was given {scores.Length}; ")
+                + "it must give one row per group.");
         }
 
         var advantages = new double[groups.Count][];
@@ -47,7 +48,8 @@ public abstract record AdvantageFunction
             if (estimates[i].Length != scores[i].Rewards.Count)
             {
                 throw new InvalidOperationException(FormattableString.Invariant(
-                    $"The advantage function '{Name}' gave {estimates[i].Length} advantages for the {scores[i].Rewards.Count} scored completions of group {i}; it must give one each."));
+                    $"The advantage function '{Name}' gave {estimates[i].Length} advantages for the {scores[i].Rewards.Count} scored completions of group {i}; ")
+                    + "it must give one each.");
             }
 
             if (scores[i].Rewards.Count >= 2 && CanLearnFrom(scores[i]))
@@ -79,7 +81,8 @@ public abstract record AdvantageFunction
             if (!double.IsFinite(advantages[i]))
             {
                 throw new InvalidOperationException(FormattableString.Invariant(
-                    $"The advantage function '{Name}' gave {advantages[i]} for completion {i} of group {group}, whose reward is {reward}; advantages must be finite. Either the function divides by 0, or the rewards are so large that their statistics overflow: scale them down."));
+                    $"The advantage function '{Name}' gave {advantages[i]} for completion {i} of group {group}, whose reward is {reward}; ")
+                    + "advantages must be finite. Either the function divides by 0, or the rewards are so large that its sums overflow: scale them down.");
             }
         }
     }

@@ -22,7 +22,9 @@ public static class KlShapedReward
         if (!double.IsFinite(coefficient) || coefficient < 0)
         {
             throw new ArgumentOutOfRangeException(
-                nameof(coefficient), coefficient, "The KL coefficient must be a finite number, 0 or more: a negative one would pay the policy for leaving the reference.");
+                nameof(coefficient),
+                coefficient,
+                "The KL coefficient must be a finite number, 0 or more: a negative one would pay the policy for leaving the reference.");
         }
 
         return reward - (coefficient * K1(logProbs, referenceLogProbs));

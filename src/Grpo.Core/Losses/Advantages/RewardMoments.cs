@@ -37,7 +37,8 @@ public readonly record struct RewardMoments(int Count, double Mean, double Devia
         if (!double.IsFinite(mean) || !double.IsFinite(deviation))
         {
             throw new ArgumentException(FormattableString.Invariant(
-                $"Rewards from {minimum} to {maximum} have mean {mean} and standard deviation {deviation}; both must be finite. Scale the rewards down."), nameof(rewards));
+                $"Rewards from {minimum} to {maximum} have mean {mean} and standard deviation {deviation}; ")
+                + "both must be finite. Scale the rewards down.", nameof(rewards));
         }
 
         return new RewardMoments(values.Length, mean, deviation, minimum, maximum);

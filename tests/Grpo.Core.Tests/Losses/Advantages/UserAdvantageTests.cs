@@ -37,7 +37,9 @@ public sealed class UserAdvantageTests
         var broken = new BrokenAdvantage(groups => groups.Select(group => group.Rewards.Select(_ => double.NaN)));
         var exception = Assert.Throws<InvalidOperationException>(() => broken.Compute([AdvantageCases.Single(null, 1, 2)]));
         Assert.StartsWith(
-            "The advantage function 'broken' gave NaN for completion 1 of group 0, whose reward is 1; advantages must be finite.", exception.Message, StringComparison.Ordinal);
+            "The advantage function 'broken' gave NaN for completion 1 of group 0, whose reward is 1; advantages must be finite.",
+            exception.Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]

@@ -1,0 +1,61 @@
+namespace Grpo.Losses;
+
+/// <summary>The divergence from the reference model as a part of the reward: r − β·Σ_t (log π − log π_ref).</summary>
+/// <remarks>
+/// The KL-shaped reward of RLHF as used by RLOO, arXiv:2402.14740, and REINFORCE++, arXiv:2501.03262, for a whole completion. The sum is
+/// Schulman's k1. In the reward it gives the reverse-KL gradient, since the score function multiplies it; as a term of the loss its
+/// gradient is pure noise, E[∇k1] = 0. It may be negative for a single completion. The log-probs are those of the policy that sampled
+/// the completion, at the sampling temperature; β·KL must then not be added to the loss as well.
+/// </remarks>
+public static class KlShapedReward
+{
+    /// <summary>Subtracts the penalty.</summary>
+    /// <param name="reward">The reward of the completion; null abstains and stays null.</param>
+    /// <param name="logProbs">log π of the sampled tokens, nats. [C], real tokens only.</param>
+    /// <param name="referenceLogProbs">log π_ref of the same tokens, nats. [C].</param>
+    /// <param name="coefficient">β, finite, 0 or more.</param>
+    /// <exception cref="ArgumentException">The lengths differ, or a log-prob is NaN or ∞.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">β is negative or not finite.</exception>
+    public static double? Compute(
+        double? reward, ReadOnlySpan<float> logProbs, ReadOnlySpan<float> referenceLogProbs, double coefficient)
+    {
+        if (!double.IsFinite(coefficient) || coefficient < 0)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(coefficient),
+                coefficient,
+                "The KL coefficient must be a finite number, 0 or more: a negative one would pay the policy for leaving the reference.");
+        }
+
+        return reward - (coefficient * K1(logProbs, referenceLogProbs));
+    }
+
+    /// <summary>Σ_t (log π − log π_ref), nats, summed in double precision.</summary>
+    /// <param name="logProbs">log π of the sampled tokens, nats. [C], real tokens only.</param>
+    /// <param name="referenceLogProbs">log π_ref of the same tokens, nats. [C].</param>
+    /// <returns>The single-sample estimate of KL(π ‖ π_ref) over the completion; 0 for an empty one.</returns>
+    /// <exception cref="ArgumentException">The lengths differ, or a log-prob is NaN or ∞.</exception>
+    public static double K1(ReadOnlySpan<float> logProbs, ReadOnlySpan<float> referenceLogProbs)
+    {
+        if (logProbs.Length != referenceLogProbs.Length)
+        {
+            throw new ArgumentException(
+                $"There are {logProbs.Length} log-probs of the policy but {referenceLogProbs.Length} of the reference; they must be of the same tokens.",
+                nameof(referenceLogProbs));
+        }
+
+        double sum = 0;
+        for (int i = 0; i < logProbs.Length; i++)
+        {
+            if (!float.IsFinite(logProbs[i]) || !float.IsFinite(referenceLogProbs[i]))
+            {
+                throw new ArgumentException(FormattableString.Invariant(
+                    $"Token {i} has log-prob {logProbs[i]} under the policy and {referenceLogProbs[i]} under the reference; both must be finite."), nameof(logProbs));
+            }
+
+            sum += (double)logProbs[i] - referenceLogProbs[i];
+        }
+
+        return sum;
+    }
+}

@@ -1,0 +1,16 @@
+namespace Grpo.Losses;
+
+/// <summary>RLOO: A_i = r_i − mean of the others = G/(G−1)·(r_i − mean), G being the completions with a score.</summary>
+/// <remarks>RLOO, arXiv:2402.14740: a baseline that does not contain the sample itself leaves the policy gradient unbiased.</remarks>
+public sealed record LeaveOneOutAdvantage : GroupAdvantageFunction
+{
+    /// <inheritdoc/>
+    public override string Name => "leave-one-out";
+
+    /// <inheritdoc/>
+    protected override IEnumerable<double> Estimate(GroupScores group)
+    {
+        double scale = group.Rewards.Count / (group.Rewards.Count - 1.0);
+        return group.Rewards.Select(reward => scale * (reward - group.Moments.Mean));
+    }
+}

@@ -1,0 +1,23 @@
+namespace Grpo.Losses;
+
+/// <summary>OPO: A_i = r_i − Σ_j len_j·r_j / Σ_j len_j over the group, len in tokens.</summary>
+/// <remarks>
+/// OPO, arXiv:2505.23585: the baseline of least variance when the squared gradient of a completion grows with its length. Σ len·A = 0,
+/// not Σ A. When every scored completion is empty there is no baseline and no token to train: 0.
+/// </remarks>
+public sealed record LengthWeightedAdvantage : GroupAdvantageFunction
+{
+    /// <inheritdoc/>
+    public override string Name => "length-weighted baseline";
+
+    /// <inheritdoc/>
+    public override bool CanLearnFrom(GroupScores group) => base.CanLearnFrom(group) && group.Lengths.Any(length => length > 0);
+
+    /// <inheritdoc/>
+    protected override IEnumerable<double> Estimate(GroupScores group)
+    {
+        double tokens = group.Lengths.Sum(length => (double)length);
+        double baseline = group.Rewards.Zip(group.Lengths, (reward, length) => length / tokens * reward).Sum();
+        return group.Rewards.Select(reward => reward - baseline);
+    }
+}

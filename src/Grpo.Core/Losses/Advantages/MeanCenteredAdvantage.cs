@@ -1,0 +1,12 @@
+namespace Grpo.Losses;
+
+/// <summary>Dr. GRPO: A = r − mean of the group.</summary>
+/// <remarks>Dr. GRPO, arXiv:2503.20783: the division by std over-weights questions that are nearly always or nearly never solved.</remarks>
+public sealed record MeanCenteredAdvantage : GroupAdvantageFunction
+{
+    /// <inheritdoc/>
+    public override string Name => "mean-centred";
+
+    /// <inheritdoc/>
+    protected override IEnumerable<double> Estimate(GroupScores group) => group.Rewards.Select(reward => reward - group.Moments.Mean);
+}

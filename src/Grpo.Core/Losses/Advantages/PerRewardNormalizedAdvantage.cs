@@ -1,0 +1,65 @@
+namespace Grpo.Losses;
+
+/// <summary>
+/// GDPO: z_k = (r_k − mean_k) / (std_k + ε) for every reward k within the group, S = Σ_k w_k·z_k, A = (S − mean S) / (std S + ε) over the
+/// step. All std with N − 1.
+/// </summary>
+/// <remarks>
+/// <para>GDPO, arXiv:2601.05242: summed first, (1, 0) and (0, 1) are the same reward and the rarer one is lost.</para>
+/// <para>A part abstains by itself: it adds nothing to S there. Rewards are equal here when every part that has a weight is equal, so a
+/// group with equal totals can teach something. The total decides only who abstains altogether; what was subtracted from the total
+/// alone, such as a KL penalty, is not seen.</para>
+/// <para>The mean of S is not subtracted. Every z_k sums to 0 over its group, so that mean is 0 but for rounding, which would give a group
+/// of equal rewards advantages of about 1e-8 instead of 0.</para>
+/// </remarks>
+public sealed record PerRewardNormalizedAdvantage : AdvantageFunction
+{
+    /// <inheritdoc/>
+    public override string Name => "per-reward-normalised";
+
+    /// <summary>Added to both standard deviations.</summary>
+    /// <value>More than 0; default 1e-4.</value>
+    public double Epsilon { get; init; } = 1e-4;
+
+    /// <inheritdoc/>
+    public override IEnumerable<string> Validate() => EpsilonRange.Check(Epsilon);
+
+    /// <inheritdoc/>
+    /// <exception cref="InvalidOperationException">The parts of the rewards are not known.</exception>
+    public override bool CanLearnFrom(GroupScores group)
+    {
+        ArgumentNullException.ThrowIfNull(group);
+        return Parts(group).Any(part => part.Weight != 0 && Moments(part).HasSpread);
+    }
+
+    /// <inheritdoc/>
+    protected override IEnumerable<IEnumerable<double>> Estimate(IReadOnlyList<GroupScores> groups)
+    {
+        double[][] sums = [.. groups.Select(WeightedSums)];
+        double deviation = RewardMoments.Of(sums.SelectMany(group => group)).Deviation;
+        return sums.Select(group => group.Select(sum => sum / (deviation + Epsilon)));
+    }
+
+    private double[] WeightedSums(GroupScores group)
+    {
+        var sums = new double[group.Rewards.Count];
+        foreach (RewardPart part in Parts(group))
+        {
+            RewardMoments moments = Moments(part);
+            for (int i = 0; i < sums.Length; i++)
+            {
+                sums[i] += part.Values[i] is { } value ? part.Weight * ((value - moments.Mean) / (moments.Deviation + Epsilon)) : 0;
+            }
+        }
+
+        return sums;
+    }
+
+    private static RewardMoments Moments(RewardPart part) => RewardMoments.Of(part.Values.OfType<double>());
+
+    private static IReadOnlyList<RewardPart> Parts(GroupScores group) => group.Parts.Count > 0 || group.Rewards.Count == 0
+        ? group.Parts
+        : throw new InvalidOperationException(
+            "The per-reward-normalised advantage (GDPO) normalises every reward by itself, but the parts of these rewards and their weights "
+            + "are not known. Combine the rewards with RewardFunction.WeightedSum, or use GroupNormalizedAdvantage.");
+}

@@ -1,0 +1,41 @@
+namespace Grpo.Losses;
+
+/// <summary>
+/// REINFORCE++ with baseline: a = r − mean of the group, then A = (a − mean) / √(var + ε), mean and var (with N − 1) over all N tokens of
+/// the step: a completion counts once per token.
+/// </summary>
+/// <remarks>
+/// REINFORCE++, arXiv:2501.03262, the variant with a group baseline; ε stands under the root as in the public implementations. Deviation:
+/// there a group of equal rewards gets −mean / √(var + ε) ≠ 0 when completions differ in length; here it counts in the statistics and gets
+/// 0 like everywhere else. Σ len·A = 0 over the step when no group is such. With fewer than two tokens in the step: 0.
+/// </remarks>
+public sealed record ReinforcePlusPlusAdvantage : AdvantageFunction
+{
+    /// <inheritdoc/>
+    public override string Name => "REINFORCE++ baseline";
+
+    /// <summary>Added to the variance.</summary>
+    /// <value>More than 0; default 1e-8.</value>
+    public double Epsilon { get; init; } = 1e-8;
+
+    /// <inheritdoc/>
+    public override IEnumerable<string> Validate() => EpsilonRange.Check(Epsilon);
+
+    /// <inheritdoc/>
+    protected override IEnumerable<IEnumerable<double>> Estimate(IReadOnlyList<GroupScores> groups)
+    {
+        double[][] centered = [.. groups.Select(group => group.Rewards.Select(reward => reward - group.Moments.Mean).ToArray())];
+        double[] values = [.. centered.SelectMany(group => group)];
+        int[] lengths = [.. groups.SelectMany(group => group.Lengths)];
+        double tokens = lengths.Sum(length => (double)length);
+        if (tokens < 2)
+        {
+            return centered.Select(group => new double[group.Length]);
+        }
+
+        double mean = values.Zip(lengths, (value, length) => length / tokens * value).Sum();
+        double variance = values.Zip(lengths, (value, length) => length / (tokens - 1) * ((value - mean) * (value - mean))).Sum();
+        double scale = 1 / Math.Sqrt(variance + Epsilon);
+        return centered.Select(group => group.Select(value => (value - mean) * scale));
+    }
+}

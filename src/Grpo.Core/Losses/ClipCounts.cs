@@ -13,7 +13,7 @@ public static class ClipCounts
     /// <param name="mask">m, [B, C] float32.</param>
     /// <param name="lowest">The lower end of the range, such as 1 − ε_low.</param>
     /// <param name="highest">The upper end, such as 1 + ε_high.</param>
-    /// <returns>[B, 3] float32, without gradient: low, high, ratios. <see cref="ClipMetrics.FromCounts"/> reads it. Owned by the caller's scope.</returns>
+    /// <returns>[B, 3] float32, without gradient: low, high, ratios; <see cref="ClipMetrics.FromCounts"/> reads them. Owned by the caller's scope.</returns>
     /// <exception cref="ArgumentException">A shape differs.</exception>
     public static Tensor PerSequence(Tensor ratio, Tensor advantages, Tensor mask, double lowest, double highest)
     {

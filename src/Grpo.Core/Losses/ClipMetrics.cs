@@ -9,7 +9,9 @@ namespace Grpo.Losses;
 public readonly record struct ClipMetrics(double LowMean, double HighMean, double RegionMean, double LowMin, double HighMax)
 {
     /// <summary>Summarises the counts of a step; those of its micro-batches are simply joined.</summary>
-    /// <param name="counts">Triples of low, high and all, one per sequence (<see cref="ClipCounts.PerSequence"/>). A sequence without tokens is left out.</param>
+    /// <param name="counts">
+    /// Triples of low, high and all, one per sequence (<see cref="ClipCounts.PerSequence"/>). A sequence without tokens is left out.
+    /// </param>
     /// <returns>All 0 when nothing was counted.</returns>
     /// <exception cref="ArgumentException">The length is not a multiple of 3.</exception>
     public static ClipMetrics FromCounts(ReadOnlySpan<float> counts)

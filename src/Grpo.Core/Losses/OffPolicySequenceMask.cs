@@ -19,7 +19,8 @@ public static class OffPolicySequenceMask
     {
         if (!(threshold >= 0))
         {
-            throw new ArgumentOutOfRangeException(nameof(threshold), threshold, "The threshold must be 0 or more: it bounds a mean of log π_old − log π.");
+            throw new ArgumentOutOfRangeException(
+                nameof(threshold), threshold, "The threshold must be 0 or more: it bounds a mean of log π_old − log π.");
         }
 
         using var scope = TensorScope.BeginNoGrad();

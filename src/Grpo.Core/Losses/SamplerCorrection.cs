@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace Grpo.Losses;
 
-/// <summary>Importance weights between the training forward and the engine that sampled, for samplers with other kernels or quantised weights.</summary>
+/// <summary>
+/// Importance weights between the training forward and the engine that sampled, for samplers with other kernels or quantised weights.
+/// </summary>
 /// <remarks>
 /// ρ = exp(log π_old − log π_sampler) per token, both at the same weights, truncated (Yao et al. 2025, "Your efficient RL framework secretly
 /// brings you off-policy RL training") or masked above the cap. It multiplies the policy loss, never the KL term.

@@ -34,7 +34,8 @@ public sealed record GspoObjective : PolicyObjective
     {
         using var scope = TensorScope.Begin();
         Tensor logRatio = ImportanceRatio.Log(inputs, RatioLevel.Sequence);                         // [B, 1]
-        Tensor perSequence = ClippedSurrogate.PerToken(logRatio, logRatio.new_zeros(logRatio.shape), inputs.Advantages, new ClipRange(Low, High, Cap));
+        Tensor perSequence = ClippedSurrogate.PerToken(                                             // [B, 1]
+            logRatio, logRatio.new_zeros(logRatio.shape), inputs.Advantages, new ClipRange(Low, High, Cap));
         return scope.Keep(perSequence.expand_as(inputs.Mask));                                      // [B, C]
     }
 

@@ -26,7 +26,9 @@ public abstract record PolicyObjective
 
     /// <summary>Where the method left the trust region; a method without one returns null.</summary>
     /// <param name="inputs">The micro-batch.</param>
-    /// <returns>The counts of <see cref="Losses.ClipCounts.PerSequence"/>, [B, 3], without gradient; default null. Owned by the caller's scope.</returns>
+    /// <returns>
+    /// The counts of <see cref="Losses.ClipCounts.PerSequence"/>, [B, 3], without gradient; default null. Owned by the caller's scope.
+    /// </returns>
     public virtual Tensor? ClipCounts(ObjectiveInputs inputs) => null;
 
     /// <summary>Why the method is not used with a reduction, and what to use instead.</summary>

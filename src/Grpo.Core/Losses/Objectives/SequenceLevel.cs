@@ -4,7 +4,8 @@ namespace Grpo.Losses;
 internal static class SequenceLevel
 {
     /// <summary>The mean of a sequence's equal losses, or that mean times its length.</summary>
-    public static IReadOnlySet<LossReduction> Reductions { get; } = new HashSet<LossReduction> { LossReduction.SequenceMean, LossReduction.LengthScaled };
+    public static IReadOnlySet<LossReduction> Reductions { get; } =
+        new HashSet<LossReduction> { LossReduction.SequenceMean, LossReduction.LengthScaled };
 
     public static string? RefusalReason(string name, LossReduction reduction) => Reductions.Contains(reduction)
         ? null

@@ -11,4 +11,7 @@ public enum LossReduction
 
     /// <summary>Σ m·ℓ / (B · maximum completion length): Dr. GRPO.</summary>
     FixedLength,
+
+    /// <summary>The mean over sequences of length times token mean, which is Σ m·ℓ / B: LUSPO. Unlike TRL's, padding never enters it.</summary>
+    LengthScaled,
 }

@@ -22,6 +22,7 @@ public static class Reduce
             LossReduction.TokenMean => masked.sum() / Math.Max(denominators.Tokens, 1),
             LossReduction.SequenceMean => (masked.sum(1L) / mask.sum(1L).clamp_min(1)).sum() / Math.Max(denominators.Sequences, 1),
             LossReduction.FixedLength => masked.sum() / (Math.Max(denominators.Sequences, 1) * (double)denominators.MaxCompletionTokens),
+            LossReduction.LengthScaled => masked.sum() / Math.Max(denominators.Sequences, 1),
             _ => throw new ArgumentOutOfRangeException(nameof(reduction), reduction, "Not a loss reduction."),
         });
     }

@@ -35,7 +35,7 @@ public sealed class GrpoOptionsTests
         { o => o.MaxGradientNorm = 0, "MaxGradientNorm is 0 but must be above 0, or null for no clipping." },
         { o => o.MaxGradientNorm = double.NaN, "MaxGradientNorm is NaN but must be above 0, or null for no clipping." },
         { o => o.Advantage = (AdvantageEstimator)9, "Advantage is 9 but must be GroupNormalized, MeanCentered, LeaveOneOut." },
-        { o => o.Reduction = (LossReduction)9, "Reduction is 9 but must be TokenMean, SequenceMean, FixedLength." },
+        { o => o.Reduction = (LossReduction)9, "Reduction is 9 but must be TokenMean, SequenceMean, FixedLength, LengthScaled." },
         { o => o.Sampling.Temperature = 0, "Temperature is 0 but must be above 0: greedy completions of one prompt are all equal and teach nothing." },
         { o => o.Sampling.Temperature = 11, "Temperature is 11 but must be 0 (greedy) to 10." },
         { o => o.Sampling.MaxCompletionTokens = 0, "MaxCompletionTokens is 0 but must be 1 to 131072." },

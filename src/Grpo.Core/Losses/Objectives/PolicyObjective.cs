@@ -3,20 +3,40 @@ using static TorchSharp.torch;
 namespace Grpo.Losses;
 
 /// <summary>The per-token loss of a policy-gradient method. Derive from it to plug in one of your own.</summary>
-/// <remarks>Immutable: the parameters of a method are the properties of its record. The KL term is added by the loop, never in here.</remarks>
+/// <remarks>
+/// Immutable: the parameters of a method are the properties of its record. Masks, sampler correction and the KL term follow in the
+/// loop, never in here. Keep no tensor in a field and give no property an initializer that makes a collection: records compare by field.
+/// </remarks>
 public abstract record PolicyObjective
 {
+    private static readonly HashSet<LossReduction> Every = [.. Enum.GetValues<LossReduction>()];
+
     /// <summary>The field's name of the method, as shown in plans and reports.</summary>
     public abstract string Name { get; }
 
-    /// <summary>The reductions with which the method means what its paper says; others are refused, with this reason.</summary>
+    /// <summary>The reductions with which the method means what its paper says; <see cref="RefusalReason"/> says why not the others.</summary>
     /// <value>Default: all of them.</value>
-    public virtual IReadOnlySet<LossReduction> Reductions { get; } = new HashSet<LossReduction>(Enum.GetValues<LossReduction>());
+    public virtual IReadOnlySet<LossReduction> Reductions => Every;
 
     /// <summary>ℓ of every token.</summary>
     /// <param name="inputs">The micro-batch.</param>
     /// <returns>[B, C] float32, differentiable in the log-probs, finite also where the mask is 0. Owned by the caller's scope.</returns>
+    /// <exception cref="ArgumentException">A shape differs.</exception>
     public abstract Tensor PerToken(ObjectiveInputs inputs);
+
+    /// <summary>Where the method left the trust region; a method without one returns null.</summary>
+    /// <param name="inputs">The micro-batch.</param>
+    /// <returns>
+    /// The counts of <see cref="Losses.ClipCounts.PerSequence"/>, [B, 3], without gradient; default null. Owned by the caller's scope.
+    /// </returns>
+    public virtual Tensor? ClipCounts(ObjectiveInputs inputs) => null;
+
+    /// <summary>Why the method is not used with a reduction, and what to use instead.</summary>
+    /// <param name="reduction">The reduction asked for.</param>
+    /// <returns>A sentence; null when the two go together.</returns>
+    public virtual string? RefusalReason(LossReduction reduction) => Reductions.Contains(reduction)
+        ? null
+        : $"{Name} is not defined with {reduction}. Use {string.Join(" or ", Enum.GetValues<LossReduction>().Where(Reductions.Contains))}.";
 
     /// <summary>Every parameter out of range, with what is allowed; empty when the objective can be used.</summary>
     public virtual IEnumerable<string> Validate() => [];

@@ -1,0 +1,50 @@
+namespace Grpo.Losses;
+
+/// <summary>Moves β so that the measured divergence stays near a target.</summary>
+/// <remarks>
+/// β ← β·(1 + K·clip((KL − target)/target, −e, e)). Ziegler et al. 2019, arXiv:1909.08593, section 2.2, with K = 0.1 and e = 0.2, so that β moves
+/// by at most 2 % per update. Immutable: β itself belongs to the caller, and to its checkpoints.
+/// </remarks>
+public sealed record AdaptiveKl
+{
+    /// <summary>The divergence to hold, in the unit of what is measured (nats per token for the step's mean KL).</summary>
+    /// <value>Above 0.</value>
+    public required double Target { get; init; }
+
+    /// <summary>K, how strongly β reacts.</summary>
+    /// <value>Above 0, to 1; default 0.1, the paper's.</value>
+    public double Gain { get; init; } = 0.1;
+
+    /// <summary>e, the largest relative error that counts.</summary>
+    /// <value>Above 0, to 1; default 0.2, the paper's.</value>
+    public double MaxError { get; init; } = 0.2;
+
+    /// <summary>β of the next update.</summary>
+    /// <param name="coefficient">β of this one; above 0, for a factor never leaves 0.</param>
+    /// <param name="kl">The divergence measured under it. A noisy estimate may be negative.</param>
+    /// <returns>Above 0.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">β is not above 0 and finite, or the divergence is not finite.</exception>
+    public double Next(double coefficient, double kl)
+    {
+        if (!(coefficient > 0 && double.IsFinite(coefficient)))
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(coefficient), coefficient, "The KL coefficient must be above 0 and finite: the controller multiplies it, so it would stay 0.");
+        }
+
+        if (!double.IsFinite(kl))
+        {
+            throw new ArgumentOutOfRangeException(nameof(kl), kl, "The measured KL must be finite: β cannot follow it.");
+        }
+
+        double error = Math.Clamp((kl - Target) / Target, -MaxError, MaxError);
+        return coefficient * (1 + (Gain * error));
+    }
+
+    /// <summary>Every parameter out of range, with what is allowed; empty when the controller can be used.</summary>
+    public IEnumerable<string> Validate() => ParameterProblems.Of(
+        nameof(AdaptiveKl),
+        (Target > 0 && double.IsFinite(Target), nameof(Target), Target, "above 0 and finite"),
+        (Gain is > 0 and <= 1, nameof(Gain), Gain, "above 0, at most 1"),
+        (MaxError is > 0 and <= 1, nameof(MaxError), MaxError, "above 0, at most 1"));
+}

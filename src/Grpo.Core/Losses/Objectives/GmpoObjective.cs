@@ -1,0 +1,55 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo.Losses;
+
+/// <summary>GMPO: the geometric mean of the tokens' ratios, each clipped in log space before it enters the mean.</summary>
+/// <remarks>
+/// d' = min(d, ε_high) where A &gt; 0, else max(d, −ε_low); ℓ = −exp(Σ m·d'/n)·A for every token. arXiv:2507.20673.
+/// One outlier cannot push the mean, while GSPO clips the mean itself.
+/// </remarks>
+public sealed record GmpoObjective : PolicyObjective
+{
+    /// <inheritdoc/>
+    public override string Name => "GMPO";
+
+    /// <summary>ε_low in nats: a token of negative advantage counts as at least e^−ε_low.</summary>
+    /// <value>Above 0, to 10; default 0.4, the paper's.</value>
+    public double Low { get; init; } = 0.4;
+
+    /// <summary>ε_high in nats: a token of positive advantage counts as at most e^ε_high.</summary>
+    /// <value>Above 0, to 10; default 0.4, the paper's.</value>
+    public double High { get; init; } = 0.4;
+
+    /// <inheritdoc/>
+    /// <value>Sequence mean and length-scaled: the loss is one number per completion.</value>
+    public override IReadOnlySet<LossReduction> Reductions => SequenceLevel.Reductions;
+
+    /// <inheritdoc/>
+    public override Tensor PerToken(ObjectiveInputs inputs)
+    {
+        using var scope = TensorScope.Begin();
+        Tensor difference = ImportanceRatio.Log(inputs, RatioLevel.Token);                          // [B, C]
+        Tensor advantages = inputs.Advantages.unsqueeze(1);                                         // [B, 1]
+        Tensor clipped = torch.where(advantages.gt(0), difference.clamp_max(High), difference.clamp_min(-Low));
+        Tensor perSequence = -(ImportanceRatio.MeanOverTokens(clipped, inputs.Mask).exp() * advantages);
+        return scope.Keep(perSequence.expand_as(inputs.Mask));                                      // [B, C]
+    }
+
+    /// <inheritdoc/>
+    public override Tensor ClipCounts(ObjectiveInputs inputs)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        return scope.Keep(Losses.ClipCounts.PerSequence(
+            ImportanceRatio.Log(inputs, RatioLevel.Token).exp(), inputs.Advantages, inputs.Mask, Math.Exp(-Low), Math.Exp(High)));
+    }
+
+    /// <inheritdoc/>
+    public override string? RefusalReason(LossReduction reduction) => SequenceLevel.RefusalReason(Name, reduction);
+
+    /// <inheritdoc/>
+    public override IEnumerable<string> Validate() => ParameterProblems.Of(
+        Name,
+        (Low is > 0 and <= 10, nameof(Low), Low, "above 0, at most 10"),
+        (High is > 0 and <= 10, nameof(High), High, "above 0, at most 10"));
+}

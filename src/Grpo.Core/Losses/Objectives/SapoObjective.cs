@@ -1,0 +1,54 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo.Losses;
+
+/// <summary>SAPO: a soft gate instead of a clip. The gradient fades as the ratio leaves 1, faster for negative advantages.</summary>
+/// <remarks>
+/// ℓ = −(4/τ)·σ(τ·(w − 1))·A with τ = τ_pos where A &gt; 0, else τ_neg. arXiv:2511.20347. The factor 4/τ makes the gradient
+/// at w = 1 that of REINFORCE, since σ'(0) = 1/4; the value there is −2A/τ, so losses of different τ cannot be compared.
+/// </remarks>
+public sealed record SapoObjective : PolicyObjective
+{
+    /// <inheritdoc/>
+    public override string Name => "SAPO";
+
+    /// <summary>τ_pos, steepness of the gate for positive advantages.</summary>
+    /// <value>Above 0, to 100; default 1, the paper's.</value>
+    public double PositiveTemperature { get; init; } = 1;
+
+    /// <summary>τ_neg, steepness of the gate for the others.</summary>
+    /// <value>Above 0, to 100; default 1.05, the paper's.</value>
+    public double NegativeTemperature { get; init; } = 1.05;
+
+    /// <summary>Whether the gate sees the token's ratio or its completion's. The paper: the token's.</summary>
+    /// <value>Default <see cref="RatioLevel.Token"/>.</value>
+    public RatioLevel Level { get; init; } = RatioLevel.Token;
+
+    /// <inheritdoc/>
+    /// <value>All by token; sequence mean and length-scaled by sequence.</value>
+    public override IReadOnlySet<LossReduction> Reductions => Level == RatioLevel.Sequence ? SequenceLevel.Reductions : base.Reductions;
+
+    /// <inheritdoc/>
+    public override Tensor PerToken(ObjectiveInputs inputs)
+    {
+        using var scope = TensorScope.Begin();
+        Tensor ratio = ImportanceRatio.Log(inputs, Level).exp();                                    // [B, C] or [B, 1]
+        Tensor advantages = inputs.Advantages.unsqueeze(1);                                         // [B, 1]
+        Tensor temperature = torch.where(
+            advantages.gt(0), torch.full_like(advantages, PositiveTemperature), torch.full_like(advantages, NegativeTemperature));
+        Tensor gate = (temperature * (ratio - 1)).sigmoid() * (4 / temperature);
+        return scope.Keep((-(gate * advantages)).expand_as(inputs.Mask));                           // [B, C]
+    }
+
+    /// <inheritdoc/>
+    public override string? RefusalReason(LossReduction reduction) =>
+        Level == RatioLevel.Sequence ? SequenceLevel.RefusalReason(Name, reduction) : base.RefusalReason(reduction);
+
+    /// <inheritdoc/>
+    public override IEnumerable<string> Validate() => ParameterProblems.Of(
+        Name,
+        (PositiveTemperature is > 0 and <= 100, nameof(PositiveTemperature), PositiveTemperature, "above 0, at most 100"),
+        (NegativeTemperature is > 0 and <= 100, nameof(NegativeTemperature), NegativeTemperature, "above 0, at most 100"),
+        (Enum.IsDefined(Level), nameof(Level), Level, string.Join(" or ", Enum.GetNames<RatioLevel>())));
+}

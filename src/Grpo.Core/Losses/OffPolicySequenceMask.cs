@@ -1,0 +1,30 @@
+using static TorchSharp.torch;
+
+namespace Grpo.Losses;
+
+/// <summary>Leaves out completions that the policy has moved away from and that are to be made less probable still.</summary>
+/// <remarks>
+/// Kept are A ≥ 0 and mean_t(log π_old − log π) ≤ threshold. DeepSeek-V3.2, arXiv:2512.02556. It multiplies the policy loss, never the
+/// KL term, and changes no denominator.
+/// </remarks>
+public static class OffPolicySequenceMask
+{
+    /// <summary>1 for a completion that is kept, 0 for one that is not.</summary>
+    /// <param name="inputs">The micro-batch.</param>
+    /// <param name="threshold">The largest mean drift allowed, nats per token; 0 or more.</param>
+    /// <returns>[B, 1] float32, without gradient. Owned by the caller's scope.</returns>
+    /// <exception cref="ArgumentException">A shape differs.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The threshold is negative or NaN.</exception>
+    public static Tensor Factors(ObjectiveInputs inputs, double threshold)
+    {
+        if (!(threshold >= 0))
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(threshold), threshold, "The threshold must be 0 or more: it bounds a mean of log π_old − log π.");
+        }
+
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor drift = -ImportanceRatio.Log(inputs, RatioLevel.Sequence);                          // [B, 1]
+        return scope.Keep(inputs.Advantages.unsqueeze(1).ge(0).logical_or(drift.le(threshold)).to(inputs.Mask.dtype));
+    }
+}

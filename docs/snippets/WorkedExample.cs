@@ -8,9 +8,9 @@ public static class WorkedExample
 {
     public static double[] Advantages()
     {
-        double[] advantages = new double[4];
-        Advantage.GroupNormalized([1, 0, 0, 0], advantages);                 // 1.4997, −0.4999, −0.4999, −0.4999
-        return advantages;
+        var group = new AdvantageGroup(Rewards: [1, 0, 0, 0], Lengths: [2, 1, 2, 1]);
+        double[][] advantages = new GroupNormalizedAdvantage().Compute([group]);     // 1.4997, −0.4999, −0.4999, −0.4999
+        return advantages[0];
     }
 
     public static double Loss(LossReduction reduction)
@@ -23,7 +23,7 @@ public static class WorkedExample
 
         var inputs = new LossInputs(logProbs, oldLogProbs, ReferenceLogProbs: null, advantages, mask);
         var denominators = new LossDenominators(Sequences: 4, Tokens: 6, MaxCompletionTokens: 8);
-        LossResult result = GrpoLoss.Compute(inputs, new ClipRange(0.2, 0.2), klCoefficient: 0, reduction, denominators);
+        LossResult result = GrpoLoss.Compute(inputs, new LossSettings { Reduction = reduction }, denominators);
         return result.Loss.item<float>();
     }
 

@@ -108,8 +108,7 @@ public sealed partial class DocumentationTests
         {
             Loss = 0,
             Kl = 0,
-            ClipFractionLow = 0,
-            ClipFractionHigh = 0,
+            Clip = new Losses.ClipMetrics(0, 0, 0, 0, 0),
             GradientNorm = 1,
             LearningRate = 1,
         };

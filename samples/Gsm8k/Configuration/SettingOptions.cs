@@ -1,5 +1,5 @@
 using System.CommandLine;
-using System.Globalization;
+using System.ComponentModel;
 using System.Reflection;
 using System.Text;
 
@@ -29,7 +29,7 @@ internal static class SettingOptions
 
             object? value = property.GetValue(values);
             string key = $"{path}:{property.Name}";
-            if (value is not null && value is not string && value.GetType() is { IsClass: true })
+            if (value is not null && !TypeDescriptor.GetConverter(value.GetType()).CanConvertFrom(typeof(string)))
             {
                 Collect(key, value, options);
                 continue;
@@ -37,7 +37,7 @@ internal static class SettingOptions
 
             Type type = Nullable.GetUnderlyingType(property.PropertyType) ?? property.PropertyType;
             string allowed = type.IsEnum ? $"; one of {string.Join(", ", Enum.GetNames(type))}" : string.Empty;
-            string shown = Convert.ToString(value, CultureInfo.InvariantCulture) is { Length: > 0 } text ? text : "none";
+            string shown = value is not null && TypeDescriptor.GetConverter(type).ConvertToInvariantString(value) is { Length: > 0 } text ? text : "none";
             options.Add((key, new Option<string?>(ToKebabCase(property.Name))
             {
                 Description = $"{key.Replace(':', '.')} ({type.Name}{allowed}; default {shown})",

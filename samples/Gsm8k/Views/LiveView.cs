@@ -59,7 +59,7 @@ internal sealed class LiveView(Settings settings, int heldOut) : ITrainingCallba
         Grid numbers = new Grid().AddColumns(4);
         Row("step", $"{report.Step} / {settings.Trainer.Steps}", "time left", left.ToString(@"hh\:mm\:ss", CultureInfo.InvariantCulture));
         Row("reward", TrainingView.Number(report.MeanReward), "accuracy", TrainingView.Percent(report.Accuracy));
-        Row("KL", TrainingView.Number(update?.Kl), "clipped low / high", $"{TrainingView.Number(update?.ClipFractionLow)} / {TrainingView.Number(update?.ClipFractionHigh)}");
+        Row("KL", TrainingView.Number(update?.Kl), "clipped low / high", $"{TrainingView.Number(update?.Clip?.LowMean)} / {TrainingView.Number(update?.Clip?.HighMean)}");
         Row("completion", report.MeanCompletionTokens.ToString("F1", CultureInfo.InvariantCulture) + " tokens", "speed",
             TrainingView.TokensPerSecond(report).ToString("F0", CultureInfo.InvariantCulture) + " tokens/s");
         Row("entropy", TrainingView.Number(report.Entropy), "held-out accuracy", TrainingView.Percent(_evaluation?.Accuracy));

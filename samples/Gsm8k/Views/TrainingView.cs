@@ -17,7 +17,7 @@ internal static class TrainingView
         UpdateReport? update = report.Updates.Count > 0 ? report.Updates[^1] : null;
         return string.Create(CultureInfo.InvariantCulture,
             $"step {report.Step,4}/{steps}  reward {report.MeanReward:F3}  accuracy {Percent(report.Accuracy)}  kl {Number(update?.Kl)}  " +
-            $"clip {Number(update?.ClipFractionLow)}/{Number(update?.ClipFractionHigh)}  length {report.MeanCompletionTokens,5:F1}  " +
+            $"clip {Number(update?.Clip?.LowMean)}/{Number(update?.Clip?.HighMean)}  length {report.MeanCompletionTokens,5:F1}  " +
             $"{TokensPerSecond(report),6:F0} tokens/s  left {timeLeft:hh\\:mm\\:ss}");
     }
 

@@ -1,3 +1,5 @@
+using Grpo.Losses;
+
 namespace Grpo.Diagnostics;
 
 /// <summary>A step's numbers under the names that users of TRL know.</summary>
@@ -29,8 +31,11 @@ public static class StepMetrics
         {
             Add("loss", report.Updates.Average(update => update.Loss));
             Add("kl", report.Updates[0].Kl is null ? null : report.Updates.Average(update => update.Kl!.Value));
-            Add("clip_ratio/low_mean", report.Updates.Average(update => update.ClipFractionLow));
-            Add("clip_ratio/high_mean", report.Updates.Average(update => update.ClipFractionHigh));
+            AddClip("clip_ratio/low_mean", clip => clip.LowMean);
+            AddClip("clip_ratio/low_min", clip => clip.LowMin);
+            AddClip("clip_ratio/high_mean", clip => clip.HighMean);
+            AddClip("clip_ratio/high_max", clip => clip.HighMax);
+            AddClip("clip_ratio/region_mean", clip => clip.RegionMean);
             Add("grad_norm", report.Updates.Average(update => update.GradientNorm));
             Add("learning_rate", report.Updates[^1].LearningRate);
         }
@@ -52,6 +57,9 @@ public static class StepMetrics
         Add("time/scoring", report.ScoringTime.TotalSeconds);
         Add("time/update", report.UpdateTime.TotalSeconds);
         return metrics;
+
+        void AddClip(string name, Func<ClipMetrics, double> number) =>
+            Add(name, report.Updates[0].Clip is null ? null : report.Updates.Average(update => number(update.Clip!.Value)));
 
         void Add(string name, double? value)
         {

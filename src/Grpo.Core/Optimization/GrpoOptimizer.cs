@@ -186,20 +186,9 @@ public sealed class GrpoOptimizer : IDisposable
         ArgumentNullException.ThrowIfNull(groups);
         using Activity? activity = GrpoDiagnostics.Source.StartActivity("grpo.score");
         RewardScores scores = await RewardScorer.ScoreAsync(_reward, groups, Options.Rewards, cancellationToken).ConfigureAwait(false);
-        var scored = new ScoredGroup[groups.Count];
-        for (int i = 0; i < scored.Length; i++)
-        {
-            double?[] rewards = [.. scores.Rewards[i].Select(reward => reward.Value)];
-            var advantages = new double[rewards.Length];
-            Advantage.Compute(Options.Advantage, rewards, advantages);
-            scored[i] = new ScoredGroup(groups[i], scores.Rewards[i], advantages);
-        }
-
-        if (scores.FirstError is { } error)
-        {
-            _logger.RewardFailed(scores.Errors, error.Message);
-        }
-
+        IReadOnlyDictionary<string, double>? weights = scores.Rewards.SelectMany(group => group).Select(reward => reward.Weights).FirstOrDefault(given => given is not null);
+        double[][] advantages = Options.Advantage.Compute([.. groups.Zip(scores.Rewards, (group, rewards) => AdvantageGroup.From(group, rewards, weights))]);
+        ScoredGroup[] scored = [.. groups.Select((group, i) => new ScoredGroup(group, scores.Rewards[i], advantages[i]))];
         int abstained = scored.Sum(group => group.Rewards.Count(reward => reward.Value is null));
         if (abstained > 0)
         {

@@ -8,6 +8,8 @@ namespace Grpo;
 /// <summary>Turns scored groups into optimizer steps: forward and backward per micro-batch, clip by norm, AdamW.</summary>
 internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, AdamW adam, GrpoOptions options)
 {
+    private readonly LossSettings _loss = options.Loss;
+
     private readonly record struct Row(TokenSequence Tokens, double Advantage);
 
     private sealed record MicroBatch(TokenBatch Tokens, Tensor Advantages, Tensor? ReferenceLogProbs);
@@ -21,7 +23,9 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
     public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken)
     {
         Row[] rows = [.. groups.SelectMany(group => group.Group.Completions.Select((completion, i) =>
-            new Row(new TokenSequence(group.Group.PromptTokenIds, completion.TokenIds), group.Advantages[i])))];
+            (Completion: completion, Row: new Row(new TokenSequence(group.Group.PromptTokenIds, completion.TokenIds), group.Advantages[i]))))
+            .Where(entry => !options.MaskTruncatedCompletions || entry.Completion.FinishReason != FinishReason.Truncated)
+            .Select(entry => entry.Row)];
         var denominators = new LossDenominators(rows.Length, rows.Sum(row => (long)row.Tokens.CompletionIds.Count), options.Sampling.MaxCompletionTokens);
 
         // Without a KL term a row of advantage 0 has no gradient. It counts in the denominators and costs nothing.
@@ -82,7 +86,8 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
 
     private UpdateReport Step(MicroBatch[] batches, Tensor?[] oldLogProbs, LossDenominators denominators, CancellationToken cancellationToken)
     {
-        double loss = 0, kl = 0, clippedLow = 0, clippedHigh = 0;
+        double loss = 0, kl = 0;
+        var clipCounts = new List<float>();
         for (int i = 0; i < batches.Length; i++)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -90,18 +95,17 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
             MicroBatch batch = batches[i];
             Tensor logProbs = policy.LogProbs(batch.Tokens, options.Sampling.Temperature);                          // [B, C]
             var inputs = new LossInputs(logProbs, oldLogProbs[i], batch.ReferenceLogProbs, batch.Advantages, batch.Tokens.CompletionMask);
-            LossResult result = GrpoLoss.Compute(inputs, options.ClipRange, options.KlCoefficient, options.Reduction, denominators);
+            LossResult result = GrpoLoss.Compute(inputs, _loss, denominators);
             result.Loss.backward();
 
             // The first update of a round sees the policy that sampled: its log-probs are the old ones of all later updates.
             oldLogProbs[i] ??= options.UpdatesPerRollout > 1 ? scope.Keep(logProbs.detach()) : null;
 
-            using Tensor numbers = torch.cat([result.Loss.detach().reshape(1), result.Sums]).cpu();                 // one stop of the device
-            ReadOnlySpan<float> values = MemoryMarshal.Cast<byte, float>(numbers.bytes);
+            Tensor[] numbers = [result.Loss.detach().reshape(1), result.KlSum.reshape(1), .. result.ClipCounts is { } counts ? [counts.reshape(-1)] : Array.Empty<Tensor>()];
+            ReadOnlySpan<float> values = MemoryMarshal.Cast<byte, float>(torch.cat(numbers).cpu().bytes);           // one stop of the device
             loss += values[0];
             kl += values[1];
-            clippedLow += values[2];
-            clippedHigh += values[3];
+            clipCounts.AddRange(values[2..]);
         }
 
         double gradientNorm = adam.GradientNorm();
@@ -116,13 +120,11 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
             options.Schedule, options.LearningRate, adam.Step, options.WarmupSteps, options.ScheduleSteps, options.ScheduleFloor);
         adam.Apply(learningRate, options.MaxGradientNorm is { } limit ? Math.Min(1, limit / (gradientNorm + 1e-6)) : 1);
         adam.ZeroGradients();
-        double tokens = Math.Max(denominators.Tokens, 1);
         return new UpdateReport
         {
             Loss = loss,
-            Kl = options.KlCoefficient == 0 ? null : kl / tokens,
-            ClipFractionLow = clippedLow / tokens,
-            ClipFractionHigh = clippedHigh / tokens,
+            Kl = options.KlCoefficient == 0 ? null : kl / Math.Max(denominators.Tokens, 1),
+            Clip = clipCounts.Count == 0 ? null : ClipMetrics.FromCounts(CollectionsMarshal.AsSpan(clipCounts)),
             GradientNorm = gradientNorm,
             LearningRate = learningRate,
         };

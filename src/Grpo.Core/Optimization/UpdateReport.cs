@@ -1,3 +1,5 @@
+using Grpo.Losses;
+
 namespace Grpo;
 
 /// <summary>What one optimizer step did. Means are over the completion tokens of the whole step.</summary>
@@ -9,11 +11,8 @@ public sealed record UpdateReport
     /// <summary>Mean k3 estimate of KL(π ‖ π_ref), nats; null without a reference model.</summary>
     public double? Kl { get; init; }
 
-    /// <summary>Fraction of tokens held back by the lower bound (w &lt; 1 − ε_low, A &lt; 0).</summary>
-    public required double ClipFractionLow { get; init; }
-
-    /// <summary>Fraction of tokens held back by the upper bound (w &gt; 1 + ε_high, A &gt; 0).</summary>
-    public required double ClipFractionHigh { get; init; }
+    /// <summary>How much left the trust region; null when the objective has none. Completions without advantage were not run and do not count.</summary>
+    public ClipMetrics? Clip { get; init; }
 
     /// <summary>Length of the gradient before clipping, L2 over all parameters.</summary>
     public required double GradientNorm { get; init; }

@@ -20,29 +20,30 @@ public sealed record GrpoOptions
     /// <summary>How failing rewards are treated.</summary>
     public RewardOptions Rewards { get; set; } = new();
 
-    /// <summary>How a group's rewards become advantages.</summary>
-    /// <value>Default <see cref="AdvantageEstimator.GroupNormalized"/>.</value>
-    public AdvantageEstimator Advantage { get; set; } = AdvantageEstimator.GroupNormalized;
+    /// <summary>How the rewards of a step become advantages.</summary>
+    /// <value>Default <see cref="GroupNormalizedAdvantage"/>. In configuration a text such as "mean-centered" or "group-normalized(Epsilon=1e-6)".</value>
+    public AdvantageFunction Advantage { get; set; } = new GroupNormalizedAdvantage();
 
-    /// <summary>How per-token losses become a scalar.</summary>
+    /// <summary>The loss per token, with its clip range.</summary>
+    /// <value>Default <see cref="ClippedObjective"/> with ε = 0.2. In configuration a text such as "clipped(Low=0.2, High=0.28)".</value>
+    public PolicyObjective Objective { get; set; } = new ClippedObjective();
+
+    /// <summary>How per-token losses become a scalar; an objective refuses those with which it does not mean what its paper says.</summary>
     /// <value>Default <see cref="LossReduction.TokenMean"/>.</value>
     public LossReduction Reduction { get; set; } = LossReduction.TokenMean;
-
-    /// <summary>ε_low of the probability ratio.</summary>
-    /// <value>Above 0, below 1; default 0.2.</value>
-    public double ClipRangeLow { get; set; } = 0.2;
-
-    /// <summary>ε_high of the probability ratio.</summary>
-    /// <value>Above 0, to 100; default 0.2.</value>
-    public double ClipRangeHigh { get; set; } = 0.2;
-
-    /// <summary>δ, the cap of the ratio for negative advantages (two-sided clipping); null for none.</summary>
-    /// <value>Above 1 + <see cref="ClipRangeHigh"/>, or null; default null.</value>
-    public double? ClipRangeCap { get; set; }
 
     /// <summary>Weight β of the KL term. 0 switches the reference model off.</summary>
     /// <value>0 to 10; default 0.</value>
     public double KlCoefficient { get; set; }
+
+    /// <summary>Which estimate the KL term is; read only when <see cref="KlCoefficient"/> is above 0.</summary>
+    /// <value>Default <see cref="KlEstimator.K3"/>.</value>
+    public KlEstimator KlEstimator { get; set; } = KlEstimator.K3;
+
+    /// <summary>Leaves completions cut at the length limit out of the loss; their rewards still count in the group's mean.</summary>
+    /// <value>Default false.</value>
+    /// <remarks>DAPO, arXiv:2503.14476, section 3.4 (overlong filtering). The denominators count the remaining completions.</remarks>
+    public bool MaskTruncatedCompletions { get; set; }
 
     /// <summary>Optimizer steps per rollout, μ (num_iterations).</summary>
     /// <value>1 to 64; default 1.</value>
@@ -96,8 +97,8 @@ public sealed record GrpoOptions
     /// <value>Any; default 42.</value>
     public ulong Seed { get; set; } = 42;
 
-    /// <summary>The bounds on the probability ratio as the loss takes them.</summary>
-    internal ClipRange ClipRange => new(ClipRangeLow, ClipRangeHigh, ClipRangeCap);
+    /// <summary>The loss as these options describe it.</summary>
+    internal LossSettings Loss => new() { Objective = Objective, Reduction = Reduction, KlCoefficient = KlCoefficient, KlEstimator = KlEstimator };
 
     /// <summary>Lists everything that is out of range; empty when the options can be used.</summary>
     public IReadOnlyList<string> Validate() => GrpoOptionsValidator.Validate(this);

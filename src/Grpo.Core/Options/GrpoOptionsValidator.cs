@@ -21,10 +21,6 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
 
         Require(options.GroupSize is >= 2 and <= 1024, options.GroupSize, "2 to 1024: the group's mean is the baseline, so a completion needs at least one other");
         Require(options.PromptsPerStep is >= 1 and <= 65536, options.PromptsPerStep, "1 to 65536");
-        Require(options.ClipRangeLow is > 0 and < 1, options.ClipRangeLow, "above 0 and below 1");
-        Require(options.ClipRangeHigh is > 0 and <= 100, options.ClipRangeHigh, "above 0, at most 100");
-        Require(options.ClipRangeCap is null || options.ClipRangeCap > 1 + options.ClipRangeHigh, options.ClipRangeCap,
-            "above 1 + ClipRangeHigh, or null: a lower cap would act before the clip");
         Require(options.KlCoefficient is >= 0 and <= 10, options.KlCoefficient, "0 to 10");
         Require(options.UpdatesPerRollout is >= 1 and <= 64, options.UpdatesPerRollout, "1 to 64");
         Require(options.MicroBatchSize is >= 1 and <= 4096, options.MicroBatchSize, "1 to 4096");
@@ -38,13 +34,20 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
         Require(options.AdamEpsilon is > 0 and <= 1, options.AdamEpsilon, "above 0, at most 1");
         Require(options.WeightDecay is >= 0 and <= 1, options.WeightDecay, "0 to 1");
         Require(options.MaxGradientNorm is null or > 0, options.MaxGradientNorm, "above 0, or null for no clipping");
-        Require(Enum.IsDefined(options.Advantage), options.Advantage, string.Join(", ", Enum.GetNames<AdvantageEstimator>()));
+        Require(Enum.IsDefined(options.KlEstimator), options.KlEstimator, string.Join(", ", Enum.GetNames<KlEstimator>()));
         Require(Enum.IsDefined(options.Reduction), options.Reduction, string.Join(", ", Enum.GetNames<LossReduction>()));
         Require(Enum.IsDefined(options.Schedule), options.Schedule, string.Join(", ", Enum.GetNames<LearningRateSchedule>()));
         Require(Enum.IsDefined(rewards.OnError), rewards.OnError, string.Join(", ", Enum.GetNames<RewardErrorHandling>()));
         Require(rewards.Timeout is null || (rewards.Timeout > TimeSpan.Zero && rewards.Timeout <= TimeSpan.FromDays(24)), rewards.Timeout,
             "above zero and at most 24 days, or null");
         Require(rewards.MaxConcurrency is >= 1 and <= 1024, rewards.MaxConcurrency, "1 to 1024");
+        problems.AddRange(options.Advantage.Validate());
+        problems.AddRange(options.Objective.Validate());
+        if (Enum.IsDefined(options.Reduction) && options.Objective.RefusalReason(options.Reduction) is { } reason)
+        {
+            problems.Add(reason);
+        }
+
         problems.AddRange(ValidateSampling(sampling));
         Require(sampling.Temperature > 0, sampling.Temperature, "above 0: greedy completions of one prompt are all equal and teach nothing");
         if (sampling.HasFilters)

@@ -4,10 +4,12 @@ namespace Grpo;
 internal sealed class WeightedSumReward : IRewardFunction
 {
     private readonly (IRewardFunction Reward, double Weight)[] _parts;
+    private readonly Dictionary<string, double> _weights;
 
     public WeightedSumReward((IRewardFunction Reward, double Weight)[] parts)
     {
         _parts = parts;
+        _weights = parts.ToDictionary(part => part.Reward.Name, part => part.Weight);
         Name = string.Join('+', parts.Select(part => part.Reward.Name));
     }
 
@@ -61,6 +63,6 @@ internal sealed class WeightedSumReward : IRewardFunction
         }
 
         return RewardCall.Check(
-            new Reward(sum) { Components = components, Verdict = verdict, IsCorrect = isCorrect }, this, group, index);
+            new Reward(sum) { Components = components, Weights = _weights, Verdict = verdict, IsCorrect = isCorrect }, this, group, index);
     }
 }

@@ -1,3 +1,4 @@
+using Grpo.Losses;
 using Grpo.Core.Tests.Optimization;
 using Grpo.Diagnostics;
 
@@ -64,8 +65,7 @@ public sealed class StepMetricsTests
     {
         Loss = loss,
         Kl = kl,
-        ClipFractionLow = 0.1,
-        ClipFractionHigh = 0.2,
+        Clip = new ClipMetrics(LowMean: 0.1, HighMean: 0.2, RegionMean: 0.3, LowMin: 0.05, HighMax: 0.4),
         GradientNorm = norm,
         LearningRate = learningRate,
     };

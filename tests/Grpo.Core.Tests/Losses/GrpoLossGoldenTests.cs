@@ -43,13 +43,8 @@ public sealed class GrpoLossGoldenTests
         {
             ran++;
             double?[] rewards = [.. item.GetProperty("rewards").EnumerateArray().Select(reward => reward.NumberOrNull())];
-            var advantages = new double[rewards.Length];
             int size = item.GetProperty("num_generations").GetInt32();
-            for (int start = 0; start < rewards.Length; start += size)
-            {
-                Advantage.GroupNormalized(rewards.AsSpan(start, size), advantages.AsSpan(start, size));
-            }
-
+            double[] advantages = [.. new GroupNormalizedAdvantage().Compute([.. rewards.Chunk(size).Select(group => new AdvantageGroup(group, new int[group.Length]))]).SelectMany(group => group)];
             float[] floats = [.. advantages.Select(advantage => (float)advantage)];
             Near.Equal(item.GetProperty("advantages").Floats(), floats, Tolerance, $"advantages of case {ran}");
 

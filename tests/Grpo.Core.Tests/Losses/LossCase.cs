@@ -27,9 +27,16 @@ internal sealed record LossCase(long Rows, long Columns, float[] LogProbs, float
         Tensor logProbs = tensor(LogProbs, Rows, Columns, requires_grad: true);
         var inputs = new LossInputs(logProbs, Matrix(Old), Matrix(Reference), tensor(Advantages), tensor(Mask, Rows, Columns));
         LossDenominators denominators = Denominators ?? new LossDenominators(Rows, Tokens, MaxCompletionTokens);
-        LossResult result = GrpoLoss.Compute(inputs, ClipRange, KlCoefficient, Reduction, denominators);
+        var settings = new LossSettings
+        {
+            Objective = new ClippedObjective { Low = ClipRange.Low, High = ClipRange.High, Cap = ClipRange.Cap },
+            Reduction = Reduction,
+            KlCoefficient = KlCoefficient,
+        };
+        LossResult result = GrpoLoss.Compute(inputs, settings, denominators);
         result.Loss.backward();
-        return new LossOutcome(result.Loss.item<float>(), [.. logProbs.grad!.data<float>()], [.. result.Sums.data<float>()]);
+        float[] counts = [.. result.ClipCounts!.sum(0L).data<float>()];
+        return new LossOutcome(result.Loss.item<float>(), [.. logProbs.grad!.data<float>()], [result.KlSum.item<float>(), .. counts]);
     }
 
     /// <summary>The rows named, in that order.</summary>
@@ -62,5 +69,5 @@ internal sealed record LossCase(long Rows, long Columns, float[] LogProbs, float
     private Tensor? Matrix(float[]? values) => values is null ? null : tensor(values, Rows, Columns);
 }
 
-/// <summary>What <see cref="LossCase.Run"/> found: loss, d loss / d log-probs, and the sums over tokens (KL, low, high, ratio).</summary>
+/// <summary>What <see cref="LossCase.Run"/> found: loss, d loss / d log-probs, and the sums over tokens (KL, low, high, tokens).</summary>
 internal sealed record LossOutcome(double Loss, float[] Gradient, float[] Sums);

@@ -89,9 +89,9 @@ public sealed class GrpoOptimizerTests
         using GrpoOptimizer optimizer = Optimizer(policy, Toy.Options with { UpdatesPerRollout = 4, LearningRate = 0.3, MaxGradientNorm = null });
         IReadOnlyList<UpdateReport> updates = optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "aaa.", "bcd."), 1, -1)]);
         Assert.Equal(4, updates.Count);
-        Assert.Equal((0.0, 0.0), (updates[0].ClipFractionLow, updates[0].ClipFractionHigh)); // w = 1
+        Assert.Equal((0.0, 0.0), (updates[0].Clip!.Value.LowMean, updates[0].Clip!.Value.HighMean)); // w = 1
         Assert.True(updates[1].Loss < updates[0].Loss);
-        Assert.True(updates[^1].ClipFractionLow > 0 && updates[^1].ClipFractionHigh > 0); // far from the policy that sampled
+        Assert.True(updates[^1].Clip!.Value.LowMean > 0 && updates[^1].Clip!.Value.HighMean > 0); // far from the policy that sampled
         Assert.Equal(1, optimizer.Step);
     }
 

@@ -7,7 +7,7 @@ public sealed class GrpoPresetsTests
     [Fact]
     public void Get_knows_every_name_and_each_preset_is_valid()
     {
-        Assert.Equal(["default", "grpo", "dapo", "dr-grpo", "thelmbook"], GrpoPresets.Names);
+        Assert.Equal(["default", "grpo", "dapo", "dr-grpo", "gspo", "cispo", "sapo", "rloo", "reinforce++", "thelmbook"], GrpoPresets.Names);
         Assert.All(GrpoPresets.Names, name => Assert.Empty(GrpoPresets.Get(name).Validate()));
         Assert.Equal(GrpoPresets.Dapo(), GrpoPresets.Get("DAPO") with { Sampling = GrpoPresets.Dapo().Sampling, Rewards = GrpoPresets.Dapo().Rewards });
     }
@@ -23,7 +23,7 @@ public sealed class GrpoPresetsTests
     public void Get_lists_the_presets_when_there_is_none_of_that_name()
     {
         var exception = Assert.Throws<ArgumentException>(() => GrpoPresets.Get("ppo"));
-        Assert.StartsWith("There is no preset 'ppo'; the presets are default, grpo, dapo, dr-grpo, thelmbook.", exception.Message, StringComparison.Ordinal);
+        Assert.StartsWith("There is no preset 'ppo'; the presets are default, grpo, dapo, dr-grpo, gspo, cispo, sapo, rloo, reinforce++, thelmbook.", exception.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -31,8 +31,10 @@ public sealed class GrpoPresetsTests
     {
         var options = new GrpoOptions();
         Assert.Equal((8, 8, 1), (options.GroupSize, options.PromptsPerStep, options.UpdatesPerRollout));
-        Assert.Equal((AdvantageEstimator.GroupNormalized, LossReduction.TokenMean), (options.Advantage, options.Reduction));
-        Assert.Equal((0.2, 0.2, null, 0.0), (options.ClipRangeLow, options.ClipRangeHigh, options.ClipRangeCap, options.KlCoefficient));
+        Assert.Equal(new GroupNormalizedAdvantage(), options.Advantage);
+        Assert.Equal(LossReduction.TokenMean, options.Reduction);
+        Assert.Equal(new ClippedObjective { Low = 0.2, High = 0.2 }, options.Objective);
+        Assert.Equal(0, options.KlCoefficient);
         Assert.Equal((1e-6, 1.0, 0.0), (options.LearningRate, options.MaxGradientNorm, options.WeightDecay));
         Assert.Equal((1.0, 256), (options.Sampling.Temperature, options.Sampling.MaxCompletionTokens));
         Assert.False(options.Sampling.HasFilters);
@@ -43,9 +45,12 @@ public sealed class GrpoPresetsTests
     {
         GrpoOptions paper = GrpoPresets.GrpoPaper(), dapo = GrpoPresets.Dapo(), drGrpo = GrpoPresets.DrGrpo(), tutorial = GrpoPresets.TheLmBook();
         Assert.Equal((LossReduction.SequenceMean, 0.04, 1e-6), (paper.Reduction, paper.KlCoefficient, paper.LearningRate));
-        Assert.Equal((LossReduction.TokenMean, 0.2, 0.28, 0.0, 16), (dapo.Reduction, dapo.ClipRangeLow, dapo.ClipRangeHigh, dapo.KlCoefficient, dapo.GroupSize));
-        Assert.Equal((AdvantageEstimator.MeanCentered, LossReduction.FixedLength, 0.0), (drGrpo.Advantage, drGrpo.Reduction, drGrpo.KlCoefficient));
-        Assert.Equal((LossReduction.SequenceMean, 12, 0.04, 0.1), (tutorial.Reduction, tutorial.GroupSize, tutorial.KlCoefficient, tutorial.ClipRangeLow));
+        Assert.Equal((LossReduction.TokenMean, 0.0, 16), (dapo.Reduction, dapo.KlCoefficient, dapo.GroupSize));
+        Assert.Equal(new ClippedObjective { Low = 0.2, High = 0.28 }, dapo.Objective);
+        Assert.Equal((LossReduction.FixedLength, 0.0), (drGrpo.Reduction, drGrpo.KlCoefficient));
+        Assert.Equal(new MeanCenteredAdvantage(), drGrpo.Advantage);
+        Assert.Equal((LossReduction.SequenceMean, 12, 0.04), (tutorial.Reduction, tutorial.GroupSize, tutorial.KlCoefficient));
+        Assert.Equal(new ClippedObjective { Low = 0.1, High = 0.1 }, tutorial.Objective);
         Assert.Equal((5e-6, 0.1, 400), (tutorial.LearningRate, tutorial.MaxGradientNorm, tutorial.Sampling.MaxCompletionTokens));
     }
 

@@ -1,3 +1,5 @@
+using System.ComponentModel;
+
 namespace Grpo.Losses;
 
 /// <summary>Turns the rewards of a step into advantages. Derive from it, or from <see cref="GroupAdvantageFunction"/>, to plug in one of your own.</summary>
@@ -8,6 +10,7 @@ namespace Grpo.Losses;
 /// float mean leaves residues of up to 7e-3 after the division by a tiny standard deviation, and Adam turns any residue into a full-size
 /// step. Rewards that are NaN or ∞ are refused by group and index, and so is a method that returns one.</para>
 /// </remarks>
+[TypeConverter(typeof(AdvantageFunctionConverter))]
 public abstract record AdvantageFunction
 {
     /// <summary>The field's name of the method, as shown in plans and reports.</summary>

@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using static TorchSharp.torch;
 
 namespace Grpo.Losses;
@@ -7,6 +8,7 @@ namespace Grpo.Losses;
 /// Immutable: the parameters of a method are the properties of its record. Masks, sampler correction and the KL term follow in the
 /// loop, never in here. Keep no tensor in a field and give no property an initializer that makes a collection: records compare by field.
 /// </remarks>
+[TypeConverter(typeof(PolicyObjectiveConverter))]
 public abstract record PolicyObjective
 {
     private static readonly HashSet<LossReduction> Every = [.. Enum.GetValues<LossReduction>()];

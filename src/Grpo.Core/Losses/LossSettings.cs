@@ -1,0 +1,21 @@
+namespace Grpo.Losses;
+
+/// <summary>Which loss: the objective per token, how tokens become a scalar, and the KL term.</summary>
+public sealed record LossSettings
+{
+    /// <summary>The loss per token.</summary>
+    /// <value>Default: the clipped surrogate.</value>
+    public PolicyObjective Objective { get; init; } = new ClippedObjective();
+
+    /// <summary>How tokens become a scalar.</summary>
+    /// <value>Default <see cref="LossReduction.TokenMean"/>.</value>
+    public LossReduction Reduction { get; init; } = LossReduction.TokenMean;
+
+    /// <summary>Weight β of the KL term; with 0 the reference log-probs are only measured.</summary>
+    /// <value>Default 0.</value>
+    public double KlCoefficient { get; init; }
+
+    /// <summary>Which estimate the KL term is. The KL that is reported is always k3.</summary>
+    /// <value>Default <see cref="KlEstimator.K3"/>.</value>
+    public KlEstimator KlEstimator { get; init; } = KlEstimator.K3;
+}

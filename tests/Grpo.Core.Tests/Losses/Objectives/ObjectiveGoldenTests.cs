@@ -184,12 +184,16 @@ public sealed class ObjectiveGoldenTests
             "cispo" => new CispoObjective { Cap = high, Level = level }, // TRL's epsilon_high is the cap itself
             "sapo" => new SapoObjective
             {
-                PositiveTemperature = Number("sapo_temperature_pos"), NegativeTemperature = Number("sapo_temperature_neg"), Level = level,
+                PositiveTemperature = Number("sapo_temperature_pos"),
+                NegativeTemperature = Number("sapo_temperature_neg"),
+                Level = level,
             },
             "vespo" => new VespoObjective
             {
-                PositiveK = Number("vespo_k_pos"), PositiveLambda = Number("vespo_lambda_pos"),
-                NegativeK = Number("vespo_k_neg"), NegativeLambda = Number("vespo_lambda_neg"),
+                PositiveK = Number("vespo_k_pos"),
+                PositiveLambda = Number("vespo_lambda_pos"),
+                NegativeK = Number("vespo_k_neg"),
+                NegativeLambda = Number("vespo_lambda_neg"),
             },
             _ when bySequence => new GspoObjective { Low = low, High = high, Cap = cap },
             _ => new ClippedObjective { Low = low, High = high, Cap = cap },

@@ -130,6 +130,17 @@ public sealed class ObjectiveTests
         Near.Equal(-4 * gate * (1 - gate) * 3, new ObjectiveCase(data, new SapoObjective()).Run().Gradient[0], 1e-6, "gradient");
     }
 
+    [Theory]
+    [InlineData(-30, -30, -18.420681, 0.1, 3)]  // −20 − 20, then ln 1e-8
+    [InlineData(-60, 30, 0, 0.1, 3)]            // −20 + 20
+    [InlineData(60, 60, 20, 0.1, 0)]            // 20 + 20, then 20; e^L unbounded would give ∞·0
+    public void Vespo_bounds_the_ratio_of_a_token_and_of_the_completion(float first, float second, double logRatio, double k, double lambda)
+    {
+        var data = new LossCase(1, 2, [-1, -1], [-1 - first, -1 - second], null, [1], [1, 1]);
+        ObjectiveOutcome outcome = new ObjectiveCase(data, new VespoObjective { PositiveK = k, PositiveLambda = lambda }).Run();
+        Near.Equal(Math.Exp(lambda + (k * logRatio) - (lambda * Math.Exp(logRatio))), outcome.Phi!.Value, 1e-5, "φ"); // e^x in float32
+    }
+
     [Fact]
     public void Gspo_counts_an_empty_completion_as_ratio_one()
     {

@@ -40,8 +40,8 @@ public sealed class TokenFactorTests
         {
             // A fraction that puts the quantile exactly on a token: rounding must not push it beyond.
             int position = drawn % (count - 1);
-            float[] entropies = [.. Enumerable.Range(0, count).Select(i => 0.1f * i)];
-            Assert.Equal((double)entropies[position], TopEntropyMask.Threshold(entropies, 1 - ((double)position / (count - 1))));
+            float[] entropies = [.. Enumerable.Range(0, count).Select(i => i <= position ? 0f : 1)];
+            Assert.Equal(0, TopEntropyMask.Threshold(entropies, 1 - ((double)position / (count - 1))));
         },
         iter: 500);
 

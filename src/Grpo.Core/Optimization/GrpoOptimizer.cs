@@ -189,6 +189,11 @@ public sealed class GrpoOptimizer : IDisposable
         IReadOnlyDictionary<string, double>? weights = scores.Rewards.SelectMany(group => group).Select(reward => reward.Weights).FirstOrDefault(given => given is not null);
         double[][] advantages = Options.Advantage.Compute([.. groups.Zip(scores.Rewards, (group, rewards) => AdvantageGroup.From(group, rewards, weights))]);
         ScoredGroup[] scored = [.. groups.Select((group, i) => new ScoredGroup(group, scores.Rewards[i], advantages[i]))];
+        if (scores.FirstError is { } error)
+        {
+            _logger.RewardFailed(scores.Errors, error.Message);
+        }
+
         int abstained = scored.Sum(group => group.Rewards.Count(reward => reward.Value is null));
         if (abstained > 0)
         {

@@ -12,8 +12,8 @@ public sealed class StepMetricsTests
         Assert.Equal(
             [
                 "step", "reward", "reward_std", "accuracy", "rewards/part/mean", "frac_reward_zero_std", "rewards/abstained", "rewards/errors",
-                "completions/mean_length", "completions/clipped_ratio", "num_tokens", "entropy", "loss", "kl", "clip_ratio/low_mean",
-                "clip_ratio/high_mean", "grad_norm", "learning_rate", "updates", "verdicts/no", "verdicts/yes", "eval/accuracy", "eval/reward",
+                "completions/mean_length", "completions/clipped_ratio", "num_tokens", "entropy", "loss", "kl", "clip_ratio/low_mean", "clip_ratio/low_min",
+                "clip_ratio/high_mean", "clip_ratio/high_max", "clip_ratio/region_mean", "grad_norm", "learning_rate", "updates", "verdicts/no", "verdicts/yes", "eval/accuracy", "eval/reward",
                 "eval/mean_length", "time/rollout", "time/scoring", "time/update",
             ],
             StepMetrics.From(FullReport()).Select(metric => metric.Key));

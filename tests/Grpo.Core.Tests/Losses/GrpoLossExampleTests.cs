@@ -98,6 +98,6 @@ public sealed class GrpoLossExampleTests
         // B == C here: [C] advantages would broadcast along the tokens without a word.
         LossCase square = new(2, 2, [0, 0, 0, 0], null, null, [1, 2, 3], [1, 1, 1, 1]);
         var exception = Assert.Throws<ArgumentException>(() => square.Run());
-        Assert.StartsWith("advantages must be [B] = [2] but is [3].", exception.Message, StringComparison.Ordinal);
+        Assert.StartsWith("Advantages must be [B] = [2] but is [3].", exception.Message, StringComparison.Ordinal);
     }
 }

@@ -27,11 +27,10 @@ public sealed class GrpoOptionsTests
         { o => o.WeightDecay = 2, "WeightDecay is 2 but must be 0 to 1." },
         { o => o.MaxGradientNorm = 0, "MaxGradientNorm is 0 but must be above 0, or null for no clipping." },
         { o => o.MaxGradientNorm = double.NaN, "MaxGradientNorm is NaN but must be above 0, or null for no clipping." },
-        { o => o.Advantage = new GroupNormalizedAdvantage { Epsilon = 0 }, "group-normalised: Epsilon" },
-        { o => o.Objective = new ClippedObjective { Low = 0 }, "Low is 0 but must be above 0 and below 1" },
-        { o => o.Objective = new ClippedObjective { High = double.NaN }, "High is NaN but must be above 0, at most 100" },
-        { o => o.Objective = new ClippedObjective { Cap = 1.1 }, "Cap is 1.1 but must be above 1 + High, or null" },
-        { o => o.Objective = new GspoObjective(), "GSPO" }, // with the token mean
+        { o => o.Advantage = new GroupNormalizedAdvantage { Epsilon = 0 }, "Epsilon is 0 but must be a finite number greater than 0." },
+        { o => o.Objective = new ClippedObjective { Low = 0 }, "Low of clipped surrogate is 0 but must be above 0 and below 1." },
+        { o => o.Objective = new ClippedObjective { High = double.NaN }, "High of clipped surrogate is NaN but must be above 0, at most 100." },
+        { o => o.Objective = new ClippedObjective { Cap = 1.1 }, "Cap of clipped surrogate is 1.1 but must be above 1 + High, or null: a lower cap would act before the clip." },
         { o => o.KlEstimator = (KlEstimator)9, "KlEstimator is 9 but must be K3, K2, ImportanceCorrectedK3, StraightThrough." },
         { o => o.Reduction = (LossReduction)9, "Reduction is 9 but must be TokenMean, SequenceMean, FixedLength, LengthScaled." },
         { o => o.Sampling.Temperature = 0, "Temperature is 0 but must be above 0: greedy completions of one prompt are all equal and teach nothing." },
@@ -48,6 +47,14 @@ public sealed class GrpoOptionsTests
     private const string Filters =
         "TopK, TopP, MinP and RepetitionPenalty must be off in training (0, 1, 0, 1): the training log-probs know only the temperature, " +
         "so filtered samples would come from another distribution than the one that is trained. Use them in evaluation.";
+
+    [Fact]
+    public void Validate_refuses_a_reduction_that_the_objective_is_not_defined_with_and_says_why()
+    {
+        var options = new GrpoOptions { Objective = new GspoObjective(), Reduction = LossReduction.TokenMean };
+        Assert.StartsWith("GSPO has one ratio per completion, so TokenMean would", Assert.Single(options.Validate()), StringComparison.Ordinal);
+        Assert.Empty((options with { Reduction = LossReduction.SequenceMean }).Validate());
+    }
 
     [Theory]
     [MemberData(nameof(Refused))]

@@ -31,6 +31,9 @@ public sealed class QwenPolicy : IPolicy, IDisposable
     public Tensor LogProbs(TokenBatch batch, double temperature) => CompletionLogProbs.Compute(Model, batch, temperature);
 
     /// <inheritdoc/>
+    public TokenStatistics LogProbsAndEntropies(TokenBatch batch, double temperature) => CompletionLogProbs.ComputeWithEntropies(Model, batch, temperature);
+
+    /// <inheritdoc/>
     public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) =>
         new Qwen2DecodingSession(Model, prompts, groupSize, maxNewTokens);
 

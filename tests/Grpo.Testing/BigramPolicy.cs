@@ -62,6 +62,13 @@ public sealed class BigramPolicy : IPolicy, IReferenceModel, IDisposable
     /// <inheritdoc/>
     public Tensor LogProbs(TokenBatch batch, double temperature)
     {
+        using var scope = TensorScope.Begin();
+        return scope.Keep(LogProbsAndEntropies(batch, temperature).LogProbs);
+    }
+
+    /// <inheritdoc/>
+    public TokenStatistics LogProbsAndEntropies(TokenBatch batch, double temperature)
+    {
         LogProbsCalls++;
         OnLogProbs?.Invoke();
         using var scope = TensorScope.Begin();
@@ -69,7 +76,9 @@ public sealed class BigramPolicy : IPolicy, IReferenceModel, IDisposable
         Tensor last = ids.narrow(1, batch.PromptLength - 1, batch.CompletionLength).reshape(-1);                   // [B·C]
         Tensor logProbs = (Table.index_select(0, last) / temperature).log_softmax(-1);                             // [B·C, V]
         Tensor picked = logProbs.gather(1, batch.CompletionIds.reshape(-1, 1)).reshape(batch.CompletionIds.shape); // [B, C]
-        return scope.Keep(picked.masked_fill(batch.CompletionMask.eq(0), 0));
+        Tensor entropies = -(logProbs.exp() * logProbs).sum(1L).reshape(batch.CompletionIds.shape);                // [B, C]
+        Tensor padding = batch.CompletionMask.eq(0);
+        return new TokenStatistics(scope.Keep(picked.masked_fill(padding, 0)), scope.Keep(entropies.masked_fill(padding, 0)));
     }
 
     /// <inheritdoc/>

@@ -15,6 +15,14 @@ public interface IPolicy
     /// <returns>[B, C] float32, nats, 0 where the completion mask is 0, differentiable unless gradients are off. Owned by the caller's scope.</returns>
     Tensor LogProbs(TokenBatch batch, double temperature);
 
+    /// <summary>The same with the entropy of each token's distribution, for the entropy bonus; only a policy that offers it need override this.</summary>
+    /// <param name="batch">As in <see cref="LogProbs"/>.</param>
+    /// <param name="temperature">As in <see cref="LogProbs"/>.</param>
+    /// <returns>Two tensors as <see cref="LogProbs"/> returns them, both differentiable unless gradients are off. Owned by the caller's scope.</returns>
+    /// <exception cref="NotSupportedException">The policy does not offer entropies.</exception>
+    TokenStatistics LogProbsAndEntropies(TokenBatch batch, double temperature) =>
+        throw new NotSupportedException($"{GetType().Name} gives no entropies. Implement IPolicy.LogProbsAndEntropies, or set EntropyCoefficient to 0.");
+
     /// <summary>Begins incremental decoding without gradients.</summary>
     /// <param name="prompts">Left-padded prompts, one row a prompt, [N, P]; the completion part is not read. Borrowed for the call.</param>
     /// <param name="groupSize">Sequences per prompt, G. The session has B = N·G rows, the group of prompt 0 first.</param>

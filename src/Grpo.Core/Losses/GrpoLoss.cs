@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Grpo.Losses;
 
-/// <summary>The GRPO loss: an objective plus β·KL per token, reduced to a scalar. No value network.</summary>
+/// <summary>The GRPO loss: an objective plus β·KL per token, reduced to a scalar, minus the entropy bonus. No value network.</summary>
 /// <remarks>DeepSeekMath, arXiv:2402.03300, eq. 3, with any <see cref="PolicyObjective"/> in place of the clipped surrogate.</remarks>
 public static class GrpoLoss
 {
@@ -12,7 +12,7 @@ public static class GrpoLoss
     /// <param name="settings">Which loss.</param>
     /// <param name="denominators">Counts of the whole optimizer step.</param>
     /// <exception cref="ArgumentException">A shape differs.</exception>
-    /// <exception cref="InvalidOperationException">β is not 0 and there are no reference log-probs.</exception>
+    /// <exception cref="InvalidOperationException">β is not 0 and there are no reference log-probs, or the same with entropies.</exception>
     public static LossResult Compute(LossInputs inputs, LossSettings settings, LossDenominators denominators)
     {
         ArgumentNullException.ThrowIfNull(inputs);
@@ -23,6 +23,11 @@ public static class GrpoLoss
             throw new InvalidOperationException(FormattableString.Invariant($"The KL coefficient is {settings.KlCoefficient} but there are no reference log-probs."));
         }
 
+        if (settings.EntropyCoefficient != 0 && inputs.Entropies is null)
+        {
+            throw new InvalidOperationException(FormattableString.Invariant($"The entropy coefficient is {settings.EntropyCoefficient} but there are no entropies."));
+        }
+
         using var scope = TensorScope.Begin();
         Tensor padding = inputs.Mask.eq(0);                                                                   // [B, C] bool
         Tensor logProbs = inputs.LogProbs.masked_fill(padding, 0);                                            // [B, C]
@@ -31,12 +36,23 @@ public static class GrpoLoss
         var objectiveInputs = new ObjectiveInputs(logProbs, oldLogProbs, inputs.Advantages, inputs.Mask);
         Tensor perToken = settings.Objective.PerToken(objectiveInputs);                                       // [B, C]
         TensorGuard.Require(perToken, $"{settings.Objective.Name}.PerToken", "[B, C]", inputs.LogProbs.shape);
+        if (settings.OffPolicyThreshold is { } threshold)
+        {
+            perToken *= OffPolicySequenceMask.Factors(objectiveInputs, threshold);
+        }
+
+        // Behind the mask: what holds the policy close to the reference is never masked away.
         if (settings.KlCoefficient != 0)
         {
             perToken += KlPenalty.PerToken(settings.KlEstimator, logProbs, oldLogProbs, referenceLogProbs!) * settings.KlCoefficient;
         }
 
         Tensor loss = Reduce.Apply(settings.Reduction, perToken, inputs.Mask, denominators);
+        if (settings.EntropyCoefficient != 0)
+        {
+            loss += EntropyBonus.Loss(inputs.Entropies!, inputs.Mask, settings.EntropyCoefficient, denominators.Tokens);
+        }
+
         Tensor? counts = settings.Objective.ClipCounts(objectiveInputs);
         return new LossResult(scope.Keep(loss), scope.Keep(KlSum(logProbs, referenceLogProbs, inputs.Mask)), counts is null ? null : scope.Keep(counts));
     }

@@ -8,4 +8,8 @@ namespace Grpo.Losses;
 /// <param name="ReferenceLogProbs">log π_ref, nats. [B, C] float32; null without a KL term.</param>
 /// <param name="Advantages">A, [B] float32.</param>
 /// <param name="Mask">m, [B, C] float32: 1 for a real completion token.</param>
-public sealed record LossInputs(Tensor LogProbs, Tensor? OldLogProbs, Tensor? ReferenceLogProbs, Tensor Advantages, Tensor Mask);
+public sealed record LossInputs(Tensor LogProbs, Tensor? OldLogProbs, Tensor? ReferenceLogProbs, Tensor Advantages, Tensor Mask)
+{
+    /// <summary>Entropy of the distribution that each token was drawn from, nats. [B, C] float32, with gradient; null without an entropy bonus.</summary>
+    public Tensor? Entropies { get; init; }
+}

@@ -18,4 +18,12 @@ public sealed record LossSettings
     /// <summary>Which estimate the KL term is. The KL that is reported is always k3.</summary>
     /// <value>Default <see cref="KlEstimator.K3"/>.</value>
     public KlEstimator KlEstimator { get; init; } = KlEstimator.K3;
+
+    /// <summary>Weight of the entropy bonus.</summary>
+    /// <value>Default 0.</value>
+    public double EntropyCoefficient { get; init; }
+
+    /// <summary>Threshold of <see cref="OffPolicySequenceMask"/>, nats per token; null: every completion is kept.</summary>
+    /// <value>Default null.</value>
+    public double? OffPolicyThreshold { get; init; }
 }

@@ -28,8 +28,8 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
             .Select(entry => entry.Row)];
         var denominators = new LossDenominators(rows.Length, rows.Sum(row => (long)row.Tokens.CompletionIds.Count), options.Sampling.MaxCompletionTokens);
 
-        // Without a KL term a row of advantage 0 has no gradient. It counts in the denominators and costs nothing.
-        Row[] trained = [.. rows.Where(row => row.Tokens.CompletionIds.Count > 0 && (row.Advantage != 0 || options.KlCoefficient != 0))];
+        // Without a KL term and an entropy bonus a row of advantage 0 has no gradient. It counts in the denominators and costs nothing.
+        Row[] trained = [.. rows.Where(row => row.Tokens.CompletionIds.Count > 0 && (row.Advantage != 0 || options.TrainsWithoutAdvantage))];
         if (trained.Length == 0)
         {
             return []; // Adam would turn leftover momentum into a step
@@ -84,6 +84,17 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
         return scope.Keep(reference!.LogProbs(tokens, options.Sampling.Temperature)); // [B, C]
     }
 
+    private (Tensor LogProbs, Tensor? Entropies) Forward(TokenBatch tokens)
+    {
+        if (options.EntropyCoefficient == 0)
+        {
+            return (policy.LogProbs(tokens, options.Sampling.Temperature), null);
+        }
+
+        TokenStatistics statistics = policy.LogProbsAndEntropies(tokens, options.Sampling.Temperature);
+        return (statistics.LogProbs, statistics.Entropies);
+    }
+
     private UpdateReport Step(MicroBatch[] batches, Tensor?[] oldLogProbs, LossDenominators denominators, CancellationToken cancellationToken)
     {
         double loss = 0, kl = 0;
@@ -93,8 +104,8 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
             cancellationToken.ThrowIfCancellationRequested();
             using var scope = TensorScope.Begin();
             MicroBatch batch = batches[i];
-            Tensor logProbs = policy.LogProbs(batch.Tokens, options.Sampling.Temperature);                          // [B, C]
-            var inputs = new LossInputs(logProbs, oldLogProbs[i], batch.ReferenceLogProbs, batch.Advantages, batch.Tokens.CompletionMask);
+            (Tensor logProbs, Tensor? entropies) = Forward(batch.Tokens);                                           // [B, C] each
+            var inputs = new LossInputs(logProbs, oldLogProbs[i], batch.ReferenceLogProbs, batch.Advantages, batch.Tokens.CompletionMask) { Entropies = entropies };
             LossResult result = GrpoLoss.Compute(inputs, _loss, denominators);
             result.Loss.backward();
 

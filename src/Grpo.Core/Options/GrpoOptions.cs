@@ -40,6 +40,17 @@ public sealed record GrpoOptions
     /// <value>Default <see cref="KlEstimator.K3"/>.</value>
     public KlEstimator KlEstimator { get; set; } = KlEstimator.K3;
 
+    /// <summary>Weight of the entropy bonus, which keeps the policy from settling too early; needs a policy that gives entropies, as Qwen's does.</summary>
+    /// <value>0 to 1; default 0. Above 0 completions without advantage are trained on too.</value>
+    public double EntropyCoefficient { get; set; }
+
+    /// <summary>
+    /// Leaves completions with a negative advantage out of the loss once the policy has moved away from them by more than this, nats per
+    /// token. Acts from the second update of a round on. DeepSeek-V3.2, arXiv:2512.02556.
+    /// </summary>
+    /// <value>0 or more, or null for never; default null.</value>
+    public double? OffPolicyThreshold { get; set; }
+
     /// <summary>Leaves completions cut at the length limit out of the loss; their rewards still count in the group's mean.</summary>
     /// <value>Default false.</value>
     /// <remarks>DAPO, arXiv:2503.14476, section 3.4 (overlong filtering). The denominators count the remaining completions.</remarks>
@@ -98,7 +109,18 @@ public sealed record GrpoOptions
     public ulong Seed { get; set; } = 42;
 
     /// <summary>The loss as these options describe it.</summary>
-    internal LossSettings Loss => new() { Objective = Objective, Reduction = Reduction, KlCoefficient = KlCoefficient, KlEstimator = KlEstimator };
+    internal LossSettings Loss => new()
+    {
+        Objective = Objective,
+        Reduction = Reduction,
+        KlCoefficient = KlCoefficient,
+        KlEstimator = KlEstimator,
+        EntropyCoefficient = EntropyCoefficient,
+        OffPolicyThreshold = OffPolicyThreshold,
+    };
+
+    /// <summary>Whether a completion without advantage has a gradient all the same.</summary>
+    internal bool TrainsWithoutAdvantage => KlCoefficient != 0 || EntropyCoefficient != 0;
 
     /// <summary>Lists everything that is out of range; empty when the options can be used.</summary>
     public IReadOnlyList<string> Validate() => GrpoOptionsValidator.Validate(this);

@@ -26,6 +26,35 @@ public static class TokenLogProbs
     /// </remarks>
     public static Tensor Compute(Tensor hidden, Tensor weight, Tensor targets, double temperature, int chunkRows = 256)
     {
+        using var scope = TensorScope.Begin();
+        return scope.Keep(Run(hidden, weight, targets, new TokenLogProbsFunction.Settings(temperature, chunkRows, WithEntropies: false)).select(0, 0));
+    }
+
+    /// <summary>log p of the target tokens and the entropy of each row's distribution, both differentiable.</summary>
+    /// <param name="hidden">As in <see cref="Compute"/>.</param>
+    /// <param name="weight">As in <see cref="Compute"/>.</param>
+    /// <param name="targets">As in <see cref="Compute"/>.</param>
+    /// <param name="temperature">As in <see cref="Compute"/>.</param>
+    /// <param name="chunkRows">As in <see cref="Compute"/>.</param>
+    /// <returns>Two tensors [rows] float32, nats. Owned by the caller's scope.</returns>
+    /// <exception cref="ArgumentException">A shape, type, device, the temperature or the chunk is wrong.</exception>
+    public static TokenStatistics ComputeWithEntropies(Tensor hidden, Tensor weight, Tensor targets, double temperature, int chunkRows = 256)
+    {
+        using var scope = TensorScope.Begin();
+        Tensor results = Run(hidden, weight, targets, new TokenLogProbsFunction.Settings(temperature, chunkRows, WithEntropies: true));
+        return new TokenStatistics(scope.Keep(results.select(0, 0)), scope.Keep(results.select(0, 1)));
+    }
+
+    private static Tensor Run(Tensor hidden, Tensor weight, Tensor targets, TokenLogProbsFunction.Settings settings)
+    {
+        Check(hidden, weight, targets, settings.Temperature, settings.ChunkRows);
+        return is_grad_enabled() && (hidden.requires_grad || weight.requires_grad)
+            ? TokenLogProbsFunction.apply(hidden, weight, targets, settings)
+            : TokenLogProbsFunction.Forward(hidden, weight, targets, settings).Results;
+    }
+
+    private static void Check(Tensor hidden, Tensor weight, Tensor targets, double temperature, int chunkRows)
+    {
         // Everything is checked here: an exception inside the backward callback would end the process.
         TensorGuard.Require(hidden, nameof(hidden), "[rows, H]", -1, -1);
         TensorGuard.Require(weight, nameof(weight), "[V, H]", -1, hidden.shape[1]);
@@ -55,11 +84,5 @@ public static class TokenLogProbs
         }
 
         ArgumentOutOfRangeException.ThrowIfLessThan(chunkRows, 1);
-        using var scope = TensorScope.Begin();
-        var settings = new TokenLogProbsFunction.Settings(temperature, chunkRows);
-        Tensor logProbs = is_grad_enabled() && (hidden.requires_grad || weight.requires_grad)
-            ? TokenLogProbsFunction.apply(hidden, weight, targets, settings)
-            : TokenLogProbsFunction.Forward(hidden, weight, targets, settings).LogProbs;
-        return scope.Keep(logProbs);
     }
 }

@@ -23,19 +23,22 @@ internal sealed class TokenLogProbsFunction : autograd.SingleTensorFunction<Toke
     {
         (Tensor hidden, Tensor weight, Tensor targets) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2]);
         var settings = (Settings)vars[3];
-        (Tensor logProbs, Tensor logSums) = Forward(hidden, weight, targets, settings);
+        (Tensor results, Tensor logSums) = Forward(hidden, weight, targets, settings);
         ctx.set_materialize_grads(false);
-        ctx.save_for_backward([hidden, weight, targets, logSums]);
+        // The entropies are saved as a copy: saving an output of the function would keep the function alive with it.
+        ctx.save_for_backward([hidden, weight, targets, logSums, .. settings.WithEntropies ? [results[1].clone()] : Array.Empty<Tensor>()]);
         ctx.save_data(SettingsKey, settings);
-        return logProbs;
+        return results;
     }
 
-    /// <summary>log p of the targets, and log Σ exp(z) of every row; both [rows] float32, in the caller's scope.</summary>
-    internal static (Tensor LogProbs, Tensor LogSums) Forward(Tensor hidden, Tensor weight, Tensor targets, Settings settings)
+    /// <summary>
+    /// [1, rows] log p of the targets, or [2, rows] with the entropies behind; and log Σ exp(z) of every row, [rows]. Float32, in the caller's scope.
+    /// </summary>
+    internal static (Tensor Results, Tensor LogSums) Forward(Tensor hidden, Tensor weight, Tensor targets, Settings settings)
     {
         using var scope = TensorScope.BeginNoGrad();
         long rows = hidden.shape[0];
-        Tensor logProbs = empty([rows], ScalarType.Float32, hidden.device);
+        Tensor results = empty([settings.WithEntropies ? 2 : 1, rows], ScalarType.Float32, hidden.device);
         Tensor logSums = empty([rows], ScalarType.Float32, hidden.device);
         var chunks = new LogitChunks(hidden, weight, settings);
         for (long start = 0; start < rows; start += settings.ChunkRows)
@@ -45,19 +48,28 @@ internal sealed class TokenLogProbsFunction : autograd.SingleTensorFunction<Toke
             Tensor logits = chunks.Compute(start, count);                                            // [n, V], overwritten below
             Tensor chosen = logits.gather(1, targets.narrow(0, start, count).unsqueeze(1));          // [n, 1], a copy
             Tensor largest = logits.amax(VocabularyAxis, keepdim: true);                             // [n, 1]
-            Tensor excess = logits.sub_(largest).exp_().sum(VocabularyAxis, keepdim: true).log_();   // [n, 1]
+            Tensor shifted = logits.sub_(largest);
+            Tensor weights = settings.WithEntropies ? shifted.exp() : shifted.exp_();                // [n, V]
+            Tensor sum = weights.sum(VocabularyAxis, keepdim: true);                                 // [n, 1]
+            Tensor excess = sum.log();                                                               // [n, 1]
             logSums.narrow(0, start, count).copy_((largest + excess).squeeze(1));
             // In this order: the largest logit cancels before the small term is added, as in log_softmax.
-            logProbs.narrow(0, start, count).copy_((chosen - largest - excess).squeeze(1));
+            results[0].narrow(0, start, count).copy_((chosen - largest - excess).squeeze(1));
+            if (settings.WithEntropies)
+            {
+                // H = log Σ e^x − Σ x·e^x / Σ e^x with x = z − max.
+                Tensor mean = weights.mul_(shifted).sum(VocabularyAxis, keepdim: true) / sum;
+                results[1].narrow(0, start, count).copy_((excess - mean).squeeze(1));
+            }
         }
 
-        return (scope.Keep(logProbs), scope.Keep(logSums));
+        return (scope.Keep(results), scope.Keep(logSums));
     }
 
     /// <inheritdoc/>
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
-        using Tensor gradient = grad_output;                                                         // [rows], ours to free
+        using Tensor gradient = grad_output;                                                         // [1 or 2, rows], ours to free
         if (gradient.IsInvalid)
         {
             return [null!, null!, null!, null!];
@@ -77,11 +89,23 @@ internal sealed class TokenLogProbsFunction : autograd.SingleTensorFunction<Toke
         {
             using var chunkScope = TensorScope.BeginNoGrad();
             long count = Math.Min(settings.ChunkRows, hidden.shape[0] - start);
-            Tensor upstream = scaled.narrow(0, start, count).unsqueeze(1);                           // [n, 1]
+            Tensor upstream = scaled[0].narrow(0, start, count).unsqueeze(1);                        // [n, 1]
             Tensor index = targets.narrow(0, start, count).unsqueeze(1);                             // [n, 1]
-            // dL/dz = g · (1[target] − p), in place of the probabilities p = exp(z − log Σ exp z).
-            Tensor logitGradient = chunks.Compute(start, count).sub_(logSums.narrow(0, start, count).unsqueeze(1)).exp_()
-                .mul_(-upstream).scatter_add_(1, index, upstream);                                   // [n, V]
+            Tensor logP = chunks.Compute(start, count).sub_(logSums.narrow(0, start, count).unsqueeze(1));
+            // d log p[target] / dz = 1[target] − p, and dH / dz = −p·(log p + H): both start from p.
+            Tensor logitGradient;                                                                    // [n, V]
+            if (settings.WithEntropies)
+            {
+                Tensor entropyUpstream = scaled[1].narrow(0, start, count).unsqueeze(1);             // [n, 1]
+                Tensor p = logP.exp();
+                logitGradient = logP.add_(saved[4].narrow(0, start, count).unsqueeze(1)).mul_(entropyUpstream).add_(upstream).mul_(p).neg_();
+            }
+            else
+            {
+                logitGradient = logP.exp_().mul_(-upstream);
+            }
+
+            logitGradient.scatter_add_(1, index, upstream);
             Tensor chunk = hidden.narrow(0, start, count);
             hiddenGradient?.narrow(0, start, count).copy_(logitGradient.to(weight.dtype).mm(weight));
             weightGradient?.addmm_(logitGradient.t(), chunk.to(ScalarType.Float32));
@@ -103,7 +127,8 @@ internal sealed class TokenLogProbsFunction : autograd.SingleTensorFunction<Toke
     /// <summary>What <see cref="TokenLogProbs.Compute"/> was called with, tensors aside.</summary>
     /// <param name="Temperature">Divides the logits.</param>
     /// <param name="ChunkRows">Rows at a time.</param>
-    internal sealed record Settings(double Temperature, int ChunkRows);
+    /// <param name="WithEntropies">Whether entropies are asked for: they cost another buffer of a chunk.</param>
+    internal sealed record Settings(double Temperature, int ChunkRows, bool WithEntropies);
 
     /// <summary>Logits of consecutive rows, all in one buffer that belongs to the scope in which this was made.</summary>
     private sealed class LogitChunks

@@ -12,15 +12,45 @@ internal static class CompletionLogProbs
     /// <returns>[B, C] float32, 0 where the completion mask is 0. Owned by the caller's scope.</returns>
     internal static Tensor Compute(Qwen2ForCausalLM model, TokenBatch batch, double temperature)
     {
+        using var scope = TensorScope.Begin();
+        if (Predict(model, batch) is not { } predicted)
+        {
+            return scope.Keep(batch.CompletionMask.new_zeros(batch.CompletionMask.shape));
+        }
+
+        Tensor logProbs = TokenLogProbs.Compute(predicted.Hidden, model.HeadWeight, predicted.Targets, temperature);
+        return scope.Keep(Scatter(logProbs, predicted.Positions, batch));
+    }
+
+    /// <summary>The same with entropies.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="batch">B rows.</param>
+    /// <param name="temperature">Divides the logits.</param>
+    internal static TokenStatistics ComputeWithEntropies(Qwen2ForCausalLM model, TokenBatch batch, double temperature)
+    {
+        using var scope = TensorScope.Begin();
+        if (Predict(model, batch) is not { } predicted)
+        {
+            long[] shape = batch.CompletionMask.shape;
+            return new TokenStatistics(scope.Keep(batch.CompletionMask.new_zeros(shape)), scope.Keep(batch.CompletionMask.new_zeros(shape)));
+        }
+
+        TokenStatistics tokens = TokenLogProbs.ComputeWithEntropies(predicted.Hidden, model.HeadWeight, predicted.Targets, temperature);
+        return new TokenStatistics(
+            scope.Keep(Scatter(tokens.LogProbs, predicted.Positions, batch)), scope.Keep(Scatter(tokens.Entropies, predicted.Positions, batch)));
+    }
+
+    // Hidden states [R, H] that predict the R real completion tokens, those tokens [R], and their places in the flattened [B·C]; null when R is 0.
+    private static (Tensor Hidden, Tensor Targets, Tensor Positions)? Predict(Qwen2ForCausalLM model, TokenBatch batch)
+    {
         ArgumentNullException.ThrowIfNull(batch);
         Check(batch);
-        (long rows, long promptLength, long completionLength) = (batch.Count, batch.PromptLength, batch.CompletionLength);
+        (long promptLength, long completionLength) = (batch.PromptLength, batch.CompletionLength);
         using var scope = TensorScope.Begin();
-        Tensor flat = zeros([rows * completionLength], ScalarType.Float32, batch.CompletionIds.device);  // [B·C]
-        Tensor real = batch.CompletionMask.reshape(-1).nonzero().squeeze(1);                             // [R], R real completion tokens
+        Tensor real = batch.CompletionMask.reshape(-1).nonzero().squeeze(1);                             // [R]
         if (real.numel() == 0)
         {
-            return scope.Keep(flat.view(rows, completionLength));
+            return null;
         }
 
         // The last completion token predicts nothing that is asked for.
@@ -28,9 +58,14 @@ internal static class CompletionLogProbs
         Tensor mask = cat([batch.PromptMask, batch.CompletionMask.narrow(1, 0, completionLength - 1).to(ScalarType.Int64)], 1);
         Tensor hidden = model.Hidden(tokenIds, mask);                                                    // [B, P + C − 1, H]
         Tensor predicting = hidden.narrow(1, promptLength - 1, completionLength).reshape(-1, hidden.shape[2]);
-        Tensor logProbs = TokenLogProbs.Compute(
-            predicting.index_select(0, real), model.HeadWeight, batch.CompletionIds.reshape(-1).index_select(0, real), temperature);
-        return scope.Keep(flat.scatter(0, real, logProbs).view(rows, completionLength));
+        return (scope.Keep(predicting.index_select(0, real)), scope.Keep(batch.CompletionIds.reshape(-1).index_select(0, real)), scope.Keep(real));
+    }
+
+    private static Tensor Scatter(Tensor values, Tensor positions, TokenBatch batch)
+    {
+        using var scope = TensorScope.Begin();
+        Tensor flat = zeros([batch.Count * batch.CompletionLength], ScalarType.Float32, values.device);  // [B·C]
+        return scope.Keep(flat.scatter(0, positions, values).view(batch.Count, batch.CompletionLength));
     }
 
     private static void Check(TokenBatch batch)

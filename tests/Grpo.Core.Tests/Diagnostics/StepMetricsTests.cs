@@ -1,6 +1,6 @@
-using Grpo.Losses;
 using Grpo.Core.Tests.Optimization;
 using Grpo.Diagnostics;
+using Grpo.Losses;
 
 namespace Grpo.Core.Tests.Diagnostics;
 

@@ -1,5 +1,7 @@
 using Grpo.Losses;
 using Grpo.Testing;
+using TorchSharp;
+using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Optimization;
 
@@ -80,6 +82,68 @@ public sealed class GrpoOptimizerVariantTests
         Assert.NotEqual(k3, k2);
         Assert.All(k2.Zip(straightThrough), pair => Assert.Equal(pair.First, pair.Second, 1e-6)); // the gradient of k2 by definition
         Assert.Contains(k3, value => value != 0);
+    }
+
+    [Fact]
+    public void Update_adds_the_entropy_bonus_also_where_there_is_no_advantage()
+    {
+        // A = 0 everywhere: the loss is −c·Σ H / N alone, with N = 4 tokens whose distributions follow b, a and b, c.
+        using BigramPolicy policy = Toy.Policy();
+        double expected = -0.5 * new[] { 'b', 'a', 'b', 'c' }.Average(letter => Entropy(policy, Toy.Tokenizer.Id(letter)));
+        using var optimizer = new GrpoOptimizer(
+            policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { EntropyCoefficient = 0.5, LearningRate = 0.1, MaxGradientNorm = null });
+        double before = Entropy(policy, Toy.Tokenizer.Id('b'));
+        UpdateReport update = Assert.Single(optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "a.", "cd"), 0, 0)]));
+
+        Assert.Equal(expected, update.Loss, 1e-5);
+        Assert.True(Entropy(policy, Toy.Tokenizer.Id('b')) > before);
+    }
+
+    [Fact]
+    public void Update_names_the_policy_that_gives_no_entropies()
+    {
+        using BigramPolicy inner = Toy.Policy();
+        using var optimizer = new GrpoOptimizer(new LogProbsOnly(inner), Toy.Sampler, new Toy.LetterReward(), Toy.Options with { EntropyCoefficient = 0.1 });
+        var exception = Assert.Throws<NotSupportedException>(() => optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "a.", "b."), 1, -1)]));
+        Assert.Equal("LogProbsOnly gives no entropies. Implement IPolicy.LogProbsAndEntropies, or set EntropyCoefficient to 0.", exception.Message);
+    }
+
+    [Fact]
+    public void Update_leaves_out_what_the_policy_moved_away_from()
+    {
+        // The first update makes "ab." less probable. In the second, with a threshold of 0, its negative advantage is masked: no loss, no gradient.
+        ScoredGroup group = Toy.Scored(Toy.Group(Toy.Prompts[0], "ab."), -1);
+        GrpoOptions options = Toy.Options with { UpdatesPerRollout = 2, LearningRate = 0.01, MaxGradientNorm = null };
+        IReadOnlyList<UpdateReport> masked = Updates(options with { OffPolicyThreshold = 0 }, group);
+        IReadOnlyList<UpdateReport> free = Updates(options, group);
+
+        Assert.Equal(free[0].GradientNorm, masked[0].GradientNorm);
+        Assert.True(free[1].GradientNorm > 0);
+        Assert.Equal((0.0, 0.0), (masked[1].Loss, masked[1].GradientNorm));
+    }
+
+    private static IReadOnlyList<UpdateReport> Updates(GrpoOptions options, ScoredGroup group)
+    {
+        using BigramPolicy policy = Toy.Policy();
+        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), options);
+        return optimizer.Update([group]);
+    }
+
+    private static double Entropy(BigramPolicy policy, int last) =>
+        Enumerable.Range(0, Toy.Vocabulary).Select(next => policy.Probability(last, next)).Sum(p => -p * Math.Log(p));
+
+    /// <summary>A policy of the least that the interface asks for.</summary>
+    private sealed class LogProbsOnly(BigramPolicy inner) : IPolicy
+    {
+        public nn.Module Module => inner.Module;
+
+        public Tensor LogProbs(TokenBatch batch, double temperature) => inner.LogProbs(batch, temperature);
+
+        public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) => inner.StartDecoding(prompts, groupSize, maxNewTokens);
+
+        public void Save(string directory) => inner.Save(directory);
+
+        public void Load(string directory) => inner.Load(directory);
     }
 
     private static (double Loss, float[] Gradient) Update(GrpoOptions options, ScoredGroup group)

@@ -56,6 +56,41 @@ public sealed class TokenLogProbsTests
             }, iter: 60, threads: 1);
 
     [Fact]
+    public void ComputeWithEntropies_gives_the_entropy_of_the_softmax()
+    {
+        using var scope = TensorScope.Begin();
+        // Logits (0, ln 3): p = (1/4, 3/4), H = ln 4 − 3/4·ln 3.
+        Tensor weight = tensor(new float[,] { { 0 }, { MathF.Log(3) } });
+        TokenStatistics tokens = TokenLogProbs.ComputeWithEntropies(ones(1, 1), weight, tensor(new long[] { 0 }), temperature: 1);
+        Assert.Equal(Math.Log(4) - (0.75 * Math.Log(3)), tokens.Entropies.item<float>(), Tolerance);
+        Assert.Equal(Math.Log(0.25), tokens.LogProbs.item<float>(), Tolerance);
+    }
+
+    [Fact]
+    public void Entropies_and_their_gradients_equal_the_plain_formula() =>
+        Gen.Select(Gen.Int[1, 17], Gen.Int[1, 9], Gen.Int[2, 40], Gen.Int[1, 20], Gen.Double[0.3, 3], Gen.ULong)
+            .Sample((rows, width, vocabulary, chunkRows, temperature, seed) =>
+            {
+                using var scope = TensorScope.Begin();
+                using var generator = new Generator(seed);
+                Case given = Draw(rows, width, vocabulary, generator);
+                Case reference = given.Copy();
+                Tensor entropyUpstream = randn([rows], generator: generator);
+                Tensor all = (nn.functional.linear(reference.Hidden, reference.Weight) / temperature).log_softmax(-1);
+                Tensor expectedLogProbs = all.gather(1, reference.Targets.unsqueeze(1)).squeeze(1);
+                Tensor expectedEntropies = -(all.exp() * all).sum(1L);
+                ((expectedLogProbs * given.Upstream).sum() + (expectedEntropies * entropyUpstream).sum()).backward();
+
+                TokenStatistics actual = TokenLogProbs.ComputeWithEntropies(given.Hidden, given.Weight, given.Targets, temperature, chunkRows);
+                ((actual.LogProbs * given.Upstream).sum() + (actual.Entropies * entropyUpstream).sum()).backward();
+
+                Near(expectedLogProbs, actual.LogProbs);
+                Near(expectedEntropies, actual.Entropies);
+                Near(reference.Hidden.grad!, given.Hidden.grad!);
+                Near(reference.Weight.grad!, given.Weight.grad!);
+            }, iter: 60, threads: 1);
+
+    [Fact]
     public void Backward_adds_to_the_gradient_that_a_weight_already_has()
     {
         using var scope = TensorScope.Begin();

@@ -10,11 +10,12 @@ public sealed class QwenPolicyTests
     [Theory]
     [InlineData(1.0)]
     [InlineData(0.6)]
-    public void LogProbs_are_those_of_the_softmax_over_all_logits_and_0_where_masked(double temperature)
+    public void LogProbs_and_entropies_are_those_of_the_softmax_over_all_logits_and_0_where_masked(double temperature)
     {
         using var policy = new QwenPolicy(TinyModels.Create());
         using var scope = TensorScope.BeginNoGrad();
         Tensor logProbs = policy.LogProbs(Batch(Sequences), temperature);                                // [3, 3]
+        TokenStatistics both = policy.LogProbsAndEntropies(Batch(Sequences), temperature);               // [3, 3] each
         Assert.Equal([3, 3], logProbs.shape);
         Assert.Equal(ScalarType.Float32, logProbs.dtype);
         for (int row = 0; row < 3; row++)
@@ -26,6 +27,10 @@ public sealed class QwenPolicyTests
             {
                 double expected = t < completion.Count ? all[prompt.Count + t - 1, completion[t]].item<float>() : 0;
                 Assert.Equal(expected, logProbs[row, t].item<float>(), 2e-5);
+                Assert.Equal(expected, both.LogProbs[row, t].item<float>(), 2e-5);
+                Tensor distribution = all[prompt.Count + Math.Min(t, Math.Max(completion.Count - 1, 0)) - 1];
+                double entropy = t < completion.Count ? -(distribution.exp() * distribution).sum().item<float>() : 0;
+                Assert.Equal(entropy, both.Entropies[row, t].item<float>(), 2e-5);
             }
         }
     }
@@ -68,6 +73,7 @@ public sealed class QwenPolicyTests
         TokenBatch masked = Batch([new([1], [5, 6])]);
         masked = masked with { CompletionMask = zeros_like(masked.CompletionMask) };
         Assert.Equal(new float[] { 0, 0 }, policy.LogProbs(masked, 1).data<float>().ToArray());
+        Assert.Equal(new float[] { 0, 0 }, policy.LogProbsAndEntropies(masked, 1).Entropies.data<float>().ToArray());
     }
 
     [Fact]

@@ -20,6 +20,18 @@ public sealed partial class MethodPagesTests
     }
 
     [Fact]
+    public void Other_rewards_and_baselines_give_the_advantages_that_the_page_prints()
+    {
+        var shifted = new AdvantageGroup(Rewards: [11, 10, 10, 10], Lengths: [2, 1, 2, 1]);
+        var scaled = new AdvantageGroup(Rewards: [100, 0, 0, 0], Lengths: [2, 1, 2, 1]);
+        var plain = new AdvantageGroup(Rewards: [1, 0, 0, 0], Lengths: [2, 1, 2, 1]);
+
+        Assert.Equal(WorkedExample.Advantages(), new GroupNormalizedAdvantage().Compute([shifted])[0]);
+        Assert.Equal(1.499997, new GroupNormalizedAdvantage().Compute([scaled])[0][0], tolerance: 5e-7);
+        Assert.Equal([1, -0.3333, -0.3333, -0.3333], new LeaveOneOutAdvantage().Compute([plain])[0].Select(advantage => Math.Round(advantage, 4)));
+    }
+
+    [Fact]
     public void Every_method_in_the_tables_is_one_that_the_options_read()
     {
         string[][] objectives = [.. Table("## Objectives")];

@@ -52,6 +52,8 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
             problems.Add(reason);
         }
 
+        Require(options.UpdatesPerRollout == 1 || options.Objective.AllowsForOldSamples, options.UpdatesPerRollout,
+            $"1 with {options.Objective.Name} as it is set: from the second update on the samples are those of another policy, for which this objective does not allow");
         problems.AddRange(ValidateSampling(sampling));
         Require(sampling.Temperature > 0, sampling.Temperature, "above 0: greedy completions of one prompt are all equal and teach nothing");
         if (sampling.HasFilters)

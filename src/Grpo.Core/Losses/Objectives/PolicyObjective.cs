@@ -20,6 +20,10 @@ public abstract record PolicyObjective
     /// <value>Default: all of them.</value>
     public virtual IReadOnlySet<LossReduction> Reductions => Every;
 
+    /// <summary>Whether the loss allows for samples that an earlier policy drew. If not, several updates per rollout are refused.</summary>
+    /// <value>Default true.</value>
+    public virtual bool AllowsForOldSamples => true;
+
     /// <summary>ℓ of every token.</summary>
     /// <param name="inputs">The micro-batch.</param>
     /// <returns>[B, C] float32, differentiable in the log-probs, finite also where the mask is 0. Owned by the caller's scope.</returns>

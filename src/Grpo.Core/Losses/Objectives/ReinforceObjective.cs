@@ -18,6 +18,9 @@ public sealed record ReinforceObjective : PolicyObjective
     public bool ImportanceWeighted { get; init; }
 
     /// <inheritdoc/>
+    public override bool AllowsForOldSamples => ImportanceWeighted;
+
+    /// <inheritdoc/>
     public override Tensor PerToken(ObjectiveInputs inputs)
     {
         ArgumentNullException.ThrowIfNull(inputs);

@@ -1,3 +1,4 @@
+using Grpo.Losses;
 using Grpo.Testing;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -111,24 +112,28 @@ public sealed class NumericsGuardTests : IDisposable
     {
         Spoil(_policy, 'e'); // what follows an e
         float[] weights = _policy.Weights();
-        int backwardPasses = 0;
-        _policy.Table.register_hook(gradient =>
-        {
-            backwardPasses++;
-            return gradient;
-        });
-        using var optimizer = Optimizer(Toy.Options with { MicroBatchSize = 100 });
+        var objective = new WatchedObjective();
+        using var optimizer = Optimizer(Toy.Options with { MicroBatchSize = 100, Objective = objective });
         var exception = Assert.Throws<TrainingDivergedException>(() => optimizer.Update(
             [Toy.Scored(Toy.Group(Toy.Prompts[0], "ab", "cd"), 1, -1), Toy.Scored(Toy.Group(Toy.Prompts[2], "abcd", "egh"), 1, -1)]));
         Assert.Equal(
             "The log-probs of prompt 'p2', sample 1 are NaN or ∞ on 1 of 3 tokens; the update was not applied. "
             + "The policy has diverged: go back to the last checkpoint and lower LearningRate (0.05) or MaxGradientNorm.",
             exception.Message);
-        Assert.Equal(0, backwardPasses);
+        Assert.Empty(objective.BackwardPasses);
         Assert.Equal(weights, _policy.Weights());
         Assert.Null(_policy.Table.grad);
         Assert.Equal(0, optimizer.Step);
         Assert.All(Toy.SavedMoment(optimizer), value => Assert.Equal(0f, value));
+    }
+
+    [Fact]
+    public void Update_runs_one_backward_pass_per_micro_batch_when_all_is_well()
+    {
+        var objective = new WatchedObjective();
+        using var optimizer = Optimizer(Toy.Options with { MicroBatchSize = 1, Objective = objective });
+        optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "ab", "cd"), 1, -1)]);
+        Assert.Equal(2, objective.BackwardPasses.Count);
     }
 
     [Fact]
@@ -177,5 +182,38 @@ public sealed class NumericsGuardTests : IDisposable
     {
         public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default) =>
             Toy.Sampler.SampleAsync(policy, request with { Sampling = request.Sampling with { Temperature = 0.1 } }, cancellationToken);
+    }
+
+    /// <summary>REINFORCE that notes every backward pass through it.</summary>
+    private sealed record WatchedObjective : PolicyObjective
+    {
+        public override string Name => "watched";
+
+        public List<int> BackwardPasses { get; } = [];
+
+        public override Tensor PerToken(ObjectiveInputs inputs)
+        {
+            using var scope = TensorScope.Begin();
+            Tensor perToken = -(inputs.LogProbs * inputs.Advantages.unsqueeze(1));                 // [B, C]
+            return scope.Keep(Watch.apply(perToken, BackwardPasses));
+        }
+    }
+
+    /// <summary>The identity.</summary>
+    private sealed class Watch : autograd.SingleTensorFunction<Watch>
+    {
+        public override string Name => nameof(Watch);
+
+        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+        {
+            ctx.save_data(nameof(Watch), vars[1]);
+            return ((Tensor)vars[0]).clone();
+        }
+
+        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+        {
+            ((List<int>)ctx.get_data(nameof(Watch))).Add(1);
+            return [grad_output, null!];
+        }
     }
 }

@@ -109,6 +109,7 @@ public sealed partial class DocumentationTests
             Loss = 0,
             Kl = 0,
             Clip = new Losses.ClipMetrics(0, 0, 0, 0, 0),
+            SamplerDifference = new LogProbDifference(0, 0),
             GradientNorm = 1,
             LearningRate = 1,
         };
@@ -119,6 +120,8 @@ public sealed partial class DocumentationTests
             RewardDeviation = 1,
             Accuracy = 1,
             ZeroDeviationFraction = 0,
+            AllRightFraction = 0,
+            AllWrongFraction = 0,
             Abstained = 0,
             RewardErrors = 0,
             MeanCompletionTokens = 1,

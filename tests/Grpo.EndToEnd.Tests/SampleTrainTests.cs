@@ -32,6 +32,17 @@ public sealed class SampleTrainTests : IDisposable
     }
 
     [Fact]
+    public async Task Train_prints_its_plan_and_stops_when_asked_to_explain()
+    {
+        string output = Path.Combine(_output, "run");
+        SampleProcess.Result result = (await SampleProcess.RunAsync("Gsm8k", "--explain", "true", "--group-size", "4", "--output", output)).Succeeded();
+
+        Assert.StartsWith("step          16 prompts x 4 completions = 64, each of at most 128 tokens: 8,192 tokens in all", result.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("Training", result.Output, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(output));
+    }
+
+    [Fact]
     public async Task Train_continues_exactly_when_resumed()
     {
         string whole = Path.Combine(_output, "whole"), halves = Path.Combine(_output, "halves");

@@ -22,11 +22,17 @@ internal static class TrainCommand
             ? given
             : Path.Combine("runs", DateTime.Now.ToString("yyyyMMdd-HHmmss", CultureInfo.InvariantCulture));
         Gsm8kTask task = await Gsm8kTask.CreateAsync(settings, cancellationToken);
-        using var files = new JsonLinesLogger(output);
+        using JsonLinesLogger? files = settings.Run.Explain ? null : new JsonLinesLogger(output);
         using QwenPretrained qwen = await ModelLoader.LoadAsync(settings, withReference: settings.Grpo.KlCoefficient > 0, cancellationToken);
 
         var sampler = new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate);
         using var optimizer = new GrpoOptimizer(qwen.Policy, sampler, task.Reward, settings.Grpo, qwen.Reference);
+        Console.WriteLine(optimizer.Explain());
+        if (files is null)
+        {
+            return 0; // --explain: nothing is written
+        }
+
         ITrainingCallback view = TrainingView.Create(settings, task.Held.Count);
         var trainer = new GrpoTrainer(optimizer, task.Train, settings.Trainer, new TrainerServices
         {

@@ -26,4 +26,7 @@ internal sealed class RunSettings
 
     /// <summary>How answers are marked: TagAnswer, HashMarks, Boxed or LastNumber.</summary>
     public Rewards.AnswerFormat AnswerFormat { get; set; } = Rewards.AnswerFormat.TagAnswer;
+
+    /// <summary>Whether train prints its plan and stops, before anything is sampled or written.</summary>
+    public bool Explain { get; set; }
 }

@@ -21,6 +21,8 @@ public static class StepMetrics
         }
 
         Add("frac_reward_zero_std", report.ZeroDeviationFraction);
+        Add("frac_reward_zero_std/all_right", report.AllRightFraction);
+        Add("frac_reward_zero_std/all_wrong", report.AllWrongFraction);
         Add("rewards/abstained", report.Abstained);
         Add("rewards/errors", report.RewardErrors);
         Add("completions/mean_length", report.MeanCompletionTokens);
@@ -36,6 +38,8 @@ public static class StepMetrics
             AddClip("clip_ratio/high_mean", clip => clip.HighMean);
             AddClip("clip_ratio/high_max", clip => clip.HighMax);
             AddClip("clip_ratio/region_mean", clip => clip.RegionMean);
+            Add("sampling/sampling_logp_difference/mean", report.Updates[0].SamplerDifference?.Mean);
+            Add("sampling/sampling_logp_difference/max", report.Updates[0].SamplerDifference?.Max);
             Add("grad_norm", report.Updates.Average(update => update.GradientNorm));
             Add("learning_rate", report.Updates[^1].LearningRate);
         }

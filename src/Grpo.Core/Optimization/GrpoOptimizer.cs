@@ -71,11 +71,15 @@ public sealed class GrpoOptimizer : IDisposable
     /// <summary>Steps done.</summary>
     public long Step { get; private set; }
 
+    /// <summary>What the options amount to, before anything is run: print it.</summary>
+    public TrainingPlan Explain() => TrainingPlanBuilder.Build(Options, _policy);
+
     /// <summary>Runs one step: rollout, score, update.</summary>
     /// <param name="prompts">The prompts of the step.</param>
     /// <param name="cancellationToken">Stops with an <see cref="OperationCanceledException"/>; the weights are then those before the step.</param>
     /// <exception cref="RewardException">A reward failed and <see cref="RewardOptions.OnError"/> says to throw.</exception>
-    /// <exception cref="TrainingDivergedException">Logits, loss or gradient are not finite; the update was not applied.</exception>
+    /// <exception cref="TrainingDivergedException">Logits, log-probs, loss or gradient are not finite; the update was not applied.</exception>
+    /// <exception cref="InvalidOperationException">The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>); nothing was applied.</exception>
     public async Task<StepReport> StepAsync(IReadOnlyList<Prompt> prompts, CancellationToken cancellationToken = default)
     {
         var clock = Stopwatch.StartNew();
@@ -134,6 +138,8 @@ public sealed class GrpoOptimizer : IDisposable
     /// <param name="groups">Scored groups.</param>
     /// <param name="cancellationToken">Heeded until the first optimizer step is applied; the weights are then untouched.</param>
     /// <returns>One report per optimizer step; none when every advantage is 0 and there is no KL term: then nothing is touched.</returns>
+    /// <exception cref="TrainingDivergedException">Log-probs, loss or gradient are not finite; the update was not applied.</exception>
+    /// <exception cref="InvalidOperationException">The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>); nothing was applied.</exception>
     public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(groups);

@@ -10,9 +10,7 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
 {
     private readonly LossSettings _loss = options.Loss;
 
-    private readonly record struct Row(TokenSequence Tokens, double Advantage);
-
-    private sealed record MicroBatch(TokenBatch Tokens, Tensor Advantages, Tensor? ReferenceLogProbs);
+    private sealed record MicroBatch(IReadOnlyList<TrainingRow> Rows, TokenBatch Tokens, Tensor Advantages, Tensor? ReferenceLogProbs, Tensor? SamplerLogProbs);
 
     /// <summary>Runs <see cref="GrpoOptions.UpdatesPerRollout"/> optimizer steps on the groups.</summary>
     /// <returns>One report per optimizer step; none when nothing could be learned and nothing was touched.</returns>
@@ -20,16 +18,16 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
     /// Cancellation is heeded until the first optimizer step is applied; from then on the round runs to its end, so that the
     /// weights are always those between two rounds.
     /// </remarks>
+    /// <exception cref="TrainingDivergedException">Log-probs, loss or gradient are not finite; the update was not applied.</exception>
+    /// <exception cref="InvalidOperationException">The sampler's log-probs contradict the policy's; nothing was applied.</exception>
     public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken)
     {
-        Row[] rows = [.. groups.SelectMany(group => group.Group.Completions.Select((completion, i) =>
-            (Completion: completion, Row: new Row(new TokenSequence(group.Group.PromptTokenIds, completion.TokenIds), group.Advantages[i]))))
-            .Where(entry => !options.MaskTruncatedCompletions || entry.Completion.FinishReason != FinishReason.Truncated)
-            .Select(entry => entry.Row)];
+        TrainingRow[] rows = [.. groups.SelectMany(TrainingRow.Of)
+            .Where(row => !options.MaskTruncatedCompletions || row.Completion.FinishReason != FinishReason.Truncated)];
         var denominators = new LossDenominators(rows.Length, rows.Sum(row => (long)row.Tokens.CompletionIds.Count), options.Sampling.MaxCompletionTokens);
 
         // Without a KL term and an entropy bonus a row of advantage 0 has no gradient. It counts in the denominators and costs nothing.
-        Row[] trained = [.. rows.Where(row => row.Tokens.CompletionIds.Count > 0 && (row.Advantage != 0 || options.TrainsWithoutAdvantage))];
+        TrainingRow[] trained = [.. rows.Where(row => row.Tokens.CompletionIds.Count > 0 && (row.Advantage != 0 || options.TrainsWithoutAdvantage))];
         if (trained.Length == 0)
         {
             return []; // Adam would turn leftover momentum into a step
@@ -55,7 +53,7 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
         }
     }
 
-    private MicroBatch[] Prepare(Row[] rows, CancellationToken cancellationToken)
+    private MicroBatch[] Prepare(TrainingRow[] rows, CancellationToken cancellationToken)
     {
         Device device = policy.Device();
         IReadOnlyList<int[]> split = MicroBatcher.Split(
@@ -64,10 +62,10 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
         for (int i = 0; i < batches.Length; i++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            Row[] members = [.. split[i].Select(index => rows[index])];
+            TrainingRow[] members = [.. split[i].Select(index => rows[index])];
             TokenBatch tokens = TokenBatchBuilder.Build([.. members.Select(row => row.Tokens)], padTokenId: 0, device);
             Tensor advantages = tensor(members.Select(row => (float)row.Advantage).ToArray(), device: device);      // [B]
-            batches[i] = new MicroBatch(tokens, advantages, ReferenceLogProbs(tokens));
+            batches[i] = new MicroBatch(members, tokens, advantages, ReferenceLogProbs(tokens), SamplerLogProbs.Upload(members, tokens));
         }
 
         return batches;
@@ -99,6 +97,8 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
     {
         double loss = 0, kl = 0;
         var clipCounts = new List<float>();
+        var guard = new NumericsGuard(options);
+        bool first = oldLogProbs[0] is null; // of the round: the policy is still the one that sampled
         for (int i = 0; i < batches.Length; i++)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -107,18 +107,23 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
             (Tensor logProbs, Tensor? entropies) = Forward(batch.Tokens);                                           // [B, C] each
             var inputs = new LossInputs(logProbs, oldLogProbs[i], batch.ReferenceLogProbs, batch.Advantages, batch.Tokens.CompletionMask) { Entropies = entropies };
             LossResult result = GrpoLoss.Compute(inputs, _loss, denominators);
+            Tensor health = NumericsGuard.Measure(inputs, first ? batch.SamplerLogProbs : null);
+
+            // One stop of the device per micro-batch, before the backward pass: a bad forward must leave no gradient.
+            Tensor[] numbers = [result.Loss.detach().reshape(1), result.KlSum.reshape(1), health, .. result.ClipCounts is { } counts ? [counts.reshape(-1)] : Array.Empty<Tensor>()];
+            ReadOnlySpan<float> values = MemoryMarshal.Cast<byte, float>(torch.cat(numbers).cpu().bytes);
+            int healthNumbers = NumericsGuard.Numbers(batch.Rows.Count);
+            guard.Check(batch.Rows, values.Slice(2, healthNumbers), compared: first && batch.SamplerLogProbs is not null);
+            loss += values[0];
+            kl += values[1];
+            clipCounts.AddRange(values[(2 + healthNumbers)..]);
             result.Loss.backward();
 
             // The first update of a round sees the policy that sampled: its log-probs are the old ones of all later updates.
             oldLogProbs[i] ??= options.UpdatesPerRollout > 1 ? scope.Keep(logProbs.detach()) : null;
-
-            Tensor[] numbers = [result.Loss.detach().reshape(1), result.KlSum.reshape(1), .. result.ClipCounts is { } counts ? [counts.reshape(-1)] : Array.Empty<Tensor>()];
-            ReadOnlySpan<float> values = MemoryMarshal.Cast<byte, float>(torch.cat(numbers).cpu().bytes);           // one stop of the device
-            loss += values[0];
-            kl += values[1];
-            clipCounts.AddRange(values[2..]);
         }
 
+        LogProbDifference? samplerDifference = guard.SamplerDifference();
         double gradientNorm = adam.GradientNorm();
         if (!double.IsFinite(loss) || !double.IsFinite(gradientNorm))
         {
@@ -136,6 +141,7 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
             Loss = loss,
             Kl = options.KlCoefficient == 0 ? null : kl / Math.Max(denominators.Tokens, 1),
             Clip = clipCounts.Count == 0 ? null : ClipMetrics.FromCounts(CollectionsMarshal.AsSpan(clipCounts)),
+            SamplerDifference = samplerDifference,
             GradientNorm = gradientNorm,
             LearningRate = learningRate,
         };

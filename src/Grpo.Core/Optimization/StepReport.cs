@@ -18,6 +18,12 @@ public sealed record StepReport
     /// <summary>Fraction of groups whose advantages are all 0 (equal rewards, or fewer than two scores): they teach nothing.</summary>
     public required double ZeroDeviationFraction { get; init; }
 
+    /// <summary>Fraction of groups that teach nothing because every scored completion is correct; null when the reward does not judge that.</summary>
+    public double? AllRightFraction { get; init; }
+
+    /// <summary>Fraction of groups that teach nothing because every scored completion is wrong; null when the reward does not judge that.</summary>
+    public double? AllWrongFraction { get; init; }
+
     /// <summary>Completions that no reward was given for.</summary>
     public required int Abstained { get; init; }
 

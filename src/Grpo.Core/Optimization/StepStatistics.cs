@@ -17,7 +17,9 @@ internal static class StepStatistics
             MeanReward = scored.Length == 0 ? double.NaN : scored.Average(),
             RewardDeviation = groups.Count == 0 ? 0 : groups.Average(group => Deviation(Values(group.Rewards))),
             Accuracy = judged.Length == 0 ? null : judged.Count(correct => correct) / (double)judged.Length,
-            ZeroDeviationFraction = groups.Count == 0 ? 0 : groups.Count(group => group.Advantages.All(advantage => advantage == 0)) / (double)groups.Count,
+            ZeroDeviationFraction = groups.Count == 0 ? 0 : groups.Count(IsDead) / (double)groups.Count,
+            AllRightFraction = judged.Length == 0 ? null : DeadFraction(groups, correct: true),
+            AllWrongFraction = judged.Length == 0 ? null : DeadFraction(groups, correct: false),
             Abstained = rewards.Length - scored.Length,
             RewardErrors = rewardErrors,
             MeanCompletionTokens = completions.Length == 0 ? 0 : tokens / (double)completions.Length,
@@ -43,6 +45,14 @@ internal static class StepStatistics
     }
 
     public static double[] Values(IEnumerable<Reward> rewards) => [.. rewards.Select(reward => reward.Value).OfType<double>()];
+
+    private static bool IsDead(ScoredGroup group) => group.Advantages.All(advantage => advantage == 0);
+
+    // As GroupFilter counts: an abstention says nothing about right and wrong, and a group without a score is neither.
+    private static double DeadFraction(IReadOnlyList<ScoredGroup> groups, bool correct) => groups.Count(group =>
+        IsDead(group)
+        && group.Rewards.Any(reward => reward.Value is not null)
+        && group.Rewards.Where(reward => reward.Value is not null).All(reward => reward.IsCorrect == correct)) / (double)groups.Count;
 
     private static SortedDictionary<string, double> Components(Reward[] rewards)
     {

@@ -14,6 +14,12 @@ public sealed record UpdateReport
     /// <summary>How much left the trust region; null when the objective has none. Completions without advantage were not run and do not count.</summary>
     public ClipMetrics? Clip { get; init; }
 
+    /// <summary>
+    /// The sampler's log-probs against this update's on the same tokens; null when the sampler recorded none, and after the first
+    /// update of a round, when the policy is no longer the one that sampled.
+    /// </summary>
+    public LogProbDifference? SamplerDifference { get; init; }
+
     /// <summary>Length of the gradient before clipping, L2 over all parameters.</summary>
     public required double GradientNorm { get; init; }
 

@@ -20,6 +20,7 @@ public sealed class StepStatisticsTests
         Assert.Equal(Math.Sqrt(0.5) / 2, report.RewardDeviation, 1e-15);   // of (1, 0) with n − 1, and of three equal ones
         Assert.Equal(4 / 5.0, report.Accuracy);
         Assert.Equal(0.5, report.ZeroDeviationFraction);
+        Assert.Equal((0.5, 0.0), (report.AllRightFraction, report.AllWrongFraction));
         Assert.Equal((1, 1), (report.Abstained, report.RewardErrors));
         Assert.Equal(14, report.CompletionTokens);                         // 3 + 1 + 4 + 2 + 2 + 2, end tokens included
         Assert.Equal(14 / 6.0, report.MeanCompletionTokens);
@@ -27,6 +28,29 @@ public sealed class StepStatisticsTests
         Assert.Equal(new Dictionary<string, int> { ["no"] = 1, ["yes"] = 4 }, report.Verdicts);
         Assert.Equal(new Dictionary<string, double> { ["part"] = 1.5 }, report.RewardComponents); // the null part is left out
         Assert.Null(report.Entropy);
+    }
+
+    [Fact]
+    public void Report_splits_the_groups_that_teach_nothing_into_all_right_all_wrong_and_neither()
+    {
+        ScoredGroup[] groups =
+        [
+            Dead(Judged(1, true), Judged(1, true)),
+            Dead(Judged(0, false), Judged(0, false)),
+            Dead(Judged(0, false), Reward.Abstain),                     // the abstention says nothing
+            Dead(Judged(1, true), Judged(1, false)),                    // equal rewards, judged both ways
+            Dead(1, 1),                                                 // not judged
+            Dead(Reward.Abstain, Reward.Abstain),                       // no score
+            new ScoredGroup(Toy.Group(Toy.Prompts[0], "a", "b"), [Judged(1, true), Judged(2, true)], [-0.7, 0.7]), // all right, and alive
+            new ScoredGroup(Toy.Group(Toy.Prompts[0], "a", "b"), [Judged(1, true), Judged(0, false)], [0.7, -0.7]),
+        ];
+        StepReport report = StepStatistics.Report(1, groups, 0, []);
+        Assert.Equal(6 / 8.0, report.ZeroDeviationFraction);
+        Assert.Equal((1 / 8.0, 2 / 8.0), (report.AllRightFraction, report.AllWrongFraction));
+        StepReport unjudged = StepStatistics.Report(1, [Dead(1, 1)], 0, []);
+        Assert.Equal((1.0, null, null), (unjudged.ZeroDeviationFraction, unjudged.AllRightFraction, unjudged.AllWrongFraction));
+
+        static ScoredGroup Dead(params Reward[] rewards) => new(Toy.Group(Toy.Prompts[0], "a", "b"), rewards, [0, 0]);
     }
 
     [Fact]

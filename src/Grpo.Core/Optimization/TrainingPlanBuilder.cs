@@ -1,0 +1,73 @@
+using System.ComponentModel;
+using System.Globalization;
+using Grpo.Losses;
+
+namespace Grpo;
+
+/// <summary>Puts options into words.</summary>
+internal static class TrainingPlanBuilder
+{
+    public static TrainingPlan Build(GrpoOptions options, IPolicy policy)
+    {
+        long trained = policy.TrainedParameters().Sum(entry => entry.Parameter.numel());
+        return new TrainingPlan
+        {
+            PromptsPerStep = options.PromptsPerStep,
+            GroupSize = options.GroupSize,
+            MaxCompletionTokens = options.Sampling.MaxCompletionTokens,
+            MaxPromptTokens = options.Sampling.MaxPromptTokens,
+            MicroBatchSize = options.MicroBatchSize,
+            UpdatesPerRollout = options.UpdatesPerRollout,
+            NeedsReferenceModel = options.KlCoefficient != 0,
+            Objective = Named(options.Objective.Name, new PolicyObjectiveConverter(), options.Objective),
+            Advantage = Named(options.Advantage.Name, new AdvantageFunctionConverter(), options.Advantage),
+            Kl = Kl(options),
+            Denominator = Denominator(options),
+            Optimizer = Optimizer(options),
+            Temperature = options.Sampling.Temperature,
+            TrainedParameters = trained,
+            FrozenParameters = policy.Module.parameters().Sum(parameter => parameter.numel()) - trained,
+        };
+    }
+
+    private static string Named(string name, TypeConverter converter, object method) => $"{name}: {converter.ConvertToInvariantString(method)}";
+
+    private static string Kl(GrpoOptions options) => options.KlCoefficient == 0
+        ? "none (β = 0)"
+        : FormattableString.Invariant($"{options.KlCoefficient} · ") + options.KlEstimator switch
+        {
+            KlEstimator.K3 => "k3 = exp(−x) + x − 1 per token, x = log π − log π_ref",
+            KlEstimator.K2 => "k2 = x²/2 per token, x = log π − log π_ref",
+            KlEstimator.ImportanceCorrectedK3 => "w·k3 per token, w = π/π_old, k3 = exp(−x) + x − 1, x = log π − log π_ref",
+            KlEstimator.StraightThrough => "the value of k3 with the gradient of k2 per token, x = log π − log π_ref",
+            _ => throw new ArgumentOutOfRangeException(nameof(options), options.KlEstimator, "Not a KL estimator."),
+        };
+
+    private static string Denominator(GrpoOptions options)
+    {
+        int sequences = options.PromptsPerStep * options.GroupSize;
+        int length = options.Sampling.MaxCompletionTokens;
+        string division = options.Reduction switch
+        {
+            LossReduction.TokenMean => Invariant($"sum over tokens / N, the completion tokens of the whole step (at most {(long)sequences * length:N0})"),
+            LossReduction.SequenceMean => Invariant($"mean over each completion's tokens, then / B = {sequences:N0} completions"),
+            LossReduction.FixedLength => Invariant($"sum over tokens / {(long)sequences * length:N0} = B · limit = {sequences:N0} · {length:N0}, whatever the lengths"),
+            LossReduction.LengthScaled => Invariant($"sum over each completion's tokens, then / B = {sequences:N0} completions"),
+            _ => throw new ArgumentOutOfRangeException(nameof(options), options.Reduction, "Not a reduction."),
+        };
+        return $"{options.Reduction}: {division}; "
+            + (options.MaskTruncatedCompletions ? "completions cut at the limit are left out, also of the count" : "completions without advantage count too");
+    }
+
+    private static string Optimizer(GrpoOptions options)
+    {
+        string schedule = options.Schedule == LearningRateSchedule.Constant
+            ? "constant"
+            : Invariant($"{options.Schedule.ToString().ToLowerInvariant()} over {options.ScheduleSteps} optimizer steps to {options.ScheduleFloor} of it");
+        string warmUp = options.WarmupSteps == 0 ? string.Empty : Invariant($" after {options.WarmupSteps} of warm-up");
+        string clipping = options.MaxGradientNorm is { } norm ? Invariant($"gradient norm at most {norm}") : "gradient not clipped";
+        return Invariant($"AdamW, learning rate {options.LearningRate} {schedule}{warmUp}, weight decay {options.WeightDecay}, {clipping}");
+    }
+
+    private static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

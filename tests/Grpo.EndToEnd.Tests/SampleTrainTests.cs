@@ -59,14 +59,9 @@ public sealed class SampleTrainTests : IDisposable
         }
     }
 
-    [Fact]
+    [UnixFact]
     public async Task Train_writes_a_checkpoint_and_exits_with_130_when_interrupted()
     {
-        if (OperatingSystem.IsWindows())
-        {
-            return; // a console interrupt cannot be sent to one process there
-        }
-
         SampleProcess.Result result = await SampleProcess.RunInterruptedAsync(
             "Gsm8k", interruptAt: "step    1/", "--steps", "1000", "--prompts-per-step", "2", "--eval-count", "4", "--output", _output);
 

@@ -23,6 +23,8 @@ public static class StepMetrics
         Add("frac_reward_zero_std", report.ZeroDeviationFraction);
         Add("frac_reward_zero_std/all_right", report.AllRightFraction);
         Add("frac_reward_zero_std/all_wrong", report.AllWrongFraction);
+        Add("sampling/rounds", report.SamplingRounds);
+        Add("sampling/replaced_groups", report.ReplacedGroups);
         Add("rewards/abstained", report.Abstained);
         Add("rewards/errors", report.RewardErrors);
         Add("completions/mean_length", report.MeanCompletionTokens);

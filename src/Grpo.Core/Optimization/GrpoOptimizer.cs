@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
 using Grpo.Diagnostics;
-using Grpo.Losses;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -80,18 +79,50 @@ public sealed class GrpoOptimizer : IDisposable
     /// <exception cref="RewardException">A reward failed and <see cref="RewardOptions.OnError"/> says to throw.</exception>
     /// <exception cref="TrainingDivergedException">Logits, log-probs, loss or gradient are not finite; the update was not applied.</exception>
     /// <exception cref="InvalidOperationException">The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>); nothing was applied.</exception>
-    public async Task<StepReport> StepAsync(IReadOnlyList<Prompt> prompts, CancellationToken cancellationToken = default)
+    public Task<StepReport> StepAsync(IReadOnlyList<Prompt> prompts, CancellationToken cancellationToken = default) =>
+        StepAsync(prompts, reserve: [], cancellationToken);
+
+    /// <summary>The same with dynamic sampling: groups that teach nothing are replaced by groups of further prompts.</summary>
+    /// <param name="prompts">The prompts of the step.</param>
+    /// <param name="reserve">Drawn from in this order, in up to <see cref="GrpoOptions.MaxSamplingRounds"/> rounds; not read when that is 1.</param>
+    /// <param name="cancellationToken">Stops with an <see cref="OperationCanceledException"/>; the weights are then those before the step.</param>
+    /// <remarks>
+    /// DAPO, arXiv:2503.14476, section 3.2. When rounds or reserve run out, groups without a signal fill the step up again, so that its
+    /// denominators do not depend on luck. Rewards, lengths and accuracy in the report are of everything that was sampled.
+    /// </remarks>
+    public async Task<StepReport> StepAsync(IReadOnlyList<Prompt> prompts, IReadOnlyList<Prompt> reserve, CancellationToken cancellationToken = default)
     {
+        ArgumentNullException.ThrowIfNull(prompts);
+        ArgumentNullException.ThrowIfNull(reserve);
         var clock = Stopwatch.StartNew();
-        IReadOnlyList<RolloutGroup> groups = await RolloutAsync(prompts, cancellationToken).ConfigureAwait(false);
-        TimeSpan rolloutEnd = clock.Elapsed;
-        (IReadOnlyList<ScoredGroup> scored, int errors) = await ScoreCountedAsync(groups, cancellationToken).ConfigureAwait(false);
-        TimeSpan scoringEnd = clock.Elapsed;
-        IReadOnlyList<UpdateReport> updates = Update(scored, cancellationToken);
-        StepReport report = StepStatistics.Report(Step, scored, errors, updates) with
+        TimeSpan rolloutTime = TimeSpan.Zero;
+        var sampled = new SampledGroups(Options.Advantage, prompts.Count);
+        IReadOnlyList<Prompt> next = prompts;
+        for (int drawn = 0, round = 1; ; round++)
         {
-            RolloutTime = rolloutEnd,
-            ScoringTime = scoringEnd - rolloutEnd,
+            TimeSpan start = clock.Elapsed;
+            IReadOnlyList<RolloutGroup> groups = await RolloutAsync(next, cancellationToken).ConfigureAwait(false);
+            rolloutTime += clock.Elapsed - start;
+            sampled.Add(groups, await ScoreRewardsAsync(groups, cancellationToken).ConfigureAwait(false));
+            int wanted = Math.Min(sampled.Missing, reserve.Count - drawn);
+            if (round >= Options.MaxSamplingRounds || wanted <= 0)
+            {
+                break;
+            }
+
+            next = [.. reserve.Skip(drawn).Take(wanted)];
+            drawn += wanted;
+        }
+
+        (IReadOnlyList<ScoredGroup> all, IReadOnlyList<ScoredGroup> chosen) = sampled.Score();
+        TimeSpan scoringEnd = clock.Elapsed;
+        IReadOnlyList<UpdateReport> updates = Update(chosen, cancellationToken);
+        StepReport report = StepStatistics.Report(Step, all, sampled.Errors, updates) with
+        {
+            SamplingRounds = sampled.Rounds,
+            ReplacedGroups = all.Count - chosen.Count,
+            RolloutTime = rolloutTime,
+            ScoringTime = scoringEnd - rolloutTime,
             UpdateTime = clock.Elapsed - scoringEnd,
         };
         GrpoDiagnostics.Record(report);
@@ -131,8 +162,13 @@ public sealed class GrpoOptimizer : IDisposable
     /// <summary>Second stage: rewards and advantages.</summary>
     /// <param name="groups">The rollouts.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    public async Task<IReadOnlyList<ScoredGroup>> ScoreAsync(IReadOnlyList<RolloutGroup> groups, CancellationToken cancellationToken = default) =>
-        (await ScoreCountedAsync(groups, cancellationToken).ConfigureAwait(false)).Groups;
+    public async Task<IReadOnlyList<ScoredGroup>> ScoreAsync(IReadOnlyList<RolloutGroup> groups, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(groups);
+        var sampled = new SampledGroups(Options.Advantage, groups.Count);
+        sampled.Add(groups, await ScoreRewardsAsync(groups, cancellationToken).ConfigureAwait(false));
+        return sampled.Score().All;
+    }
 
     /// <summary>Third stage: the optimizer steps of the round. Counts as a step.</summary>
     /// <param name="groups">Scored groups.</param>
@@ -186,26 +222,21 @@ public sealed class GrpoOptimizer : IDisposable
     /// <summary>Frees the moments. The policy stays.</summary>
     public void Dispose() => _adam.Dispose();
 
-    private async Task<(IReadOnlyList<ScoredGroup> Groups, int Errors)> ScoreCountedAsync(
-        IReadOnlyList<RolloutGroup> groups, CancellationToken cancellationToken)
+    private async Task<RewardScores> ScoreRewardsAsync(IReadOnlyList<RolloutGroup> groups, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(groups);
         using Activity? activity = GrpoDiagnostics.Source.StartActivity("grpo.score");
         RewardScores scores = await RewardScorer.ScoreAsync(_reward, groups, Options.Rewards, cancellationToken).ConfigureAwait(false);
-        IReadOnlyDictionary<string, double>? weights = scores.Rewards.SelectMany(group => group).Select(reward => reward.Weights).FirstOrDefault(given => given is not null);
-        double[][] advantages = Options.Advantage.Compute([.. groups.Zip(scores.Rewards, (group, rewards) => AdvantageGroup.From(group, rewards, weights))]);
-        ScoredGroup[] scored = [.. groups.Select((group, i) => new ScoredGroup(group, scores.Rewards[i], advantages[i]))];
         if (scores.FirstError is { } error)
         {
             _logger.RewardFailed(scores.Errors, error.Message);
         }
 
-        int abstained = scored.Sum(group => group.Rewards.Count(reward => reward.Value is null));
+        int abstained = scores.Rewards.Sum(group => group.Count(reward => reward.Value is null));
         if (abstained > 0)
         {
-            _logger.RewardAbstained(_reward.Name, abstained, scored.Sum(group => group.Rewards.Count));
+            _logger.RewardAbstained(_reward.Name, abstained, scores.Rewards.Sum(group => group.Count));
         }
 
-        return (scored, scores.Errors);
+        return scores;
     }
 }

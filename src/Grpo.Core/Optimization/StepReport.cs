@@ -24,6 +24,12 @@ public sealed record StepReport
     /// <summary>Fraction of groups that teach nothing because every scored completion is wrong; null when the reward does not judge that.</summary>
     public double? AllWrongFraction { get; init; }
 
+    /// <summary>Rollout rounds of the step: 1 without dynamic sampling.</summary>
+    public int SamplingRounds { get; init; } = 1;
+
+    /// <summary>Groups that were sampled and replaced because they teach nothing.</summary>
+    public int ReplacedGroups { get; init; }
+
     /// <summary>Completions that no reward was given for.</summary>
     public required int Abstained { get; init; }
 
@@ -51,7 +57,7 @@ public sealed record StepReport
     /// <summary>One report per optimizer step; empty when nothing could be learned and the weights were left alone.</summary>
     public required IReadOnlyList<UpdateReport> Updates { get; init; }
 
-    /// <summary>The rollouts with rewards and advantages.</summary>
+    /// <summary>All rollouts with rewards and advantages, those that were replaced included: their advantages are 0.</summary>
     public required IReadOnlyList<ScoredGroup> Groups { get; init; }
 
     /// <summary>Time spent sampling.</summary>

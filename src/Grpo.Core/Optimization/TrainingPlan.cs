@@ -59,6 +59,9 @@ public sealed record TrainingPlan
     /// <summary>AdamW's constants, learning rate and clipping in words.</summary>
     public required string Optimizer { get; init; }
 
+    /// <summary>Rollout rounds, at most, in which groups that teach nothing are replaced; 1: never.</summary>
+    public required int MaxSamplingRounds { get; init; }
+
     /// <summary>Temperature of sampling and of all log-probs.</summary>
     public required double Temperature { get; init; }
 
@@ -79,7 +82,8 @@ public sealed record TrainingPlan
             ("step", $"{Count(PromptsPerStep, "prompt")} x {Count(GroupSize, "completion")} = {Number(CompletionsPerStep)}, "
                 + $"each of at most {Count(MaxCompletionTokens, "token")}: {Count(MaxCompletionTokensPerStep, "token")} in all, "
                 + $"{Number(MaxTokensPerStep)} with prompts of at most {Number(MaxPromptTokens)}"),
-            ("sampling", FormattableString.Invariant($"temperature {Temperature}, which also divides the logits of policy, old policy and reference")),
+            ("sampling", FormattableString.Invariant($"temperature {Temperature}, which also divides the logits of policy, old policy and reference")
+                + (MaxSamplingRounds == 1 ? string.Empty : $"; groups that teach nothing are replaced in up to {Count(MaxSamplingRounds, "round")}")),
             ("updates", $"{Number(UpdatesPerRollout)} per round, each in at most {Count(MaxMicroBatches, "micro-batch", "es")} of {Count(MicroBatchSize, "sequence")}"),
             ("policy", NeedsOldLogProbs
                 ? $"off-policy: the last update of a round comes {Count(MaxStaleness, "optimizer step")} after sampling; the first has w = π/π_old = 1"

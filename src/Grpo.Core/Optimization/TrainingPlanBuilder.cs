@@ -18,6 +18,7 @@ internal static class TrainingPlanBuilder
             MaxPromptTokens = options.Sampling.MaxPromptTokens,
             MicroBatchSize = options.MicroBatchSize,
             UpdatesPerRollout = options.UpdatesPerRollout,
+            MaxSamplingRounds = options.MaxSamplingRounds,
             NeedsReferenceModel = options.KlCoefficient != 0,
             Objective = Named(options.Objective.Name, new PolicyObjectiveConverter(), options.Objective),
             Advantage = Named(options.Advantage.Name, new AdvantageFunctionConverter(), options.Advantage),

@@ -14,6 +14,12 @@ public sealed record GrpoOptions
     /// <value>1 to 65536; default 8.</value>
     public int PromptsPerStep { get; set; } = 8;
 
+    /// <summary>
+    /// Rollout rounds per step, at most: groups that teach nothing are replaced by groups of further prompts (DAPO's dynamic sampling).
+    /// </summary>
+    /// <value>1 (no replacement) to 64; default 1.</value>
+    public int MaxSamplingRounds { get; set; } = 1;
+
     /// <summary>How completions are sampled.</summary>
     public SamplingOptions Sampling { get; set; } = new();
 

@@ -21,6 +21,7 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
 
         Require(options.GroupSize is >= 2 and <= 1024, options.GroupSize, "2 to 1024: the group's mean is the baseline, so a completion needs at least one other");
         Require(options.PromptsPerStep is >= 1 and <= 65536, options.PromptsPerStep, "1 to 65536");
+        Require(options.MaxSamplingRounds is >= 1 and <= 64, options.MaxSamplingRounds, "1 (no replacement) to 64");
         Require(options.KlCoefficient is >= 0 and <= 10, options.KlCoefficient, "0 to 10");
         Require(options.EntropyCoefficient is >= 0 and <= 1, options.EntropyCoefficient, "0 to 1");
         Require(options.OffPolicyThreshold is null or >= 0, options.OffPolicyThreshold, "0 or more, or null for never");

@@ -37,12 +37,16 @@ public static class GrpoPresets
         KlCoefficient = 0.04,
     };
 
-    /// <summary>DAPO, arXiv:2503.14476: token mean, clip-higher (0.2, 0.28), no KL, G = 16, weight decay 0.1, 20 steps of warm-up.</summary>
+    /// <summary>
+    /// DAPO, arXiv:2503.14476: token mean, clip-higher (0.2, 0.28), dynamic sampling in up to 10 rounds, no KL, G = 16, weight decay 0.1,
+    /// 20 steps of warm-up.
+    /// </summary>
     /// <remarks>The paper's overlong penalty is a reward: add LengthPenaltyReward to yours.</remarks>
     public static GrpoOptions Dapo() => new()
     {
         Reduction = LossReduction.TokenMean,
         Objective = new ClippedObjective { High = 0.28 },
+        MaxSamplingRounds = 10,
         GroupSize = 16,
         WeightDecay = 0.1,
         WarmupSteps = 20,

@@ -87,8 +87,8 @@ public sealed class GrpoTrainer
             try
             {
                 run.Before ??= await EvaluateAsync(run, cancellationToken).ConfigureAwait(false);
-                IReadOnlyList<int> indices = order.At(_optimizer.Step, _optimizer.Options.PromptsPerStep);
-                report = await _optimizer.StepAsync([.. indices.Select(index => _prompts[index])], cancellationToken).ConfigureAwait(false);
+                (IReadOnlyList<Prompt> prompts, IReadOnlyList<Prompt> reserve) = Draw(order);
+                report = await _optimizer.StepAsync(prompts, reserve, cancellationToken).ConfigureAwait(false);
                 run.Steps++;
                 run.CompletionTokens += report.CompletionTokens;
                 report = await AfterStepAsync(run, report, cancellationToken).ConfigureAwait(false);
@@ -103,6 +103,16 @@ public sealed class GrpoTrainer
         }
 
         await EndAsync(run, cancelled: false).ConfigureAwait(false);
+    }
+
+    // The reserve follows an order of its own, so that what luck makes a step use up moves no later step.
+    private (IReadOnlyList<Prompt> Prompts, IReadOnlyList<Prompt> Reserve) Draw(PromptOrder order)
+    {
+        GrpoOptions options = _optimizer.Options;
+        IReadOnlyList<int> indices = order.At(_optimizer.Step, options.PromptsPerStep);
+        int further = options.PromptsPerStep * (options.MaxSamplingRounds - 1);
+        IEnumerable<int> reserve = further == 0 ? [] : new PromptOrder(_prompts.Count, ~options.Seed).At(_optimizer.Step, further).Distinct().Except(indices);
+        return ([.. indices.Select(index => _prompts[index])], [.. reserve.Select(index => _prompts[index])]);
     }
 
     private async Task ResumeAsync(CancellationToken cancellationToken)

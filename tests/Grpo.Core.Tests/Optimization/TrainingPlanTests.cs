@@ -13,7 +13,7 @@ public sealed class TrainingPlanTests
         Assert.Equal(
             """
             step          8 prompts x 16 completions = 128, each of at most 256 tokens: 32,768 tokens in all, 163,840 with prompts of at most 1,024
-            sampling      temperature 0.9, which also divides the logits of policy, old policy and reference
+            sampling      temperature 0.9, which also divides the logits of policy, old policy and reference; groups that teach nothing are replaced in up to 10 rounds
             updates       1 per round, each in at most 16 micro-batches of 8 sequences
             policy        on-policy: the only update of a round has w = π/π_old = 1, so neither a clip nor a cap acts
             old log-probs not needed

@@ -14,6 +14,7 @@ public sealed class GrpoOptionsTests
         { o => o.KlCoefficient = -0.01, "KlCoefficient is -0.01 but must be 0 to 10." },
         { o => o.KlCoefficient = double.NaN, "KlCoefficient is NaN but must be 0 to 10." },
         { o => o.KlCoefficient = double.PositiveInfinity, "KlCoefficient is Infinity but must be 0 to 10." },
+        { o => o.MaxSamplingRounds = 0, "MaxSamplingRounds is 0 but must be 1 (no replacement) to 64." },
         { o => o.EntropyCoefficient = -0.1, "EntropyCoefficient is -0.1 but must be 0 to 1." },
         { o => (o.OffPolicyThreshold, o.UpdatesPerRollout) = (-1, 2), "OffPolicyThreshold is -1 but must be 0 or more, or null for never." },
         { o => o.OffPolicyThreshold = 0.5, "OffPolicyThreshold is 0.5 but must be null with one update per rollout: the policy has then not moved when the loss is taken." },

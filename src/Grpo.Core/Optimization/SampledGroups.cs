@@ -1,0 +1,49 @@
+using Grpo.Losses;
+
+namespace Grpo;
+
+/// <summary>The groups of a step as they come in, round by round, until enough of them teach something.</summary>
+internal sealed class SampledGroups(AdvantageFunction advantage, int wanted)
+{
+    private readonly List<RolloutGroup> _groups = [];
+    private readonly List<IReadOnlyList<Reward>> _rewards = [];
+
+    /// <summary>Rounds added.</summary>
+    public int Rounds { get; private set; }
+
+    /// <summary>Rewards that failed and were counted as abstentions.</summary>
+    public int Errors { get; private set; }
+
+    /// <summary>Groups with a signal that the step still lacks.</summary>
+    public int Missing => wanted - Filter().Kept.Count;
+
+    public void Add(IReadOnlyList<RolloutGroup> groups, RewardScores scores)
+    {
+        _groups.AddRange(groups);
+        _rewards.AddRange(scores.Rewards);
+        Errors += scores.Errors;
+        Rounds++;
+    }
+
+    /// <summary>All groups, and those that the step learns from: the ones with a signal, and as many others as fill it up.</summary>
+    /// <remarks>Advantages are computed over the chosen groups alone, since some methods take statistics over the step; the others get 0.</remarks>
+    public (IReadOnlyList<ScoredGroup> All, IReadOnlyList<ScoredGroup> Chosen) Score()
+    {
+        GroupFilter filter = Filter();
+        int[] chosen = [.. filter.Kept.Concat(filter.Dead).Take(wanted).Order()];
+        AdvantageGroup[] groups = Groups();
+        double[][] advantages = advantage.Compute([.. chosen.Select(index => groups[index])]);
+        Dictionary<int, double[]> byGroup = chosen.Zip(advantages).ToDictionary(pair => pair.First, pair => pair.Second);
+        ScoredGroup[] all = [.. _groups.Select((group, i) =>
+            new ScoredGroup(group, _rewards[i], byGroup.TryGetValue(i, out double[]? own) ? own : new double[_rewards[i].Count]))];
+        return (all, [.. chosen.Select(index => all[index])]);
+    }
+
+    private GroupFilter Filter() => GroupFilter.Of(advantage, Groups());
+
+    private AdvantageGroup[] Groups()
+    {
+        IReadOnlyDictionary<string, double>? weights = _rewards.SelectMany(group => group).Select(reward => reward.Weights).FirstOrDefault(given => given is not null);
+        return [.. _groups.Zip(_rewards, (group, rewards) => AdvantageGroup.From(group, rewards, weights))];
+    }
+}

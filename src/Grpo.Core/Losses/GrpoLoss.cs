@@ -12,7 +12,7 @@ public static class GrpoLoss
     /// <param name="settings">Which loss.</param>
     /// <param name="denominators">Counts of the whole optimizer step.</param>
     /// <exception cref="ArgumentException">A shape differs.</exception>
-    /// <exception cref="InvalidOperationException">β is not 0 and there are no reference log-probs, or the same with entropies.</exception>
+    /// <exception cref="InvalidOperationException">β is not 0 and there are no reference log-probs, or the same with entropies and with the sampler's log-probs.</exception>
     public static LossResult Compute(LossInputs inputs, LossSettings settings, LossDenominators denominators)
     {
         ArgumentNullException.ThrowIfNull(inputs);
@@ -28,6 +28,12 @@ public static class GrpoLoss
             throw new InvalidOperationException(FormattableString.Invariant($"The entropy coefficient is {settings.EntropyCoefficient} but there are no entropies."));
         }
 
+        if (settings.SamplerCorrectionCap is { } limit && inputs.SamplerLogProbs is null)
+        {
+            throw new InvalidOperationException(FormattableString.Invariant(
+                $"SamplerCorrectionCap is {limit} but the sampler recorded no log-probs. Set Completion.LogProbs in the sampler, or leave the option null."));
+        }
+
         using var scope = TensorScope.Begin();
         Tensor padding = inputs.Mask.eq(0);                                                                   // [B, C] bool
         Tensor logProbs = inputs.LogProbs.masked_fill(padding, 0);                                            // [B, C]
@@ -41,7 +47,13 @@ public static class GrpoLoss
             perToken *= OffPolicySequenceMask.Factors(objectiveInputs, threshold);
         }
 
-        // Behind the mask: what holds the policy close to the reference is never masked away.
+        if (settings.SamplerCorrectionCap is { } cap)
+        {
+            Tensor samplerLogProbs = torch.where(inputs.SamplerLogProbs!.isnan(), oldLogProbs, inputs.SamplerLogProbs!); // not recorded: ρ = 1
+            perToken *= SamplerCorrection.Factors(oldLogProbs, samplerLogProbs, inputs.Mask, settings.SamplerCorrectionMode, cap);
+        }
+
+        // Behind the masks: what holds the policy close to the reference is never masked away.
         if (settings.KlCoefficient != 0)
         {
             perToken += KlPenalty.PerToken(settings.KlEstimator, logProbs, oldLogProbs, referenceLogProbs!) * settings.KlCoefficient;

@@ -12,4 +12,7 @@ public sealed record LossInputs(Tensor LogProbs, Tensor? OldLogProbs, Tensor? Re
 {
     /// <summary>Entropy of the distribution that each token was drawn from, nats. [B, C] float32, with gradient; null without an entropy bonus.</summary>
     public Tensor? Entropies { get; init; }
+
+    /// <summary>The log-probs that the sampler recorded, nats. [B, C] float32, NaN where none was; null without sampler correction.</summary>
+    public Tensor? SamplerLogProbs { get; init; }
 }

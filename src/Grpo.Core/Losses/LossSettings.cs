@@ -26,4 +26,12 @@ public sealed record LossSettings
     /// <summary>Threshold of <see cref="OffPolicySequenceMask"/>, nats per token; null: every completion is kept.</summary>
     /// <value>Default null.</value>
     public double? OffPolicyThreshold { get; init; }
+
+    /// <summary>Cap of <see cref="SamplerCorrection"/>; null: the sampler is taken to be the policy.</summary>
+    /// <value>Default null.</value>
+    public double? SamplerCorrectionCap { get; init; }
+
+    /// <summary>What happens above that cap.</summary>
+    /// <value>Default <see cref="SamplerCorrectionMode.Truncate"/>.</value>
+    public SamplerCorrectionMode SamplerCorrectionMode { get; init; } = SamplerCorrectionMode.Truncate;
 }

@@ -105,7 +105,11 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
             using var scope = TensorScope.Begin();
             MicroBatch batch = batches[i];
             (Tensor logProbs, Tensor? entropies) = Forward(batch.Tokens);                                           // [B, C] each
-            var inputs = new LossInputs(logProbs, oldLogProbs[i], batch.ReferenceLogProbs, batch.Advantages, batch.Tokens.CompletionMask) { Entropies = entropies };
+            var inputs = new LossInputs(logProbs, oldLogProbs[i], batch.ReferenceLogProbs, batch.Advantages, batch.Tokens.CompletionMask)
+            {
+                Entropies = entropies,
+                SamplerLogProbs = batch.SamplerLogProbs,
+            };
             LossResult result = GrpoLoss.Compute(inputs, _loss, denominators);
             Tensor health = NumericsGuard.Measure(inputs, first ? batch.SamplerLogProbs : null);
 

@@ -57,6 +57,17 @@ public sealed record GrpoOptions
     /// <value>0 or more, or null for never; default null.</value>
     public double? OffPolicyThreshold { get; set; }
 
+    /// <summary>
+    /// Weighs each token by π_old/π_sampler up to this cap, for a sampler that is another engine (other kernels, quantised weights) and
+    /// records its log-probs. The built-in sampler needs none: it is the policy.
+    /// </summary>
+    /// <value>1 or more (2 is usual), or null for none; default null.</value>
+    public double? SamplerCorrectionCap { get; set; }
+
+    /// <summary>What happens to a token above <see cref="SamplerCorrectionCap"/>.</summary>
+    /// <value>Default <see cref="SamplerCorrectionMode.Truncate"/>.</value>
+    public SamplerCorrectionMode SamplerCorrectionMode { get; set; } = SamplerCorrectionMode.Truncate;
+
     /// <summary>Leaves completions cut at the length limit out of the loss; their rewards still count in the group's mean.</summary>
     /// <value>Default false.</value>
     /// <remarks>DAPO, arXiv:2503.14476, section 3.4 (overlong filtering). The denominators count the remaining completions.</remarks>
@@ -123,6 +134,8 @@ public sealed record GrpoOptions
         KlEstimator = KlEstimator,
         EntropyCoefficient = EntropyCoefficient,
         OffPolicyThreshold = OffPolicyThreshold,
+        SamplerCorrectionCap = SamplerCorrectionCap,
+        SamplerCorrectionMode = SamplerCorrectionMode,
     };
 
     /// <summary>Whether a completion without advantage has a gradient all the same.</summary>

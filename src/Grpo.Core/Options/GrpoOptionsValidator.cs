@@ -27,6 +27,8 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
         Require(options.OffPolicyThreshold is null or >= 0, options.OffPolicyThreshold, "0 or more, or null for never");
         Require(options.OffPolicyThreshold is null || options.UpdatesPerRollout > 1, options.OffPolicyThreshold,
             "null with one update per rollout: the policy has then not moved when the loss is taken");
+        Require(options.SamplerCorrectionCap is null or >= 1, options.SamplerCorrectionCap, "1 or more, or null for none: a lower cap would act where both engines agree");
+        Require(Enum.IsDefined(options.SamplerCorrectionMode), options.SamplerCorrectionMode, string.Join(", ", Enum.GetNames<SamplerCorrectionMode>()));
         Require(options.UpdatesPerRollout is >= 1 and <= 64, options.UpdatesPerRollout, "1 to 64");
         Require(options.MicroBatchSize is >= 1 and <= 4096, options.MicroBatchSize, "1 to 4096");
         Require(options.LearningRate is >= 0 and <= 1, options.LearningRate, "0 to 1");

@@ -122,6 +122,31 @@ public sealed class GrpoOptimizerVariantTests
         Assert.Equal((0.0, 0.0), (masked[1].Loss, masked[1].GradientNorm));
     }
 
+    [Theory]
+    [InlineData(SamplerCorrectionMode.Truncate, 1.5)]   // ρ = e^0.5 = 1.65 is cut to the cap
+    [InlineData(SamplerCorrectionMode.Mask, 0)]         // … or leaves the token out
+    public void Update_weighs_tokens_by_the_ratio_to_the_sampler(SamplerCorrectionMode mode, double factor)
+    {
+        // One token, on-policy: the loss is −A·ρ. The sampler says half a nat less than the policy, just within the guard.
+        using BigramPolicy policy = Toy.Policy();
+        double own = Math.Log(policy.Probability(Toy.Tokenizer.Id('b'), Toy.Tokenizer.Id('a')));
+        ScoredGroup group = Toy.Scored(Toy.Group(Toy.Prompts[0], "a"), 2);
+        group = group with { Group = group.Group with { Completions = [group.Group.Completions[0] with { LogProbs = [(float)(own - 0.4999)] }] } };
+        using var optimizer = new GrpoOptimizer(
+            policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { SamplerCorrectionCap = 1.5, SamplerCorrectionMode = mode });
+
+        Assert.Equal(-2 * factor, Assert.Single(optimizer.Update([group])).Loss, 1e-5);
+    }
+
+    [Fact]
+    public void Update_asks_for_the_log_probs_that_a_sampler_correction_needs()
+    {
+        using BigramPolicy policy = Toy.Policy();
+        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { SamplerCorrectionCap = 2 });
+        var exception = Assert.Throws<InvalidOperationException>(() => optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "a.", "b."), 1, -1)]));
+        Assert.Equal("SamplerCorrectionCap is 2 but the sampler recorded no log-probs. Set Completion.LogProbs in the sampler, or leave the option null.", exception.Message);
+    }
+
     private static IReadOnlyList<UpdateReport> Updates(GrpoOptions options, ScoredGroup group)
     {
         using BigramPolicy policy = Toy.Policy();

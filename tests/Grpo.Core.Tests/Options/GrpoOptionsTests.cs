@@ -14,6 +14,7 @@ public sealed class GrpoOptionsTests
         { o => o.KlCoefficient = -0.01, "KlCoefficient is -0.01 but must be 0 to 10." },
         { o => o.KlCoefficient = double.NaN, "KlCoefficient is NaN but must be 0 to 10." },
         { o => o.KlCoefficient = double.PositiveInfinity, "KlCoefficient is Infinity but must be 0 to 10." },
+        { o => o.SamplerCorrectionCap = 0.5, "SamplerCorrectionCap is 0.5 but must be 1 or more, or null for none: a lower cap would act where both engines agree." },
         { o => o.MaxSamplingRounds = 0, "MaxSamplingRounds is 0 but must be 1 (no replacement) to 64." },
         { o => o.EntropyCoefficient = -0.1, "EntropyCoefficient is -0.1 but must be 0 to 1." },
         { o => (o.OffPolicyThreshold, o.UpdatesPerRollout) = (-1, 2), "OffPolicyThreshold is -1 but must be 0 or more, or null for never." },

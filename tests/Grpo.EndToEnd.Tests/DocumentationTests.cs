@@ -108,6 +108,7 @@ public sealed partial class DocumentationTests
         {
             Loss = 0,
             Kl = 0,
+            KlCoefficient = 0.04,
             Clip = new Losses.ClipMetrics(0, 0, 0, 0, 0),
             SamplerDifference = new LogProbDifference(0, 0),
             GradientNorm = 1,

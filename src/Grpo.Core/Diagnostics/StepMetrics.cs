@@ -35,6 +35,7 @@ public static class StepMetrics
         {
             Add("loss", report.Updates.Average(update => update.Loss));
             Add("kl", report.Updates[0].Kl is null ? null : report.Updates.Average(update => update.Kl!.Value));
+            Add("kl_coefficient", report.Updates[^1].KlCoefficient);
             AddClip("clip_ratio/low_mean", clip => clip.LowMean);
             AddClip("clip_ratio/low_min", clip => clip.LowMin);
             AddClip("clip_ratio/high_mean", clip => clip.HighMean);

@@ -196,7 +196,7 @@ public sealed class GrpoOptimizer : IDisposable
     {
         _policy.Save(directory);
         _adam.Save(Path.Combine(directory, MomentsFile));
-        var state = new OptimizerState { Step = Step, OptimizerSteps = _adam.Step, Seed = Options.Seed };
+        var state = new OptimizerState { Step = Step, OptimizerSteps = _adam.Step, Seed = Options.Seed, KlCoefficient = Options.KlTarget is null ? null : _updater.KlCoefficient };
         File.WriteAllText(Path.Combine(directory, StateFile), JsonSerializer.Serialize(state, OptimizerStateJson.Default.OptimizerState));
     }
 
@@ -216,6 +216,7 @@ public sealed class GrpoOptimizer : IDisposable
         using SafetensorsReader moments = _adam.OpenMoments(Path.Combine(directory, MomentsFile));
         _policy.Load(directory);
         _adam.Load(moments, state.OptimizerSteps);
+        _updater.KlCoefficient = Options.KlTarget is null ? Options.KlCoefficient : state.KlCoefficient ?? Options.KlCoefficient;
         Step = state.Step;
     }
 

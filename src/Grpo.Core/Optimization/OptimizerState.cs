@@ -18,6 +18,9 @@ internal sealed record OptimizerState
 
     public required ulong Seed { get; init; }
 
+    /// <summary>β as an adaptive controller left it; null where it is fixed.</summary>
+    public double? KlCoefficient { get; init; }
+
     /// <exception cref="InvalidDataException">The file is not ours, damaged, or of a newer format.</exception>
     public static OptimizerState Read(string path)
     {

@@ -10,6 +10,9 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
 {
     private readonly LossSettings _loss = options.Loss;
 
+    /// <summary>β of the KL term: that of the options, or where an adaptive controller has moved it.</summary>
+    public double KlCoefficient { get; set; } = options.KlCoefficient;
+
     private sealed record MicroBatch(IReadOnlyList<TrainingRow> Rows, TokenBatch Tokens, Tensor Advantages, Tensor? ReferenceLogProbs, Tensor? SamplerLogProbs);
 
     /// <summary>Runs <see cref="GrpoOptions.UpdatesPerRollout"/> optimizer steps on the groups.</summary>
@@ -43,6 +46,11 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
             for (int update = 0; update < options.UpdatesPerRollout; update++)
             {
                 reports.Add(Step(batches, oldLogProbs, denominators, reports.Count == 0 ? cancellationToken : CancellationToken.None));
+            }
+
+            if (options.KlTarget is { } target)
+            {
+                KlCoefficient = new AdaptiveKl { Target = target }.Next(KlCoefficient, reports.Average(report => report.Kl!.Value));
             }
 
             return reports;
@@ -110,7 +118,7 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
                 Entropies = entropies,
                 SamplerLogProbs = batch.SamplerLogProbs,
             };
-            LossResult result = GrpoLoss.Compute(inputs, _loss, denominators);
+            LossResult result = GrpoLoss.Compute(inputs, _loss with { KlCoefficient = KlCoefficient }, denominators);
             Tensor health = NumericsGuard.Measure(inputs, first ? batch.SamplerLogProbs : null);
 
             // One stop of the device per micro-batch, before the backward pass: a bad forward must leave no gradient.
@@ -144,6 +152,7 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
         {
             Loss = loss,
             Kl = options.KlCoefficient == 0 ? null : kl / Math.Max(denominators.Tokens, 1),
+            KlCoefficient = options.KlCoefficient == 0 ? null : KlCoefficient,
             Clip = clipCounts.Count == 0 ? null : ClipMetrics.FromCounts(CollectionsMarshal.AsSpan(clipCounts)),
             SamplerDifference = samplerDifference,
             GradientNorm = gradientNorm,

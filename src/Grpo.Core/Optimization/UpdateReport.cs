@@ -11,6 +11,9 @@ public sealed record UpdateReport
     /// <summary>Mean k3 estimate of KL(π ‖ π_ref), nats; null without a reference model.</summary>
     public double? Kl { get; init; }
 
+    /// <summary>β of the KL term in this update; null without one.</summary>
+    public double? KlCoefficient { get; init; }
+
     /// <summary>How much left the trust region; null when the objective has none. Completions without advantage were not run and do not count.</summary>
     public ClipMetrics? Clip { get; init; }
 

@@ -42,6 +42,12 @@ public sealed record GrpoOptions
     /// <value>0 to 10; default 0.</value>
     public double KlCoefficient { get; set; }
 
+    /// <summary>
+    /// The KL that β moves to hold, nats per token (<see cref="AdaptiveKl"/>); <see cref="KlCoefficient"/> is then only where it starts.
+    /// </summary>
+    /// <value>Above 0, or null for a fixed β; default null.</value>
+    public double? KlTarget { get; set; }
+
     /// <summary>Which estimate the KL term is; read only when <see cref="KlCoefficient"/> is above 0.</summary>
     /// <value>Default <see cref="KlEstimator.K3"/>.</value>
     public KlEstimator KlEstimator { get; set; } = KlEstimator.K3;

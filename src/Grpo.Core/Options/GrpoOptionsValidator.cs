@@ -29,6 +29,8 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
             "null with one update per rollout: the policy has then not moved when the loss is taken");
         Require(options.SamplerCorrectionCap is null or >= 1, options.SamplerCorrectionCap, "1 or more, or null for none: a lower cap would act where both engines agree");
         Require(Enum.IsDefined(options.SamplerCorrectionMode), options.SamplerCorrectionMode, string.Join(", ", Enum.GetNames<SamplerCorrectionMode>()));
+        Require(options.KlTarget is null || (options.KlTarget > 0 && double.IsFinite(options.KlTarget.Value)), options.KlTarget, "above 0 and finite, or null for a fixed coefficient");
+        Require(options.KlTarget is null || options.KlCoefficient > 0, options.KlCoefficient, "above 0 with a KlTarget: the controller multiplies it, so it would stay 0");
         Require(options.UpdatesPerRollout is >= 1 and <= 64, options.UpdatesPerRollout, "1 to 64");
         Require(options.MicroBatchSize is >= 1 and <= 4096, options.MicroBatchSize, "1 to 4096");
         Require(options.LearningRate is >= 0 and <= 1, options.LearningRate, "0 to 1");

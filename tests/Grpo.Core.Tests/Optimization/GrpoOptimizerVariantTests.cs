@@ -122,6 +122,36 @@ public sealed class GrpoOptimizerVariantTests
         Assert.Equal((0.0, 0.0), (masked[1].Loss, masked[1].GradientNorm));
     }
 
+    [Fact]
+    public async Task StepAsync_moves_the_kl_coefficient_towards_the_target_and_goes_on_from_a_checkpoint()
+    {
+        // Policy and reference differ by far more than the target: β grows by 1 + 0.1·0.2 = 1.02 a round, the most that it may.
+        GrpoOptions options = Toy.Options with { KlCoefficient = 0.5, KlTarget = 1e-3 };
+        using BigramPolicy policy = Toy.Policy(), reference = Toy.Policy(seed: 12);
+        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), options, reference);
+        double?[] coefficients = [.. (await Steps(optimizer, 3)).Select(update => update.KlCoefficient)];
+        Assert.Equal([0.5, 0.5 * 1.02, 0.5 * 1.02 * 1.02], coefficients.Select(coefficient => Math.Round(coefficient!.Value, 12)));
+
+        using var folder = new TemporaryFolder();
+        optimizer.Save(folder.Path);
+        double? next = (await Steps(optimizer, 1))[0].KlCoefficient;
+        using BigramPolicy resumedPolicy = Toy.Policy();
+        using var resumed = new GrpoOptimizer(resumedPolicy, Toy.Sampler, new Toy.LetterReward(), options, reference);
+        resumed.Load(folder.Path);
+        Assert.Equal(next, (await Steps(resumed, 1))[0].KlCoefficient);
+    }
+
+    private static async Task<List<UpdateReport>> Steps(GrpoOptimizer optimizer, int count)
+    {
+        var updates = new List<UpdateReport>();
+        for (int step = 0; step < count; step++)
+        {
+            updates.AddRange((await optimizer.StepAsync(Toy.Prompts)).Updates);
+        }
+
+        return updates;
+    }
+
     [Theory]
     [InlineData(SamplerCorrectionMode.Truncate, 1.5)]   // ρ = e^0.5 = 1.65 is cut to the cap
     [InlineData(SamplerCorrectionMode.Mask, 0)]         // … or leaves the token out

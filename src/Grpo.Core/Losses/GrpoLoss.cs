@@ -23,9 +23,10 @@ public static class GrpoLoss
             throw new InvalidOperationException(FormattableString.Invariant($"The KL coefficient is {settings.KlCoefficient} but there are no reference log-probs."));
         }
 
-        if (settings.EntropyCoefficient != 0 && inputs.Entropies is null)
+        if ((settings.EntropyCoefficient != 0 || settings.EntropyThreshold is not null) && inputs.Entropies is null)
         {
-            throw new InvalidOperationException(FormattableString.Invariant($"The entropy coefficient is {settings.EntropyCoefficient} but there are no entropies."));
+            throw new InvalidOperationException(FormattableString.Invariant(
+                $"The entropy coefficient is {settings.EntropyCoefficient} and the entropy threshold {settings.EntropyThreshold}, but there are no entropies."));
         }
 
         if (settings.SamplerCorrectionCap is { } limit && inputs.SamplerLogProbs is null)
@@ -45,6 +46,11 @@ public static class GrpoLoss
         if (settings.OffPolicyThreshold is { } threshold)
         {
             perToken *= OffPolicySequenceMask.Factors(objectiveInputs, threshold);
+        }
+
+        if (settings.EntropyThreshold is { } lowest)
+        {
+            perToken *= TopEntropyMask.Factors(inputs.Entropies!, inputs.Mask, lowest);
         }
 
         if (settings.SamplerCorrectionCap is { } cap)

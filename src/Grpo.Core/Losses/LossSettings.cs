@@ -27,6 +27,10 @@ public sealed record LossSettings
     /// <value>Default null.</value>
     public double? OffPolicyThreshold { get; init; }
 
+    /// <summary>Tokens of a lower entropy are left out of the policy loss (<see cref="TopEntropyMask"/>), nats; null: all are trained on.</summary>
+    /// <value>Default null.</value>
+    public double? EntropyThreshold { get; init; }
+
     /// <summary>Cap of <see cref="SamplerCorrection"/>; null: the sampler is taken to be the policy.</summary>
     /// <value>Default null.</value>
     public double? SamplerCorrectionCap { get; init; }

@@ -45,7 +45,13 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
             var reports = new List<UpdateReport>(options.UpdatesPerRollout);
             for (int update = 0; update < options.UpdatesPerRollout; update++)
             {
-                reports.Add(Step(batches, oldLogProbs, denominators, reports.Count == 0 ? cancellationToken : CancellationToken.None));
+                CancellationToken token = reports.Count == 0 ? cancellationToken : CancellationToken.None;
+                LossSettings loss = _loss with
+                {
+                    KlCoefficient = KlCoefficient,
+                    EntropyThreshold = options.TopEntropyFraction < 1 ? EntropyThreshold.Of(policy, rows, options, token) : null,
+                };
+                reports.Add(Step(batches, oldLogProbs, loss, denominators, token));
             }
 
             if (options.KlTarget is { } target)
@@ -92,7 +98,7 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
 
     private (Tensor LogProbs, Tensor? Entropies) Forward(TokenBatch tokens)
     {
-        if (options.EntropyCoefficient == 0)
+        if (!options.NeedsEntropies)
         {
             return (policy.LogProbs(tokens, options.Sampling.Temperature), null);
         }
@@ -101,7 +107,7 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
         return (statistics.LogProbs, statistics.Entropies);
     }
 
-    private UpdateReport Step(MicroBatch[] batches, Tensor?[] oldLogProbs, LossDenominators denominators, CancellationToken cancellationToken)
+    private UpdateReport Step(MicroBatch[] batches, Tensor?[] oldLogProbs, LossSettings settings, LossDenominators denominators, CancellationToken cancellationToken)
     {
         double loss = 0, kl = 0;
         var clipCounts = new List<float>();
@@ -118,7 +124,7 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
                 Entropies = entropies,
                 SamplerLogProbs = batch.SamplerLogProbs,
             };
-            LossResult result = GrpoLoss.Compute(inputs, _loss with { KlCoefficient = KlCoefficient }, denominators);
+            LossResult result = GrpoLoss.Compute(inputs, settings, denominators);
             Tensor health = NumericsGuard.Measure(inputs, first ? batch.SamplerLogProbs : null);
 
             // One stop of the device per micro-batch, before the backward pass: a bad forward must leave no gradient.

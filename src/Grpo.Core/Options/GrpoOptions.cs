@@ -57,6 +57,13 @@ public sealed record GrpoOptions
     public double EntropyCoefficient { get; set; }
 
     /// <summary>
+    /// Trains only on this fraction of the step's tokens: those at which the policy is least sure. Costs one more forward pass per update;
+    /// needs a policy that gives entropies. arXiv:2506.01939 (which uses 0.2).
+    /// </summary>
+    /// <value>Above 0, to 1 (all tokens); default 1.</value>
+    public double TopEntropyFraction { get; set; } = 1;
+
+    /// <summary>
     /// Leaves completions with a negative advantage out of the loss once the policy has moved away from them by more than this, nats per
     /// token. Acts from the second update of a round on. DeepSeek-V3.2, arXiv:2512.02556.
     /// </summary>
@@ -143,6 +150,9 @@ public sealed record GrpoOptions
         SamplerCorrectionCap = SamplerCorrectionCap,
         SamplerCorrectionMode = SamplerCorrectionMode,
     };
+
+    /// <summary>Whether the update needs the entropy of each token.</summary>
+    internal bool NeedsEntropies => EntropyCoefficient != 0 || TopEntropyFraction < 1;
 
     /// <summary>Whether a completion without advantage has a gradient all the same.</summary>
     internal bool TrainsWithoutAdvantage => KlCoefficient != 0 || EntropyCoefficient != 0;

@@ -24,6 +24,7 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
         Require(options.MaxSamplingRounds is >= 1 and <= 64, options.MaxSamplingRounds, "1 (no replacement) to 64");
         Require(options.KlCoefficient is >= 0 and <= 10, options.KlCoefficient, "0 to 10");
         Require(options.EntropyCoefficient is >= 0 and <= 1, options.EntropyCoefficient, "0 to 1");
+        Require(options.TopEntropyFraction is > 0 and <= 1, options.TopEntropyFraction, "above 0, at most 1 (all tokens)");
         Require(options.OffPolicyThreshold is null or >= 0, options.OffPolicyThreshold, "0 or more, or null for never");
         Require(options.OffPolicyThreshold is null || options.UpdatesPerRollout > 1, options.OffPolicyThreshold,
             "null with one update per rollout: the policy has then not moved when the loss is taken");

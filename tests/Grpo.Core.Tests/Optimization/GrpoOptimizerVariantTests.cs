@@ -100,6 +100,23 @@ public sealed class GrpoOptimizerVariantTests
     }
 
     [Fact]
+    public void Update_trains_on_the_fraction_of_tokens_that_the_policy_is_least_sure_of()
+    {
+        // Tokens follow b, a, c and (in the completion without advantage) b, d: five entropies. With ρ = 0.4 the threshold is the
+        // interpolated 0.6-quantile, and only tokens at or above it are in the loss; N stays 5. On-policy each one's ℓ is −A = −1.
+        using BigramPolicy policy = Toy.Policy();
+        double[] entropies = [.. "bacbd".Select(letter => Entropy(policy, Toy.Tokenizer.Id(letter)))];
+        double[] sorted = [.. entropies.Order()];
+        double threshold = sorted[2] + (0.4 * (sorted[3] - sorted[2])); // position 0.6 · 4 = 2.4
+        int kept = entropies.Take(3).Count(entropy => entropy >= threshold);
+        Assert.InRange(kept, 1, 2); // else the example shows nothing
+
+        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { TopEntropyFraction = 0.4, MicroBatchSize = 1 });
+        UpdateReport update = Assert.Single(optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "ac.", "d."), 1, 0)]));
+        Assert.Equal(-kept / 5.0, update.Loss, 1e-6);
+    }
+
+    [Fact]
     public void Update_names_the_policy_that_gives_no_entropies()
     {
         using BigramPolicy inner = Toy.Policy();

@@ -14,6 +14,7 @@ public sealed class GrpoOptionsTests
         { o => o.KlCoefficient = -0.01, "KlCoefficient is -0.01 but must be 0 to 10." },
         { o => o.KlCoefficient = double.NaN, "KlCoefficient is NaN but must be 0 to 10." },
         { o => o.KlCoefficient = double.PositiveInfinity, "KlCoefficient is Infinity but must be 0 to 10." },
+        { o => o.TopEntropyFraction = 0, "TopEntropyFraction is 0 but must be above 0, at most 1 (all tokens)." },
         { o => (o.KlTarget, o.KlCoefficient) = (0, 0.1), "KlTarget is 0 but must be above 0 and finite, or null for a fixed coefficient." },
         { o => o.KlTarget = 0.1, "KlCoefficient is 0 but must be above 0 with a KlTarget: the controller multiplies it, so it would stay 0." },
         { o => o.SamplerCorrectionCap = 0.5, "SamplerCorrectionCap is 0.5 but must be 1 or more, or null for none: a lower cap would act where both engines agree." },

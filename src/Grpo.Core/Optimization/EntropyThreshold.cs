@@ -1,0 +1,31 @@
+using System.Runtime.InteropServices;
+using Grpo.Losses;
+using static TorchSharp.torch;
+
+namespace Grpo;
+
+/// <summary>The entropy from which a token is trained on, over all completion tokens of the step: those of completions without advantage too.</summary>
+internal static class EntropyThreshold
+{
+    /// <summary>One forward pass over the step, without gradient.</summary>
+    /// <param name="policy">The policy as it is in this update.</param>
+    /// <param name="rows">All completions of the step.</param>
+    /// <param name="options">Fraction, temperature and micro-batch size.</param>
+    /// <param name="cancellationToken">Stops between two micro-batches.</param>
+    public static double Of(IPolicy policy, IReadOnlyList<TrainingRow> rows, GrpoOptions options, CancellationToken cancellationToken)
+    {
+        var entropies = new List<float>();
+        Device device = policy.Device();
+        foreach (int[] members in MicroBatcher.Split([.. rows.Select(row => row.Tokens.PromptIds.Count + row.Tokens.CompletionIds.Count)], options.MicroBatchSize))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            using var scope = TensorScope.BeginNoGrad();
+            TokenBatch batch = TokenBatchBuilder.Build([.. members.Select(index => rows[index].Tokens)], padTokenId: 0, device);
+            Tensor all = policy.LogProbsAndEntropies(batch, options.Sampling.Temperature).Entropies;     // [B, C]
+            Tensor real = all.masked_select(batch.CompletionMask.ne(0)).cpu();                           // [R]
+            entropies.AddRange(MemoryMarshal.Cast<byte, float>(real.bytes));
+        }
+
+        return TopEntropyMask.Threshold(CollectionsMarshal.AsSpan(entropies), options.TopEntropyFraction);
+    }
+}

@@ -1,5 +1,6 @@
 namespace Grpo.Models.Qwen.Tests.Hub;
 
+[Collection(TimedHub.Name)]
 public sealed class HubClientTests
 {
     [Fact]

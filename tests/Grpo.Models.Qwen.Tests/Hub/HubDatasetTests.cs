@@ -1,6 +1,7 @@
 namespace Grpo.Models.Qwen.Tests.Hub;
 
 /// <summary>The parts of a download that differ for a data set: names, places, and the choice of the file.</summary>
+[Collection(TimedHub.Name)]
 public sealed class HubDatasetTests : IDisposable
 {
     private const string Train = "main/train-00000-of-00001.parquet";

@@ -173,7 +173,7 @@ public sealed class GrpoOptimizer : IDisposable
     /// <summary>Third stage: the optimizer steps of the round. Counts as a step.</summary>
     /// <param name="groups">Scored groups.</param>
     /// <param name="cancellationToken">Heeded until the first optimizer step is applied; the weights are then untouched.</param>
-    /// <returns>One report per optimizer step; none when every advantage is 0 and there is no KL term: then nothing is touched.</returns>
+    /// <returns>One report per optimizer step; none when every advantage is 0 and there is neither a KL term nor an entropy bonus: then nothing is touched.</returns>
     /// <exception cref="TrainingDivergedException">Log-probs, loss or gradient are not finite; the update was not applied.</exception>
     /// <exception cref="InvalidOperationException">The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>); nothing was applied.</exception>
     public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken = default)

@@ -1,5 +1,6 @@
 using Grpo.Core.Tests.Golden;
 using Grpo.Losses;
+using TorchSharp;
 
 namespace Grpo.Core.Tests.Losses;
 
@@ -99,5 +100,17 @@ public sealed class GrpoLossExampleTests
         LossCase square = new(2, 2, [0, 0, 0, 0], null, null, [1, 2, 3], [1, 1, 1, 1]);
         var exception = Assert.Throws<ArgumentException>(() => square.Run());
         Assert.StartsWith("Advantages must be [B] = [2] but is [3].", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Compute_keeps_the_kl_term_where_the_off_policy_mask_drops_the_objective()
+    {
+        // A < 0 and the policy half a nat below the old one: masked at threshold 0. What is left is β·k3, x = −1.0 + 1.2 = 0.2.
+        using var scope = TensorScope.BeginNoGrad();
+        var inputs = new LossInputs(
+            torch.tensor(new[,] { { -1.0f } }), torch.tensor(new[,] { { -0.5f } }), torch.tensor(new[,] { { -1.2f } }), torch.tensor(new[] { -1f }), torch.ones(1, 1));
+        var settings = new LossSettings { KlCoefficient = 0.5, OffPolicyThreshold = 0 };
+        double loss = GrpoLoss.Compute(inputs, settings, new LossDenominators(1, 1, 1)).Loss.item<float>();
+        Assert.Equal(0.5 * (Math.Exp(-0.2) + 0.2 - 1), loss, 1e-6);
     }
 }

@@ -102,18 +102,19 @@ public sealed class GrpoOptimizerVariantTests
     [Fact]
     public void Update_trains_on_the_fraction_of_tokens_that_the_policy_is_least_sure_of()
     {
-        // Tokens follow b, a, c and (in the completion without advantage) b, d: five entropies. With ρ = 0.4 the threshold is the
-        // interpolated 0.6-quantile, and only tokens at or above it are in the loss; N stays 5. On-policy each one's ℓ is −A = −1.
+        // Trained tokens follow b, a, c. The completion without advantage adds tokens after the surest letter, which pull the quantile
+        // down: of the trained tokens alone ρ = 0.4 would keep one (position 1.2 of 0 to 2), over the whole step it keeps two or three.
         using BigramPolicy policy = Toy.Policy();
-        double[] entropies = [.. "bacbd".Select(letter => Entropy(policy, Toy.Tokenizer.Id(letter)))];
+        char surest = "defgh".MinBy(letter => Entropy(policy, Toy.Tokenizer.Id(letter)));
+        double[] entropies = [.. $"bacb{surest}{surest}{surest}".Select(letter => Entropy(policy, Toy.Tokenizer.Id(letter)))];
         double[] sorted = [.. entropies.Order()];
-        double threshold = sorted[2] + (0.4 * (sorted[3] - sorted[2])); // position 0.6 · 4 = 2.4
+        double threshold = sorted[3] + (0.6 * (sorted[4] - sorted[3])); // position 0.6 · 6 = 3.6
         int kept = entropies.Take(3).Count(entropy => entropy >= threshold);
-        Assert.InRange(kept, 1, 2); // else the example shows nothing
+        Assert.InRange(kept, 2, 3);
 
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { TopEntropyFraction = 0.4, MicroBatchSize = 1 });
-        UpdateReport update = Assert.Single(optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "ac.", "d."), 1, 0)]));
-        Assert.Equal(-kept / 5.0, update.Loss, 1e-6);
+        UpdateReport update = Assert.Single(optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "ac.", $"{surest}{surest}{surest}."), 1, 0)]));
+        Assert.Equal(-kept / 7.0, update.Loss, 1e-6); // on-policy each kept token's loss is −A = −1; N stays 7
     }
 
     [Fact]

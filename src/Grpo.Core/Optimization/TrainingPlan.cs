@@ -53,6 +53,9 @@ public sealed record TrainingPlan
     /// <summary>The KL term in words.</summary>
     public required string Kl { get; init; }
 
+    /// <summary>Everything else that is switched on and changes the loss, in words; empty by default.</summary>
+    public required IReadOnlyList<string> Extras { get; init; }
+
     /// <summary>The reduction and what the loss of an optimizer step is divided by, in words.</summary>
     public required string Denominator { get; init; }
 
@@ -93,6 +96,7 @@ public sealed record TrainingPlan
             ("advantage", Advantage),
             ("objective", Objective),
             ("KL", Kl),
+            .. Extras.Count == 0 ? Array.Empty<(string, string)>() : [("besides", string.Join("; ", Extras))],
             ("loss", Denominator),
             ("trained", $"{Count(TrainedParameters, "parameter")}, {Number(FrozenParameters)} frozen"),
             ("optimizer", $"{Optimizer}; moments of {Count(MomentBytes, "byte")}"),

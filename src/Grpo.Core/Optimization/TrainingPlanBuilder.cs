@@ -23,6 +23,7 @@ internal static class TrainingPlanBuilder
             Objective = Named(options.Objective.Name, new PolicyObjectiveConverter(), options.Objective),
             Advantage = Named(options.Advantage.Name, new AdvantageFunctionConverter(), options.Advantage),
             Kl = Kl(options),
+            Extras = Extras(options),
             Denominator = Denominator(options),
             Optimizer = Optimizer(options),
             Temperature = options.Sampling.Temperature,
@@ -43,6 +44,25 @@ internal static class TrainingPlanBuilder
             KlEstimator.StraightThrough => "the value of k3 with the gradient of k2 per token, x = log π − log π_ref",
             _ => throw new ArgumentOutOfRangeException(nameof(options), options.KlEstimator, "Not a KL estimator."),
         };
+
+    private static List<string> Extras(GrpoOptions options)
+    {
+        var extras = new List<string>();
+        Add(options.KlTarget is not null, $"β moves to hold KL at {options.KlTarget} nats per token");
+        Add(options.EntropyCoefficient != 0, $"entropy bonus {options.EntropyCoefficient}");
+        Add(options.TopEntropyFraction < 1, $"only the least certain {options.TopEntropyFraction} of the tokens, for one more forward pass per update");
+        Add(options.OffPolicyThreshold is not null, $"off-policy sequence mask at {options.OffPolicyThreshold} nats per token");
+        Add(options.SamplerCorrectionCap is not null, $"sampler correction, {options.SamplerCorrectionMode} at {options.SamplerCorrectionCap}");
+        return extras;
+
+        void Add(bool isOn, FormattableString words)
+        {
+            if (isOn)
+            {
+                extras.Add(FormattableString.Invariant(words));
+            }
+        }
+    }
 
     private static string Denominator(GrpoOptions options)
     {

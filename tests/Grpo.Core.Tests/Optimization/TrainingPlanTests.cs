@@ -29,6 +29,29 @@ public sealed class TrainingPlanTests
     }
 
     [Fact]
+    public void Explain_names_everything_else_that_changes_the_loss()
+    {
+        var options = new GrpoOptions
+        {
+            KlCoefficient = 0.1,
+            KlTarget = 0.05,
+            EntropyCoefficient = 0.01,
+            TopEntropyFraction = 0.2,
+            UpdatesPerRollout = 2,
+            OffPolicyThreshold = 0.5,
+            SamplerCorrectionCap = 2,
+        };
+        Assert.Equal(
+            [
+                "β moves to hold KL at 0.05 nats per token", "entropy bonus 0.01", "only the least certain 0.2 of the tokens, for one more forward pass per update",
+                "off-policy sequence mask at 0.5 nats per token", "sampler correction, Truncate at 2",
+            ],
+            Plan(options).Extras);
+        Assert.Contains("\nbesides       β moves to hold KL at 0.05 nats per token; entropy bonus 0.01;", Plan(options).ToString(), StringComparison.Ordinal);
+        Assert.Empty(Plan(new GrpoOptions()).Extras);
+    }
+
+    [Fact]
     public void Explain_says_what_an_off_policy_run_with_a_reference_does()
     {
         CultureInfo before = CultureInfo.CurrentCulture;

@@ -28,6 +28,9 @@ public sealed class QwenReferenceModel : IReferenceModel, IDisposable
     }
 
     /// <inheritdoc/>
+    public nn.Module Module => _model;
+
+    /// <inheritdoc/>
     public Tensor LogProbs(TokenBatch batch, double temperature)
     {
         using var scope = TensorScope.BeginNoGrad();

@@ -10,4 +10,10 @@ public interface IReferenceModel
     /// <param name="temperature">The temperature of the policy's log-probs.</param>
     /// <returns>[B, C] float32, nats, 0 where the completion mask is 0. Owned by the caller's scope.</returns>
     Tensor LogProbs(TokenBatch batch, double temperature);
+
+    /// <summary>
+    /// Holds the weights, under the names that the policy's have, for <see cref="GrpoOptions.ReferenceSyncEvery"/>; null where there are none
+    /// to move.
+    /// </summary>
+    nn.Module? Module => null;
 }

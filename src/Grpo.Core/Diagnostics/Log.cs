@@ -11,6 +11,12 @@ internal static partial class Log
     [LoggerMessage(EventId = 2, Level = LogLevel.Information, Message = "Step {Step}: every advantage is 0 and there is no KL term; the weights were left alone.")]
     public static partial void NothingLearned(this ILogger logger, long step);
 
+    [LoggerMessage(EventId = 3, Level = LogLevel.Warning, Message = "Step {Step}: an update was skipped. {Reason}")]
+    public static partial void UpdateSkipped(this ILogger logger, long step, string reason);
+
+    [LoggerMessage(EventId = 4, Level = LogLevel.Information, Message = "Step {Step}: the reference model was moved towards the policy, mix {Mix}.")]
+    public static partial void ReferenceMoved(this ILogger logger, long step, double mix);
+
     [LoggerMessage(EventId = 21, Level = LogLevel.Warning, Message = "Reward {Reward} abstained on {Abstained} of {Total} completions.")]
     public static partial void RewardAbstained(this ILogger logger, string reward, int abstained, int total);
 

@@ -48,6 +48,7 @@ public static class StepMetrics
         }
 
         Add("updates", report.Updates.Count);
+        Add("updates/skipped", report.Updates.Count(update => update.SkipReason is not null));
         foreach ((string verdict, int count) in report.Verdicts)
         {
             Add($"verdicts/{verdict}", count);

@@ -1,9 +1,9 @@
 namespace Grpo.Losses;
 
-/// <summary>Which estimate of KL(π ‖ π_ref) is a term of the loss, and with which gradient. x = log π − log π_ref.</summary>
+/// <summary>Which estimate of KL(π ‖ π_ref) holds the policy close to the reference, where it acts, and with which gradient. x = log π − log π_ref.</summary>
 /// <remarks>
-/// k1 = x is not among them: as a loss its gradient is ∇log π, whose expectation is 0, so it would add noise and no pull towards the reference.
-/// Its place is in the reward (<see cref="KlPenalty.K1Reward"/>).
+/// k1 = x in the loss is not among them: its gradient there is ∇log π, whose expectation is 0, so it would add noise and no pull towards the
+/// reference. Its place is the reward.
 /// </remarks>
 public enum KlEstimator
 {
@@ -18,4 +18,10 @@ public enum KlEstimator
 
     /// <summary>The value of k3 with the gradient of k2.</summary>
     StraightThrough,
+
+    /// <summary>
+    /// Σ x over the completion, taken off its reward before the advantages are computed: the reverse divergence in value and gradient
+    /// (<see cref="KlShapedReward"/>). The loss has no KL term then.
+    /// </summary>
+    K1InReward,
 }

@@ -24,6 +24,8 @@ public static class KlPenalty
         KlEstimator.K2 => K2(logProbs, referenceLogProbs),
         KlEstimator.ImportanceCorrectedK3 => ImportanceCorrectedK3(logProbs, oldLogProbs, referenceLogProbs),
         KlEstimator.StraightThrough => StraightThrough(logProbs, referenceLogProbs),
+        KlEstimator.K1InReward => throw new ArgumentOutOfRangeException(
+            nameof(estimator), estimator, "k1 is no loss: its gradient would be noise without a pull. KlShapedReward takes it off the reward; the loss then has no KL term."),
         _ => throw new ArgumentOutOfRangeException(nameof(estimator), estimator, "Not a KL estimator."),
     };
 
@@ -73,23 +75,5 @@ public static class KlPenalty
         using var scope = TensorScope.Begin();
         Tensor gradient = K2(logProbs, referenceLogProbs);                                         // [B, C]
         return scope.Keep(K3(logProbs, referenceLogProbs).detach() + (gradient - gradient.detach()));
-    }
-
-    /// <summary>k1 of whole completions, Σ m·(log π − log π_ref): subtract β times this from the reward. Not a loss.</summary>
-    /// <param name="logProbs">log π of the sampled tokens by the policy that sampled them, nats. [B, C] float32.</param>
-    /// <param name="referenceLogProbs">log π_ref of the same tokens, nats. [B, C] float32.</param>
-    /// <param name="mask">m, [B, C] float32; what stands where it is 0 is not read.</param>
-    /// <returns>[B] float32, of either sign, without gradient. Owned by the caller's scope.</returns>
-    /// <exception cref="ArgumentException">The shapes differ.</exception>
-    /// <remarks>
-    /// Unbiased for the divergence of the completion. Inside the reward its gradient is right, as every reward's is; as a loss term it is ∇log π,
-    /// whose mean over the policy's samples is 0. Hence no gradient is recorded here.
-    /// </remarks>
-    public static Tensor K1Reward(Tensor logProbs, Tensor referenceLogProbs, Tensor mask)
-    {
-        TensorGuard.Require(referenceLogProbs, nameof(referenceLogProbs), "[B, C]", logProbs.shape);
-        TensorGuard.Require(mask, nameof(mask), "[B, C]", logProbs.shape);
-        using var scope = TensorScope.BeginNoGrad();
-        return scope.Keep((logProbs - referenceLogProbs).masked_fill(mask.eq(0), 0).sum(1L));
     }
 }

@@ -16,7 +16,7 @@ public sealed record LossSettings
     public double KlCoefficient { get; init; }
 
     /// <summary>Which estimate the KL term is. The KL that is reported is always k3.</summary>
-    /// <value>Default <see cref="KlEstimator.K3"/>.</value>
+    /// <value>Default <see cref="KlEstimator.K3"/>; <see cref="KlEstimator.K1InReward"/> is none of the loss and is refused.</value>
     public KlEstimator KlEstimator { get; init; } = KlEstimator.K3;
 
     /// <summary>Weight of the entropy bonus.</summary>

@@ -21,7 +21,13 @@ public sealed class GrpoOptimizer : IDisposable
     private readonly IRewardFunction _reward;
     private readonly AdamW _adam;
     private readonly PolicyUpdater _updater;
+    private readonly KlControl _kl;
+    private readonly GradientSpikes _spikes;
+    private readonly RewardKl? _rewardKl;
+    private readonly ReferenceSync? _referenceSync;
     private readonly ILogger _logger;
+    private double? _klInReward; // as measured when the groups of the coming update were scored
+    private StepTimes? _times;
 
     /// <summary>Wires the plug-ins. All options are checked here, before anything is run.</summary>
     /// <param name="policy">The model to train.</param>
@@ -31,7 +37,10 @@ public sealed class GrpoOptimizer : IDisposable
     /// <param name="reference">The frozen model of the KL term; needed when <see cref="GrpoOptions.KlCoefficient"/> is above 0.</param>
     /// <param name="logger">Null: no log.</param>
     /// <exception cref="ArgumentException">An option is out of range; the message lists all of them.</exception>
-    /// <exception cref="InvalidOperationException">The KL term has no reference model, or the policy has no trainable float32 parameters.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The KL term has no reference model, the reference cannot be moved although <see cref="GrpoOptions.ReferenceSyncEvery"/> asks for it, or
+    /// the policy has no trainable float32 parameters.
+    /// </exception>
     public GrpoOptimizer(
         IPolicy policy, IGroupSampler sampler, IRewardFunction reward, GrpoOptions? options = null,
         IReferenceModel? reference = null, ILogger<GrpoOptimizer>? logger = null)
@@ -57,8 +66,12 @@ public sealed class GrpoOptimizer : IDisposable
         _sampler = sampler;
         _reward = reward;
         _logger = logger ?? (ILogger)NullLogger.Instance;
+        _rewardKl = Options.HasKlInReward ? new RewardKl(policy, reference!, Options) : null;
+        _referenceSync = Options.ReferenceSyncEvery is null ? null : new ReferenceSync(policy, reference!, Options);
+        _kl = new KlControl(Options);
+        _spikes = new GradientSpikes(Options.GradientSpikeFactor);
         _adam = new AdamW(policy.TrainedParameters(), AdamWOptions.From(Options));
-        _updater = new PolicyUpdater(policy, reference, _adam, Options);
+        _updater = new PolicyUpdater(policy, reference, _adam, Options, _kl, _spikes);
     }
 
     /// <summary>The options in force: a copy of those given.</summary>
@@ -70,8 +83,8 @@ public sealed class GrpoOptimizer : IDisposable
     /// <summary>Steps done.</summary>
     public long Step { get; private set; }
 
-    /// <summary>What the options amount to, before anything is run: print it.</summary>
-    public TrainingPlan Explain() => TrainingPlanBuilder.Build(Options, _policy);
+    /// <summary>What the options amount to: print it before anything is run. After the first step it also says how long a step takes.</summary>
+    public TrainingPlan Explain() => TrainingPlanBuilder.Build(Options, _policy) with { StepTimes = _times };
 
     /// <summary>Runs one step: rollout, score, update.</summary>
     /// <param name="prompts">The prompts of the step.</param>
@@ -114,7 +127,7 @@ public sealed class GrpoOptimizer : IDisposable
             drawn += wanted;
         }
 
-        (IReadOnlyList<ScoredGroup> all, IReadOnlyList<ScoredGroup> chosen) = sampled.Score();
+        (IReadOnlyList<ScoredGroup> all, IReadOnlyList<ScoredGroup> chosen) = Advantages(sampled, cancellationToken);
         TimeSpan scoringEnd = clock.Elapsed;
         IReadOnlyList<UpdateReport> updates = Update(chosen, cancellationToken);
         StepReport report = StepStatistics.Report(Step, all, sampled.Errors, updates) with
@@ -124,7 +137,9 @@ public sealed class GrpoOptimizer : IDisposable
             RolloutTime = rolloutTime,
             ScoringTime = scoringEnd - rolloutTime,
             UpdateTime = clock.Elapsed - scoringEnd,
+            ReferenceMoved = IsReferenceMove(Step),
         };
+        _times = StepTimes.Add(_times, report);
         GrpoDiagnostics.Record(report);
         _logger.StepDone(report.Step, report.MeanReward, report.MeanCompletionTokens, clock.Elapsed.TotalSeconds);
         return report;
@@ -167,13 +182,16 @@ public sealed class GrpoOptimizer : IDisposable
         ArgumentNullException.ThrowIfNull(groups);
         var sampled = new SampledGroups(Options.Advantage, groups.Count);
         sampled.Add(groups, await ScoreRewardsAsync(groups, cancellationToken).ConfigureAwait(false));
-        return sampled.Score().All;
+        return Advantages(sampled, cancellationToken).All;
     }
 
     /// <summary>Third stage: the optimizer steps of the round. Counts as a step.</summary>
     /// <param name="groups">Scored groups.</param>
     /// <param name="cancellationToken">Heeded until the first optimizer step is applied; the weights are then untouched.</param>
-    /// <returns>One report per optimizer step; none when every advantage is 0 and there is neither a KL term nor an entropy bonus: then nothing is touched.</returns>
+    /// <returns>
+    /// One report per optimizer step, those that were skipped included; none when every advantage is 0 and the loss has neither a KL term nor an
+    /// entropy bonus: then weights and moments are not touched.
+    /// </returns>
     /// <exception cref="TrainingDivergedException">Log-probs, loss or gradient are not finite; the update was not applied.</exception>
     /// <exception cref="InvalidOperationException">The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>); nothing was applied.</exception>
     public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken = default)
@@ -186,6 +204,27 @@ public sealed class GrpoOptimizer : IDisposable
         {
             _logger.NothingLearned(Step);
         }
+        else if (Options.KlCoefficient != 0)
+        {
+            if (_klInReward is { } measured)
+            {
+                double coefficient = _kl.Coefficient;
+                updates = [.. updates.Select(update => update with { Kl = measured, KlCoefficient = coefficient })];
+            }
+
+            _kl.Observe(updates.Average(update => update.Kl!.Value));
+        }
+
+        foreach (string reason in updates.Select(update => update.SkipReason).OfType<string>())
+        {
+            _logger.UpdateSkipped(Step, reason);
+        }
+
+        if (IsReferenceMove(Step))
+        {
+            _referenceSync!.Move();
+            _logger.ReferenceMoved(Step, Options.ReferenceSyncMix);
+        }
 
         return updates;
     }
@@ -196,7 +235,15 @@ public sealed class GrpoOptimizer : IDisposable
     {
         _policy.Save(directory);
         _adam.Save(Path.Combine(directory, MomentsFile));
-        var state = new OptimizerState { Step = Step, OptimizerSteps = _adam.Step, Seed = Options.Seed, KlCoefficient = Options.KlTarget is null ? null : _updater.KlCoefficient };
+        _referenceSync?.Save(directory);
+        var state = new OptimizerState
+        {
+            Step = Step,
+            OptimizerSteps = _adam.Step,
+            Seed = Options.Seed,
+            KlCoefficient = _kl.State,
+            GradientNorms = _spikes.State,
+        };
         File.WriteAllText(Path.Combine(directory, StateFile), JsonSerializer.Serialize(state, OptimizerStateJson.Default.OptimizerState));
     }
 
@@ -214,14 +261,35 @@ public sealed class GrpoOptimizer : IDisposable
 
         // Everything that can be checked is checked before the first weight changes.
         using SafetensorsReader moments = _adam.OpenMoments(Path.Combine(directory, MomentsFile));
+        using SafetensorsReader? reference = _referenceSync?.Open(directory);
         _policy.Load(directory);
         _adam.Load(moments, state.OptimizerSteps);
-        _updater.KlCoefficient = Options.KlTarget is null ? Options.KlCoefficient : state.KlCoefficient ?? Options.KlCoefficient;
+        if (reference is not null)
+        {
+            _referenceSync!.Load(reference);
+        }
+
+        _kl.Restore(state.KlCoefficient);
+        _spikes.Restore(state.GradientNorms);
         Step = state.Step;
     }
 
     /// <summary>Frees the moments. The policy stays.</summary>
     public void Dispose() => _adam.Dispose();
+
+    private bool IsReferenceMove(long step) => Options.ReferenceSyncEvery is { } every && step % every == 0;
+
+    private (IReadOnlyList<ScoredGroup> All, IReadOnlyList<ScoredGroup> Chosen) Advantages(SampledGroups sampled, CancellationToken cancellationToken)
+    {
+        if (_rewardKl is null)
+        {
+            return sampled.Score();
+        }
+
+        RewardKl.Shaped shaped = _rewardKl.Shape(sampled.Groups, sampled.Rewards, _kl.Coefficient, cancellationToken);
+        _klInReward = shaped.Kl;
+        return sampled.Score(shaped.Rewards);
+    }
 
     private async Task<RewardScores> ScoreRewardsAsync(IReadOnlyList<RolloutGroup> groups, CancellationToken cancellationToken)
     {

@@ -21,6 +21,9 @@ internal sealed record OptimizerState
     /// <summary>β as an adaptive controller left it; null where it is fixed.</summary>
     public double? KlCoefficient { get; init; }
 
+    /// <summary>The recent gradient norms, oldest first.</summary>
+    public IReadOnlyList<double> GradientNorms { get; init; } = [];
+
     /// <exception cref="InvalidDataException">The file is not ours, damaged, or of a newer format.</exception>
     public static OptimizerState Read(string path)
     {
@@ -44,6 +47,8 @@ internal sealed record OptimizerState
                 { Format: not CurrentFormat } => throw new InvalidDataException($"'{path}' has format {state.Format}; this version reads format {CurrentFormat}."),
                 { Step: < 0 } or { OptimizerSteps: < 0 } => throw new InvalidDataException(
                     $"'{path}' counts {state.Step} steps and {state.OptimizerSteps} optimizer steps; neither can be negative. The file is damaged."),
+                { GradientNorms: null } or { GradientNorms.Count: > GradientSpikes.Window } => throw new InvalidDataException(
+                    $"'{path}' remembers {state.GradientNorms?.Count ?? 0} gradient norms; 0 to {GradientSpikes.Window} are allowed. The file is damaged."),
                 _ => state,
             };
         }

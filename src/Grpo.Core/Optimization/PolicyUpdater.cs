@@ -6,12 +6,10 @@ using static TorchSharp.torch;
 namespace Grpo;
 
 /// <summary>Turns scored groups into optimizer steps: forward and backward per micro-batch, clip by norm, AdamW.</summary>
-internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, AdamW adam, GrpoOptions options)
+internal sealed class PolicyUpdater(
+    IPolicy policy, IReferenceModel? reference, AdamW adam, GrpoOptions options, KlControl kl, GradientSpikes spikes)
 {
     private readonly LossSettings _loss = options.Loss;
-
-    /// <summary>β of the KL term: that of the options, or where an adaptive controller has moved it.</summary>
-    public double KlCoefficient { get; set; } = options.KlCoefficient;
 
     private sealed record MicroBatch(IReadOnlyList<TrainingRow> Rows, TokenBatch Tokens, Tensor Advantages, Tensor? ReferenceLogProbs, Tensor? SamplerLogProbs);
 
@@ -48,15 +46,10 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
                 CancellationToken token = reports.Count == 0 ? cancellationToken : CancellationToken.None;
                 LossSettings loss = _loss with
                 {
-                    KlCoefficient = KlCoefficient,
+                    KlCoefficient = options.HasKlInLoss ? kl.Coefficient : 0,
                     EntropyThreshold = options.TopEntropyFraction < 1 ? EntropyThreshold.Of(policy, rows, options, token) : null,
                 };
                 reports.Add(Step(batches, oldLogProbs, loss, denominators, token));
-            }
-
-            if (options.KlTarget is { } target)
-            {
-                KlCoefficient = new AdaptiveKl { Target = target }.Next(KlCoefficient, reports.Average(report => report.Kl!.Value));
             }
 
             return reports;
@@ -87,7 +80,7 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
 
     private Tensor? ReferenceLogProbs(TokenBatch tokens)
     {
-        if (options.KlCoefficient == 0)
+        if (!options.HasKlInLoss)
         {
             return null;
         }
@@ -109,7 +102,7 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
 
     private UpdateReport Step(MicroBatch[] batches, Tensor?[] oldLogProbs, LossSettings settings, LossDenominators denominators, CancellationToken cancellationToken)
     {
-        double loss = 0, kl = 0;
+        double loss = 0, klSum = 0;
         var clipCounts = new List<float>();
         var guard = new NumericsGuard(options);
         bool first = oldLogProbs[0] is null; // of the round: the policy is still the one that sampled
@@ -133,7 +126,7 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
             int healthNumbers = NumericsGuard.Numbers(batch.Rows.Count);
             guard.Check(batch.Rows, values.Slice(2, healthNumbers), compared: first && batch.SamplerLogProbs is not null);
             loss += values[0];
-            kl += values[1];
+            klSum += values[1];
             clipCounts.AddRange(values[(2 + healthNumbers)..]);
             result.Loss.backward();
 
@@ -152,17 +145,23 @@ internal sealed class PolicyUpdater(IPolicy policy, IReferenceModel? reference, 
         cancellationToken.ThrowIfCancellationRequested();
         double learningRate = LearningRate.At(
             options.Schedule, options.LearningRate, adam.Step, options.WarmupSteps, options.ScheduleSteps, options.ScheduleFloor);
-        adam.Apply(learningRate, options.MaxGradientNorm is { } limit ? Math.Min(1, limit / (gradientNorm + 1e-6)) : 1);
+        string? skipReason = spikes.Observe(gradientNorm);
+        if (skipReason is null)
+        {
+            adam.Apply(learningRate, options.MaxGradientNorm is { } limit ? Math.Min(1, limit / (gradientNorm + 1e-6)) : 1);
+        }
+
         adam.ZeroGradients();
         return new UpdateReport
         {
             Loss = loss,
-            Kl = options.KlCoefficient == 0 ? null : kl / Math.Max(denominators.Tokens, 1),
-            KlCoefficient = options.KlCoefficient == 0 ? null : KlCoefficient,
+            Kl = options.HasKlInLoss ? klSum / Math.Max(denominators.Tokens, 1) : null,
+            KlCoefficient = options.HasKlInLoss ? kl.Coefficient : null,
             Clip = clipCounts.Count == 0 ? null : ClipMetrics.FromCounts(CollectionsMarshal.AsSpan(clipCounts)),
             SamplerDifference = samplerDifference,
             GradientNorm = gradientNorm,
             LearningRate = learningRate,
+            SkipReason = skipReason,
         };
     }
 }

@@ -14,8 +14,14 @@ internal sealed class SampledGroups(AdvantageFunction advantage, int wanted)
     /// <summary>Rewards that failed and were counted as abstentions.</summary>
     public int Errors { get; private set; }
 
+    /// <summary>What was sampled so far.</summary>
+    public IReadOnlyList<RolloutGroup> Groups => _groups;
+
+    /// <summary>Its rewards, as they were given.</summary>
+    public IReadOnlyList<IReadOnlyList<Reward>> Rewards => _rewards;
+
     /// <summary>Groups with a signal that the step still lacks.</summary>
-    public int Missing => wanted - Filter().Kept.Count;
+    public int Missing => wanted - GroupFilter.Of(advantage, ForAdvantages(_rewards)).Kept.Count;
 
     public void Add(IReadOnlyList<RolloutGroup> groups, RewardScores scores)
     {
@@ -26,12 +32,13 @@ internal sealed class SampledGroups(AdvantageFunction advantage, int wanted)
     }
 
     /// <summary>All groups, and those that the step learns from: the ones with a signal, and as many others as fill it up.</summary>
+    /// <param name="shaped">What the advantages are computed from where that is not the rewards as given; the reports show those.</param>
     /// <remarks>Advantages are computed over the chosen groups alone, since some methods take statistics over the step; the others get 0.</remarks>
-    public (IReadOnlyList<ScoredGroup> All, IReadOnlyList<ScoredGroup> Chosen) Score()
+    public (IReadOnlyList<ScoredGroup> All, IReadOnlyList<ScoredGroup> Chosen) Score(IReadOnlyList<IReadOnlyList<Reward>>? shaped = null)
     {
-        GroupFilter filter = Filter();
+        AdvantageGroup[] groups = ForAdvantages(shaped ?? _rewards);
+        GroupFilter filter = GroupFilter.Of(advantage, groups);
         int[] chosen = [.. filter.Kept.Concat(filter.Dead).Take(wanted).Order()];
-        AdvantageGroup[] groups = Groups();
         double[][] advantages = advantage.Compute([.. chosen.Select(index => groups[index])]);
         Dictionary<int, double[]> byGroup = chosen.Zip(advantages).ToDictionary(pair => pair.First, pair => pair.Second);
         ScoredGroup[] all = [.. _groups.Select((group, i) =>
@@ -39,11 +46,9 @@ internal sealed class SampledGroups(AdvantageFunction advantage, int wanted)
         return (all, [.. chosen.Select(index => all[index])]);
     }
 
-    private GroupFilter Filter() => GroupFilter.Of(advantage, Groups());
-
-    private AdvantageGroup[] Groups()
+    private AdvantageGroup[] ForAdvantages(IReadOnlyList<IReadOnlyList<Reward>> shaped)
     {
-        IReadOnlyDictionary<string, double>? weights = _rewards.SelectMany(group => group).Select(reward => reward.Weights).FirstOrDefault(given => given is not null);
-        return [.. _groups.Zip(_rewards, (group, rewards) => AdvantageGroup.From(group, rewards, weights))];
+        IReadOnlyDictionary<string, double>? weights = shaped.SelectMany(group => group).Select(reward => reward.Weights).FirstOrDefault(given => given is not null);
+        return [.. _groups.Zip(shaped, (group, rewards) => AdvantageGroup.From(group, rewards, weights))];
     }
 }

@@ -69,6 +69,12 @@ public sealed record StepReport
     /// <summary>Time spent on log-probs, backward passes and AdamW.</summary>
     public TimeSpan UpdateTime { get; init; }
 
+    /// <summary>Time of the whole step; evaluation and checkpoint are not part of it.</summary>
+    public TimeSpan Duration => RolloutTime + ScoringTime + UpdateTime;
+
+    /// <summary>Whether the reference model was moved towards the policy after this step.</summary>
+    public bool ReferenceMoved { get; init; }
+
     /// <summary>The evaluation after this step, where there was one. Set by the trainer.</summary>
     public EvaluationReport? Evaluation { get; init; }
 

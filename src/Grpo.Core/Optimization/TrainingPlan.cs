@@ -44,6 +44,9 @@ public sealed record TrainingPlan
     /// <summary>Whether a reference model is run, once per step.</summary>
     public required bool NeedsReferenceModel { get; init; }
 
+    /// <summary>How the reference model changes, in words; null when it stays as it is or there is none.</summary>
+    public string? ReferenceMove { get; init; }
+
     /// <summary>The loss per token: name, and the text that configuration reads.</summary>
     public required string Objective { get; init; }
 
@@ -77,6 +80,9 @@ public sealed record TrainingPlan
     /// <summary>Bytes of AdamW's two float32 moments.</summary>
     public long MomentBytes => 2 * sizeof(float) * TrainedParameters;
 
+    /// <summary>How long a step takes, as measured so far; null before the first.</summary>
+    public StepTimes? StepTimes { get; init; }
+
     /// <summary>One line per subject, for people.</summary>
     public override string ToString()
     {
@@ -92,7 +98,9 @@ public sealed record TrainingPlan
                 ? $"off-policy: the last update of a round comes {Count(MaxStaleness, "optimizer step")} after sampling; the first has w = π/π_old = 1"
                 : "on-policy: the only update of a round has w = π/π_old = 1, so neither a clip nor a cap acts"),
             ("old log-probs", NeedsOldLogProbs ? "kept from the first update's own forward pass" : "not needed"),
-            ("reference", NeedsReferenceModel ? "needed: one more forward pass, without gradient, per micro-batch and round" : "not needed"),
+            ("reference", NeedsReferenceModel
+                ? "needed: one more forward pass, without gradient, per micro-batch and round" + (ReferenceMove is null ? string.Empty : $"; {ReferenceMove}")
+                : "not needed"),
             ("advantage", Advantage),
             ("objective", Objective),
             ("KL", Kl),
@@ -100,6 +108,7 @@ public sealed record TrainingPlan
             ("loss", Denominator),
             ("trained", $"{Count(TrainedParameters, "parameter")}, {Number(FrozenParameters)} frozen"),
             ("optimizer", $"{Optimizer}; moments of {Count(MomentBytes, "byte")}"),
+            ("time", StepTimes?.ToString() ?? "measured on the first step"),
         ];
         return string.Join('\n', lines.Select(line => $"{line.Subject,-14}{line.Words}"));
     }

@@ -20,6 +20,9 @@ internal static class TrainingPlanBuilder
             UpdatesPerRollout = options.UpdatesPerRollout,
             MaxSamplingRounds = options.MaxSamplingRounds,
             NeedsReferenceModel = options.KlCoefficient != 0,
+            ReferenceMove = options.ReferenceSyncEvery is { } every
+                ? Invariant($"moved by {options.ReferenceSyncMix} of the way to the policy after every {every} steps, and kept in the checkpoint")
+                : null,
             Objective = Named(options.Objective.Name, new PolicyObjectiveConverter(), options.Objective),
             Advantage = Named(options.Advantage.Name, new AdvantageFunctionConverter(), options.Advantage),
             Kl = Kl(options),
@@ -42,6 +45,7 @@ internal static class TrainingPlanBuilder
             KlEstimator.K2 => "k2 = x²/2 per token, x = log π − log π_ref",
             KlEstimator.ImportanceCorrectedK3 => "w·k3 per token, w = π/π_old, k3 = exp(−x) + x − 1, x = log π − log π_ref",
             KlEstimator.StraightThrough => "the value of k3 with the gradient of k2 per token, x = log π − log π_ref",
+            KlEstimator.K1InReward => "k1 = Σ x of the completion, taken off its reward, x = log π − log π_ref; none in the loss",
             _ => throw new ArgumentOutOfRangeException(nameof(options), options.KlEstimator, "Not a KL estimator."),
         };
 
@@ -87,7 +91,8 @@ internal static class TrainingPlanBuilder
             : Invariant($"{options.Schedule.ToString().ToLowerInvariant()} over {options.ScheduleSteps} optimizer steps to {options.ScheduleFloor} of it");
         string warmUp = options.WarmupSteps == 0 ? string.Empty : Invariant($" after {options.WarmupSteps} of warm-up");
         string clipping = options.MaxGradientNorm is { } norm ? Invariant($"gradient norm at most {norm}") : "gradient not clipped";
-        return Invariant($"AdamW, learning rate {options.LearningRate} {schedule}{warmUp}, weight decay {options.WeightDecay}, {clipping}");
+        string skipping = options.GradientSpikeFactor is { } factor ? Invariant($", update skipped above {factor} times the recent median") : string.Empty;
+        return Invariant($"AdamW, learning rate {options.LearningRate} {schedule}{warmUp}, weight decay {options.WeightDecay}, {clipping}{skipping}");
     }
 
     private static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);

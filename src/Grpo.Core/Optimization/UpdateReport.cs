@@ -8,7 +8,7 @@ public sealed record UpdateReport
     /// <summary>The loss of the step, summed over its micro-batches.</summary>
     public required double Loss { get; init; }
 
-    /// <summary>Mean k3 estimate of KL(π ‖ π_ref), nats; null without a reference model.</summary>
+    /// <summary>Mean k3 estimate of KL(π ‖ π_ref), nats; with <see cref="KlEstimator.K1InReward"/> the mean k1 of the rollout; null without a KL term.</summary>
     public double? Kl { get; init; }
 
     /// <summary>β of the KL term in this update; null without one.</summary>
@@ -28,4 +28,7 @@ public sealed record UpdateReport
 
     /// <summary>The learning rate used.</summary>
     public required double LearningRate { get; init; }
+
+    /// <summary>Why the update was not applied (<see cref="GrpoOptions.GradientSpikeFactor"/>); null when it was.</summary>
+    public string? SkipReason { get; init; }
 }

@@ -48,9 +48,20 @@ public sealed record GrpoOptions
     /// <value>Above 0, or null for a fixed β; default null.</value>
     public double? KlTarget { get; set; }
 
-    /// <summary>Which estimate the KL term is; read only when <see cref="KlCoefficient"/> is above 0.</summary>
+    /// <summary>Which estimate the KL term is, and whether it is one of the loss or of the reward; read only when <see cref="KlCoefficient"/> is above 0.</summary>
     /// <value>Default <see cref="KlEstimator.K3"/>.</value>
     public KlEstimator KlEstimator { get; set; } = KlEstimator.K3;
+
+    /// <summary>
+    /// Moves the reference model towards the policy after every so many steps (TR-DPO, arXiv:2404.09656, there every 512). The reference is
+    /// then part of the checkpoint.
+    /// </summary>
+    /// <value>1 or more, or null for a reference that stays; default null.</value>
+    public long? ReferenceSyncEvery { get; set; }
+
+    /// <summary>α of that move: π_ref ← α·π + (1 − α)·π_ref, in the weights. 1 replaces the reference.</summary>
+    /// <value>Above 0, to 1; default 0.6, the paper's.</value>
+    public double ReferenceSyncMix { get; set; } = 0.6;
 
     /// <summary>Weight of the entropy bonus, which keeps the policy from settling too early; needs a policy that gives entropies, as Qwen's does.</summary>
     /// <value>0 to 1; default 0. Above 0 completions without advantage are trained on too.</value>
@@ -134,6 +145,13 @@ public sealed record GrpoOptions
     /// <value>Above 0, or null; default 1.</value>
     public double? MaxGradientNorm { get; set; } = 1.0;
 
+    /// <summary>
+    /// Skips an update whose gradient norm exceeds this many times the median of the last 32 (from the 17th update on): one bad batch
+    /// must not undo a run. Weights and moments stay, the report gives the reason.
+    /// </summary>
+    /// <value>Above 1, or null to apply every finite gradient; default 20.</value>
+    public double? GradientSpikeFactor { get; set; } = 20;
+
     /// <summary>Seed of prompt order and sampling.</summary>
     /// <value>Any; default 42.</value>
     public ulong Seed { get; set; } = 42;
@@ -143,7 +161,7 @@ public sealed record GrpoOptions
     {
         Objective = Objective,
         Reduction = Reduction,
-        KlCoefficient = KlCoefficient,
+        KlCoefficient = HasKlInLoss ? KlCoefficient : 0,
         KlEstimator = KlEstimator,
         EntropyCoefficient = EntropyCoefficient,
         OffPolicyThreshold = OffPolicyThreshold,
@@ -154,8 +172,14 @@ public sealed record GrpoOptions
     /// <summary>Whether the update needs the entropy of each token.</summary>
     internal bool NeedsEntropies => EntropyCoefficient != 0 || TopEntropyFraction < 1;
 
+    /// <summary>Whether the loss has a KL term.</summary>
+    internal bool HasKlInLoss => KlCoefficient != 0 && KlEstimator != KlEstimator.K1InReward;
+
+    /// <summary>Whether the reward has one.</summary>
+    internal bool HasKlInReward => KlCoefficient != 0 && KlEstimator == KlEstimator.K1InReward;
+
     /// <summary>Whether a completion without advantage has a gradient all the same.</summary>
-    internal bool TrainsWithoutAdvantage => KlCoefficient != 0 || EntropyCoefficient != 0;
+    internal bool TrainsWithoutAdvantage => HasKlInLoss || EntropyCoefficient != 0;
 
     /// <summary>Lists everything that is out of range; empty when the options can be used.</summary>
     public IReadOnlyList<string> Validate() => GrpoOptionsValidator.Validate(this);

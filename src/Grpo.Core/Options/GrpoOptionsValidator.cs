@@ -32,6 +32,14 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
         Require(Enum.IsDefined(options.SamplerCorrectionMode), options.SamplerCorrectionMode, string.Join(", ", Enum.GetNames<SamplerCorrectionMode>()));
         Require(options.KlTarget is null || (options.KlTarget > 0 && double.IsFinite(options.KlTarget.Value)), options.KlTarget, "above 0 and finite, or null for a fixed coefficient");
         Require(options.KlTarget is null || options.KlCoefficient > 0, options.KlCoefficient, "above 0 with a KlTarget: the controller multiplies it, so it would stay 0");
+        Require(options.ReferenceSyncEvery is null or >= 1, options.ReferenceSyncEvery, "1 or more, or null for a reference that stays");
+        Require(options.ReferenceSyncEvery is null || options.KlCoefficient > 0, options.ReferenceSyncEvery, "null without a KL term: there is no reference model to move");
+        Require(options.ReferenceSyncMix is > 0 and <= 1, options.ReferenceSyncMix, "above 0, at most 1 (the policy's weights)");
+        Require(options.GradientSpikeFactor is null or > 1, options.GradientSpikeFactor, "above 1, or null for never");
+        Require(!options.HasKlInReward || options.MaxSamplingRounds == 1, options.MaxSamplingRounds,
+            "1 with K1InReward: the penalty differs within every group, so no group has equal rewards and none would be replaced");
+        Require(!options.HasKlInReward || !options.Advantage.ReadsParts, options.Advantage.Name,
+            "another one with K1InReward: it reads the parts of the reward, and the penalty is taken off their sum", nameof(options.Advantage));
         Require(options.UpdatesPerRollout is >= 1 and <= 64, options.UpdatesPerRollout, "1 to 64");
         Require(options.MicroBatchSize is >= 1 and <= 4096, options.MicroBatchSize, "1 to 4096");
         Require(options.LearningRate is >= 0 and <= 1, options.LearningRate, "0 to 1");

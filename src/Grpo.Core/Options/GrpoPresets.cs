@@ -82,12 +82,17 @@ public static class GrpoPresets
         Reduction = LossReduction.SequenceMean,
     };
 
-    /// <summary>RLOO, arXiv:2402.14740: each reward against the mean of the others, REINFORCE without clipping.</summary>
+    /// <summary>
+    /// RLOO, arXiv:2402.14740: each reward against the mean of the others, REINFORCE without clipping on the completion as one action (its
+    /// tokens are summed), KL in the reward with β = 0.05.
+    /// </summary>
     public static GrpoOptions Rloo() => new()
     {
         Advantage = new LeaveOneOutAdvantage(),
         Objective = new ReinforceObjective(),
-        Reduction = LossReduction.SequenceMean,
+        Reduction = LossReduction.LengthScaled,
+        KlCoefficient = 0.05,
+        KlEstimator = KlEstimator.K1InReward,
     };
 
     /// <summary>REINFORCE++ with baseline, arXiv:2501.03262: group mean subtracted, whitened over the batch, KL of k2 with β = 1e-3.</summary>

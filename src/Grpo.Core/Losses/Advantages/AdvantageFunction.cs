@@ -16,6 +16,9 @@ public abstract record AdvantageFunction
     /// <summary>The field's name of the method, as shown in plans and reports.</summary>
     public abstract string Name { get; }
 
+    /// <summary>Whether the method reads <see cref="AdvantageGroup.Parts"/> and not the total alone; what is taken off the total, as a KL penalty is, would be lost on it.</summary>
+    public virtual bool ReadsParts => false;
+
     /// <summary>Every parameter out of range, with what is allowed; empty when the function can be used.</summary>
     public virtual IEnumerable<string> Validate() => [];
 

@@ -17,6 +17,9 @@ public sealed record PerRewardNormalizedAdvantage : AdvantageFunction
     /// <inheritdoc/>
     public override string Name => "per-reward-normalised";
 
+    /// <inheritdoc/>
+    public override bool ReadsParts => true;
+
     /// <summary>Added to both standard deviations.</summary>
     /// <value>More than 0; default 1e-4.</value>
     public double Epsilon { get; init; } = 1e-4;

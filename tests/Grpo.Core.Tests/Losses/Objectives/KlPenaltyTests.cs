@@ -86,18 +86,8 @@ public sealed class KlPenaltyTests
             Near.Equal(0, Enumerable.Range(0, 3).Sum(a => p[a] * 1 * ((a == j ? 1 : 0) - p[j])), 1e-15, $"logit {j}"); // ∂k1/∂logp = 1
         }
 
-        Assert.DoesNotContain(Enum.GetNames<KlEstimator>(), name => name.Contains("K1", StringComparison.Ordinal));
-    }
-
-    [Fact]
-    public void K1Reward_sums_over_completion_tokens_without_a_gradient()
-    {
-        using var scope = TensorScope.Begin();
-        Tensor logProbs = tensor(new[] { -1f, -2, float.NaN, -1, -1, -1 }, 2, 3, requires_grad: true);
-        Tensor reference = tensor(new[] { -1.5f, -1, -1, -2, -2, -2 }, 2, 3);
-        Tensor penalty = KlPenalty.K1Reward(logProbs, reference, tensor(new[] { 1f, 1, 0, 1, 1, 1 }, 2, 3));
-        Assert.Equal([-.5f, 3f], penalty.data<float>().ToArray()); // 0.5 − 1, and 3·1
-        Assert.False(penalty.requires_grad);
+        var refusal = Assert.Throws<ArgumentOutOfRangeException>(() => Run(KlEstimator.K1InReward, LogProbs, Old, Reference));
+        Assert.StartsWith("k1 is no loss", refusal.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -26,7 +26,7 @@ public sealed class LiveLossTensorTests
         [
             .. ObjectiveList.All.Select<PolicyObjective, Func<Tensor?>>(objective => () => objective.PerToken(inputs)),
             .. ObjectiveList.All.Select<PolicyObjective, Func<Tensor?>>(objective => () => objective.ClipCounts(inputs)),
-            .. Enum.GetValues<KlEstimator>().Where(kl => kl != KlEstimator.K1InReward).Select<KlEstimator, Func<Tensor?>>(kl => () => KlPenalty.PerToken(kl, logProbs, other, other)),
+            .. ObjectiveList.KlLosses.Select<KlEstimator, Func<Tensor?>>(kl => () => KlPenalty.PerToken(kl, logProbs, other, other)),
             () => OffPolicySequenceMask.Factors(inputs, 0.1),
             () => TopEntropyMask.Factors(other, mask, 0.1),
             () => SamplerCorrection.Factors(other, other, mask, SamplerCorrectionMode.Mask, 2),

@@ -1,3 +1,4 @@
+using CsCheck;
 using Grpo.Losses;
 
 namespace Grpo.Core.Tests.Losses.Objectives;
@@ -22,4 +23,10 @@ internal static class ObjectiveList
         new ReinforceObjective(),
         new ReinforceObjective { ImportanceWeighted = true },
     ];
+
+    /// <summary>Every KL term that a loss can have.</summary>
+    public static KlEstimator[] KlLosses { get; } = [.. Enum.GetValues<KlEstimator>().Where(estimator => estimator != KlEstimator.K1InReward)];
+
+    /// <summary>Any of them.</summary>
+    public static Gen<KlEstimator> AnyKlLoss { get; } = Gen.Int[0, KlLosses.Length - 1].Select(i => KlLosses[i]);
 }

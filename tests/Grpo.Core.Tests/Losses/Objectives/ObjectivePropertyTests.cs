@@ -18,7 +18,7 @@ public sealed class ObjectivePropertyTests
         from lengths in Gen.Int[0, columns].Array[rows]
         from objective in Gen.Int[0, ObjectiveList.All.Count - 1].Select(index => ObjectiveList.All[index])
         from reduction in Gen.Enum<LossReduction>()
-        from kl in Gen.Enum<KlEstimator>()
+        from kl in ObjectiveList.AnyKlLoss
         from mode in Gen.Enum<SamplerCorrectionMode>()
         select new ObjectiveCase(
             new LossCase(

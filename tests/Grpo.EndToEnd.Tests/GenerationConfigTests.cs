@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Grpo.Models.Qwen;
+using Grpo.Testing;
 
 namespace Grpo.EndToEnd.Tests;
 

@@ -21,6 +21,11 @@ internal sealed class PlainView(Settings settings, int heldOut) : ITrainingCallb
     {
         TimeSpan left = _clock.Elapsed / (report.Step - _first) * (settings.Trainer.Steps - report.Step);
         Console.WriteLine(TrainingView.Line(report, settings.Trainer.Steps, left));
+        if (report.Step == _first + 1)
+        {
+            Console.WriteLine(TrainingView.Estimate(report, settings.Trainer.Steps));
+        }
+
         if (report.Evaluation is { } evaluation)
         {
             Console.WriteLine(TrainingView.Evaluation($"after step {report.Step}", evaluation));

@@ -21,6 +21,11 @@ internal static class TrainingView
             $"{TokensPerSecond(report),6:F0} tokens/s  left {timeLeft:hh\\:mm\\:ss}");
     }
 
+    /// <summary>What the first step says about the rest.</summary>
+    public static string Estimate(StepReport first, long steps) => string.Create(CultureInfo.InvariantCulture,
+        $"The first step took {first.Duration.TotalSeconds:F1} s: rollout {first.RolloutTime.TotalSeconds:F1}, scoring {first.ScoringTime.TotalSeconds:F1}, " +
+        $"update {first.UpdateTime.TotalSeconds:F1}. The other {steps - first.Step} take about {first.Duration * (steps - first.Step):hh\\:mm\\:ss}, evaluations not counted.");
+
     public static string Evaluation(string when, EvaluationReport evaluation) => string.Create(CultureInfo.InvariantCulture,
         $"held-out {when}: accuracy {Percent(evaluation.Accuracy)} of {evaluation.Count}, {evaluation.MeanCompletionTokens:F1} tokens per completion");
 
@@ -30,5 +35,5 @@ internal static class TrainingView
 
     /// <summary>Completion tokens against the whole step: sampling, scoring and update.</summary>
     public static double TokensPerSecond(StepReport report) =>
-        report.CompletionTokens / Math.Max((report.RolloutTime + report.ScoringTime + report.UpdateTime).TotalSeconds, 1e-9);
+        report.CompletionTokens / Math.Max(report.Duration.TotalSeconds, 1e-9);
 }

@@ -15,7 +15,7 @@ public sealed class StepMetricsTests
                 "frac_reward_zero_std/all_right", "frac_reward_zero_std/all_wrong", "sampling/rounds", "sampling/replaced_groups", "rewards/abstained", "rewards/errors",
                 "completions/mean_length", "completions/clipped_ratio", "num_tokens", "entropy", "loss", "kl", "clip_ratio/low_mean", "clip_ratio/low_min",
                 "clip_ratio/high_mean", "clip_ratio/high_max", "clip_ratio/region_mean",
-                "sampling/sampling_logp_difference/mean", "sampling/sampling_logp_difference/max", "grad_norm", "learning_rate", "updates", "verdicts/no", "verdicts/yes", "eval/accuracy", "eval/reward",
+                "sampling/sampling_logp_difference/mean", "sampling/sampling_logp_difference/max", "grad_norm", "learning_rate", "updates", "updates/skipped", "verdicts/no", "verdicts/yes", "eval/accuracy", "eval/reward",
                 "eval/mean_length", "time/rollout", "time/scoring", "time/update",
             ],
             StepMetrics.From(FullReport()).Select(metric => metric.Key));
@@ -46,7 +46,7 @@ public sealed class StepMetricsTests
         Assert.Equal(
             [
                 "step", "reward_std", "frac_reward_zero_std", "sampling/rounds", "sampling/replaced_groups", "rewards/abstained", "rewards/errors", "completions/mean_length",
-                "completions/clipped_ratio", "num_tokens", "updates", "time/rollout", "time/scoring", "time/update",
+                "completions/clipped_ratio", "num_tokens", "updates", "updates/skipped", "time/rollout", "time/scoring", "time/update",
             ],
             names); // no reward (NaN), no accuracy, no entropy, no loss: nothing was learned
     }

@@ -23,7 +23,8 @@ public sealed class TrainingPlanTests
             KL            none (β = 0)
             loss          TokenMean: sum over tokens / N, the completion tokens of the whole step (at most 32,768); completions without advantage count too
             trained       100 parameters, 0 frozen
-            optimizer     AdamW, learning rate 1E-06 constant after 20 of warm-up, weight decay 0.1, gradient norm at most 1; moments of 800 bytes
+            optimizer     AdamW, learning rate 1E-06 constant after 20 of warm-up, weight decay 0.1, gradient norm at most 1, update skipped above 20 times the recent median; moments of 800 bytes
+            time          measured on the first step
             """,
             Text(GrpoPresets.Dapo() with { Sampling = new SamplingOptions { Temperature = 0.9 } }));
     }
@@ -65,13 +66,14 @@ public sealed class TrainingPlanTests
                 updates       2 per round, each in at most 2 micro-batches of 3 sequences
                 policy        off-policy: the last update of a round comes 1 optimizer step after sampling; the first has w = π/π_old = 1
                 old log-probs kept from the first update's own forward pass
-                reference     needed: one more forward pass, without gradient, per micro-batch and round
+                reference     needed: one more forward pass, without gradient, per micro-batch and round; moved by 0.6 of the way to the policy after every 512 steps, and kept in the checkpoint
                 advantage     mean-centred: mean-centered
                 objective     REINFORCE: reinforce(ImportanceWeighted=True)
                 KL            0.04 · w·k3 per token, w = π/π_old, k3 = exp(−x) + x − 1, x = log π − log π_ref
                 loss          FixedLength: sum over tokens / 5 = B · limit = 5 · 1, whatever the lengths; completions cut at the limit are left out, also of the count
                 trained       100 parameters, 0 frozen
                 optimizer     AdamW, learning rate 0.05 cosine over 100 optimizer steps to 0.1 of it, weight decay 0, gradient not clipped; moments of 800 bytes
+                time          measured on the first step
                 """,
                 Text(new GrpoOptions
                 {
@@ -90,6 +92,8 @@ public sealed class TrainingPlanTests
                     ScheduleSteps = 100,
                     ScheduleFloor = 0.1,
                     MaxGradientNorm = null,
+                    GradientSpikeFactor = null,
+                    ReferenceSyncEvery = 512,
                     Sampling = new SamplingOptions { MaxCompletionTokens = 1, MaxPromptTokens = 8 },
                 }));
         }
@@ -134,6 +138,7 @@ public sealed class TrainingPlanTests
     [InlineData(KlEstimator.K3, "0.5 · k3 = exp(−x) + x − 1 per token, x = log π − log π_ref")]
     [InlineData(KlEstimator.K2, "0.5 · k2 = x²/2 per token, x = log π − log π_ref")]
     [InlineData(KlEstimator.StraightThrough, "0.5 · the value of k3 with the gradient of k2 per token, x = log π − log π_ref")]
+    [InlineData(KlEstimator.K1InReward, "0.5 · k1 = Σ x of the completion, taken off its reward, x = log π − log π_ref; none in the loss")]
     public void Explain_words_the_kl_term(KlEstimator estimator, string expected) =>
         Assert.Equal(expected, Plan(new GrpoOptions { KlCoefficient = 0.5, KlEstimator = estimator }).Kl);
 
@@ -141,7 +146,7 @@ public sealed class TrainingPlanTests
     public void Explain_can_put_every_preset_into_words() => Assert.All(GrpoPresets.Names, name =>
     {
         string text = Text(GrpoPresets.Get(name));
-        Assert.Equal(12, text.Split('\n').Length);
+        Assert.Equal(13, text.Split('\n').Length);
     });
 
     private static string Text(GrpoOptions options) => Plan(options).ToString();

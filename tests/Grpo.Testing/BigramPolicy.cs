@@ -52,11 +52,11 @@ public sealed class BigramPolicy : IPolicy, IReferenceModel, IDisposable
         return Table.detach().data<float>().ToArray();
     }
 
-    /// <summary>The probability that <paramref name="next"/> follows <paramref name="last"/>, at temperature 1.</summary>
-    public double Probability(int last, int next)
+    /// <summary>The probability that <paramref name="next"/> follows <paramref name="last"/>.</summary>
+    public double Probability(int last, int next, double temperature = 1)
     {
         using var scope = TensorScope.BeginNoGrad();
-        return Table.select(0, last).softmax(-1).select(0, next).item<float>();
+        return (Table.select(0, last) / temperature).softmax(-1).select(0, next).item<float>();
     }
 
     /// <inheritdoc/>

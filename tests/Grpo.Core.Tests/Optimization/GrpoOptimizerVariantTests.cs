@@ -84,14 +84,21 @@ public sealed class GrpoOptimizerVariantTests
         Assert.Contains(k3, value => value != 0);
     }
 
-    [Fact]
-    public void Update_adds_the_entropy_bonus_also_where_there_is_no_advantage()
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Update_adds_the_entropy_bonus_also_where_there_is_no_advantage(double temperature)
     {
         // A = 0 everywhere: the loss is −c·Σ H / N alone, with N = 4 tokens whose distributions follow b, a and b, c.
         using BigramPolicy policy = Toy.Policy();
-        double expected = -0.5 * new[] { 'b', 'a', 'b', 'c' }.Average(letter => Entropy(policy, Toy.Tokenizer.Id(letter)));
-        using var optimizer = new GrpoOptimizer(
-            policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { EntropyCoefficient = 0.5, LearningRate = 0.1, MaxGradientNorm = null });
+        double expected = -0.5 * new[] { 'b', 'a', 'b', 'c' }.Average(letter => Entropy(policy, Toy.Tokenizer.Id(letter), temperature));
+        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with
+        {
+            EntropyCoefficient = 0.5,
+            LearningRate = 0.1,
+            MaxGradientNorm = null,
+            Sampling = Toy.Options.Sampling with { Temperature = temperature },
+        });
         double before = Entropy(policy, Toy.Tokenizer.Id('b'));
         UpdateReport update = Assert.Single(optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "a.", "cd"), 0, 0)]));
 
@@ -99,20 +106,27 @@ public sealed class GrpoOptimizerVariantTests
         Assert.True(Entropy(policy, Toy.Tokenizer.Id('b')) > before);
     }
 
-    [Fact]
-    public void Update_trains_on_the_fraction_of_tokens_that_the_policy_is_least_sure_of()
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public void Update_trains_on_the_fraction_of_tokens_that_the_policy_is_least_sure_of(double temperature)
     {
         // Trained tokens follow b, a, c. The completion without advantage adds tokens after the surest letter, which pull the quantile
         // down: of the trained tokens alone ρ = 0.4 would keep one (position 1.2 of 0 to 2), over the whole step it keeps two or three.
         using BigramPolicy policy = Toy.Policy();
-        char surest = "defgh".MinBy(letter => Entropy(policy, Toy.Tokenizer.Id(letter)));
-        double[] entropies = [.. $"bacb{surest}{surest}{surest}".Select(letter => Entropy(policy, Toy.Tokenizer.Id(letter)))];
+        char surest = "defgh".MinBy(letter => Entropy(policy, Toy.Tokenizer.Id(letter), temperature));
+        double[] entropies = [.. $"bacb{surest}{surest}{surest}".Select(letter => Entropy(policy, Toy.Tokenizer.Id(letter), temperature))];
         double[] sorted = [.. entropies.Order()];
         double threshold = sorted[3] + (0.6 * (sorted[4] - sorted[3])); // position 0.6 · 6 = 3.6
         int kept = entropies.Take(3).Count(entropy => entropy >= threshold);
         Assert.InRange(kept, 2, 3);
 
-        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { TopEntropyFraction = 0.4, MicroBatchSize = 1 });
+        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with
+        {
+            TopEntropyFraction = 0.4,
+            MicroBatchSize = 1,
+            Sampling = Toy.Options.Sampling with { Temperature = temperature },
+        });
         UpdateReport update = Assert.Single(optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "ac.", $"{surest}{surest}{surest}."), 1, 0)]));
         Assert.Equal(-kept / 7.0, update.Loss, 1e-6); // on-policy each kept token's loss is −A = −1; N stays 7
     }
@@ -202,8 +216,8 @@ public sealed class GrpoOptimizerVariantTests
         return optimizer.Update([group]);
     }
 
-    private static double Entropy(BigramPolicy policy, int last) =>
-        Enumerable.Range(0, Toy.Vocabulary).Select(next => policy.Probability(last, next)).Sum(p => -p * Math.Log(p));
+    private static double Entropy(BigramPolicy policy, int last, double temperature = 1) =>
+        Enumerable.Range(0, Toy.Vocabulary).Select(next => policy.Probability(last, next, temperature)).Sum(p => -p * Math.Log(p));
 
     /// <summary>A policy of the least that the interface asks for.</summary>
     private sealed class LogProbsOnly(BigramPolicy inner) : IPolicy

@@ -17,19 +17,22 @@ public sealed class KlInRewardTests
     };
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task ScoreAsync_takes_the_divergence_of_each_completion_off_its_reward(bool recorded)
+    [InlineData(true, 1)]
+    [InlineData(false, 1)]
+    [InlineData(true, 2)]
+    [InlineData(false, 2)]
+    public async Task ScoreAsync_takes_the_divergence_of_each_completion_off_its_reward(bool recorded, double temperature)
     {
         using BigramPolicy policy = Toy.Policy(), reference = Toy.Policy(seed: 12);
         RolloutGroup group = Toy.Group(Toy.Prompts[0], "ab.", "c.", ""); // the prompt ends in b
-        double first = X(policy, reference, "bab."), second = X(policy, reference, "bc.");
+        double first = X(policy, reference, "bab.", temperature), second = X(policy, reference, "bc.", temperature);
         if (recorded)
         {
-            group = group with { Completions = [.. group.Completions.Select((completion, i) => completion with { LogProbs = Recorded(policy, i == 0 ? "bab." : i == 1 ? "bc." : "b") })] };
+            group = group with { Completions = [.. group.Completions.Select((completion, i) => completion with { LogProbs = Recorded(policy, i == 0 ? "bab." : i == 1 ? "bc." : "b", temperature) })] };
         }
 
-        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, Letters(), Options, reference);
+        GrpoOptions options = Options with { Sampling = Options.Sampling with { Temperature = temperature } };
+        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, Letters(), options, reference);
         ScoredGroup scored = Assert.Single(await optimizer.ScoreAsync([group]));
 
         double[] shaped = [.5 - (.5 * first), 0 - (.5 * second), 0]; // "ab": half the letters are a
@@ -121,13 +124,13 @@ public sealed class KlInRewardTests
     private static Toy.LetterReward Letters() => new();
 
     // Σ (log π − log π_ref) over the letters after the first; a dot is the end.
-    private static double X(BigramPolicy policy, BigramPolicy reference, string path) =>
-        LogProbs(policy, path).Zip(LogProbs(reference, path), (own, other) => own - other).Sum();
+    private static double X(BigramPolicy policy, BigramPolicy reference, string path, double temperature) =>
+        LogProbs(policy, path, temperature).Zip(LogProbs(reference, path, temperature), (own, other) => own - other).Sum();
 
-    private static float[] Recorded(BigramPolicy policy, string path) => [.. LogProbs(policy, path).Select(value => (float)value)];
+    private static float[] Recorded(BigramPolicy policy, string path, double temperature) => [.. LogProbs(policy, path, temperature).Select(value => (float)value)];
 
-    private static IEnumerable<double> LogProbs(BigramPolicy policy, string path) =>
-        path.Zip(path.Skip(1), (last, next) => Math.Log(policy.Probability(Id(last), Id(next))));
+    private static IEnumerable<double> LogProbs(BigramPolicy policy, string path, double temperature) =>
+        path.Zip(path.Skip(1), (last, next) => Math.Log(policy.Probability(Id(last), Id(next), temperature)));
 
     private static int Id(char letter) => letter == '.' ? CharTokenizer.End : Toy.Tokenizer.Id(letter);
 }

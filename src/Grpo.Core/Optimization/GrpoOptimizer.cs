@@ -68,7 +68,7 @@ public sealed class GrpoOptimizer : IDisposable
     public IPolicy Policy => _policy;
 
     /// <summary>Steps done.</summary>
-    public long Step { get; private set; }
+    public long Step { get; internal set; }
 
     /// <summary>What the options amount to, before anything is run: print it.</summary>
     public TrainingPlan Explain() => TrainingPlanBuilder.Build(Options, _policy);

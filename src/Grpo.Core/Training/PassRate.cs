@@ -1,19 +1,14 @@
 namespace Grpo;
 
 /// <summary>What is remembered of a prompt.</summary>
-internal sealed record PassRate
+/// <param name="Rates">The fractions that were correct in the last groups, oldest first; at most <see cref="PassRateOptions.PassRateWindow"/>.</param>
+/// <param name="Pause">Turns still to be passed over.</param>
+/// <param name="LastPause">How long the last pause was set to be; 0 when the last group was between the bounds.</param>
+/// <param name="LastStep">The step that sampled it last, from 1.</param>
+internal sealed record PassRate(IReadOnlyList<double> Rates, int Pause, int LastPause, long LastStep)
 {
-    /// <summary>The fractions that were correct in the last groups, oldest first; at most <see cref="PassRateOptions.PassRateWindow"/>.</summary>
-    public IReadOnlyList<double> Rates { get; init; } = [];
-
-    /// <summary>Turns still to be passed over.</summary>
-    public int Pause { get; init; }
-
-    /// <summary>How long the last pause was set to be; 0 when the last group was between the bounds.</summary>
-    public int LastPause { get; init; }
-
-    /// <summary>The step that sampled it last, from 1.</summary>
-    public long LastStep { get; init; }
+    /// <summary>Of a prompt that was never sampled.</summary>
+    public static PassRate Unknown { get; } = new([], 0, 0, 0);
 
     /// <summary>After a group of which a fraction <paramref name="rate"/> was correct.</summary>
     public PassRate After(double rate, PassRateOptions options)

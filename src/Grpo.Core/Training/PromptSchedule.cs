@@ -93,20 +93,21 @@ internal sealed class PromptSchedule
 
         foreach (ScoredGroup group in groups)
         {
-            PassRate record = (_records.GetValueOrDefault(group.Group.Prompt.Id) ?? new PassRate()) with { LastStep = step };
+            PassRate record = (_records.GetValueOrDefault(group.Group.Prompt.Id) ?? PassRate.Unknown) with { LastStep = step };
             bool[] judged = [.. group.Rewards.Where(reward => reward.Value is not null).Select(reward => reward.IsCorrect).OfType<bool>()];
             _records[group.Group.Prompt.Id] = judged.Length == 0 ? record : record.After(judged.Count(correct => correct) / (double)judged.Length, options);
         }
 
-        double[] rates = [.. _records.Values.Where(record => record.Rates.Count > 0).Select(record => record.Rates.Average())];
-        double[] paused = [.. _records.Values.Where(record => record.Pause > 0).Select(record => record.Rates.Average())];
+        // In the order of the data set, so that a sum after a resume is the same to the bit.
+        PassRate[] known = [.. _prompts.Select(prompt => _records.GetValueOrDefault(prompt.Id)).OfType<PassRate>().Where(record => record.Rates.Count > 0)];
+        double[] paused = [.. known.Where(record => record.Pause > 0).Select(record => record.Rates.Average())];
         return new CurriculumReport
         {
             Skipped = draw.Skipped.Values.Sum(),
             Filled = draw.Filled,
             PausedSolved = paused.Count(rate => rate >= options.SolvedAt),
             PausedUnsolved = paused.Count(rate => rate < options.SolvedAt),
-            MeanPassRate = rates.Length == 0 ? null : rates.Average(),
+            MeanPassRate = known.Length == 0 ? null : known.Average(record => record.Rates.Average()),
         };
     }
 

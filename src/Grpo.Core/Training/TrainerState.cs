@@ -16,22 +16,22 @@ internal sealed record TrainerState
     public required int Format { get; init; }
 
     /// <summary>The step of the best evaluation; the first of that step.</summary>
-    public long? BestStep { get; init; }
+    public required long? BestStep { get; init; }
 
-    public IReadOnlyList<SavedEvaluation> Evaluations { get; init; } = [];
+    public required IReadOnlyList<SavedEvaluation> Evaluations { get; init; }
 
-    public double? FirstEntropy { get; init; }
+    public required double? FirstEntropy { get; init; }
 
-    public IReadOnlyList<double> Entropies { get; init; } = [];
+    public required IReadOnlyList<double> Entropies { get; init; }
 
-    public int RollBacks { get; init; }
+    public required int RollBacks { get; init; }
 
-    public TrainingCollapse? Collapse { get; init; }
+    public required TrainingCollapse? Collapse { get; init; }
 
     /// <summary>The position in the order of prompts; null without a curriculum.</summary>
-    public long? Position { get; init; }
+    public required long? Position { get; init; }
 
-    public IReadOnlyDictionary<string, PassRate> PassRates { get; init; } = new Dictionary<string, PassRate>();
+    public required IReadOnlyDictionary<string, PassRate> PassRates { get; init; }
 
     public static TrainerState Of(TrainingProgress progress, PromptSchedule schedule) => new()
     {
@@ -107,14 +107,14 @@ internal sealed record TrainerState
         return progress;
     }
 
-    // The serializer lets a null through where it stands for an element.
+    // The serializer refuses a missing field and a null, but lets a null through where it stands for an element.
     private string? FindProblem() => this switch
     {
         { RollBacks: < 0 } or { Position: < 0 } => $"it counts {RollBacks} roll-backs and is at position {Position}; neither can be negative.",
         _ when Evaluations.Any(evaluation => evaluation is not { Step: >= 0, Count: >= 0, Accuracy: null or (>= 0 and <= 1) }) =>
             "an evaluation has a negative count or step, or an accuracy outside 0 to 1.",
         _ when BestStep is not null && Evaluations.All(evaluation => evaluation.Step != BestStep) => $"no evaluation is of step {BestStep}, the best.",
-        _ when PassRates.Any(entry => entry.Value is not { Pause: >= 0, LastPause: >= 0, LastStep: >= 0, Rates: not null }
+        _ when PassRates.Any(entry => entry.Value is not { Pause: >= 0, LastPause: >= 0, LastStep: >= 0 }
             || entry.Value.Rates.Any(rate => rate is not (>= 0 and <= 1))
             || (entry.Value.Rates.Count == 0 && entry.Value.Pause > 0)) => "a pass rate is outside 0 to 1, or a pause or step is negative.",
         _ => null,
@@ -128,14 +128,14 @@ internal sealed record SavedEvaluation
 
     public required int Count { get; init; }
 
-    public double? Accuracy { get; init; }
+    public required double? Accuracy { get; init; }
 
     /// <summary>Null where nothing was scored: JSON has no NaN.</summary>
-    public double? MeanReward { get; init; }
+    public required double? MeanReward { get; init; }
 
-    public double MeanCompletionTokens { get; init; }
+    public required double MeanCompletionTokens { get; init; }
 
-    public IReadOnlyDictionary<string, int> Verdicts { get; init; } = new Dictionary<string, int>();
+    public required IReadOnlyDictionary<string, int> Verdicts { get; init; }
 
     public static SavedEvaluation Of(EvaluatedStep evaluated) => new()
     {

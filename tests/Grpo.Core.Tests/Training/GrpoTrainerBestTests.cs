@@ -117,7 +117,7 @@ public sealed class GrpoTrainerBestTests : IDisposable
     [InlineData("position\":null", "position\":-5", "it counts 0 roll-backs and is at position -5; neither can be negative.")]
     [InlineData("accuracy\":0.5", "accuracy\":1.5", "an evaluation has a negative count or step, or an accuracy outside 0 to 1.")]
     [InlineData("evaluations\":[", "evaluations\":[null,", "an evaluation has a negative count or step, or an accuracy outside 0 to 1.")]
-    [InlineData("evaluations\":[", "evaluations\":null,\"x\":[", "The property or field 'evaluations' on type 'Grpo.TrainerState' doesn't allow")]
+    [InlineData("evaluations\":[", "evaluations\":null,\"x\":[", "doesn't allow null values")]
     [InlineData("best_step\":0", "best_step\":3", "no evaluation is of step 3, the best.")]
     [InlineData("pass_rates\":{}", "pass_rates\":{\"p0\":null}", "a pass rate is outside 0 to 1, or a pause or step is negative.")]
     [InlineData("pass_rates\":{}", "pass_rates\":{\"p0\":{\"rates\":[1]}}", "was missing required properties")]
@@ -125,7 +125,7 @@ public sealed class GrpoTrainerBestTests : IDisposable
     [InlineData("pass_rates\":{}", "pass_rates\":{\"p0\":{\"rates\":[2],\"pause\":0,\"last_pause\":0,\"last_step\":1}}", "a pass rate is outside 0 to 1, or")]
     [InlineData("pass_rates\":{}", "pass_rates\":{\"p0\":{\"rates\":[1],\"pause\":-1,\"last_pause\":0,\"last_step\":1}}", "or a pause or step is negative.")]
     [InlineData("pass_rates\":{}", "pass_rates\":{\"p0\":{\"rates\":[],\"pause\":1,\"last_pause\":1,\"last_step\":1}}", "or a pause or step is negative.")]
-    [InlineData("{", "", "is an invalid JSON")]
+    [InlineData("{", "", "could not be converted")]
     [InlineData(null, "null", "it holds null.")]
     public async Task TrainAsync_names_the_file_when_the_trainer_state_is_damaged(string? from, string to, string problem)
     {

@@ -14,6 +14,16 @@ internal static class RunEnd
             yield return $"Held-out accuracy: {TrainingView.Percent(before.Accuracy)} before, {TrainingView.Percent(after.Accuracy)} after, {after.Count} problems.";
         }
 
+        if (summary.Collapse is { } collapse)
+        {
+            yield return $"Collapsed: {collapse.Reason}{(summary.RollBacks > 0 ? string.Create(CultureInfo.InvariantCulture, $" Rolled back {summary.RollBacks} times.") : "")}";
+        }
+
+        if (summary.Best is { Folder: { } folder } best)
+        {
+            yield return string.Create(CultureInfo.InvariantCulture, $"Best: step {best.Step}, {TrainingView.Percent(best.Evaluation.Accuracy)}, {folder}");
+        }
+
         if (summary.Checkpoint is { } checkpoint)
         {
             yield return $"Checkpoint: {checkpoint}";

@@ -13,4 +13,14 @@ public interface ICheckpointStore
     /// <summary>The folder of the newest complete checkpoint, or null when there is none.</summary>
     /// <param name="cancellationToken">Stops the search.</param>
     ValueTask<string?> FindLatestAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>Marks a checkpoint as the best so far, in place of the one that was: it is not removed while it is marked.</summary>
+    /// <param name="step">The step it was saved under.</param>
+    /// <param name="cancellationToken">Stops before anything is changed.</param>
+    /// <returns>Its folder, or null when there is no complete checkpoint of that step: the mark is then where it was.</returns>
+    ValueTask<string?> MarkBestAsync(long step, CancellationToken cancellationToken = default);
+
+    /// <summary>The folder of the checkpoint that is marked as the best, or null when none is or it is not complete.</summary>
+    /// <param name="cancellationToken">Stops the search.</param>
+    ValueTask<string?> FindBestAsync(CancellationToken cancellationToken = default);
 }

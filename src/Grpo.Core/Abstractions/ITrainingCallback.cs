@@ -13,7 +13,10 @@ public interface ITrainingCallback
     /// <param name="cancellationToken">The run's token.</param>
     ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
 
-    /// <summary>After the last step, also when the run was cancelled (then <see cref="TrainingSummary.Cancelled"/> is set).</summary>
+    /// <summary>
+    /// After the last step, also when the run was cancelled (then <see cref="TrainingSummary.Cancelled"/> is set) or failed (then
+    /// <see cref="TrainingSummary.Failure"/> is): once, if <see cref="OnStartAsync"/> was called.
+    /// </summary>
     /// <param name="summary">The run in numbers.</param>
     ValueTask OnEndAsync(TrainingSummary summary) => ValueTask.CompletedTask;
 }

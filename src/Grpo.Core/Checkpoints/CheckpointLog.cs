@@ -22,4 +22,7 @@ internal static partial class CheckpointLog
 
     [LoggerMessage(EventId = 65, Level = LogLevel.Debug, Message = "Left {Folder} alone: a save is running, or writing is not allowed.")]
     public static partial void LeftoverKept(this ILogger logger, string folder);
+
+    [LoggerMessage(EventId = 66, Level = LogLevel.Warning, Message = "Cannot read which checkpoint is the best from {File}: {Problem}. Old checkpoints are kept until one is marked again.")]
+    public static partial void BestMarkDamaged(this ILogger logger, string file, string problem);
 }

@@ -6,7 +6,7 @@ namespace Grpo;
 
 /// <summary>
 /// Keeps the newest checkpoints in a folder: <c>checkpoint-000123</c> for step 123, each with a <c>checkpoint.json</c> that lists its
-/// files, their sizes and SHA-256.
+/// files, their sizes and SHA-256. <c>best.json</c> names the best one, which is kept however old it is.
 /// </summary>
 /// <remarks>
 /// A checkpoint is written beside under a temporary name, flushed to the disk and renamed, so that a crash or a full disk at any moment
@@ -15,16 +15,15 @@ namespace Grpo;
 public sealed class DirectoryCheckpointStore : ICheckpointStore
 {
     private const string Prefix = "checkpoint-";
-    private const string TemporaryPrefix = ".tmp-";
-    private const string LockSuffix = ".lock";
 
     private readonly string _root;
     private readonly int _keepLast;
     private readonly ILogger _logger;
+    private readonly TemporaryEntries _temporaries;
 
     /// <summary>Creates a store. Nothing is touched on the disk before the first call.</summary>
     /// <param name="root">The folder of the checkpoints; created when the first is saved.</param>
-    /// <param name="keepLast">How many to keep, the one just saved included; 1 or more, default 3.</param>
+    /// <param name="keepLast">How many to keep, the one just saved included, besides the best; 1 or more, default 3.</param>
     /// <param name="logger">Receives a warning for each damaged checkpoint that is skipped.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="keepLast"/> is less than 1.</exception>
     public DirectoryCheckpointStore(string root, int keepLast = 3, ILogger<DirectoryCheckpointStore>? logger = null)
@@ -34,13 +33,14 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         _root = Path.GetFullPath(root);
         _keepLast = keepLast;
         _logger = logger ?? NullLogger<DirectoryCheckpointStore>.Instance;
+        _temporaries = new TemporaryEntries(_root, _logger);
     }
 
     /// <inheritdoc/>
     /// <remarks>
     /// A checkpoint of the same step is replaced. Once the new one is in place, complete checkpoints of lower steps beyond the number to
-    /// keep are removed; those of higher steps are left alone. <paramref name="write"/> runs on the caller's thread; when it throws, its
-    /// exception comes through and nothing is left behind.
+    /// keep are removed, except the best; those of higher steps are left alone. <paramref name="write"/> runs on the caller's thread; when
+    /// it throws, its exception comes through and nothing is left behind.
     /// </remarks>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="step"/> is negative.</exception>
     /// <exception cref="InvalidOperationException">
@@ -52,7 +52,7 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         ArgumentOutOfRangeException.ThrowIfNegative(step);
         ArgumentNullException.ThrowIfNull(write);
         cancellationToken.ThrowIfCancellationRequested();
-        string temporary = TemporaryFolder();
+        string temporary = _temporaries.NewPath();
         string final = Path.Combine(_root, FolderName(step));
         using FileStream held = Begin(temporary);
         try
@@ -63,7 +63,7 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         }
         catch
         {
-            Remove(temporary);
+            _temporaries.Remove(temporary);
             throw;
         }
 
@@ -85,7 +85,7 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
             return null;
         }
 
-        RemoveLeftovers();
+        _temporaries.RemoveLeftovers();
         foreach ((long step, string folder) in NewestFirst())
         {
             string? problem = await CheckpointManifest
@@ -101,9 +101,66 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         return null;
     }
 
-    private static string FolderName(long step) => Prefix + step.ToString("D6", CultureInfo.InvariantCulture);
+    /// <inheritdoc/>
+    /// <remarks>
+    /// Sizes are compared, not hashes. The mark is one small file, replaced in one go. The checkpoint that was the best becomes an
+    /// ordinary one: the next save may remove it.
+    /// </remarks>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="step"/> is negative.</exception>
+    /// <exception cref="IOException">The mark cannot be written.</exception>
+    public async ValueTask<string?> MarkBestAsync(long step, CancellationToken cancellationToken = default)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(step);
+        cancellationToken.ThrowIfCancellationRequested();
+        string? folder = await FindAsync(step, withHashes: false, cancellationToken).ConfigureAwait(false);
+        if (folder is not null)
+        {
+            string temporary = _temporaries.NewPath();
+            using FileStream held = TemporaryEntries.Hold(temporary);
+            BestMark.Write(_root, temporary, step, FolderName(step));
+        }
 
-    private string TemporaryFolder() => Path.Combine(_root, $"{TemporaryPrefix}{Guid.NewGuid():N}");
+        return folder;
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>Every file is read and compared with its hash. A mark that cannot be read, and a checkpoint that is damaged, are logged.</remarks>
+    public async ValueTask<string?> FindBestAsync(CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        return ReadBest().Step is { } step ? await FindAsync(step, withHashes: true, cancellationToken).ConfigureAwait(false) : null;
+    }
+
+    private async Task<string?> FindAsync(long step, bool withHashes, CancellationToken cancellationToken)
+    {
+        string folder = Path.Combine(_root, FolderName(step));
+        if (!Directory.Exists(folder))
+        {
+            return null;
+        }
+
+        string? problem = await CheckpointManifest
+            .FindProblemAsync(folder, step, withHashes, cancellationToken).ConfigureAwait(false);
+        if (problem is not null)
+        {
+            _logger.CheckpointDamaged(folder, problem);
+        }
+
+        return problem is null ? folder : null;
+    }
+
+    private (long? Step, string? Problem) ReadBest()
+    {
+        (long? step, string? problem) = BestMark.Read(_root);
+        if (problem is not null)
+        {
+            _logger.BestMarkDamaged(Path.Combine(_root, BestMark.FileName), problem);
+        }
+
+        return (step, problem);
+    }
+
+    private static string FolderName(long step) => Prefix + step.ToString("D6", CultureInfo.InvariantCulture);
 
     /// <summary>Folders with exactly the name that <see cref="FolderName"/> gives; anything else in the root is not ours.</summary>
     private List<(long Step, string Folder)> NewestFirst()
@@ -128,7 +185,7 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         try
         {
             Directory.CreateDirectory(_root);
-            FileStream held = Hold(temporary);
+            FileStream held = TemporaryEntries.Hold(temporary);
             Directory.CreateDirectory(temporary);
             return held;
         }
@@ -139,12 +196,6 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         }
     }
 
-    /// <summary>
-    /// A lock beside a temporary folder says that somebody is still at work in it. The system lets go of it when a process dies.
-    /// </summary>
-    private static FileStream Hold(string temporary) =>
-        new(temporary + LockSuffix, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0, FileOptions.DeleteOnClose);
-
     private void MoveIntoPlace(string temporary, string final)
     {
         if (!Directory.Exists(final))
@@ -153,7 +204,7 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
             return;
         }
 
-        string replaced = TemporaryFolder();
+        string replaced = _temporaries.NewPath();
         Directory.Move(final, replaced);
         try
         {
@@ -165,17 +216,26 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
             throw;
         }
 
-        Remove(replaced);
+        _temporaries.Remove(replaced);
     }
 
     private async Task PruneAsync(long saved)
     {
+        (long? best, string? problem) = ReadBest();
+        if (problem is not null)
+        {
+            return; // any of them may be the best
+        }
+
         int kept = 1;
         foreach ((long step, string folder) in NewestFirst().Where(checkpoint => checkpoint.Step < saved))
         {
             if (kept >= _keepLast)
             {
-                Prune(folder);
+                if (step != best)
+                {
+                    Prune(folder);
+                }
             }
             else if (await CheckpointManifest
                 .FindProblemAsync(folder, step, withHashes: false, CancellationToken.None).ConfigureAwait(false) is null)
@@ -189,7 +249,7 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
     /// <summary>Renamed first: a removal that is interrupted leaves a leftover, not half a checkpoint.</summary>
     private void Prune(string folder)
     {
-        string doomed = TemporaryFolder();
+        string doomed = _temporaries.NewPath();
         try
         {
             Directory.Move(folder, doomed);
@@ -200,50 +260,9 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
             return;
         }
 
-        if (Remove(doomed))
+        if (_temporaries.Remove(doomed))
         {
             _logger.CheckpointPruned(folder);
-        }
-    }
-
-    private void RemoveLeftovers()
-    {
-        IEnumerable<string> leftovers = Directory.EnumerateFileSystemEntries(_root, TemporaryPrefix + "*")
-            .Select(path => path.EndsWith(LockSuffix, StringComparison.Ordinal) ? path[..^LockSuffix.Length] : path)
-            .Distinct(StringComparer.Ordinal);
-        foreach (string leftover in leftovers.ToArray())
-        {
-            try
-            {
-                using FileStream held = Hold(leftover);
-                if (Directory.Exists(leftover) && Remove(leftover))
-                {
-                    _logger.LeftoverRemoved(leftover);
-                }
-            }
-            catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-            {
-                _logger.LeftoverKept(leftover);
-            }
-        }
-    }
-
-    /// <summary>Never throws for a folder that cannot be removed: the checkpoints are intact, and the warning says so.</summary>
-    private bool Remove(string folder)
-    {
-        try
-        {
-            if (Directory.Exists(folder))
-            {
-                Directory.Delete(folder, recursive: true);
-            }
-
-            return true;
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            _logger.RemovalFailed(exception, folder);
-            return false;
         }
     }
 }

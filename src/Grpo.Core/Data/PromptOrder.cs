@@ -29,12 +29,14 @@ public sealed class PromptOrder
         var indices = new int[promptsPerStep];
         for (int i = 0; i < promptsPerStep; i++)
         {
-            long position = checked((step * promptsPerStep) + i);
-            indices[i] = Permutation(position / _count)[(int)(position % _count)];
+            indices[i] = At(checked((step * promptsPerStep) + i));
         }
 
         return indices;
     }
+
+    /// <summary>The index at a position of the endless order, from 0.</summary>
+    internal int At(long position) => Permutation(position / _count)[(int)(position % _count)];
 
     private int[] Permutation(long epoch)
     {

@@ -28,4 +28,19 @@ internal static partial class Log
 
     [LoggerMessage(EventId = 32, Level = LogLevel.Information, Message = "Checkpoint {Checkpoint} written.")]
     public static partial void CheckpointWritten(this ILogger logger, string checkpoint);
+
+    [LoggerMessage(EventId = 33, Level = LogLevel.Information, Message = "Step {Step} is the best so far: held-out accuracy {Accuracy}, mean reward {MeanReward}.")]
+    public static partial void BestSoFar(this ILogger logger, long step, double? accuracy, double meanReward);
+
+    [LoggerMessage(EventId = 34, Level = LogLevel.Warning, Message = "The policy has collapsed at step {Step}. {Reason} {Consequence}")]
+    public static partial void Collapsed(this ILogger logger, long step, string reason, string consequence);
+
+    [LoggerMessage(EventId = 35, Level = LogLevel.Warning, Message = "The best checkpoint, of step {Step}, is no longer there or not complete.")]
+    public static partial void BestCheckpointMissing(this ILogger logger, long step);
+
+    [LoggerMessage(EventId = 36, Level = LogLevel.Warning, Message = "Curriculum is on, but the reward does not judge what is correct (Reward.IsCorrect): no prompt is passed over.")]
+    public static partial void NothingJudged(this ILogger logger);
+
+    [LoggerMessage(EventId = 37, Level = LogLevel.Error, Message = "The callback {Callback} failed at the end of a run that did not end in order.")]
+    public static partial void EndCallbackFailed(this ILogger logger, Exception exception, string callback);
 }

@@ -61,6 +61,11 @@ public static class StepMetrics
             Add("eval/mean_length", evaluation.MeanCompletionTokens);
         }
 
+        Add("curriculum/skipped", report.Curriculum?.Skipped);
+        Add("curriculum/filled", report.Curriculum?.Filled);
+        Add("curriculum/paused_solved", report.Curriculum?.PausedSolved);
+        Add("curriculum/paused_unsolved", report.Curriculum?.PausedUnsolved);
+        Add("curriculum/pass_rate", report.Curriculum?.MeanPassRate);
         Add("time/rollout", report.RolloutTime.TotalSeconds);
         Add("time/scoring", report.ScoringTime.TotalSeconds);
         Add("time/update", report.UpdateTime.TotalSeconds);

@@ -81,7 +81,7 @@ public sealed class GrpoOptimizer : IDisposable
     public IPolicy Policy => _policy;
 
     /// <summary>Steps done.</summary>
-    public long Step { get; private set; }
+    public long Step { get; internal set; }
 
     /// <summary>What the options amount to: print it before anything is run. After the first step it also says how long a step takes.</summary>
     public TrainingPlan Explain() => TrainingPlanBuilder.Build(Options, _policy) with { StepTimes = _times };

@@ -80,4 +80,10 @@ public sealed record StepReport
 
     /// <summary>The folder of the checkpoint written after this step, where there was one. Set by the trainer.</summary>
     public string? Checkpoint { get; init; }
+
+    /// <summary>What the curriculum did in this step; null without one. Set by the trainer.</summary>
+    public CurriculumReport? Curriculum { get; init; }
+
+    /// <summary>A collapse that was found at this step, or whose roll-back precedes it, as a sentence; null in the ordinary case. Set by the trainer.</summary>
+    public string? Event { get; init; }
 }

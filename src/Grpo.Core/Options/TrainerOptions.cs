@@ -19,6 +19,22 @@ public sealed record TrainerOptions
     /// <value>Default false.</value>
     public bool Resume { get; set; }
 
+    /// <summary>Write a checkpoint after each evaluation that is better than all before, and keep the best one however many follow.</summary>
+    /// <value>Default true; without an evaluator or a checkpoint store it does nothing.</value>
+    public bool KeepBest { get; set; } = true;
+
+    /// <summary>Passes over prompts that teach nothing.</summary>
+    /// <value>Default <see cref="CurriculumMode.None"/>.</value>
+    public CurriculumMode Curriculum { get; set; }
+
+    /// <summary>The numbers of <see cref="CurriculumMode.PassRate"/>; without effect otherwise.</summary>
+    public PassRateOptions PassRates { get; set; } = new();
+
+    /// <summary>When the policy counts as collapsed, and what happens then.</summary>
+    public CollapseGuard Guard { get; set; } = new();
+
+    internal TrainerOptions Copy() => this with { PassRates = PassRates with { }, Guard = Guard with { } };
+
     internal IEnumerable<string> Validate()
     {
         if (Steps < 1)
@@ -34,6 +50,16 @@ public sealed record TrainerOptions
         if (CheckpointEvery < 0)
         {
             yield return $"CheckpointEvery is {CheckpointEvery} but must be 0 or more.";
+        }
+
+        if (!Enum.IsDefined(Curriculum))
+        {
+            yield return $"Curriculum is {Curriculum} but must be {string.Join(", ", Enum.GetNames<CurriculumMode>())}.";
+        }
+
+        foreach (string problem in PassRates.Validate().Concat(Guard.Validate()))
+        {
+            yield return problem;
         }
     }
 }

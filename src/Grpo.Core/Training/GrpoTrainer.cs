@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Grpo.Diagnostics;
 using Microsoft.Extensions.Logging;
@@ -6,8 +5,12 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Grpo;
 
-/// <summary>The loop around a <see cref="GrpoOptimizer"/>: prompt order, evaluation, checkpoints, callbacks, cancellation.</summary>
-/// <remarks>Which prompts a step uses is a function of (seed, step), and so is every random number: a resumed run equals an uninterrupted one.</remarks>
+/// <summary>The loop around a <see cref="GrpoOptimizer"/>: prompts, evaluation, checkpoints, the best of them, collapse, callbacks, cancellation.</summary>
+/// <remarks>
+/// Which prompts a step uses is a function of (seed, step), with a curriculum of the recorded pass rates too, and so is every random number;
+/// a checkpoint holds the records. A resumed run equals an uninterrupted one. Checkpoints of versions without <c>trainer_state.json</c>
+/// resume with empty records.
+/// </remarks>
 public sealed class GrpoTrainer
 {
     private readonly GrpoOptimizer _optimizer;
@@ -15,6 +18,9 @@ public sealed class GrpoTrainer
     private readonly TrainerOptions _options;
     private readonly TrainerServices _services;
     private readonly ILogger _logger;
+    private readonly PromptSchedule _schedule;
+    private TrainingProgress _progress = new();
+    private long _progressStep = -1;
 
     /// <summary>Creates a trainer.</summary>
     /// <param name="optimizer">Does the steps. Borrowed.</param>
@@ -22,7 +28,7 @@ public sealed class GrpoTrainer
     /// <param name="options">Null: the defaults.</param>
     /// <param name="services">Evaluator, checkpoint store and callbacks; null: none of them.</param>
     /// <param name="logger">Null: no log.</param>
-    /// <exception cref="ArgumentException">There are no prompts, two share an id, or an option is out of range.</exception>
+    /// <exception cref="ArgumentException">There are no prompts, two share an id, an option is out of range, or a roll-back has nothing to go back to.</exception>
     public GrpoTrainer(
         GrpoOptimizer optimizer, IReadOnlyList<Prompt> prompts, TrainerOptions? options = null,
         TrainerServices? services = null, ILogger<GrpoTrainer>? logger = null)
@@ -31,7 +37,7 @@ public sealed class GrpoTrainer
         ArgumentNullException.ThrowIfNull(prompts);
         _optimizer = optimizer;
         _prompts = prompts;
-        _options = (options ?? new TrainerOptions()) with { };
+        _options = (options ?? new TrainerOptions()).Copy();
         _services = services ?? new TrainerServices();
         _logger = logger ?? (ILogger)NullLogger.Instance;
         if (prompts.Count == 0)
@@ -49,20 +55,30 @@ public sealed class GrpoTrainer
         {
             throw new ArgumentException(problems, nameof(options));
         }
+
+        if (_options.Guard.OnCollapse == CollapseAction.RollBack && (_services.Evaluator is null || _services.Checkpoints is null || !_options.KeepBest))
+        {
+            throw new ArgumentException(
+                "OnCollapse is RollBack, which goes back to the best checkpoint: it needs an evaluator, a checkpoint store and KeepBest. Give them, or choose Stop.",
+                nameof(options));
+        }
+
+        _schedule = new PromptSchedule(prompts, optimizer.Options, _options.Curriculum == CurriculumMode.PassRate ? _options.PassRates : null);
     }
 
-    /// <summary>Trains to the end.</summary>
+    /// <summary>Trains to the end, or until <see cref="TrainerOptions.Guard"/> stops the run.</summary>
     /// <param name="cancellationToken">Stops within a token; a checkpoint is written before the exception.</param>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    /// <exception cref="InvalidDataException">A checkpoint cannot be resumed; the message names the file.</exception>
     public async Task<TrainingSummary> TrainAsync(CancellationToken cancellationToken = default)
     {
-        var run = new Run();
-        await foreach (StepReport _ in RunAsync(run, cancellationToken).ConfigureAwait(false))
+        TrainingSession? session = null;
+        await foreach (StepReport _ in RunAsync(started => session = started, cancellationToken).ConfigureAwait(false))
         {
             // The callbacks have seen it.
         }
 
-        return run.Summarize(cancelled: false);
+        return session!.Summarize();
     }
 
     /// <summary>Trains step by step; leaving the loop ends the run without a last checkpoint.</summary>
@@ -70,49 +86,75 @@ public sealed class GrpoTrainer
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public IAsyncEnumerable<StepReport> RunAsync(CancellationToken cancellationToken = default) => RunAsync(null, cancellationToken);
 
-    private async IAsyncEnumerable<StepReport> RunAsync(Run? run, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+    private async IAsyncEnumerable<StepReport> RunAsync(
+        Action<TrainingSession>? onStart, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
-        run ??= new Run(); // here, so that a second enumeration counts afresh
         await ResumeAsync(cancellationToken).ConfigureAwait(false);
-        var start = new TrainingStart(_optimizer.Step, _options.Steps, _optimizer.Options);
-        foreach (ITrainingCallback callback in _services.Callbacks)
+        var session = new TrainingSession(_optimizer, _options, _services, _progress, _schedule, _logger);
+        onStart?.Invoke(session);
+        bool running = true;
+        while (running)
         {
-            await callback.OnStartAsync(start, cancellationToken).ConfigureAwait(false);
-        }
-
-        var order = new PromptOrder(_prompts.Count, _optimizer.Options.Seed);
-        while (_optimizer.Step < _options.Steps)
-        {
-            StepReport report;
+            StepReport? report = null;
             try
             {
-                run.Before ??= await EvaluateAsync(run, cancellationToken).ConfigureAwait(false);
-                (IReadOnlyList<Prompt> prompts, IReadOnlyList<Prompt> reserve) = Draw(order);
-                report = await _optimizer.StepAsync(prompts, reserve, cancellationToken).ConfigureAwait(false);
-                run.Steps++;
-                run.CompletionTokens += report.CompletionTokens;
-                report = await AfterStepAsync(run, report, cancellationToken).ConfigureAwait(false);
+                await session.StartAsync(cancellationToken).ConfigureAwait(false);
+                running = _optimizer.Step < _options.Steps && await session.OpenAsync(cancellationToken).ConfigureAwait(false);
+                if (running)
+                {
+                    report = await StepAsync(session, cancellationToken).ConfigureAwait(false);
+                }
+                else
+                {
+                    await session.SaveIfChangedAsync().ConfigureAwait(false);
+                }
             }
-            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+            catch (Exception exception)
             {
-                await EndAsync(run, cancelled: true).ConfigureAwait(false);
+                bool cancelled = exception is OperationCanceledException && cancellationToken.IsCancellationRequested;
+                await session.EndAsync(exception, cancelled).ConfigureAwait(false);
+                throw;
+            }
+            finally
+            {
+                _progressStep = _optimizer.Step;
+            }
+
+            if (report is not null)
+            {
+                yield return report;
+            }
+        }
+
+        await session.EndAsync(null, cancelled: false).ConfigureAwait(false);
+    }
+
+    // Null: the step diverged, and the best checkpoint was put back.
+    private async Task<StepReport?> StepAsync(TrainingSession session, CancellationToken cancellationToken)
+    {
+        PromptDraw draw = _schedule.Draw(_optimizer.Step);
+        StepReport report;
+        try
+        {
+            report = await _optimizer.StepAsync(
+                [.. draw.Indices.Select(index => _prompts[index])], [.. draw.Reserve.Select(index => _prompts[index])], cancellationToken).ConfigureAwait(false);
+        }
+        catch (TrainingDivergedException exception)
+        {
+            long failed = _optimizer.Step + 1;
+            if (_options.Guard.OnCollapse != CollapseAction.RollBack || !await session.RollBackAsync(failed, exception.Message).ConfigureAwait(false))
+            {
                 throw;
             }
 
-            yield return report;
+            _schedule.Abandon(draw);
+            return null;
         }
 
-        await EndAsync(run, cancelled: false).ConfigureAwait(false);
-    }
-
-    // The reserve follows an order of its own, so that what luck makes a step use up moves no later step.
-    private (IReadOnlyList<Prompt> Prompts, IReadOnlyList<Prompt> Reserve) Draw(PromptOrder order)
-    {
-        GrpoOptions options = _optimizer.Options;
-        IReadOnlyList<int> indices = order.At(_optimizer.Step, options.PromptsPerStep);
-        int further = options.PromptsPerStep * (options.MaxSamplingRounds - 1);
-        IEnumerable<int> reserve = further == 0 ? [] : new PromptOrder(_prompts.Count, ~options.Seed).At(_optimizer.Step, further).Distinct().Except(indices);
-        return ([.. indices.Select(index => _prompts[index])], [.. reserve.Select(index => _prompts[index])]);
+        // Before anything that may be cancelled: what the step changed and what is on record of it belong together.
+        report = report with { Curriculum = _schedule.Commit(draw, report.Step, report.Groups) };
+        session.Count(report);
+        return await session.AfterStepAsync(report, cancellationToken).ConfigureAwait(false);
     }
 
     private async Task ResumeAsync(CancellationToken cancellationToken)
@@ -120,96 +162,31 @@ public sealed class GrpoTrainer
         if (_options.Resume && _services.Checkpoints is { } store &&
             await store.FindLatestAsync(cancellationToken).ConfigureAwait(false) is { } latest)
         {
+            TrainerState? state = TrainerState.Read(latest); // before the weights change
             _optimizer.Load(latest);
             _logger.Resumed(latest, _optimizer.Step);
+            _progress = state?.ToProgress(_options.Guard.EntropySteps) ?? new TrainingProgress();
+            _schedule.Reset(_optimizer.Step);
+            if (state?.Position is { } position && _schedule.IsAdaptive)
+            {
+                _schedule.Restore(position, state.PassRates);
+            }
+
+            // The mark may be missing or another: a crash may have come between the checkpoint and its mark.
+            if (_progress.Best is { Step: var best } && TrainingSession.Keeps(best, _options))
+            {
+                _progress.Best = _progress.Best with { Folder = await store.MarkBestAsync(best, cancellationToken).ConfigureAwait(false) };
+                if (_progress.Best.Folder is null)
+                {
+                    _logger.BestCheckpointMissing(best);
+                }
+            }
         }
-    }
-
-    private async Task<StepReport> AfterStepAsync(Run run, StepReport report, CancellationToken cancellationToken)
-    {
-        bool last = report.Step >= _options.Steps;
-        if (_services.Evaluator is not null && (last || IsDue(report.Step, _options.EvaluateEvery)))
+        else if (_progressStep != _optimizer.Step)
         {
-            report = report with { Evaluation = await EvaluateAsync(run, cancellationToken).ConfigureAwait(false) };
+            // Not the run that this trainer left, if it left one.
+            _progress = new TrainingProgress();
+            _schedule.Reset(_optimizer.Step);
         }
-
-        if (last || IsDue(report.Step, _options.CheckpointEvery))
-        {
-            report = report with { Checkpoint = await SaveAsync(run).ConfigureAwait(false) };
-        }
-
-        foreach (ITrainingCallback callback in _services.Callbacks)
-        {
-            await callback.OnStepAsync(report, cancellationToken).ConfigureAwait(false);
-        }
-
-        return report;
-    }
-
-    private static bool IsDue(long step, long every) => every > 0 && step % every == 0;
-
-    private async Task<EvaluationReport?> EvaluateAsync(Run run, CancellationToken cancellationToken)
-    {
-        if (_services.Evaluator is { } evaluator)
-        {
-            run.After = await evaluator.EvaluateAsync(_optimizer.Policy, cancellationToken).ConfigureAwait(false);
-        }
-
-        return run.After;
-    }
-
-    // A checkpoint is worth more than a quick exit: the token that ended the run does not stop it.
-    private async Task<string?> SaveAsync(Run run)
-    {
-        if (_services.Checkpoints is { } store && run.CheckpointStep != _optimizer.Step)
-        {
-            run.Checkpoint = await store.SaveAsync(_optimizer.Step, _optimizer.Save, CancellationToken.None).ConfigureAwait(false);
-            run.CheckpointStep = _optimizer.Step;
-            _logger.CheckpointWritten(run.Checkpoint);
-        }
-
-        return run.Checkpoint;
-    }
-
-    private async Task EndAsync(Run run, bool cancelled)
-    {
-        if (run.Steps > 0)
-        {
-            await SaveAsync(run).ConfigureAwait(false);
-        }
-
-        TrainingSummary summary = run.Summarize(cancelled);
-        foreach (ITrainingCallback callback in _services.Callbacks)
-        {
-            await callback.OnEndAsync(summary).ConfigureAwait(false);
-        }
-    }
-
-    private sealed class Run
-    {
-        private readonly Stopwatch _clock = Stopwatch.StartNew();
-
-        public long Steps { get; set; }
-
-        public long CompletionTokens { get; set; }
-
-        public EvaluationReport? Before { get; set; }
-
-        public EvaluationReport? After { get; set; }
-
-        public string? Checkpoint { get; set; }
-
-        public long CheckpointStep { get; set; } = -1;
-
-        public TrainingSummary Summarize(bool cancelled) => new()
-        {
-            Steps = Steps,
-            CompletionTokens = CompletionTokens,
-            Elapsed = _clock.Elapsed,
-            Before = Before,
-            After = After,
-            Checkpoint = Checkpoint,
-            Cancelled = cancelled,
-        };
     }
 }

@@ -12,15 +12,30 @@ public sealed record TrainingSummary
     /// <summary>Wall time of this run, evaluations and checkpoints included.</summary>
     public required TimeSpan Elapsed { get; init; }
 
-    /// <summary>The evaluation before the first step; null without an evaluator.</summary>
+    /// <summary>The first evaluation of all, before the first step; null without an evaluator. From before a resume it has no completions.</summary>
     public EvaluationReport? Before { get; init; }
 
-    /// <summary>The last evaluation; null without an evaluator.</summary>
+    /// <summary>The evaluation of the policy as the run leaves it, or the last one before; null without an evaluator.</summary>
     public EvaluationReport? After { get; init; }
+
+    /// <summary>The best evaluation; null without an evaluator.</summary>
+    public BestCheckpoint? Best { get; init; }
+
+    /// <summary>All evaluations, those from before a resume included. After a roll-back the restored policy's stands under the step of the roll-back.</summary>
+    public IReadOnlyList<EvaluatedStep> Evaluations { get; init; } = [];
 
     /// <summary>The folder of the last checkpoint; null when none was written.</summary>
     public string? Checkpoint { get; init; }
 
     /// <summary>Whether the run was cancelled.</summary>
     public bool Cancelled { get; init; }
+
+    /// <summary>The last collapse that was found; null when there was none.</summary>
+    public TrainingCollapse? Collapse { get; init; }
+
+    /// <summary>How often the best checkpoint was put back, before a resume included.</summary>
+    public int RollBacks { get; init; }
+
+    /// <summary>The message of the exception that ended the run; null when it ended in order or was cancelled.</summary>
+    public string? Failure { get; init; }
 }

@@ -50,6 +50,8 @@ internal sealed class RecordingEvaluator(List<string> log, Action<int>? onCall =
 /// <summary>Keeps checkpoints in sub-folders of a folder, and writes down which.</summary>
 internal sealed class RecordingStore(List<string> log, string folder) : ICheckpointStore
 {
+    private string? _best;
+
     public ValueTask<string> SaveAsync(long step, Action<string> write, CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -61,4 +63,14 @@ internal sealed class RecordingStore(List<string> log, string folder) : ICheckpo
 
     public ValueTask<string?> FindLatestAsync(CancellationToken cancellationToken = default) =>
         ValueTask.FromResult(Directory.GetDirectories(folder).Order(StringComparer.Ordinal).LastOrDefault());
+
+    public ValueTask<string?> MarkBestAsync(long step, CancellationToken cancellationToken = default)
+    {
+        log.Add($"best {step}");
+        string target = Path.Combine(folder, step.ToString("D5", System.Globalization.CultureInfo.InvariantCulture));
+        _best = Directory.Exists(target) ? target : _best;
+        return ValueTask.FromResult(Directory.Exists(target) ? target : null);
+    }
+
+    public ValueTask<string?> FindBestAsync(CancellationToken cancellationToken = default) => ValueTask.FromResult(_best);
 }

@@ -1,0 +1,49 @@
+namespace Grpo;
+
+/// <summary>The bounds of a <see cref="CollapseGuard"/>.</summary>
+internal static class CollapseDetector
+{
+    // One evaluation in 740 falls this far by luck.
+    private const double StandardErrors = 3;
+
+    /// <summary>Why the policy counts as collapsed after a step, as a sentence; null when it does not.</summary>
+    public static string? FindReason(CollapseGuard guard, TrainingProgress progress, long step)
+    {
+        // Of this step: an old evaluation has been looked at.
+        if (guard.MaxAccuracyDrop is { } drop && progress.EvaluatedStep == step && progress is { After: { } after, Best: { } best }
+            && HasFallen(best.Evaluation, after, drop))
+        {
+            return FormattableString.Invariant(
+                $"The held-out accuracy fell from {best.Evaluation.Accuracy:0.000} at step {best.Step} to {after.Accuracy:0.000}, on {after.Count} problems.");
+        }
+
+        if (guard.MinEntropyFraction is { } fraction && progress is { FirstEntropy: { } first } && progress.Entropies.Count >= guard.EntropySteps)
+        {
+            double mean = progress.Entropies.TakeLast(guard.EntropySteps).Average();
+            if (mean < fraction * first)
+            {
+                return FormattableString.Invariant(
+                    $"The mean entropy of the last {guard.EntropySteps} steps is {mean:0.####} nats, below {fraction:0.####} of the first step's {first:0.####}.");
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>Whether an accuracy has fallen past the bound, and further than chance explains.</summary>
+    /// <remarks>
+    /// Two proportions with a pooled variance. The problems are the same in both, so the true error is smaller: the test errs towards
+    /// going on.
+    /// </remarks>
+    public static bool HasFallen(EvaluationReport best, EvaluationReport now, double maxDrop)
+    {
+        if (best is not { Accuracy: { } before, Count: > 0 } || now is not { Accuracy: { } after, Count: > 0 })
+        {
+            return false;
+        }
+
+        double pooled = ((before * best.Count) + (after * now.Count)) / ((double)best.Count + now.Count);
+        double error = Math.Sqrt(pooled * (1 - pooled) * ((1.0 / best.Count) + (1.0 / now.Count)));
+        return before - after > Math.Min(maxDrop, before / 2) && before - after > StandardErrors * error;
+    }
+}

@@ -1,0 +1,170 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Grpo;
+
+/// <summary><c>trainer_state.json</c>: what a <see cref="GrpoTrainer"/> adds to the optimizer's files in a checkpoint.</summary>
+internal sealed record TrainerState
+{
+    public const string FileName = "trainer_state.json";
+
+    private const int CurrentFormat = 1;
+
+    // A million prompts with short ids and the default window.
+    private const long MaxBytes = 256 << 20;
+
+    public required int Format { get; init; }
+
+    /// <summary>The step of the best evaluation; the first of that step.</summary>
+    public required long? BestStep { get; init; }
+
+    public required IReadOnlyList<SavedEvaluation> Evaluations { get; init; }
+
+    public required double? FirstEntropy { get; init; }
+
+    public required IReadOnlyList<double> Entropies { get; init; }
+
+    public required int RollBacks { get; init; }
+
+    public required TrainingCollapse? Collapse { get; init; }
+
+    /// <summary>The position in the order of prompts; null without a curriculum.</summary>
+    public required long? Position { get; init; }
+
+    public required IReadOnlyDictionary<string, PassRate> PassRates { get; init; }
+
+    public static TrainerState Of(TrainingProgress progress, PromptSchedule schedule) => new()
+    {
+        Format = CurrentFormat,
+        BestStep = progress.Best?.Step,
+        Evaluations = [.. progress.Evaluations.Select(SavedEvaluation.Of)],
+        FirstEntropy = progress.FirstEntropy,
+        Entropies = progress.Entropies,
+        RollBacks = progress.RollBacks,
+        Collapse = progress.Collapse,
+        Position = schedule.IsAdaptive ? schedule.Position : null,
+        PassRates = schedule.IsAdaptive ? schedule.Records : new Dictionary<string, PassRate>(),
+    };
+
+    /// <exception cref="InvalidOperationException">There are more pass rates than could be read again.</exception>
+    public void Write(string directory)
+    {
+        byte[] json = JsonSerializer.SerializeToUtf8Bytes(this, TrainerStateJson.Default.TrainerState);
+        if (json.Length > MaxBytes)
+        {
+            throw new InvalidOperationException(
+                $"The pass rates of {PassRates.Count} prompts take {json.Length} bytes; the limit is {MaxBytes}. Use shorter prompt ids, or set Curriculum to None.");
+        }
+
+        File.WriteAllBytes(Path.Combine(directory, FileName), json);
+    }
+
+    /// <summary>Reads what <see cref="Write"/> wrote; null when the checkpoint has no such file, as those of earlier versions have not.</summary>
+    /// <exception cref="InvalidDataException">The file is not ours, damaged, or of another format.</exception>
+    public static TrainerState? Read(string directory)
+    {
+        var file = new FileInfo(Path.Combine(directory, FileName));
+        if (!file.Exists)
+        {
+            return null;
+        }
+
+        if (file.Length > MaxBytes)
+        {
+            throw new InvalidDataException($"'{file.FullName}' has {file.Length} bytes; the limit for a trainer's state is {MaxBytes}.");
+        }
+
+        try
+        {
+            TrainerState? state = JsonSerializer.Deserialize(File.ReadAllBytes(file.FullName), TrainerStateJson.Default.TrainerState);
+            string? problem = state switch
+            {
+                null => "it holds null.",
+                { Format: not CurrentFormat } => $"it has format {state.Format}; this version reads format {CurrentFormat}.",
+                _ => state.FindProblem(),
+            };
+            return problem is null ? state! : throw new InvalidDataException($"'{file.FullName}' is not a trainer's state: {problem}");
+        }
+        catch (JsonException exception)
+        {
+            throw new InvalidDataException($"'{file.FullName}' is not a trainer's state: {exception.Message}", exception);
+        }
+    }
+
+    /// <summary>The progress as it was, without the folder of the best checkpoint and without completions.</summary>
+    public TrainingProgress ToProgress(int keepEntropies)
+    {
+        var progress = new TrainingProgress();
+        progress.Restore(Evaluations.Select(evaluation => evaluation.ToEvaluatedStep()), BestStep);
+        foreach (double entropy in Entropies)
+        {
+            progress.Add(entropy, keepEntropies);
+        }
+
+        progress.FirstEntropy = FirstEntropy;
+        progress.RollBacks = RollBacks;
+        progress.Collapse = Collapse;
+        return progress;
+    }
+
+    // The serializer refuses a missing field and a null, but lets a null through where it stands for an element.
+    private string? FindProblem() => this switch
+    {
+        { RollBacks: < 0 } or { Position: < 0 } => $"it counts {RollBacks} roll-backs and is at position {Position}; neither can be negative.",
+        _ when Evaluations.Any(evaluation => evaluation is not { Step: >= 0, Count: >= 0, Accuracy: null or (>= 0 and <= 1) }) =>
+            "an evaluation has a negative count or step, or an accuracy outside 0 to 1.",
+        _ when BestStep is not null && Evaluations.All(evaluation => evaluation.Step != BestStep) => $"no evaluation is of step {BestStep}, the best.",
+        _ when PassRates.Any(entry => entry.Value is not { Pause: >= 0, LastPause: >= 0, LastStep: >= 0 }
+            || entry.Value.Rates.Any(rate => rate is not (>= 0 and <= 1))
+            || (entry.Value.Rates.Count == 0 && entry.Value.Pause > 0)) => "a pass rate is outside 0 to 1, or a pause or step is negative.",
+        _ => null,
+    };
+}
+
+/// <summary>The numbers of an evaluation.</summary>
+internal sealed record SavedEvaluation
+{
+    public required long Step { get; init; }
+
+    public required int Count { get; init; }
+
+    public required double? Accuracy { get; init; }
+
+    /// <summary>Null where nothing was scored: JSON has no NaN.</summary>
+    public required double? MeanReward { get; init; }
+
+    public required double MeanCompletionTokens { get; init; }
+
+    public required IReadOnlyDictionary<string, int> Verdicts { get; init; }
+
+    public static SavedEvaluation Of(EvaluatedStep evaluated) => new()
+    {
+        Step = evaluated.Step,
+        Count = evaluated.Evaluation.Count,
+        Accuracy = evaluated.Evaluation.Accuracy,
+        MeanReward = double.IsFinite(evaluated.Evaluation.MeanReward) ? evaluated.Evaluation.MeanReward : null,
+        MeanCompletionTokens = evaluated.Evaluation.MeanCompletionTokens,
+        Verdicts = evaluated.Evaluation.Verdicts,
+    };
+
+    public EvaluatedStep ToEvaluatedStep() => new(Step, new EvaluationReport
+    {
+        Count = Count,
+        Accuracy = Accuracy,
+        MeanReward = MeanReward ?? double.NaN,
+        MeanCompletionTokens = MeanCompletionTokens,
+        Verdicts = Verdicts,
+    });
+}
+
+/// <summary>Reads and writes <see cref="TrainerState"/> without reflection; refuses repeated fields and nulls where none belongs.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    UseStringEnumConverter = true,
+    NewLine = "\n",
+    MaxDepth = 16,
+    AllowDuplicateProperties = false,
+    RespectNullableAnnotations = true,
+    RespectRequiredConstructorParameters = true)]
+[JsonSerializable(typeof(TrainerState))]
+internal sealed partial class TrainerStateJson : JsonSerializerContext;

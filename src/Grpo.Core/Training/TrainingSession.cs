@@ -1,0 +1,272 @@
+using System.Diagnostics;
+using System.Runtime.ExceptionServices;
+using Grpo.Diagnostics;
+using Microsoft.Extensions.Logging;
+
+namespace Grpo;
+
+/// <summary>One run of a <see cref="GrpoTrainer"/>: what happens around its steps, and its counts.</summary>
+internal sealed class TrainingSession(
+    GrpoOptimizer optimizer, TrainerOptions options, TrainerServices services, TrainingProgress progress, PromptSchedule schedule, ILogger logger)
+{
+    private readonly Stopwatch _clock = Stopwatch.StartNew();
+    private readonly List<ITrainingCallback> _told = [];
+    private bool _started;
+    private bool _opened;
+    private bool _stopped;
+    private bool _changed;
+    private bool _warned;
+    private long _steps;
+    private long _tokens;
+    private string? _checkpoint;
+    private long _checkpointStep = -1;
+    private readonly List<string> _events = [];
+
+    /// <summary>Tells the callbacks, the first time.</summary>
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        if (_started)
+        {
+            return;
+        }
+
+        _started = true;
+        var start = new TrainingStart(optimizer.Step, options.Steps, optimizer.Options);
+        foreach (ITrainingCallback callback in services.Callbacks)
+        {
+            _told.Add(callback);
+            await callback.OnStartAsync(start, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Before a step. The first time: the evaluation that precedes training, or that a cancelled run still owes, and a look at the bounds.</summary>
+    /// <returns>Whether the run goes on.</returns>
+    public async Task<bool> OpenAsync(CancellationToken cancellationToken)
+    {
+        if (!_opened)
+        {
+            long step = optimizer.Step;
+            if (services.Evaluator is { } evaluator
+                && (progress.EvaluatedStep < 0 || (IsDue(step, options.EvaluateEvery) && progress.EvaluatedStep < step)))
+            {
+                await EvaluateAsync(evaluator, cancellationToken).ConfigureAwait(false);
+            }
+
+            await GuardAsync(step).ConfigureAwait(false);
+            _opened = true;
+        }
+
+        return !_stopped;
+    }
+
+    /// <summary>Takes up a step that was done.</summary>
+    public void Count(StepReport report)
+    {
+        _steps++;
+        _tokens += report.CompletionTokens;
+        _changed = true;
+        progress.Add(report.Entropy, options.Guard.EntropySteps);
+        if (schedule.IsAdaptive && !_warned && !schedule.HasJudgements)
+        {
+            _warned = true;
+            logger.NothingJudged();
+        }
+    }
+
+    /// <summary>Evaluates, looks at the bounds, saves and tells the callbacks, as is due.</summary>
+    public async Task<StepReport> AfterStepAsync(StepReport report, CancellationToken cancellationToken)
+    {
+        bool last = report.Step >= options.Steps;
+        if (services.Evaluator is { } evaluator && (last || IsDue(report.Step, options.EvaluateEvery)))
+        {
+            report = report with { Evaluation = await EvaluateAsync(evaluator, cancellationToken).ConfigureAwait(false) };
+        }
+
+        await GuardAsync(report.Step).ConfigureAwait(false);
+        if (last || IsDue(report.Step, options.CheckpointEvery))
+        {
+            await SaveIfChangedAsync().ConfigureAwait(false);
+        }
+
+        report = report with
+        {
+            Checkpoint = _checkpointStep == report.Step ? _checkpoint : null,
+            Event = _events.Count == 0 ? null : string.Join(" ", _events),
+        };
+        _events.Clear();
+        foreach (ITrainingCallback callback in services.Callbacks)
+        {
+            await callback.OnStepAsync(report, cancellationToken).ConfigureAwait(false);
+        }
+
+        return report;
+    }
+
+    /// <summary>Puts the best checkpoint back, under the number of the step that failed.</summary>
+    /// <param name="step">The number under which the run goes on.</param>
+    /// <param name="reason">What went wrong, as a sentence.</param>
+    /// <returns>False when there is none, when it is the collapsed one, or after the allowed number of roll-backs: nothing has changed then.</returns>
+    public async Task<bool> RollBackAsync(long step, string reason)
+    {
+        if (progress.RollBacks >= options.Guard.MaxRollBacks || progress.Best is not { Folder: { } folder } best || best.Step >= step)
+        {
+            return false;
+        }
+
+        if (await services.Checkpoints!.FindBestAsync(CancellationToken.None).ConfigureAwait(false) != folder)
+        {
+            logger.BestCheckpointMissing(best.Step);
+            return false;
+        }
+
+        TrainerState? state = TrainerState.Read(folder);
+        optimizer.Load(folder);
+        optimizer.Step = step;
+        if (state is not null && schedule.IsAdaptive)
+        {
+            schedule.Restore(schedule.Position, state.PassRates); // those of the collapsed policy say nothing of this one
+        }
+
+        progress.RollBack(step);
+        _changed = true;
+        Record(
+            new TrainingCollapse(step, reason, CollapseAction.RollBack, best.Step),
+            FormattableString.Invariant($"Rolled back to the checkpoint of step {best.Step}, roll-back {progress.RollBacks} of {options.Guard.MaxRollBacks}."));
+        return true;
+    }
+
+    /// <summary>Writes a checkpoint unless the last one holds all there is.</summary>
+    /// <remarks>A checkpoint is worth more than a quick exit: the token that ended the run does not stop it.</remarks>
+    public Task SaveIfChangedAsync() => _changed && services.Checkpoints is { } store ? SaveAsync(store) : Task.CompletedTask;
+
+    /// <summary>Ends the run: a last checkpoint if it was cancelled, and the callbacks in any case.</summary>
+    /// <param name="failure">What ended it, and is thrown afterwards; null when it ended in order.</param>
+    /// <param name="cancelled">Whether that was the token.</param>
+    public async Task EndAsync(Exception? failure, bool cancelled)
+    {
+        Exception? own = null;
+        if (cancelled)
+        {
+            own = await CatchAsync(SaveIfChangedAsync).ConfigureAwait(false);
+        }
+
+        TrainingSummary summary = Summarize() with { Cancelled = cancelled, Failure = (own ?? (cancelled ? null : failure))?.Message };
+        foreach (ITrainingCallback callback in _told)
+        {
+            if (await CatchAsync(() => callback.OnEndAsync(summary).AsTask()).ConfigureAwait(false) is not { } problem)
+            {
+                continue;
+            }
+
+            if (failure is null && own is null)
+            {
+                own = problem;
+            }
+            else
+            {
+                logger.EndCallbackFailed(problem, callback.GetType().Name); // the first failure is the one to surface
+            }
+        }
+
+        if (own is not null)
+        {
+            ExceptionDispatchInfo.Throw(own);
+        }
+    }
+
+    /// <summary>The run in numbers, so far.</summary>
+    public TrainingSummary Summarize() => new()
+    {
+        Steps = _steps,
+        CompletionTokens = _tokens,
+        Elapsed = _clock.Elapsed,
+        Before = progress.Before,
+        After = progress.After,
+        Best = progress.Best,
+        Evaluations = [.. progress.Evaluations],
+        Checkpoint = _checkpoint,
+        Collapse = progress.Collapse,
+        RollBacks = progress.RollBacks,
+    };
+
+    /// <summary>Whether the best evaluation has a checkpoint: the caller has the model as it was before training, only a roll-back needs it on the disk.</summary>
+    public static bool Keeps(long step, TrainerOptions options) =>
+        options.KeepBest && (step > 0 || options.Guard.OnCollapse == CollapseAction.RollBack);
+
+    private static bool IsDue(long step, long every) => every > 0 && step % every == 0;
+
+    private static async Task<Exception?> CatchAsync(Func<Task> action)
+    {
+        try
+        {
+            await action().ConfigureAwait(false);
+            return null;
+        }
+        catch (Exception exception)
+        {
+            return exception;
+        }
+    }
+
+    private async Task<EvaluationReport> EvaluateAsync(IEvaluator evaluator, CancellationToken cancellationToken)
+    {
+        EvaluationReport evaluation = await evaluator.EvaluateAsync(optimizer.Policy, cancellationToken).ConfigureAwait(false);
+        long step = optimizer.Step;
+        if (progress.Add(step, evaluation))
+        {
+            logger.BestSoFar(step, evaluation.Accuracy, evaluation.MeanReward);
+
+            if (Keeps(step, options) && services.Checkpoints is { } store)
+            {
+                await SaveAsync(store).ConfigureAwait(false);
+                progress.Best = progress.Best! with { Folder = await store.MarkBestAsync(step, CancellationToken.None).ConfigureAwait(false) };
+            }
+        }
+
+        return evaluation;
+    }
+
+    private async Task GuardAsync(long step)
+    {
+        if (CollapseDetector.FindReason(options.Guard, progress, step) is not { } reason)
+        {
+            return;
+        }
+
+        if (options.Guard.OnCollapse == CollapseAction.Continue)
+        {
+            progress.ForgetEntropies(); // say it again only when it is new
+            Record(new TrainingCollapse(step, reason, CollapseAction.Continue), "Training goes on, as configured.");
+        }
+        else if (options.Guard.OnCollapse == CollapseAction.Stop || !await RollBackAsync(step, reason).ConfigureAwait(false))
+        {
+            _stopped = true;
+            Record(new TrainingCollapse(step, reason, CollapseAction.Stop), progress.Best is { Folder: not null, Step: var best }
+                ? FormattableString.Invariant($"Training stops; the best checkpoint is that of step {best}.")
+                : "Training stops.");
+        }
+    }
+
+    // The next report tells the callbacks.
+    private void Record(TrainingCollapse collapse, string consequence)
+    {
+        progress.Collapse = collapse;
+        _events.Add($"{collapse.Reason} {consequence}");
+        logger.Collapsed(collapse.Step, collapse.Reason, consequence);
+    }
+
+    private async Task SaveAsync(ICheckpointStore store)
+    {
+        long step = optimizer.Step;
+        _checkpoint = await store.SaveAsync(step, Write, CancellationToken.None).ConfigureAwait(false);
+        _checkpointStep = step;
+        _changed = false;
+        logger.CheckpointWritten(_checkpoint);
+    }
+
+    private void Write(string folder)
+    {
+        optimizer.Save(folder);
+        TrainerState.Of(progress, schedule).Write(folder);
+    }
+}

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 
 namespace Grpo;
@@ -16,6 +17,10 @@ public static class EvaluationFile
 {
     private const int FormatVersion = 1;
     private const long MaximumBytes = 1L << 30;
+
+    // The default encoder writes < and > as escapes, for pages that embed JSON; here people read completions full of tags.
+    private static readonly EvaluationJson Json =
+        new(new JsonSerializerOptions(EvaluationJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
 
     /// <summary>Writes a report. The file appears whole or not at all; one that is there is replaced.</summary>
     /// <param name="path">The file; its folder is made when it is not there.</param>
@@ -40,7 +45,7 @@ public static class EvaluationFile
             using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write))
             {
                 var content = new EvaluationFileContent(FormatVersion, about ?? new Dictionary<string, string>(), report);
-                JsonSerializer.Serialize(stream, content, EvaluationJson.Default.EvaluationFileContent);
+                JsonSerializer.Serialize(stream, content, Json.EvaluationFileContent);
                 stream.WriteByte((byte)'\n');
                 stream.Flush(flushToDisk: true);
             }
@@ -76,16 +81,27 @@ public static class EvaluationFile
         try
         {
             using FileStream stream = info.OpenRead();
-            EvaluationFileContent content = JsonSerializer.Deserialize(stream, EvaluationJson.Default.EvaluationFileContent)
+            EvaluationFileContent content = JsonSerializer.Deserialize(stream, Json.EvaluationFileContent)
                 ?? throw new InvalidDataException($"'{path}' is not an evaluation: it is null.");
-            return content.FormatVersion == FormatVersion
-                ? content.Report
-                : throw new InvalidDataException(string.Create(
+            if (content.FormatVersion != FormatVersion)
+            {
+                throw new InvalidDataException(string.Create(
                     CultureInfo.InvariantCulture, $"'{path}' has the format version {content.FormatVersion}; this version reads {FormatVersion}."));
+            }
+
+            return !HasHoles(content.Report)
+                ? content.Report
+                : throw new InvalidDataException($"'{path}' is not an evaluation: one of its lists has a null in it.");
         }
         catch (JsonException exception)
         {
             throw new InvalidDataException($"'{path}' is not an evaluation: {exception.Message}", exception);
         }
     }
+
+    // The serializer lets a null through where it stands for an element.
+    private static bool HasHoles(EvaluationReport report) =>
+        report.Items.Any(item => item is null || item.Samples.Any(sample => sample is null))
+        || report.Difficulties.Any(row => row is null)
+        || report.Sampled?.Accuracies.Any(row => row is null) == true;
 }

@@ -2,44 +2,86 @@ using System.CommandLine;
 using System.Globalization;
 using Grpo.Models.Qwen;
 using Grpo.Rewards;
-using Spectre.Console;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>Greedy accuracy on held-out problems, by the extractor of the training reward and by a lenient one.</summary>
+/// <summary>
+/// Accuracy on held-out problems with its interval, by the extractor of the training reward and by a lenient one; with samples also pass@k and
+/// maj@k; against an earlier evaluation, problem by problem.
+/// </summary>
 internal static class EvalCommand
 {
     public static Command Create()
     {
-        var command = new Command("eval", "Measures greedy accuracy on held-out problems.");
+        var samples = new Option<int>("--samples")
+        {
+            Description = "Completions to sample per problem, at --temperature, for pass@k and maj@k; 0: none.",
+            DefaultValueFactory = _ => 0,
+        };
+        var json = new Option<string?>("--json") { Description = "File to write the report to, problem by problem.", HelpName = "file" };
+        var compare = new Option<string?>("--compare")
+        {
+            Description = "File of an earlier evaluation of the same problems, made with --json, to compare with.",
+            HelpName = "file",
+        };
+        var command = new Command("eval", "Measures accuracy on held-out problems.") { samples, json, compare };
         Settings.AddTo(command, "Run", "Grpo");
-        command.SetAction((parsed, cancellationToken) => RunAsync(Settings.Read(parsed), cancellationToken));
+        command.SetAction((parsed, cancellationToken) => RunAsync(
+            Settings.Read(parsed), parsed.GetValue(samples), parsed.GetValue(json), parsed.GetValue(compare), cancellationToken));
         return command;
     }
 
-    private static async Task<int> RunAsync(Settings settings, CancellationToken cancellationToken)
+    private static async Task<int> RunAsync(
+        Settings settings, int samples, string? json, string? compare, CancellationToken cancellationToken)
     {
+        // Read first: a wrong name must not cost an evaluation.
+        EvaluationReport? earlier = compare is null ? null : EvaluationFile.Read(compare);
+        var options = new EvaluationOptions
+        {
+            AccuracySampling = settings.Grpo.Sampling.ToGreedy(),
+            Samples = samples,
+            PassSampling = samples > 0 ? settings.Grpo.Sampling : null,
+            Seed = settings.Grpo.Seed,
+        };
+        options.Validate();
         IReadOnlyList<Prompt> prompts = await Gsm8kTask.HeldOutAsync(settings, cancellationToken);
         using QwenPretrained qwen = await ModelLoader.LoadAsync(settings, withReference: false, cancellationToken);
         var sampler = new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate);
         var judge = new Gsm8kReward(new Gsm8kRewardOptions { Format = settings.Run.AnswerFormat });
-        EvaluationReport report = await new RewardEvaluator(sampler, judge, prompts, settings.Grpo.Sampling.ToGreedy())
-            .EvaluateAsync(qwen.Policy, cancellationToken);
-        int found = report.Rewards.Count(reward => reward.Components?["lenient"] == 1);
+        EvaluationReport report = await new RewardEvaluator(sampler, judge, prompts, options).EvaluateAsync(qwen.Policy, cancellationToken);
 
-        var table = new Table().AddColumn("measure").AddColumn(new TableColumn("value").RightAligned());
-        Add("problems", report.Count.ToString(CultureInfo.InvariantCulture));
-        Add($"accuracy ({settings.Run.AnswerFormat})", report.Accuracy?.ToString("P1", CultureInfo.InvariantCulture) ?? "-");
-        Add("accuracy (last number)", (found / (double)report.Count).ToString("P1", CultureInfo.InvariantCulture));
-        Add("tokens per completion", report.MeanCompletionTokens.ToString("F1", CultureInfo.InvariantCulture));
-        foreach ((string verdict, int count) in report.Verdicts)
+        EvaluationView.Write(report, settings.Run.AnswerFormat.ToString());
+        if (json is not null)
         {
-            Add($"verdict {verdict}", count.ToString(CultureInfo.InvariantCulture));
+            EvaluationFile.Write(json, report, About(settings, options));
+            Console.WriteLine($"Written to {json}.");
         }
 
-        AnsiConsole.Write(table);
-        return 0;
+        if (earlier is not null)
+        {
+            EvaluationView.Write(PairedComparison.Create(earlier, report), report.Confidence);
+        }
 
-        void Add(string name, string value) => table.AddRow(Markup.Escape(name), value);
+        return 0;
+    }
+
+    private static Dictionary<string, string> About(Settings settings, EvaluationOptions options)
+    {
+        var about = new Dictionary<string, string>
+        {
+            ["model"] = settings.Run.Model is { Length: > 0 } model ? model : "tiny",
+            ["dataset"] = settings.Run.EvalDataset is { Length: > 0 } held ? held
+                : settings.Run.Dataset is { Length: > 0 } dataset ? dataset
+                : "generated word problems",
+            ["answer_format"] = settings.Run.AnswerFormat.ToString(),
+            ["max_completion_tokens"] = options.AccuracySampling.MaxCompletionTokens.ToString(CultureInfo.InvariantCulture),
+        };
+        if (options.PassSampling is { } sampling)
+        {
+            about["seed"] = options.Seed.ToString(CultureInfo.InvariantCulture);
+            about["temperature"] = sampling.Temperature.ToString(CultureInfo.InvariantCulture);
+        }
+
+        return about;
     }
 }

@@ -19,6 +19,12 @@ public readonly record struct Reward(double? Value)
     /// <summary>Whether the task was solved, for accuracy; null when the reward does not judge that.</summary>
     public bool? IsCorrect { get; init; }
 
+    /// <summary>
+    /// The answer that the completion was judged by, in one form for all ways to write it ("42" also for "42.0"), so that votes can be counted.
+    /// Null when there is none, or when the reward does not tell. Answers of one prompt that are equal are equally correct.
+    /// </summary>
+    public string? Answer { get; init; }
+
     /// <summary>A plain value.</summary>
     /// <param name="value">The reward.</param>
     public static implicit operator Reward(double value) => new(value);

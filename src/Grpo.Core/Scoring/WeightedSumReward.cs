@@ -41,6 +41,7 @@ internal sealed class WeightedSumReward : IRewardFunction
         double? sum = null;
         string? verdict = null;
         bool? isCorrect = null;
+        string? answer = null;
         var components = new Dictionary<string, double?>();
         for (int i = 0; i < _parts.Length; i++)
         {
@@ -59,10 +60,12 @@ internal sealed class WeightedSumReward : IRewardFunction
 
             sum = part.Value is { } scored ? (sum ?? 0) + (_parts[i].Weight * scored) : sum;
             verdict ??= part.Verdict;
+            // The answer must be the one that was judged, not that of another part.
+            answer = isCorrect is null ? part.Answer : answer;
             isCorrect ??= part.IsCorrect;
         }
 
         return RewardCall.Check(
-            new Reward(sum) { Components = components, Weights = _weights, Verdict = verdict, IsCorrect = isCorrect }, this, group, index);
+            new Reward(sum) { Components = components, Weights = _weights, Verdict = verdict, IsCorrect = isCorrect, Answer = answer }, this, group, index);
     }
 }

@@ -11,7 +11,8 @@ public static partial class Gsm8kDataset
 
     /// <summary>
     /// Reads all rows of a file; the first bytes tell parquet from jsonl. Every row is checked: the number after the last
-    /// <c>####</c> of its solution becomes <see cref="Prompt.Answer"/>, the whole solution the field <c>solution</c>.
+    /// <c>####</c> of its solution becomes <see cref="Prompt.Answer"/>, the whole solution the field <c>solution</c>, and the number of its
+    /// calculations <c>&lt;&lt;48/2=24&gt;&gt;</c> the field <c>steps</c>.
     /// </summary>
     /// <param name="path">A jsonl or parquet file.</param>
     /// <param name="systemPrompt">
@@ -71,7 +72,11 @@ public static partial class Gsm8kDataset
         string id = string.Create(CultureInfo.InvariantCulture, $"gsm8k/{name}/{row.Number}");
         return Prompt.Create(id, question, gold, systemPrompt) with
         {
-            Fields = new Dictionary<string, string> { ["solution"] = solution },
+            Fields = new Dictionary<string, string>
+            {
+                ["steps"] = Calculation().Count(solution).ToString(CultureInfo.InvariantCulture),
+                ["solution"] = solution,
+            },
         };
     }
 
@@ -79,6 +84,9 @@ public static partial class Gsm8kDataset
         new($"{row.Place}: the string '{field}' is missing. {Format}");
 
     private static string Tail(string text) => text.Length <= 40 ? text : "…" + text[^40..];
+
+    [GeneratedRegex("<<[^<>]*>>", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant)]
+    private static partial Regex Calculation();
 
     [GeneratedRegex("-00000-of-00001$", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant)]
     private static partial Regex ShardSuffix();

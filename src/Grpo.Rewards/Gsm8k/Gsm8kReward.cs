@@ -5,7 +5,8 @@ namespace Grpo.Rewards;
 /// <summary>
 /// Judges a GSM8K answer by <see cref="Gsm8kAnswer"/> and pays by verdict. The reward's label is the verdict's name; it is
 /// correct when the verdict is. Its components <c>strict</c> and <c>lenient</c> are 1 or 0: correct in the asked format, and correct by the
-/// text's last number, so that both accuracies are reported side by side.
+/// text's last number, so that both accuracies are reported side by side. Its answer is the number in the asked format, as
+/// <see cref="ExactNumber"/> writes it; none for a completion without one number there.
 /// </summary>
 public sealed class Gsm8kReward : CompletionReward
 {
@@ -54,6 +55,9 @@ public sealed class Gsm8kReward : CompletionReward
         {
             Verdict = verdict.ToString(),
             IsCorrect = verdict == Gsm8kVerdict.Correct,
+            Answer = verdict is Gsm8kVerdict.Correct or Gsm8kVerdict.WrongNumber
+                ? Gsm8kAnswer.Extract(completion.Text, _format).Number?.ToString()
+                : null,
             Components = new Dictionary<string, double?>
             {
                 ["strict"] = verdict == Gsm8kVerdict.Correct ? 1 : 0,

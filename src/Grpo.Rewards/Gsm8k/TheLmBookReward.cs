@@ -18,7 +18,10 @@ public sealed partial class TheLmBookReward : CompletionReward
     private static readonly string[] Tags = ["<reasoning>", "</reasoning>", "<answer>", "</answer>"];
 
     /// <inheritdoc/>
-    /// <returns>Components <c>correctness</c> and <c>format</c>; the label is Exact, NumericallyEqual, WrongAnswer or NoAnswer.</returns>
+    /// <returns>
+    /// Components <c>correctness</c> and <c>format</c>; the label is Exact, NumericallyEqual, WrongAnswer or NoAnswer; the answer is the one
+    /// number of the text in the tag, or that text when it has none or several.
+    /// </returns>
     /// <exception cref="ArgumentException">The prompt has no answer.</exception>
     public override Reward Score(Prompt prompt, Completion completion)
     {
@@ -36,6 +39,7 @@ public sealed partial class TheLmBookReward : CompletionReward
         {
             Verdict = verdict,
             IsCorrect = correctness > 0,
+            Answer = answer is null ? null : SingleNumber(answer)?.ToString(CultureInfo.InvariantCulture) ?? answer,
             Components = new Dictionary<string, double?> { ["correctness"] = correctness, ["format"] = format },
         };
     }
@@ -60,7 +64,8 @@ public sealed partial class TheLmBookReward : CompletionReward
                 return null;
             }
 
-            single = double.Parse(text.AsSpan(match.Index, match.Length), NumberStyles.Float, CultureInfo.InvariantCulture);
+            // Adding 0 makes 0 of -0, which is written otherwise but equal.
+            single = double.Parse(text.AsSpan(match.Index, match.Length), NumberStyles.Float, CultureInfo.InvariantCulture) + 0.0;
         }
 
         return single;

@@ -26,6 +26,7 @@ public sealed class Gsm8kDatasetTests : IDisposable
         Assert.Equal(["5", "1,080"], prompts.Select(prompt => prompt.Answer));
         Assert.Equal(["Be exact.", "Mia has 2 cups and gets 3. How many?"], prompts[0].Messages.Select(message => message.Text));
         Assert.Equal("2+3 = <<2+3=5>>5\n#### 5", prompts[0].Fields["solution"]);
+        Assert.Equal("1", prompts[0].Fields["steps"]);
     }
 
     [Fact]

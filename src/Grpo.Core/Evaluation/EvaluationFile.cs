@@ -1,0 +1,107 @@
+using System.Globalization;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+
+namespace Grpo;
+
+/// <summary>Reports as JSON: to keep, to read, and to compare a later one with.</summary>
+/// <remarks>
+/// One indented object: <c>format_version</c>, <c>about</c> (what the caller says of the run) and <c>report</c>, which holds every property
+/// of <see cref="EvaluationReport"/> that is not a list of rollouts, in snake case: <c>count</c>, <c>accuracy</c>,
+/// <c>accuracy_interval</c> with <c>low</c> and <c>high</c>, <c>lenient_accuracy</c>, <c>difficulties</c>, <c>verdicts</c>, <c>sampled</c>
+/// with <c>accuracies</c>, and <c>items</c>, each with <c>id</c>, <c>question</c>, <c>expected</c>, <c>completion</c> (<c>text</c>,
+/// <c>tokens</c>, <c>verdict</c>, <c>is_correct</c> …) and <c>samples</c>. Fractions are 0 to 1. It holds no time and no name of a machine:
+/// equal evaluations give equal files.
+/// </remarks>
+public static class EvaluationFile
+{
+    private const int FormatVersion = 1;
+    private const long MaximumBytes = 1L << 30;
+
+    // The default encoder writes < and > as escapes, for pages that embed JSON; here people read completions full of tags.
+    private static readonly EvaluationJson Json =
+        new(new JsonSerializerOptions(EvaluationJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+
+    /// <summary>Writes a report. The file appears whole or not at all; one that is there is replaced.</summary>
+    /// <param name="path">The file; its folder is made when it is not there.</param>
+    /// <param name="report">The report.</param>
+    /// <param name="about">What else a reader should know: model, data set, seed. Null: nothing.</param>
+    /// <exception cref="IOException">The file cannot be written.</exception>
+    /// <exception cref="UnauthorizedAccessException">The file must not be written.</exception>
+    public static void Write(string path, EvaluationReport report, IReadOnlyDictionary<string, string>? about = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentNullException.ThrowIfNull(report);
+        string target = Path.GetFullPath(path);
+        if (Directory.Exists(target))
+        {
+            throw new IOException($"'{path}' is a folder. Name a file: {Path.Combine(path, "evaluation.json")}, for example.");
+        }
+
+        Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+        string temporary = $"{target}.{Guid.NewGuid():N}.tmp";
+        try
+        {
+            using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write))
+            {
+                var content = new EvaluationFileContent(FormatVersion, about ?? new Dictionary<string, string>(), report);
+                JsonSerializer.Serialize(stream, content, Json.EvaluationFileContent);
+                stream.WriteByte((byte)'\n');
+                stream.Flush(flushToDisk: true);
+            }
+
+            File.Move(temporary, target, overwrite: true);
+        }
+        finally
+        {
+            File.Delete(temporary); // is gone already unless something failed
+        }
+    }
+
+    /// <summary>Reads a report back.</summary>
+    /// <param name="path">A file that <see cref="Write"/> made, of at most 1 GiB.</param>
+    /// <returns>The report, without <see cref="EvaluationReport.Groups"/> and <see cref="EvaluationReport.Rewards"/>.</returns>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">The file is not a report, or one of another version.</exception>
+    public static EvaluationReport Read(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        var info = new FileInfo(path);
+        if (!info.Exists)
+        {
+            throw new FileNotFoundException($"There is no evaluation '{path}'. Write one with EvaluationFile.Write, or with the option --json of eval.", path);
+        }
+
+        if (info.Length > MaximumBytes)
+        {
+            throw new InvalidDataException(string.Create(
+                CultureInfo.InvariantCulture, $"'{path}' has {info.Length} bytes; an evaluation has at most {MaximumBytes}."));
+        }
+
+        try
+        {
+            using FileStream stream = info.OpenRead();
+            EvaluationFileContent content = JsonSerializer.Deserialize(stream, Json.EvaluationFileContent)
+                ?? throw new InvalidDataException($"'{path}' is not an evaluation: it is null.");
+            if (content.FormatVersion != FormatVersion)
+            {
+                throw new InvalidDataException(string.Create(
+                    CultureInfo.InvariantCulture, $"'{path}' has the format version {content.FormatVersion}; this version reads {FormatVersion}."));
+            }
+
+            return !HasHoles(content.Report)
+                ? content.Report
+                : throw new InvalidDataException($"'{path}' is not an evaluation: one of its lists has a null in it.");
+        }
+        catch (JsonException exception)
+        {
+            throw new InvalidDataException($"'{path}' is not an evaluation: {exception.Message}", exception);
+        }
+    }
+
+    // The serializer lets a null through where it stands for an element.
+    private static bool HasHoles(EvaluationReport report) =>
+        report.Items.Any(item => item is null || item.Samples.Any(sample => sample is null))
+        || report.Difficulties.Any(row => row is null)
+        || report.Sampled?.Accuracies.Any(row => row is null) == true;
+}

@@ -130,6 +130,8 @@ internal sealed record SavedEvaluation
 
     public required double? Accuracy { get; init; }
 
+    public ConfidenceInterval? AccuracyInterval { get; init; }
+
     /// <summary>Null where nothing was scored: JSON has no NaN.</summary>
     public required double? MeanReward { get; init; }
 
@@ -142,6 +144,7 @@ internal sealed record SavedEvaluation
         Step = evaluated.Step,
         Count = evaluated.Evaluation.Count,
         Accuracy = evaluated.Evaluation.Accuracy,
+        AccuracyInterval = evaluated.Evaluation.AccuracyInterval,
         MeanReward = double.IsFinite(evaluated.Evaluation.MeanReward) ? evaluated.Evaluation.MeanReward : null,
         MeanCompletionTokens = evaluated.Evaluation.MeanCompletionTokens,
         Verdicts = evaluated.Evaluation.Verdicts,
@@ -151,6 +154,7 @@ internal sealed record SavedEvaluation
     {
         Count = Count,
         Accuracy = Accuracy,
+        AccuracyInterval = AccuracyInterval,
         MeanReward = MeanReward ?? double.NaN,
         MeanCompletionTokens = MeanCompletionTokens,
         Verdicts = Verdicts,

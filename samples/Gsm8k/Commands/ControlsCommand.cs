@@ -1,0 +1,63 @@
+using System.CommandLine;
+using System.Globalization;
+using Spectre.Console;
+
+namespace Grpo.Samples.Gsm8k;
+
+/// <summary>
+/// Is it the reward that teaches? The training run beside runs that must not learn: no learning rate, random rewards, shuffled rewards, a
+/// reward for the form alone, and one that must fail. With --runs also the methods of the presets.
+/// </summary>
+internal static class ControlsCommand
+{
+    public static Command Create()
+    {
+        string controls = string.Join(',', ControlRun.Controls.Select(run => run.Name));
+        var runs = new Option<string>("--runs")
+        {
+            Description = $"Names with commas between them: {controls}, or presets.",
+            DefaultValueFactory = _ => controls,
+        };
+        var command = new Command("controls", "Holds the training run against runs that must not learn.") { runs };
+        Settings.AddTo(command, "Run", "Grpo", "Trainer");
+        command.SetAction((parsed, cancellationToken) => RunAsync(
+            parsed, [.. parsed.GetRequiredValue(runs).Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(ControlRun.Find)], cancellationToken));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(ParseResult parsed, IReadOnlyList<ControlRun> runs, CancellationToken cancellationToken)
+    {
+        string output = TrainingRun.OutputOf(Settings.Read(parsed));
+        var rows = new List<IReadOnlyList<string>>();
+        foreach (ControlRun run in runs)
+        {
+            Settings settings = Settings.Read(parsed, run.Preset);
+            settings.Grpo.LearningRate *= run.LearningRateFactor;
+            Gsm8kTask task = await Gsm8kTask.CreateAsync(settings, cancellationToken);
+            if (run.Reward is { } replace)
+            {
+                task = task with { Reward = replace(task.Reward, settings.Grpo.Seed) };
+            }
+
+            Console.WriteLine($"{run.Name}: {run.Change} …");
+            TrainingSummary summary = await TrainingRun.ExecuteAsync(settings, task, Path.Combine(output, run.Name), new EvaluationsView(), cancellationToken);
+            rows.Add(new ControlResult(run, summary).Cells());
+            Write(rows, Path.Combine(output, "controls.md"));
+        }
+
+        var table = new Table();
+        table.AddColumns([.. ControlResult.Columns.Select(Markup.Escape)]);
+        rows.ForEach(row => table.AddRow([.. row.Select(Markup.Escape)]));
+        AnsiConsole.Write(table);
+        Console.WriteLine($"Written to {Path.Combine(output, "controls.md")}.");
+        return 0;
+    }
+
+    // After every run: a long series that is stopped has its first rows.
+    private static void Write(IReadOnlyList<IReadOnlyList<string>> rows, string path) => File.WriteAllLines(path,
+    [
+        $"| {string.Join(" | ", ControlResult.Columns)} |",
+        string.Concat(Enumerable.Repeat("|---", ControlResult.Columns.Count)) + "|",
+        .. rows.Select(row => $"| {string.Join(" | ", row)} |"),
+    ]);
+}

@@ -1,0 +1,44 @@
+using System.Globalization;
+using Grpo.Rewards;
+
+namespace Grpo.Samples.Gsm8k;
+
+/// <summary>What came of a <see cref="ControlRun"/>.</summary>
+/// <param name="Run">Which one.</param>
+/// <param name="Summary">Its training.</param>
+internal sealed record ControlResult(ControlRun Run, TrainingSummary Summary)
+{
+    private static readonly FormatReward Form = new();
+
+    /// <summary>Names of <see cref="Cells"/>.</summary>
+    public static IReadOnlyList<string> Columns { get; } =
+        ["run", "changed", "accuracy before", "after", "95 % intervals", "p (McNemar)", "form before", "after", "seconds", "tokens"];
+
+    /// <summary>One row of the table.</summary>
+    /// <exception cref="InvalidOperationException">The run was not evaluated.</exception>
+    public IReadOnlyList<string> Cells()
+    {
+        if (Summary is not { Before: { AccuracyInterval: { } before } first, After: { AccuracyInterval: { } after } last })
+        {
+            throw new InvalidOperationException($"The run '{Run.Name}' has no evaluation before and after; controls need held-out problems (--eval-dataset with --dataset).");
+        }
+
+        PairedComparison comparison = PairedComparison.Create(first, last);
+        string apart = before.Overlaps(after) ? "overlap" : after.Low > before.High ? "apart, up" : "apart, down";
+        string name = Summary.Collapse is { } collapse ? string.Create(CultureInfo.InvariantCulture, $"{Run.Name} (stopped after step {collapse.Step})") : Run.Name;
+        return
+        [
+            name, Run.Change, Share(first.Accuracy!.Value, before), Share(last.Accuracy!.Value, after), apart,
+            comparison.PValue.ToString("G2", CultureInfo.InvariantCulture), Percent(FormOf(first)), Percent(FormOf(last)),
+            Summary.Elapsed.TotalSeconds.ToString("F0", CultureInfo.InvariantCulture), Summary.CompletionTokens.ToString("N0", CultureInfo.InvariantCulture),
+        ];
+    }
+
+    private static double FormOf(EvaluationReport report) =>
+        report.Groups.Average(group => Form.Score(group.Prompt, group.Completions[0]).Value!.Value);
+
+    private static string Share(double value, ConfidenceInterval interval) => string.Create(
+        CultureInfo.InvariantCulture, $"{100 * value:F1} ({100 * interval.Low:F1}-{100 * interval.High:F1})");
+
+    private static string Percent(double value) => (100 * value).ToString("F1", CultureInfo.InvariantCulture);
+}

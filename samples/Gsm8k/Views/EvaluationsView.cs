@@ -1,0 +1,25 @@
+namespace Grpo.Samples.Gsm8k;
+
+/// <summary>Only the evaluations and the end: for several runs one after the other.</summary>
+internal sealed class EvaluationsView : ITrainingCallback
+{
+    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    {
+        if (report.Evaluation is { } evaluation)
+        {
+            Console.WriteLine(TrainingView.Evaluation($"after step {report.Step}", evaluation));
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask OnEndAsync(TrainingSummary summary)
+    {
+        foreach (string line in RunEnd.Lines(summary))
+        {
+            Console.WriteLine(line);
+        }
+
+        return ValueTask.CompletedTask;
+    }
+}

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using Grpo.Diagnostics;
 using Grpo.Models.Qwen;
+using Grpo.Reporting;
 
 namespace Grpo.Samples.Gsm8k;
 
@@ -33,14 +34,29 @@ internal static class TrainCommand
             return 0; // --explain: nothing is written
         }
 
+        using TensorBoardLogger? tensorBoard = settings.Run.Tensorboard ? new TensorBoardLogger(Path.Combine(output, "tensorboard")) : null;
         ITrainingCallback view = TrainingView.Create(settings, task.Held.Count);
+        var report = new HtmlReport(Path.Combine(output, "report.html"), Facts(settings, task, trained: qwen), new TokenDetails(qwen.Policy, qwen.Tokenizer));
+        ITrainingCallback[] callbacks = [files, .. tensorBoard is null ? Array.Empty<ITrainingCallback>() : [tensorBoard], view, report, new ReportPath(report)];
         var trainer = new GrpoTrainer(optimizer, task.Train, settings.Trainer, new TrainerServices
         {
             Evaluator = task.Held.Count == 0 ? null : new RewardEvaluator(sampler, task.Judge, task.Held, settings.Grpo.Sampling.ToGreedy()),
             Checkpoints = new DirectoryCheckpointStore(Path.Combine(output, "checkpoints")),
-            Callbacks = [files, view],
+            Callbacks = callbacks,
         });
         await trainer.TrainAsync(cancellationToken);
         return 0;
     }
+
+    private static KeyValuePair<string, string>[] Facts(Settings settings, Gsm8kTask task, QwenPretrained trained) =>
+    [
+        new("Model", ModelName.Of(settings)),
+        new("Parameters", trained.Policy.TrainedParameters().Sum(pair => pair.Parameter.numel()).ToString("#,0", CultureInfo.InvariantCulture) + " trained"),
+        new("Training data", $"{Data(settings.Run.Dataset)}, {task.Train.Count.ToString("#,0", CultureInfo.InvariantCulture)} problems"),
+        new("Held-out data", $"{Data(settings.Run.EvalDataset)}, {task.Held.Count.ToString("#,0", CultureInfo.InvariantCulture)} problems"),
+        new("Device", settings.Run.Device),
+        new("Command", string.Join(' ', Environment.GetCommandLineArgs().Skip(1))),
+    ];
+
+    private static string Data(string? source) => source is { Length: > 0 } given ? given : "generated word problems";
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grpo.Reporting;
 
 namespace Grpo.Samples.Gsm8k;
 
@@ -18,6 +19,16 @@ internal static class RunEnd
         {
             yield return $"Checkpoint: {checkpoint}";
         }
+    }
+}
+
+/// <summary>Says where the report is, once it is written.</summary>
+internal sealed class ReportPath(HtmlReport report) : ITrainingCallback
+{
+    public ValueTask OnEndAsync(TrainingSummary summary)
+    {
+        Console.WriteLine($"Report: {report.FilePath}");
+        return ValueTask.CompletedTask;
     }
 }
 

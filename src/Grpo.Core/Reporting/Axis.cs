@@ -41,7 +41,7 @@ internal sealed class Axis
         // A constant, up to rounding, still needs a height.
         if (high - low <= 1e-9 * Math.Max(Math.Abs(low), Math.Abs(high)))
         {
-            double half = low == 0 ? 0.5 : 0.1 * Math.Abs(low);
+            double half = low == 0 ? 1 : 0.1 * Math.Abs(low);
             (low, high) = (withZero && low == 0 ? 0 : low - half, high + half);
         }
 

@@ -6,9 +6,9 @@ internal abstract class Chart
     private const int Left = 54;
     private const int Right = 10;
     private const int Top = 10;
-    private const int Bottom = 30;
+    private const int Bottom = 44;
     private const int Width = 440;
-    private const int Height = 210;
+    private const int Height = 224;
 
     /// <summary>Identifies the chart in the page: chart-reward.</summary>
     public required string Id { get; init; }
@@ -40,13 +40,8 @@ internal abstract class Chart
         if (HasValues)
         {
             WriteSvg(page);
-            page.Write($"""<p class="legend">""");
-            foreach ((string name, string style) in Legend)
-            {
-                page.Write($"""<span><i class="key {style}"></i>{name}</span> """);
-            }
-
-            page.Write($"""</p><details><summary>Numbers: {Title}</summary><div class="scroll" tabindex="0"><table>""");
+            WriteLegend(page);
+            page.Write($"""<details><summary>Numbers: {Title}</summary><div class="scroll" tabindex="0"><table>""");
             WriteTable(page);
             page.Write($"</table></div></details>");
         }
@@ -61,6 +56,22 @@ internal abstract class Chart
     protected static double X(Axis steps, double step) => Left + (steps.Place(step) * (Width - Left - Right));
 
     protected static double Y(Axis values, double value) => Height - Bottom - (values.Place(value) * (Height - Top - Bottom));
+
+    private void WriteLegend(HtmlWriter page)
+    {
+        if (Legend is not { Count: > 1 } entries)
+        {
+            return; // the title says what a single line is
+        }
+
+        page.Write($"""<p class="legend">""");
+        foreach ((string name, string style) in entries)
+        {
+            page.Write($"""<span><i class="key {style}"></i>{name}</span> """);
+        }
+
+        page.Write($"</p>");
+    }
 
     private void WriteSvg(HtmlWriter page)
     {
@@ -78,7 +89,7 @@ internal abstract class Chart
             page.Write($"""<text class="tick" x="{x}" y="{Height - Bottom + 16}" text-anchor="{(x > Width - 30 ? "end" : "middle")}">{Numbers.Show(tick)}</text>""");
         }
 
-        page.Write($"""<text class="tick" x="{Left - 6}" y="{Height - Bottom + 16}" text-anchor="end">step</text>""");
+        page.Write($"""<text class="tick" x="{(Left + Width - Right) / 2}" y="{Height - 6}" text-anchor="middle">step</text>""");
         Draw(page, steps, values);
         page.Write($"</svg>");
     }

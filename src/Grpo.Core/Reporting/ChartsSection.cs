@@ -47,33 +47,31 @@ internal static class ChartsSection
             Missing = "The objective has no clip range, or no step was learned from.",
         };
         yield return Simple("chart-length", "Completion length", "Mean tokens of a completion.", ReportMetrics.Length, history);
-        yield return new LineChart
-        {
-            Id = "chart-waste",
-            Title = "Truncated and silent",
-            Description = "Share of completions cut at the length limit, and of groups whose advantages are all 0: they teach nothing.",
-            Lines = [ChartLine.Of("completions truncated", "s2", history.Metric(ReportMetrics.Truncated)), ChartLine.Of("groups without a signal", "s1", history.Metric(ReportMetrics.NoSignal))],
-            Format = Numbers.ShortPercent,
-        };
+        yield return Simple("chart-truncated", "Truncated completions", "Share of completions cut at the length limit.", ReportMetrics.Truncated, history, format: Numbers.ShortPercent);
+        yield return Simple("chart-silent", "Groups without a signal", "Share of groups whose advantages are all 0, since their completions earned the same: they teach nothing.", ReportMetrics.NoSignal,
+            history, format: Numbers.ShortPercent);
         yield return Simple("chart-gradient", "Gradient norm", "Length of the gradient before clipping.", ReportMetrics.GradientNorm, history, "No step of this run changed the weights.");
+        yield return Simple("chart-rate", "Learning rate", "Learning rate of a step's last update.", ReportMetrics.LearningRate, history, "No step of this run changed the weights.");
         yield return Simple("chart-throughput", "Throughput", "Completion tokens a second, against the time of the whole step.", ReportMetrics.TokensPerSecond, history, "No times were recorded.");
         yield return new StackedChart
         {
             Id = "chart-time",
             Title = "Time of a step",
-            Description = "Seconds of a step: " + Shares(history),
+            Description = "Seconds a step. " + Shares(history),
             Layers = [("rollout", history.Metric(ReportMetrics.Rollout)), ("scoring", history.Metric(ReportMetrics.Scoring)), ("update", history.Metric(ReportMetrics.Update))],
-            Format = value => Numbers.Show(value) + " s",
+            Format = value => Numbers.Show(value) + "\u00a0s",
         };
     }
 
-    private static LineChart Simple(string id, string title, string description, string metric, RunHistory history, string missing = "No step of this run has this number.") => new()
+    private static LineChart Simple(string id, string title, string description, string metric, RunHistory history,
+        string missing = "No step of this run has this number.", Func<double, string>? format = null) => new()
     {
         Id = id,
         Title = title,
         Description = description,
         Lines = [ChartLine.Of("mean", "s1", history.Metric(metric))],
         Missing = missing,
+        Format = format ?? (value => Numbers.Show(value)),
     };
 
     // The evaluation before the first step is in the summary alone.
@@ -99,7 +97,7 @@ internal static class ChartsSection
     {
         double all = history.RolloutSeconds + history.ScoringSeconds + history.UpdateSeconds;
         return all > 0
-            ? $"{Numbers.Percent(history.RolloutSeconds / all)} of the run's went into sampling, {Numbers.Percent(history.ScoringSeconds / all)} into scoring, {Numbers.Percent(history.UpdateSeconds / all)} into updates."
-            : "no times were recorded.";
+            ? $"Of the whole run {Numbers.Percent(history.RolloutSeconds / all)} went into sampling, {Numbers.Percent(history.ScoringSeconds / all)} into scoring, {Numbers.Percent(history.UpdateSeconds / all)} into updates."
+            : "No times were recorded.";
     }
 }

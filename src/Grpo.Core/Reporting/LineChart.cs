@@ -112,7 +112,7 @@ internal sealed class LineChart : Chart
                 page.Write($"""<path class="whisker {line.Style}" d="M{x} {Y(values, point.Low)}V{Y(values, point.High)}"/>""");
             }
 
-            page.Write($"""<circle class="dot {line.Style}" cx="{x}" cy="{Y(values, point.Value)}" r="{(line.HasWhiskers ? 3.5 : 2.2)}"><title>step {point.Label}: {line.Name} {Show(point.Value)}</title></circle>""");
+            page.Write($"""<circle class="dot {line.Style}" cx="{x}" cy="{Y(values, point.Value)}" r="{(line.HasWhiskers ? 3.5 : 2.8)}"><title>step {point.Label}: {line.Name} {Show(point.Value)}</title></circle>""");
         }
     }
 

@@ -21,14 +21,14 @@ internal static class Numbers
         (value > 0 ? "+" : string.Empty) + Show(value).Replace('-', '−');
 
     public static string Percent(double? value) =>
-        value is { } number && double.IsFinite(number) ? (100 * number).ToString("0.0", CultureInfo.InvariantCulture) + " %" : Missing;
+        value is { } number && double.IsFinite(number) ? (100 * number).ToString("0.0", CultureInfo.InvariantCulture) + "\u00a0%" : Missing;
 
     /// <summary>A percentage as an axis or a table shows it: 0.0035 is 0.35 %, and 0.5 is 50 %.</summary>
-    public static string ShortPercent(double value) => double.IsFinite(value) ? Show(Math.Round(100 * value, 3)) + " %" : Missing;
+    public static string ShortPercent(double value) => double.IsFinite(value) ? Show(Math.Round(100 * value, Math.Abs(value) < 0.01 ? 3 : 1)) + "\u00a0%" : Missing;
 
     public static string Count(long value) => value.ToString("#,0", CultureInfo.InvariantCulture);
 
     public static string Time(TimeSpan time) => time.TotalSeconds < 60
-        ? time.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture) + " s"
+        ? time.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture) + "\u00a0s"
         : string.Create(CultureInfo.InvariantCulture, $"{(long)time.TotalHours}:{time.Minutes:00}:{time.Seconds:00} h");
 }

@@ -14,6 +14,7 @@ internal static class ReportMetrics
     public const string Truncated = "completions/clipped_ratio";
     public const string NoSignal = "frac_reward_zero_std";
     public const string GradientNorm = "grad_norm";
+    public const string LearningRate = "learning_rate";
     public const string Rollout = "time/rollout";
     public const string Scoring = "time/scoring";
     public const string Update = "time/update";
@@ -23,6 +24,6 @@ internal static class ReportMetrics
 
     public static IReadOnlyList<string> All { get; } =
     [
-        Reward, RewardDeviation, Accuracy, Kl, Entropy, ClipLow, ClipHigh, Length, Truncated, NoSignal, GradientNorm, Rollout, Scoring, Update, TokensPerSecond,
+        Reward, RewardDeviation, Accuracy, Kl, Entropy, ClipLow, ClipHigh, Length, Truncated, NoSignal, GradientNorm, LearningRate, Rollout, Scoring, Update, TokensPerSecond,
     ];
 }

@@ -2,7 +2,7 @@ using System.Reflection;
 
 namespace Grpo.Reporting;
 
-/// <summary>The page as a whole: head, sections, style sheet.</summary>
+/// <summary>The page as a whole: head, sections, style sheet. HTML that is well-formed XML too, so that any parser can check it.</summary>
 internal static class ReportPage
 {
     // The text is encoded, so there is nothing to run or to load; the policy holds even where that were wrong.
@@ -17,11 +17,11 @@ internal static class ReportPage
             <!DOCTYPE html>
             <html lang="en">
             <head>
-            <meta charset="utf-8">
-            <meta http-equiv="Content-Security-Policy" content="{ContentSecurityPolicy}">
-            <meta name="viewport" content="width=device-width, initial-scale=1">
-            <meta name="color-scheme" content="light dark">
-            <meta name="referrer" content="no-referrer">
+            <meta charset="utf-8"/>
+            <meta http-equiv="Content-Security-Policy" content="{ContentSecurityPolicy}"/>
+            <meta name="viewport" content="width=device-width, initial-scale=1"/>
+            <meta name="color-scheme" content="light dark"/>
+            <meta name="referrer" content="no-referrer"/>
             <title>GRPO run report</title>
             <style>
             """);

@@ -6,7 +6,7 @@ internal static class SummarySection
     public static void Write(HtmlWriter page, RunHistory history, TrainingSummary summary, IReadOnlyList<KeyValuePair<string, string>> facts)
     {
         string model = facts.FirstOrDefault(fact => fact.Key.Equals("Model", StringComparison.OrdinalIgnoreCase)).Value ?? "a policy";
-        page.Write($"""<header><p class="eyebrow">GRPO run report</p><h1>{(summary.Cancelled ? "Stopped" : "Trained")} after {Steps(summary.Steps)}</h1><p class="lead">{HtmlText.Cut(model, 200)}""");
+        page.Write($"""<header><p class="eyebrow">GRPO run report</p><h1>{(summary.Cancelled ? "Stopped after" : "Trained for")} {Steps(summary.Steps)}</h1><p class="lead">{HtmlText.Cut(model, 200)}""");
         if (history.Start is { } start)
         {
             page.Write($" · seed {start.Options.Seed.ToString(System.Globalization.CultureInfo.InvariantCulture)}");

@@ -37,9 +37,9 @@ internal static class TokensSection
     {
         page.Write($"""
             <div class="tokens">
-            <input type="radio" name="view" id="by-advantage" checked><label for="by-advantage">Advantage</label>
-            <input type="radio" name="view" id="by-ratio"><label for="by-ratio">Ratio</label>
-            <input type="radio" name="view" id="by-entropy"><label for="by-entropy">Entropy</label>
+            <input type="radio" name="view" id="by-advantage" checked="checked"/><label for="by-advantage">Advantage</label>
+            <input type="radio" name="view" id="by-ratio"/><label for="by-ratio">Ratio</label>
+            <input type="radio" name="view" id="by-entropy"/><label for="by-entropy">Entropy</label>
             <p class="help help-advantage"><span class="t ap3">Blue</span> completions did better than their group and were made more probable, <span class="t an3">orange</span> ones did worse and were made less probable; deeper is more.</p>
             <p class="help help-ratio"><span class="t rp3">Blue</span> tokens are more probable under the policy at the end of the run than when they were sampled, <span class="t rn3">orange</span> ones less; deeper is more, plain is within 5 %.</p>
             <p class="help help-entropy">The deeper the <span class="t e3">violet</span>, the less sure the policy at the end of the run is of what comes at this place; plain places are all but certain.</p>
@@ -54,6 +54,7 @@ internal static class TokensSection
         IReadOnlyList<TokenNumbers>? numbers = details is null || temperature <= 0 || ids.All(row => row.Count == 0)
             ? null
             : TokenNumbers.Read(details, group.PromptTokenIds, ids, temperature);
+        page.Write($"""<div class="sides">""");
         for (int i = 0; i < group.Completions.Count; i++)
         {
             ShownCompletion shown = group.Completions[i];
@@ -72,7 +73,7 @@ internal static class TokensSection
             page.Write($"</div></div>");
         }
 
-        page.Write($"</article>");
+        page.Write($"</div></article>");
     }
 
     private static void WriteTokens(HtmlWriter page, ShownCompletion shown, IReadOnlyList<int> ids, IReadOnlyList<string> pieces, TokenNumbers? numbers)

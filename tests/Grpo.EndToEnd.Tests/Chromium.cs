@@ -96,26 +96,31 @@ internal sealed partial class Chromium : IAsyncDisposable
 
     private async Task OpenAsync()
     {
-        var start = new ProcessStartInfo(Program!, ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--remote-debugging-port=0", $"--user-data-dir={_profile["data"]}", "about:blank"])
+        var start = new ProcessStartInfo(Program!, ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars", "--remote-debugging-port=0", $"--user-data-dir={_profile["data"]}", "about:blank"])
         {
             RedirectStandardError = true,
             RedirectStandardOutput = true,
         };
-        _process = Process.Start(start)!;
-        _process.OutputDataReceived += (_, _) => { }; // drained, so that it never blocks
-        _process.BeginOutputReadLine();
-        string? address = null;
+        _process = new Process { StartInfo = start, EnableRaisingEvents = true };
+        var address = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
         var said = new StringBuilder();
-        while (address is null && await _process.StandardError.ReadLineAsync(_limit.Token) is { } line)
+        _process.OutputDataReceived += (_, _) => { }; // drained, so that it never blocks
+        _process.ErrorDataReceived += (_, line) =>
         {
-            said.AppendLine(line);
-            address = Listening().Match(line) is { Success: true } match ? match.Groups[1].Value : null;
-        }
-
-        Assert.True(address is not null, $"Chromium did not start:\n{said}");
-        _process.ErrorDataReceived += (_, _) => { };
+            said.AppendLine(line.Data);
+            if (line.Data is null)
+            {
+                address.TrySetException(new InvalidOperationException($"Chromium did not start:\n{said}"));
+            }
+            else if (Listening().Match(line.Data) is { Success: true } match)
+            {
+                address.TrySetResult(match.Groups[1].Value);
+            }
+        };
+        _process.Start();
+        _process.BeginOutputReadLine();
         _process.BeginErrorReadLine();
-        await _socket.ConnectAsync(new Uri(address!), _limit.Token);
+        await _socket.ConnectAsync(new Uri(await address.Task.WaitAsync(_limit.Token)), _limit.Token);
         JsonNode target = await SendAsync("Target.createTarget", new { url = "about:blank" }, session: null);
         JsonNode attached = await SendAsync("Target.attachToTarget", new { targetId = target["targetId"]!.GetValue<string>(), flatten = true }, session: null);
         _session = attached["sessionId"]!.GetValue<string>();

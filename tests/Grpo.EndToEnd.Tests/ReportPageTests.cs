@@ -9,7 +9,7 @@ namespace Grpo.EndToEnd.Tests;
 public sealed class ReportPageTests : IDisposable
 {
     private const string Hostile = "<script>alert(1)</script><img src=x onerror=alert(2)> \"'& \u001b[31m \u202Egnp \uD83D </div></svg>";
-    private const string HostileShown = "<script>alert(1)</script><img src=x onerror=alert(2)> \"'& ␛[31m [U+202E]gnp [U+D83D] </div></svg>";
+    private const string HostileShown = "<script>alert(1)</script><img src=x onerror=alert(2)> \"'& [U+001B][31m [U+202E]gnp [U+D83D] </div></svg>";
 
     private static readonly string[] Charts =
     [

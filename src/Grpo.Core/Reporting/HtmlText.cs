@@ -5,12 +5,10 @@ namespace Grpo.Reporting;
 
 /// <summary>
 /// Any text as inert HTML, for element content and quoted attributes. What a reader could not see, or what would move other text about
-/// (control characters, bidi marks, lone surrogates, zero-width marks), becomes visible: <c>␛</c>, <c>[U+202E]</c>.
+/// (control characters, bidi marks, lone surrogates, zero-width marks), becomes visible: <c>[U+202E]</c>.
 /// </summary>
 internal static class HtmlText
 {
-    private const char FirstControlPicture = '\u2400';
-
     public static string Encode(string? text)
     {
         var html = new StringBuilder(text?.Length ?? 0);
@@ -58,8 +56,6 @@ internal static class HtmlText
             case '"': html.Append("&quot;"); break;
             case '\'': html.Append("&#39;"); break;
             case '\n' or '\t': html.Append((char)rune.Value); break;
-            case < 0x20: html.Append((char)(FirstControlPicture + rune.Value)); break;
-            case 0x7F: html.Append('\u2421'); break;
             case 0x200C or 0x200D: Keep(html, rune); break; // joiners: words and emoji need them
             default:
                 if (IsInvisible(rune))

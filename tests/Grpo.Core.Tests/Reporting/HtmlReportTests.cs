@@ -11,7 +11,7 @@ namespace Grpo.Core.Tests.Reporting;
 public sealed partial class HtmlReportTests : IDisposable
 {
     private const string Hostile = "<script>alert(1)</script>\"'&\u001b[31m\u202Egnp\uD83D</td></svg>-->]]>";
-    private const string HostileShown = "<script>alert(1)</script>\"'&␛[31m[U+202E]gnp[U+D83D]</td></svg>-->]]>";
+    private const string HostileShown = "<script>alert(1)</script>\"'&[U+001B][31m[U+202E]gnp[U+D83D]</td></svg>-->]]>";
 
     private static readonly string[] Charts =
     [

@@ -8,7 +8,7 @@ public sealed class HtmlTextTests
     [Theory]
     [InlineData("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;")]
     [InlineData("\"a\" & 'b'", "&quot;a&quot; &amp; &#39;b&#39;")]
-    [InlineData("\u001b[31mred\u0007\u007f\r\n\ttab", "␛[31mred␇␡␍\n\ttab")]
+    [InlineData("\u001b[31mred\u0007\u007f\r\n\ttab", "[U+001B][31mred[U+0007][U+007F][U+000D]\n\ttab")]
     [InlineData("\u0085", "[U+0085]")]
     [InlineData("\u202Eevil\u2066\u200E\u061C", "[U+202E]evil[U+2066][U+200E][U+061C]")]
     [InlineData("a\u200Bb\uFEFF\u2060\u00AD\u2028\uFFFE", "a[U+200B]b[U+FEFF][U+2060][U+00AD][U+2028][U+FFFE]")]

@@ -104,6 +104,21 @@ public sealed class ReportPageTests : IDisposable
         Assert.True((await browser.EvaluateAsync("document.querySelector('.help-entropy').checkVisibility() && !document.querySelector('.help-advantage').checkVisibility()"))!.GetValue<bool>());
     }
 
+    [Fact]
+    public async Task Train_writes_the_report_and_says_where_and_event_files_when_asked()
+    {
+        string output = _folder["run"];
+        SampleProcess.Result run = (await SampleProcess.RunAsync(
+            "Gsm8k", "--steps", "1", "--prompts-per-step", "2", "--eval-count", "4", "--max-completion-tokens", "40", "--tensorboard", "true", "--output", output)).Succeeded();
+
+        string report = Path.Combine(output, "report.html");
+        Assert.Contains($"Report: {report}", run.Output, StringComparison.Ordinal);
+        string page = await File.ReadAllTextAsync(report);
+        Assert.Contains("Trained for 1 step", page, StringComparison.Ordinal);
+        Assert.Contains("<dt>Model</dt><dd>the tiny built-in Qwen2</dd>", page, StringComparison.Ordinal);
+        Assert.Single(Directory.GetFiles(Path.Combine(output, "tensorboard"), "events.out.tfevents.*"));
+    }
+
     // A real run of a little policy, with an evaluator that answers what a hostile model would.
     private async Task<string> WriteReportAsync()
     {

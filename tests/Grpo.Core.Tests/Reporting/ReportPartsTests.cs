@@ -24,6 +24,20 @@ public sealed class ReportPartsTests
     }
 
     [Fact]
+    public void RunHistory_thins_out_many_evaluations_evenly_and_keeps_the_last()
+    {
+        var history = new RunHistory(null);
+        StepReport full = Diagnostics.StepMetricsTests.FullReport();
+        for (int step = 1; step <= 1000; step++)
+        {
+            history.Add(full with { Step = step });
+        }
+
+        // 401 are one too many, twice: every fourth is left, and step 1000 was not its turn.
+        Assert.Equal([.. Enumerable.Range(0, 250).Select(i => 1L + (4 * i)), 1000L], history.Evaluations.Select(point => point.Step));
+    }
+
+    [Fact]
     public void BeforeAfter_pairs_by_prompt_and_shows_some_of_each_change()
     {
         // Twenty prompts: p00 to p04 gained, p05 to p06 lost, the next five stay wrong, the rest stay right.

@@ -7,6 +7,7 @@ var root = new RootCommand("Trains a Qwen2 model on grade-school maths with GRPO
 {
     TrainCommand.Create(),
     EvalCommand.Create(),
+    ControlsCommand.Create(),
     GenerateCommand.Create(),
     PretrainCommand.Create(),
     InitCommand.Create(),

@@ -40,9 +40,19 @@ internal static class ControlsCommand
             }
 
             Console.WriteLine($"{run.Name}: {run.Change} …");
-            TrainingSummary summary = await TrainingRun.ExecuteAsync(settings, task, Path.Combine(output, run.Name), new EvaluationsView(), cancellationToken);
+            TrainingSummary? summary = await TrainingRun.ExecuteAsync(settings, task, Path.Combine(output, run.Name), new EvaluationsView(), cancellationToken);
+            if (summary is null)
+            {
+                continue; // --explain
+            }
+
             rows.Add(new ControlResult(run, summary).Cells());
             Write(rows, Path.Combine(output, "controls.md"));
+        }
+
+        if (rows.Count == 0)
+        {
+            return 0;
         }
 
         var table = new Table();

@@ -18,8 +18,11 @@ internal sealed class RunSettings
     /// <summary>Published settings to start from; empty: settings that fit the model.</summary>
     public string? Preset { get; set; }
 
-    /// <summary>Folder for metrics.jsonl, completions.jsonl and checkpoints; empty: runs/ and the time.</summary>
+    /// <summary>Folder for report.html, metrics.jsonl, completions.jsonl and checkpoints; empty: runs/ and the time.</summary>
     public string? Output { get; set; }
+
+    /// <summary>Whether train also writes event files for TensorBoard, into the folder tensorboard of the output.</summary>
+    public bool Tensorboard { get; set; }
 
     /// <summary>Held-out problems per evaluation.</summary>
     public int EvalCount { get; set; } = 256;

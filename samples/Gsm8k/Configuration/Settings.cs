@@ -22,8 +22,10 @@ internal sealed record Settings(RunSettings Run, GrpoOptions Grpo, TrainerOption
     }
 
     /// <summary>Reads all sources.</summary>
+    /// <param name="command">The parsed command line.</param>
+    /// <param name="preset">Takes the place of the preset that the sources name; null: theirs.</param>
     /// <exception cref="InvalidOperationException">A name is unknown or a value cannot be converted.</exception>
-    public static Settings Read(ParseResult command)
+    public static Settings Read(ParseResult command, string? preset = null)
     {
         Dictionary<string, string?> given = [];
         foreach ((string key, Option<string?> option) in All)
@@ -42,7 +44,13 @@ internal sealed record Settings(RunSettings Run, GrpoOptions Grpo, TrainerOption
             .Build();
 
         RunSettings run = Bind(configuration, "Run", new RunSettings());
-        GrpoOptions options = run.Preset is { Length: > 0 } preset ? GrpoPresets.Get(preset) : run.Model is { Length: > 0 } ? new GrpoOptions() : Defaults.TinyGrpo();
+        run.Preset = preset ?? run.Preset;
+        GrpoOptions options = run.Preset is { Length: > 0 } named ? GrpoPresets.Get(named) : new GrpoOptions();
+        if (run.Model is not { Length: > 0 })
+        {
+            Defaults.FitTiny(options);
+        }
+
         TrainerOptions trainer = run.Model is { Length: > 0 } ? new TrainerOptions() : Defaults.TinyTrainer();
         return new Settings(run, Bind(configuration, "Grpo", options), Bind(configuration, "Trainer", trainer));
     }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grpo.Reporting;
 
 namespace Grpo.Samples.Gsm8k;
 
@@ -11,7 +12,7 @@ internal static class RunEnd
             $"{(summary.Cancelled ? "Stopped" : "Done")} after {summary.Steps} steps, {summary.CompletionTokens} completion tokens, {summary.Elapsed:hh\\:mm\\:ss}.");
         if (summary is { Before: { } before, After: { } after })
         {
-            yield return $"Held-out accuracy: {TrainingView.Percent(before.Accuracy)} before, {TrainingView.Percent(after.Accuracy)} after, {after.Count} problems.";
+            yield return $"Held-out accuracy: {Share(before)} before, {Share(after)} after, {after.Count} problems, 95 % intervals in brackets.";
         }
 
         if (summary.Collapse is { } collapse)
@@ -28,6 +29,20 @@ internal static class RunEnd
         {
             yield return $"Checkpoint: {checkpoint}";
         }
+    }
+
+    private static string Share(EvaluationReport report) => report.AccuracyInterval is { } interval
+        ? string.Create(CultureInfo.InvariantCulture, $"{TrainingView.Percent(report.Accuracy)} [{100 * interval.Low:F1}, {100 * interval.High:F1}]")
+        : TrainingView.Percent(report.Accuracy);
+}
+
+/// <summary>Says where the report is, once it is written.</summary>
+internal sealed class ReportPath(HtmlReport report) : ITrainingCallback
+{
+    public ValueTask OnEndAsync(TrainingSummary summary)
+    {
+        Console.WriteLine($"Report: {report.FilePath}");
+        return ValueTask.CompletedTask;
     }
 }
 

@@ -1,0 +1,58 @@
+using System.Globalization;
+using Grpo.Diagnostics;
+using Grpo.Models.Qwen;
+using Grpo.Reporting;
+
+namespace Grpo.Samples.Gsm8k;
+
+/// <summary>A training run from its settings: model, optimizer, trainer, and what is written.</summary>
+internal static class TrainingRun
+{
+    /// <summary>The folder that the settings name, else one under runs/ named by the time.</summary>
+    public static string OutputOf(Settings settings) => settings.Run.Output is { Length: > 0 } given
+        ? given
+        : Path.Combine("runs", DateTime.Now.ToString("yyyyMMdd-HHmmss", CultureInfo.InvariantCulture));
+
+    /// <summary>Runs it; with --explain only prints the plan.</summary>
+    /// <param name="settings">The settings.</param>
+    /// <param name="task">Problems and rewards.</param>
+    /// <param name="output">Folder of metrics, completions, report and checkpoints.</param>
+    /// <param name="view">What a person sees meanwhile.</param>
+    /// <param name="cancellationToken">Stops within a token; a checkpoint is written.</param>
+    /// <returns>The summary; null with --explain.</returns>
+    public static async Task<TrainingSummary?> ExecuteAsync(
+        Settings settings, Gsm8kTask task, string output, ITrainingCallback view, CancellationToken cancellationToken)
+    {
+        using JsonLinesLogger? files = settings.Run.Explain ? null : new JsonLinesLogger(output);
+        using QwenPretrained qwen = await ModelLoader.LoadAsync(settings, withReference: settings.Grpo.KlCoefficient > 0, cancellationToken);
+        var sampler = new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate);
+        using var optimizer = new GrpoOptimizer(qwen.Policy, sampler, task.Reward, settings.Grpo, qwen.Reference);
+        Console.WriteLine(optimizer.Explain());
+        if (files is null)
+        {
+            return null; // --explain: nothing is written
+        }
+
+        using TensorBoardLogger? tensorBoard = settings.Run.Tensorboard ? new TensorBoardLogger(Path.Combine(output, "tensorboard")) : null;
+        var report = new HtmlReport(Path.Combine(output, "report.html"), Facts(settings, task, trained: qwen), new TokenDetails(qwen.Policy, qwen.Tokenizer));
+        var trainer = new GrpoTrainer(optimizer, task.Train, settings.Trainer, new TrainerServices
+        {
+            Evaluator = task.Held.Count == 0 ? null : new RewardEvaluator(sampler, task.Judge, task.Held, settings.Grpo.Sampling.ToGreedy()),
+            Checkpoints = new DirectoryCheckpointStore(Path.Combine(output, "checkpoints")),
+            Callbacks = [files, .. tensorBoard is null ? Array.Empty<ITrainingCallback>() : [tensorBoard], view, report, new ReportPath(report)],
+        });
+        return await trainer.TrainAsync(cancellationToken);
+    }
+
+    private static KeyValuePair<string, string>[] Facts(Settings settings, Gsm8kTask task, QwenPretrained trained) =>
+    [
+        new("Model", ModelName.Of(settings)),
+        new("Parameters", trained.Policy.TrainedParameters().Sum(pair => pair.Parameter.numel()).ToString("#,0", CultureInfo.InvariantCulture) + " trained"),
+        new("Training data", $"{Data(settings.Run.Dataset)}, {task.Train.Count.ToString("#,0", CultureInfo.InvariantCulture)} problems"),
+        new("Held-out data", $"{Data(settings.Run.EvalDataset)}, {task.Held.Count.ToString("#,0", CultureInfo.InvariantCulture)} problems"),
+        new("Device", settings.Run.Device),
+        new("Command", string.Join(' ', Environment.GetCommandLineArgs().Skip(1))),
+    ];
+
+    private static string Data(string? source) => source is { Length: > 0 } given ? given : "generated word problems";
+}

@@ -1,0 +1,87 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using System.Numerics;
+using Google.Protobuf;
+using Tensorboard;
+
+namespace Grpo.Diagnostics;
+
+/// <summary>Writes every metric of <see cref="StepMetrics"/>, under its name, as scalars of a TensorBoard event file.</summary>
+/// <remarks>
+/// One event a step, flushed: a run that dies leaves whole records behind. The messages are TorchSharp's, its SummaryWriter is not used: it
+/// stamps ticks where TensorBoard reads seconds since 1970, takes other times as float32 (two minutes apart), and opens the file anew for
+/// every number.
+/// </remarks>
+public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
+{
+    private const string FileVersion = "brain.Event:2";
+
+    private static int _files;
+
+    private readonly FileStream _file;
+
+    /// <summary>Begins a new event file, as TensorBoard wants it; those of earlier runs in the folder stay and are shown with it.</summary>
+    /// <param name="directory">The folder; made when it is not there.</param>
+    /// <exception cref="IOException">The folder cannot be written.</exception>
+    public TensorBoardLogger(string directory)
+    {
+        try
+        {
+            Directory.CreateDirectory(directory);
+            string name = string.Create(
+                CultureInfo.InvariantCulture,
+                $"events.out.tfevents.{DateTimeOffset.UtcNow.ToUnixTimeSeconds():D10}.grpo.{Environment.ProcessId}.{Interlocked.Increment(ref _files)}");
+            _file = new FileStream(Path.Combine(directory, name), FileMode.CreateNew, FileAccess.Write, FileShare.Read);
+            Append(new Event { WallTime = Now(), FileVersion = FileVersion });
+        }
+        catch (Exception exception) when (exception is UnauthorizedAccessException or IOException)
+        {
+            _file?.Dispose();
+            throw new IOException($"The TensorBoard folder '{directory}' cannot be written: {exception.Message} Choose another folder.", exception);
+        }
+    }
+
+    /// <inheritdoc/>
+    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(report);
+        var summary = new Summary();
+        foreach ((string name, double value) in StepMetrics.From(report).Where(metric => metric.Key != "step"))
+        {
+            summary.Value.Add(new Summary.Types.Value { Tag = name, SimpleValue = (float)value });
+        }
+
+        Append(new Event { WallTime = Now(), Step = report.Step, Summary = summary });
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Closes the file.</summary>
+    public void Dispose() => _file.Dispose();
+
+    private static double Now() => DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000.0;
+
+    // A TFRecord: length, its checksum, the message, its checksum; little endian.
+    private void Append(Event message)
+    {
+        byte[] body = message.ToByteArray();
+        var record = new byte[8 + 4 + body.Length + 4];
+        BinaryPrimitives.WriteInt64LittleEndian(record, body.Length);
+        BinaryPrimitives.WriteUInt32LittleEndian(record.AsSpan(8), MaskedCrc(record.AsSpan(0, 8)));
+        body.CopyTo(record, 12);
+        BinaryPrimitives.WriteUInt32LittleEndian(record.AsSpan(12 + body.Length), MaskedCrc(body));
+        _file.Write(record);
+        _file.Flush();
+    }
+
+    // CRC-32C, turned and shifted: a checksum of data that holds checksums would be weak otherwise.
+    private static uint MaskedCrc(ReadOnlySpan<byte> data)
+    {
+        uint crc = uint.MaxValue;
+        foreach (byte value in data)
+        {
+            crc = BitOperations.Crc32C(crc, value);
+        }
+
+        return BitOperations.RotateRight(~crc, 15) + 0xA282EAD8;
+    }
+}

@@ -1,0 +1,156 @@
+using Grpo.Diagnostics;
+
+namespace Grpo.Reporting;
+
+/// <summary>What a report remembers of a run: numbers in bounded series, and the groups of two steps. Everything else is let go.</summary>
+internal sealed class RunHistory
+{
+    // Past this many evaluations every second one is dropped, and only every second one is taken from then on.
+    private const int MaxEvaluations = 400;
+
+    // The first ones: a run in which everything is remarkable is told by its charts.
+    private const int MaxEvents = 100;
+
+    private readonly Dictionary<string, Series> _series = new(StringComparer.Ordinal);
+    private readonly List<EvaluationPoint> _evaluations = [];
+    private readonly List<(long Step, string Text)> _events = [];
+    private long _evaluationsSeen;
+    private long _evaluationStride = 1;
+    private EvaluationPoint? _lastEvaluation;
+
+    public RunHistory(TrainingStart? start) => Start = start;
+
+    public TrainingStart? Start { get; }
+
+    /// <summary>The last step done; where the run began when none was.</summary>
+    public long LastStep { get; private set; }
+
+    public double RolloutSeconds { get; private set; }
+
+    public double ScoringSeconds { get; private set; }
+
+    public double UpdateSeconds { get; private set; }
+
+    /// <summary>Groups of the first step that had a signal.</summary>
+    public IReadOnlyList<ShownGroup> FirstGroups { get; private set; } = [];
+
+    /// <summary>Groups of the last step that had a signal; empty when that is the first one.</summary>
+    public IReadOnlyList<ShownGroup> LastGroups { get; private set; } = [];
+
+    /// <summary>The evaluations after steps, in order, the last one always among them.</summary>
+    public IReadOnlyList<EvaluationPoint> Evaluations =>
+        _lastEvaluation is { } last && (_evaluations.Count == 0 || _evaluations[^1] != last) ? [.. _evaluations, last] : _evaluations;
+
+    /// <summary>What happened out of the ordinary: skipped updates, a reference that was moved, roll-backs. The first hundred.</summary>
+    public IReadOnlyList<(long Step, string Text)> Events => _events;
+
+    /// <summary>Those that are not in <see cref="Events"/> any more.</summary>
+    public long MoreEvents { get; private set; }
+
+    /// <summary>A metric by its name in <see cref="StepMetrics"/>, or one of ours: tokens_per_second.</summary>
+    public Series Metric(string name) => _series.TryGetValue(name, out Series? series) ? series : new Series();
+
+    public void Add(StepReport report)
+    {
+        LastStep = report.Step;
+        Dictionary<string, double> metrics = new(StepMetrics.From(report), StringComparer.Ordinal);
+        double seconds = report.Duration.TotalSeconds;
+        if (seconds > 0)
+        {
+            metrics["tokens_per_second"] = report.CompletionTokens / seconds;
+        }
+
+        foreach (string name in ReportMetrics.All)
+        {
+            if (!_series.TryGetValue(name, out Series? series))
+            {
+                _series[name] = series = new Series();
+            }
+
+            series.Add(report.Step, metrics.TryGetValue(name, out double value) ? value : null);
+        }
+
+        RolloutSeconds += report.RolloutTime.TotalSeconds;
+        ScoringSeconds += report.ScoringTime.TotalSeconds;
+        UpdateSeconds += report.UpdateTime.TotalSeconds;
+        foreach (string text in report.Updates.Select(update => update.SkipReason is null ? null : $"An update was skipped. {update.SkipReason}")
+            .Append(report.ReferenceMoved ? "The reference model was moved towards the policy." : null).Append(report.Event).OfType<string>())
+        {
+            if (_events.Count < MaxEvents)
+            {
+                _events.Add((report.Step, text));
+            }
+            else
+            {
+                MoreEvents++;
+            }
+        }
+
+        AddEvaluation(report);
+        Keep(GroupChoice.Of(report));
+    }
+
+    private void AddEvaluation(StepReport report)
+    {
+        if (report.Evaluation is not { } evaluation)
+        {
+            return;
+        }
+
+        _lastEvaluation = EvaluationPoint.Of(report.Step, evaluation);
+        if (_evaluationsSeen++ % _evaluationStride != 0)
+        {
+            return;
+        }
+
+        _evaluations.Add(_lastEvaluation.Value);
+        if (_evaluations.Count > MaxEvaluations)
+        {
+            EvaluationPoint[] kept = [.. _evaluations.Where((_, i) => i % 2 == 0)];
+            _evaluations.Clear();
+            _evaluations.AddRange(kept);
+            _evaluationStride *= 2;
+        }
+    }
+
+    private void Keep(IReadOnlyList<ShownGroup> groups)
+    {
+        if (groups.Count == 0)
+        {
+            return;
+        }
+
+        if (FirstGroups.Count == 0)
+        {
+            FirstGroups = groups;
+        }
+        else
+        {
+            LastGroups = groups;
+        }
+    }
+}
+
+/// <summary>An evaluation in numbers.</summary>
+/// <param name="Step">The step it followed.</param>
+/// <param name="Count">Prompts.</param>
+/// <param name="Accuracy">Fraction correct; NaN when the reward does not judge that.</param>
+/// <param name="Low">Lower end of the 95 % interval.</param>
+/// <param name="High">Upper end.</param>
+internal readonly record struct EvaluationPoint(long Step, int Count, double Accuracy, double Low, double High)
+{
+    public static EvaluationPoint Of(long step, EvaluationReport report)
+    {
+        if (report.Accuracy is not { } accuracy)
+        {
+            return new EvaluationPoint(step, report.Count, double.NaN, double.NaN, double.NaN);
+        }
+
+        ConfidenceInterval interval = IntervalOf(accuracy, report);
+        return new EvaluationPoint(step, report.Count, accuracy, interval.Low, interval.High);
+    }
+
+    // An evaluator of somebody else's need not give intervals.
+    public static ConfidenceInterval IntervalOf(double accuracy, EvaluationReport report) =>
+        report.AccuracyInterval ?? EvaluationStatistics.Wilson(accuracy * report.Count, report.Count);
+}

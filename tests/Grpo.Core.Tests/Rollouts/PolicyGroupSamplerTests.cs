@@ -122,6 +122,33 @@ public sealed class PolicyGroupSamplerTests
     }
 
     [Fact]
+    public async Task SampleAsync_ends_at_whichever_end_token_comes_first()
+    {
+        // As Qwen2.5, whose completions end with <|im_end|> or with <|endoftext|>.
+        int[] ends = [CharTokenizer.End, Toy.Tokenizer.Id('d')];
+        using BigramPolicy policy = Toy.Policy();
+        var sampler = new PolicyGroupSampler(new TwoEnds(ends), new PlainTemplate());
+        Completion[] completions = [.. (await sampler.SampleAsync(policy, Toy.Request(Toy.Prompts) with { GroupSize = 64 })).SelectMany(group => group.Completions)];
+        Assert.All(completions, completion => Assert.Empty(completion.TokenIds.SkipLast(1).Intersect(ends)));
+        Assert.All(completions, completion => Assert.Equal(
+            ends.Contains(completion.TokenIds[^1]) ? FinishReason.EndToken : FinishReason.Truncated, completion.FinishReason));
+        Assert.All(ends, end => Assert.Contains(completions, completion => completion.TokenIds[^1] == end && completion.TokenIds.Count < 6));
+    }
+
+    private sealed class TwoEnds(IEnumerable<int> ends) : ITokenizer
+    {
+        public int VocabularySize => Toy.Vocabulary;
+
+        public IReadOnlySet<int> EndTokenIds { get; } = ends.ToHashSet();
+
+        public int PadTokenId => Toy.Tokenizer.PadTokenId;
+
+        public IReadOnlyList<int> Encode(string text) => Toy.Tokenizer.Encode(text);
+
+        public string Decode(IReadOnlyList<int> tokenIds, bool skipSpecialTokens = true) => Toy.Tokenizer.Decode(tokenIds, skipSpecialTokens);
+    }
+
+    [Fact]
     public async Task SampleAsync_samples_the_policys_distribution()
     {
         using BigramPolicy policy = Toy.Policy();

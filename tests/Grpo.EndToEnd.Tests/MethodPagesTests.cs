@@ -67,6 +67,20 @@ public sealed partial class MethodPagesTests
         });
     }
 
+    [Fact]
+    public void Every_test_that_guards_against_a_trap_exists()
+    {
+        string[] sources = [.. Directory.EnumerateFiles(Path.Combine(SharedData.RepositoryRoot, "tests"), "*.cs", SearchOption.AllDirectories)];
+        string[] guards = [.. Table("## Where implementations go wrong", "docs/algorithm.md").SelectMany(row => CodeSpan().Matches(row[2]).Select(match => match.Groups["code"].Value))];
+        Assert.True(guards.Length > 20);
+        Assert.All(guards, guard =>
+        {
+            string[] parts = guard.Split('.');
+            string source = File.ReadAllText(Assert.Single(sources, file => Path.GetFileName(file) == parts[0] + ".cs"));
+            Assert.Contains(parts.Length == 1 ? $"class {parts[0]}" : $" {parts[1]}(", source, StringComparison.Ordinal);
+        });
+    }
+
     [Theory]
     [InlineData("README.md")]
     [InlineData("docs/gsm8k.md")]
@@ -99,7 +113,7 @@ public sealed partial class MethodPagesTests
     private static string Code(string cell) => CodeSpan().Match(cell).Groups["code"].Value;
 
     // The rows of the first table below a heading, as cells.
-    private static IEnumerable<string[]> Table(string heading) => Read("docs/variants.md").Split('\n')
+    private static IEnumerable<string[]> Table(string heading, string page = "docs/variants.md") => Read(page).Split('\n')
         .SkipWhile(line => line != heading).SkipWhile(line => !line.StartsWith('|')).Skip(2).TakeWhile(line => line.StartsWith('|'))
         .Select(line => line.Trim().Trim('|').Split('|', StringSplitOptions.TrimEntries));
 

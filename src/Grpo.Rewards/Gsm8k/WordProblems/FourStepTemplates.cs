@@ -3,7 +3,7 @@ namespace Grpo.Rewards;
 /// <summary>Problems of four calculations. Every result is 2 or more, so that plurals fit.</summary>
 internal static class FourStepTemplates
 {
-    public static readonly Func<ProblemRandom, ProblemDraft>[] All = [BuysTwoWaresAndGetsChange, EarnsAndSplits, BakesAndSells];
+    public static readonly Func<ProblemRandom, ProblemDraft>[] All = [BuysTwoWaresAndGetsChange, EarnsAndSplits, BakesAndSells, DrivesMostOfTheWay, MakesToys, ReadsTheRest];
 
     private static ProblemDraft BuysTwoWaresAndGetsChange(ProblemRandom random)
     {
@@ -58,5 +58,56 @@ internal static class FourStepTemplates
             .Multiply("The other trays have", otherTrays, otherRolls, "rolls")
             .Add("Together that is", trays * rolls, otherTrays * otherRolls, "rolls")
             .Subtract($"{name} has", total, sold, "rolls left");
+    }
+
+    private static ProblemDraft DrivesMostOfTheWay(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        int rate = random.Between(5, 15);
+        int hours = random.Between(2, 5);
+        int otherRate = random.Between(5, 15);
+        int otherHours = random.Between(2, 5);
+        int driven = (rate * hours) + (otherRate * otherHours);
+        int way = driven + random.Between(2, 50);
+        return new ProblemDraft(
+            $"{name} wants to drive {way} miles. {name} drives {hours} hours at {rate} miles an hour and {otherHours} hours at {otherRate} miles an hour. How many miles are left?")
+            .Multiply("The first part is", hours, rate, "miles")
+            .Multiply("The other part is", otherHours, otherRate, "miles")
+            .Add($"{name} drives", hours * rate, otherHours * otherRate, "miles")
+            .Subtract("That leaves", way, driven, "miles");
+    }
+
+    private static ProblemDraft MakesToys(ProblemRandom random)
+    {
+        var (one, other) = random.PickTwo(ProblemWords.Names);
+        int rate = random.Between(2, 9);
+        int otherRate = random.Between(2, 9);
+        int hours = random.Between(2, 6);
+        int total = (rate + otherRate) * hours;
+        int inside = random.Divisor(total) ?? hours;
+        int price = random.Between(2, total / inside <= 30 ? 8 : 2);
+        return new ProblemDraft(
+            $"{one} makes {rate} toys an hour and {other} makes {otherRate} toys an hour. They work {hours} hours, put {inside} toys in each box and sell each box for ${price}. How much money do they get?")
+            .Add("Together they make", rate, otherRate, "toys an hour")
+            .Multiply("They make", rate + otherRate, hours, "toys")
+            .Divide("They fill", total, inside, "boxes")
+            .Multiply("They get", total / inside, price, "$");
+    }
+
+    private static ProblemDraft ReadsTheRest(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        var (first, second) = random.Pick(ProblemWords.Days);
+        int pages = random.Between(2, 9);
+        int days = random.Between(2, 6);
+        int more = random.Between(2, 30);
+        int rest = days * random.Between(2, 9);
+        int read = more + (pages * days);
+        return new ProblemDraft(
+            $"A book has {read + rest} pages. {name} reads {pages} pages a day for {days} days and {more} pages on {first}. From {second} on {name} wants to read the rest in {days} days. How many pages a day is that?")
+            .Multiply($"{name} reads", pages, days, "pages")
+            .Add("With the others that is", pages * days, more, "pages")
+            .Subtract("The rest is", read + rest, read, "pages")
+            .Divide("That is", rest, days, "pages a day");
     }
 }

@@ -29,5 +29,15 @@ internal sealed class ProblemRandom
         return (choices[first], choices[second < first ? second : second + 1]);
     }
 
+    /// <summary>True as often as not.</summary>
+    public bool Coin() => Between(0, 1) == 1;
+
+    /// <summary>A number from 2 to 9 that divides <paramref name="amount"/> at least twice; null when there is none.</summary>
+    public int? Divisor(int amount)
+    {
+        int[] divisors = [.. Enumerable.Range(2, 8).Where(candidate => amount % candidate == 0 && amount / candidate >= 2)];
+        return divisors.Length == 0 ? null : Pick(divisors);
+    }
+
     private ulong Next() => CounterRandom.Mix(_state += Increment);
 }

@@ -3,7 +3,7 @@ namespace Grpo.Rewards;
 /// <summary>Problems of three calculations. Every result is 2 or more, so that plurals fit.</summary>
 internal static class ThreeStepTemplates
 {
-    public static readonly Func<ProblemRandom, ProblemDraft>[] All = [BuysTwoWares, ReadsABook, PicksFruit, SavesAndSpends];
+    public static readonly Func<ProblemRandom, ProblemDraft>[] All = [BuysTwoWares, ReadsABook, PicksFruit, SavesAndSpends, DrivesAtTwoRates, SellsWithAFriend, PacksBoxes];
 
     private static ProblemDraft BuysTwoWares(ProblemRandom random)
     {
@@ -65,5 +65,49 @@ internal static class ThreeStepTemplates
             .Multiply($"{name} saves", weekly, weeks, "$")
             .Add($"{name} has", has, weekly * weeks, "$")
             .Subtract($"{name} has", total, price, "$");
+    }
+
+    private static ProblemDraft DrivesAtTwoRates(ProblemRandom random)
+    {
+        int rate = random.Between(5, 20);
+        int hours = random.Between(2, 6);
+        int otherRate = random.Between(5, 20);
+        int otherHours = random.Between(2, 6);
+        return new ProblemDraft(
+            $"A train drives {hours} hours at {rate} miles an hour and {otherHours} hours at {otherRate} miles an hour. How many miles is that in all?")
+            .Multiply("The first part is", hours, rate, "miles")
+            .Multiply("The other part is", otherHours, otherRate, "miles")
+            .Add("That is", hours * rate, otherHours * otherRate, "miles in all");
+    }
+
+    private static ProblemDraft SellsWithAFriend(ProblemRandom random)
+    {
+        var (one, other) = random.PickTwo(ProblemWords.Names);
+        string ware = random.Pick(ProblemWords.Wares);
+        int count = random.Between(3, 12);
+        int price = random.Between(2, 9);
+        int share = random.Between(2, ((count * price) - 2) / 2);
+        int cost = (count * price) - (2 * share);
+        return new ProblemDraft(
+            $"{one} and {other} pay ${cost} for {count} {ware}s and sell each {ware} for ${price}. They share what they earn equally. How much money does each of them earn?")
+            .Multiply("They get", count, price, "$")
+            .Subtract("They earn", count * price, cost, "$")
+            .Divide("Each of them earns", 2 * share, 2, "$");
+    }
+
+    private static ProblemDraft PacksBoxes(ProblemRandom random)
+    {
+        var (one, other) = random.PickTwo(ProblemWords.Names);
+        string things = random.Pick(ProblemWords.Things) + "s";
+        int inside = random.Between(2, 9);
+        int boxes = random.Between(2, 10);
+        int total = inside * boxes;
+        int first = random.Between(2, total - 2);
+        int price = random.Between(2, 9);
+        return new ProblemDraft(
+            $"{one} has {first} {things} and {other} has {total - first} {things}. They put {inside} {things} in each box and sell each box for ${price}. How much money do they get?")
+            .Add("Together they have", first, total - first, things)
+            .Divide("They fill", total, inside, "boxes")
+            .Multiply("They get", boxes, price, "$");
     }
 }

@@ -4,7 +4,7 @@ namespace Grpo.Rewards;
 internal static class TwoStepTemplates
 {
     public static readonly Func<ProblemRandom, ProblemDraft>[] All =
-        [HalfAsMany, TimesAsMany, GetsChange, EarnsByTheHour, FillsAndGives, PoolsAndShares];
+        [HalfAsMany, TimesAsMany, GetsChange, EarnsByTheHour, FillsAndGives, PoolsAndShares, PrintsBooks, RunsLaps, FillsATank, ReadsOnTwoDays, SharesTheCost];
 
     private static ProblemDraft HalfAsMany(ProblemRandom random)
     {
@@ -82,5 +82,67 @@ internal static class TwoStepTemplates
             $"{one} has {first} {things} and {other} has {total - first} {things}. They share all {things} equally among {friends} friends. How many {things} does each friend get?")
             .Add("Together they have", first, total - first, things)
             .Divide("Each friend gets", total, friends, things);
+    }
+
+    private static ProblemDraft PrintsBooks(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        int rate = random.Between(2, 6);
+        int pages = rate * random.Between(2, 6);
+        int books = random.Between(2, 6);
+        return new ProblemDraft(
+            $"{name} prints {books} books of {pages} pages. The printer prints {rate} pages a minute. How many minutes does it take?")
+            .Multiply("The books have", books, pages, "pages")
+            .Divide("It takes", books * pages, rate, "minutes");
+    }
+
+    private static ProblemDraft RunsLaps(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        int laps = random.Between(2, 12);
+        int minutes = random.Between(2, 9);
+        int rest = random.Between(2, 30);
+        return new ProblemDraft(
+            $"{name} runs {laps} laps. Each lap takes {minutes} minutes. Then {name} rests for {rest} minutes. How many minutes is that in all?")
+            .Multiply($"{name} runs", laps, minutes, "minutes")
+            .Add("That is", laps * minutes, rest, "minutes in all");
+    }
+
+    private static ProblemDraft FillsATank(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        int rate = random.Between(2, 9);
+        int minutes = random.Between(2, 12);
+        int inside = random.Between(2, 50);
+        return new ProblemDraft(
+            $"The tank of {name} holds {inside + (rate * minutes)} liters. There are {inside} liters in it. A pump adds {rate} liters a minute. How many minutes does it take to fill the tank?")
+            .Subtract("The pump adds", inside + (rate * minutes), inside, "liters")
+            .Divide("It takes", rate * minutes, rate, "minutes");
+    }
+
+    private static ProblemDraft ReadsOnTwoDays(ProblemRandom random)
+    {
+        var (first, second) = random.Pick(ProblemWords.Days);
+        string name = random.Pick(ProblemWords.Names);
+        int one = random.Between(2, 30);
+        int two = random.Between(2, 30);
+        int pages = one + two + random.Between(2, 40);
+        return new ProblemDraft(
+            $"The book of {name} has {pages} pages. {name} reads {one} pages on {first} and {two} pages on {second}. How many pages are left?")
+            .Add($"{name} reads", one, two, "pages")
+            .Subtract("The book has", pages, one + two, "pages left");
+    }
+
+    private static ProblemDraft SharesTheCost(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        var (ware, other) = random.PickTwo(ProblemWords.Wares);
+        int friends = random.Between(2, 6);
+        int total = friends * random.Between(3, 15);
+        int price = random.Between(2, total - 2);
+        return new ProblemDraft(
+            $"{name} buys a {ware} for ${price} and a {other} for ${total - price}. The cost is shared equally among {friends} friends. How much money does each friend pay?")
+            .Add($"{name} spends", price, total - price, "$")
+            .Divide("Each friend pays", total, friends, "$");
     }
 }

@@ -7,12 +7,12 @@ namespace Grpo.Samples.Gsm8k;
 /// <summary>Makes the tiny model from nothing: trains a byte-pair vocabulary and a small Qwen2 on generated problems with their solutions.</summary>
 internal static class PretrainCommand
 {
-    private const int Examples = 100_000;
     private const int VocabularyExamples = 20_000;
 
     public static Command Create()
     {
         var output = new Option<string>("--output") { Description = "Folder for the checkpoint.", Required = true };
+        var examples = new Option<int>("--examples") { Description = "Problems to generate; each is learned from once before any comes again.", DefaultValueFactory = _ => 100_000 };
         var run = new SupervisedRun(new SupervisedOptions
         {
             Steps = 2000,
@@ -22,15 +22,16 @@ internal static class PretrainCommand
             WarmupSteps = 100,
             Seed = 1,
         });
-        var command = new Command("pretrain", "Makes the tiny model that comes with this sample.") { output };
+        var command = new Command("pretrain", "Makes the tiny model that comes with this sample.") { output, examples };
         run.AddTo(command);
-        command.SetAction((parsed, cancellationToken) => RunAsync(parsed.GetRequiredValue(output), run.Read(parsed), cancellationToken));
+        command.SetAction((parsed, cancellationToken) => RunAsync(
+            parsed.GetRequiredValue(output), parsed.GetValue(examples), run.Read(parsed), cancellationToken));
         return command;
     }
 
-    private static async Task RunAsync(string output, SupervisedOptions options, CancellationToken cancellationToken)
+    private static async Task RunAsync(string output, int examples, SupervisedOptions options, CancellationToken cancellationToken)
     {
-        IReadOnlyList<WordProblem> problems = Defaults.PretrainingProblems(Examples);
+        IReadOnlyList<WordProblem> problems = Defaults.PretrainingProblems(examples);
         var template = new QwenChatTemplate();
         QwenTokenizer tokenizer = BpeTrainer.Train(
             problems.Take(VocabularyExamples).Select(problem => template.Render(problem.ToPrompt().Messages) + problem.ToCompletion()),

@@ -15,7 +15,7 @@ internal static class PretrainCommand
         var examples = new Option<int>("--examples") { Description = "Problems to generate; each is learned from once before any comes again.", DefaultValueFactory = _ => 100_000 };
         var run = new SupervisedRun(new SupervisedOptions
         {
-            Steps = 2000,
+            Steps = 2400,
             BatchSize = 16,
             MicroBatchSize = 8,
             LearningRate = 1.5e-3,

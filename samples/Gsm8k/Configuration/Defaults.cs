@@ -38,11 +38,13 @@ internal static class Defaults
         return [.. usual.Select((problem, i) => i % 3 == 2 ? any[i] : problem)];
     }
 
-    public static WordProblemOptions Problems(ProblemSplit split, int count) => new()
+    /// <summary>The problems of a run: up to three steps, so that those of four and five show what carries over.</summary>
+    public static WordProblemOptions Problems(ProblemSplit split, int count, int minSteps = 1, int maxSteps = 3) => new()
     {
         Seed = split == ProblemSplit.Train ? 1UL : 2UL,
         Count = count,
-        MaxSteps = 3,
+        MinSteps = minSteps,
+        MaxSteps = maxSteps,
         Distractors = DistractorShare,
         Split = split,
         SystemPrompt = SystemPrompt,

@@ -11,8 +11,8 @@ internal static class FiveStepTemplates
         string name = random.Pick(ProblemWords.Names);
         var (ware, other) = random.PickTwo(ProblemWords.Wares);
         string third = random.Pick(ProblemWords.Things);
-        int[] counts = [random.Between(2, 8), random.Between(2, 8), random.Between(2, 8)];
-        int[] prices = [random.Between(2, 8), random.Between(2, 8), random.Between(2, 8)];
+        int[] counts = [random.Between(2, 8), random.Between(2, 4), random.Between(2, 4)];
+        int[] prices = [random.Between(2, 8), random.Between(2, 5), random.Between(2, 5)];
         int[] costs = [counts[0] * prices[0], counts[1] * prices[1], counts[2] * prices[2]];
         return new ProblemDraft(
             $"{name} buys {counts[0]} {ware}s for ${prices[0]} each, {counts[1]} {other}s for ${prices[1]} each and {counts[2]} red {third}s for ${prices[2]} each. How much money does {name} spend in all?")
@@ -29,8 +29,8 @@ internal static class FiveStepTemplates
         var (ware, other) = random.PickTwo(ProblemWords.Wares);
         int count = random.Between(2, 8);
         int price = random.Between(2, 8);
-        int otherCount = random.Between(2, 8);
-        int otherPrice = random.Between(2, 8);
+        int otherCount = random.Between(2, 4);
+        int otherPrice = random.Between(2, 5);
         int total = (count * price) + (otherCount * otherPrice);
         int jars = random.Between(2, 6);
         int change = jars * random.Between(2, 12);
@@ -65,10 +65,10 @@ internal static class FiveStepTemplates
     private static ProblemDraft ReadsAtTwoRates(ProblemRandom random)
     {
         string name = random.Pick(ProblemWords.Names);
-        int pages = random.Between(3, 12);
+        int pages = random.Between(3, 9);
         int days = random.Between(2, 6);
-        int morePages = random.Between(3, 12);
-        int moreDays = random.Between(2, 6);
+        int morePages = random.Between(3, 5);
+        int moreDays = random.Between(2, 4);
         int restDays = random.Between(2, 6);
         int rest = restDays * random.Between(2, 12);
         int read = (pages * days) + (morePages * moreDays);
@@ -87,10 +87,10 @@ internal static class FiveStepTemplates
         string ware = random.Pick(ProblemWords.Wares);
         int weekly = random.Between(2, 9);
         int weeks = random.Between(2, 9);
-        int otherWeekly = random.Between(2, 9);
-        int otherWeeks = random.Between(3, 9);
+        int otherWeekly = random.Between(2, 5);
+        int otherWeeks = random.Between(3, 5);
         int total = (weekly * weeks) + (otherWeekly * otherWeeks);
-        int share = random.Between(2, (total - 2) / 2);
+        int share = random.Between(2, Math.Min(20, (total - 2) / 2));
         return new ProblemDraft(
             $"{one} saves ${weekly} a week for {weeks} weeks and {other} saves ${otherWeekly} a week for {otherWeeks} weeks. They buy a {ware} for ${total - (2 * share)} and share the rest equally. How much money does each of them get?")
             .Multiply($"{one} saves", weekly, weeks, "$")

@@ -21,7 +21,7 @@ internal static class MoneyStory
 
         if (random.Divisor(amount) is not { } parts)
         {
-            int more = random.Between(2, 40);
+            int more = random.Easy(40);
             return draft.Say($"{friend} gives {name} ${more}. How much money does {name} have now?").Add($"{name} then has", amount, more, "$");
         }
 
@@ -36,12 +36,12 @@ internal static class MoneyStory
     {
         if (random.Coin())
         {
-            int has = random.Between(10, 90);
+            int has = random.Between(10, 60);
             return (new ProblemDraft($"{name} has ${has}."), has);
         }
 
         int hours = random.Between(2, 8);
-        int wage = random.Between(3, 12);
+        int wage = random.Between(3, 9);
         return (new ProblemDraft($"{name} works {hours} hours for ${wage} an hour.").Multiply($"{name} earns", hours, wage, "$"), hours * wage);
     }
 
@@ -50,23 +50,23 @@ internal static class MoneyStory
         string ware = random.Pick(ProblemWords.Wares);
         switch (random.Between(0, 6))
         {
-            case 0 when amount % 2 == 0 && amount >= 8:
+            case 0 when amount % 2 == 0 && amount is >= 8 and <= 40:
                 draft.Say($"{name} gives half of the money to {friend}.").Divide($"{name} keeps", amount, 2, "$");
                 break;
             case 1 or 2 when amount <= 130:
-                int more = random.Between(2, 40);
+                int more = random.Easy(40);
                 (random.Coin() ? draft.Say($"{name} gets ${more} from {friend}.") : draft.Say($"{name} sells a {ware} for ${more}."))
                     .Add($"{name} then has", amount, more, "$");
                 break;
             case 3 or 4 when room >= 2 && amount >= 12:
-                int price = random.Between(2, Math.Min(9, (amount - 2) / 2));
-                int count = random.Between(2, Math.Min(8, (amount - 2) / price));
+                int price = random.Between(2, Math.Min(5, (amount - 2) / 2));
+                int count = random.Between(2, Math.Min(5, (amount - 2) / price));
                 draft.Say($"{name} buys {count} {ware}s for ${price} each.")
                     .Multiply($"The {ware}s cost", count, price, "$")
                     .Subtract($"{name} then has", amount, count * price, "$");
                 break;
             case > 2 when amount >= 6:
-                int spent = random.Between(2, Math.Min(40, amount - 3));
+                int spent = random.Easy(Math.Min(40, amount - 3));
                 draft.Say($"{name} pays ${spent} for a {ware}.").Subtract($"{name} then has", amount, spent, "$");
                 break;
             default:

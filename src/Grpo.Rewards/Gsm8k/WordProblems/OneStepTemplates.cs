@@ -10,7 +10,7 @@ internal static class OneStepTemplates
         var (taker, giver) = random.PickTwo(ProblemWords.Names);
         string things = random.Pick(ProblemWords.Things) + "s";
         int has = random.Between(3, 60);
-        int more = random.Between(2, 40);
+        int more = random.Easy(40);
         return new ProblemDraft(
             $"{taker} has {has} {things}. {giver} gives {taker} {more} more {things}. How many {things} does {taker} have now?")
             .Add($"{taker} has", has, more, $"{things} now");
@@ -20,8 +20,8 @@ internal static class OneStepTemplates
     {
         var (giver, taker) = random.PickTwo(ProblemWords.Names);
         string things = random.Pick(ProblemWords.Things) + "s";
-        int gone = random.Between(2, 40);
-        int has = gone + random.Between(2, 50);
+        int gone = random.Easy(40);
+        int has = gone + random.Between(2, 40);
         return new ProblemDraft(
             $"{giver} has {has} {things}. {giver} gives {gone} {things} to {taker}. How many {things} does {giver} have left?")
             .Subtract($"{giver} has", has, gone, $"{things} left");
@@ -63,7 +63,7 @@ internal static class OneStepTemplates
     private static ProblemDraft WatchesAFilm(ProblemRandom random)
     {
         string name = random.Pick(ProblemWords.Names);
-        int seen = random.Between(2, 60);
+        int seen = random.Easy(40);
         int minutes = seen + random.Between(2, 60);
         return new ProblemDraft(
             $"A film takes {minutes} minutes. {name} has seen {seen} minutes of the film. How many minutes are left?")
@@ -73,8 +73,8 @@ internal static class OneStepTemplates
     private static ProblemDraft RidesTheBus(ProblemRandom random)
     {
         string name = random.Pick(ProblemWords.Names);
-        int rate = random.Between(5, 30);
-        int hours = random.Between(2, 7);
+        int rate = random.Between(3, 12);
+        int hours = random.Between(2, 9);
         return new ProblemDraft(
             $"A bus drives at {rate} miles an hour. {name} is on the bus for {hours} hours. How many miles is that?")
             .Multiply("That is", rate, hours, "miles");
@@ -95,7 +95,7 @@ internal static class OneStepTemplates
     {
         var (one, other) = random.PickTwo(ProblemWords.Names);
         string things = random.Pick(ProblemWords.Things) + "s";
-        int fewer = random.Between(2, 50);
+        int fewer = random.Easy(40);
         int more = random.Between(2, 50);
         return new ProblemDraft(
             $"{one} has {fewer + more} {things}. {other} has {fewer} {things}. How many more {things} does {one} have than {other}?")
@@ -106,7 +106,7 @@ internal static class OneStepTemplates
     {
         string name = random.Pick(ProblemWords.Names);
         int draws = random.Between(5, 60);
-        int reads = random.Between(5, 60);
+        int reads = random.Easy(40);
         return new ProblemDraft(
             $"{name} draws for {draws} minutes and then reads for {reads} minutes. How many minutes is that in all?")
             .Add("That is", draws, reads, "minutes in all");

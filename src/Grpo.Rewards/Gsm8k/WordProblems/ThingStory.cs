@@ -26,7 +26,7 @@ internal static class ThingStory
                 .Divide("Each friend gets", amount, friends, things);
         }
 
-        int price = random.Between(2, amount <= 30 ? 8 : 2);
+        int price = random.Between(2, amount <= 12 ? 9 : 2);
         return draft.Say($"{name} sells each {thing} for ${price}. How much money does {name} get?")
             .Multiply($"{name} gets", amount, price, "$");
     }
@@ -35,13 +35,13 @@ internal static class ThingStory
     {
         if (random.Coin())
         {
-            int has = random.Between(5, 60);
+            int has = random.Between(5, 40);
             return (new ProblemDraft($"{name} has {has} {things}."), has);
         }
 
         var (_, boxes) = random.Pick(ProblemWords.Containers);
         int count = random.Between(2, 9);
-        int inside = random.Between(3, 12);
+        int inside = random.Between(3, 9);
         return (new ProblemDraft($"{name} has {count} {boxes} of {inside} {things}.").Multiply($"{name} has", count, inside, things), count * inside);
     }
 
@@ -49,20 +49,20 @@ internal static class ThingStory
     {
         switch (random.Between(0, 5))
         {
-            case 0 when amount % 2 == 0 && amount >= 8:
+            case 0 when amount % 2 == 0 && amount is >= 8 and <= 40:
                 draft.Say($"{name} gives half of the {things} away.").Divide($"{name} keeps", amount, 2, things);
                 break;
-            case 1 when amount <= 30:
-                int times = random.Between(2, 4);
+            case 1 when amount <= 20:
+                int times = random.Between(2, 3);
                 draft.Say($"A week later {name} has {times} times as many {things}.").Multiply($"{name} then has", amount, times, things);
                 break;
             case 2 or 3 when amount <= 85:
-                int more = random.Between(2, 40);
+                int more = random.Easy(40);
                 (random.Coin() ? draft.Say($"{friend} gives {name} {more} more {things}.") : draft.Say($"{name} finds {more} more {things}."))
                     .Add($"{name} then has", amount, more, things);
                 break;
             case > 1 when amount >= 6:
-                int gone = random.Between(2, Math.Min(40, amount - 3));
+                int gone = random.Easy(Math.Min(40, amount - 3));
                 (random.Coin() ? draft.Say($"{name} gives {gone} {things} to {friend}.") : draft.Say($"{name} loses {gone} {things}."))
                     .Subtract($"{name} then has", amount, gone, things);
                 break;

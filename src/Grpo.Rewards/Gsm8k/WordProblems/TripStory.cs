@@ -1,12 +1,12 @@
 namespace Grpo.Rewards;
 
-/// <summary>A way is ridden in parts, at a rate or not. What is left stays between 4 and 150 miles.</summary>
+/// <summary>A way is ridden in parts, at a rate or not. What is left stays between 2 and 130 miles.</summary>
 internal static class TripStory
 {
     public static ProblemDraft Tell(ProblemRandom random, int steps)
     {
         string name = random.Pick(ProblemWords.Names);
-        int left = random.Between(30, 60) + (25 * (steps - 1));
+        int left = random.Between(30, 50) + (20 * (steps - 1));
         var draft = new ProblemDraft($"{name} wants to ride {left} miles.");
         bool closes = random.Coin();
         while (draft.Steps < steps - (closes ? 1 : 0))
@@ -22,7 +22,7 @@ internal static class TripStory
 
         if (random.Divisor(left) is not { } parts)
         {
-            int back = random.Between(2, 20);
+            int back = random.Easy(20);
             return draft.Say($"The way to a lake makes the trip {back} miles longer. How many miles are left?").Add("That makes", left, back, "miles");
         }
 
@@ -36,15 +36,15 @@ internal static class TripStory
         string time = random.Pick(ProblemWords.Times);
         if (room >= 2 && left >= 20 && random.Coin())
         {
-            int rate = random.Between(3, Math.Min(9, (left - 10) / 2));
-            int hours = random.Between(2, Math.Min(6, (left - 4) / rate));
+            int rate = random.Between(3, Math.Min(5, (left - 10) / 2));
+            int hours = random.Between(2, Math.Min(4, (left - 4) / rate));
             draft.Say($"{time} {name} rides {hours} hours at {rate} miles an hour.")
                 .Multiply($"{name} rides", hours, rate, "miles")
                 .Subtract("That leaves", left, hours * rate, "miles");
             return;
         }
 
-        int miles = random.Between(2, Math.Clamp(left / 2, 2, 40));
+        int miles = random.Easy(Math.Clamp(left / 2, 2, 40));
         draft.Say($"{time} {name} rides {miles} miles.").Subtract("That leaves", left, miles, "miles");
     }
 }

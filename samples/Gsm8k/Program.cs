@@ -10,6 +10,7 @@ var root = new RootCommand("Trains a Qwen2 model on grade-school maths with GRPO
     ControlsCommand.Create(),
     GenerateCommand.Create(),
     PretrainCommand.Create(),
+    SftCommand.Create(),
     InitCommand.Create(),
 };
 

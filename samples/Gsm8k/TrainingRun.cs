@@ -17,11 +17,11 @@ internal static class TrainingRun
     /// <param name="settings">The settings.</param>
     /// <param name="task">Problems and rewards.</param>
     /// <param name="output">Folder of metrics, completions, report and checkpoints.</param>
-    /// <param name="view">What a person sees meanwhile.</param>
+    /// <param name="views">What a person sees meanwhile.</param>
     /// <param name="cancellationToken">Stops within a token; a checkpoint is written.</param>
     /// <returns>The summary; null with --explain.</returns>
     public static async Task<TrainingSummary?> ExecuteAsync(
-        Settings settings, Gsm8kTask task, string output, ITrainingCallback view, CancellationToken cancellationToken)
+        Settings settings, Gsm8kTask task, string output, IReadOnlyList<ITrainingCallback> views, CancellationToken cancellationToken)
     {
         using JsonLinesLogger? files = settings.Run.Explain ? null : new JsonLinesLogger(output);
         using QwenPretrained qwen = await ModelLoader.LoadAsync(settings, withReference: settings.Grpo.KlCoefficient > 0, cancellationToken);
@@ -39,7 +39,7 @@ internal static class TrainingRun
         {
             Evaluator = task.Held.Count == 0 ? null : new RewardEvaluator(sampler, task.Judge, task.Held, settings.Grpo.Sampling.ToGreedy()),
             Checkpoints = new DirectoryCheckpointStore(Path.Combine(output, "checkpoints")),
-            Callbacks = [files, .. tensorBoard is null ? Array.Empty<ITrainingCallback>() : [tensorBoard], view, report, new ReportPath(report)],
+            Callbacks = [files, .. tensorBoard is null ? Array.Empty<ITrainingCallback>() : [tensorBoard], .. views, report, new ReportPath(report)],
         });
         return await trainer.TrainAsync(cancellationToken);
     }

@@ -40,13 +40,15 @@ internal static class ControlsCommand
             }
 
             Console.WriteLine($"{run.Name}: {run.Change} …");
-            TrainingSummary? summary = await TrainingRun.ExecuteAsync(settings, task, Path.Combine(output, run.Name), new EvaluationsView(), cancellationToken);
+            var form = new FormShare();
+            TrainingSummary? summary = await TrainingRun.ExecuteAsync(
+                settings, task, Path.Combine(output, run.Name), [new EvaluationsView(), form], cancellationToken);
             if (summary is null)
             {
                 continue; // --explain
             }
 
-            rows.Add(new ControlResult(run, summary).Cells());
+            rows.Add(new ControlResult(run, summary, form).Cells());
             Write(rows, Path.Combine(output, "controls.md"));
         }
 

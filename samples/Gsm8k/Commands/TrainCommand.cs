@@ -16,7 +16,7 @@ internal static class TrainCommand
     private static async Task<int> RunAsync(Settings settings, CancellationToken cancellationToken)
     {
         Gsm8kTask task = await Gsm8kTask.CreateAsync(settings, cancellationToken);
-        await TrainingRun.ExecuteAsync(settings, task, TrainingRun.OutputOf(settings), TrainingView.Create(settings, task.Held.Count), cancellationToken);
+        await TrainingRun.ExecuteAsync(settings, task, TrainingRun.OutputOf(settings), [TrainingView.Create(settings, task.Held.Count)], cancellationToken);
         return 0;
     }
 }

@@ -1,18 +1,16 @@
 using System.Globalization;
-using Grpo.Rewards;
 
 namespace Grpo.Samples.Gsm8k;
 
 /// <summary>What came of a <see cref="ControlRun"/>.</summary>
 /// <param name="Run">Which one.</param>
 /// <param name="Summary">Its training.</param>
-internal sealed record ControlResult(ControlRun Run, TrainingSummary Summary)
+/// <param name="Form">How often its completions had the asked form.</param>
+internal sealed record ControlResult(ControlRun Run, TrainingSummary Summary, FormShare Form)
 {
-    private static readonly FormatReward Form = new();
-
     /// <summary>Names of <see cref="Cells"/>.</summary>
     public static IReadOnlyList<string> Columns { get; } =
-        ["run", "changed", "accuracy before", "after", "95 % intervals", "p (McNemar)", "form before", "after", "seconds", "tokens"];
+        ["run", "changed", "accuracy before", "after", "95 % intervals", "p (McNemar)", "form, first steps", "last steps", "seconds", "tokens"];
 
     /// <summary>One row of the table.</summary>
     /// <exception cref="InvalidOperationException">The run was not evaluated.</exception>
@@ -29,13 +27,10 @@ internal sealed record ControlResult(ControlRun Run, TrainingSummary Summary)
         return
         [
             name, Run.Change, Share(first.Accuracy!.Value, before), Share(last.Accuracy!.Value, after), apart,
-            comparison.PValue.ToString("G2", CultureInfo.InvariantCulture), Percent(FormOf(first)), Percent(FormOf(last)),
+            comparison.PValue.ToString("G2", CultureInfo.InvariantCulture), Percent(Form.First), Percent(Form.Last),
             Summary.Elapsed.TotalSeconds.ToString("F0", CultureInfo.InvariantCulture), Summary.CompletionTokens.ToString("N0", CultureInfo.InvariantCulture),
         ];
     }
-
-    private static double FormOf(EvaluationReport report) =>
-        report.Groups.Average(group => Form.Score(group.Prompt, group.Completions[0]).Value!.Value);
 
     private static string Share(double value, ConfidenceInterval interval) => string.Create(
         CultureInfo.InvariantCulture, $"{100 * value:F1} ({100 * interval.Low:F1}-{100 * interval.High:F1})");

@@ -13,7 +13,10 @@ public sealed record SupervisedOptions
     /// <value>1 to 65536; default 32.</value>
     public int BatchSize { get; set; } = 32;
 
-    /// <summary>Sequences per forward and backward pass; loss and gradient do not depend on it.</summary>
+    /// <summary>
+    /// Sequences per forward and backward pass, those of similar length together; loss and gradient do not depend on it. Fewer spend less on
+    /// padding, more keep the processor busier.
+    /// </summary>
     /// <value>1 to 4096; default 32.</value>
     public int MicroBatchSize { get; set; } = 32;
 
@@ -45,6 +48,18 @@ public sealed record SupervisedOptions
     /// <value>Any; default 42.</value>
     public ulong Seed { get; set; } = 42;
 
+    /// <summary>Measure the held-out loss after every so many steps. The last step is followed by a measurement in any case.</summary>
+    /// <value>0 (only then) or more; default 0.</value>
+    public long EvaluateEvery { get; set; }
+
+    /// <summary>Write a checkpoint after every so many steps. The last step, and a cancelled run, are followed by one in any case.</summary>
+    /// <value>0 (only then) or more; default 0.</value>
+    public long CheckpointEvery { get; set; }
+
+    /// <summary>Continue from the newest checkpoint of the store when there is one.</summary>
+    /// <value>Default false.</value>
+    public bool Resume { get; set; }
+
     internal IReadOnlyList<string> Validate()
     {
         var problems = new List<string>();
@@ -57,6 +72,8 @@ public sealed record SupervisedOptions
         Require(WeightDecay is >= 0 and <= 1, WeightDecay, "0 to 1");
         Require(MaxGradientNorm > 0, MaxGradientNorm, "above 0");
         Require(MaxTokens >= 2, MaxTokens, "2 or more");
+        Require(EvaluateEvery >= 0, EvaluateEvery, "0 or more");
+        Require(CheckpointEvery >= 0, CheckpointEvery, "0 or more");
         return problems;
 
         void Require<T>(bool holds, T value, string allowed, [CallerArgumentExpression(nameof(value))] string name = "") =>

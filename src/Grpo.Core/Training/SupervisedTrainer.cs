@@ -1,15 +1,26 @@
+using System.Runtime.CompilerServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo;
 
 /// <summary>Next-token training on given answers: the cold start that a small model needs before reinforcement has anything to reinforce.</summary>
-/// <remarks>The loss is on the completion only, its end token included, averaged over all completion tokens of a step.</remarks>
+/// <remarks>
+/// The loss is on the completion only, its end token included, averaged over all completion tokens of a step. The examples of a step are
+/// sorted by length before they are cut into micro-batches (<see cref="MicroBatcher"/>), so that a small
+/// <see cref="SupervisedOptions.MicroBatchSize"/> wastes little on padding. Which examples a step uses is a function of (seed, step): a
+/// resumed run equals an uninterrupted one.
+/// </remarks>
 public sealed class SupervisedTrainer
 {
+    private const string MomentsFile = "optimizer.safetensors";
+    private const string StateFile = "supervised_state.json";
+
     private readonly IPolicy _policy;
     private readonly SupervisedOptions _options;
+    private readonly ICheckpointStore? _checkpoints;
     private readonly TokenSequence[] _sequences;
+    private readonly TokenSequence[] _heldOut;
 
     /// <summary>Encodes the examples.</summary>
     /// <param name="policy">The model to train. Borrowed.</param>
@@ -17,9 +28,11 @@ public sealed class SupervisedTrainer
     /// <param name="template">Its chat template.</param>
     /// <param name="examples">The data set.</param>
     /// <param name="options">Null: the defaults.</param>
+    /// <param name="services">Held-out examples and checkpoint store; null: neither.</param>
     /// <exception cref="ArgumentException">An option is out of range, there are no examples, or one is longer than <see cref="SupervisedOptions.MaxTokens"/>.</exception>
     public SupervisedTrainer(
-        IPolicy policy, ITokenizer tokenizer, IChatTemplate template, IReadOnlyList<SupervisedExample> examples, SupervisedOptions? options = null)
+        IPolicy policy, ITokenizer tokenizer, IChatTemplate template, IReadOnlyList<SupervisedExample> examples,
+        SupervisedOptions? options = null, SupervisedServices? services = null)
     {
         ArgumentNullException.ThrowIfNull(policy);
         ArgumentNullException.ThrowIfNull(tokenizer);
@@ -27,6 +40,8 @@ public sealed class SupervisedTrainer
         ArgumentNullException.ThrowIfNull(examples);
         _policy = policy;
         _options = (options ?? new SupervisedOptions()) with { };
+        services ??= new SupervisedServices();
+        _checkpoints = services.Checkpoints;
         if (_options.Validate() is { Count: > 0 } problems)
         {
             throw new ArgumentException(string.Join(" ", problems), nameof(options));
@@ -37,35 +52,95 @@ public sealed class SupervisedTrainer
             throw new ArgumentException("There are no examples to learn from.", nameof(examples));
         }
 
-        _sequences = [.. examples.Select(example => SupervisedEncoder.Encode(example, tokenizer, template, _options.MaxTokens))];
+        _sequences = Encode(examples);
+        _heldOut = Encode(services.HeldOut);
+
+        TokenSequence[] Encode(IReadOnlyList<SupervisedExample> set) =>
+            [.. set.Select(example => SupervisedEncoder.Encode(example, tokenizer, template, _options.MaxTokens))];
     }
 
-    /// <summary>Trains step by step; the consumer may stop at any time.</summary>
-    /// <param name="cancellationToken">Stops between two micro-batches; the weights are then those before the step.</param>
-    public IEnumerable<SupervisedReport> Run(CancellationToken cancellationToken = default)
+    /// <summary>Trains step by step, from the newest checkpoint when <see cref="SupervisedOptions.Resume"/> is set and there is one.</summary>
+    /// <param name="cancellationToken">
+    /// Stops between two micro-batches; the weights are then those before the step, and a checkpoint of them is written before the exception.
+    /// </param>
+    /// <remarks>Leaving the loop ends the run without a last checkpoint. A second enumeration starts at the first step, from the weights as they are.</remarks>
+    /// <exception cref="TrainingDivergedException">The gradient is not finite; the update was not applied.</exception>
+    /// <exception cref="InvalidDataException">The checkpoint is of another seed, batch size, number of examples or model.</exception>
+    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    public async IAsyncEnumerable<SupervisedReport> RunAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         using var adam = new AdamW(_policy.TrainedParameters(), new AdamWOptions(WeightDecay: _options.WeightDecay));
         var order = new PromptOrder(_sequences.Length, _options.Seed);
-        for (long step = 0; step < _options.Steps; step++)
+        await ResumeAsync(adam, cancellationToken).ConfigureAwait(false);
+        for (long saved = adam.Step; adam.Step < _options.Steps;)
         {
-            TokenSequence[] batch = [.. order.At(step, _options.BatchSize).Select(index => _sequences[index])];
-            yield return Step(adam, step, batch, cancellationToken);
+            SupervisedReport report;
+            try
+            {
+                report = Step(adam, [.. order.At(adam.Step, _options.BatchSize).Select(index => _sequences[index])], cancellationToken);
+                if (_heldOut.Length > 0 && IsDue(adam.Step, _options.EvaluateEvery))
+                {
+                    report = report with { HeldOutLoss = MeasureHeldOutLoss(cancellationToken) };
+                }
+            }
+            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+            {
+                // A checkpoint is worth more than a quick exit.
+                if (_checkpoints is not null && adam.Step > saved)
+                {
+                    await SaveAsync(_checkpoints, adam).ConfigureAwait(false);
+                }
+
+                throw;
+            }
+
+            if (_checkpoints is not null && IsDue(adam.Step, _options.CheckpointEvery))
+            {
+                report = report with { Checkpoint = await SaveAsync(_checkpoints, adam).ConfigureAwait(false) };
+                saved = adam.Step;
+            }
+
+            yield return report;
         }
     }
 
-    private SupervisedReport Step(AdamW adam, long step, TokenSequence[] batch, CancellationToken cancellationToken)
+    /// <summary>Mean negative log-likelihood per completion token of the held-out examples, end tokens included, nats.</summary>
+    /// <param name="cancellationToken">Stops between two micro-batches.</param>
+    /// <exception cref="InvalidOperationException">There are no held-out examples.</exception>
+    public double MeasureHeldOutLoss(CancellationToken cancellationToken = default)
     {
-        long tokens = batch.Sum(sequence => (long)sequence.CompletionIds.Count);
+        if (_heldOut.Length == 0)
+        {
+            throw new InvalidOperationException("There are no held-out examples. Pass SupervisedServices.HeldOut.");
+        }
+
+        Device device = _policy.Device();
+        double sum = 0;
+        foreach (TokenSequence[] members in MicroBatches(_heldOut))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            using var scope = TensorScope.BeginNoGrad();
+            TokenBatch micro = TokenBatchBuilder.Build(members, padTokenId: 0, device);
+            sum -= _policy.LogProbs(micro, temperature: 1).sum().item<float>();
+        }
+
+        return sum / CompletionTokens(_heldOut);
+    }
+
+    private SupervisedReport Step(AdamW adam, TokenSequence[] batch, CancellationToken cancellationToken)
+    {
+        long step = adam.Step;
+        long tokens = CompletionTokens(batch);
         double loss = 0;
         Device device = _policy.Device();
         adam.ZeroGradients(); // what somebody else's backward left behind is no part of this step
         try
         {
-            foreach (int[] members in MicroBatcher.Split([.. batch.Select(row => row.PromptIds.Count + row.CompletionIds.Count)], _options.MicroBatchSize))
+            foreach (TokenSequence[] members in MicroBatches(batch))
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 using var scope = TensorScope.Begin();
-                TokenBatch micro = TokenBatchBuilder.Build([.. members.Select(index => batch[index])], padTokenId: 0, device);
+                TokenBatch micro = TokenBatchBuilder.Build(members, padTokenId: 0, device);
                 Tensor share = -_policy.LogProbs(micro, temperature: 1).sum() / tokens; // 0 where there is padding
                 share.backward();
                 loss += share.item<float>();
@@ -86,5 +161,39 @@ public sealed class SupervisedTrainer
         {
             adam.ZeroGradients();
         }
+    }
+
+    private IEnumerable<TokenSequence[]> MicroBatches(TokenSequence[] sequences) =>
+        MicroBatcher.Split([.. sequences.Select(row => row.PromptIds.Count + row.CompletionIds.Count)], _options.MicroBatchSize)
+            .Select(members => members.Select(index => sequences[index]).ToArray());
+
+    private static long CompletionTokens(TokenSequence[] sequences) => sequences.Sum(sequence => (long)sequence.CompletionIds.Count);
+
+    private bool IsDue(long step, long every) => step == _options.Steps || (every > 0 && step % every == 0);
+
+    private ValueTask<string> SaveAsync(ICheckpointStore store, AdamW adam) => store.SaveAsync(adam.Step, directory =>
+    {
+        _policy.Save(directory);
+        adam.Save(Path.Combine(directory, MomentsFile));
+        new SupervisedState { Step = adam.Step, Seed = _options.Seed, BatchSize = _options.BatchSize, Examples = _sequences.Length }
+            .Write(Path.Combine(directory, StateFile));
+    });
+
+    private async Task ResumeAsync(AdamW adam, CancellationToken cancellationToken)
+    {
+        if (!_options.Resume || _checkpoints is null ||
+            await _checkpoints.FindLatestAsync(cancellationToken).ConfigureAwait(false) is not { } latest)
+        {
+            return;
+        }
+
+        string path = Path.Combine(latest, StateFile);
+        SupervisedState state = SupervisedState.Read(path);
+        state.RequireSameOrder(path, _options, _sequences.Length);
+
+        // Everything that can be checked is checked before the first weight changes.
+        using SafetensorsReader moments = adam.OpenMoments(Path.Combine(latest, MomentsFile));
+        _policy.Load(latest);
+        adam.Load(moments, state.Step);
     }
 }

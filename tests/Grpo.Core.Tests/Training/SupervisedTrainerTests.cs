@@ -12,9 +12,9 @@ public sealed class SupervisedTrainerTests : IDisposable
     private readonly EndTokenizer _tokenizer = new();
 
     [Fact]
-    public void Run_teaches_the_answer_and_its_end()
+    public async Task RunAsync_teaches_the_answer_and_its_end()
     {
-        SupervisedReport[] reports = [.. Trainer(new SupervisedOptions { Steps = 60, BatchSize = 8, MicroBatchSize = 3, LearningRate = 0.2 }).Run()];
+        SupervisedReport[] reports = await All(Trainer(new SupervisedOptions { Steps = 60, BatchSize = 8, MicroBatchSize = 3, LearningRate = 0.2 }));
         Assert.Equal(Enumerable.Range(1, 60).Select(step => (long)step), reports.Select(report => report.Step));
         Assert.All(reports, report => Assert.Equal(24, report.Tokens)); // 8 answers of a, b and the end
         Assert.InRange(reports[0].Loss, 1.5, 3.5);                      // near log 10
@@ -26,29 +26,29 @@ public sealed class SupervisedTrainerTests : IDisposable
     }
 
     [Fact]
-    public void Run_has_the_mean_log_likelihood_of_the_answers_as_loss()
+    public async Task RunAsync_has_the_mean_log_likelihood_of_the_answers_as_loss()
     {
         int h = Toy.Tokenizer.Id('h'), a = Toy.Tokenizer.Id('a'), b = Toy.Tokenizer.Id('b');
         double expected = -(Math.Log(_policy.Probability(h, a)) + Math.Log(_policy.Probability(a, b)) + Math.Log(_policy.Probability(b, CharTokenizer.End))) / 3;
         var trainer = new SupervisedTrainer(_policy, _tokenizer, new EndTemplate(), [Examples[7]], new SupervisedOptions { Steps = 1, BatchSize = 1 });
-        Assert.Equal(expected, Assert.Single(trainer.Run()).Loss, 1e-6);
+        Assert.Equal(expected, Assert.Single(await All(trainer)).Loss, 1e-6);
     }
 
     [Fact]
-    public void Run_does_not_depend_on_the_micro_batch_size()
+    public async Task RunAsync_does_not_depend_on_the_micro_batch_size()
     {
         var options = new SupervisedOptions { Steps = 3, BatchSize = 8, LearningRate = 0.01 };
-        double[] whole = [.. Trainer(options with { MicroBatchSize = 100 }).Run().Select(report => report.Loss)];
+        double[] whole = [.. (await All(Trainer(options with { MicroBatchSize = 100 }))).Select(report => report.Loss)];
         foreach (int size in new[] { 1, 3 })
         {
             using BigramPolicy other = Toy.Policy();
             var trainer = new SupervisedTrainer(other, _tokenizer, new EndTemplate(), Examples, options with { MicroBatchSize = size });
-            Assert.All(trainer.Run().Zip(whole), pair => Assert.Equal(pair.Second, pair.First.Loss, 1e-5));
+            Assert.All((await All(trainer)).Zip(whole), pair => Assert.Equal(pair.Second, pair.First.Loss, 1e-5));
         }
     }
 
     [Fact]
-    public void Run_leaves_the_weights_when_cancelled_in_the_middle_of_a_step()
+    public async Task RunAsync_leaves_the_weights_when_cancelled_in_the_middle_of_a_step()
     {
         using var source = new CancellationTokenSource();
         float[] weights = _policy.Weights();
@@ -61,7 +61,7 @@ public sealed class SupervisedTrainerTests : IDisposable
             }
         };
         SupervisedTrainer trainer = Trainer(new SupervisedOptions { Steps = 9, BatchSize = 8, MicroBatchSize = 2 });
-        Assert.ThrowsAny<OperationCanceledException>(() => trainer.Run(source.Token).Count());
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => All(trainer, source.Token));
         Assert.Equal(weights, _policy.Weights());
         Assert.Null(_policy.Table.grad);
     }
@@ -82,11 +82,23 @@ public sealed class SupervisedTrainerTests : IDisposable
     [InlineData(0, 0, 1e-5, "Steps is 0 but must be 1 or more. WarmupSteps is 0 but must be 0 to below Steps.")]
     [InlineData(5, 5, 1e-5, "WarmupSteps is 5 but must be 0 to below Steps.")]
     [InlineData(5, 0, 1.5, "LearningRate is 1.5 but must be 0 to 1.")]
+    [InlineData(5, -1, 1e-5, "WarmupSteps is -1 but must be 0 to below Steps.")]
     [InlineData(5, 0, double.NaN, "LearningRate is NaN but must be 0 to 1.")]
     public void Constructor_refuses_options_out_of_range(long steps, long warmupSteps, double learningRate, string message) => Assert.StartsWith(
         message, Error(() => Trainer(new SupervisedOptions { Steps = steps, WarmupSteps = warmupSteps, LearningRate = learningRate })), StringComparison.Ordinal);
 
     public void Dispose() => _policy.Dispose();
+
+    private static async Task<SupervisedReport[]> All(SupervisedTrainer trainer, CancellationToken cancellationToken = default)
+    {
+        var reports = new List<SupervisedReport>();
+        await foreach (SupervisedReport report in trainer.RunAsync(cancellationToken))
+        {
+            reports.Add(report);
+        }
+
+        return [.. reports];
+    }
 
     private static string Error(Func<SupervisedTrainer> action) => Assert.Throws<ArgumentException>(action).Message;
 
@@ -95,14 +107,14 @@ public sealed class SupervisedTrainerTests : IDisposable
         new(_policy, _tokenizer, template ?? new EndTemplate(), examples ?? Examples, options);
 
     /// <summary>Closes an assistant message with a dot, as chat templates do with their end token.</summary>
-    private sealed class EndTemplate : IChatTemplate
+    internal sealed class EndTemplate : IChatTemplate
     {
         public string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt = true) =>
             string.Concat(messages.Select(message => message.Role == ChatRole.Assistant ? message.Text + "." : message.Text));
     }
 
     /// <summary>Reads that dot as the end token.</summary>
-    private sealed class EndTokenizer : ITokenizer
+    internal sealed class EndTokenizer : ITokenizer
     {
         public int VocabularySize => Toy.Vocabulary;
 

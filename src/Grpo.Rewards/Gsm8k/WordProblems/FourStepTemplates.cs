@@ -3,7 +3,7 @@ namespace Grpo.Rewards;
 /// <summary>Problems of four calculations. Every result is 2 or more, so that plurals fit.</summary>
 internal static class FourStepTemplates
 {
-    public static readonly Func<ProblemRandom, ProblemDraft>[] All = [BuysTwoWaresAndGetsChange, EarnsAndSplits, BakesAndSells];
+    public static readonly Func<ProblemRandom, ProblemDraft>[] All = [BuysTwoWaresAndGetsChange, EarnsAndSplits, BakesAndSells, DrivesMostOfTheWay, MakesToys, ReadsTheRest];
 
     private static ProblemDraft BuysTwoWaresAndGetsChange(ProblemRandom random)
     {
@@ -11,8 +11,8 @@ internal static class FourStepTemplates
         var (ware, other) = random.PickTwo(ProblemWords.Wares);
         int count = random.Between(2, 8);
         int price = random.Between(2, 9);
-        int otherCount = random.Between(2, 8);
-        int otherPrice = random.Between(2, 9);
+        int otherCount = random.Between(2, 4);
+        int otherPrice = random.Between(2, 5);
         int total = (count * price) + (otherCount * otherPrice);
         int paid = (total / 10 * 10) + (10 * random.Between(1, 4));
         return new ProblemDraft(
@@ -33,7 +33,7 @@ internal static class FourStepTemplates
 
         // The rest is drawn as jars times dollars, so that it divides; what is spent follows.
         int jars = random.Between(2, 5);
-        int perJar = random.Between(2, Math.Min(30, (earned - 2) / jars));
+        int perJar = random.Between(2, Math.Min(12, (earned - 2) / jars));
         int rest = jars * perJar;
         return new ProblemDraft(
             $"{name} works {hours} hours a day for {days} days and earns ${wage} an hour. {name} spends ${earned - rest} and puts the rest equally in {jars} jars. How much money is in each jar?")
@@ -47,16 +47,67 @@ internal static class FourStepTemplates
     {
         string name = random.Pick(ProblemWords.Names);
         int trays = random.Between(2, 8);
-        int rolls = random.Between(3, 12);
-        int otherTrays = random.Between(2, 8);
-        int otherRolls = random.Between(3, 12);
+        int rolls = random.Between(3, 9);
+        int otherTrays = random.Between(2, 4);
+        int otherRolls = random.Between(3, 5);
         int total = (trays * rolls) + (otherTrays * otherRolls);
-        int sold = random.Between(2, Math.Min(90, total - 2));
+        int sold = random.Easy(Math.Min(40, total - 2));
         return new ProblemDraft(
             $"{name} bakes {trays} trays of {rolls} rolls and {otherTrays} trays of {otherRolls} rolls. {name} sells {sold} rolls. How many rolls does {name} have left?")
             .Multiply("The first trays have", trays, rolls, "rolls")
             .Multiply("The other trays have", otherTrays, otherRolls, "rolls")
             .Add("Together that is", trays * rolls, otherTrays * otherRolls, "rolls")
             .Subtract($"{name} has", total, sold, "rolls left");
+    }
+
+    private static ProblemDraft DrivesMostOfTheWay(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        int rate = random.Between(3, 10);
+        int hours = random.Between(2, 9);
+        int otherRate = random.Between(3, 5);
+        int otherHours = random.Between(2, 4);
+        int driven = (rate * hours) + (otherRate * otherHours);
+        int way = driven + random.Easy(40);
+        return new ProblemDraft(
+            $"{name} wants to drive {way} miles. {name} drives {hours} hours at {rate} miles an hour and {otherHours} hours at {otherRate} miles an hour. How many miles are left?")
+            .Multiply("The first part is", hours, rate, "miles")
+            .Multiply("The other part is", otherHours, otherRate, "miles")
+            .Add($"{name} drives", hours * rate, otherHours * otherRate, "miles")
+            .Subtract("That leaves", way, driven, "miles");
+    }
+
+    private static ProblemDraft MakesToys(ProblemRandom random)
+    {
+        var (one, other) = random.PickTwo(ProblemWords.Names);
+        int rate = random.Between(2, 9);
+        int otherRate = random.Between(2, 9);
+        int hours = random.Between(2, 6);
+        int total = (rate + otherRate) * hours;
+        int inside = random.Divisor(total) ?? hours;
+        int price = random.Between(2, total / inside <= 30 ? 8 : 2);
+        return new ProblemDraft(
+            $"{one} makes {rate} toys an hour and {other} makes {otherRate} toys an hour. They work {hours} hours, put {inside} toys in each box and sell each box for ${price}. How much money do they get?")
+            .Add("Together they make", rate, otherRate, "toys an hour")
+            .Multiply("They make", rate + otherRate, hours, "toys")
+            .Divide("They fill", total, inside, "boxes")
+            .Multiply("They get", total / inside, price, "$");
+    }
+
+    private static ProblemDraft ReadsTheRest(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        var (first, second) = random.Pick(ProblemWords.Days);
+        int pages = random.Between(2, 9);
+        int days = random.Between(2, 6);
+        int more = random.Easy(20);
+        int rest = days * random.Between(2, 9);
+        int read = more + (pages * days);
+        return new ProblemDraft(
+            $"A book has {read + rest} pages. {name} reads {pages} pages a day for {days} days and {more} pages on {first}. From {second} on {name} wants to read the rest in {days} days. How many pages a day is that?")
+            .Multiply($"{name} reads", pages, days, "pages")
+            .Add("With the others that is", pages * days, more, "pages")
+            .Subtract("The rest is", read + rest, read, "pages")
+            .Divide("That is", rest, days, "pages a day");
     }
 }

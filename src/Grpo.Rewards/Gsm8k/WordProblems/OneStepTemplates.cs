@@ -3,14 +3,14 @@ namespace Grpo.Rewards;
 /// <summary>Problems of one calculation. Every result is 2 or more, so that plurals fit.</summary>
 internal static class OneStepTemplates
 {
-    public static readonly Func<ProblemRandom, ProblemDraft>[] All = [Receives, GivesAway, FillsContainers, Shares, Walks];
+    public static readonly Func<ProblemRandom, ProblemDraft>[] All = [Receives, GivesAway, FillsContainers, Shares, Walks, WatchesAFilm, RidesTheBus, CanBuy, HasMore, DrawsAndReads];
 
     private static ProblemDraft Receives(ProblemRandom random)
     {
         var (taker, giver) = random.PickTwo(ProblemWords.Names);
         string things = random.Pick(ProblemWords.Things) + "s";
         int has = random.Between(3, 60);
-        int more = random.Between(2, 40);
+        int more = random.Easy(40);
         return new ProblemDraft(
             $"{taker} has {has} {things}. {giver} gives {taker} {more} more {things}. How many {things} does {taker} have now?")
             .Add($"{taker} has", has, more, $"{things} now");
@@ -20,8 +20,8 @@ internal static class OneStepTemplates
     {
         var (giver, taker) = random.PickTwo(ProblemWords.Names);
         string things = random.Pick(ProblemWords.Things) + "s";
-        int gone = random.Between(2, 40);
-        int has = gone + random.Between(2, 50);
+        int gone = random.Easy(40);
+        int has = gone + random.Between(2, 40);
         return new ProblemDraft(
             $"{giver} has {has} {things}. {giver} gives {gone} {things} to {taker}. How many {things} does {giver} have left?")
             .Subtract($"{giver} has", has, gone, $"{things} left");
@@ -58,5 +58,57 @@ internal static class OneStepTemplates
         return new ProblemDraft(
             $"{name} walks {miles} miles every day. How many miles does {name} walk in {days} days in all?")
             .Multiply($"{name} walks", miles, days, "miles in all");
+    }
+
+    private static ProblemDraft WatchesAFilm(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        int seen = random.Easy(40);
+        int minutes = seen + random.Between(2, 60);
+        return new ProblemDraft(
+            $"A film takes {minutes} minutes. {name} has seen {seen} minutes of the film. How many minutes are left?")
+            .Subtract("The film has", minutes, seen, "minutes left");
+    }
+
+    private static ProblemDraft RidesTheBus(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        int rate = random.Between(3, 12);
+        int hours = random.Between(2, 9);
+        return new ProblemDraft(
+            $"A bus drives at {rate} miles an hour. {name} is on the bus for {hours} hours. How many miles is that?")
+            .Multiply("That is", rate, hours, "miles");
+    }
+
+    private static ProblemDraft CanBuy(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        string ware = random.Pick(ProblemWords.Wares);
+        int price = random.Between(2, 9);
+        int count = random.Between(2, 12);
+        return new ProblemDraft(
+            $"{name} has ${price * count}. Each {ware} costs ${price}. How many {ware}s can {name} buy with this money?")
+            .Divide($"{name} can buy", price * count, price, ware + "s");
+    }
+
+    private static ProblemDraft HasMore(ProblemRandom random)
+    {
+        var (one, other) = random.PickTwo(ProblemWords.Names);
+        string things = random.Pick(ProblemWords.Things) + "s";
+        int fewer = random.Easy(40);
+        int more = random.Between(2, 50);
+        return new ProblemDraft(
+            $"{one} has {fewer + more} {things}. {other} has {fewer} {things}. How many more {things} does {one} have than {other}?")
+            .Subtract($"{one} has", fewer + more, fewer, $"more {things}");
+    }
+
+    private static ProblemDraft DrawsAndReads(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        int draws = random.Between(5, 60);
+        int reads = random.Easy(40);
+        return new ProblemDraft(
+            $"{name} draws for {draws} minutes and then reads for {reads} minutes. How many minutes is that in all?")
+            .Add("That is", draws, reads, "minutes in all");
     }
 }

@@ -3,20 +3,34 @@ using System.Text;
 
 namespace Grpo.Rewards;
 
-/// <summary>A question and the steps of its solution, written one calculation at a time.</summary>
+/// <summary>A question and the steps of its solution, written one sentence and one calculation at a time.</summary>
 /// <remarks>Interpolated text comes in as <see cref="FormattableString"/>, so that no number is ever formatted with the current culture.</remarks>
-internal sealed class ProblemDraft(FormattableString question)
+internal sealed class ProblemDraft
 {
+    private readonly StringBuilder _question = new();
     private readonly StringBuilder _lines = new();
+    private readonly HashSet<int> _numbers = [];
 
-    public string Question { get; } = FormattableString.Invariant(question);
+    public ProblemDraft(FormattableString question) => Say(question);
+
+    public string Question => _question.ToString();
 
     public int Steps { get; private set; }
 
     /// <summary>The result of the last step.</summary>
     public int Answer { get; private set; }
 
+    /// <summary>Operands and results of all steps.</summary>
+    public IReadOnlySet<int> Numbers => _numbers;
+
     public string Solution => string.Create(CultureInfo.InvariantCulture, $"{_lines}#### {Answer}");
+
+    /// <summary>Adds a sentence to the question.</summary>
+    public ProblemDraft Say(FormattableString sentence)
+    {
+        _question.Append(_question.Length == 0 ? "" : " ").Append(FormattableString.Invariant(sentence));
+        return this;
+    }
 
     /// <summary>Writes "<paramref name="lead"/> a + b = &lt;&lt;a+b=c&gt;&gt;c <paramref name="unit"/>."; a unit of "$" goes in front of c.</summary>
     public ProblemDraft Add(string lead, int a, int b, string unit) => Step(lead, a, '+', b, a + b, unit);
@@ -40,6 +54,7 @@ internal sealed class ProblemDraft(FormattableString question)
         string sign = unit == "$" ? "$" : "";
         string noun = unit == "$" ? "" : " " + unit;
         _lines.Append(CultureInfo.InvariantCulture, $"{lead} {a} {operation} {b} = {sign}<<{a}{operation}{b}={result}>>{result}{noun}.\n");
+        _numbers.UnionWith([a, b, result]);
         Answer = result;
         Steps++;
         return this;

@@ -18,4 +18,6 @@ internal static class ProblemWords
 
     public static readonly (string First, string Second)[] Days =
         [("Monday", "Tuesday"), ("Tuesday", "Friday"), ("Friday", "Saturday"), ("Saturday", "Sunday")];
+
+    public static readonly string[] Times = ["In the morning", "At noon", "In the evening", "The next day"];
 }

@@ -4,14 +4,14 @@ namespace Grpo.Rewards;
 internal static class TwoStepTemplates
 {
     public static readonly Func<ProblemRandom, ProblemDraft>[] All =
-        [HalfAsMany, TimesAsMany, GetsChange, EarnsByTheHour, FillsAndGives, PoolsAndShares];
+        [HalfAsMany, TimesAsMany, GetsChange, EarnsByTheHour, FillsAndGives, PoolsAndShares, PrintsBooks, RunsLaps, FillsATank, ReadsOnTwoDays, SharesTheCost];
 
     private static ProblemDraft HalfAsMany(ProblemRandom random)
     {
         string name = random.Pick(ProblemWords.Names);
         string things = random.Pick(ProblemWords.Things) + "s";
         var (first, second) = random.Pick(ProblemWords.Days);
-        int half = random.Between(2, 40);
+        int half = random.Between(2, 20);
         return new ProblemDraft(
             $"On {first} {name} finds {2 * half} {things}. On {second} {name} finds half as many {things}. How many {things} does {name} find on both days?")
             .Divide($"On {second} {name} finds", 2 * half, 2, things)
@@ -22,7 +22,7 @@ internal static class TwoStepTemplates
     {
         var (one, other) = random.PickTwo(ProblemWords.Names);
         string things = random.Pick(ProblemWords.Things) + "s";
-        int has = random.Between(2, 25);
+        int has = random.Between(2, 10);
         int times = random.Between(2, 5);
         return new ProblemDraft(
             $"{one} has {has} {things}. {other} has {times} times as many {things} as {one}. How many {things} do they have together?")
@@ -47,9 +47,9 @@ internal static class TwoStepTemplates
     {
         string name = random.Pick(ProblemWords.Names);
         var (first, second) = random.Pick(ProblemWords.Days);
-        int wage = random.Between(3, 12);
+        int wage = random.Between(3, 9);
         int hours = random.Between(2, 8);
-        int more = random.Between(2, 8);
+        int more = random.Between(2, Math.Min(8, 12 - hours));
         return new ProblemDraft(
             $"{name} earns ${wage} an hour. {name} works {hours} hours on {first} and {more} hours on {second}. How much money does {name} earn?")
             .Add($"{name} works", hours, more, "hours")
@@ -63,7 +63,7 @@ internal static class TwoStepTemplates
         var (box, boxes) = random.Pick(ProblemWords.Containers);
         int count = random.Between(2, 10);
         int inside = random.Between(3, 10);
-        int gone = random.Between(2, (count * inside) - 2);
+        int gone = random.Easy((count * inside) - 2);
         return new ProblemDraft(
             $"{giver} has {count} {boxes} with {inside} {things} in each {box}. {giver} gives {gone} {things} to {taker}. How many {things} does {giver} have left?")
             .Multiply($"{giver} has", count, inside, things)
@@ -77,10 +77,72 @@ internal static class TwoStepTemplates
         int friends = random.Between(2, 8);
         int each = random.Between(3, 12);
         int total = friends * each;
-        int first = random.Between(2, total - 2);
+        int first = total - random.Easy(total - 2);
         return new ProblemDraft(
             $"{one} has {first} {things} and {other} has {total - first} {things}. They share all {things} equally among {friends} friends. How many {things} does each friend get?")
             .Add("Together they have", first, total - first, things)
             .Divide("Each friend gets", total, friends, things);
+    }
+
+    private static ProblemDraft PrintsBooks(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        int rate = random.Between(2, 6);
+        int pages = rate * random.Between(2, 3);
+        int books = random.Between(2, 4);
+        return new ProblemDraft(
+            $"{name} prints {books} books of {pages} pages. The printer prints {rate} pages a minute. How many minutes does it take?")
+            .Multiply("The books have", books, pages, "pages")
+            .Divide("It takes", books * pages, rate, "minutes");
+    }
+
+    private static ProblemDraft RunsLaps(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        int laps = random.Between(2, 12);
+        int minutes = random.Between(2, 9);
+        int rest = random.Easy(40);
+        return new ProblemDraft(
+            $"{name} runs {laps} laps. Each lap takes {minutes} minutes. Then {name} rests for {rest} minutes. How many minutes is that in all?")
+            .Multiply($"{name} runs", laps, minutes, "minutes")
+            .Add("That is", laps * minutes, rest, "minutes in all");
+    }
+
+    private static ProblemDraft FillsATank(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        int rate = random.Between(2, 9);
+        int minutes = random.Between(2, 12);
+        int inside = random.Easy(40);
+        return new ProblemDraft(
+            $"The tank of {name} holds {inside + (rate * minutes)} liters. There are {inside} liters in it. A pump adds {rate} liters a minute. How many minutes does it take to fill the tank?")
+            .Subtract("The pump adds", inside + (rate * minutes), inside, "liters")
+            .Divide("It takes", rate * minutes, rate, "minutes");
+    }
+
+    private static ProblemDraft ReadsOnTwoDays(ProblemRandom random)
+    {
+        var (first, second) = random.Pick(ProblemWords.Days);
+        string name = random.Pick(ProblemWords.Names);
+        int one = random.Between(2, 30);
+        int two = random.Easy(9);
+        int pages = one + two + random.Easy(40);
+        return new ProblemDraft(
+            $"The book of {name} has {pages} pages. {name} reads {one} pages on {first} and {two} pages on {second}. How many pages are left?")
+            .Add($"{name} reads", one, two, "pages")
+            .Subtract("The book has", pages, one + two, "pages left");
+    }
+
+    private static ProblemDraft SharesTheCost(ProblemRandom random)
+    {
+        string name = random.Pick(ProblemWords.Names);
+        var (ware, other) = random.PickTwo(ProblemWords.Wares);
+        int friends = random.Between(2, 6);
+        int total = friends * random.Between(3, 12);
+        int price = total - random.Easy(total - 2);
+        return new ProblemDraft(
+            $"{name} buys a {ware} for ${price} and a {other} for ${total - price}. The cost is shared equally among {friends} friends. How much money does each friend pay?")
+            .Add($"{name} spends", price, total - price, "$")
+            .Divide("Each friend pays", total, friends, "$");
     }
 }

@@ -5,10 +5,13 @@ namespace Grpo.Rewards;
 /// <summary>A grade-school word problem with its worked solution, in the form of GSM8K.</summary>
 public sealed record WordProblem
 {
-    /// <summary>Names the part, the seed and the index; stable between runs.</summary>
+    /// <summary>
+    /// Names the part, the seed, the range of steps, the index and whether a distractor was put in; stable between runs, and different in
+    /// lists that differ in any of these, so that the stages of a curriculum can be joined.
+    /// </summary>
     public required string Id { get; init; }
 
-    /// <summary>The problem, 15 to 35 words.</summary>
+    /// <summary>The problem, 11 to 65 words.</summary>
     public required string Question { get; init; }
 
     /// <summary>The steps, one a line, each with its calculation as <c>&lt;&lt;48/2=24&gt;&gt;</c>; the last line is <c>#### 24</c>.</summary>
@@ -17,18 +20,22 @@ public sealed record WordProblem
     /// <summary>The final number, 1 to 250.</summary>
     public required int Answer { get; init; }
 
-    /// <summary>Calculations in the solution, 1 to 4.</summary>
+    /// <summary>Calculations in the solution, 1 to 5.</summary>
     public required int Steps { get; init; }
+
+    /// <summary>Whether the question states a number that its solution must ignore.</summary>
+    public bool HasDistractor { get; init; }
 
     /// <summary>The system message of <see cref="ToPrompt"/>; null for none.</summary>
     public string? SystemPrompt { get; init; }
 
-    /// <summary>The problem as a prompt; its fields are <c>steps</c> and <c>solution</c>.</summary>
+    /// <summary>The problem as a prompt; its fields are <c>steps</c>, <c>distractor</c> ("true" or "false") and <c>solution</c>.</summary>
     public Prompt ToPrompt() => Prompt.Create(Id, Question, AnswerText, SystemPrompt) with
     {
         Fields = new Dictionary<string, string>
         {
             ["steps"] = Steps.ToString(CultureInfo.InvariantCulture),
+            ["distractor"] = HasDistractor ? "true" : "false",
             ["solution"] = Solution,
         },
     };

@@ -12,12 +12,16 @@ public sealed record WordProblemOptions
     public int Count { get; set; } = 1_000;
 
     /// <summary>Fewest calculations that a problem takes.</summary>
-    /// <value>1 to 4, at most <see cref="MaxSteps"/>; default 1.</value>
+    /// <value>1 to 5, at most <see cref="MaxSteps"/>; default 1.</value>
     public int MinSteps { get; set; } = 1;
 
     /// <summary>Most calculations that a problem takes. The numbers of steps between the two are equally frequent.</summary>
-    /// <value>1 to 4, at least <see cref="MinSteps"/>; default 4.</value>
-    public int MaxSteps { get; set; } = 4;
+    /// <value>1 to 5, at least <see cref="MinSteps"/>; default 5.</value>
+    public int MaxSteps { get; set; } = 5;
+
+    /// <summary>Share of the problems with a distractor: a sentence with a number that has nothing to do with the question.</summary>
+    /// <value>0 to 1; default 0. Another share changes which questions have one, and nothing else of the problems.</value>
+    public double Distractors { get; set; }
 
     /// <summary>The part to draw from.</summary>
     /// <value>Default <see cref="ProblemSplit.Train"/>.</value>
@@ -32,9 +36,10 @@ public sealed record WordProblemOptions
     public void Validate()
     {
         Require(Count is >= 1 and <= 1_000_000, nameof(Count), Count, "1 to 1000000");
-        Require(MinSteps is >= 1 and <= 4, nameof(MinSteps), MinSteps, "1 to 4");
-        Require(MaxSteps is >= 1 and <= 4, nameof(MaxSteps), MaxSteps, "1 to 4");
+        Require(MinSteps is >= 1 and <= 5, nameof(MinSteps), MinSteps, "1 to 5");
+        Require(MaxSteps is >= 1 and <= 5, nameof(MaxSteps), MaxSteps, "1 to 5");
         Require(MinSteps <= MaxSteps, nameof(MinSteps), MinSteps, "at most MaxSteps");
+        Require(Distractors is >= 0 and <= 1, nameof(Distractors), Distractors, "0 to 1");
         Require(Enum.IsDefined(Split), nameof(Split), Split, "Train or Test");
     }
 

@@ -1,0 +1,55 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using Microsoft.Extensions.Configuration;
+
+namespace Grpo.Samples.Gsm8k;
+
+/// <summary>What <c>pretrain</c> and <c>sft</c> share: options, checkpoints below the output folder, and a line now and then.</summary>
+internal sealed class SupervisedRun(SupervisedOptions defaults)
+{
+    private const int Lines = 40;
+
+    private readonly IReadOnlyList<(string Key, Option<string?> Option)> _options = SettingOptions.For("Supervised", defaults);
+
+    /// <summary>Adds an option for every property of <see cref="SupervisedOptions"/>.</summary>
+    public void AddTo(Command command)
+    {
+        foreach ((_, Option<string?> option) in _options)
+        {
+            command.Options.Add(option);
+        }
+    }
+
+    /// <summary>The defaults with what the command line says.</summary>
+    /// <exception cref="InvalidOperationException">A value cannot be converted.</exception>
+    public SupervisedOptions Read(ParseResult command)
+    {
+        SupervisedOptions options = defaults with { };
+        new ConfigurationBuilder()
+            .AddInMemoryCollection(_options.Where(entry => command.GetResult(entry.Option) is not null)
+                .Select(entry => KeyValuePair.Create(entry.Key, command.GetValue(entry.Option))))
+            .Build().GetSection("Supervised").Bind(options);
+        return options with { WarmupSteps = Math.Min(options.WarmupSteps, Math.Max(0, options.Steps - 1)) }; // short trials need not say so
+    }
+
+    /// <summary>The store for a run's checkpoints; null when none was asked for, so that a finished model is all that is left behind.</summary>
+    public static ICheckpointStore? Checkpoints(SupervisedOptions options, string output) =>
+        options.CheckpointEvery > 0 || options.Resume ? new DirectoryCheckpointStore(Path.Combine(output, "checkpoints")) : null;
+
+    /// <summary>Trains to the end.</summary>
+    public static async Task TrainAsync(SupervisedTrainer trainer, SupervisedOptions options, CancellationToken cancellationToken)
+    {
+        var clock = Stopwatch.StartNew();
+        long interval = Math.Max(1, options.Steps / Lines);
+        await foreach (SupervisedReport report in trainer.RunAsync(cancellationToken))
+        {
+            if (report.Step % interval == 0 || report.Step == options.Steps || report.HeldOutLoss is not null)
+            {
+                string held = report.HeldOutLoss is { } loss ? string.Create(CultureInfo.InvariantCulture, $"  held-out {loss:F4}") : "";
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                    $"step {report.Step,5}/{options.Steps}  loss {report.Loss:F4}{held}  gradient {report.GradientNorm:F2}  rate {report.LearningRate:G3}  {clock.Elapsed:mm\\:ss}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+namespace Grpo;
+
+/// <summary>The parts of supervised training that may be left out.</summary>
+public sealed record SupervisedServices
+{
+    /// <summary>
+    /// Examples that are measured and never learned from: every <see cref="SupervisedOptions.EvaluateEvery"/> steps and after the last.
+    /// </summary>
+    public IReadOnlyList<SupervisedExample> HeldOut { get; init; } = [];
+
+    /// <summary>Keeps checkpoints; without one nothing is written and nothing can be resumed.</summary>
+    public ICheckpointStore? Checkpoints { get; init; }
+}

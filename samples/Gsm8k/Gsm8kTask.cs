@@ -17,7 +17,7 @@ internal sealed record Gsm8kTask(IReadOnlyList<Prompt> Train, IReadOnlyList<Prom
             : WordProblems.Generate(Defaults.Problems(ProblemSplit.Train, GeneratedProblems)).ToPrompts();
         IReadOnlyList<Prompt> held = run.EvalDataset is { Length: > 0 } evaluation
             ? await LoadAsync(evaluation, "test", system, cancellationToken).ConfigureAwait(false)
-            : run.Dataset is { Length: > 0 } ? [] : WordProblems.Generate(Defaults.Problems(ProblemSplit.Test, run.EvalCount)).ToPrompts();
+            : run.Dataset is { Length: > 0 } ? [] : Generated(run);
 
         var judge = new Gsm8kReward(new Gsm8kRewardOptions { Format = run.AnswerFormat });
         IRewardFunction reward = string.Equals(run.Preset, "thelmbook", StringComparison.OrdinalIgnoreCase)
@@ -33,9 +33,12 @@ internal sealed record Gsm8kTask(IReadOnlyList<Prompt> Train, IReadOnlyList<Prom
         string? file = run.EvalDataset is { Length: > 0 } ? run.EvalDataset : run.Dataset;
         IReadOnlyList<Prompt> prompts = file is { Length: > 0 }
             ? await LoadAsync(file, "test", Gsm8kPrompts.For(run.AnswerFormat), cancellationToken).ConfigureAwait(false)
-            : WordProblems.Generate(Defaults.Problems(ProblemSplit.Test, run.EvalCount)).ToPrompts();
+            : Generated(run);
         return [.. prompts.Take(run.EvalCount)];
     }
+
+    private static IReadOnlyList<Prompt> Generated(RunSettings run) =>
+        WordProblems.Generate(Defaults.Problems(ProblemSplit.Test, run.EvalCount, run.EvalMinSteps, run.EvalMaxSteps)).ToPrompts();
 
     // A path that exists is a file; "owner/name" without one is a data set on the hub.
     private static async Task<IReadOnlyList<Prompt>> LoadAsync(string source, string split, string system, CancellationToken cancellationToken)

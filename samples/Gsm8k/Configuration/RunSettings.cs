@@ -25,7 +25,13 @@ internal sealed class RunSettings
     public bool Tensorboard { get; set; }
 
     /// <summary>Held-out problems per evaluation.</summary>
-    public int EvalCount { get; set; } = 256;
+    public int EvalCount { get; set; } = 512;
+
+    /// <summary>Calculations of the easiest generated held-out problems, 1 to 5.</summary>
+    public int EvalMinSteps { get; set; } = 1;
+
+    /// <summary>Calculations of the hardest generated held-out problems, 1 to 5; those that are trained on have up to three.</summary>
+    public int EvalMaxSteps { get; set; } = 3;
 
     /// <summary>How answers are marked: TagAnswer, HashMarks, Boxed or LastNumber.</summary>
     public Rewards.AnswerFormat AnswerFormat { get; set; } = Rewards.AnswerFormat.TagAnswer;

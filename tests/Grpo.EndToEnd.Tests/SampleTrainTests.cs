@@ -43,6 +43,18 @@ public sealed class SampleTrainTests : IDisposable
     }
 
     [Fact]
+    public async Task Train_takes_the_method_of_a_preset_and_the_sizes_that_fit_the_tiny_model()
+    {
+        SampleProcess.Result result = (await SampleProcess.RunAsync("Gsm8k", "--explain", "true", "--preset", "dapo")).Succeeded();
+
+        Assert.StartsWith("step          16 prompts x 8 completions = 128, each of at most 128 tokens", result.Output, StringComparison.Ordinal);
+        foreach (string text in new[] { "clipped(Low=0.2, High=0.28)", "replaced in up to 10 rounds", "learning rate 5E-05", "weight decay 0.1" })
+        {
+            Assert.Contains(text, result.Output, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
     public async Task Train_continues_exactly_when_resumed()
     {
         string whole = Path.Combine(_output, "whole"), halves = Path.Combine(_output, "halves");

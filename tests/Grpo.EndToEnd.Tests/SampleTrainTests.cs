@@ -48,7 +48,7 @@ public sealed class SampleTrainTests : IDisposable
         SampleProcess.Result result = (await SampleProcess.RunAsync("Gsm8k", "--explain", "true", "--preset", "dapo")).Succeeded();
 
         Assert.StartsWith("step          16 prompts x 8 completions = 128, each of at most 128 tokens", result.Output, StringComparison.Ordinal);
-        foreach (string text in new[] { "clipped(Low=0.2, High=0.28)", "replaced in up to 10 rounds", "learning rate 5E-05", "weight decay 0.1" })
+        foreach (string text in new[] { "clipped(Low=0.2, High=0.28)", "replaced in up to 10 rounds", "learning rate 2E-05", "weight decay 0.1" })
         {
             Assert.Contains(text, result.Output, StringComparison.Ordinal);
         }

@@ -19,7 +19,7 @@ internal static class Defaults
     {
         options.GroupSize = 8;
         options.PromptsPerStep = 16;
-        options.LearningRate = 5e-5;
+        options.LearningRate = 2e-5;
         options.WarmupSteps = 5;
         options.MicroBatchSize = 32;
         options.Sampling = new SamplingOptions { MaxCompletionTokens = 128, MaxPromptTokens = 1024, MaxConcurrentSequences = 128 };

@@ -115,9 +115,10 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
             throw new InvalidOperationException("The model has an adapter; it can have one. Load the model again for another.");
         }
 
+        using var scope = TensorScope.BeginNoGrad();
         foreach (Parameter parameter in parameters())
         {
-            parameter.requires_grad_(false);
+            parameter.requires_grad_(false); // returns a second handle
         }
 
         Adapter = new LoraAdapter(this, options, baseModel);

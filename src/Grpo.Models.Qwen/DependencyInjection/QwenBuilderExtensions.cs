@@ -18,24 +18,23 @@ public static class QwenBuilderExtensions
     /// <param name="builder">The builder.</param>
     /// <param name="folderOrHubId">An existing folder, or an id such as Qwen/Qwen2.5-1.5B-Instruct.</param>
     /// <param name="options">How it is loaded; with <see cref="QwenLoadOptions.Lora"/> only adapters are trained.</param>
-    /// <remarks>
-    /// An adapter with dropout is refused with an <see cref="InvalidOperationException"/> when the policy is made, wherever the dropout comes from.
-    /// </remarks>
+    /// <exception cref="ArgumentException">The options ask for dropout.</exception>
     public static GrpoBuilder UseQwen(this GrpoBuilder builder, string folderOrHubId, QwenLoadOptions options)
     {
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentNullException.ThrowIfNull(options);
+        if (options.Lora is { Dropout: > 0 and double dropout })
+        {
+            throw new ArgumentException(FormattableString.Invariant(
+                $"Lora.Dropout is {dropout}, but GRPO needs the log-probs of the model that sampled, and with dropout they are another's. Set it to 0."), nameof(options));
+        }
+
         builder.Services.TryAddSingleton(_ => QwenPretrained.LoadAsync(folderOrHubId, options).GetAwaiter().GetResult());
-        builder.UsePolicy(provider => WithoutDropout(provider.GetRequiredService<QwenPretrained>().Policy));
+        builder.UsePolicy(provider => provider.GetRequiredService<QwenPretrained>().Policy);
         builder.Services.TryAddSingleton<ITokenizer>(provider => provider.GetRequiredService<QwenPretrained>().Tokenizer);
         builder.Services.TryAddSingleton<IChatTemplate>(provider => provider.GetRequiredService<QwenPretrained>().ChatTemplate);
         return options.WithReference
             ? builder.UseReference(provider => provider.GetRequiredService<QwenPretrained>().Reference!)
             : builder;
     }
-
-    private static QwenPolicy WithoutDropout(QwenPolicy policy) => policy.Model.Adapter is { Options.Dropout: > 0 and double dropout }
-        ? throw new InvalidOperationException(FormattableString.Invariant(
-            $"The adapter has a dropout of {dropout}, but GRPO needs the log-probs of the model that sampled, and with dropout they are another's. Give {nameof(QwenLoadOptions)}.{nameof(QwenLoadOptions.Lora)} with a Dropout of 0."))
-        : policy;
 }

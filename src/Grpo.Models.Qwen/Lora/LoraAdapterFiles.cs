@@ -26,7 +26,8 @@ public static class LoraAdapterFiles
     /// <param name="model">The base of the adapter. That its weights are the right ones cannot be checked, only their shapes.</param>
     /// <param name="directory">The folder.</param>
     /// <param name="training">
-    /// Dropout and seed for further training; rank, scale and target modules must be those of the file. Null: the dropout of the file.
+    /// Dropout and seed for further training; rank, scale and target modules must be those of the file. Null: no dropout, whatever the adapter
+    /// was trained with.
     /// </param>
     /// <returns>The adapter, also in <see cref="Qwen2ForCausalLM.Adapter"/>.</returns>
     /// <exception cref="FileNotFoundException">One of the two files is missing.</exception>
@@ -48,7 +49,7 @@ public static class LoraAdapterFiles
         // Before allocating: a configuration that claims a huge rank must have the weights to show for it.
         using SafetensorsReader file = Open(model.Config, options, directory);
         long passes = TrainingPasses(file);
-        LoraAdapter adapter = model.AddAdapter(training ?? options, baseModel);
+        LoraAdapter adapter = model.AddAdapter(training ?? options with { Dropout = 0 }, baseModel);
         Fill(adapter, file, passes);
         return adapter;
     }

@@ -40,7 +40,12 @@ public sealed class QwenPretrained : IDisposable
     /// <param name="device">cpu, cuda or cuda:n.</param>
     /// <param name="withReference">Also keep a frozen copy for the KL term.</param>
     public static QwenPretrained Load(string folderOrHubId, string device = "cpu", bool withReference = false) =>
-        LoadAsync(folderOrHubId, new QwenLoadOptions { Device = device, WithReference = withReference }).GetAwaiter().GetResult();
+        Load(folderOrHubId, new QwenLoadOptions { Device = device, WithReference = withReference });
+
+    /// <summary>The same with all options, such as adapters.</summary>
+    /// <param name="folderOrHubId">An existing folder, or an id such as Qwen/Qwen2.5-1.5B-Instruct.</param>
+    /// <param name="options">How it is loaded.</param>
+    public static QwenPretrained Load(string folderOrHubId, QwenLoadOptions options) => LoadAsync(folderOrHubId, options).GetAwaiter().GetResult();
 
     /// <summary>Loads a folder or a hub id; a hub id is fetched into the usual cache first.</summary>
     /// <param name="folderOrHubId">

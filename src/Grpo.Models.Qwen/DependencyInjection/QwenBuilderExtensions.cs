@@ -29,7 +29,7 @@ public static class QwenBuilderExtensions
                 $"Lora.Dropout is {dropout}, but GRPO needs the log-probs of the model that sampled, and with dropout they are another's. Set it to 0."), nameof(options));
         }
 
-        builder.Services.TryAddSingleton(_ => QwenPretrained.LoadAsync(folderOrHubId, options).GetAwaiter().GetResult());
+        builder.Services.TryAddSingleton(_ => QwenPretrained.Load(folderOrHubId, options));
         builder.UsePolicy(provider => provider.GetRequiredService<QwenPretrained>().Policy);
         builder.Services.TryAddSingleton<ITokenizer>(provider => provider.GetRequiredService<QwenPretrained>().Tokenizer);
         builder.Services.TryAddSingleton<IChatTemplate>(provider => provider.GetRequiredService<QwenPretrained>().ChatTemplate);

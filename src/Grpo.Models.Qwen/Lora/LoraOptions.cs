@@ -54,15 +54,11 @@ public sealed record LoraOptions
         Check(Dropout is >= 0 and < 1, $"Dropout is {Dropout} but must be at least 0 and below 1.");
         string allowed = string.Join(", ", AllTargetModules);
         Check(TargetModules.Count > 0, $"TargetModules is empty; name at least one of {allowed}.");
-        foreach (string name in TargetModules.Except(AllTargetModules))
-        {
-            Check(false, $"TargetModules names '{name}', which cannot be adapted; allowed are {allowed}.");
-        }
-
-        foreach (string name in TargetModules.GroupBy(name => name).Where(same => same.Count() > 1).Select(same => same.Key))
-        {
-            Check(false, $"TargetModules names '{name}' more than once.");
-        }
+        // One of each kind: the names may come from a file that has a hundred thousand.
+        string? unknown = TargetModules.FirstOrDefault(name => !AllTargetModules.Contains(name));
+        Check(unknown is null, $"TargetModules names '{unknown}', which cannot be adapted; allowed are {allowed}.");
+        string? repeated = TargetModules.GroupBy(name => name).FirstOrDefault(same => same.Count() > 1)?.Key;
+        Check(repeated is null, $"TargetModules names '{repeated}' more than once.");
 
         return problems;
 

@@ -48,6 +48,28 @@ public sealed class LoraDropoutTests
     }
 
     [Fact]
+    public void A_layer_that_is_run_again_in_its_pass_drops_the_same_inputs_and_another_layer_others()
+    {
+        using Qwen2ForCausalLM model = TinyModels.Create();
+        LowRankUpdate query = Update("q_proj"), key = Update("k_proj");
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor input = ones(20, 24);
+        Tensor first = query.Apply(input, new LoraPass(IsOff: false, DropoutKey: 9));
+        TensorAssert.Identical(first, query.Apply(input, new LoraPass(IsOff: false, DropoutKey: 9)), "the same layer");
+        Assert.True((first - key.Apply(input, new LoraPass(IsOff: false, DropoutKey: 9))).abs().max().item<float>() > 1);
+        Assert.True((first - query.Apply(input, new LoraPass(IsOff: false, DropoutKey: 10))).abs().max().item<float>() > 1);
+
+        LowRankUpdate Update(string name)
+        {
+            var update = new LowRankUpdate(name, model.HeadWeight, Options);
+            using var noGrad = TensorScope.BeginNoGrad();
+            update.Up.Weight.fill_(1);
+            update.Down.Weight.fill_(1);
+            return update;
+        }
+    }
+
+    [Fact]
     public void A_loaded_adapter_goes_on_with_the_masks_that_come_next()
     {
         using TemporaryFolder folder = new();

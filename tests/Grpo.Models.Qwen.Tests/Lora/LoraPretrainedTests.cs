@@ -39,7 +39,7 @@ public sealed class LoraPretrainedTests : IDisposable
     {
         await SaveAdapterAsync();
         Edit("base_model_name_or_path", Path.GetRelativePath(_adapter.Path, _base.Path));
-        using QwenPretrained beside = await QwenPretrained.LoadAsync(_adapter.Path);
+        using QwenPretrained beside = QwenPretrained.Load(_adapter.Path, new QwenLoadOptions());
         Assert.NotNull(beside.Policy.Model.Adapter);
 
         Edit("base_model_name_or_path", null);

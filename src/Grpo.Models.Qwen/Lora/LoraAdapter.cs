@@ -130,7 +130,7 @@ public sealed class LoraAdapter
     internal LoraPass NextPass() =>
         IsMerged || t_suspended == this ? new LoraPass(IsOff: true, DropoutKey: null)
         : Options.Dropout > 0 && is_grad_enabled() ? new LoraPass(IsOff: false, CounterRandom.Combine(Options.Seed, (ulong)TrainingPasses++))
-        : default;
+        : new LoraPass(IsOff: false, DropoutKey: null);
 
     private void SetTrainable(bool isTrainable)
     {

@@ -12,8 +12,8 @@ namespace Grpo.Models.Qwen;
 /// <param name="Cache">Receives keys and values and, once filled, provides the earlier ones; null for training.</param>
 internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor? Mask, KeyValueCache? Cache)
 {
-    /// <summary>What the adapters do in this pass; without any, nothing reads it.</summary>
-    internal LoraPass Lora { get; init; }
+    /// <summary>What the adapters do in this pass; null where the model has none.</summary>
+    internal LoraPass? Lora { get; init; }
 
     /// <summary>A pass over whole sequences, each token seeing itself and what precedes it.</summary>
     /// <param name="tokenIds">[B, T] int64.</param>

@@ -32,15 +32,17 @@ internal sealed class Projection : nn.Module<Tensor, AttentionContext, Tensor>
     /// <returns>[…, out], in the type of <paramref name="input"/>.</returns>
     public override Tensor forward(Tensor input, AttentionContext context)
     {
-        if (_update is null || context.Lora.IsOff)
+        if (_update is null)
         {
             return nn.functional.linear(input, _weight, _bias);
         }
 
+        // A pass that forgot to ask would let the reference run with the adapter on, and the KL term would be 0 without a word.
+        LoraPass pass = context.Lora ?? throw new InvalidOperationException(
+            "The weight has an adapter, but the pass does not say whether it takes part. Run the model by its own methods.");
         using var scope = TensorScope.Begin();
         Tensor output = nn.functional.linear(input, _weight, _bias);
-        // Added before it is rounded: where the base has 16 bits, a small update would otherwise be lost.
-        return scope.Keep((output + _update.Apply(input, context.Lora)).to(output.dtype));
+        return scope.Keep(pass.IsOff ? output : (output + _update.Apply(input, pass)).to(output.dtype));
     }
 
     /// <summary>Adds an adapter, whose parameters become parameters of this module.</summary>

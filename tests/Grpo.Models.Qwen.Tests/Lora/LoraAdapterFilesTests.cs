@@ -34,7 +34,11 @@ public sealed class LoraAdapterFilesTests : IDisposable
     {
         using QwenPolicy policy = LoraModels.Policy(new LoraOptions
         {
-            Rank = 2, Alpha = 2.5, Dropout = 0.125, UseRankStabilizedScale = true, TargetModules = ["v_proj", "up_proj"],
+            Rank = 2,
+            Alpha = 2.5,
+            Dropout = 0.125,
+            UseRankStabilizedScale = true,
+            TargetModules = ["v_proj", "up_proj"],
         });
         LoraAdapterFiles.Save(policy.Model, _folder.Path);
         using Qwen2ForCausalLM model = TinyModels.Create();

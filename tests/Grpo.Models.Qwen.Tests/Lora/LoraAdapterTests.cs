@@ -124,6 +124,16 @@ public sealed class LoraAdapterTests
     }
 
     [Fact]
+    public void A_pass_that_does_not_say_whether_the_adapter_takes_part_is_refused()
+    {
+        using QwenPolicy policy = LoraModels.Policy();
+        using var scope = TensorScope.BeginNoGrad();
+        var projection = (Projection)policy.Model.named_modules().Single(named => named.name == "model.layers.0.mlp.up_proj").module;
+        var silent = new AttentionContext(zeros(1), zeros(1), Mask: null, Cache: null);
+        ErrorAssert.Says<InvalidOperationException>("does not say whether it takes part", () => projection.call(ones(1, 24), silent));
+    }
+
+    [Fact]
     public void Decoding_uses_the_adapter()
     {
         using QwenPolicy policy = LoraModels.Policy();

@@ -2,10 +2,17 @@ using Grpo.Models.Qwen;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>Loads the model that the settings name, with progress while it is fetched.</summary>
+/// <summary>Loads the model that the settings name, with progress while it is fetched. Its folder may be that of an adapter.</summary>
 internal static class ModelLoader
 {
-    public static Task<QwenPretrained> LoadAsync(Settings settings, bool withReference, CancellationToken cancellationToken)
+    public static Task<QwenPretrained> LoadAsync(Settings settings, CancellationToken cancellationToken) =>
+        LoadAsync(settings, new QwenLoadOptions(), cancellationToken);
+
+    /// <summary>The same with what only training needs: fresh adapters where they are asked for, and the reference model.</summary>
+    public static Task<QwenPretrained> LoadForTrainingAsync(Settings settings, bool withReference, CancellationToken cancellationToken) =>
+        LoadAsync(settings, new QwenLoadOptions { WithReference = withReference, Lora = settings.Run.ToLora() }, cancellationToken);
+
+    private static Task<QwenPretrained> LoadAsync(Settings settings, QwenLoadOptions options, CancellationToken cancellationToken)
     {
         string model = settings.Run.Model is { Length: > 0 } given ? given : Defaults.TinyModel;
         if (model == Defaults.TinyModel && (settings.Run.Dataset ?? settings.Run.EvalDataset) is { Length: > 0 })
@@ -14,7 +21,6 @@ internal static class ModelLoader
                 "Use it to try out a run; to see one learn, give a real model with --model.");
         }
 
-        return QwenPretrained.LoadAsync(
-            model, new QwenLoadOptions { Device = settings.Run.Device, WithReference = withReference, Progress = new DownloadProgress() }, cancellationToken);
+        return QwenPretrained.LoadAsync(model, options with { Device = settings.Run.Device, Progress = new DownloadProgress() }, cancellationToken);
     }
 }

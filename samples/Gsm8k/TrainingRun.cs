@@ -24,7 +24,7 @@ internal static class TrainingRun
         Settings settings, Gsm8kTask task, string output, IReadOnlyList<ITrainingCallback> views, CancellationToken cancellationToken)
     {
         using JsonLinesLogger? files = settings.Run.Explain ? null : new JsonLinesLogger(output);
-        using QwenPretrained qwen = await ModelLoader.LoadAsync(settings, withReference: settings.Grpo.KlCoefficient > 0, cancellationToken);
+        using QwenPretrained qwen = await ModelLoader.LoadForTrainingAsync(settings, withReference: settings.Grpo.KlCoefficient > 0, cancellationToken);
         var sampler = new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate);
         using var optimizer = new GrpoOptimizer(qwen.Policy, sampler, task.Reward, settings.Grpo, qwen.Reference);
         Console.WriteLine(optimizer.Explain());

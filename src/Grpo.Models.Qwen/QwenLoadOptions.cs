@@ -9,9 +9,32 @@ public sealed record QwenLoadOptions
     /// <value>Default cpu.</value>
     public string Device { get; init; } = "cpu";
 
-    /// <summary>Also keep a frozen copy of the weights as they are now, for the KL term.</summary>
+    /// <summary>
+    /// Also provide the model as it is now, for the KL term: a frozen copy of the weights, or with an adapter the same weights without it.
+    /// </summary>
     /// <value>Default false.</value>
     public bool WithReference { get; init; }
+
+    /// <summary>
+    /// Trains low-rank adapters in place of the weights, which are frozen; null: the weights. Where an adapter is loaded, it must be of the same
+    /// rank, scale and target modules, and dropout and seed are those given here.
+    /// </summary>
+    /// <value>Default null.</value>
+    public LoraOptions? Lora { get; init; }
+
+    /// <summary>
+    /// Folder of an adapter to load onto the model, to be used or trained further. Not needed where the model's own folder is an adapter that
+    /// names its base.
+    /// </summary>
+    /// <value>Default null.</value>
+    public string? Adapter { get; init; }
+
+    /// <summary>
+    /// Compute in the type that the weights are stored in instead of float32: half the memory for a checkpoint in 16 bits. Only an adapter can
+    /// then be trained; it is float32 in any case.
+    /// </summary>
+    /// <value>Default false.</value>
+    public bool KeepStoredType { get; init; }
 
     /// <summary>Branch, tag or commit of a hub id.</summary>
     /// <value>Default main.</value>

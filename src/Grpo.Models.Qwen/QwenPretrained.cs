@@ -6,7 +6,7 @@ namespace Grpo.Models.Qwen;
 /// <summary>A pretrained Qwen2 model with everything that a training run needs of it. Owns the models.</summary>
 public sealed class QwenPretrained : IDisposable
 {
-    private QwenPretrained(QwenPolicy policy, QwenReferenceModel? reference, QwenTokenizer tokenizer, string directory)
+    private QwenPretrained(QwenPolicy policy, IReferenceModel? reference, QwenTokenizer tokenizer, string directory)
     {
         Policy = policy;
         Reference = reference;
@@ -14,11 +14,17 @@ public sealed class QwenPretrained : IDisposable
         Directory = directory;
     }
 
-    /// <summary>The model to train; its <see cref="QwenPolicy.Save"/> also writes the tokenizer, so that the folder loads again.</summary>
+    /// <summary>
+    /// The model to train; its <see cref="QwenPolicy.Save"/> also writes the tokenizer, or the name of the adapter's base, so that the folder
+    /// loads again.
+    /// </summary>
     public QwenPolicy Policy { get; }
 
-    /// <summary>The frozen copy; null unless <see cref="QwenLoadOptions.WithReference"/> was set.</summary>
-    public QwenReferenceModel? Reference { get; }
+    /// <summary>
+    /// The model before training: a frozen copy, or with an adapter the base without it. Null unless
+    /// <see cref="QwenLoadOptions.WithReference"/> was set.
+    /// </summary>
+    public IReferenceModel? Reference { get; }
 
     /// <summary>The tokenizer.</summary>
     public QwenTokenizer Tokenizer { get; }
@@ -26,7 +32,7 @@ public sealed class QwenPretrained : IDisposable
     /// <summary>Qwen2.5's chat template.</summary>
     public QwenChatTemplate ChatTemplate { get; } = new();
 
-    /// <summary>The folder that the model was read from.</summary>
+    /// <summary>The folder that the model was read from; with an adapter, that of its base.</summary>
     public string Directory { get; }
 
     /// <summary>Loads a folder or a hub id and blocks meanwhile; <see cref="LoadAsync"/> does not block and can be cancelled.</summary>
@@ -34,12 +40,20 @@ public sealed class QwenPretrained : IDisposable
     /// <param name="device">cpu, cuda or cuda:n.</param>
     /// <param name="withReference">Also keep a frozen copy for the KL term.</param>
     public static QwenPretrained Load(string folderOrHubId, string device = "cpu", bool withReference = false) =>
-        LoadAsync(folderOrHubId, new QwenLoadOptions { Device = device, WithReference = withReference }).GetAwaiter().GetResult();
+        Load(folderOrHubId, new QwenLoadOptions { Device = device, WithReference = withReference });
+
+    /// <summary>The same with all options, such as adapters.</summary>
+    /// <param name="folderOrHubId">An existing folder, or an id such as Qwen/Qwen2.5-1.5B-Instruct.</param>
+    /// <param name="options">How it is loaded.</param>
+    public static QwenPretrained Load(string folderOrHubId, QwenLoadOptions options) => LoadAsync(folderOrHubId, options).GetAwaiter().GetResult();
 
     /// <summary>Loads a folder or a hub id; a hub id is fetched into the usual cache first.</summary>
-    /// <param name="folderOrHubId">An existing folder, or an id such as Qwen/Qwen2.5-1.5B-Instruct.</param>
+    /// <param name="folderOrHubId">
+    /// An existing folder, or an id such as Qwen/Qwen2.5-1.5B-Instruct. The folder may be that of an adapter whose configuration names its base.
+    /// </param>
     /// <param name="options">Null: the defaults.</param>
     /// <param name="cancellationToken">Ends a download; what has arrived is kept and continued next time.</param>
+    /// <exception cref="ArgumentException">The options contradict each other, or an option of the adapter is out of range.</exception>
     /// <exception cref="DirectoryNotFoundException">It is neither a folder nor a hub id.</exception>
     /// <exception cref="FileNotFoundException">The folder lacks config.json, the weights or the tokenizer.</exception>
     /// <exception cref="InvalidDataException">A file is damaged or of another model; the message lists what does not fit.</exception>
@@ -49,16 +63,27 @@ public sealed class QwenPretrained : IDisposable
         ArgumentException.ThrowIfNullOrWhiteSpace(folderOrHubId);
         options ??= new QwenLoadOptions();
         Device device = TorchBackend.ParseDevice(options.Device);
-        string directory = await ResolveAsync(folderOrHubId, options, cancellationToken).ConfigureAwait(false);
+        PretrainedSource source = PretrainedSource.Of(folderOrHubId, options);
+        string directory = await source.ResolveAsync(options.Progress, cancellationToken).ConfigureAwait(false);
         cancellationToken.ThrowIfCancellationRequested();
 
         QwenTokenizer tokenizer = QwenTokenizer.Load(directory);
-        Qwen2ForCausalLM model = QwenWeights.Load(directory, device);
+        ScalarType type = options.KeepStoredType ? QwenWeights.StoredType(Qwen2Config.Load(directory)) : ScalarType.Float32;
+        Qwen2ForCausalLM model = QwenWeights.Load(directory, device, type);
         var policy = new QwenPolicy(model, tokenizer.Save);
         try
         {
             RequireRoom(model.Config, tokenizer, directory);
-            return new QwenPretrained(policy, options.WithReference ? QwenReferenceModel.CopyOf(policy) : null, tokenizer, directory);
+            if (source.Adapter is { } adapter)
+            {
+                LoraAdapterFiles.AddTo(model, adapter, options.Lora);
+            }
+            else if (options.Lora is { } lora)
+            {
+                model.AddAdapter(lora, source.BaseModel);
+            }
+
+            return new QwenPretrained(policy, options.WithReference ? ReferenceOf(policy) : null, tokenizer, directory);
         }
         catch
         {
@@ -70,26 +95,12 @@ public sealed class QwenPretrained : IDisposable
     /// <summary>Frees the models.</summary>
     public void Dispose()
     {
-        Reference?.Dispose();
+        (Reference as IDisposable)?.Dispose();
         Policy.Dispose();
     }
 
-    private static async Task<string> ResolveAsync(string folderOrHubId, QwenLoadOptions options, CancellationToken cancellationToken)
-    {
-        if (System.IO.Directory.Exists(folderOrHubId))
-        {
-            return Path.GetFullPath(folderOrHubId);
-        }
-
-        if (!HubClient.IsId(folderOrHubId))
-        {
-            throw new DirectoryNotFoundException(
-                $"There is no folder '{folderOrHubId}', and it is not a hub id such as Qwen/Qwen2.5-1.5B-Instruct (owner/name).");
-        }
-
-        var hub = new HubOptions { Revision = options.Revision, Progress = options.Progress };
-        return await HubClient.DownloadAsync(folderOrHubId, hub, cancellationToken).ConfigureAwait(false);
-    }
+    private static IReferenceModel ReferenceOf(QwenPolicy policy) =>
+        policy.Model.Adapter is null ? QwenReferenceModel.CopyOf(policy) : new AdapterOffReference(policy);
 
     // The embedding may be larger than the vocabulary (Qwen2.5 pads it to a multiple of 128), never smaller.
     private static void RequireRoom(Qwen2Config config, QwenTokenizer tokenizer, string directory)

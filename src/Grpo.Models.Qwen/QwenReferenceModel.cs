@@ -13,9 +13,10 @@ public sealed class QwenReferenceModel : IReferenceModel, IDisposable
     {
         ArgumentNullException.ThrowIfNull(model);
         _model = model;
+        using var scope = TensorScope.BeginNoGrad();
         foreach (Tensor parameter in model.parameters())
         {
-            parameter.requires_grad_(false);
+            parameter.requires_grad_(false); // returns a second handle
         }
     }
 

@@ -36,4 +36,25 @@ public sealed class QwenRegistrationTests
         // Container and QwenPretrained both dispose the models: that must be harmless, and must have happened.
         Assert.All(qwen.Policy.Module.parameters(), parameter => Assert.True(parameter.IsInvalid));
     }
+
+    [Fact]
+    public void UseQwen_with_an_adapter_trains_that_alone_and_takes_the_base_as_reference()
+    {
+        var services = new ServiceCollection();
+        services.AddGrpo().UseQwen(SampleProcess.TinyModel, new QwenLoadOptions { Lora = new LoraOptions { Rank = 2 }, WithReference = true });
+        using ServiceProvider provider = services.BuildServiceProvider();
+
+        // 4 layers, 7 projections, A and B.
+        Assert.Equal(56, provider.GetRequiredService<IPolicy>().TrainedParameters().Count);
+        Assert.IsType<AdapterOffReference>(provider.GetRequiredService<IReferenceModel>());
+    }
+
+    [Fact]
+    public void UseQwen_refuses_dropout()
+    {
+        GrpoBuilder builder = new ServiceCollection().AddGrpo();
+        string message = Assert.Throws<ArgumentException>(
+            () => builder.UseQwen(SampleProcess.TinyModel, new QwenLoadOptions { Lora = new LoraOptions { Dropout = 0.05 } })).Message;
+        Assert.StartsWith("Lora.Dropout is 0.05, but GRPO needs the log-probs of the model that sampled", message, StringComparison.Ordinal);
+    }
 }

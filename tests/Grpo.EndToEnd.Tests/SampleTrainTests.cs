@@ -32,6 +32,24 @@ public sealed class SampleTrainTests : IDisposable
     }
 
     [Fact]
+    public async Task Train_with_adapters_writes_them_alone_and_eval_and_generate_load_them_with_their_base()
+    {
+        SampleProcess.Result train = (await SampleProcess.RunAsync(
+            "Gsm8k", "--lora-rank", "4", "--lora-alpha", "8", "--kl-coefficient", "0.04", "--steps", "2", "--prompts-per-step", "2", "--eval-count", "4",
+            "--max-completion-tokens", "40", "--output", _output)).Succeeded();
+        // Per layer r·(in + out): q and o 2·256, k and v 2·192, gate, up and down 3·512; 4 layers, r = 4.
+        Assert.Contains("38,912", train.Output, StringComparison.Ordinal);
+
+        string checkpoint = Assert.Single(Directory.GetDirectories(Path.Combine(_output, "checkpoints")));
+        Assert.True(File.Exists(Path.Combine(checkpoint, "adapter_model.safetensors")));
+        Assert.False(File.Exists(Path.Combine(checkpoint, "model.safetensors")));
+        SampleProcess.Result eval = (await SampleProcess.RunAsync("Gsm8k", "eval", "--model", checkpoint, "--eval-count", "4", "--max-completion-tokens", "40")).Succeeded();
+        Assert.Contains("accuracy", eval.Output, StringComparison.Ordinal);
+        (await SampleProcess.RunAsync("Gsm8k", "generate", "How many?", "--model", checkpoint, "--max-completion-tokens", "4")).Succeeded();
+        (await SampleProcess.RunAsync("Gsm8k", "--lora-alpha", "8")).Failed("--lora-alpha is given without --lora-rank");
+    }
+
+    [Fact]
     public async Task Train_prints_its_plan_and_stops_when_asked_to_explain()
     {
         string output = Path.Combine(_output, "run");

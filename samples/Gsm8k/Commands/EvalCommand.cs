@@ -45,7 +45,7 @@ internal static class EvalCommand
         };
         options.Validate();
         IReadOnlyList<Prompt> prompts = await Gsm8kTask.HeldOutAsync(settings, cancellationToken);
-        using QwenPretrained qwen = await ModelLoader.LoadAsync(settings, withReference: false, cancellationToken);
+        using QwenPretrained qwen = await ModelLoader.LoadAsync(settings, cancellationToken);
         var sampler = new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate);
         var judge = new Gsm8kReward(new Gsm8kRewardOptions { Format = settings.Run.AnswerFormat });
         EvaluationReport report = await new RewardEvaluator(sampler, judge, prompts, options).EvaluateAsync(qwen.Policy, cancellationToken);

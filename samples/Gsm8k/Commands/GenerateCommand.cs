@@ -26,7 +26,7 @@ internal static class GenerateCommand
 
     private static async Task RunAsync(Settings settings, string question, int count, bool sampled, CancellationToken cancellationToken)
     {
-        using QwenPretrained qwen = await ModelLoader.LoadAsync(settings, withReference: false, cancellationToken);
+        using QwenPretrained qwen = await ModelLoader.LoadAsync(settings, cancellationToken);
         string system = settings.Run.Model is { Length: > 0 } ? Gsm8kPrompts.For(settings.Run.AnswerFormat) : Defaults.SystemPrompt;
         var request = new RolloutRequest
         {

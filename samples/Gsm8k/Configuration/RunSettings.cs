@@ -1,3 +1,5 @@
+using Grpo.Models.Qwen;
+
 namespace Grpo.Samples.Gsm8k;
 
 /// <summary>What the sample itself needs to know; the rest is GrpoOptions and TrainerOptions.</summary>
@@ -38,4 +40,20 @@ internal sealed class RunSettings
 
     /// <summary>Whether train prints its plan and stops, before anything is sampled or written.</summary>
     public bool Explain { get; set; }
+
+    /// <summary>Rank of the adapters that train trains in place of the weights; empty: the weights, or the adapter that the model is.</summary>
+    public int? LoraRank { get; set; }
+
+    /// <summary>Numerator of their scale alpha / rank; empty: 32.</summary>
+    public double? LoraAlpha { get; set; }
+
+    /// <summary>The adapters that train asks for; null: none.</summary>
+    /// <exception cref="ArgumentException">There is an alpha without a rank.</exception>
+    public LoraOptions? ToLora() => (LoraRank, LoraAlpha) switch
+    {
+        (null, null) => null,
+        (null, _) => throw new ArgumentException("--lora-alpha is given without --lora-rank: nothing says that adapters are trained. Give both, or neither."),
+        ({ } rank, null) => new LoraOptions { Rank = rank },
+        ({ } rank, { } alpha) => new LoraOptions { Rank = rank, Alpha = alpha },
+    };
 }

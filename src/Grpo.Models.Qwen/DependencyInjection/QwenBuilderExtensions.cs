@@ -11,14 +11,29 @@ public static class QwenBuilderExtensions
     /// <param name="folderOrHubId">An existing folder, or an id such as Qwen/Qwen2.5-1.5B-Instruct.</param>
     /// <param name="device">cpu, cuda or cuda:n.</param>
     /// <param name="withReference">Also keep a frozen copy for the KL term.</param>
-    public static GrpoBuilder UseQwen(this GrpoBuilder builder, string folderOrHubId, string device = "cpu", bool withReference = false)
+    public static GrpoBuilder UseQwen(this GrpoBuilder builder, string folderOrHubId, string device = "cpu", bool withReference = false) =>
+        builder.UseQwen(folderOrHubId, new QwenLoadOptions { Device = device, WithReference = withReference });
+
+    /// <summary>Loads a Qwen2 model when it is first needed.</summary>
+    /// <param name="builder">The builder.</param>
+    /// <param name="folderOrHubId">An existing folder, or an id such as Qwen/Qwen2.5-1.5B-Instruct.</param>
+    /// <param name="options">How it is loaded; with <see cref="QwenLoadOptions.Lora"/> only adapters are trained.</param>
+    /// <exception cref="ArgumentException">The options ask for dropout.</exception>
+    public static GrpoBuilder UseQwen(this GrpoBuilder builder, string folderOrHubId, QwenLoadOptions options)
     {
         ArgumentNullException.ThrowIfNull(builder);
-        builder.Services.TryAddSingleton(_ => QwenPretrained.Load(folderOrHubId, device, withReference));
+        ArgumentNullException.ThrowIfNull(options);
+        if (options.Lora is { Dropout: > 0 and double dropout })
+        {
+            throw new ArgumentException(FormattableString.Invariant(
+                $"Lora.Dropout is {dropout}, but GRPO needs the log-probs of the model that sampled, and with dropout they are another's. Set it to 0."), nameof(options));
+        }
+
+        builder.Services.TryAddSingleton(_ => QwenPretrained.Load(folderOrHubId, options));
         builder.UsePolicy(provider => provider.GetRequiredService<QwenPretrained>().Policy);
         builder.Services.TryAddSingleton<ITokenizer>(provider => provider.GetRequiredService<QwenPretrained>().Tokenizer);
         builder.Services.TryAddSingleton<IChatTemplate>(provider => provider.GetRequiredService<QwenPretrained>().ChatTemplate);
-        return withReference
+        return options.WithReference
             ? builder.UseReference(provider => provider.GetRequiredService<QwenPretrained>().Reference!)
             : builder;
     }

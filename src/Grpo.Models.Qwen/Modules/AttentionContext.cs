@@ -12,6 +12,9 @@ namespace Grpo.Models.Qwen;
 /// <param name="Cache">Receives keys and values and, once filled, provides the earlier ones; null for training.</param>
 internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor? Mask, KeyValueCache? Cache)
 {
+    /// <summary>What the adapters do in this pass; null where the model has none.</summary>
+    internal LoraPass? Lora { get; init; }
+
     /// <summary>A pass over whole sequences, each token seeing itself and what precedes it.</summary>
     /// <param name="tokenIds">[B, T] int64.</param>
     /// <param name="attentionMask">[B, T], non-zero for a real token; null when all are.</param>

@@ -14,6 +14,9 @@ internal sealed class ConfigFields(JsonElement root)
     /// <summary>Whether the field is there and not null.</summary>
     internal bool Has(string name) => Find(name) is not null;
 
+    /// <summary>The field as it is; null when it is missing or null.</summary>
+    internal JsonElement? Raw(string name) => Find(name);
+
     /// <summary>The fields that nobody asked for, independent of the document.</summary>
     internal IReadOnlyDictionary<string, JsonElement> Unread()
     {

@@ -36,13 +36,13 @@ internal sealed class Qwen2Attention : nn.Module<Tensor, AttentionContext, Tenso
     public override Tensor forward(Tensor hidden, AttentionContext context)
     {
         using var scope = TensorScope.Begin();
-        Tensor queries = Rotate(Heads(_queryProjection.call(hidden), _queryHeads), context);             // [B, T, A, D]
-        Tensor keys = Rotate(Heads(_keyProjection.call(hidden), _keyValueHeads), context).transpose(1, 2);
-        Tensor values = Heads(_valueProjection.call(hidden), _keyValueHeads).transpose(1, 2);            // [B, K, T, D]
+        Tensor queries = Rotate(Heads(_queryProjection.call(hidden, context), _queryHeads), context);             // [B, T, A, D]
+        Tensor keys = Rotate(Heads(_keyProjection.call(hidden, context), _keyValueHeads), context).transpose(1, 2);
+        Tensor values = Heads(_valueProjection.call(hidden, context), _keyValueHeads).transpose(1, 2);            // [B, K, T, D]
         Tensor attended = context.Cache is { Length: > 0 } cache
             ? AttendToCache(queries, keys, values, cache, context.Mask)
             : AttendToSequence(queries, keys, values, context);
-        return scope.Keep(_outputProjection.call(attended));
+        return scope.Keep(_outputProjection.call(attended, context));
     }
 
     private Tensor AttendToSequence(Tensor queries, Tensor keys, Tensor values, AttentionContext context)

@@ -29,6 +29,6 @@ internal sealed class Qwen2DecoderLayer : nn.Module<Tensor, AttentionContext, Te
     {
         using var scope = TensorScope.Begin();
         Tensor attended = hidden + _attention.call(_attentionNorm.call(hidden), context);
-        return scope.Keep(attended + _mlp.call(_mlpNorm.call(attended)));
+        return scope.Keep(attended + _mlp.call(_mlpNorm.call(attended), context));
     }
 }

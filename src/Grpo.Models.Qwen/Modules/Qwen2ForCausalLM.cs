@@ -50,6 +50,9 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     /// <summary>W of logits = hidden · Wᵀ: the embedding where tied, else <c>lm_head</c>. [V, H], owned by the model.</summary>
     public Tensor HeadWeight => _head?.Weight ?? _model.EmbeddingWeight;
 
+    /// <summary>The adapters that are trained in place of the weights; null where there are none.</summary>
+    public LoraAdapter? Adapter { get; private set; }
+
     /// <summary>A model with random weights: normal(0, <see cref="Qwen2Config.InitializerRange"/>), norms 1, biases 0.</summary>
     /// <param name="config">The shape.</param>
     /// <param name="seed">The same seed gives the same weights on every device; torch's global generator is not touched.</param>
@@ -97,10 +100,43 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         return scope.Keep(nn.functional.linear(Hidden(tokenIds, attentionMask), HeadWeight));
     }
 
-    /// <summary>A copy with the same weights, on the same device, sharing nothing.</summary>
+    /// <summary>Freezes the weights and adds adapters to them, the only parameters that are trained from now on.</summary>
+    /// <param name="options">What is adapted, and how.</param>
+    /// <param name="baseModel">What this model is called, for who loads the adapter later; null: not known.</param>
+    /// <returns>The adapter, also in <see cref="Adapter"/>; it changes nothing until it has been trained or loaded.</returns>
+    /// <exception cref="ArgumentException">An option is out of range; the message lists all of them.</exception>
+    /// <exception cref="InvalidOperationException">The model has an adapter.</exception>
+    public LoraAdapter AddAdapter(LoraOptions options, LoraBaseModel? baseModel = null)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.ThrowIfInvalid(nameof(options));
+        if (Adapter is not null)
+        {
+            throw new InvalidOperationException("The model has an adapter; it can have one. Load the model again for another.");
+        }
+
+        using var scope = TensorScope.BeginNoGrad();
+        foreach (Parameter parameter in parameters())
+        {
+            parameter.requires_grad_(false); // returns a second handle
+        }
+
+        Adapter = new LoraAdapter(this, options, baseModel);
+        return Adapter;
+    }
+
+    /// <summary>
+    /// A copy with the same weights, on the same device, sharing nothing. It has the adapter too, unless that is merged: then the merged
+    /// weights are its own.
+    /// </summary>
     public Qwen2ForCausalLM Clone()
     {
         var copy = new Qwen2ForCausalLM(Config, Device, WeightType);
+        if (Adapter is { IsMerged: false })
+        {
+            copy.AddAdapter(Adapter.Options, Adapter.BaseModel);
+        }
+
         copy.CopyWeightsFrom(this);
         return copy;
     }
@@ -108,9 +144,10 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     internal void CopyWeightsFrom(Qwen2ForCausalLM source)
     {
         using var scope = TensorScope.BeginNoGrad();
-        foreach (((_, Parameter mine), (_, Parameter theirs)) in named_parameters().Zip(source.named_parameters()))
+        Dictionary<string, Parameter> theirs = source.named_parameters().ToDictionary(named => named.name, named => named.parameter, StringComparer.Ordinal);
+        foreach ((string name, Parameter mine) in named_parameters())
         {
-            mine.copy_(theirs);
+            mine.copy_(theirs[name]);
         }
     }
 
@@ -135,13 +172,30 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         }
 
         using var scope = TensorScope.Begin();
-        return scope.Keep(_model.call(tokenIds, AttentionContext.ForSequences(tokenIds, attentionMask, Config, WeightType, cache)));
+        return scope.Keep(_model.call(tokenIds, WithAdapter(AttentionContext.ForSequences(tokenIds, attentionMask, Config, WeightType, cache))));
     }
 
     /// <summary>Hidden states of one new token a row, [B, 1, H].</summary>
     internal Tensor HiddenOfNext(Tensor tokenIds, Tensor positions, Tensor? mask, KeyValueCache cache)
     {
         using var scope = TensorScope.BeginNoGrad();
-        return scope.Keep(_model.call(tokenIds.unsqueeze(1), AttentionContext.ForNextToken(positions, mask, Config, WeightType, cache)));
+        return scope.Keep(_model.call(tokenIds.unsqueeze(1), WithAdapter(AttentionContext.ForNextToken(positions, mask, Config, WeightType, cache))));
     }
+
+    /// <summary>The parameters of the model itself: all but those of the adapter.</summary>
+    internal IEnumerable<(string Name, Parameter Parameter)> BaseParameters() =>
+        named_parameters().Where(named => !LoraAdapter.IsParameter(named.name)).Select(named => (named.name, named.parameter));
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            Adapter?.FreeOriginals();
+        }
+
+        base.Dispose(disposing);
+    }
+
+    private AttentionContext WithAdapter(AttentionContext context) => Adapter is null ? context : context with { Lora = Adapter.NextPass() };
 }

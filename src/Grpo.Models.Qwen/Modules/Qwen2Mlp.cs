@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen;
 
 /// <summary>SwiGLU: down(silu(gate(x)) · up(x)).</summary>
-internal sealed class Qwen2Mlp : nn.Module<Tensor, Tensor>
+internal sealed class Qwen2Mlp : nn.Module<Tensor, AttentionContext, Tensor>
 {
     [ComponentName(Name = "gate_proj")] private readonly Projection _gate;
     [ComponentName(Name = "up_proj")] private readonly Projection _up;
@@ -21,10 +21,11 @@ internal sealed class Qwen2Mlp : nn.Module<Tensor, Tensor>
     }
 
     /// <param name="hidden">[B, T, H].</param>
+    /// <param name="context">Of this pass.</param>
     /// <returns>[B, T, H].</returns>
-    public override Tensor forward(Tensor hidden)
+    public override Tensor forward(Tensor hidden, AttentionContext context)
     {
         using var scope = TensorScope.Begin();
-        return scope.Keep(_down.call(nn.functional.silu(_gate.call(hidden)) * _up.call(hidden)));
+        return scope.Keep(_down.call(nn.functional.silu(_gate.call(hidden, context)) * _up.call(hidden, context), context));
     }
 }

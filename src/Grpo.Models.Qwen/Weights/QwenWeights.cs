@@ -11,9 +11,6 @@ public static class QwenWeights
     private const string WeightsFile = "model.safetensors";
     private const string IndexFile = "model.safetensors.index.json";
 
-    // All of them for any real model; bounds the message when a file invents names.
-    private const int MaxListed = 1_000;
-
     /// <summary>Builds the model that a folder describes and fills it.</summary>
     /// <param name="directory">The folder.</param>
     /// <param name="device">Where the weights live; default the CPU.</param>
@@ -46,8 +43,9 @@ public static class QwenWeights
     }
 
     /// <summary>Replaces the weights of a model in place by those of a checkpoint of the same shape, of whatever stored type.</summary>
-    /// <param name="model">The model. Its device and type stay.</param>
+    /// <param name="model">The model. Its device and type stay, and so does an adapter.</param>
     /// <param name="directory">The folder.</param>
+    /// <exception cref="InvalidOperationException">An adapter is merged into the weights.</exception>
     /// <exception cref="InvalidDataException">
     /// The checkpoint is of a model of another shape, or damaged. When the configuration, a name or a shape is wrong, no weight has
     /// changed.
@@ -55,6 +53,7 @@ public static class QwenWeights
     public static void LoadInto(Qwen2ForCausalLM model, string directory)
     {
         ArgumentNullException.ThrowIfNull(model);
+        model.Adapter?.ThrowIfMerged("they cannot be replaced");
         Qwen2Config config = Qwen2Config.Load(directory);
         if (model.Config.DifferenceFrom(config) is { } difference)
         {
@@ -73,6 +72,9 @@ public static class QwenWeights
     /// <param name="type">The type to store: float32, bfloat16 or float16. Only float32 keeps a float32 model exactly.</param>
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
     /// <exception cref="ArgumentException">The type is another.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The model has an adapter that is not merged, so its weights alone are not the model; or the folder holds an adapter.
+    /// </exception>
     public static void Save(Qwen2ForCausalLM model, string directory, ScalarType type = ScalarType.Float32)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -89,12 +91,23 @@ public static class QwenWeights
             throw new DirectoryNotFoundException($"There is no folder '{directory}' to save the model in. Create it first.");
         }
 
+        if (model.Adapter is { IsMerged: false })
+        {
+            throw new InvalidOperationException(
+                $"The model has an adapter that is not merged: its weights alone are those of the base. Merge it first, or save it with {nameof(LoraAdapterFiles)}.{nameof(LoraAdapterFiles.Save)}.");
+        }
+
+        if (LoraAdapterFiles.IsAdapter(directory))
+        {
+            throw new InvalidOperationException($"'{directory}' holds an adapter; save the model in a folder of its own.");
+        }
+
         using (var scope = TensorScope.BeginNoGrad())
         {
             // Where the type stays, `to` copies nothing.
             SafetensorsWriter.Write(
                 Path.Combine(directory, WeightsFile),
-                model.named_parameters().Select(named => KeyValuePair.Create(named.name, named.parameter.to(type))).ToList());
+                model.BaseParameters().Select(named => KeyValuePair.Create(named.Name, named.Parameter.to(type))).ToList());
         }
 
         string config = (model.Config with { StoredType = typeName }).ToJson();
@@ -103,9 +116,18 @@ public static class QwenWeights
         File.Delete(Path.Combine(directory, IndexFile));
     }
 
+    /// <summary>The type that a checkpoint's weights are stored in.</summary>
+    internal static ScalarType StoredType(Qwen2Config config) => config.StoredType switch
+    {
+        "float32" => ScalarType.Float32,
+        "bfloat16" => ScalarType.BFloat16,
+        "float16" => ScalarType.Float16,
+        _ => throw new ArgumentException($"torch_dtype is \"{config.StoredType}\" but must be float32, float16 or bfloat16.", nameof(config)),
+    };
+
     private static void Fill(Qwen2ForCausalLM model, SafetensorsCheckpoint checkpoint)
     {
-        foreach ((string name, Parameter parameter) in model.named_parameters())
+        foreach ((string name, Parameter parameter) in model.BaseParameters())
         {
             checkpoint.ReadInto(name, parameter);
         }
@@ -113,51 +135,12 @@ public static class QwenWeights
 
     private static void RequireMatch(Qwen2Config config, SafetensorsCheckpoint checkpoint, string directory)
     {
-        var missing = new List<string>();
-        var misshaped = new List<string>();
-        var mistyped = new List<string>();
-        var expected = new HashSet<string>(StringComparer.Ordinal);
+        var match = new CheckpointMatch(checkpoint.Entries);
         foreach ((string name, long[] shape) in Qwen2Parameters.Of(config))
         {
-            expected.Add(name);
-            if (!checkpoint.Entries.TryGetValue(name, out SafetensorsEntry? entry))
-            {
-                missing.Add($"{name} [{string.Join(", ", shape)}]");
-            }
-            else if (!entry.Shape.SequenceEqual(shape))
-            {
-                misshaped.Add($"{name} is [{string.Join(", ", entry.Shape)}] but must be [{string.Join(", ", shape)}]");
-            }
-            else if (entry.DType is not (ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float64))
-            {
-                mistyped.Add($"{name} is {entry.DType} but must be a floating-point type");
-            }
+            match.Require(name, shape);
         }
 
-        List<string> unexpected =
-        [
-            .. checkpoint.Entries.Keys
-                .Where(name => !expected.Contains(name) && !Qwen2Parameters.IsRedundant(name, config))
-                .Order(StringComparer.Ordinal),
-        ];
-        if (missing.Count + misshaped.Count + mistyped.Count + unexpected.Count == 0)
-        {
-            return;
-        }
-
-        throw new InvalidDataException(string.Concat(
-            $"The weights in '{directory}' do not fit its config.json.",
-            List("missing", missing), List("unexpected", unexpected), List("wrong shape", misshaped), List("wrong type", mistyped)));
-    }
-
-    private static string List(string what, List<string> tensors)
-    {
-        if (tensors.Count == 0)
-        {
-            return "";
-        }
-
-        string rest = tensors.Count > MaxListed ? $"\n- and {tensors.Count - MaxListed} more" : "";
-        return $"\n{what} ({tensors.Count}):\n- {string.Join("\n- ", tensors.Take(MaxListed))}{rest}";
+        match.ThrowIfAny($"The weights in '{directory}' do not fit its config.json.", name => Qwen2Parameters.IsRedundant(name, config));
     }
 }

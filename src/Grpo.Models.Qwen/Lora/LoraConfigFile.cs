@@ -1,0 +1,175 @@
+using System.Buffers;
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>Reads and writes PEFT's <c>adapter_config.json</c>.</summary>
+internal static class LoraConfigFile
+{
+    internal const string FileName = "adapter_config.json";
+
+    // Real files have about a kilobyte; a larger one is not the configuration of an adapter.
+    private const long MaxBytes = 1 << 20;
+
+    private static readonly JsonWriterOptions Indented = new() { Indented = true, NewLine = "\n" };
+
+    // Fields that change what the adapter computes. Everything else that PEFT writes is ignored.
+    private static readonly (string Field, string Reason)[] Unsupported =
+    [
+        ("use_dora", "DoRA also rescales the sum of weight and update"),
+        ("use_qalora", "QALoRA pools the inputs"),
+        ("lora_bias", "the adapters would have biases"),
+        ("modules_to_save", "whole modules would be replaced"),
+        ("rank_pattern", "the rank would differ between layers"),
+        ("alpha_pattern", "the scale would differ between layers"),
+        ("layers_to_transform", "only some layers would be adapted"),
+        ("layer_replication", "layers would be repeated"),
+        ("exclude_modules", "some layers would be left out"),
+        ("target_parameters", "parameters would be adapted that are no projections"),
+        ("trainable_token_indices", "rows of the embedding would be replaced"),
+        ("alora_invocation_tokens", "the adapter would begin in the middle of a text"),
+        ("arrow_config", "several adapters would be mixed"),
+        ("megatron_config", "the layers would be split over devices"),
+        ("loftq_config", "the base weights would be others than the checkpoint's"),
+        ("fan_in_fan_out", "the weights would be transposed"),
+    ];
+
+    internal static (LoraOptions Options, LoraBaseModel? Base) Load(string directory)
+    {
+        string path = Path.Combine(directory, FileName);
+        var file = new FileInfo(path);
+        if (!file.Exists)
+        {
+            throw new FileNotFoundException($"No {FileName} in '{directory}': it is not the folder of an adapter.", path);
+        }
+
+        if (file.Length > MaxBytes)
+        {
+            throw new InvalidDataException($"{path} has {file.Length} bytes; the configuration of an adapter has at most {MaxBytes}.");
+        }
+
+        using var json = new JsonFile(path, File.ReadAllBytes(path));
+        var fields = new ConfigFields(json.Root);
+        (LoraOptions options, LoraBaseModel? baseModel) = Read(fields);
+        RefuseUnsupported(fields);
+        fields.Problems.AddRange(fields.Problems.Count == 0 ? options.Validate() : []);
+        return fields.Problems.Count == 0
+            ? (options, baseModel)
+            : throw new InvalidDataException($"{path} does not describe an adapter that can be loaded:\n- {string.Join("\n- ", fields.Problems)}");
+    }
+
+    /// <summary>The text of the file, with every field that PEFT needs to load it, in alphabetical order.</summary>
+    internal static string Write(LoraOptions options, LoraBaseModel? baseModel)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer, Indented))
+        {
+            json.WriteStartObject();
+            json.WriteString("base_model_name_or_path", baseModel?.Name);
+            json.WriteString("bias", "none");
+            json.WriteBoolean("fan_in_fan_out", false);
+            json.WriteBoolean("inference_mode", true);
+            json.WriteBoolean("init_lora_weights", true);
+            json.WriteNumber("lora_alpha", options.Alpha);
+            json.WriteNumber("lora_dropout", options.Dropout);
+            json.WriteNull("modules_to_save");
+            json.WriteString("peft_type", "LORA");
+            json.WriteNumber("r", options.Rank);
+            json.WriteString("revision", baseModel?.Revision);
+            json.WriteStartArray("target_modules");
+            foreach (string name in options.TargetModules)
+            {
+                json.WriteStringValue(name);
+            }
+
+            json.WriteEndArray();
+            json.WriteString("task_type", "CAUSAL_LM");
+            json.WriteBoolean("use_dora", false);
+            json.WriteBoolean("use_rslora", options.UseRankStabilizedScale);
+            json.WriteEndObject();
+        }
+
+        return Encoding.UTF8.GetString(buffer.WrittenSpan) + "\n";
+    }
+
+    private static (LoraOptions Options, LoraBaseModel? Base) Read(ConfigFields fields)
+    {
+        if (fields.Word("peft_type") is { } type && type != "LORA")
+        {
+            fields.Problems.Add($"peft_type is \"{type}\" but only \"LORA\" is supported.");
+        }
+
+        if (!fields.Has("lora_alpha"))
+        {
+            fields.Problems.Add("lora_alpha is missing.");
+        }
+
+        var options = new LoraOptions
+        {
+            Rank = fields.Integer("r") ?? 0,
+            Alpha = fields.Real("lora_alpha", 0),
+            Dropout = fields.Real("lora_dropout", 0),
+            UseRankStabilizedScale = fields.Flag("use_rslora", false),
+            TargetModules = Targets(fields),
+        };
+        LoraBaseModel? baseModel = fields.Word("base_model_name_or_path") is { Length: > 0 } name
+            ? new LoraBaseModel(name, fields.Word("revision"))
+            : null;
+        return (options, baseModel);
+    }
+
+    // A string is a regular expression over module names, save for one: every linear layer but the head, which are all that Qwen2 has.
+    private static IReadOnlyList<string> Targets(ConfigFields fields)
+    {
+        if (fields.Raw("target_modules") is { ValueKind: JsonValueKind.String } text)
+        {
+            if (text.ValueEquals("all-linear"))
+            {
+                return LoraOptions.AllTargetModules;
+            }
+
+            fields.Problems.Add("target_modules is a pattern, which is not supported. List the modules by name.");
+            return [];
+        }
+
+        if (!fields.Has("target_modules"))
+        {
+            fields.Problems.Add("target_modules is missing.");
+        }
+
+        return fields.Words("target_modules");
+    }
+
+    private static void RefuseUnsupported(ConfigFields fields)
+    {
+        foreach ((string field, string reason) in Unsupported)
+        {
+            if (fields.Raw(field) is { } value && IsSet(value))
+            {
+                fields.Problems.Add($"{field} is set but not supported: {reason}.");
+            }
+        }
+
+        if (fields.Word("bias") is { } bias && bias != "none")
+        {
+            fields.Problems.Add($"bias is \"{bias}\" but only \"none\" is supported: the base's biases would be trained too.");
+        }
+
+        // These two only say how A began; pissa, olora, corda and loftq also change the base.
+        if (fields.Raw("init_lora_weights") is { ValueKind: JsonValueKind.String } start
+            && !(start.ValueEquals("gaussian") || start.ValueEquals("eva") || start.ValueEquals("orthogonal")))
+        {
+            fields.Problems.Add("init_lora_weights names a start that changes the base weights, which is not supported. Convert the adapter to a plain one with PEFT.");
+        }
+    }
+
+    private static bool IsSet(JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.False => false,
+        JsonValueKind.Array => value.GetArrayLength() > 0,
+        JsonValueKind.Object => value.EnumerateObject().Any(),
+        _ => true,
+    };
+}

@@ -1,0 +1,100 @@
+using System.Globalization;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>
+/// Low-rank adapters: y = base(x) + scale · B(A(dropout(x))) with A [r, in] and B [out, r]. The base is frozen, only A and B are trained.
+/// </summary>
+/// <remarks>
+/// Hu et al., arXiv:2106.09685; the scale of Kalajdzievski, arXiv:2312.03732, by <see cref="UseRankStabilizedScale"/>. A begins
+/// uniform in ±1/√in (Kaiming with a = √5) and B at zero, as in PEFT: before the first step the policy is the base.
+/// </remarks>
+public sealed record LoraOptions
+{
+    /// <summary>The layers that can be adapted: all that attention and feed-forward consist of, and the default of <see cref="TargetModules"/>.</summary>
+    public static IReadOnlyList<string> AllTargetModules { get; } = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+
+    /// <summary>Rank r of the update of each weight.</summary>
+    /// <value>1 to 8,192; default 16.</value>
+    public int Rank { get; init; } = 16;
+
+    /// <summary>Numerator of the scale alpha / r.</summary>
+    /// <value>Above 0, to 1e6; default 32.</value>
+    public double Alpha { get; init; } = 32;
+
+    /// <summary>
+    /// Probability with which an input of A is left out, in passes that record gradients. For supervised training: in GRPO the tokens would
+    /// be judged by another model than the one that drew them, so <see cref="QwenBuilderExtensions"/> refuses it.
+    /// </summary>
+    /// <value>0 to below 1; default 0.</value>
+    public double Dropout { get; init; }
+
+    /// <summary>The layers that get an adapter, in every decoder layer.</summary>
+    /// <value>At least one of <see cref="AllTargetModules"/>, each at most once; default all of them.</value>
+    public IReadOnlyList<string> TargetModules { get; init; } = AllTargetModules;
+
+    /// <summary>Whether the scale is alpha / √r in place of alpha / r, so that a higher rank does not learn more slowly.</summary>
+    /// <value>Default false.</value>
+    public bool UseRankStabilizedScale { get; init; }
+
+    /// <summary>Decides the start of A and the masks of dropout. The same seed gives the same A on every device.</summary>
+    /// <value>Default 0.</value>
+    public ulong Seed { get; init; }
+
+    /// <summary>What B(A(x)) is multiplied by.</summary>
+    public double Scale => Alpha / (UseRankStabilizedScale ? Math.Sqrt(Rank) : Rank);
+
+    /// <summary>Values out of range, one sentence each; empty when there is none.</summary>
+    public IReadOnlyList<string> Validate()
+    {
+        var problems = new List<string>();
+        Check(Rank is >= 1 and <= 8_192, $"Rank is {Rank} but must be 1 to 8,192.");
+        // Written so that NaN fails.
+        Check(Alpha is > 0 and <= 1e6, $"Alpha is {Alpha} but must be above 0 and at most 1,000,000.");
+        Check(Dropout is >= 0 and < 1, $"Dropout is {Dropout} but must be at least 0 and below 1.");
+        string allowed = string.Join(", ", AllTargetModules);
+        Check(TargetModules.Count > 0, $"TargetModules is empty; name at least one of {allowed}.");
+        // One of each kind: the names may come from a file that has a hundred thousand.
+        string? unknown = TargetModules.FirstOrDefault(name => !AllTargetModules.Contains(name));
+        Check(unknown is null, $"TargetModules names '{unknown}', which cannot be adapted; allowed are {allowed}.");
+        string? repeated = TargetModules.GroupBy(name => name).FirstOrDefault(same => same.Count() > 1)?.Key;
+        Check(repeated is null, $"TargetModules names '{repeated}' more than once.");
+
+        return problems;
+
+        void Check(bool isRight, FormattableString problem)
+        {
+            if (!isRight)
+            {
+                problems.Add(problem.ToString(CultureInfo.InvariantCulture));
+            }
+        }
+    }
+
+    /// <summary>The first property that makes the weights of the two unusable in each other, in words; null when there is none.</summary>
+    internal string? DifferenceFrom(LoraOptions other)
+    {
+        if (Rank != other.Rank)
+        {
+            return FormattableString.Invariant($"r is {other.Rank} but must be {Rank}");
+        }
+
+        if (Scale != other.Scale)
+        {
+            return FormattableString.Invariant($"the scale is {other.Scale:R} but must be {Scale:R}");
+        }
+
+        return TargetModules.ToHashSet(StringComparer.Ordinal).SetEquals(other.TargetModules)
+            ? null
+            : $"target_modules is {string.Join(", ", other.TargetModules)} but must be {string.Join(", ", TargetModules)}";
+    }
+
+    /// <exception cref="ArgumentException">A value is out of range; the message lists all of them.</exception>
+    internal void ThrowIfInvalid(string parameter)
+    {
+        if (Validate() is { Count: > 0 } problems)
+        {
+            throw new ArgumentException(string.Join(" ", problems), parameter);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+namespace Grpo.Models.Qwen;
+
+/// <summary>Where a model comes from: a folder or a hub id, and the folder of an adapter for it.</summary>
+/// <param name="FolderOrHubId">The model, without the adapter.</param>
+/// <param name="Revision">Of a hub id.</param>
+/// <param name="Adapter">A folder; null: none.</param>
+internal sealed record PretrainedSource(string FolderOrHubId, string Revision, string? Adapter)
+{
+    /// <summary>What an adapter that is trained on this model says about it. A folder by its full path: relative ones are lost with the next working directory.</summary>
+    internal LoraBaseModel BaseModel => Directory.Exists(FolderOrHubId)
+        ? new LoraBaseModel(Path.GetFullPath(FolderOrHubId))
+        : new LoraBaseModel(FolderOrHubId, Revision);
+
+    /// <exception cref="ArgumentException">The options contradict each other, or an option of the adapter is out of range.</exception>
+    /// <exception cref="InvalidDataException">The configuration of the adapter is damaged, not supported, or names no base.</exception>
+    internal static PretrainedSource Of(string folderOrHubId, QwenLoadOptions options)
+    {
+        options.Lora?.ThrowIfInvalid(nameof(options));
+        bool isAdapter = Directory.Exists(folderOrHubId) && LoraAdapterFiles.IsAdapter(folderOrHubId);
+        if (isAdapter && options.Adapter is not null)
+        {
+            throw new ArgumentException($"'{folderOrHubId}' is itself an adapter, but the options name '{options.Adapter}' as well. Give the base model and one adapter.", nameof(options));
+        }
+
+        return isAdapter ? OfAdapter(folderOrHubId, options.Revision) : new PretrainedSource(folderOrHubId, options.Revision, options.Adapter);
+    }
+
+    /// <summary>The folder of the model; a hub id is fetched first.</summary>
+    /// <exception cref="DirectoryNotFoundException">It is neither a folder nor a hub id.</exception>
+    internal async Task<string> ResolveAsync(IProgress<HubProgress>? progress, CancellationToken cancellationToken)
+    {
+        if (Directory.Exists(FolderOrHubId))
+        {
+            return Path.GetFullPath(FolderOrHubId);
+        }
+
+        if (!HubClient.IsId(FolderOrHubId))
+        {
+            string origin = Adapter is null ? "" : $" The adapter in '{Adapter}' may name it as its base; where the base has moved, load it by name with the option Adapter.";
+            throw new DirectoryNotFoundException(
+                $"There is no folder '{FolderOrHubId}', and it is not a hub id such as Qwen/Qwen2.5-1.5B-Instruct (owner/name).{origin}");
+        }
+
+        var hub = new HubOptions { Revision = Revision, Progress = progress };
+        return await HubClient.DownloadAsync(FolderOrHubId, hub, cancellationToken).ConfigureAwait(false);
+    }
+
+    private static PretrainedSource OfAdapter(string folder, string revision)
+    {
+        if (LoraAdapterFiles.BaseOf(folder) is not { } named)
+        {
+            throw new InvalidDataException($"The adapter in '{folder}' does not name its base model. Load the base and name this folder in the option Adapter.");
+        }
+
+        // Beside the adapter first: a folder that is moved together with its base stays whole.
+        string beside = Path.Combine(folder, named.Name);
+        return new PretrainedSource(Directory.Exists(beside) ? beside : named.Name, named.Revision ?? revision, folder);
+    }
+}

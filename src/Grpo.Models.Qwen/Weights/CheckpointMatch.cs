@@ -1,0 +1,62 @@
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>Holds the tensors of a checkpoint against those that are expected and lists everything that differs.</summary>
+/// <param name="entries">The tensors of the checkpoint.</param>
+internal sealed class CheckpointMatch(IReadOnlyDictionary<string, SafetensorsEntry> entries)
+{
+    // All of them for any real model; bounds the message when a file invents names.
+    private const int MaxListed = 1_000;
+
+    private readonly List<string> _missing = [];
+    private readonly List<string> _misshaped = [];
+    private readonly List<string> _mistyped = [];
+    private readonly HashSet<string> _expected = new(StringComparer.Ordinal);
+
+    /// <summary>A tensor of any floating-point type must be there.</summary>
+    internal void Require(string name, long[] shape)
+    {
+        _expected.Add(name);
+        if (!entries.TryGetValue(name, out SafetensorsEntry? entry))
+        {
+            _missing.Add($"{name} [{string.Join(", ", shape)}]");
+        }
+        else if (!entry.Shape.SequenceEqual(shape))
+        {
+            _misshaped.Add($"{name} is [{string.Join(", ", entry.Shape)}] but must be [{string.Join(", ", shape)}]");
+        }
+        else if (entry.DType is not (ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float64))
+        {
+            _mistyped.Add($"{name} is {entry.DType} but must be a floating-point type");
+        }
+    }
+
+    /// <summary>Ends the comparison.</summary>
+    /// <param name="title">The first line of the message.</param>
+    /// <param name="mayBePresent">Whether a tensor that was not required does no harm; null: none may be there.</param>
+    /// <exception cref="InvalidDataException">Something differs; the message lists all of it.</exception>
+    internal void ThrowIfAny(string title, Func<string, bool>? mayBePresent = null)
+    {
+        List<string> unexpected =
+        [
+            .. entries.Keys.Where(name => !_expected.Contains(name) && mayBePresent?.Invoke(name) != true).Order(StringComparer.Ordinal),
+        ];
+        if (_missing.Count + _misshaped.Count + _mistyped.Count + unexpected.Count > 0)
+        {
+            throw new InvalidDataException(string.Concat(
+                title, List("missing", _missing), List("unexpected", unexpected), List("wrong shape", _misshaped), List("wrong type", _mistyped)));
+        }
+    }
+
+    private static string List(string what, List<string> tensors)
+    {
+        if (tensors.Count == 0)
+        {
+            return "";
+        }
+
+        string rest = tensors.Count > MaxListed ? $"\n- and {tensors.Count - MaxListed} more" : "";
+        return $"\n{what} ({tensors.Count}):\n- {string.Join("\n- ", tensors.Take(MaxListed))}{rest}";
+    }
+}

@@ -33,6 +33,7 @@ internal static class ControlsCommand
         {
             Settings settings = Settings.Read(parsed, run.Preset);
             settings.Grpo.LearningRate *= run.LearningRateFactor;
+            settings.Trainer.EvaluateEvery = run.EvaluateEvery ?? settings.Trainer.EvaluateEvery;
             Gsm8kTask task = await Gsm8kTask.CreateAsync(settings, cancellationToken);
             if (run.Reward is { } replace)
             {

@@ -23,7 +23,7 @@ internal sealed record ControlResult(ControlRun Run, TrainingSummary Summary, Fo
 
         PairedComparison comparison = PairedComparison.Create(first, last);
         string apart = before.Overlaps(after) ? "overlap" : after.Low > before.High ? "apart, up" : "apart, down";
-        string name = Summary.Collapse is { } collapse ? string.Create(CultureInfo.InvariantCulture, $"{Run.Name} (stopped after step {collapse.Step})") : Run.Name;
+        string name = Summary.Collapse is { } collapse ? string.Create(CultureInfo.InvariantCulture, $"{Run.Name} (stopped after step {collapse.Step}; best {TrainingView.Percent(Summary.Best?.Evaluation.Accuracy)} after step {Summary.Best?.Step} kept)") : Run.Name;
         return
         [
             name, Run.Change, Share(first.Accuracy!.Value, before), Share(last.Accuracy!.Value, after), apart,

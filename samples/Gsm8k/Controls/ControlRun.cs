@@ -13,6 +13,9 @@ internal sealed record ControlRun(string Name, string Change)
     /// <summary>The learning rate is multiplied by this.</summary>
     public double LearningRateFactor { get; init; } = 1;
 
+    /// <summary>Evaluates this often; null: as the settings say.</summary>
+    public long? EvaluateEvery { get; init; }
+
     /// <summary>The reward that is trained on, made of the real one and the run's seed; null: the real one.</summary>
     public Func<IRewardFunction, ulong, IRewardFunction>? Reward { get; init; }
 
@@ -24,7 +27,7 @@ internal sealed record ControlRun(string Name, string Change)
         new("random-reward", "a coin in place of the reward") { Reward = (_, seed) => new RandomReward(seed) },
         new("shuffled-reward", "the real rewards, shuffled within each group") { Reward = (real, seed) => new ShuffledReward(real, seed) },
         new("format-reward", "paid for the form alone") { Reward = (_, _) => new FormatReward() },
-        new("collapse", "learning rate x 100, to see it fail") { LearningRateFactor = 100 },
+        new("collapse", "learning rate x 20, to see it fail") { LearningRateFactor = 20, EvaluateEvery = 5 },
     ];
 
     /// <summary>The run of a name: one of <see cref="Controls"/>, or a preset.</summary>

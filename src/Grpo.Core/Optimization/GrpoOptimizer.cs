@@ -38,7 +38,7 @@ public sealed class GrpoOptimizer : IDisposable
     /// <param name="logger">Null: no log.</param>
     /// <exception cref="ArgumentException">An option is out of range; the message lists all of them.</exception>
     /// <exception cref="InvalidOperationException">
-    /// The KL term has no reference model, the reference cannot be moved although <see cref="GrpoOptions.ReferenceSyncEvery"/> asks for it, or
+    /// The policy is random in training (<see cref="IPolicy.IsStochastic"/>), the KL term has no reference model, the reference cannot be moved although <see cref="GrpoOptions.ReferenceSyncEvery"/> asks for it, or
     /// the policy has no trainable float32 parameters.
     /// </exception>
     public GrpoOptimizer(
@@ -53,6 +53,12 @@ public sealed class GrpoOptimizer : IDisposable
         if (Options.Validate() is { Count: > 0 } problems)
         {
             throw new ArgumentException(string.Join(" ", problems), nameof(options));
+        }
+
+        if (policy.IsStochastic)
+        {
+            throw new InvalidOperationException(
+                $"{policy.GetType().Name} is random in training (dropout): its ratios to the sampled log-probs would be noise. Switch dropout off for GRPO; SupervisedTrainer can use it.");
         }
 
         if (Options.KlCoefficient != 0 && reference is null)

@@ -82,4 +82,13 @@ public sealed class LoraDropoutTests
         TensorAssert.Identical(policy.LogProbs(LoraModels.Batch, 1).detach(), next, "log-probs");
         Assert.True((first - next).abs().max().item<float>() > 1e-3);
     }
+
+    [Fact]
+    public void GrpoOptimizer_refuses_a_policy_with_dropout()
+    {
+        using QwenPolicy policy = LoraModels.Policy(Options);
+        var exception = Assert.Throws<InvalidOperationException>(
+            () => new GrpoOptimizer(policy, new Grpo.Testing.FixedSampler(), RewardFunction.Create("one", (_, _) => 1)));
+        Assert.StartsWith("QwenPolicy is random in training (dropout)", exception.Message, StringComparison.Ordinal);
+    }
 }

@@ -104,12 +104,17 @@ public sealed class LoraTrainingTests
     }
 
     [Fact]
-    public void Supervised_training_works_with_dropout()
+    public async Task Supervised_training_works_with_dropout()
     {
         using QwenPolicy policy = Policy(new LoraOptions { Rank = 8, Dropout = 0.1 });
         SupervisedExample[] examples = [new(Prompt.Create("a", "hello"), "hehe"), new(Prompt.Create("b", "hel"), "he")];
         var trainer = new SupervisedTrainer(policy, Tokenizer, new QwenChatTemplate(), examples, new SupervisedOptions { Steps = 40, BatchSize = 2, LearningRate = 1e-2, WarmupSteps = 0 });
-        double[] losses = [.. trainer.Run().Select(report => report.Loss)];
+        var losses = new List<double>();
+        await foreach (SupervisedReport report in trainer.RunAsync())
+        {
+            losses.Add(report.Loss);
+        }
+
         Assert.True(losses[^1] < 0.7 * losses[0], $"loss {losses[0]}, then {losses[^1]}");
     }
 

@@ -28,6 +28,9 @@ public sealed class QwenPolicy : IPolicy, IDisposable
     public nn.Module Module => Model;
 
     /// <inheritdoc/>
+    public bool SharesPrompts => true;
+
+    /// <inheritdoc/>
     public Tensor LogProbs(TokenBatch batch, double temperature) => CompletionLogProbs.Compute(Model, batch, temperature);
 
     /// <inheritdoc/>

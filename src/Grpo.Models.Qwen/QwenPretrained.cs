@@ -54,6 +54,7 @@ public sealed class QwenPretrained : IDisposable
 
         QwenTokenizer tokenizer = QwenTokenizer.Load(directory);
         Qwen2ForCausalLM model = QwenWeights.Load(directory, device);
+        model.GradientCheckpointing = options.GradientCheckpointing;
         var policy = new QwenPolicy(model, tokenizer.Save);
         try
         {

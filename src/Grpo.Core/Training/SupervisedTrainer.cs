@@ -61,7 +61,7 @@ public sealed class SupervisedTrainer
         adam.ZeroGradients(); // what somebody else's backward left behind is no part of this step
         try
         {
-            foreach (int[] members in MicroBatcher.Split([.. batch.Select(row => row.PromptIds.Count + row.CompletionIds.Count)], _options.MicroBatchSize))
+            foreach (int[] members in MicroBatcher.Split(batch, new MicroBatchLimits(_options.MicroBatchSize, _options.MaxTokensPerMicroBatch)))
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 using var scope = TensorScope.Begin();

@@ -8,7 +8,13 @@ internal static class ModelLoader
     public static Task<QwenPretrained> LoadAsync(Settings settings, bool withReference, CancellationToken cancellationToken)
     {
         string model = settings.Run.Model is { Length: > 0 } given ? given : Defaults.TinyModel;
-        return QwenPretrained.LoadAsync(
-            model, new QwenLoadOptions { Device = settings.Run.Device, WithReference = withReference, Progress = new DownloadProgress() }, cancellationToken);
+        var options = new QwenLoadOptions
+        {
+            Device = settings.Run.Device,
+            WithReference = withReference,
+            GradientCheckpointing = settings.Run.GradientCheckpointing,
+            Progress = new DownloadProgress(),
+        };
+        return QwenPretrained.LoadAsync(model, options, cancellationToken);
     }
 }

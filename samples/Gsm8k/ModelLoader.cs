@@ -21,6 +21,6 @@ internal static class ModelLoader
                 "Use it to try out a run; to see one learn, give a real model with --model.");
         }
 
-        return QwenPretrained.LoadAsync(model, options with { Device = settings.Run.Device, Progress = new DownloadProgress() }, cancellationToken);
+        return QwenPretrained.LoadAsync(model, options with { Device = settings.Run.Device, GradientCheckpointing = settings.Run.GradientCheckpointing, Progress = new DownloadProgress() }, cancellationToken);
     }
 }

@@ -36,6 +36,10 @@ public sealed record QwenLoadOptions
     /// <value>Default false.</value>
     public bool KeepStoredType { get; init; }
 
+    /// <summary>Computes each layer again in the backward pass instead of keeping its activations (<see cref="Qwen2ForCausalLM.GradientCheckpointing"/>).</summary>
+    /// <value>Default false.</value>
+    public bool GradientCheckpointing { get; init; }
+
     /// <summary>Branch, tag or commit of a hub id.</summary>
     /// <value>Default main.</value>
     public string Revision { get; init; } = "main";

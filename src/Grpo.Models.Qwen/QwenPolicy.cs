@@ -31,6 +31,9 @@ public sealed class QwenPolicy : IPolicy, IDisposable
     public bool IsStochastic => Model.Adapter is { Options.Dropout: > 0 };
 
     /// <inheritdoc/>
+    public bool SharesPrompts => true;
+
+    /// <inheritdoc/>
     public Tensor LogProbs(TokenBatch batch, double temperature) => CompletionLogProbs.Compute(Model, batch, temperature);
 
     /// <inheritdoc/>

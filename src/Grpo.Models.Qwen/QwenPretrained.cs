@@ -70,6 +70,7 @@ public sealed class QwenPretrained : IDisposable
         QwenTokenizer tokenizer = QwenTokenizer.Load(directory);
         ScalarType type = options.KeepStoredType ? QwenWeights.StoredType(Qwen2Config.Load(directory)) : ScalarType.Float32;
         Qwen2ForCausalLM model = QwenWeights.Load(directory, device, type);
+        model.GradientCheckpointing = options.GradientCheckpointing;
         var policy = new QwenPolicy(model, tokenizer.Save);
         try
         {

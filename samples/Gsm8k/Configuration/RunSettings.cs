@@ -17,6 +17,9 @@ internal sealed class RunSettings
     /// <summary>cpu, cuda or cuda:n.</summary>
     public string Device { get; set; } = "cpu";
 
+    /// <summary>Whether the update computes each layer again in its backward pass: less memory, more time.</summary>
+    public bool GradientCheckpointing { get; set; }
+
     /// <summary>Published settings to start from; empty: settings that fit the model.</summary>
     public string? Preset { get; set; }
 

@@ -15,6 +15,12 @@ public interface IPolicy
     /// </summary>
     bool IsStochastic => false;
 
+    /// <summary>
+    /// Whether log-probs compute a prompt once for all rows that share it (<see cref="TokenBatch.SharedPrompts"/>). Micro-batches then keep a
+    /// group together; the log-probs are the same either way.
+    /// </summary>
+    bool SharesPrompts => false;
+
     /// <summary>log π of the completion tokens given the prompts and the tokens before them.</summary>
     /// <param name="batch">Left-padded prompts and right-padded completions, [B, P] and [B, C]. Borrowed.</param>
     /// <param name="temperature">Divides the logits before the softmax: the temperature that the completions were sampled at. &gt; 0.</param>

@@ -12,6 +12,12 @@ namespace Grpo;
 /// <param name="CompletionMask">[B, C] float32, 1 for a real token; the ones are at the start of each row; a row may be empty.</param>
 public sealed record TokenBatch(Tensor PromptIds, Tensor PromptMask, Tensor CompletionIds, Tensor CompletionMask)
 {
+    /// <summary>
+    /// Which rows have the same prompt; null where that is unknown or none have. A help, not another input: <see cref="PromptIds"/> holds every
+    /// row's prompt in any case, and a policy may ignore this.
+    /// </summary>
+    public SharedPrompts? SharedPrompts { get; init; }
+
     /// <summary>Rows, B.</summary>
     public long Count => PromptIds.shape[0];
 

@@ -10,9 +10,10 @@ public static class TokenBatchBuilder
     /// <param name="sequences">The rows; at least one.</param>
     /// <param name="padTokenId">Fills unused positions; any valid id will do.</param>
     /// <param name="device">Where the tensors live.</param>
+    /// <param name="sharePrompts">Whether <see cref="TokenBatch.SharedPrompts"/> is worked out.</param>
     /// <returns>A batch whose tensors belong to the caller's scope.</returns>
     /// <exception cref="ArgumentException">There is no row, or a prompt is empty.</exception>
-    public static TokenBatch Build(IReadOnlyList<TokenSequence> sequences, int padTokenId, Device device)
+    public static TokenBatch Build(IReadOnlyList<TokenSequence> sequences, int padTokenId, Device device, bool sharePrompts = false)
     {
         ArgumentNullException.ThrowIfNull(sequences);
         if (sequences.Count == 0)
@@ -55,7 +56,29 @@ public static class TokenBatchBuilder
             Upload(promptIds, rows, promptLength, device),
             Upload(promptMask, rows, promptLength, device),
             Upload(completionIds, rows, completionLength, device),
-            Upload(completionMask, rows, completionLength, device));
+            Upload(completionMask, rows, completionLength, device))
+        {
+            SharedPrompts = sharePrompts ? FindSharedPrompts(sequences, device) : null,
+        };
+    }
+
+    private static SharedPrompts? FindSharedPrompts(IReadOnlyList<TokenSequence> sequences, Device device)
+    {
+        var numbers = new Dictionary<IReadOnlyList<int>, long>(TokenIdsComparer.Instance);
+        var firstRows = new List<long>();
+        var promptOfRow = new long[sequences.Count];
+        for (int row = 0; row < promptOfRow.Length; row++)
+        {
+            if (!numbers.TryGetValue(sequences[row].PromptIds, out promptOfRow[row]))
+            {
+                numbers.Add(sequences[row].PromptIds, promptOfRow[row] = firstRows.Count);
+                firstRows.Add(row);
+            }
+        }
+
+        return firstRows.Count == promptOfRow.Length
+            ? null
+            : new SharedPrompts(tensor(firstRows.ToArray(), device: device), tensor(promptOfRow, device: device));
     }
 
     private static Tensor Upload<T>(T[] values, int rows, int columns, Device device)

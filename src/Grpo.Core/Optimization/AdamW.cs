@@ -7,7 +7,7 @@ namespace Grpo;
 /// <summary>AdamW on float32 master weights. Owns its moments.</summary>
 /// <remarks>
 /// Loshchilov and Hutter, arXiv:1711.05101, with PyTorch's order: decay first, then bias-corrected moments, ε after the square root.
-/// TorchSharp's own keys its state by native handle, cannot be resumed bit for bit, and allocates per parameter.
+/// TorchSharp's own keys its state by native handle, cannot be resumed bit for bit, and makes temporaries as large as the parameters.
 /// </remarks>
 internal sealed class AdamW : IDisposable
 {
@@ -35,6 +35,12 @@ internal sealed class AdamW : IDisposable
                 throw new InvalidOperationException(
                     $"Parameter '{name}' is {parameter.dtype} but trained weights must be Float32: Adam's steps are smaller than a 16-bit float can hold.");
             }
+
+            if (!parameter.is_contiguous())
+            {
+                throw new InvalidOperationException(
+                    $"Parameter '{name}' of shape [{string.Join(", ", parameter.shape)}] is a view with gaps or swapped axes; make it of contiguous() values.");
+            }
         }
 
         _firstMoments = ZeroMoments();
@@ -54,36 +60,18 @@ internal sealed class AdamW : IDisposable
 
     /// <summary>Applies one update with the gradients that the parameters hold.</summary>
     /// <param name="learningRate">The learning rate.</param>
-    /// <param name="gradientScale">Multiplies the gradients: the factor of clipping by norm.</param>
+    /// <param name="gradientScale">Multiplies the gradients: the factor of clipping by norm. Above 0.</param>
     public void Apply(double learningRate, double gradientScale)
     {
+        using var scope = TensorScope.BeginNoGrad();
         Step++;
-        double firstCorrection = 1 - Math.Pow(_options.Beta1, Step);
-        double secondCorrection = Math.Sqrt(1 - Math.Pow(_options.Beta2, Step));
-        for (int i = 0; i < _parameters.Length; i++)
+        var trained = Enumerable.Range(0, _parameters.Length)
+            .Select(i => (_parameters[i].Name, _parameters[i].Parameter, Gradient: _parameters[i].Parameter.grad, First: _firstMoments[i], Second: _secondMoments[i]))
+            .Where(entry => entry.Gradient is not null);
+        foreach (var alike in trained.GroupBy(entry => (_options.IsDecayed(entry.Name, entry.Parameter), entry.Parameter.device.ToString())))
         {
-            using var scope = TensorScope.BeginNoGrad();
-            Parameter parameter = _parameters[i].Parameter;
-            if (parameter.grad is not { } gradient)
-            {
-                continue;
-            }
-
-            if (gradientScale != 1)
-            {
-                gradient.mul_(gradientScale);
-            }
-
-            double decay = _options.IsDecayed(_parameters[i].Name, parameter) ? learningRate * _options.WeightDecay : 0;
-            if (decay != 0)
-            {
-                parameter.mul_(1 - decay);
-            }
-
-            _firstMoments[i].lerp_(gradient, 1 - _options.Beta1);
-            _secondMoments[i].mul_(_options.Beta2).addcmul_(gradient, gradient, 1 - _options.Beta2);
-            Tensor denominator = _secondMoments[i].sqrt().div_(secondCorrection).add_(_options.Epsilon);
-            parameter.addcdiv_(_firstMoments[i], denominator, -learningRate / firstCorrection);
+            AdamWTensors[] tensors = [.. alike.Select(entry => new AdamWTensors(entry.Parameter, entry.Gradient!.contiguous(), entry.First, entry.Second))];
+            FusedAdamW.Apply(tensors, Step, learningRate, alike.Key.Item1 ? _options.WeightDecay : 0, gradientScale, _options);
         }
     }
 

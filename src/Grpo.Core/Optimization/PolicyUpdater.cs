@@ -63,14 +63,14 @@ internal sealed class PolicyUpdater(
     private MicroBatch[] Prepare(TrainingRow[] rows, CancellationToken cancellationToken)
     {
         Device device = policy.Device();
-        IReadOnlyList<int[]> split = MicroBatcher.Split(
-            [.. rows.Select(row => row.Tokens.PromptIds.Count + row.Tokens.CompletionIds.Count)], options.MicroBatchSize);
+        MicroBatchLimits limits = MicroBatchLimits.Of(options, policy);
+        IReadOnlyList<int[]> split = MicroBatcher.Split([.. rows.Select(row => row.Tokens)], limits);
         var batches = new MicroBatch[split.Count];
         for (int i = 0; i < batches.Length; i++)
         {
             cancellationToken.ThrowIfCancellationRequested();
             TrainingRow[] members = [.. split[i].Select(index => rows[index])];
-            TokenBatch tokens = TokenBatchBuilder.Build([.. members.Select(row => row.Tokens)], padTokenId: 0, device);
+            TokenBatch tokens = TokenBatchBuilder.Build([.. members.Select(row => row.Tokens)], padTokenId: 0, device, limits.SharePrompts);
             Tensor advantages = tensor(members.Select(row => (float)row.Advantage).ToArray(), device: device);      // [B]
             batches[i] = new MicroBatch(members, tokens, advantages, ReferenceLogProbs(tokens), SamplerLogProbs.Upload(members, tokens));
         }

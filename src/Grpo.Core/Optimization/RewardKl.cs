@@ -7,6 +7,8 @@ namespace Grpo;
 /// <summary>The KL term of <see cref="KlEstimator.K1InReward"/>: takes β·Σ (log π − log π_ref) off each completion's reward.</summary>
 internal sealed class RewardKl(IPolicy policy, IReferenceModel reference, GrpoOptions options)
 {
+    private readonly MicroBatchLimits _limits = MicroBatchLimits.Of(options, policy);
+
     /// <summary>The shaped rewards, and the divergence that was found.</summary>
     /// <param name="Rewards">One list per group. Components and verdicts are those of the rewards given.</param>
     /// <param name="Kl">Mean k1 over all completion tokens, nats; of either sign.</param>
@@ -25,7 +27,7 @@ internal sealed class RewardKl(IPolicy policy, IReferenceModel reference, GrpoOp
         double?[] shaped = [.. rewards.SelectMany(group => group).Select(reward => reward.Value)];
         double sum = 0;
         int[] written = [.. Enumerable.Range(0, rows.Length).Where(i => rows[i].Tokens.CompletionIds.Count > 0)];
-        foreach (int[] members in MicroBatcher.Split([.. written.Select(i => rows[i].Tokens.PromptIds.Count + rows[i].Tokens.CompletionIds.Count)], options.MicroBatchSize))
+        foreach (int[] members in MicroBatcher.Split([.. written.Select(i => rows[i].Tokens)], _limits))
         {
             cancellationToken.ThrowIfCancellationRequested();
             int[] indices = [.. members.Select(member => written[member])];
@@ -55,7 +57,7 @@ internal sealed class RewardKl(IPolicy policy, IReferenceModel reference, GrpoOp
     private (float[] LogProbs, float[] Reference)[] LogProbs(TrainingRow[] rows)
     {
         using var scope = TensorScope.BeginNoGrad();
-        TokenBatch batch = TokenBatchBuilder.Build([.. rows.Select(row => row.Tokens)], padTokenId: 0, policy.Device());
+        TokenBatch batch = TokenBatchBuilder.Build([.. rows.Select(row => row.Tokens)], padTokenId: 0, policy.Device(), _limits.SharePrompts);
         float[]? computed = rows.All(row => row.Completion.LogProbs is not null) ? null : Download(policy.LogProbs(batch, options.Sampling.Temperature));
         float[] compared = Download(reference.LogProbs(batch, options.Sampling.Temperature));
         int columns = checked((int)batch.CompletionLength);

@@ -29,8 +29,24 @@ public sealed record TrainingPlan
     /// <summary>Sequences per micro-batch.</summary>
     public required int MicroBatchSize { get; init; }
 
-    /// <summary>Micro-batches of an optimizer step, at most: completions without advantage are left out.</summary>
-    public int MaxMicroBatches => (CompletionsPerStep + MicroBatchSize - 1) / MicroBatchSize;
+    /// <summary>Tokens per micro-batch, at most; null when only <see cref="MicroBatchSize"/> bounds it.</summary>
+    public int? MaxTokensPerMicroBatch { get; init; }
+
+    /// <summary>Whether a prompt is computed once for the completions of its group that are in one micro-batch.</summary>
+    public bool SharesPrompts { get; init; }
+
+    /// <summary>
+    /// Micro-batches of an optimizer step, at most: completions without advantage are left out, and shorter sequences share a token budget.
+    /// </summary>
+    public int MaxMicroBatches
+    {
+        get
+        {
+            int longest = MaxPromptTokens + MaxCompletionTokens;
+            int sequences = MaxTokensPerMicroBatch is { } budget ? Math.Clamp(budget / longest, 1, MicroBatchSize) : MicroBatchSize;
+            return (CompletionsPerStep + sequences - 1) / sequences;
+        }
+    }
 
     /// <summary>Optimizer steps per rollout, μ.</summary>
     public required int UpdatesPerRollout { get; init; }
@@ -93,7 +109,9 @@ public sealed record TrainingPlan
                 + $"{Number(MaxTokensPerStep)} with prompts of at most {Number(MaxPromptTokens)}"),
             ("sampling", FormattableString.Invariant($"temperature {Temperature}, which also divides the logits of policy, old policy and reference")
                 + (MaxSamplingRounds == 1 ? string.Empty : $"; groups that teach nothing are replaced in up to {Count(MaxSamplingRounds, "round")}")),
-            ("updates", $"{Number(UpdatesPerRollout)} per round, each in at most {Count(MaxMicroBatches, "micro-batch", "es")} of {Count(MicroBatchSize, "sequence")}"),
+            ("updates", $"{Number(UpdatesPerRollout)} per round, each in at most {Count(MaxMicroBatches, "micro-batch", "es")} of {Count(MicroBatchSize, "sequence")}"
+                + (MaxTokensPerMicroBatch is { } budget ? $" and {Count(budget, "token")} at most" : string.Empty)
+                + (SharesPrompts ? "; a prompt is computed once for the completions of its group" : string.Empty)),
             ("policy", NeedsOldLogProbs
                 ? $"off-policy: the last update of a round comes {Count(MaxStaleness, "optimizer step")} after sampling; the first has w = π/π_old = 1"
                 : "on-policy: the only update of a round has w = π/π_old = 1, so neither a clip nor a cap acts"),

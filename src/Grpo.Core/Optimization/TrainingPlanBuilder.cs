@@ -17,6 +17,8 @@ internal static class TrainingPlanBuilder
             MaxCompletionTokens = options.Sampling.MaxCompletionTokens,
             MaxPromptTokens = options.Sampling.MaxPromptTokens,
             MicroBatchSize = options.MicroBatchSize,
+            MaxTokensPerMicroBatch = options.MaxTokensPerMicroBatch,
+            SharesPrompts = MicroBatchLimits.Of(options, policy).SharePrompts,
             UpdatesPerRollout = options.UpdatesPerRollout,
             MaxSamplingRounds = options.MaxSamplingRounds,
             NeedsReferenceModel = options.KlCoefficient != 0,

@@ -105,6 +105,20 @@ public sealed record GrpoOptions
     /// <value>1 to 4096; default 8.</value>
     public int MicroBatchSize { get; set; } = 8;
 
+    /// <summary>
+    /// Tokens per forward and backward pass, at most, padding included: the bound that memory follows when lengths vary.
+    /// <see cref="MicroBatchSize"/> holds besides. A sequence that alone is longer is a micro-batch of its own.
+    /// </summary>
+    /// <value>1 or more, or null for no limit; default null.</value>
+    public int? MaxTokensPerMicroBatch { get; set; }
+
+    /// <summary>
+    /// Computes a prompt once for all completions of its group in a micro-batch, in the update and in the passes without gradient; for a
+    /// policy that can (<see cref="IPolicy.SharesPrompts"/>). Speed and memory only: loss and gradient are the same up to rounding.
+    /// </summary>
+    /// <value>Default true.</value>
+    public bool SharePrompts { get; set; } = true;
+
     /// <summary>Peak learning rate.</summary>
     /// <value>0 to 1; default 1e-6.</value>
     public double LearningRate { get; set; } = 1e-6;

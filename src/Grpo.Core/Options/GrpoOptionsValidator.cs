@@ -42,6 +42,7 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
             "another one with K1InReward: it reads the parts of the reward, and the penalty is taken off their sum", nameof(options.Advantage));
         Require(options.UpdatesPerRollout is >= 1 and <= 64, options.UpdatesPerRollout, "1 to 64");
         Require(options.MicroBatchSize is >= 1 and <= 4096, options.MicroBatchSize, "1 to 4096");
+        Require(options.MaxTokensPerMicroBatch is null or >= 1, options.MaxTokensPerMicroBatch, "1 or more, or null for no limit");
         Require(options.LearningRate is >= 0 and <= 1, options.LearningRate, "0 to 1");
         Require(options.WarmupSteps >= 0, options.WarmupSteps, "0 or more");
         Require(options.Schedule == LearningRateSchedule.Constant || options.ScheduleSteps > options.WarmupSteps, options.ScheduleSteps,

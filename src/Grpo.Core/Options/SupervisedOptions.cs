@@ -20,6 +20,10 @@ public sealed record SupervisedOptions
     /// <value>1 to 4096; default 32.</value>
     public int MicroBatchSize { get; set; } = 32;
 
+    /// <summary>Tokens per forward and backward pass, at most, padding included; a sequence that alone is longer has a pass of its own.</summary>
+    /// <value>1 or more, or null for no limit; default null.</value>
+    public int? MaxTokensPerMicroBatch { get; set; }
+
     /// <summary>Peak learning rate.</summary>
     /// <value>0 to 1; default 1e-5.</value>
     public double LearningRate { get; set; } = 1e-5;
@@ -66,6 +70,7 @@ public sealed record SupervisedOptions
         Require(Steps >= 1, Steps, "1 or more");
         Require(BatchSize is >= 1 and <= 65536, BatchSize, "1 to 65536");
         Require(MicroBatchSize is >= 1 and <= 4096, MicroBatchSize, "1 to 4096");
+        Require(MaxTokensPerMicroBatch is null or >= 1, MaxTokensPerMicroBatch, "1 or more, or null for no limit");
         Require(LearningRate is >= 0 and <= 1, LearningRate, "0 to 1");
         Require(Enum.IsDefined(Schedule), Schedule, string.Join(", ", Enum.GetNames<LearningRateSchedule>()));
         Require(WarmupSteps >= 0 && WarmupSteps < Steps, WarmupSteps, "0 to below Steps");

@@ -164,7 +164,7 @@ public sealed class SupervisedTrainer
     }
 
     private IEnumerable<TokenSequence[]> MicroBatches(TokenSequence[] sequences) =>
-        MicroBatcher.Split([.. sequences.Select(row => row.PromptIds.Count + row.CompletionIds.Count)], _options.MicroBatchSize)
+        MicroBatcher.Split(sequences, new MicroBatchLimits(_options.MicroBatchSize, _options.MaxTokensPerMicroBatch))
             .Select(members => members.Select(index => sequences[index]).ToArray());
 
     private static long CompletionTokens(TokenSequence[] sequences) => sequences.Sum(sequence => (long)sequence.CompletionIds.Count);

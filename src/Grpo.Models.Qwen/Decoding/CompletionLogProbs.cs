@@ -5,7 +5,10 @@ namespace Grpo.Models.Qwen;
 /// <summary>log π of the completion tokens of a batch: what policy and reference model have in common.</summary>
 internal static class CompletionLogProbs
 {
-    /// <summary>Runs [prompt | completion] once; the output layer sees only the positions that predict a real completion token.</summary>
+    /// <summary>
+    /// Runs [prompt | completion] once, a prompt that the batch says is shared once for all its rows; the output layer sees only the positions
+    /// that predict a real completion token.
+    /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="batch">B rows.</param>
     /// <param name="temperature">Divides the logits.</param>
@@ -51,6 +54,13 @@ internal static class CompletionLogProbs
         if (real.numel() == 0)
         {
             return null;
+        }
+
+        if (batch.SharedPrompts is { } prompts)
+        {
+            PackedBatch packed = PackedBatch.Of(batch, prompts, model.WeightType);
+            Tensor chosen = model.Hidden(packed).squeeze(0).index_select(0, packed.Predicting);          // [R, H]
+            return (scope.Keep(chosen), scope.Keep(packed.Targets), scope.Keep(packed.Places));
         }
 
         // The last completion token predicts nothing that is asked for.

@@ -15,6 +15,39 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
     /// <summary>What the adapters do in this pass; null where the model has none.</summary>
     internal LoraPass? Lora { get; init; }
 
+    /// <summary>Where the sequences are in a packed row; null when they are the rows.</summary>
+    internal PackedAttention? Packed { get; init; }
+
+    /// <summary>A pass over a packed row.</summary>
+    /// <param name="batch">The row.</param>
+    /// <param name="config">The model.</param>
+    /// <param name="type">Type of the hidden states.</param>
+    internal static AttentionContext ForPacked(PackedBatch batch, Qwen2Config config, ScalarType type)
+    {
+        (Tensor cosine, Tensor signedSine) = RotaryEmbedding.Tables(batch.Positions, config, type);
+        return new AttentionContext(cosine, signedSine, Mask: null, Cache: null) { Packed = batch.Attention };
+    }
+
+    /// <summary>The tensors, for whoever has to keep them alive; <see cref="With"/> takes them in this order.</summary>
+    internal Tensor[] Tensors()
+    {
+        Tensor[] tables = [Cosine, SignedSine, .. Mask is null ? Array.Empty<Tensor>() : [Mask]];
+        return Packed is null ? tables : [.. tables, Packed.PromptSlots, Packed.QuerySlots, Packed.KeySlots, Packed.Places, Packed.Mask];
+    }
+
+    /// <summary>The same pass with these tensors instead.</summary>
+    internal AttentionContext With(IReadOnlyList<Tensor> tensors)
+    {
+        int next = Mask is null ? 2 : 3;
+        return this with
+        {
+            Cosine = tensors[0],
+            SignedSine = tensors[1],
+            Mask = Mask is null ? null : tensors[2],
+            Packed = Packed is null ? null : new PackedAttention(tensors[next], tensors[next + 1], tensors[next + 2], tensors[next + 3], tensors[next + 4]),
+        };
+    }
+
     /// <summary>A pass over whole sequences, each token seeing itself and what precedes it.</summary>
     /// <param name="tokenIds">[B, T] int64.</param>
     /// <param name="attentionMask">[B, T], non-zero for a real token; null when all are.</param>

@@ -39,9 +39,12 @@ internal sealed class Qwen2Attention : nn.Module<Tensor, AttentionContext, Tenso
         Tensor queries = Rotate(Heads(_queryProjection.call(hidden, context), _queryHeads), context);             // [B, T, A, D]
         Tensor keys = Rotate(Heads(_keyProjection.call(hidden, context), _keyValueHeads), context).transpose(1, 2);
         Tensor values = Heads(_valueProjection.call(hidden, context), _keyValueHeads).transpose(1, 2);            // [B, K, T, D]
-        Tensor attended = context.Cache is { Length: > 0 } cache
-            ? AttendToCache(queries, keys, values, cache, context.Mask)
-            : AttendToSequence(queries, keys, values, context);
+        Tensor attended = (context.Packed, context.Cache) switch
+        {
+            ({ } packed, _) => packed.Attend(queries, keys.transpose(1, 2), values.transpose(1, 2)),
+            (_, { Length: > 0 } cache) => AttendToCache(queries, keys, values, cache, context.Mask),
+            _ => AttendToSequence(queries, keys, values, context),
+        };
         return scope.Keep(_outputProjection.call(attended, context));
     }
 

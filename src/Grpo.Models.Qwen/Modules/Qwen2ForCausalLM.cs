@@ -53,6 +53,17 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     /// <summary>The adapters that are trained in place of the weights; null where there are none.</summary>
     public LoraAdapter? Adapter { get; private set; }
 
+    /// <summary>
+    /// Whether the forward pass keeps only the input of each layer and the backward pass computes the layer again: much less memory for
+    /// activations, for about one more forward pass. Losses and gradients are the same. Passes without gradient do not depend on it.
+    /// </summary>
+    /// <value>Default false.</value>
+    public bool GradientCheckpointing
+    {
+        get => _model.GradientCheckpointing;
+        set => _model.GradientCheckpointing = value;
+    }
+
     /// <summary>A model with random weights: normal(0, <see cref="Qwen2Config.InitializerRange"/>), norms 1, biases 0.</summary>
     /// <param name="config">The shape.</param>
     /// <param name="seed">The same seed gives the same weights on every device; torch's global generator is not touched.</param>
@@ -138,6 +149,7 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         }
 
         copy.CopyWeightsFrom(this);
+        copy.GradientCheckpointing = GradientCheckpointing;
         return copy;
     }
 
@@ -173,6 +185,13 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
 
         using var scope = TensorScope.Begin();
         return scope.Keep(_model.call(tokenIds, WithAdapter(AttentionContext.ForSequences(tokenIds, attentionMask, Config, WeightType, cache))));
+    }
+
+    /// <summary>Hidden states of a packed row, [1, R, H].</summary>
+    internal Tensor Hidden(PackedBatch batch)
+    {
+        using var scope = TensorScope.Begin();
+        return scope.Keep(_model.call(batch.TokenIds, WithAdapter(AttentionContext.ForPacked(batch, Config, WeightType))));
     }
 
     /// <summary>Hidden states of one new token a row, [B, 1, H].</summary>

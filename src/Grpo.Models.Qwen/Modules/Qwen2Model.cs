@@ -25,6 +25,9 @@ internal sealed class Qwen2Model : nn.Module<Tensor, AttentionContext, Tensor>
     /// <summary>[V, H].</summary>
     internal Tensor EmbeddingWeight => _embedding.Weight;
 
+    /// <summary>Whether a pass with gradients keeps only the layers' inputs.</summary>
+    internal bool GradientCheckpointing { get; set; }
+
     /// <param name="tokenIds">[B, T] int64.</param>
     /// <param name="context">Of this pass; its cache, if any, counts the T positions as written afterwards.</param>
     /// <returns>[B, T, H], normalised. Owned by the caller's scope.</returns>
@@ -32,6 +35,15 @@ internal sealed class Qwen2Model : nn.Module<Tensor, AttentionContext, Tensor>
     {
         using var scope = TensorScope.Begin();
         Tensor hidden = _embedding.call(tokenIds);                                                       // [B, T, H]
+        hidden = GradientCheckpointing && is_grad_enabled()
+            ? CheckpointedLayers.Run([.. _layers], hidden, context)
+            : RunLayers(hidden, context);
+        context.Cache?.Commit(tokenIds.shape[1]);
+        return scope.Keep(_finalNorm.call(hidden));
+    }
+
+    private Tensor RunLayers(Tensor hidden, AttentionContext context)
+    {
         foreach (Qwen2DecoderLayer layer in _layers)
         {
             Tensor next = layer.call(hidden, context);
@@ -40,7 +52,6 @@ internal sealed class Qwen2Model : nn.Module<Tensor, AttentionContext, Tensor>
             hidden = next;
         }
 
-        context.Cache?.Commit(tokenIds.shape[1]);
-        return scope.Keep(_finalNorm.call(hidden));
+        return hidden;
     }
 }

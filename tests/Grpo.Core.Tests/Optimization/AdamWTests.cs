@@ -53,6 +53,64 @@ public sealed class AdamWTests
     }
 
     [Fact]
+    public void Apply_scales_the_gradients_and_does_not_mind_their_layout()
+    {
+        // From m = v = 0: m = 0.1·g and v = 0.001·g², so the second step, with another gradient, depends on the scale of the first.
+        using var scope = TensorScope.Begin();
+        float[] small = Weights(tensor([2f, -8f, 6f, 4f], 2, 2), 0.5), same = Weights(tensor([1f, -4f, 3f, 2f], 2, 2), 1);
+        float[] turned = Weights(tensor([1f, 3f, -4f, 2f], 2, 2).t(), 1);
+        Assert.Equal(same, small);
+        Assert.Equal(same, turned);
+        Assert.NotEqual(same, Weights(tensor([2f, -8f, 6f, 4f], 2, 2), 1));
+
+        static float[] Weights(Tensor gradient, double scale)
+        {
+            var parameter = new Parameter(ones(2, 2));
+            using var adam = new AdamW([("w", parameter)], new AdamWOptions());
+            parameter.grad = gradient;
+            adam.Apply(0.1, scale);
+            parameter.grad = ones(2, 2);
+            adam.Apply(0.1, gradientScale: 1);
+            return [.. parameter.detach().data<float>()];
+        }
+    }
+
+    [Fact]
+    public void Apply_twice_from_the_same_state_gives_the_same_bits()
+    {
+        using var scope = TensorScope.Begin();
+        float[] first = Run(), second = Run();
+        Assert.Equal(first, second);
+        Assert.Equal(70_001 + 64, first.Length);
+
+        static float[] Run()
+        {
+            using var generator = new Generator(9);
+            Parameter[] parameters = [new(randn(70_001, generator: generator)), new(randn(8, 8, generator: generator))];
+            using var adam = new AdamW([("a", parameters[0]), ("b", parameters[1])], new AdamWOptions(WeightDecay: 0.1));
+            for (int step = 0; step < 3; step++)
+            {
+                foreach (Parameter parameter in parameters)
+                {
+                    parameter.grad = randn(parameter.shape, generator: generator);
+                }
+
+                adam.Apply(0.01, gradientScale: 0.7);
+            }
+
+            return [.. parameters.SelectMany(parameter => parameter.detach().data<float>().ToArray())];
+        }
+    }
+
+    [Fact]
+    public void Constructor_refuses_weights_that_are_not_contiguous()
+    {
+        using var scope = TensorScope.Begin();
+        var exception = Assert.Throws<InvalidOperationException>(() => new AdamW([("w", new Parameter(ones(2, 3).t()))], new AdamWOptions()));
+        Assert.Equal("Parameter 'w' of shape [3, 2] is a view with gaps or swapped axes; make it of contiguous() values.", exception.Message);
+    }
+
+    [Fact]
     public void GradientNorm_spans_all_parameters_and_skips_those_without_gradient()
     {
         using var scope = TensorScope.Begin();

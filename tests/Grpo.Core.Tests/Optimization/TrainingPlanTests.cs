@@ -118,6 +118,21 @@ public sealed class TrainingPlanTests
         Assert.Equal((0, 0), (policy.LogProbsCalls, reference.LogProbsCalls));
     }
 
+    [Theory]
+    [InlineData(null, 3, "2 per round, each in at most 3 micro-batches of 5 sequences")]
+    [InlineData(69, 3, "2 per round, each in at most 3 micro-batches of 5 sequences and 69 tokens at most")] // 4 of 14 tokens each fit
+    [InlineData(41, 6, "2 per round, each in at most 6 micro-batches of 5 sequences and 41 tokens at most")]
+    [InlineData(1, 12, "2 per round, each in at most 12 micro-batches of 5 sequences and 1 token at most")]
+    public void Explain_words_the_token_budget(int? budget, int microBatches, string words)
+    {
+        TrainingPlan plan = Plan(Toy.Options with { UpdatesPerRollout = 2, MaxTokensPerMicroBatch = budget });
+        Assert.Equal((microBatches, budget, false), (plan.MaxMicroBatches, plan.MaxTokensPerMicroBatch, plan.SharesPrompts));
+        Assert.Contains($"updates       {words}\n", plan.ToString(), StringComparison.Ordinal);
+        Assert.Contains(
+            $"updates       {words}; a prompt is computed once for the completions of its group\n",
+            (plan with { SharesPrompts = true }).ToString(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Explain_counts_trained_and_frozen_parameters()
     {

@@ -24,6 +24,7 @@ public sealed class GrpoOptionsTests
         { o => o.OffPolicyThreshold = 0.5, "OffPolicyThreshold is 0.5 but must be null with one update per rollout: the policy has then not moved when the loss is taken." },
         { o => o.UpdatesPerRollout = 0, "UpdatesPerRollout is 0 but must be 1 to 64." },
         { o => o.MicroBatchSize = 0, "MicroBatchSize is 0 but must be 1 to 4096." },
+        { o => o.MaxTokensPerMicroBatch = 0, "MaxTokensPerMicroBatch is 0 but must be 1 or more, or null for no limit." },
         { o => o.LearningRate = -1e-6, "LearningRate is -1E-06 but must be 0 to 1." },
         { o => o.LearningRate = double.NaN, "LearningRate is NaN but must be 0 to 1." },
         { o => o.WarmupSteps = -1, "WarmupSteps is -1 but must be 0 or more." },

@@ -1,0 +1,45 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo;
+
+/// <summary>torch's fused AdamW: one pass over weight, gradient and moments, in place, on any device.</summary>
+/// <remarks>TorchSharp does not expose the operator; a script of one line does. Nothing is allocated per parameter but list entries.</remarks>
+internal static class FusedAdamW
+{
+    // amsgrad needs the list of maxima, which stays empty. grad_scale divides the gradients, also in memory.
+    private const string Script =
+        """
+        def adamw(weights: List[Tensor], gradients: List[Tensor], first: List[Tensor], second: List[Tensor], steps: List[Tensor], scale: Tensor, learning_rate: float, beta1: float, beta2: float, weight_decay: float, epsilon: float):
+            maxima: List[Tensor] = []
+            torch._fused_adamw_(weights, gradients, first, second, maxima, steps, lr=learning_rate, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=epsilon, amsgrad=False, maximize=False, grad_scale=scale)
+            return len(weights)
+
+        """;
+
+    private static readonly Lazy<jit.CompilationUnit> Compiled = new(() => jit.compile(Script));
+
+    /// <summary>Updates weights and moments in place.</summary>
+    /// <param name="tensors">Contiguous, float32, all on one device; at least one.</param>
+    /// <param name="step">Of this update, from 1.</param>
+    /// <param name="learningRate">The learning rate.</param>
+    /// <param name="weightDecay">Of all these weights.</param>
+    /// <param name="gradientScale">Multiplies the gradients; above 0.</param>
+    /// <param name="options">The other constants.</param>
+    public static void Apply(
+        IReadOnlyList<AdamWTensors> tensors, long step, double learningRate, double weightDecay, double gradientScale, AdamWOptions options)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Device device = tensors[0].Weight.device;
+        Tensor count = torch.tensor((float)step, device: device);
+        Tensor divisor = torch.tensor((float)(1 / gradientScale), device: device);
+        Compiled.Value.invoke(
+            "adamw",
+            tensors.Select(entry => entry.Weight).ToArray(),
+            tensors.Select(entry => entry.Gradient).ToArray(),
+            tensors.Select(entry => entry.FirstMoment).ToArray(),
+            tensors.Select(entry => entry.SecondMoment).ToArray(),
+            tensors.Select(_ => count).ToArray(),
+            divisor, learningRate, options.Beta1, options.Beta2, weightDecay, options.Epsilon);
+    }
+}

@@ -1,0 +1,91 @@
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>
+/// Gradient checkpointing: the forward pass keeps only what enters each layer, and the backward pass runs one layer at a time again, with
+/// gradients. Activations then cost L inputs and one layer's graph instead of L graphs, for about one more forward pass.
+/// </summary>
+/// <remarks>A layer must compute the same both times: there is nothing random in it.</remarks>
+internal sealed class CheckpointedLayers : autograd.SingleTensorFunction<CheckpointedLayers>
+{
+    private const string LayersKey = "layers";
+    private const string ContextKey = "context";
+
+    // A returned gradient must outlive the callback. On the caller's thread the caller's scope frees it; torch's own device threads have no
+    // scope, so there the previous call's is freed by the next.
+    [ThreadStatic]
+    private static Tensor? t_returned;
+
+    /// <inheritdoc/>
+    public override string Name => nameof(CheckpointedLayers);
+
+    /// <summary>Runs the layers.</summary>
+    /// <param name="layers">At least one.</param>
+    /// <param name="hidden">[B, T, H].</param>
+    /// <param name="context">Of this pass, without cache.</param>
+    /// <returns>[B, T, H]. Owned by the caller's scope.</returns>
+    internal static Tensor Run(IReadOnlyList<Qwen2DecoderLayer> layers, Tensor hidden, AttentionContext context)
+    {
+        using var scope = TensorScope.Begin();
+        // Autograd calls back only where an input has a gradient; with a frozen embedding none would have.
+        Tensor input = hidden.requires_grad ? hidden : hidden.detach().requires_grad_(true);
+        return scope.Keep(apply(input, layers, context));
+    }
+
+    /// <inheritdoc/>
+    public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+    {
+        (Tensor hidden, var layers, var context) = ((Tensor)vars[0], (IReadOnlyList<Qwen2DecoderLayer>)vars[1], (AttentionContext)vars[2]);
+        using var scope = TensorScope.BeginNoGrad();
+        var inputs = new List<Tensor>();
+        foreach (Qwen2DecoderLayer layer in layers)
+        {
+            inputs.Add(hidden);
+            // Kept, because torch takes hold of what is saved only after this method has returned; the scope of Run frees them.
+            hidden = scope.Keep(layer.call(hidden, context));
+        }
+
+        ctx.set_materialize_grads(false);
+        ctx.save_for_backward([.. inputs, .. context.Tensors()]);
+        ctx.save_data(LayersKey, layers);
+        ctx.save_data(ContextKey, context);
+        return hidden;
+    }
+
+    /// <inheritdoc/>
+    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+    {
+        using Tensor gradient = grad_output;                                                             // [B, T, H], ours to free
+        if (gradient.IsInvalid)
+        {
+            return [null!, null!, null!];
+        }
+
+        bool callerHasScope = CurrentDisposeScope is not null;
+        using var scope = TensorScope.Begin();
+        using IDisposable withGradients = enable_grad();
+        List<Tensor> saved = ctx.get_saved_variables();
+        var layers = (IReadOnlyList<Qwen2DecoderLayer>)ctx.get_data(LayersKey);
+        AttentionContext context = ((AttentionContext)ctx.get_data(ContextKey)).With(saved[layers.Count..]);
+        Tensor upstream = gradient;
+        for (int i = layers.Count - 1; i >= 0; i--)
+        {
+            using var layerScope = TensorScope.Begin();
+            Tensor input = saved[i].detach().requires_grad_(true);
+            Tensor output = layers[i].call(input, context);
+            autograd.backward([output], [upstream]);                                                     // weights receive theirs here
+            upstream.Dispose();
+            upstream = layerScope.Keep(input.grad!);
+        }
+
+        scope.Keep(upstream);
+        if (!callerHasScope)
+        {
+            t_returned?.Dispose();
+            t_returned = upstream;
+        }
+
+        return [upstream, null!, null!];
+    }
+}

@@ -31,7 +31,8 @@ internal static class LoraModels
         }
     }
 
-    public static TokenBatch Batch { get; } = TokenBatchBuilder.Build([new([1, 2, 3], [4, 5]), new([6], [7, 8, 9]), new([10, 11], [])], padTokenId: 0, CPU);
+    /// <summary>Made afresh: its tensors belong to the scope of the test that asks.</summary>
+    public static TokenBatch Batch => TokenBatchBuilder.Build([new([1, 2, 3], [4, 5]), new([6], [7, 8, 9]), new([10, 11], [])], padTokenId: 0, CPU);
 
     public static Dictionary<string, Tensor> Weights(Qwen2ForCausalLM model) =>
         model.named_parameters().ToDictionary(named => named.name, named => named.parameter.detach().clone());

@@ -10,7 +10,8 @@ namespace Grpo;
 /// </summary>
 /// <remarks>
 /// A checkpoint is written beside under a temporary name, flushed to the disk and renamed, so that a crash or a full disk at any moment
-/// leaves either the new checkpoint complete or only the earlier ones. While one process saves, others may look for the latest.
+/// leaves either the new checkpoint complete or only the earlier ones. While one process saves, others may look for the latest; only one
+/// run at a time may claim the folder (<see cref="BeginRun"/>).
 /// </remarks>
 public sealed class DirectoryCheckpointStore : ICheckpointStore
 {
@@ -20,6 +21,7 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
     private readonly int _keepLast;
     private readonly ILogger _logger;
     private readonly TemporaryEntries _temporaries;
+    private bool _claimed;
 
     /// <summary>Creates a store. Nothing is touched on the disk before the first call.</summary>
     /// <param name="root">The folder of the checkpoints; created when the first is saved.</param>
@@ -36,6 +38,22 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         _temporaries = new TemporaryEntries(_root, _logger);
     }
 
+    /// <summary>Told what has just been done on the disk: tests end the process there.</summary>
+    internal Action<string>? Probe { get; set; }
+
+    /// <inheritdoc/>
+    /// <remarks>
+    /// By a file that is held open, so that a run that crashes leaves no claim behind. From here on a folder that vanishes is an error, not
+    /// made anew: it may be a disk that is gone. Saving and finding work without a claim too. Network file systems without locks give none.
+    /// </remarks>
+    /// <exception cref="IOException">Another run has claimed it; the message names the process. Or the folder cannot be written to.</exception>
+    public IDisposable BeginRun()
+    {
+        RunLock claim = RunLock.Acquire(_root, () => _claimed = false);
+        _claimed = true;
+        return claim;
+    }
+
     /// <inheritdoc/>
     /// <remarks>
     /// A checkpoint of the same step is replaced. Once the new one is in place, complete checkpoints of lower steps beyond the number to
@@ -46,7 +64,10 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
     /// <exception cref="InvalidOperationException">
     /// <paramref name="write"/> wrote no file, a link, or its own <c>checkpoint.json</c>.
     /// </exception>
-    /// <exception cref="IOException">The folder cannot be written to, the disk is full, or there is a file in its place.</exception>
+    /// <exception cref="IOException">
+    /// The folder cannot be written to or has vanished, the disk is full, or there is a file in its place. The message names the folder and the
+    /// cause; the earlier checkpoints are as they were.
+    /// </exception>
     public async ValueTask<string> SaveAsync(long step, Action<string> write, CancellationToken cancellationToken = default)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(step);
@@ -57,26 +78,40 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         using FileStream held = Begin(temporary);
         try
         {
+            Probe?.Invoke("begun");
             write(temporary);
+            Probe?.Invoke("written");
             await CheckpointManifest.WriteAsync(temporary, step).ConfigureAwait(false);
+            FolderFlush.Try(temporary);
+            Probe?.Invoke("flushed");
             MoveIntoPlace(temporary, final);
+            FolderFlush.Try(_root);
+            Probe?.Invoke("renamed");
         }
-        catch
+        catch (Exception exception)
         {
             _temporaries.Remove(temporary);
+            if (exception is IOException or UnauthorizedAccessException)
+            {
+                throw Failure(exception);
+            }
+
             throw;
         }
 
         _logger.CheckpointSaved(step, final);
         await PruneAsync(step).ConfigureAwait(false);
+        Probe?.Invoke("pruned");
         return final;
     }
 
     /// <inheritdoc/>
     /// <remarks>
     /// Every file is read and compared with its hash; a damaged checkpoint is logged and the next older one is tried. Folders left behind
-    /// by an interrupted save are removed; that of a save which is running, in this process or another, is not.
+    /// by an interrupted save are removed, or put in place where the save had come to all but the rename; that of a save which is running, in
+    /// this process or another, is left alone.
     /// </remarks>
+    /// <exception cref="InvalidDataException">There are checkpoints, and all are damaged; the message names them.</exception>
     public async ValueTask<string?> FindLatestAsync(CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -85,7 +120,8 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
             return null;
         }
 
-        _temporaries.RemoveLeftovers();
+        await _temporaries.RemoveLeftoversAsync(RecoverAsync).ConfigureAwait(false);
+        List<string> damaged = [];
         foreach ((long step, string folder) in NewestFirst())
         {
             string? problem = await CheckpointManifest
@@ -96,9 +132,11 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
             }
 
             _logger.CheckpointDamaged(folder, problem);
+            damaged.Add($"{Path.GetFileName(folder)}: {problem}");
         }
 
-        return null;
+        return damaged.Count == 0 ? null : throw new InvalidDataException(
+            $"Every checkpoint in '{_root}' is damaged ({string.Join("; ", damaged)}). Put one back from a copy, or choose another folder to start anew.");
     }
 
     /// <inheritdoc/>
@@ -116,8 +154,18 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         if (folder is not null)
         {
             string temporary = _temporaries.NewPath();
-            using FileStream held = TemporaryEntries.Hold(temporary);
-            BestMark.Write(_root, temporary, step, FolderName(step));
+            try
+            {
+                using FileStream held = TemporaryEntries.Hold(temporary);
+                BestMark.Write(_root, temporary, step, FolderName(step));
+            }
+            catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+            {
+                throw Failure(exception);
+            }
+
+            FolderFlush.Try(_root);
+            Probe?.Invoke("marked");
         }
 
         return folder;
@@ -182,18 +230,57 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
     /// <summary>Creates the root and a temporary folder, whose lock is held until the save ends.</summary>
     private FileStream Begin(string temporary)
     {
+        FileStream? held = null;
         try
         {
+            if (_claimed && !Directory.Exists(_root))
+            {
+                throw new DirectoryNotFoundException("The folder is gone.");
+            }
+
             Directory.CreateDirectory(_root);
-            FileStream held = TemporaryEntries.Hold(temporary);
+            held = TemporaryEntries.Hold(temporary);
             Directory.CreateDirectory(temporary);
             return held;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new IOException(
-                $"Cannot save checkpoints in '{_root}': {exception.Message} Choose a folder that can be written to.", exception);
+            held?.Dispose();
+            throw Failure(exception);
         }
+    }
+
+    private IOException Failure(Exception cause)
+    {
+        string remedy = cause switch
+        {
+            _ when _claimed && !Directory.Exists(_root) => "It was there when the run began; put the disk or the folder back.",
+            _ when (cause.HResult & 0xFFFF) is 28 or 39 or 112 => "Make room on the disk, or keep fewer checkpoints.", // ENOSPC, ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL
+            _ => "Choose a folder that can be written to.",
+        };
+        return new IOException($"Cannot save checkpoints in '{_root}': {cause.Message} {remedy}", cause);
+    }
+
+    // A save that was killed before or between its renames has left a whole checkpoint under a temporary name.
+    private async Task<bool> RecoverAsync(string leftover)
+    {
+        if (!File.Exists(Path.Combine(leftover, CheckpointManifest.FileName))
+            || await CheckpointManifest.FindStepAsync(leftover).ConfigureAwait(false) is not { } step)
+        {
+            return false;
+        }
+
+        string final = Path.Combine(_root, FolderName(step));
+        if (Directory.Exists(final)
+            || await CheckpointManifest.FindProblemAsync(leftover, step, withHashes: true, CancellationToken.None).ConfigureAwait(false) is not null)
+        {
+            return false;
+        }
+
+        Directory.Move(leftover, final);
+        FolderFlush.Try(_root);
+        _logger.CheckpointRecovered(final);
+        return true;
     }
 
     private void MoveIntoPlace(string temporary, string final)
@@ -206,6 +293,7 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
 
         string replaced = _temporaries.NewPath();
         Directory.Move(final, replaced);
+        Probe?.Invoke("replacing");
         try
         {
             Directory.Move(temporary, final);
@@ -220,6 +308,18 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
     }
 
     private async Task PruneAsync(long saved)
+    {
+        try
+        {
+            await PruneOlderAsync(saved).ConfigureAwait(false);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            _logger.RemovalFailed(exception, _root); // the new checkpoint is in place: that the old ones stay is no reason to fail
+        }
+    }
+
+    private async Task PruneOlderAsync(long saved)
     {
         (long? best, string? problem) = ReadBest();
         if (problem is not null)
@@ -260,6 +360,7 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
             return;
         }
 
+        Probe?.Invoke("pruning");
         if (_temporaries.Remove(doomed))
         {
             _logger.CheckpointPruned(folder);

@@ -7,7 +7,8 @@ namespace Grpo;
 
 /// <summary>One run of a <see cref="GrpoTrainer"/>: what happens around its steps, and its counts.</summary>
 internal sealed class TrainingSession(
-    GrpoOptimizer optimizer, TrainerOptions options, TrainerServices services, TrainingProgress progress, PromptSchedule schedule, ILogger logger)
+    GrpoOptimizer optimizer, TrainerOptions options, TrainerServices services, TrainingProgress progress, PromptSchedule schedule,
+    Lazy<SavedOptions> savedOptions, ILogger logger)
 {
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private readonly List<ITrainingCallback> _told = [];
@@ -31,7 +32,7 @@ internal sealed class TrainingSession(
         }
 
         _started = true;
-        var start = new TrainingStart(optimizer.Step, options.Steps, optimizer.Options);
+        var start = new TrainingStart(optimizer.Step, options.Steps, optimizer.Options) { Resumes = options.Resume };
         foreach (ITrainingCallback callback in services.Callbacks)
         {
             _told.Add(callback);
@@ -50,6 +51,7 @@ internal sealed class TrainingSession(
                 && (progress.EvaluatedStep < 0 || (IsDue(step, options.EvaluateEvery) && progress.EvaluatedStep < step)))
             {
                 await EvaluateAsync(evaluator, cancellationToken).ConfigureAwait(false);
+                await SaveBestAsync(step).ConfigureAwait(false);
             }
 
             await GuardAsync(step).ConfigureAwait(false);
@@ -73,33 +75,38 @@ internal sealed class TrainingSession(
         }
     }
 
-    /// <summary>Evaluates, looks at the bounds, saves and tells the callbacks, as is due.</summary>
+    /// <summary>Evaluates, looks at the bounds, tells the callbacks and saves, as is due.</summary>
+    /// <remarks>
+    /// The callbacks come before the checkpoint. Killed between the two, the run repeats the step and a log can drop the first of the two
+    /// records; the other way round the step would be done and missing from the log for ever.
+    /// </remarks>
     public async Task<StepReport> AfterStepAsync(StepReport report, CancellationToken cancellationToken)
     {
         bool last = report.Step >= options.Steps;
         if (services.Evaluator is { } evaluator && (last || IsDue(report.Step, options.EvaluateEvery)))
         {
-            report = report with { Evaluation = await EvaluateAsync(evaluator, cancellationToken).ConfigureAwait(false) };
+            try
+            {
+                report = report with { Evaluation = await EvaluateAsync(evaluator, cancellationToken).ConfigureAwait(false) };
+            }
+            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+            {
+                // The step is done and will be in the last checkpoint. The evaluation is made up for when the run goes on.
+                await TellAsync(report, CancellationToken.None).ConfigureAwait(false);
+                throw;
+            }
         }
 
         await GuardAsync(report.Step).ConfigureAwait(false);
-        if (last || IsDue(report.Step, options.CheckpointEvery))
+        report = report with { Event = TakeEvents() };
+        await TellAsync(report, cancellationToken).ConfigureAwait(false);
+        await SaveBestAsync(report.Step).ConfigureAwait(false);
+        if ((last || IsDue(report.Step, options.CheckpointEvery)) && _changed && services.Checkpoints is { } store)
         {
-            await SaveIfChangedAsync().ConfigureAwait(false);
+            await SaveAsync(store, isLast: last).ConfigureAwait(false);
         }
 
-        report = report with
-        {
-            Checkpoint = _checkpointStep == report.Step ? _checkpoint : null,
-            Event = _events.Count == 0 ? null : string.Join(" ", _events),
-        };
-        _events.Clear();
-        foreach (ITrainingCallback callback in services.Callbacks)
-        {
-            await callback.OnStepAsync(report, cancellationToken).ConfigureAwait(false);
-        }
-
-        return report;
+        return report with { Checkpoint = _checkpointStep == report.Step ? _checkpoint : null };
     }
 
     /// <summary>Puts the best checkpoint back, under the number of the step that failed.</summary>
@@ -137,7 +144,7 @@ internal sealed class TrainingSession(
 
     /// <summary>Writes a checkpoint unless the last one holds all there is.</summary>
     /// <remarks>A checkpoint is worth more than a quick exit: the token that ended the run does not stop it.</remarks>
-    public Task SaveIfChangedAsync() => _changed && services.Checkpoints is { } store ? SaveAsync(store) : Task.CompletedTask;
+    public Task SaveIfChangedAsync() => _changed && services.Checkpoints is { } store ? SaveAsync(store, isLast: true) : Task.CompletedTask;
 
     /// <summary>Ends the run: a last checkpoint if it was cancelled, and the callbacks in any case.</summary>
     /// <param name="failure">What ended it, and is thrown afterwards; null when it ended in order.</param>
@@ -215,15 +222,35 @@ internal sealed class TrainingSession(
         if (progress.Add(step, evaluation))
         {
             logger.BestSoFar(step, evaluation.Accuracy, evaluation.MeanReward);
-
-            if (Keeps(step, options) && services.Checkpoints is { } store)
-            {
-                await SaveAsync(store).ConfigureAwait(false);
-                progress.Best = progress.Best! with { Folder = await store.MarkBestAsync(step, CancellationToken.None).ConfigureAwait(false) };
-            }
         }
 
         return evaluation;
+    }
+
+    // The checkpoint of the best evaluation, when that is the one of this step.
+    private async Task SaveBestAsync(long step)
+    {
+        if (progress.Best is { Folder: null } best && best.Step == step && Keeps(step, options) && services.Checkpoints is { } store
+            && await SaveAsync(store, isLast: false).ConfigureAwait(false))
+        {
+            await StoreAsync(isLast: false, async () =>
+                progress.Best = best with { Folder = await store.MarkBestAsync(step, CancellationToken.None).ConfigureAwait(false) }).ConfigureAwait(false);
+        }
+    }
+
+    private async Task TellAsync(StepReport report, CancellationToken cancellationToken)
+    {
+        foreach (ITrainingCallback callback in services.Callbacks)
+        {
+            await callback.OnStepAsync(report, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private string? TakeEvents()
+    {
+        string? events = _events.Count == 0 ? null : string.Join(" ", _events);
+        _events.Clear();
+        return events;
     }
 
     private async Task GuardAsync(long step)
@@ -241,7 +268,7 @@ internal sealed class TrainingSession(
         else if (options.Guard.OnCollapse == CollapseAction.Stop || !await RollBackAsync(step, reason).ConfigureAwait(false))
         {
             _stopped = true;
-            Record(new TrainingCollapse(step, reason, CollapseAction.Stop), progress.Best is { Folder: not null, Step: var best }
+            Record(new TrainingCollapse(step, reason, CollapseAction.Stop), progress.Best is { Step: var best } && services.Checkpoints is not null && Keeps(best, options)
                 ? FormattableString.Invariant($"Training stops; the best checkpoint is that of step {best}.")
                 : "Training stops.");
         }
@@ -255,18 +282,35 @@ internal sealed class TrainingSession(
         logger.Collapsed(collapse.Step, collapse.Reason, consequence);
     }
 
-    private async Task SaveAsync(ICheckpointStore store)
+    private Task<bool> SaveAsync(ICheckpointStore store, bool isLast) => StoreAsync(isLast, async () =>
     {
-        long step = optimizer.Step;
-        _checkpoint = await store.SaveAsync(step, Write, CancellationToken.None).ConfigureAwait(false);
-        _checkpointStep = step;
+        _checkpoint = await store.SaveAsync(optimizer.Step, Write, CancellationToken.None).ConfigureAwait(false);
+        _checkpointStep = optimizer.Step;
         _changed = false;
         logger.CheckpointWritten(_checkpoint);
+    });
+
+    // Whether it could be done; a failure that must not be passed over comes through.
+    private async Task<bool> StoreAsync(bool isLast, Func<Task> store)
+    {
+        try
+        {
+            await store().ConfigureAwait(false);
+            return true;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException
+            && options.OnCheckpointFailure == CheckpointFailureAction.Continue && !isLast)
+        {
+            logger.CheckpointFailed(exception, optimizer.Step);
+            _events.Add(FormattableString.Invariant($"The checkpoint of step {optimizer.Step} was not written: {exception.Message}"));
+            return false;
+        }
     }
 
     private void Write(string folder)
     {
         optimizer.Save(folder);
         TrainerState.Of(progress, schedule).Write(folder);
+        savedOptions.Value.Write(folder);
     }
 }

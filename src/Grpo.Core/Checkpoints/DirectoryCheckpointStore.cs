@@ -1,4 +1,3 @@
-using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -15,12 +14,10 @@ namespace Grpo;
 /// </remarks>
 public sealed class DirectoryCheckpointStore : ICheckpointStore
 {
-    private const string Prefix = "checkpoint-";
-
     private readonly string _root;
-    private readonly int _keepLast;
     private readonly ILogger _logger;
     private readonly TemporaryEntries _temporaries;
+    private readonly CheckpointPruning _pruning;
     private bool _claimed;
 
     /// <summary>Creates a store. Nothing is touched on the disk before the first call.</summary>
@@ -33,9 +30,9 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         ArgumentException.ThrowIfNullOrWhiteSpace(root);
         ArgumentOutOfRangeException.ThrowIfLessThan(keepLast, 1);
         _root = Path.GetFullPath(root);
-        _keepLast = keepLast;
         _logger = logger ?? NullLogger<DirectoryCheckpointStore>.Instance;
         _temporaries = new TemporaryEntries(_root, _logger);
+        _pruning = new CheckpointPruning(_root, keepLast, _temporaries, _logger);
     }
 
     /// <summary>Told what has just been done on the disk: tests end the process there.</summary>
@@ -74,7 +71,7 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         ArgumentNullException.ThrowIfNull(write);
         cancellationToken.ThrowIfCancellationRequested();
         string temporary = _temporaries.NewPath();
-        string final = Path.Combine(_root, FolderName(step));
+        string final = Path.Combine(_root, CheckpointFolders.Name(step));
         using FileStream held = Begin(temporary);
         try
         {
@@ -100,7 +97,7 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         }
 
         _logger.CheckpointSaved(step, final);
-        await PruneAsync(step).ConfigureAwait(false);
+        await _pruning.PruneAsync(step, Probe).ConfigureAwait(false);
         Probe?.Invoke("pruned");
         return final;
     }
@@ -122,7 +119,7 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
 
         await _temporaries.RemoveLeftoversAsync(RecoverAsync).ConfigureAwait(false);
         List<string> damaged = [];
-        foreach ((long step, string folder) in NewestFirst())
+        foreach ((long step, string folder) in CheckpointFolders.NewestFirst(_root))
         {
             string? problem = await CheckpointManifest
                 .FindProblemAsync(folder, step, withHashes: true, cancellationToken).ConfigureAwait(false);
@@ -157,7 +154,7 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
             try
             {
                 using FileStream held = TemporaryEntries.Hold(temporary);
-                BestMark.Write(_root, temporary, step, FolderName(step));
+                BestMark.Write(_root, temporary, step, CheckpointFolders.Name(step));
             }
             catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
             {
@@ -176,12 +173,12 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
     public async ValueTask<string?> FindBestAsync(CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        return ReadBest().Step is { } step ? await FindAsync(step, withHashes: true, cancellationToken).ConfigureAwait(false) : null;
+        return CheckpointPruning.ReadBest(_root, _logger).Step is { } step ? await FindAsync(step, withHashes: true, cancellationToken).ConfigureAwait(false) : null;
     }
 
     private async Task<string?> FindAsync(long step, bool withHashes, CancellationToken cancellationToken)
     {
-        string folder = Path.Combine(_root, FolderName(step));
+        string folder = Path.Combine(_root, CheckpointFolders.Name(step));
         if (!Directory.Exists(folder))
         {
             return null;
@@ -195,36 +192,6 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         }
 
         return problem is null ? folder : null;
-    }
-
-    private (long? Step, string? Problem) ReadBest()
-    {
-        (long? step, string? problem) = BestMark.Read(_root);
-        if (problem is not null)
-        {
-            _logger.BestMarkDamaged(Path.Combine(_root, BestMark.FileName), problem);
-        }
-
-        return (step, problem);
-    }
-
-    private static string FolderName(long step) => Prefix + step.ToString("D6", CultureInfo.InvariantCulture);
-
-    /// <summary>Folders with exactly the name that <see cref="FolderName"/> gives; anything else in the root is not ours.</summary>
-    private List<(long Step, string Folder)> NewestFirst()
-    {
-        List<(long Step, string Folder)> found = [];
-        foreach (string folder in Directory.EnumerateDirectories(_root, Prefix + "*"))
-        {
-            string name = Path.GetFileName(folder);
-            if (long.TryParse(name.AsSpan(Prefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out long step)
-                && name == FolderName(step))
-            {
-                found.Add((step, folder));
-            }
-        }
-
-        return [.. found.OrderByDescending(checkpoint => checkpoint.Step)];
     }
 
     /// <summary>Creates the root and a temporary folder, whose lock is held until the save ends.</summary>
@@ -270,7 +237,7 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
             return false;
         }
 
-        string final = Path.Combine(_root, FolderName(step));
+        string final = Path.Combine(_root, CheckpointFolders.Name(step));
         if (Directory.Exists(final)
             || await CheckpointManifest.FindProblemAsync(leftover, step, withHashes: true, CancellationToken.None).ConfigureAwait(false) is not null)
         {
@@ -305,65 +272,5 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         }
 
         _temporaries.Remove(replaced);
-    }
-
-    private async Task PruneAsync(long saved)
-    {
-        try
-        {
-            await PruneOlderAsync(saved).ConfigureAwait(false);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            _logger.RemovalFailed(exception, _root); // the new checkpoint is in place: that the old ones stay is no reason to fail
-        }
-    }
-
-    private async Task PruneOlderAsync(long saved)
-    {
-        (long? best, string? problem) = ReadBest();
-        if (problem is not null)
-        {
-            return; // any of them may be the best
-        }
-
-        int kept = 1;
-        foreach ((long step, string folder) in NewestFirst().Where(checkpoint => checkpoint.Step < saved))
-        {
-            if (kept >= _keepLast)
-            {
-                if (step != best)
-                {
-                    Prune(folder);
-                }
-            }
-            else if (await CheckpointManifest
-                .FindProblemAsync(folder, step, withHashes: false, CancellationToken.None).ConfigureAwait(false) is null)
-            {
-                // A damaged one does not count: otherwise it could push out the only good one.
-                kept++;
-            }
-        }
-    }
-
-    /// <summary>Renamed first: a removal that is interrupted leaves a leftover, not half a checkpoint.</summary>
-    private void Prune(string folder)
-    {
-        string doomed = _temporaries.NewPath();
-        try
-        {
-            Directory.Move(folder, doomed);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            _logger.RemovalFailed(exception, folder);
-            return;
-        }
-
-        Probe?.Invoke("pruning");
-        if (_temporaries.Remove(doomed))
-        {
-            _logger.CheckpointPruned(folder);
-        }
     }
 }

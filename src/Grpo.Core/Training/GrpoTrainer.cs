@@ -98,7 +98,9 @@ public sealed class GrpoTrainer
     {
         using IDisposable? claim = _services.Checkpoints?.BeginRun();
         await ResumeAsync(cancellationToken).ConfigureAwait(false);
-        var session = new TrainingSession(_optimizer, _options, _services, _progress, _schedule, _savedOptions, _logger);
+        List<string> events = [];
+        var checkpoints = new RunCheckpoints(_optimizer, _options, _services.Checkpoints, _progress, _schedule, _savedOptions, _logger) { OnFailure = events.Add };
+        var session = new TrainingSession(_optimizer, _options, _services, _progress, _schedule, checkpoints, events, _logger);
         onStart?.Invoke(session);
         bool running = true;
         while (running)
@@ -182,7 +184,7 @@ public sealed class GrpoTrainer
             }
 
             // The mark may be missing or another: a crash may have come between the checkpoint and its mark.
-            if (_progress.Best is { Step: var best } && TrainingSession.Keeps(best, _options))
+            if (_progress.Best is { Step: var best } && RunCheckpoints.Keeps(best, _options))
             {
                 _progress.Best = _progress.Best with { Folder = await store.MarkBestAsync(best, cancellationToken).ConfigureAwait(false) };
                 if (_progress.Best.Folder is null)

@@ -8,20 +8,16 @@ namespace Grpo;
 /// <summary>One run of a <see cref="GrpoTrainer"/>: what happens around its steps, and its counts.</summary>
 internal sealed class TrainingSession(
     GrpoOptimizer optimizer, TrainerOptions options, TrainerServices services, TrainingProgress progress, PromptSchedule schedule,
-    Lazy<SavedOptions> savedOptions, ILogger logger)
+    RunCheckpoints checkpoints, List<string> events, ILogger logger)
 {
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private readonly List<ITrainingCallback> _told = [];
     private bool _started;
     private bool _opened;
     private bool _stopped;
-    private bool _changed;
     private bool _warned;
     private long _steps;
     private long _tokens;
-    private string? _checkpoint;
-    private long _checkpointStep = -1;
-    private readonly List<string> _events = [];
 
     /// <summary>Tells the callbacks, the first time.</summary>
     public async Task StartAsync(CancellationToken cancellationToken)
@@ -51,7 +47,7 @@ internal sealed class TrainingSession(
                 && (progress.EvaluatedStep < 0 || (IsDue(step, options.EvaluateEvery) && progress.EvaluatedStep < step)))
             {
                 await EvaluateAsync(evaluator, cancellationToken).ConfigureAwait(false);
-                await SaveBestAsync(step).ConfigureAwait(false);
+                await checkpoints.SaveBestAsync(step).ConfigureAwait(false);
             }
 
             await GuardAsync(step).ConfigureAwait(false);
@@ -66,7 +62,7 @@ internal sealed class TrainingSession(
     {
         _steps++;
         _tokens += report.CompletionTokens;
-        _changed = true;
+        checkpoints.Change();
         progress.Add(report.Entropy, options.Guard.EntropySteps);
         if (schedule.IsAdaptive && !_warned && !schedule.HasJudgements)
         {
@@ -100,13 +96,13 @@ internal sealed class TrainingSession(
         await GuardAsync(report.Step).ConfigureAwait(false);
         report = report with { Event = TakeEvents() };
         await TellAsync(report, cancellationToken).ConfigureAwait(false);
-        await SaveBestAsync(report.Step).ConfigureAwait(false);
-        if ((last || IsDue(report.Step, options.CheckpointEvery)) && _changed && services.Checkpoints is { } store)
+        await checkpoints.SaveBestAsync(report.Step).ConfigureAwait(false);
+        if (last || IsDue(report.Step, options.CheckpointEvery))
         {
-            await SaveAsync(store, isLast: last).ConfigureAwait(false);
+            await checkpoints.SaveAsync(isLast: last).ConfigureAwait(false);
         }
 
-        return report with { Checkpoint = _checkpointStep == report.Step ? _checkpoint : null };
+        return report with { Checkpoint = checkpoints.FolderOf(report.Step) };
     }
 
     /// <summary>Puts the best checkpoint back, under the number of the step that failed.</summary>
@@ -135,16 +131,15 @@ internal sealed class TrainingSession(
         }
 
         progress.RollBack(step);
-        _changed = true;
+        checkpoints.Change();
         Record(
             new TrainingCollapse(step, reason, CollapseAction.RollBack, best.Step),
             FormattableString.Invariant($"Rolled back to the checkpoint of step {best.Step}, roll-back {progress.RollBacks} of {options.Guard.MaxRollBacks}."));
         return true;
     }
 
-    /// <summary>Writes a checkpoint unless the last one holds all there is.</summary>
-    /// <remarks>A checkpoint is worth more than a quick exit: the token that ended the run does not stop it.</remarks>
-    public Task SaveIfChangedAsync() => _changed && services.Checkpoints is { } store ? SaveAsync(store, isLast: true) : Task.CompletedTask;
+    /// <summary>Writes the last checkpoint unless there is one that holds all there is.</summary>
+    public Task SaveIfChangedAsync() => checkpoints.SaveAsync(isLast: true);
 
     /// <summary>Ends the run: a last checkpoint if it was cancelled, and the callbacks in any case.</summary>
     /// <param name="failure">What ended it, and is thrown afterwards; null when it ended in order.</param>
@@ -191,14 +186,10 @@ internal sealed class TrainingSession(
         After = progress.After,
         Best = progress.Best,
         Evaluations = [.. progress.Evaluations],
-        Checkpoint = _checkpoint,
+        Checkpoint = checkpoints.Folder,
         Collapse = progress.Collapse,
         RollBacks = progress.RollBacks,
     };
-
-    /// <summary>Whether the best evaluation has a checkpoint: the caller has the model as it was before training, only a roll-back needs it on the disk.</summary>
-    public static bool Keeps(long step, TrainerOptions options) =>
-        options.KeepBest && (step > 0 || options.Guard.OnCollapse == CollapseAction.RollBack);
 
     private static bool IsDue(long step, long every) => every > 0 && step % every == 0;
 
@@ -227,17 +218,6 @@ internal sealed class TrainingSession(
         return evaluation;
     }
 
-    // The checkpoint of the best evaluation, when that is the one of this step.
-    private async Task SaveBestAsync(long step)
-    {
-        if (progress.Best is { Folder: null } best && best.Step == step && Keeps(step, options) && services.Checkpoints is { } store
-            && await SaveAsync(store, isLast: false).ConfigureAwait(false))
-        {
-            await StoreAsync(isLast: false, async () =>
-                progress.Best = best with { Folder = await store.MarkBestAsync(step, CancellationToken.None).ConfigureAwait(false) }).ConfigureAwait(false);
-        }
-    }
-
     private async Task TellAsync(StepReport report, CancellationToken cancellationToken)
     {
         foreach (ITrainingCallback callback in services.Callbacks)
@@ -248,9 +228,9 @@ internal sealed class TrainingSession(
 
     private string? TakeEvents()
     {
-        string? events = _events.Count == 0 ? null : string.Join(" ", _events);
-        _events.Clear();
-        return events;
+        string? text = events.Count == 0 ? null : string.Join(" ", events);
+        events.Clear();
+        return text;
     }
 
     private async Task GuardAsync(long step)
@@ -268,8 +248,8 @@ internal sealed class TrainingSession(
         else if (options.Guard.OnCollapse == CollapseAction.Stop || !await RollBackAsync(step, reason).ConfigureAwait(false))
         {
             _stopped = true;
-            Record(new TrainingCollapse(step, reason, CollapseAction.Stop), progress.Best is { Step: var best } && services.Checkpoints is not null && Keeps(best, options)
-                ? FormattableString.Invariant($"Training stops; the best checkpoint is that of step {best}.")
+            Record(new TrainingCollapse(step, reason, CollapseAction.Stop), checkpoints.KeepsBest
+                ? FormattableString.Invariant($"Training stops; the best checkpoint is that of step {progress.Best!.Step}.")
                 : "Training stops.");
         }
     }
@@ -278,39 +258,7 @@ internal sealed class TrainingSession(
     private void Record(TrainingCollapse collapse, string consequence)
     {
         progress.Collapse = collapse;
-        _events.Add($"{collapse.Reason} {consequence}");
+        events.Add($"{collapse.Reason} {consequence}");
         logger.Collapsed(collapse.Step, collapse.Reason, consequence);
-    }
-
-    private Task<bool> SaveAsync(ICheckpointStore store, bool isLast) => StoreAsync(isLast, async () =>
-    {
-        _checkpoint = await store.SaveAsync(optimizer.Step, Write, CancellationToken.None).ConfigureAwait(false);
-        _checkpointStep = optimizer.Step;
-        _changed = false;
-        logger.CheckpointWritten(_checkpoint);
-    });
-
-    // Whether it could be done; a failure that must not be passed over comes through.
-    private async Task<bool> StoreAsync(bool isLast, Func<Task> store)
-    {
-        try
-        {
-            await store().ConfigureAwait(false);
-            return true;
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException
-            && options.OnCheckpointFailure == CheckpointFailureAction.Continue && !isLast)
-        {
-            logger.CheckpointFailed(exception, optimizer.Step);
-            _events.Add(FormattableString.Invariant($"The checkpoint of step {optimizer.Step} was not written: {exception.Message}"));
-            return false;
-        }
-    }
-
-    private void Write(string folder)
-    {
-        optimizer.Save(folder);
-        TrainerState.Of(progress, schedule).Write(folder);
-        savedOptions.Value.Write(folder);
     }
 }

@@ -50,11 +50,11 @@ public sealed class KilledRunTests(ITestOutputHelper output) : IDisposable
             {
                 string folder = _folder[string.Create(CultureInfo.InvariantCulture, $"killed-{++kills}")];
                 await KillAsync(folder, place, visit);
-                string left = string.Join(" ", Directory.GetFileSystemEntries(Path.Combine(folder, "checkpoints")).Select(Path.GetFileName).Order(StringComparer.Ordinal));
                 using var rest = new SmallRun(folder);
                 TrainingSummary summary = await rest.TrainAsync();
-                output.WriteLine($"| {place} | {visit} of {visits} | {SmallRun.Steps - summary.Steps} | {left} |");
-                Assert.Equal((place, visit, expected), (place, visit, Describe(folder)));
+                output.WriteLine($"| {place} | {visit} of {visits} | {SmallRun.Steps - summary.Steps} |");
+                string actual = Describe(folder);
+                Assert.True(expected == actual, $"Killed at {place}, visit {visit}, the run ended otherwise:\n{actual}\nand not\n{expected}");
             }
         }
 
@@ -112,7 +112,8 @@ public sealed class KilledRunTests(ITestOutputHelper output) : IDisposable
 
             return step.ToJsonString();
         });
-        string left = string.Join(" ", Directory.GetFileSystemEntries(Path.Combine(folder, "checkpoints")).Select(Path.GetFileName).Order(StringComparer.Ordinal));
-        return string.Join('\n', [left, File.ReadAllText(Path.Combine(folder, "checkpoints", "best.json")), .. files, .. metrics, File.ReadAllText(Path.Combine(folder, "completions.jsonl"))]);
+        // An old checkpoint may be left over until the next save: only a save knows how many to keep.
+        Assert.DoesNotContain(Directory.GetFileSystemEntries(Path.Combine(folder, "checkpoints")), path => Path.GetFileName(path).StartsWith(".tmp-", StringComparison.Ordinal));
+        return string.Join('\n', [File.ReadAllText(Path.Combine(folder, "checkpoints", "best.json")), .. files, .. metrics, File.ReadAllText(Path.Combine(folder, "completions.jsonl"))]);
     }
 }

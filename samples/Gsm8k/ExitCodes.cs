@@ -1,6 +1,9 @@
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>What the process returns, beside 0 for success.</summary>
+/// <summary>
+/// What the process returns, beside 0 for success, and 137 (−1 on Windows) when a second Ctrl-C or SIGTERM ends it at once: the last checkpoint
+/// is intact then, and what came after it is done again when the run is resumed.
+/// </summary>
 internal static class ExitCodes
 {
     /// <summary>A wrong argument, an unreadable file, a missing device: the message says which.</summary>
@@ -8,4 +11,5 @@ internal static class ExitCodes
 
     /// <summary>Stopped by Ctrl-C or SIGTERM; a checkpoint was written when a step had been done.</summary>
     public const int Cancelled = 130;
+
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Grpo;
 using Grpo.Samples.Gsm8k;
@@ -20,6 +21,7 @@ if (args.Length == 0 || (args[0].StartsWith('-') && args[0] is not ("--help" or 
     args = ["train", .. args];
 }
 
+int signals = 0;
 using var stop = new CancellationTokenSource();
 using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
 using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
@@ -48,10 +50,15 @@ catch (Exception exception) when (exception is ArgumentException or InvalidOpera
 // The first signal stops within a token and writes a checkpoint, the second ends the process at once.
 void Stop(PosixSignalContext signal)
 {
-    signal.Cancel = !stop.IsCancellationRequested;
-    if (signal.Cancel)
+    signal.Cancel = true;
+    if (Interlocked.Exchange(ref signals, 1) == 1)
     {
-        Console.Error.WriteLine("Stopping after the current token; a checkpoint is written. Once more to quit at once.");
-        stop.Cancel();
+        // Not Exit: that runs what native libraries have to clean up, under threads that still compute.
+        Console.Error.WriteLine("Ended at once; the last checkpoint is intact.");
+        using Process self = Process.GetCurrentProcess();
+        self.Kill();
     }
+
+    Console.Error.WriteLine("Stopping after the current token; a checkpoint is written. Once more to quit at once.");
+    stop.Cancel();
 }

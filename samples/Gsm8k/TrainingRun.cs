@@ -23,6 +23,12 @@ internal static class TrainingRun
     public static async Task<TrainingSummary?> ExecuteAsync(
         Settings settings, Gsm8kTask task, string output, IReadOnlyList<ITrainingCallback> views, CancellationToken cancellationToken)
     {
+        string checkpoints = Path.Combine(output, "checkpoints");
+        if (!settings.Trainer.Resume && !settings.Run.Explain)
+        {
+            RequireNoRun(output, checkpoints);
+        }
+
         using JsonLinesLogger? files = settings.Run.Explain ? null : new JsonLinesLogger(output);
         using QwenPretrained qwen = await ModelLoader.LoadForTrainingAsync(settings, withReference: settings.Grpo.KlCoefficient > 0, cancellationToken);
         var sampler = new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate);
@@ -38,10 +44,21 @@ internal static class TrainingRun
         var trainer = new GrpoTrainer(optimizer, task.Train, settings.Trainer, new TrainerServices
         {
             Evaluator = task.Held.Count == 0 ? null : new RewardEvaluator(sampler, task.Judge, task.Held, settings.Grpo.Sampling.ToGreedy()),
-            Checkpoints = new DirectoryCheckpointStore(Path.Combine(output, "checkpoints")),
+            Checkpoints = new DirectoryCheckpointStore(checkpoints, logger: new ConsoleWarnings<DirectoryCheckpointStore>()),
             Callbacks = [files, .. tensorBoard is null ? Array.Empty<ITrainingCallback>() : [tensorBoard], .. views, report, new ReportPath(report)],
-        });
+        }, new ConsoleWarnings<GrpoTrainer>());
         return await trainer.TrainAsync(cancellationToken);
+    }
+
+    // A new run in the folder of another would leave checkpoints of higher steps and lines of other completions behind.
+    private static void RequireNoRun(string output, string checkpoints)
+    {
+        if ((Directory.Exists(checkpoints) && Directory.EnumerateDirectories(checkpoints, "checkpoint-*").Any())
+            || new FileInfo(Path.Combine(output, "metrics.jsonl")) is { Exists: true, Length: > 0 })
+        {
+            throw new InvalidOperationException(
+                $"'{output}' holds a run already, and --resume is false. Leave --resume out to continue that run, name another folder with --output, or delete this one.");
+        }
     }
 
     private static KeyValuePair<string, string>[] Facts(Settings settings, Gsm8kTask task, QwenPretrained trained) =>

@@ -79,7 +79,7 @@ public sealed class SampleTrainTests : IDisposable
         string[] settings = ["--prompts-per-step", "2", "--eval-count", "4", "--max-completion-tokens", "40"];
         (await SampleProcess.RunAsync("Gsm8k", ["--steps", "2", "--output", whole, .. settings])).Succeeded();
         (await SampleProcess.RunAsync("Gsm8k", ["--steps", "1", "--output", halves, .. settings])).Succeeded();
-        (await SampleProcess.RunAsync("Gsm8k", ["--steps", "2", "--output", halves, "--resume", "true", .. settings])).Succeeded();
+        (await SampleProcess.RunAsync("Gsm8k", ["--steps", "2", "--output", halves, .. settings])).Succeeded();
 
         Assert.Equal(Metrics(whole), Metrics(halves));
         string name = Path.Combine("checkpoints", "checkpoint-000002");
@@ -87,6 +87,13 @@ public sealed class SampleTrainTests : IDisposable
         {
             Assert.Equal(File.ReadAllBytes(Path.Combine(whole, name, file)), File.ReadAllBytes(Path.Combine(halves, name, file)));
         }
+
+        // Neither another run nor a new one goes into the folder of this one.
+        (await SampleProcess.RunAsync("Gsm8k", ["--steps", "3", "--output", halves, "--learning-rate", "1e-3", .. settings]))
+            .Failed("GrpoOptions.LearningRate was 5E-05 and is 0.001", "AllowOptionChanges");
+        (await SampleProcess.RunAsync("Gsm8k", ["--steps", "3", "--output", halves, "--resume", "false", .. settings]))
+            .Failed($"'{halves}' holds a run already", "--output");
+        Assert.Equal(Metrics(whole), Metrics(halves));
     }
 
     [UnixFact]

@@ -45,6 +45,9 @@ public sealed class BigramPolicy : IPolicy, IReferenceModel, IDisposable
     /// <summary>Called at the start of every <see cref="IDecodingSession.Advance"/>.</summary>
     public Action? OnAdvance { get; set; }
 
+    /// <summary>Called after <see cref="Save"/> has written its file.</summary>
+    public Action? OnSaved { get; set; }
+
     /// <summary>A copy of the table, row by row.</summary>
     public float[] Weights()
     {
@@ -90,7 +93,11 @@ public sealed class BigramPolicy : IPolicy, IReferenceModel, IDisposable
     }
 
     /// <inheritdoc/>
-    public void Save(string directory) => SafetensorsWriter.Write(Path.Combine(directory, WeightsFile), [new("table", Table)]);
+    public void Save(string directory)
+    {
+        SafetensorsWriter.Write(Path.Combine(directory, WeightsFile), [new("table", Table)]);
+        OnSaved?.Invoke();
+    }
 
     /// <inheritdoc/>
     public void Load(string directory)

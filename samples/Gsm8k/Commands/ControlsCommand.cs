@@ -34,6 +34,7 @@ internal static class ControlsCommand
             Settings settings = Settings.Read(parsed, run.Preset);
             settings.Grpo.LearningRate *= run.LearningRateFactor;
             settings.Trainer.EvaluateEvery = run.EvaluateEvery ?? settings.Trainer.EvaluateEvery;
+            settings.Trainer.Resume = false; // the table needs the completions of the first evaluation, which a checkpoint does not hold
             Gsm8kTask task = await Gsm8kTask.CreateAsync(settings, cancellationToken);
             if (run.Reward is { } replace)
             {

@@ -10,7 +10,7 @@ namespace Grpo.Samples.Gsm8k;
 internal sealed record Settings(RunSettings Run, GrpoOptions Grpo, TrainerOptions Trainer)
 {
     private static readonly IReadOnlyList<(string Key, Option<string?> Option)> All =
-        [.. SettingOptions.For("Run", new RunSettings()), .. SettingOptions.For("Grpo", new GrpoOptions()), .. SettingOptions.For("Trainer", new TrainerOptions())];
+        [.. SettingOptions.For("Run", new RunSettings()), .. SettingOptions.For("Grpo", new GrpoOptions()), .. SettingOptions.For("Trainer", new TrainerOptions { Resume = true })];
 
     /// <summary>Adds the options of some sections to a command.</summary>
     public static void AddTo(Command command, params string[] sections)
@@ -52,6 +52,7 @@ internal sealed record Settings(RunSettings Run, GrpoOptions Grpo, TrainerOption
         }
 
         TrainerOptions trainer = run.Model is { Length: > 0 } ? new TrainerOptions() : Defaults.TinyTrainer();
+        trainer.Resume = true; // a folder of a run that was begun is one to go on with
         return new Settings(run, Bind(configuration, "Grpo", options), Bind(configuration, "Trainer", trainer));
     }
 

@@ -8,7 +8,10 @@ public interface ITrainingCallback
     /// <param name="cancellationToken">The run's token.</param>
     ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
 
-    /// <summary>After each step, evaluation and checkpoint included.</summary>
+    /// <summary>
+    /// After each step and its evaluation, before its checkpoint: so a step that a checkpoint holds is never missing in what a callback
+    /// records, and a step that is repeated after a crash is one that no checkpoint holds.
+    /// </summary>
     /// <param name="report">What the step did.</param>
     /// <param name="cancellationToken">The run's token.</param>
     ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default) => ValueTask.CompletedTask;

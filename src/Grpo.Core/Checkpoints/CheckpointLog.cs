@@ -25,4 +25,7 @@ internal static partial class CheckpointLog
 
     [LoggerMessage(EventId = 66, Level = LogLevel.Warning, Message = "Cannot read which checkpoint is the best from {File}: {Problem}. Old checkpoints are kept until one is marked again.")]
     public static partial void BestMarkDamaged(this ILogger logger, string file, string problem);
+
+    [LoggerMessage(EventId = 67, Level = LogLevel.Information, Message = "Put {Folder} in place: it is whole, only its save was interrupted before the end.")]
+    public static partial void CheckpointRecovered(this ILogger logger, string folder);
 }

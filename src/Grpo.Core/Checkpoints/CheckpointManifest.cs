@@ -58,6 +58,19 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
         RandomAccess.FlushToDisk(handle);
     }
 
+    /// <summary>The step that a manifest states; null when there is none that can be read.</summary>
+    public static async Task<long?> FindStepAsync(string folder)
+    {
+        try
+        {
+            return (await ReadAsync(folder, CancellationToken.None).ConfigureAwait(false)).Step is >= 0 and var step ? step : null;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or JsonException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>What is wrong with a checkpoint, or null when it is complete.</summary>
     /// <param name="folder">The checkpoint.</param>
     /// <param name="step">The step that its name states.</param>

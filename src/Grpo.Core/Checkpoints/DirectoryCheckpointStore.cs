@@ -1,4 +1,3 @@
-using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -10,16 +9,16 @@ namespace Grpo;
 /// </summary>
 /// <remarks>
 /// A checkpoint is written beside under a temporary name, flushed to the disk and renamed, so that a crash or a full disk at any moment
-/// leaves either the new checkpoint complete or only the earlier ones. While one process saves, others may look for the latest.
+/// leaves either the new checkpoint complete or only the earlier ones. While one process saves, others may look for the latest; only one
+/// run at a time may claim the folder (<see cref="BeginRun"/>).
 /// </remarks>
 public sealed class DirectoryCheckpointStore : ICheckpointStore
 {
-    private const string Prefix = "checkpoint-";
-
     private readonly string _root;
-    private readonly int _keepLast;
     private readonly ILogger _logger;
     private readonly TemporaryEntries _temporaries;
+    private readonly CheckpointPruning _pruning;
+    private bool _claimed;
 
     /// <summary>Creates a store. Nothing is touched on the disk before the first call.</summary>
     /// <param name="root">The folder of the checkpoints; created when the first is saved.</param>
@@ -31,9 +30,25 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         ArgumentException.ThrowIfNullOrWhiteSpace(root);
         ArgumentOutOfRangeException.ThrowIfLessThan(keepLast, 1);
         _root = Path.GetFullPath(root);
-        _keepLast = keepLast;
         _logger = logger ?? NullLogger<DirectoryCheckpointStore>.Instance;
         _temporaries = new TemporaryEntries(_root, _logger);
+        _pruning = new CheckpointPruning(_root, keepLast, _temporaries, _logger);
+    }
+
+    /// <summary>Told what has just been done on the disk: tests end the process there.</summary>
+    internal Action<string>? Probe { get; set; }
+
+    /// <inheritdoc/>
+    /// <remarks>
+    /// By a file that is held open, so that a run that crashes leaves no claim behind. From here on a folder that vanishes is an error, not
+    /// made anew: it may be a disk that is gone. Saving and finding work without a claim too. Network file systems without locks give none.
+    /// </remarks>
+    /// <exception cref="IOException">Another run has claimed it; the message names the process. Or the folder cannot be written to.</exception>
+    public IDisposable BeginRun()
+    {
+        RunLock claim = RunLock.Acquire(_root, () => _claimed = false);
+        _claimed = true;
+        return claim;
     }
 
     /// <inheritdoc/>
@@ -46,37 +61,56 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
     /// <exception cref="InvalidOperationException">
     /// <paramref name="write"/> wrote no file, a link, or its own <c>checkpoint.json</c>.
     /// </exception>
-    /// <exception cref="IOException">The folder cannot be written to, the disk is full, or there is a file in its place.</exception>
+    /// <exception cref="IOException">
+    /// The folder cannot be written to or has vanished, the disk is full, or there is a file in its place. The message names the folder and the
+    /// cause; the earlier checkpoints are as they were.
+    /// </exception>
     public async ValueTask<string> SaveAsync(long step, Action<string> write, CancellationToken cancellationToken = default)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(step);
         ArgumentNullException.ThrowIfNull(write);
         cancellationToken.ThrowIfCancellationRequested();
         string temporary = _temporaries.NewPath();
-        string final = Path.Combine(_root, FolderName(step));
+        string final = Path.Combine(_root, CheckpointFolders.Name(step));
         using FileStream held = Begin(temporary);
         try
         {
+            Probe?.Invoke("begun");
             write(temporary);
+            Probe?.Invoke("written");
             await CheckpointManifest.WriteAsync(temporary, step).ConfigureAwait(false);
+            FolderFlush.Try(temporary);
+            Probe?.Invoke("flushed");
             MoveIntoPlace(temporary, final);
+            FolderFlush.Try(_root);
+            Probe?.Invoke("renamed");
         }
-        catch
+        catch (Exception exception)
         {
+            // Before the space of the half-written checkpoint is free again.
+            IOException? failure = exception is IOException or UnauthorizedAccessException ? Failure(exception) : null;
             _temporaries.Remove(temporary);
+            if (failure is not null)
+            {
+                throw failure;
+            }
+
             throw;
         }
 
         _logger.CheckpointSaved(step, final);
-        await PruneAsync(step).ConfigureAwait(false);
+        await _pruning.PruneAsync(step, Probe).ConfigureAwait(false);
+        Probe?.Invoke("pruned");
         return final;
     }
 
     /// <inheritdoc/>
     /// <remarks>
     /// Every file is read and compared with its hash; a damaged checkpoint is logged and the next older one is tried. Folders left behind
-    /// by an interrupted save are removed; that of a save which is running, in this process or another, is not.
+    /// by an interrupted save are removed, or put in place where the save had come to all but the rename; that of a save which is running, in
+    /// this process or another, is left alone.
     /// </remarks>
+    /// <exception cref="InvalidDataException">There are checkpoints, and all are damaged; the message names them.</exception>
     public async ValueTask<string?> FindLatestAsync(CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -85,8 +119,9 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
             return null;
         }
 
-        _temporaries.RemoveLeftovers();
-        foreach ((long step, string folder) in NewestFirst())
+        await _temporaries.RemoveLeftoversAsync(RecoverAsync).ConfigureAwait(false);
+        List<string> damaged = [];
+        foreach ((long step, string folder) in CheckpointFolders.NewestFirst(_root))
         {
             string? problem = await CheckpointManifest
                 .FindProblemAsync(folder, step, withHashes: true, cancellationToken).ConfigureAwait(false);
@@ -96,9 +131,11 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
             }
 
             _logger.CheckpointDamaged(folder, problem);
+            damaged.Add($"{Path.GetFileName(folder)}: {problem}");
         }
 
-        return null;
+        return damaged.Count == 0 ? null : throw new InvalidDataException(
+            $"Every checkpoint in '{_root}' is damaged ({string.Join("; ", damaged)}). Put one back from a copy, or choose another folder to start anew.");
     }
 
     /// <inheritdoc/>
@@ -116,8 +153,18 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         if (folder is not null)
         {
             string temporary = _temporaries.NewPath();
-            using FileStream held = TemporaryEntries.Hold(temporary);
-            BestMark.Write(_root, temporary, step, FolderName(step));
+            try
+            {
+                using FileStream held = TemporaryEntries.Hold(temporary);
+                BestMark.Write(_root, temporary, step, CheckpointFolders.Name(step));
+            }
+            catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+            {
+                throw Failure(exception);
+            }
+
+            FolderFlush.Try(_root);
+            Probe?.Invoke("marked");
         }
 
         return folder;
@@ -128,12 +175,12 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
     public async ValueTask<string?> FindBestAsync(CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        return ReadBest().Step is { } step ? await FindAsync(step, withHashes: true, cancellationToken).ConfigureAwait(false) : null;
+        return CheckpointPruning.ReadBest(_root, _logger).Step is { } step ? await FindAsync(step, withHashes: true, cancellationToken).ConfigureAwait(false) : null;
     }
 
     private async Task<string?> FindAsync(long step, bool withHashes, CancellationToken cancellationToken)
     {
-        string folder = Path.Combine(_root, FolderName(step));
+        string folder = Path.Combine(_root, CheckpointFolders.Name(step));
         if (!Directory.Exists(folder))
         {
             return null;
@@ -149,51 +196,80 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         return problem is null ? folder : null;
     }
 
-    private (long? Step, string? Problem) ReadBest()
-    {
-        (long? step, string? problem) = BestMark.Read(_root);
-        if (problem is not null)
-        {
-            _logger.BestMarkDamaged(Path.Combine(_root, BestMark.FileName), problem);
-        }
-
-        return (step, problem);
-    }
-
-    private static string FolderName(long step) => Prefix + step.ToString("D6", CultureInfo.InvariantCulture);
-
-    /// <summary>Folders with exactly the name that <see cref="FolderName"/> gives; anything else in the root is not ours.</summary>
-    private List<(long Step, string Folder)> NewestFirst()
-    {
-        List<(long Step, string Folder)> found = [];
-        foreach (string folder in Directory.EnumerateDirectories(_root, Prefix + "*"))
-        {
-            string name = Path.GetFileName(folder);
-            if (long.TryParse(name.AsSpan(Prefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out long step)
-                && name == FolderName(step))
-            {
-                found.Add((step, folder));
-            }
-        }
-
-        return [.. found.OrderByDescending(checkpoint => checkpoint.Step)];
-    }
-
     /// <summary>Creates the root and a temporary folder, whose lock is held until the save ends.</summary>
     private FileStream Begin(string temporary)
     {
+        FileStream? held = null;
         try
         {
+            if (_claimed && !Directory.Exists(_root))
+            {
+                throw new DirectoryNotFoundException("The folder is gone.");
+            }
+
             Directory.CreateDirectory(_root);
-            FileStream held = TemporaryEntries.Hold(temporary);
+            held = TemporaryEntries.Hold(temporary);
             Directory.CreateDirectory(temporary);
             return held;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new IOException(
-                $"Cannot save checkpoints in '{_root}': {exception.Message} Choose a folder that can be written to.", exception);
+            held?.Dispose();
+            throw Failure(exception);
         }
+    }
+
+    private IOException Failure(Exception cause)
+    {
+        string remedy = cause switch
+        {
+            _ when _claimed && !Directory.Exists(_root) => "It was there when the run began; put the disk or the folder back.",
+            _ when IsFull(cause) => "Make room on the disk, or keep fewer checkpoints.",
+            _ => "Choose a folder that can be written to.",
+        };
+        return new IOException($"Cannot save checkpoints in '{_root}': {cause.Message} {remedy}", cause);
+    }
+
+    // ENOSPC; ERROR_HANDLE_DISK_FULL and ERROR_DISK_FULL. Reserving the space of a file fails without any of them, by a message of the
+    // runtime alone: then what is free says it, less than a thousandth of the disk.
+    private bool IsFull(Exception cause)
+    {
+        if (OperatingSystem.IsWindows() ? (cause.HResult & 0xFFFF) is 39 or 112 : cause.HResult == 28)
+        {
+            return true;
+        }
+
+        try
+        {
+            var drive = new DriveInfo(_root);
+            return cause is IOException && drive.AvailableFreeSpace < drive.TotalSize / 1000;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            return false; // it cannot be told, as on a network share
+        }
+    }
+
+    // A save that was killed before or between its renames has left a whole checkpoint under a temporary name.
+    private async Task<bool> RecoverAsync(string leftover)
+    {
+        if (!File.Exists(Path.Combine(leftover, CheckpointManifest.FileName))
+            || await CheckpointManifest.FindStepAsync(leftover).ConfigureAwait(false) is not { } step)
+        {
+            return false;
+        }
+
+        string final = Path.Combine(_root, CheckpointFolders.Name(step));
+        if (Directory.Exists(final)
+            || await CheckpointManifest.FindProblemAsync(leftover, step, withHashes: true, CancellationToken.None).ConfigureAwait(false) is not null)
+        {
+            return false;
+        }
+
+        Directory.Move(leftover, final);
+        FolderFlush.Try(_root);
+        _logger.CheckpointRecovered(final);
+        return true;
     }
 
     private void MoveIntoPlace(string temporary, string final)
@@ -206,6 +282,7 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
 
         string replaced = _temporaries.NewPath();
         Directory.Move(final, replaced);
+        Probe?.Invoke("replacing");
         try
         {
             Directory.Move(temporary, final);
@@ -217,52 +294,5 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         }
 
         _temporaries.Remove(replaced);
-    }
-
-    private async Task PruneAsync(long saved)
-    {
-        (long? best, string? problem) = ReadBest();
-        if (problem is not null)
-        {
-            return; // any of them may be the best
-        }
-
-        int kept = 1;
-        foreach ((long step, string folder) in NewestFirst().Where(checkpoint => checkpoint.Step < saved))
-        {
-            if (kept >= _keepLast)
-            {
-                if (step != best)
-                {
-                    Prune(folder);
-                }
-            }
-            else if (await CheckpointManifest
-                .FindProblemAsync(folder, step, withHashes: false, CancellationToken.None).ConfigureAwait(false) is null)
-            {
-                // A damaged one does not count: otherwise it could push out the only good one.
-                kept++;
-            }
-        }
-    }
-
-    /// <summary>Renamed first: a removal that is interrupted leaves a leftover, not half a checkpoint.</summary>
-    private void Prune(string folder)
-    {
-        string doomed = _temporaries.NewPath();
-        try
-        {
-            Directory.Move(folder, doomed);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            _logger.RemovalFailed(exception, folder);
-            return;
-        }
-
-        if (_temporaries.Remove(doomed))
-        {
-            _logger.CheckpointPruned(folder);
-        }
     }
 }

@@ -16,7 +16,8 @@ internal sealed class TemporaryEntries(string root, ILogger logger)
     public static FileStream Hold(string temporary) =>
         new(temporary + LockSuffix, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0, FileOptions.DeleteOnClose);
 
-    public void RemoveLeftovers()
+    /// <param name="recover">Asked first for each folder; true when it was of use and is no longer there.</param>
+    public async Task RemoveLeftoversAsync(Func<string, Task<bool>> recover)
     {
         IEnumerable<string> leftovers = Directory.EnumerateFileSystemEntries(root, Prefix + "*")
             .Select(path => path.EndsWith(LockSuffix, StringComparison.Ordinal) ? path[..^LockSuffix.Length] : path)
@@ -26,6 +27,11 @@ internal sealed class TemporaryEntries(string root, ILogger logger)
             try
             {
                 using FileStream held = Hold(leftover);
+                if (Directory.Exists(leftover) && await recover(leftover).ConfigureAwait(false))
+                {
+                    continue;
+                }
+
                 if (Path.Exists(leftover) && Remove(leftover))
                 {
                     logger.LeftoverRemoved(leftover);

@@ -3,47 +3,75 @@ using System.Text.Json;
 namespace Grpo.Diagnostics;
 
 /// <summary>Writes metrics.jsonl (one object a step) and completions.jsonl (one object a completion) into a folder; appends when they exist.</summary>
-/// <remarks>Every line is flushed: a run that dies leaves whole lines behind.</remarks>
+/// <remarks>
+/// Every step is flushed to the disk before its checkpoint is written. A run that resumes (<see cref="TrainingStart.Resumes"/>, or with steps
+/// done) first drops the lines of later steps, which were lost with the checkpoint that was not written and come again, and a line that was
+/// cut short: so every step is there once, however often the run was killed.
+/// </remarks>
 public sealed class JsonLinesLogger : ITrainingCallback, IDisposable
 {
-    private readonly StreamWriter _metrics;
-    private readonly StreamWriter _completions;
+    private readonly string _directory;
+    private readonly JsonLinesFile _metrics;
+    private readonly JsonLinesFile _completions;
 
     /// <summary>Opens the files.</summary>
     /// <param name="directory">The folder; made when it is not there.</param>
     /// <exception cref="IOException">The folder cannot be written.</exception>
     public JsonLinesLogger(string directory)
     {
+        _directory = directory;
         try
         {
             Directory.CreateDirectory(directory);
-            _metrics = new StreamWriter(Path.Combine(directory, "metrics.jsonl"), append: true);
-            _completions = new StreamWriter(Path.Combine(directory, "completions.jsonl"), append: true);
+            _metrics = new JsonLinesFile(Path.Combine(directory, "metrics.jsonl"));
+            _completions = new JsonLinesFile(Path.Combine(directory, "completions.jsonl"));
         }
         catch (Exception exception) when (exception is UnauthorizedAccessException or IOException)
         {
             _metrics?.Dispose();
-            throw new IOException($"The output folder '{directory}' cannot be written: {exception.Message} Choose another folder.", exception);
+            throw Failure(exception, "Choose another folder.");
         }
     }
 
     /// <inheritdoc/>
-    public async ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    /// <exception cref="IOException">The lines of later steps cannot be removed; the files are then as they were.</exception>
+    public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(report);
-        await WriteLineAsync(_metrics, json => WriteMetrics(json, report)).ConfigureAwait(false);
-        foreach (ScoredGroup group in report.Groups)
+        ArgumentNullException.ThrowIfNull(start);
+        if (start.Resumes || start.FirstStep > 0)
         {
-            for (int i = 0; i < group.Rewards.Count; i++)
+            Write(() =>
             {
-                int sample = i;
-                await WriteLineAsync(_completions, json => WriteCompletion(json, report.Step, group, sample)).ConfigureAwait(false);
-            }
+                _metrics.DropAfter(start.FirstStep);
+                _completions.DropAfter(start.FirstStep);
+            });
         }
 
-        // The step is done: a run that is being cancelled still records it.
-        await _metrics.FlushAsync(CancellationToken.None).ConfigureAwait(false);
-        await _completions.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="IOException">The disk is full, or the files have become unwritable.</exception>
+    /// <remarks>The step is done: a run that is being cancelled still records it.</remarks>
+    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(report);
+        Write(() =>
+        {
+            _metrics.Append(json => WriteMetrics(json, report));
+            foreach (ScoredGroup group in report.Groups)
+            {
+                for (int i = 0; i < group.Rewards.Count; i++)
+                {
+                    int sample = i;
+                    _completions.Append(json => WriteCompletion(json, report.Step, group, sample));
+                }
+            }
+
+            _completions.Flush();
+            _metrics.Flush();
+        });
+        return ValueTask.CompletedTask;
     }
 
     /// <summary>Closes the files.</summary>
@@ -52,6 +80,21 @@ public sealed class JsonLinesLogger : ITrainingCallback, IDisposable
         _metrics.Dispose();
         _completions.Dispose();
     }
+
+    private void Write(Action write)
+    {
+        try
+        {
+            write();
+        }
+        catch (Exception exception) when (exception is UnauthorizedAccessException or IOException)
+        {
+            throw Failure(exception, "Make room, or see to its permissions, and resume.");
+        }
+    }
+
+    private IOException Failure(Exception cause, string remedy) =>
+        new($"The output folder '{_directory}' cannot be written: {cause.Message} {remedy}", cause);
 
     private static void WriteMetrics(Utf8JsonWriter json, StepReport report)
     {
@@ -84,18 +127,5 @@ public sealed class JsonLinesLogger : ITrainingCallback, IDisposable
         json.WriteNumber("advantage", group.Advantages[sample]);
         json.WriteNumber("tokens", completion.TokenIds.Count);
         json.WriteString("finish_reason", completion.FinishReason.ToString());
-    }
-
-    private static Task WriteLineAsync(StreamWriter file, Action<Utf8JsonWriter> write)
-    {
-        using var buffer = new MemoryStream();
-        using (var json = new Utf8JsonWriter(buffer))
-        {
-            json.WriteStartObject();
-            write(json);
-            json.WriteEndObject();
-        }
-
-        return file.WriteLineAsync(System.Text.Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length));
     }
 }

@@ -43,4 +43,13 @@ internal static partial class Log
 
     [LoggerMessage(EventId = 37, Level = LogLevel.Error, Message = "The callback {Callback} failed at the end of a run that did not end in order.")]
     public static partial void EndCallbackFailed(this ILogger logger, Exception exception, string callback);
+
+    [LoggerMessage(EventId = 38, Level = LogLevel.Warning, Message = "The checkpoint {Checkpoint} does not say which options it was written with, so they were not compared.")]
+    public static partial void OptionsNotSaved(this ILogger logger, string checkpoint);
+
+    [LoggerMessage(EventId = 39, Level = LogLevel.Warning, Message = "Resumed with other options, as allowed: {Differences}.")]
+    public static partial void OptionsChanged(this ILogger logger, string differences);
+
+    [LoggerMessage(EventId = 40, Level = LogLevel.Error, Message = "The checkpoint of step {Step} was not written; the run goes on.")]
+    public static partial void CheckpointFailed(this ILogger logger, Exception exception, long step);
 }

@@ -78,7 +78,10 @@ public sealed record StepReport
     /// <summary>The evaluation after this step, where there was one. Set by the trainer.</summary>
     public EvaluationReport? Evaluation { get; init; }
 
-    /// <summary>The folder of the checkpoint written after this step, where there was one. Set by the trainer.</summary>
+    /// <summary>
+    /// The folder of the checkpoint written after this step, where there was one. Set by the trainer in what <see cref="GrpoTrainer.RunAsync(CancellationToken)"/>
+    /// yields; callbacks hear of a step before its checkpoint.
+    /// </summary>
     public string? Checkpoint { get; init; }
 
     /// <summary>What the curriculum did in this step; null without one. Set by the trainer.</summary>

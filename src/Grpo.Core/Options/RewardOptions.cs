@@ -8,8 +8,8 @@ public sealed record RewardOptions
     public RewardErrorHandling OnError { get; set; } = RewardErrorHandling.Throw;
 
     /// <summary>Longest time to wait for the rewards of one group; then it is an error like any other. Null: no limit.</summary>
-    /// <value>Above zero and at most 24 days, or null; default null.</value>
-    public TimeSpan? Timeout { get; set; }
+    /// <value>Above zero and at most 24 days, or null; default 10 minutes, so that a reward that hangs does not hang the run.</value>
+    public TimeSpan? Timeout { get; set; } = TimeSpan.FromMinutes(10);
 
     /// <summary>
     /// Groups that wait for their rewards at the same time. Rewards that need no waiting run one after the other, whatever this says.

@@ -15,9 +15,24 @@ public sealed record TrainerOptions
     /// <value>0 (only then) or more; default 0.</value>
     public long CheckpointEvery { get; set; }
 
-    /// <summary>Continue from the newest checkpoint of the store when there is one.</summary>
+    /// <summary>
+    /// Continue from the newest checkpoint of the store when there is one. Of the options only those may differ from the checkpoint's that no
+    /// number of the run depends on: <see cref="Steps"/>, <see cref="CheckpointEvery"/>, <see cref="EvaluateEvery"/>, <see cref="KeepBest"/>,
+    /// <see cref="Guard"/> (the last three only while nothing is rolled back), and how failures are treated.
+    /// </summary>
     /// <value>Default false.</value>
     public bool Resume { get; set; }
+
+    /// <summary>
+    /// Resume although an option that changes the numbers of the run differs from the checkpoint's. Without it the run is refused, and every
+    /// such option named with both values. Another seed is refused in any case.
+    /// </summary>
+    /// <value>Default false.</value>
+    public bool AllowOptionChanges { get; set; }
+
+    /// <summary>What happens when a checkpoint cannot be written: the disk is full, the folder read-only or gone.</summary>
+    /// <value>Default <see cref="CheckpointFailureAction.Stop"/>.</value>
+    public CheckpointFailureAction OnCheckpointFailure { get; set; } = CheckpointFailureAction.Stop;
 
     /// <summary>Write a checkpoint after each evaluation that is better than all before, and keep the best one however many follow.</summary>
     /// <value>Default true; without an evaluator or a checkpoint store it does nothing.</value>
@@ -50,6 +65,11 @@ public sealed record TrainerOptions
         if (CheckpointEvery < 0)
         {
             yield return $"CheckpointEvery is {CheckpointEvery} but must be 0 or more.";
+        }
+
+        if (!Enum.IsDefined(OnCheckpointFailure))
+        {
+            yield return $"OnCheckpointFailure is {OnCheckpointFailure} but must be {string.Join(", ", Enum.GetNames<CheckpointFailureAction>())}.";
         }
 
         if (!Enum.IsDefined(Curriculum))

@@ -12,6 +12,8 @@ internal static class RewardCall
         {
             case WeightedSumReward sum:
                 return await sum.InvokeAsync(group, cancellationToken).ConfigureAwait(false);
+            case CachedReward cached:
+                return await cached.InvokeAsync(group, cancellationToken).ConfigureAwait(false);
             case CompletionReward each:
                 return InvokeEach(each, group, cancellationToken);
             default:
@@ -35,6 +37,11 @@ internal static class RewardCall
             return Refuse($"returned {number.ToString(CultureInfo.InvariantCulture)}, which is not a finite number,");
         }
 
+        if (value.Value is { } huge && Math.Abs(huge) > LargestReward)
+        {
+            return Refuse($"returned {huge.ToString(CultureInfo.InvariantCulture)}, beyond ±1e18, which training in float32 cannot carry,");
+        }
+
         foreach (var (name, part) in value.Components ?? NoComponents)
         {
             if (part is { } component && !double.IsFinite(component))
@@ -50,6 +57,9 @@ internal static class RewardCall
     }
 
     private static readonly Dictionary<string, double?> NoComponents = [];
+
+    // The gradient's norm is the root of a sum of squares in float32, which ends at 3.4e38.
+    private const double LargestReward = 1e18;
 
     // Not through ScoreAsync: one by one, the completion that fails is known and the others keep their rewards.
     private static RewardOutcome[] InvokeEach(CompletionReward reward, RolloutGroup group, CancellationToken cancellationToken)
@@ -73,11 +83,19 @@ internal static class RewardCall
 
     private static async ValueTask<RewardOutcome[]> InvokeGroupAsync(IRewardFunction reward, RolloutGroup group, CancellationToken cancellationToken)
     {
-        IReadOnlyList<Reward>? rewards;
         try
         {
             cancellationToken.ThrowIfCancellationRequested();
-            rewards = await reward.ScoreAsync(group, cancellationToken).ConfigureAwait(false);
+            IReadOnlyList<Reward>? rewards = await reward.ScoreAsync(group, cancellationToken).ConfigureAwait(false);
+            if (rewards is null || rewards.Count != group.Completions.Count)
+            {
+                string returned = rewards is null ? "null" : rewards.Count.ToString(CultureInfo.InvariantCulture) + " rewards";
+                string problem = string.Create(CultureInfo.InvariantCulture, $"returned {returned} for {group.Completions.Count} completions");
+                return Fail(group, reward.Name, problem);
+            }
+
+            // In here: the list and the components are the reward's own code, too.
+            return [.. Enumerable.Range(0, rewards.Count).Select(index => Check(rewards[index], reward, group, index))];
         }
         catch (RewardException error)
         {
@@ -89,15 +107,6 @@ internal static class RewardCall
         {
             return Fail(group, reward.Name, Threw(error), error);
         }
-
-        if (rewards is null || rewards.Count != group.Completions.Count)
-        {
-            string returned = rewards is null ? "null" : rewards.Count.ToString(CultureInfo.InvariantCulture) + " rewards";
-            string problem = string.Create(CultureInfo.InvariantCulture, $"returned {returned} for {group.Completions.Count} completions");
-            return Fail(group, reward.Name, problem);
-        }
-
-        return [.. rewards.Select((value, index) => Check(value, reward, group, index))];
     }
 
     private static bool IsCancellation(Exception error, CancellationToken cancellationToken) =>

@@ -17,7 +17,10 @@ public sealed class RewardException : Exception
         RewardName = rewardName;
         PromptId = promptId;
         CompletionIndex = completionIndex;
+        _problem = problem;
     }
+
+    private readonly string _problem;
 
     /// <summary>The reward function; of a weighted sum, the part that failed.</summary>
     public string RewardName { get; }
@@ -27,6 +30,9 @@ public sealed class RewardException : Exception
 
     /// <summary>Which completion of the group, from 0; null when the whole group failed.</summary>
     public int? CompletionIndex { get; }
+
+    /// <summary>The same failure of another completion.</summary>
+    internal RewardException At(string promptId, int completionIndex) => new(RewardName, promptId, completionIndex, _problem, InnerException);
 
     private static string Describe(string rewardName, string promptId, int? completionIndex, string problem)
     {

@@ -60,6 +60,22 @@ public static class RewardFunction
         return new WeightedSumReward([.. parts]);
     }
 
+    /// <summary>
+    /// Remembers the rewards of a slow reward by prompt id and completion token ids. For a reward that gives a completion the same value every
+    /// time, whatever else is in its group: a judge at temperature 0, a sandbox that runs tests.
+    /// </summary>
+    /// <param name="inner">Asked for the completions that are not remembered, each once, in a group of them alone.</param>
+    /// <param name="capacity">Rewards to remember, 1 or more; the one not used for longest is forgotten first. About 200 bytes each, whatever the length of the completion.</param>
+    /// <returns>A reward of the same name. Failures and abstentions are not remembered. Safe to call from several threads.</returns>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="capacity"/> is less than 1.</exception>
+    /// <remarks>Prompts of one id must be one prompt, also across data sets.</remarks>
+    public static IRewardFunction Cached(IRewardFunction inner, int capacity)
+    {
+        ArgumentNullException.ThrowIfNull(inner);
+        ArgumentOutOfRangeException.ThrowIfLessThan(capacity, 1);
+        return new CachedReward(inner, capacity);
+    }
+
     private sealed class PerCompletion(string name, Func<Prompt, Completion, Reward> score) : CompletionReward
     {
         public override string Name => name;

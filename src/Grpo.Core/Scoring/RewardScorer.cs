@@ -1,19 +1,24 @@
-using System.Globalization;
 using System.Runtime.ExceptionServices;
 
 namespace Grpo;
 
 /// <summary>Scores groups: several waiting at a time, in a fixed order, every reward checked.</summary>
+/// <remarks>
+/// Reward code runs on a thread of its own, where it may block, loop for ever or deadlock: after <see cref="RewardOptions.Timeout"/>, or on
+/// cancellation, it is left behind. A thread cannot be ended from outside, so what is left behind keeps running; when 32 such calls have not
+/// come back, no further reward is called and scoring ends with a <see cref="RewardException"/>, whatever
+/// <see cref="RewardOptions.OnError"/> says. What no process survives, a stack overflow or exhausted memory, ends this one too.
+/// </remarks>
 public static class RewardScorer
 {
     /// <summary>Scores the groups.</summary>
     /// <param name="reward">The reward function.</param>
-    /// <param name="groups">The groups; they start in this order, on the caller's thread until the first wait.</param>
+    /// <param name="groups">The groups; they start in this order, each when the one before waits or is done.</param>
     /// <param name="options">Errors, time limit and concurrency.</param>
     /// <param name="cancellationToken">Ends the wait, also that for a reward function which ignores its token.</param>
     /// <returns>The rewards in the order of the groups, whatever the order in which they came.</returns>
     /// <exception cref="RewardException">
-    /// A reward function threw, took too long, or returned NaN, ∞ or the wrong number of rewards, and
+    /// A reward function threw, took too long, or returned NaN, ∞, a number beyond ±1e18 or the wrong number of rewards, and
     /// <see cref="RewardOptions.OnError"/> is <see cref="RewardErrorHandling.Throw"/>. No further group is started then.
     /// </exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
@@ -29,13 +34,17 @@ public static class RewardScorer
         var outcomes = new RewardOutcome[groups.Count][];
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         using var places = new SemaphoreSlim(options.MaxConcurrency);
+        using var calls = new RewardCalls(reward, options.Timeout);
+        RewardException? refused = null;
         var running = new List<Task>(groups.Count);
         try
         {
             for (int i = 0; i < groups.Count; i++)
             {
                 await places.WaitAsync(stop.Token).ConfigureAwait(false);
-                running.Add(ScoreGroupAsync(i));
+                var next = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                running.Add(ScoreGroupAsync(i, next));
+                await next.Task.ConfigureAwait(false); // rewards that do not wait run one by one: nobody promised that they may run together
             }
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
@@ -53,39 +62,33 @@ public static class RewardScorer
         }
 
         cancellationToken.ThrowIfCancellationRequested();
+        if (refused is not null)
+        {
+            ExceptionDispatchInfo.Throw(refused);
+        }
+
         return Collect(outcomes, options.OnError);
 
-        async Task ScoreGroupAsync(int index)
+        async Task ScoreGroupAsync(int index, TaskCompletionSource next)
         {
             try
             {
-                outcomes[index] = await InvokeAsync(reward, groups[index], options.Timeout, stop.Token).ConfigureAwait(false);
+                outcomes[index] = await calls.InvokeAsync(groups[index], () => next.TrySetResult(), stop.Token).ConfigureAwait(false);
                 if (options.OnError == RewardErrorHandling.Throw && outcomes[index].Any(outcome => outcome.Error is not null))
                 {
                     await stop.CancelAsync().ConfigureAwait(false);
                 }
             }
+            catch (RewardException error)
+            {
+                refused ??= error;
+                await stop.CancelAsync().ConfigureAwait(false);
+            }
             finally
             {
+                next.TrySetResult();
                 places.Release();
             }
-        }
-    }
-
-    private static async Task<RewardOutcome[]> InvokeAsync(
-        IRewardFunction reward, RolloutGroup group, TimeSpan? timeout, CancellationToken cancellationToken)
-    {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        limit.CancelAfter(timeout ?? Timeout.InfiniteTimeSpan);
-        Task<RewardOutcome[]> call = RewardCall.InvokeAsync(reward, group, limit.Token).AsTask();
-        try
-        {
-            return await call.WaitAsync(limit.Token).ConfigureAwait(false);
-        }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
-        {
-            string seconds = timeout!.Value.TotalSeconds.ToString("0.###", CultureInfo.InvariantCulture);
-            return RewardCall.Fail(group, reward.Name, $"took longer than {seconds} s (RewardOptions.Timeout)");
         }
     }
 

@@ -8,8 +8,8 @@ namespace Grpo;
 /// <summary>The loop around a <see cref="GrpoOptimizer"/>: prompts, evaluation, checkpoints, the best of them, collapse, callbacks, cancellation.</summary>
 /// <remarks>
 /// Which prompts a step uses is a function of (seed, step), with a curriculum of the recorded pass rates too, and so is every random number;
-/// a checkpoint holds the records. A resumed run equals an uninterrupted one. Checkpoints of versions without <c>trainer_state.json</c>
-/// resume with empty records.
+/// a checkpoint holds the records, and the options. A resumed run equals an uninterrupted one. Checkpoints of versions without
+/// <c>trainer_state.json</c> resume with empty records, those without <c>run_options.json</c> with a warning.
 /// </remarks>
 public sealed class GrpoTrainer
 {
@@ -19,6 +19,7 @@ public sealed class GrpoTrainer
     private readonly TrainerServices _services;
     private readonly ILogger _logger;
     private readonly PromptSchedule _schedule;
+    private readonly Lazy<SavedOptions> _savedOptions;
     private TrainingProgress _progress = new();
     private long _progressStep = -1;
 
@@ -63,13 +64,19 @@ public sealed class GrpoTrainer
                 nameof(options));
         }
 
+        _savedOptions = new Lazy<SavedOptions>(() => SavedOptions.Of(optimizer.Options, _options, prompts));
         _schedule = new PromptSchedule(prompts, optimizer.Options, _options.Curriculum == CurriculumMode.PassRate ? _options.PassRates : null);
     }
 
     /// <summary>Trains to the end, or until <see cref="TrainerOptions.Guard"/> stops the run.</summary>
     /// <param name="cancellationToken">Stops within a token; a checkpoint is written before the exception.</param>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
-    /// <exception cref="InvalidDataException">A checkpoint cannot be resumed; the message names the file.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A checkpoint cannot be resumed: the message names the file, or every option that differs. Or all checkpoints are damaged.
+    /// </exception>
+    /// <exception cref="IOException">
+    /// Another run uses the folder of the checkpoints, or a checkpoint cannot be written and <see cref="TrainerOptions.OnCheckpointFailure"/> says to stop.
+    /// </exception>
     public async Task<TrainingSummary> TrainAsync(CancellationToken cancellationToken = default)
     {
         TrainingSession? session = null;
@@ -89,8 +96,11 @@ public sealed class GrpoTrainer
     private async IAsyncEnumerable<StepReport> RunAsync(
         Action<TrainingSession>? onStart, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
+        using IDisposable? claim = _services.Checkpoints?.BeginRun();
         await ResumeAsync(cancellationToken).ConfigureAwait(false);
-        var session = new TrainingSession(_optimizer, _options, _services, _progress, _schedule, _logger);
+        List<string> events = [];
+        var checkpoints = new RunCheckpoints(_optimizer, _options, _services.Checkpoints, _progress, _schedule, _savedOptions, _logger) { OnFailure = events.Add };
+        var session = new TrainingSession(_optimizer, _options, _services, _progress, _schedule, checkpoints, events, _logger);
         onStart?.Invoke(session);
         bool running = true;
         while (running)
@@ -162,6 +172,7 @@ public sealed class GrpoTrainer
         if (_options.Resume && _services.Checkpoints is { } store &&
             await store.FindLatestAsync(cancellationToken).ConfigureAwait(false) is { } latest)
         {
+            RequireSameOptions(latest);
             TrainerState? state = TrainerState.Read(latest); // before the weights change
             _optimizer.Load(latest);
             _logger.Resumed(latest, _optimizer.Step);
@@ -173,7 +184,7 @@ public sealed class GrpoTrainer
             }
 
             // The mark may be missing or another: a crash may have come between the checkpoint and its mark.
-            if (_progress.Best is { Step: var best } && TrainingSession.Keeps(best, _options))
+            if (_progress.Best is { Step: var best } && RunCheckpoints.Keeps(best, _options))
             {
                 _progress.Best = _progress.Best with { Folder = await store.MarkBestAsync(best, cancellationToken).ConfigureAwait(false) };
                 if (_progress.Best.Folder is null)
@@ -187,6 +198,26 @@ public sealed class GrpoTrainer
             // Not the run that this trainer left, if it left one.
             _progress = new TrainingProgress();
             _schedule.Reset(_optimizer.Step);
+        }
+    }
+
+    private void RequireSameOptions(string checkpoint)
+    {
+        if (SavedOptions.Read(checkpoint) is not { } saved)
+        {
+            _logger.OptionsNotSaved(checkpoint);
+        }
+        else if (saved.DifferencesTo(_savedOptions.Value) is { Count: > 0 } differences)
+        {
+            string list = string.Join("; ", differences);
+            if (!_options.AllowOptionChanges)
+            {
+                throw new InvalidDataException(
+                    $"'{checkpoint}' is of a run with other options, so going on would be neither that run nor this one: {list}. "
+                    + "Use the options of the checkpoint, or another folder for a new run, or set AllowOptionChanges to go on with these.");
+            }
+
+            _logger.OptionsChanged(list);
         }
     }
 }

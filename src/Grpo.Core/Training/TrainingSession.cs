@@ -7,20 +7,17 @@ namespace Grpo;
 
 /// <summary>One run of a <see cref="GrpoTrainer"/>: what happens around its steps, and its counts.</summary>
 internal sealed class TrainingSession(
-    GrpoOptimizer optimizer, TrainerOptions options, TrainerServices services, TrainingProgress progress, PromptSchedule schedule, ILogger logger)
+    GrpoOptimizer optimizer, TrainerOptions options, TrainerServices services, TrainingProgress progress, PromptSchedule schedule,
+    RunCheckpoints checkpoints, List<string> events, ILogger logger)
 {
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private readonly List<ITrainingCallback> _told = [];
     private bool _started;
     private bool _opened;
     private bool _stopped;
-    private bool _changed;
     private bool _warned;
     private long _steps;
     private long _tokens;
-    private string? _checkpoint;
-    private long _checkpointStep = -1;
-    private readonly List<string> _events = [];
 
     /// <summary>Tells the callbacks, the first time.</summary>
     public async Task StartAsync(CancellationToken cancellationToken)
@@ -31,7 +28,7 @@ internal sealed class TrainingSession(
         }
 
         _started = true;
-        var start = new TrainingStart(optimizer.Step, options.Steps, optimizer.Options);
+        var start = new TrainingStart(optimizer.Step, options.Steps, optimizer.Options) { Resumes = options.Resume };
         foreach (ITrainingCallback callback in services.Callbacks)
         {
             _told.Add(callback);
@@ -50,6 +47,7 @@ internal sealed class TrainingSession(
                 && (progress.EvaluatedStep < 0 || (IsDue(step, options.EvaluateEvery) && progress.EvaluatedStep < step)))
             {
                 await EvaluateAsync(evaluator, cancellationToken).ConfigureAwait(false);
+                await checkpoints.SaveBestAsync(step).ConfigureAwait(false);
             }
 
             await GuardAsync(step).ConfigureAwait(false);
@@ -64,7 +62,7 @@ internal sealed class TrainingSession(
     {
         _steps++;
         _tokens += report.CompletionTokens;
-        _changed = true;
+        checkpoints.Change();
         progress.Add(report.Entropy, options.Guard.EntropySteps);
         if (schedule.IsAdaptive && !_warned && !schedule.HasJudgements)
         {
@@ -73,33 +71,38 @@ internal sealed class TrainingSession(
         }
     }
 
-    /// <summary>Evaluates, looks at the bounds, saves and tells the callbacks, as is due.</summary>
+    /// <summary>Evaluates, looks at the bounds, tells the callbacks and saves, as is due.</summary>
+    /// <remarks>
+    /// The callbacks come before the checkpoint. Killed between the two, the run repeats the step and a log can drop the first of the two
+    /// records; the other way round the step would be done and missing from the log for ever.
+    /// </remarks>
     public async Task<StepReport> AfterStepAsync(StepReport report, CancellationToken cancellationToken)
     {
         bool last = report.Step >= options.Steps;
         if (services.Evaluator is { } evaluator && (last || IsDue(report.Step, options.EvaluateEvery)))
         {
-            report = report with { Evaluation = await EvaluateAsync(evaluator, cancellationToken).ConfigureAwait(false) };
+            try
+            {
+                report = report with { Evaluation = await EvaluateAsync(evaluator, cancellationToken).ConfigureAwait(false) };
+            }
+            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+            {
+                // The step is done and will be in the last checkpoint. The evaluation is made up for when the run goes on.
+                await TellAsync(report, CancellationToken.None).ConfigureAwait(false);
+                throw;
+            }
         }
 
         await GuardAsync(report.Step).ConfigureAwait(false);
+        report = report with { Event = TakeEvents() };
+        await TellAsync(report, cancellationToken).ConfigureAwait(false);
+        await checkpoints.SaveBestAsync(report.Step).ConfigureAwait(false);
         if (last || IsDue(report.Step, options.CheckpointEvery))
         {
-            await SaveIfChangedAsync().ConfigureAwait(false);
+            await checkpoints.SaveAsync(isLast: last).ConfigureAwait(false);
         }
 
-        report = report with
-        {
-            Checkpoint = _checkpointStep == report.Step ? _checkpoint : null,
-            Event = _events.Count == 0 ? null : string.Join(" ", _events),
-        };
-        _events.Clear();
-        foreach (ITrainingCallback callback in services.Callbacks)
-        {
-            await callback.OnStepAsync(report, cancellationToken).ConfigureAwait(false);
-        }
-
-        return report;
+        return report with { Checkpoint = checkpoints.FolderOf(report.Step) };
     }
 
     /// <summary>Puts the best checkpoint back, under the number of the step that failed.</summary>
@@ -128,16 +131,15 @@ internal sealed class TrainingSession(
         }
 
         progress.RollBack(step);
-        _changed = true;
+        checkpoints.Change();
         Record(
             new TrainingCollapse(step, reason, CollapseAction.RollBack, best.Step),
             FormattableString.Invariant($"Rolled back to the checkpoint of step {best.Step}, roll-back {progress.RollBacks} of {options.Guard.MaxRollBacks}."));
         return true;
     }
 
-    /// <summary>Writes a checkpoint unless the last one holds all there is.</summary>
-    /// <remarks>A checkpoint is worth more than a quick exit: the token that ended the run does not stop it.</remarks>
-    public Task SaveIfChangedAsync() => _changed && services.Checkpoints is { } store ? SaveAsync(store) : Task.CompletedTask;
+    /// <summary>Writes the last checkpoint unless there is one that holds all there is.</summary>
+    public Task SaveIfChangedAsync() => checkpoints.SaveAsync(isLast: true);
 
     /// <summary>Ends the run: a last checkpoint if it was cancelled, and the callbacks in any case.</summary>
     /// <param name="failure">What ended it, and is thrown afterwards; null when it ended in order.</param>
@@ -184,14 +186,10 @@ internal sealed class TrainingSession(
         After = progress.After,
         Best = progress.Best,
         Evaluations = [.. progress.Evaluations],
-        Checkpoint = _checkpoint,
+        Checkpoint = checkpoints.Folder,
         Collapse = progress.Collapse,
         RollBacks = progress.RollBacks,
     };
-
-    /// <summary>Whether the best evaluation has a checkpoint: the caller has the model as it was before training, only a roll-back needs it on the disk.</summary>
-    public static bool Keeps(long step, TrainerOptions options) =>
-        options.KeepBest && (step > 0 || options.Guard.OnCollapse == CollapseAction.RollBack);
 
     private static bool IsDue(long step, long every) => every > 0 && step % every == 0;
 
@@ -215,15 +213,24 @@ internal sealed class TrainingSession(
         if (progress.Add(step, evaluation))
         {
             logger.BestSoFar(step, evaluation.Accuracy, evaluation.MeanReward);
-
-            if (Keeps(step, options) && services.Checkpoints is { } store)
-            {
-                await SaveAsync(store).ConfigureAwait(false);
-                progress.Best = progress.Best! with { Folder = await store.MarkBestAsync(step, CancellationToken.None).ConfigureAwait(false) };
-            }
         }
 
         return evaluation;
+    }
+
+    private async Task TellAsync(StepReport report, CancellationToken cancellationToken)
+    {
+        foreach (ITrainingCallback callback in services.Callbacks)
+        {
+            await callback.OnStepAsync(report, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private string? TakeEvents()
+    {
+        string? text = events.Count == 0 ? null : string.Join(" ", events);
+        events.Clear();
+        return text;
     }
 
     private async Task GuardAsync(long step)
@@ -241,8 +248,8 @@ internal sealed class TrainingSession(
         else if (options.Guard.OnCollapse == CollapseAction.Stop || !await RollBackAsync(step, reason).ConfigureAwait(false))
         {
             _stopped = true;
-            Record(new TrainingCollapse(step, reason, CollapseAction.Stop), progress.Best is { Folder: not null, Step: var best }
-                ? FormattableString.Invariant($"Training stops; the best checkpoint is that of step {best}.")
+            Record(new TrainingCollapse(step, reason, CollapseAction.Stop), checkpoints.KeepsBest
+                ? FormattableString.Invariant($"Training stops; the best checkpoint is that of step {progress.Best!.Step}.")
                 : "Training stops.");
         }
     }
@@ -251,22 +258,7 @@ internal sealed class TrainingSession(
     private void Record(TrainingCollapse collapse, string consequence)
     {
         progress.Collapse = collapse;
-        _events.Add($"{collapse.Reason} {consequence}");
+        events.Add($"{collapse.Reason} {consequence}");
         logger.Collapsed(collapse.Step, collapse.Reason, consequence);
-    }
-
-    private async Task SaveAsync(ICheckpointStore store)
-    {
-        long step = optimizer.Step;
-        _checkpoint = await store.SaveAsync(step, Write, CancellationToken.None).ConfigureAwait(false);
-        _checkpointStep = step;
-        _changed = false;
-        logger.CheckpointWritten(_checkpoint);
-    }
-
-    private void Write(string folder)
-    {
-        optimizer.Save(folder);
-        TrainerState.Of(progress, schedule).Write(folder);
     }
 }

@@ -206,6 +206,48 @@ public sealed class DirectoryCheckpointStoreTests : IDisposable
         Assert.Equal([saved], Directory.GetFileSystemEntries(_folder.Root));
     }
 
+    [Theory]
+    [InlineData("flushed")]
+    [InlineData("replacing")]
+    public async Task FindLatestAsync_puts_a_checkpoint_in_place_whose_save_ended_before_the_rename(string stage)
+    {
+        // A copy of the folder as it is at that moment is what a killed process leaves behind.
+        DirectoryCheckpointStore store = Store();
+        await Save(store, 4, "earlier!");
+        string killed = _folder["..", Path.GetFileName(_folder.Root) + "-killed"];
+        try
+        {
+            store.Probe = now =>
+            {
+                if (now == stage)
+                {
+                    CopyFolder(_folder.Root, killed);
+                }
+            };
+            await Save(store, stage == "flushed" ? 5 : 4, "finished");
+
+            string? latest = await new DirectoryCheckpointStore(killed).FindLatestAsync();
+
+            Assert.Equal(Path.Combine(Path.GetFullPath(killed), stage == "flushed" ? "checkpoint-000005" : "checkpoint-000004"), latest);
+            Assert.Contains(File.ReadAllText(Path.Combine(latest!, "weights.bin")), stage == "flushed" ? ["finished"] : new[] { "finished", "earlier!" });
+            Assert.DoesNotContain(Directory.GetFileSystemEntries(killed), path => Path.GetFileName(path).StartsWith(".tmp-", StringComparison.Ordinal));
+        }
+        finally
+        {
+            Directory.Delete(killed, recursive: true);
+        }
+    }
+
+    private static void CopyFolder(string from, string to)
+    {
+        foreach (string file in Directory.GetFiles(from, "*", SearchOption.AllDirectories).Where(file => !file.EndsWith(".lock", StringComparison.Ordinal)))
+        {
+            string target = Path.Combine(to, Path.GetRelativePath(from, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+            File.Copy(file, target);
+        }
+    }
+
     [Fact]
     public async Task SaveAsync_says_what_to_do_when_the_root_cannot_be_written_to()
     {

@@ -79,6 +79,56 @@ public sealed class JsonLinesLoggerTests
         Assert.Equal([7, 8], Lines(folder["metrics.jsonl"]).Select(line => line.GetProperty("step").GetInt32()));
     }
 
+    [Theory]
+    [InlineData(8, true, new[] { 7, 8 })]
+    [InlineData(8, false, new[] { 7, 8 })]
+    [InlineData(0, true, new int[0])]
+    [InlineData(99, true, new[] { 7, 8, 9, 10 })]
+    public async Task OnStartAsync_drops_the_steps_after_the_checkpoint_that_a_run_resumes_from(long firstStep, bool resumes, int[] left)
+    {
+        using var folder = new TemporaryFolder();
+        using (var first = new JsonLinesLogger(folder.Path))
+        {
+            foreach (int step in new[] { 7, 8, 9, 10 })
+            {
+                await first.OnStepAsync(StepMetricsTests.FullReport() with { Step = step });
+            }
+        }
+
+        string[] lines = File.ReadAllLines(folder["metrics.jsonl"]);
+        File.AppendAllText(folder["metrics.jsonl"], "{\"step\":7,\"rew"); // the process died here
+        using (var second = new JsonLinesLogger(folder.Path))
+        {
+            await second.OnStartAsync(new TrainingStart(firstStep, 20, Toy.Options) { Resumes = resumes });
+            await second.OnStepAsync(StepMetricsTests.FullReport() with { Step = 11 });
+        }
+
+        Assert.Equal([.. left, 11], Lines(folder["metrics.jsonl"]).Select(line => line.GetProperty("step").GetInt32()));
+        Assert.Equal(lines[..left.Length], File.ReadAllLines(folder["metrics.jsonl"])[..^1]);
+        Assert.Equal(2 * (left.Length + 1), Lines(folder["completions.jsonl"]).Length);
+        Assert.Equal(["completions.jsonl", "metrics.jsonl"], Directory.GetFiles(folder.Path).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public async Task OnStartAsync_leaves_the_files_of_another_run_and_the_lines_of_others_alone()
+    {
+        using var folder = new TemporaryFolder();
+        const string text = "{\"step\":7}\n{\"note\":\"✓\"}\nno json\n";
+        File.WriteAllText(folder["metrics.jsonl"], text + "{\"step\":8}\n");
+        using (var logger = new JsonLinesLogger(folder.Path))
+        {
+            await logger.OnStartAsync(new TrainingStart(0, 20, Toy.Options));
+        }
+
+        Assert.Equal(text + "{\"step\":8}\n", File.ReadAllText(folder["metrics.jsonl"]));
+        using (var logger = new JsonLinesLogger(folder.Path))
+        {
+            await logger.OnStartAsync(new TrainingStart(7, 20, Toy.Options));
+        }
+
+        Assert.Equal(text, File.ReadAllText(folder["metrics.jsonl"]));
+    }
+
     [Fact]
     public void Constructor_says_which_folder_cannot_be_written()
     {

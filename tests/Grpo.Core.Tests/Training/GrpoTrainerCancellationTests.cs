@@ -56,7 +56,7 @@ public sealed class GrpoTrainerCancellationTests : IDisposable
                     _source.Cancel();
                 }
             }));
-        Assert.Equal(["start 0 to 9", "evaluate", "step 1", "save 2", "end 2 cancelled"], _log);
+        Assert.Equal(["start 0 to 9", "evaluate", "step 1", "step 2", "save 2", "end 2 cancelled"], _log);
     }
 
     [Fact]

@@ -67,10 +67,16 @@ public sealed class GrpoTrainerFailureTests : IDisposable
     public async Task TrainAsync_says_when_the_last_checkpoint_of_a_cancelled_run_cannot_be_written()
     {
         using var source = new CancellationTokenSource();
-        var callback = new RecordingCallback(_log) { OnStep = (_, _) => source.Cancel() };
-        using var blocked = new TemporaryFolder();
-        File.WriteAllText(blocked["file"], "");
-        var services = new TrainerServices { Checkpoints = new DirectoryCheckpointStore(blocked["file"]), Callbacks = [callback] };
+        using var folder = new TemporaryFolder();
+        var callback = new RecordingCallback(_log)
+        {
+            OnStep = (_, _) =>
+            {
+                Directory.Delete(folder["run"], recursive: true);
+                source.Cancel();
+            },
+        };
+        var services = new TrainerServices { Checkpoints = new DirectoryCheckpointStore(folder["run"]), Callbacks = [callback] };
         using var optimizer = new GrpoOptimizer(_policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
         await Assert.ThrowsAsync<IOException>(() => new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 9 }, services).TrainAsync(source.Token));
         Assert.True(callback.Summary!.Cancelled);

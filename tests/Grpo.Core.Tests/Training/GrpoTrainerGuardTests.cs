@@ -146,7 +146,7 @@ public sealed class GrpoTrainerGuardTests : IDisposable
         {
             OnStep = (report, _) =>
             {
-                if (report.Step == 2)
+                if (report.Step == 3)
                 {
                     File.AppendAllText(Path.Combine(_folder["checkpoint-000002"], "bigram.safetensors"), "x");
                 }

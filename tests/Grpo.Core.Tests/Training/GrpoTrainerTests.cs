@@ -17,15 +17,27 @@ public sealed class GrpoTrainerTests : IDisposable
             new TrainerOptions { Steps = 5, EvaluateEvery = 2, CheckpointEvery = 3 }, callbacks: callback).TrainAsync();
         Assert.Equal(
             [
-                "start 0 to 5", "evaluate", "step 1", "evaluate", "step 2", "save 3", "step 3", "evaluate", "step 4",
-                "evaluate", "save 5", "step 5", "end 5",
+                "start 0 to 5", "evaluate", "step 1", "evaluate", "step 2", "step 3", "save 3", "evaluate", "step 4",
+                "evaluate", "step 5", "save 5", "end 5",
             ],
             _log);
         Assert.Equal((5, 1, 4, false), (summary.Steps, summary.Before!.Count, summary.After!.Count, summary.Cancelled));
         Assert.Equal(Path.Combine(_folder.Path, "00005"), summary.Checkpoint);
         Assert.Equal(summary.CompletionTokens, callback.Reports.Sum(report => report.CompletionTokens));
         Assert.Equal([null, 2, null, 3, 4], callback.Reports.Select(report => report.Evaluation?.Count));
-        Assert.Equal([null, null, "00003", null, "00005"], callback.Reports.Select(report => Path.GetFileName(report.Checkpoint)));
+        Assert.All(callback.Reports, report => Assert.Null(report.Checkpoint)); // it comes after them
+    }
+
+    [Fact]
+    public async Task RunAsync_yields_the_checkpoint_of_a_step_with_its_report()
+    {
+        var folders = new List<string?>();
+        await foreach (StepReport report in Trainer(new TrainerOptions { Steps = 5, CheckpointEvery = 3 }).RunAsync())
+        {
+            folders.Add(Path.GetFileName(report.Checkpoint));
+        }
+
+        Assert.Equal([null, null, "00003", null, "00005"], folders);
     }
 
     [Fact]
@@ -48,7 +60,7 @@ public sealed class GrpoTrainerTests : IDisposable
     {
         RecordingCallback first = new(_log, "a "), second = new(_log, "b ");
         await Trainer(new TrainerOptions { Steps = 1 }, evaluator: false, callbacks: [first, second]).TrainAsync();
-        Assert.Equal(["a start 0 to 1", "b start 0 to 1", "save 1", "a step 1", "b step 1", "a end 1", "b end 1"], _log);
+        Assert.Equal(["a start 0 to 1", "b start 0 to 1", "a step 1", "b step 1", "save 1", "a end 1", "b end 1"], _log);
     }
 
     [Fact]
@@ -102,7 +114,7 @@ public sealed class GrpoTrainerTests : IDisposable
         _log.Clear();
         TrainingSummary summary = await new GrpoTrainer(
             optimizer, Toy.Prompts, new TrainerOptions { Steps = 6, Resume = true }, Services(evaluator: false, rest)).TrainAsync();
-        Assert.Equal(["start 3 to 6", "step 4", "step 5", "save 6", "step 6", "end 3"], _log);
+        Assert.Equal(["start 3 to 6", "step 4", "step 5", "step 6", "save 6", "end 3"], _log);
         Assert.Equal(3, summary.Steps);
         Assert.Equal(whole.Reports.Skip(3).Select(Toy.Describe), rest.Reports.Select(Toy.Describe));
         Assert.Equal(weights, policy.Weights());

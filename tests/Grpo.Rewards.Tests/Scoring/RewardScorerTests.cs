@@ -1,5 +1,6 @@
 namespace Grpo.Rewards.Tests;
 
+[Collection(nameof(RewardCalls))]
 public sealed class RewardScorerTests
 {
     private static readonly RewardOptions Abstain = new() { OnError = RewardErrorHandling.Abstain };

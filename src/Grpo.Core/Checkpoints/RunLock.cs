@@ -1,0 +1,101 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace Grpo;
+
+/// <summary>
+/// <c>.run.lock</c>, held open by the one run that writes into a folder of checkpoints. The system lets go of it when the process ends,
+/// however it ends, so that a crash leaves no lock behind; the file itself stays. <c>.run.owner</c> says in words who holds it.
+/// </summary>
+internal sealed class RunLock : IDisposable
+{
+    public const string FileName = ".run.lock";
+    public const string OwnerFileName = ".run.owner";
+
+    private const int MaxOwnerBytes = 1024;
+
+    private readonly FileStream _file;
+    private readonly string _owner;
+
+    private RunLock(FileStream file, string owner) => (_file, _owner) = (file, owner);
+
+    /// <summary>Called when the lock is let go.</summary>
+    public Action? OnDispose { get; init; }
+
+    /// <exception cref="IOException">Somebody else holds it: the message says who. Or the folder cannot be written to.</exception>
+    public static RunLock Acquire(string root, Action onDispose)
+    {
+        string path = Path.Combine(root, FileName), owner = Path.Combine(root, OwnerFileName);
+        FileStream file;
+        try
+        {
+            Directory.CreateDirectory(root);
+            file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0);
+        }
+        catch (IOException exception) when (IsHeld(exception))
+        {
+            throw new IOException(
+                $"The checkpoints in '{root}' belong to a run that is under way: {ReadOwner(owner)}. Two runs in one folder would overwrite each other. "
+                + "Wait until it ends, stop it, or choose another folder.", exception);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException($"Cannot save checkpoints in '{root}': {exception.Message} Choose a folder that can be written to.", exception);
+        }
+
+        try
+        {
+            File.WriteAllText(owner, Describe());
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            // The lock itself is held; only its description is missing, as on a full disk.
+        }
+
+        return new RunLock(file, owner) { OnDispose = onDispose };
+    }
+
+    public void Dispose()
+    {
+        // The lock file stays: whoever has opened it and is about to lock it must not be left with a file that no longer has a name.
+        try
+        {
+            File.Delete(_owner);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            // Out of date from here on, and of no effect: the lock decides.
+        }
+
+        _file.Dispose();
+        OnDispose?.Invoke();
+    }
+
+    private static string Describe()
+    {
+        using Process process = Process.GetCurrentProcess();
+        return string.Create(CultureInfo.InvariantCulture,
+            $"process {Environment.ProcessId} ({process.ProcessName}) on {Environment.MachineName}, since {DateTime.UtcNow:yyyy-MM-dd HH:mm:ss} UTC");
+    }
+
+    private static string ReadOwner(string path)
+    {
+        try
+        {
+            using FileStream file = File.OpenRead(path);
+            var text = new byte[Math.Min(file.Length, MaxOwnerBytes)];
+            file.ReadExactly(text);
+            string owner = string.Concat(System.Text.Encoding.UTF8.GetString(text).Where(letter => !char.IsControl(letter)));
+            return owner.Length == 0 ? "a process that did not say its name" : owner;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            return "a process that did not say its name";
+        }
+    }
+
+    // ERROR_SHARING_VIOLATION and ERROR_LOCK_VIOLATION; EWOULDBLOCK of Linux and of macOS.
+    private static bool IsHeld(IOException exception) => OperatingSystem.IsWindows()
+        ? (exception.HResult & 0xFFFF) is 32 or 33
+        : exception.HResult is 11 or 35;
+}

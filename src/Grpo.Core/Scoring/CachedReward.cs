@@ -1,0 +1,117 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace Grpo;
+
+/// <summary>See <see cref="RewardFunction.Cached"/>. Keeps a hash and a reward per completion, never the completion.</summary>
+internal sealed class CachedReward(IRewardFunction inner, int capacity) : IRewardFunction
+{
+    private readonly Lock _lock = new();
+    private readonly Dictionary<Key, LinkedListNode<(Key Key, Reward Reward)>> _entries = [];
+    private readonly LinkedList<(Key Key, Reward Reward)> _byUse = new(); // the one used last comes first
+
+    public string Name => inner.Name;
+
+    /// <summary>Rewards kept at the moment.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _entries.Count;
+            }
+        }
+    }
+
+    public async ValueTask<IReadOnlyList<Reward>> ScoreAsync(RolloutGroup group, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(group);
+        RewardOutcome[] outcomes = await InvokeAsync(group, cancellationToken).ConfigureAwait(false);
+        return [.. outcomes.Select(outcome => outcome.Error is null ? outcome.Reward : throw outcome.Error)];
+    }
+
+    public async ValueTask<RewardOutcome[]> InvokeAsync(RolloutGroup group, CancellationToken cancellationToken)
+    {
+        Key[] keys = [.. group.Completions.Select(completion => KeyOf(group.Prompt, completion))];
+        var known = new Dictionary<Key, RewardOutcome>();
+        List<int> missing = [];
+        lock (_lock)
+        {
+            for (int i = 0; i < keys.Length; i++)
+            {
+                if (_entries.TryGetValue(keys[i], out LinkedListNode<(Key Key, Reward Reward)>? entry))
+                {
+                    _byUse.Remove(entry);
+                    _byUse.AddFirst(entry);
+                    known[keys[i]] = new RewardOutcome(entry.Value.Reward, null);
+                }
+                else if (known.TryAdd(keys[i], default)) // twins in a group are scored once
+                {
+                    missing.Add(i);
+                }
+            }
+        }
+
+        if (missing.Count > 0)
+        {
+            var rest = group with { Completions = [.. missing.Select(index => group.Completions[index])] };
+            RewardOutcome[] outcomes = await RewardCall.InvokeAsync(inner, rest, cancellationToken).ConfigureAwait(false);
+            for (int i = 0; i < missing.Count; i++)
+            {
+                known[keys[missing[i]]] = AtItsPlace(outcomes[i], group, missing[i]);
+                Keep(keys[missing[i]], outcomes[i]);
+            }
+        }
+
+        return [.. keys.Select(key => known[key])];
+    }
+
+    // The completion that failed, by its place in the whole group.
+    private static RewardOutcome AtItsPlace(RewardOutcome outcome, RolloutGroup group, int index) => outcome.Error is { CompletionIndex: not null } error
+        ? new RewardOutcome(default, error.At(group.Prompt.Id, index))
+        : outcome;
+
+    // A failure may pass, and so may the reason of an abstention: a service that was away.
+    private void Keep(Key key, RewardOutcome outcome)
+    {
+        if (outcome.Error is not null || outcome.Reward.Value is null)
+        {
+            return;
+        }
+
+        lock (_lock)
+        {
+            if (_entries.ContainsKey(key))
+            {
+                return; // another group was faster
+            }
+
+            _entries[key] = _byUse.AddFirst((key, outcome.Reward));
+            if (_entries.Count > capacity)
+            {
+                _entries.Remove(_byUse.Last!.Value.Key);
+                _byUse.RemoveLast();
+            }
+        }
+    }
+
+    private static Key KeyOf(Prompt prompt, Completion completion)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        byte[] id = Encoding.UTF8.GetBytes(prompt.Id);
+        Span<byte> numbers = stackalloc byte[8];
+        BinaryPrimitives.WriteInt32LittleEndian(numbers, id.Length);
+        BinaryPrimitives.WriteInt32LittleEndian(numbers[4..], (int)completion.FinishReason);
+        hash.AppendData(numbers);
+        hash.AppendData(id);
+        hash.AppendData(MemoryMarshal.AsBytes<int>(completion.TokenIds.ToArray()));
+        byte[] digest = hash.GetHashAndReset();
+        return new Key(BinaryPrimitives.ReadUInt128LittleEndian(digest), BinaryPrimitives.ReadUInt128LittleEndian(digest.AsSpan(16)));
+    }
+
+    /// <summary>SHA-256: two completions of one key will not be found.</summary>
+    private readonly record struct Key(UInt128 Low, UInt128 High);
+}

@@ -1,0 +1,76 @@
+using System.Collections;
+using System.ComponentModel;
+using System.Globalization;
+using System.Reflection;
+using System.Runtime.CompilerServices;
+
+namespace Grpo;
+
+/// <summary>Options as names and texts: equal texts are equal values, to the last bit of every number, and a person can read them.</summary>
+internal static class OptionText
+{
+    // Nobody nests options so deep; an object that holds itself must not hang a save.
+    private const int MaxDepth = 8;
+
+    /// <summary>Every settable property, those of inner options under "Outer.Inner".</summary>
+    /// <param name="options">The options.</param>
+    /// <param name="path">Stands before each name.</param>
+    public static IEnumerable<KeyValuePair<string, string?>> Of(object options, string path)
+    {
+        foreach (PropertyInfo property in options.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance)
+            .Where(property => property.GetSetMethod() is not null && property.GetIndexParameters().Length == 0)
+            .OrderBy(property => property.Name, StringComparer.Ordinal))
+        {
+            object? value = property.GetValue(options);
+            if (value is not null && IsSection(value.GetType()))
+            {
+                foreach (KeyValuePair<string, string?> inner in Of(value, $"{path}{property.Name}."))
+                {
+                    yield return inner;
+                }
+            }
+            else
+            {
+                yield return new(path + property.Name, Show(value));
+            }
+        }
+    }
+
+    /// <summary>
+    /// Numbers, enums and texts as they are written anywhere; methods of the library as configuration has them ("clipped(Low=0.2)"); any
+    /// other object by its full type name and its public stored properties. Null for null.
+    /// </summary>
+    public static string? Show(object? value) => Show(value, depth: 0);
+
+    private static string? Show(object? value, int depth) => value switch
+    {
+        null => null,
+        string text => text,
+        bool or Enum => value.ToString(),
+        TimeSpan time => time.ToString("c", CultureInfo.InvariantCulture),
+        IFormattable number => number.ToString(null, CultureInfo.InvariantCulture),
+        IEnumerable items => depth >= MaxDepth ? "…" : $"[{string.Join(", ", items.Cast<object?>().Select(item => Show(item, depth + 1) ?? "null"))}]",
+        _ when IsOurs(value.GetType()) && TypeDescriptor.GetConverter(value.GetType()) is var converter && converter.CanConvertFrom(typeof(string)) =>
+            converter.ConvertToInvariantString(value),
+        _ => ShowObject(value, depth),
+    };
+
+    private static string ShowObject(object value, int depth)
+    {
+        Type type = value.GetType();
+        IEnumerable<string> properties = depth >= MaxDepth ? ["…"] : type.GetProperties(BindingFlags.Public | BindingFlags.Instance)
+            .Where(property => property.GetIndexParameters().Length == 0 && IsStored(property))
+            .OrderBy(property => property.Name, StringComparer.Ordinal)
+            .Select(property => $"{property.Name}={Show(property.GetValue(value), depth + 1) ?? "null"}");
+        string list = string.Join(", ", properties);
+        return list.Length == 0 ? type.FullName ?? type.Name : $"{type.FullName}({list})";
+    }
+
+    // What is computed follows from what is stored; running it could fail, and a save must not.
+    private static bool IsStored(PropertyInfo property) => property.GetMethod is { IsPublic: true } getter
+        && (property.SetMethod is { IsPublic: true } || getter.IsDefined(typeof(CompilerGeneratedAttribute), inherit: false));
+
+    private static bool IsSection(Type type) => IsOurs(type) && !type.IsEnum && !TypeDescriptor.GetConverter(type).CanConvertFrom(typeof(string));
+
+    private static bool IsOurs(Type type) => type.Assembly == typeof(OptionText).Assembly;
+}

@@ -1,0 +1,79 @@
+using Grpo.Diagnostics;
+using Microsoft.Extensions.Logging;
+
+namespace Grpo;
+
+/// <summary>The checkpoints that a run writes: when there is something new, the best one marked, and failures as configured.</summary>
+internal sealed class RunCheckpoints(
+    GrpoOptimizer optimizer, TrainerOptions options, ICheckpointStore? store, TrainingProgress progress, PromptSchedule schedule,
+    Lazy<SavedOptions> savedOptions, ILogger logger)
+{
+    private long _step = -1;
+    private bool _changed;
+
+    /// <summary>The last one that was written; null before the first.</summary>
+    public string? Folder { get; private set; }
+
+    /// <summary>Hears, in a sentence, of a failure after which the run goes on.</summary>
+    public Action<string>? OnFailure { get; init; }
+
+    /// <summary>The checkpoint of a step; null when there is none.</summary>
+    public string? FolderOf(long step) => _step == step ? Folder : null;
+
+    /// <summary>Says that there is something which the last checkpoint does not hold.</summary>
+    public void Change() => _changed = true;
+
+    /// <summary>Whether the best evaluation has a checkpoint: the caller has the model as it was before training, only a roll-back needs it on the disk.</summary>
+    public static bool Keeps(long step, TrainerOptions options) =>
+        options.KeepBest && (step > 0 || options.Guard.OnCollapse == CollapseAction.RollBack);
+
+    /// <summary>Whether the best evaluation has a checkpoint, or will have one after the step that is under way.</summary>
+    public bool KeepsBest => store is not null && progress.Best is { } best && Keeps(best.Step, options);
+
+    /// <summary>Writes a checkpoint unless the last one holds all there is.</summary>
+    /// <param name="isLast">Whether nothing follows, so that a failure cannot be passed over.</param>
+    /// <remarks>A checkpoint is worth more than a quick exit: no token stops it.</remarks>
+    public Task SaveAsync(bool isLast) => _changed && store is not null ? WriteAsync(store, isLast) : Task.CompletedTask;
+
+    /// <summary>Writes and marks the checkpoint of the best evaluation, when that is the one of this step.</summary>
+    public async Task SaveBestAsync(long step)
+    {
+        if (KeepsBest && progress.Best is { Folder: null } best && best.Step == step && await WriteAsync(store!, isLast: false).ConfigureAwait(false))
+        {
+            await TryAsync(isLast: false, async () =>
+                progress.Best = best with { Folder = await store!.MarkBestAsync(step, CancellationToken.None).ConfigureAwait(false) }).ConfigureAwait(false);
+        }
+    }
+
+    private Task<bool> WriteAsync(ICheckpointStore into, bool isLast) => TryAsync(isLast, async () =>
+    {
+        Folder = await into.SaveAsync(optimizer.Step, Write, CancellationToken.None).ConfigureAwait(false);
+        _step = optimizer.Step;
+        _changed = false;
+        logger.CheckpointWritten(Folder);
+    });
+
+    // Whether it could be done; a failure that must not be passed over comes through.
+    private async Task<bool> TryAsync(bool isLast, Func<Task> write)
+    {
+        try
+        {
+            await write().ConfigureAwait(false);
+            return true;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException
+            && options.OnCheckpointFailure == CheckpointFailureAction.Continue && !isLast)
+        {
+            logger.CheckpointFailed(exception, optimizer.Step);
+            OnFailure?.Invoke(FormattableString.Invariant($"The checkpoint of step {optimizer.Step} was not written: {exception.Message}"));
+            return false;
+        }
+    }
+
+    private void Write(string folder)
+    {
+        optimizer.Save(folder);
+        TrainerState.Of(progress, schedule).Write(folder);
+        savedOptions.Value.Write(folder);
+    }
+}

@@ -1,0 +1,121 @@
+using Grpo.Diagnostics;
+using Grpo.Testing;
+using Microsoft.Extensions.Logging;
+
+namespace Grpo.KilledRun;
+
+/// <summary>
+/// A training run of a few seconds with everything that a checkpoint must hold: moments, a learning-rate schedule, an adaptive KL coefficient, a
+/// reference model that moves, gradient norms, a curriculum, dynamic sampling, evaluations, the best checkpoint and a roll-back.
+/// </summary>
+public sealed class SmallRun : IDisposable
+{
+    /// <summary>Steps of the whole run.</summary>
+    public const long Steps = 9;
+
+    private static readonly CharTokenizer Tokenizer = new("abcdefgh");
+    private static readonly Prompt[] Prompts =
+        [Prompt.Create("p0", "b"), Prompt.Create("p1", "dec"), Prompt.Create("p2", "ad"), Prompt.Create("p3", "hge"), Prompt.Create("p4", "gg")];
+
+    private readonly string _folder;
+    private readonly Fuse _fuse;
+    private readonly ILogger<DirectoryCheckpointStore>? _logger;
+    private readonly BigramPolicy _policy = new(Tokenizer.VocabularySize, seed: 11);
+    private readonly BigramPolicy _reference = new(Tokenizer.VocabularySize, seed: 11);
+    private readonly GrpoOptimizer _optimizer;
+
+    /// <summary>Sets the run up; nothing is read or written yet.</summary>
+    /// <param name="folder">Where it writes, and resumes from.</param>
+    /// <param name="fuse">Ends the process somewhere; null: nowhere.</param>
+    /// <param name="logger">Hears of damaged checkpoints.</param>
+    public SmallRun(string folder, Fuse? fuse = null, ILogger<DirectoryCheckpointStore>? logger = null)
+    {
+        _folder = folder;
+        _fuse = fuse ?? Fuse.Counting();
+        _logger = logger;
+        _policy.OnAdvance = () => _fuse.Pass("rollout");
+        _policy.OnLogProbs = () => _fuse.Pass("update");
+        _policy.OnSaved = () => _fuse.Pass("checkpoint: weights");
+        IRewardFunction reward = RewardFunction.Create("letters", (prompt, completion) =>
+        {
+            _fuse.Pass("scoring");
+            int letters = completion.Text.Count(letter => letter == 'a');
+            return new Reward(letters) { IsCorrect = prompt.Id == "p0" || (prompt.Id != "p1" && letters > 0) };
+        });
+        var options = new GrpoOptions
+        {
+            GroupSize = 4,
+            PromptsPerStep = 2,
+            MaxSamplingRounds = 2,
+            UpdatesPerRollout = 2,
+            MicroBatchSize = 3,
+            LearningRate = 0.05,
+            Schedule = LearningRateSchedule.Cosine,
+            WarmupSteps = 3,
+            ScheduleSteps = 18,
+            WeightDecay = 0.01,
+            KlCoefficient = 0.1,
+            KlTarget = 0.05,
+            ReferenceSyncEvery = 4,
+            Sampling = new SamplingOptions { MaxCompletionTokens = 6, MaxPromptTokens = 8 },
+        };
+        _optimizer = new GrpoOptimizer(_policy, new PolicyGroupSampler(Tokenizer, new PlainTemplate()), reward, options, _reference);
+    }
+
+    /// <summary>Resumes from what is in the folder and trains to the end.</summary>
+    public async Task<TrainingSummary> TrainAsync()
+    {
+        using var files = new JsonLinesLogger(_folder);
+        var store = new DirectoryCheckpointStore(Path.Combine(_folder, "checkpoints"), keepLast: 3, _logger)
+        {
+            Probe = stage => _fuse.Pass($"checkpoint: {stage}"),
+        };
+        var options = new TrainerOptions
+        {
+            Steps = Steps,
+            EvaluateEvery = 2,
+            CheckpointEvery = 3,
+            Resume = true,
+            Curriculum = CurriculumMode.PassRate,
+            PassRates = new PassRateOptions { PassRateWindow = 1 },
+            Guard = new CollapseGuard { OnCollapse = CollapseAction.RollBack, MaxRollBacks = 1 },
+        };
+        var services = new TrainerServices
+        {
+            Evaluator = new StepEvaluator(_optimizer, _fuse),
+            Checkpoints = store,
+            Callbacks = [new PassingCallback(_fuse, "before the log"), files, new PassingCallback(_fuse, "after the log")],
+        };
+        return await new GrpoTrainer(_optimizer, Prompts, options, services).TrainAsync();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _optimizer.Dispose();
+        _policy.Dispose();
+        _reference.Dispose();
+    }
+
+    /// <summary>An accuracy that follows from the step: better at 4, collapsed at 6, best at 8; each evaluation is two places.</summary>
+    private sealed class StepEvaluator(GrpoOptimizer optimizer, Fuse fuse) : IEvaluator
+    {
+        public async ValueTask<EvaluationReport> EvaluateAsync(IPolicy policy, CancellationToken cancellationToken = default)
+        {
+            fuse.Pass("evaluation");
+            await Task.Yield();
+            fuse.Pass("evaluation");
+            double accuracy = optimizer.Step switch { 4 => 0.6, 6 => 0.1, 8 => 0.7, _ => 0.5 };
+            return new EvaluationReport { Count = 512, Accuracy = accuracy };
+        }
+    }
+
+    private sealed class PassingCallback(Fuse fuse, string place) : ITrainingCallback
+    {
+        public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+        {
+            fuse.Pass(place);
+            return ValueTask.CompletedTask;
+        }
+    }
+}

@@ -65,14 +65,14 @@ internal static class ChartsSection
 
     private static LineChart Simple(string id, string title, string description, string metric, RunHistory history,
         string missing = "No step of this run has this number.", Func<double, string>? format = null) => new()
-    {
-        Id = id,
-        Title = title,
-        Description = description,
-        Lines = [ChartLine.Of("mean", "s1", history.Metric(metric))],
-        Missing = missing,
-        Format = format ?? (value => Numbers.Show(value)),
-    };
+        {
+            Id = id,
+            Title = title,
+            Description = description,
+            Lines = [ChartLine.Of("mean", "s1", history.Metric(metric))],
+            Missing = missing,
+            Format = format ?? (value => Numbers.Show(value)),
+        };
 
     // The evaluation before the first step is in the summary alone.
     private static ChartLine HeldOut(RunHistory history, TrainingSummary summary)

@@ -58,7 +58,11 @@ public sealed partial class HtmlReportTests : IDisposable
         UpdateReport infinite = full.Updates[0] with { Kl = double.NaN, GradientNorm = double.PositiveInfinity, Clip = null };
         StepReport nothing = full with
         {
-            MeanReward = double.NaN, Accuracy = null, Entropy = null, Updates = [infinite], Groups = [],
+            MeanReward = double.NaN,
+            Accuracy = null,
+            Entropy = null,
+            Updates = [infinite],
+            Groups = [],
             Evaluation = new EvaluationReport { Count = 0, Accuracy = null, MeanReward = double.NaN },
         };
 

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Text.Json;
 using Grpo.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -13,18 +12,15 @@ namespace Grpo;
 /// </remarks>
 public sealed class GrpoOptimizer : IDisposable
 {
-    private const string MomentsFile = "optimizer.safetensors";
-    private const string StateFile = "grpo_state.json";
-
     private readonly IPolicy _policy;
     private readonly IGroupSampler _sampler;
     private readonly IRewardFunction _reward;
     private readonly AdamW _adam;
     private readonly PolicyUpdater _updater;
     private readonly KlControl _kl;
-    private readonly GradientSpikes _spikes;
     private readonly RewardKl? _rewardKl;
     private readonly ReferenceSync? _referenceSync;
+    private readonly OptimizerCheckpoint _checkpoint;
     private readonly ILogger _logger;
     private double? _klInReward; // as measured when the groups of the coming update were scored
     private StepTimes? _times;
@@ -38,8 +34,8 @@ public sealed class GrpoOptimizer : IDisposable
     /// <param name="logger">Null: no log.</param>
     /// <exception cref="ArgumentException">An option is out of range; the message lists all of them.</exception>
     /// <exception cref="InvalidOperationException">
-    /// The policy is random in training (<see cref="IPolicy.IsStochastic"/>), the KL term has no reference model, the reference cannot be moved although <see cref="GrpoOptions.ReferenceSyncEvery"/> asks for it, or
-    /// the policy has no trainable float32 parameters.
+    /// The policy is random in training (<see cref="IPolicy.IsStochastic"/>) or has no trainable float32 parameters, the KL term has no
+    /// reference model, or the reference cannot be moved although <see cref="GrpoOptions.ReferenceSyncEvery"/> asks for it.
     /// </exception>
     public GrpoOptimizer(
         IPolicy policy, IGroupSampler sampler, IRewardFunction reward, GrpoOptions? options = null,
@@ -75,9 +71,10 @@ public sealed class GrpoOptimizer : IDisposable
         _rewardKl = Options.HasKlInReward ? new RewardKl(policy, reference!, Options) : null;
         _referenceSync = Options.ReferenceSyncEvery is null ? null : new ReferenceSync(policy, reference!, Options);
         _kl = new KlControl(Options);
-        _spikes = new GradientSpikes(Options.GradientSpikeFactor);
+        var spikes = new GradientSpikes(Options.GradientSpikeFactor);
         _adam = new AdamW(policy.TrainedParameters(), AdamWOptions.From(Options));
-        _updater = new PolicyUpdater(policy, reference, _adam, Options, _kl, _spikes);
+        _updater = new PolicyUpdater(policy, reference, _adam, Options, _kl, spikes);
+        _checkpoint = new OptimizerCheckpoint(policy, _adam, _referenceSync, _kl, spikes, Options.Seed);
     }
 
     /// <summary>The options in force: a copy of those given.</summary>
@@ -237,48 +234,12 @@ public sealed class GrpoOptimizer : IDisposable
 
     /// <summary>Writes policy, moments and counters into an existing folder; with the same options <see cref="Load"/> continues exactly.</summary>
     /// <param name="directory">The folder.</param>
-    public void Save(string directory)
-    {
-        _policy.Save(directory);
-        _adam.Save(Path.Combine(directory, MomentsFile));
-        _referenceSync?.Save(directory);
-        var state = new OptimizerState
-        {
-            Step = Step,
-            OptimizerSteps = _adam.Step,
-            Seed = Options.Seed,
-            KlCoefficient = _kl.State,
-            GradientNorms = _spikes.State,
-        };
-        File.WriteAllText(Path.Combine(directory, StateFile), JsonSerializer.Serialize(state, OptimizerStateJson.Default.OptimizerState));
-    }
+    public void Save(string directory) => _checkpoint.Save(directory, Step);
 
     /// <summary>Restores what <see cref="Save"/> wrote.</summary>
     /// <param name="directory">The folder.</param>
-    /// <exception cref="InvalidDataException">The folder holds another format, seed or model.</exception>
-    public void Load(string directory)
-    {
-        string path = Path.Combine(directory, StateFile);
-        OptimizerState state = OptimizerState.Read(path);
-        if (state.Seed != Options.Seed)
-        {
-            throw new InvalidDataException($"'{path}' was written with seed {state.Seed} but the options say {Options.Seed}: the run could not continue exactly. Use the same seed.");
-        }
-
-        // Everything that can be checked is checked before the first weight changes.
-        using SafetensorsReader moments = _adam.OpenMoments(Path.Combine(directory, MomentsFile));
-        using SafetensorsReader? reference = _referenceSync?.Open(directory);
-        _policy.Load(directory);
-        _adam.Load(moments, state.OptimizerSteps);
-        if (reference is not null)
-        {
-            _referenceSync!.Load(reference);
-        }
-
-        _kl.Restore(state.KlCoefficient);
-        _spikes.Restore(state.GradientNorms);
-        Step = state.Step;
-    }
+    /// <exception cref="InvalidDataException">The folder holds another format, seed or model; nothing was changed.</exception>
+    public void Load(string directory) => Step = _checkpoint.Load(directory);
 
     /// <summary>Frees the moments. The policy stays.</summary>
     public void Dispose() => _adam.Dispose();

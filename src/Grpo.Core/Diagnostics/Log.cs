@@ -8,7 +8,7 @@ internal static partial class Log
     [LoggerMessage(EventId = 1, Level = LogLevel.Debug, Message = "Step {Step}: mean reward {MeanReward}, {MeanTokens} tokens per completion, {Seconds} s.")]
     public static partial void StepDone(this ILogger logger, long step, double meanReward, double meanTokens, double seconds);
 
-    [LoggerMessage(EventId = 2, Level = LogLevel.Information, Message = "Step {Step}: every advantage is 0 and there is no KL term; the weights were left alone.")]
+    [LoggerMessage(EventId = 2, Level = LogLevel.Information, Message = "Step {Step}: every advantage is 0 and the loss has neither a KL term nor an entropy bonus; the weights were left alone.")]
     public static partial void NothingLearned(this ILogger logger, long step);
 
     [LoggerMessage(EventId = 3, Level = LogLevel.Warning, Message = "Step {Step}: an update was skipped. {Reason}")]

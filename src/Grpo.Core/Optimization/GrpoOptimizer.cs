@@ -207,14 +207,15 @@ public sealed class GrpoOptimizer : IDisposable
         {
             _logger.NothingLearned(Step);
         }
-        else if (Options.KlCoefficient != 0)
+        else if (_klInReward is { } measured)
         {
-            if (_klInReward is { } measured)
-            {
-                double coefficient = _kl.Coefficient;
-                updates = [.. updates.Select(update => update with { Kl = measured, KlCoefficient = coefficient })];
-            }
+            double coefficient = _kl.Coefficient;
+            updates = [.. updates.Select(update => update with { Kl = measured, KlCoefficient = coefficient })];
+        }
 
+        _klInReward = null; // groups that somebody else scored have none
+        if (updates.Count > 0 && updates[0].Kl is not null)
+        {
             _kl.Observe(updates.Average(update => update.Kl!.Value));
         }
 

@@ -51,7 +51,7 @@ public sealed class GrpoOptimizerRewardTests : IDisposable
         Assert.Empty(report.Updates);
         Assert.True(double.IsNaN(report.MeanReward));
         Assert.Equal(weights, _policy.Weights());
-        Assert.Contains((LogLevel.Information, 2, "Step 1: every advantage is 0 and there is no KL term; the weights were left alone."), _logger.Entries);
+        Assert.Contains((LogLevel.Information, 2, "Step 1: every advantage is 0 and the loss has neither a KL term nor an entropy bonus; the weights were left alone."), _logger.Entries);
     }
 
     [Fact]

@@ -72,6 +72,18 @@ public sealed class KlInRewardTests
     }
 
     [Fact]
+    public async Task Update_has_no_divergence_for_groups_that_it_has_not_scored()
+    {
+        // A group kept from elsewhere: neither an error nor the divergence of the step before, and an adaptive β stays.
+        using BigramPolicy policy = Toy.Policy(), reference = Toy.Policy(seed: 12);
+        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, Letters(), Options with { KlTarget = 1e-3 }, reference);
+        await optimizer.StepAsync(Toy.Prompts);
+        UpdateReport update = Assert.Single(optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "ab.", "c."), 1, -1)]));
+        Assert.Equal((null, null, 2L), (update.Kl, update.KlCoefficient, optimizer.Step));
+        Assert.Equal(.51, Math.Round((await optimizer.StepAsync(Toy.Prompts)).Updates[0].KlCoefficient!.Value, 12));
+    }
+
+    [Fact]
     public async Task ScoreAsync_leaves_an_abstention_an_abstention()
     {
         using BigramPolicy policy = Toy.Policy(), reference = Toy.Policy(seed: 12);

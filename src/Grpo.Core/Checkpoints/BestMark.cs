@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text.Json;
-using System.Text.Json.Serialization;
 using Microsoft.Win32.SafeHandles;
 
 namespace Grpo;
@@ -22,7 +21,7 @@ internal sealed record BestMark(int FormatVersion, long Step, string Folder)
     /// <param name="folder">The checkpoint's name.</param>
     public static void Write(string root, string temporary, long step, string folder)
     {
-        byte[] json = JsonSerializer.SerializeToUtf8Bytes(new BestMark(CurrentVersion, step, folder), BestMarkJson.Default.BestMark);
+        byte[] json = JsonSerializer.SerializeToUtf8Bytes(new BestMark(CurrentVersion, step, folder), CheckpointJson.Default.BestMark);
         try
         {
             using (SafeFileHandle handle = File.OpenHandle(temporary, FileMode.CreateNew, FileAccess.Write))
@@ -56,7 +55,7 @@ internal sealed record BestMark(int FormatVersion, long Step, string Folder)
                 return (null, string.Create(CultureInfo.InvariantCulture, $"it has {file.Length} bytes; the limit is {MaximumBytes}"));
             }
 
-            BestMark? mark = JsonSerializer.Deserialize(File.ReadAllBytes(file.FullName), BestMarkJson.Default.BestMark);
+            BestMark? mark = JsonSerializer.Deserialize(File.ReadAllBytes(file.FullName), CheckpointJson.Default.BestMark);
             return mark switch
             {
                 null => (null, "it holds null"),
@@ -72,15 +71,3 @@ internal sealed record BestMark(int FormatVersion, long Step, string Folder)
         }
     }
 }
-
-/// <summary>Reads and writes <see cref="BestMark"/> without reflection; refuses missing and repeated fields.</summary>
-[JsonSourceGenerationOptions(
-    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
-    WriteIndented = true,
-    NewLine = "\n",
-    MaxDepth = 8,
-    AllowDuplicateProperties = false,
-    RespectNullableAnnotations = true,
-    RespectRequiredConstructorParameters = true)]
-[JsonSerializable(typeof(BestMark))]
-internal sealed partial class BestMarkJson : JsonSerializerContext;

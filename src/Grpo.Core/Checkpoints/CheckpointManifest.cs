@@ -186,7 +186,7 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
     private static string Number(long value) => value.ToString(CultureInfo.InvariantCulture);
 }
 
-/// <summary>Reads and writes <see cref="CheckpointManifest"/> without reflection; refuses missing and repeated fields.</summary>
+/// <summary>Reads and writes the small files of a checkpoint without reflection; refuses missing and repeated fields.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
     WriteIndented = true,
@@ -196,4 +196,6 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
     RespectNullableAnnotations = true,
     RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(CheckpointManifest))]
+[JsonSerializable(typeof(BestMark))]
+[JsonSerializable(typeof(SavedOptions))]
 internal sealed partial class CheckpointJson : JsonSerializerContext;

@@ -1,7 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using System.Text.Json.Serialization;
 using Microsoft.Extensions.AI;
 
 namespace Grpo;
@@ -42,7 +41,7 @@ internal sealed record SavedOptions
     }
 
     public void Write(string directory) =>
-        File.WriteAllBytes(Path.Combine(directory, FileName), JsonSerializer.SerializeToUtf8Bytes(this, SavedOptionsJson.Default.SavedOptions));
+        File.WriteAllBytes(Path.Combine(directory, FileName), JsonSerializer.SerializeToUtf8Bytes(this, CheckpointJson.Default.SavedOptions));
 
     /// <summary>Reads what <see cref="Write"/> wrote; null when the checkpoint has no such file, as those of earlier versions have not.</summary>
     /// <exception cref="InvalidDataException">The file is not ours, damaged, or of another format.</exception>
@@ -61,7 +60,7 @@ internal sealed record SavedOptions
 
         try
         {
-            SavedOptions? saved = JsonSerializer.Deserialize(File.ReadAllBytes(file.FullName), SavedOptionsJson.Default.SavedOptions);
+            SavedOptions? saved = JsonSerializer.Deserialize(File.ReadAllBytes(file.FullName), CheckpointJson.Default.SavedOptions);
             return saved switch
             {
                 null => throw new InvalidDataException($"'{file.FullName}' does not hold options but null."),
@@ -129,15 +128,3 @@ internal sealed record SavedOptions
         }
     }
 }
-
-/// <summary>Reads and writes <see cref="SavedOptions"/> without reflection; refuses missing and repeated fields.</summary>
-[JsonSourceGenerationOptions(
-    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
-    WriteIndented = true,
-    NewLine = "\n",
-    MaxDepth = 8,
-    AllowDuplicateProperties = false,
-    RespectNullableAnnotations = true,
-    RespectRequiredConstructorParameters = true)]
-[JsonSerializable(typeof(SavedOptions))]
-internal sealed partial class SavedOptionsJson : JsonSerializerContext;

@@ -10,9 +10,9 @@ internal static class FusedAdamW
     // amsgrad needs the list of maxima, which stays empty. grad_scale divides the gradients, also in memory.
     private const string Script =
         """
-        def adamw(weights: List[Tensor], gradients: List[Tensor], first: List[Tensor], second: List[Tensor], steps: List[Tensor], scale: Tensor, learning_rate: float, beta1: float, beta2: float, weight_decay: float, epsilon: float):
+        def adamw(weights: List[Tensor], gradients: List[Tensor], first: List[Tensor], second: List[Tensor], steps: List[Tensor], scale: Tensor, constants: Tensor):
             maxima: List[Tensor] = []
-            torch._fused_adamw_(weights, gradients, first, second, maxima, steps, lr=learning_rate, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=epsilon, amsgrad=False, maximize=False, grad_scale=scale)
+            torch._fused_adamw_(weights, gradients, first, second, maxima, steps, lr=float(constants[0]), beta1=float(constants[1]), beta2=float(constants[2]), weight_decay=float(constants[3]), eps=float(constants[4]), amsgrad=False, maximize=False, grad_scale=scale)
             return len(weights)
 
         """;
@@ -33,6 +33,9 @@ internal static class FusedAdamW
         Device device = tensors[0].Weight.device;
         Tensor count = torch.tensor((float)step, device: device);
         Tensor divisor = torch.tensor((float)(1 / gradientScale), device: device);
+
+        // As a tensor, in double precision: TorchSharp hands numbers to a script through objects that may be collected before the call is made.
+        Tensor constants = torch.tensor(new[] { learningRate, options.Beta1, options.Beta2, weightDecay, options.Epsilon });
         Compiled.Value.invoke(
             "adamw",
             tensors.Select(entry => entry.Weight).ToArray(),
@@ -40,6 +43,7 @@ internal static class FusedAdamW
             tensors.Select(entry => entry.FirstMoment).ToArray(),
             tensors.Select(entry => entry.SecondMoment).ToArray(),
             tensors.Select(_ => count).ToArray(),
-            divisor, learningRate, options.Beta1, options.Beta2, weightDecay, options.Epsilon);
+            divisor, constants);
+        GC.KeepAlive(tensors);
     }
 }

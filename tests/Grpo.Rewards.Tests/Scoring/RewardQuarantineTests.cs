@@ -150,7 +150,8 @@ public sealed class RewardQuarantineTests
 
         var error = await Assert.ThrowsAsync<RewardException>(() => RewardScorer.ScoreAsync(stuck, Groups(200), options).AsTask());
 
-        Assert.StartsWith("Reward 'stuck' is not called any more: 32 calls ran past their time limit and have not come back;", error.Message, StringComparison.Ordinal);
+        // 32, and those that ran out of time while the 32nd was counted: several calls wait at once.
+        Assert.Matches("^Reward 'stuck' is not called any more: (3[2-9]|[45][0-9]) calls ran past their time limit and have not come back;", error.Message);
         await EndAsync(end);
         Assert.Equal(0, (await RewardScorer.ScoreAsync(RewardFunction.Create("fine", (_, _) => 1), Groups(2), Patient)).Errors);
     }

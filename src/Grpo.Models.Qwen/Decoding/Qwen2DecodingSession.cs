@@ -12,6 +12,7 @@ public sealed class Qwen2DecodingSession : IDecodingSession
 {
     private readonly Qwen2ForCausalLM _model;
     private readonly KeyValueCache _cache;
+    private readonly Int8Weights? _int8;
     private readonly int _groupSize;
     private readonly int _longestPrompt;
     private readonly Tensor _promptIds;                // [N, P]
@@ -19,7 +20,7 @@ public sealed class Qwen2DecodingSession : IDecodingSession
     private Tensor? _positions;                        // [B, 1]: tokens of each row; null until the prompts have been run
     private bool _isDisposed;
 
-    internal Qwen2DecodingSession(Qwen2ForCausalLM model, TokenBatch prompts, int groupSize, int maxNewTokens)
+    internal Qwen2DecodingSession(Qwen2ForCausalLM model, TokenBatch prompts, int groupSize, int maxNewTokens, bool int8 = false)
     {
         Require(prompts, groupSize);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxNewTokens, 1);
@@ -29,6 +30,7 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         // The last new token is never fed back, so it needs no place.
         _cache = new KeyValueCache(
             model.Config, checked((int)prompts.Count * groupSize), checked(_longestPrompt + maxNewTokens - 1), new ParameterPlace(model.Device, model.WeightType));
+        _int8 = int8 ? new Int8Weights(model) : null;
         using var scope = TensorScope.BeginNoGrad();
         _promptIds = scope.Release(prompts.PromptIds.clone());
         _promptMask = scope.Release(prompts.PromptMask.clone());
@@ -101,10 +103,10 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         }
 
         using var scope = TensorScope.BeginNoGrad();
-        Tensor hidden = _model.HiddenOfNext(tokenIds, _positions, _cache);                               // [B, 1, H]
+        Tensor hidden = _model.HiddenOfNext(tokenIds, _positions, _cache, _int8);                         // [B, 1, H]
         _cache.CommitNext();
         _positions.add_(1);
-        return scope.Keep(Logits(hidden.squeeze(1)));
+        return scope.Keep(Logits(hidden.squeeze(1), _int8));
     }
 
     /// <inheritdoc/>
@@ -136,6 +138,7 @@ public sealed class Qwen2DecodingSession : IDecodingSession
     {
         _isDisposed = true;
         _cache.Dispose();
+        _int8?.Dispose();
         _promptIds.Dispose();
         _promptMask.Dispose();
         _positions?.Dispose();
@@ -151,7 +154,7 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         Tensor ids = promptIds.gather(1, (columns - lengths).remainder(width));
         Tensor hidden = _model.Hidden(ids, attentionMask: null, new CachePass.Prompts(_cache, groupSize));   // [N, P, H]
         Tensor last = arange(count, ScalarType.Int64, _model.Device) * width + lengths.squeeze(1) - 1;   // [N]
-        Tensor logits = Logits(hidden.flatten(0, 1).index_select(0, last));                              // [N, V]
+        Tensor logits = Logits(hidden.flatten(0, 1).index_select(0, last), int8: null);                  // [N, V]
         _cache.CommitPrompts([.. lengths.cpu().data<long>().ToArray().Select(length => (int)length)], groupSize);
         UpdatePositions();
         return scope.Keep(logits.repeat_interleave(groupSize, 0));
@@ -164,7 +167,7 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         _positions = scope.Release(tensor(_cache.Lengths.Select(length => (long)length).ToArray()).unsqueeze(1).to(_model.Device));
     }
 
-    private Tensor Logits(Tensor hidden) => nn.functional.linear(hidden, _model.HeadWeight);
+    private Tensor Logits(Tensor hidden, Int8Weights? int8) => DecodingLinear.Apply(hidden, _model.HeadWeight, bias: null, int8);
 
     private static void Require(TokenBatch prompts, int groupSize)
     {

@@ -71,17 +71,19 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
     /// <summary>A pass over one new token a row, after those in the cache.</summary>
     /// <param name="positions">[B, 1] int64: tokens of each row before the new one.</param>
     /// <param name="cache">Holds them.</param>
+    /// <param name="int8">The weights in 8 bits, or null for the model's own.</param>
     /// <param name="config">The model.</param>
     /// <param name="type">Type of the hidden states.</param>
     /// <returns>Tensors owned by the caller's scope.</returns>
-    internal static AttentionContext ForNextTokens(Tensor positions, KeyValueCache cache, Qwen2Config config, ScalarType type)
+    internal static AttentionContext ForNextTokens(
+        Tensor positions, KeyValueCache cache, Int8Weights? int8, Qwen2Config config, ScalarType type)
     {
         using var scope = TensorScope.BeginNoGrad();
         (Tensor cosine, Tensor signedSine) = RotaryEmbedding.Tables(positions, config, type);
         var context = new AttentionContext(scope.Keep(cosine), scope.Keep(signedSine), Mask: null);
         if (cache.IsUniform)
         {
-            return context with { Cached = new CachePass.NextTokens(cache, Places: null) };
+            return context with { Cached = new CachePass.NextTokens(cache, Places: null, int8) };
         }
 
         long rows = positions.shape[0];
@@ -91,7 +93,7 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
         return context with
         {
             Mask = scope.Keep(mask.view(rows, 1, 1, -1)),
-            Cached = new CachePass.NextTokens(cache, scope.Keep(places)),
+            Cached = new CachePass.NextTokens(cache, scope.Keep(places), int8),
         };
     }
 

@@ -14,5 +14,6 @@ internal abstract record CachePass(KeyValueCache Cache)
     /// <summary>The pass runs one new token of every row, which sees what the cache holds of its row.</summary>
     /// <param name="Cache">The cache.</param>
     /// <param name="Places">Where the tokens are written, [B, K, 1, D] int64; null when the rows are equally long.</param>
-    internal sealed record NextTokens(KeyValueCache Cache, Tensor? Places) : CachePass(Cache);
+    /// <param name="Int8">The weights in 8 bits, to multiply by in place of the model's own; null: its own.</param>
+    internal sealed record NextTokens(KeyValueCache Cache, Tensor? Places, Int8Weights? Int8) : CachePass(Cache);
 }

@@ -197,10 +197,11 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     }
 
     /// <summary>Hidden states of one new token a row, [B, 1, H], after what the cache holds.</summary>
-    internal Tensor HiddenOfNext(Tensor tokenIds, Tensor positions, KeyValueCache cache)
+    internal Tensor HiddenOfNext(Tensor tokenIds, Tensor positions, KeyValueCache cache, Int8Weights? int8)
     {
         using var scope = TensorScope.BeginNoGrad();
-        return scope.Keep(_model.call(tokenIds.unsqueeze(1), WithAdapter(AttentionContext.ForNextTokens(positions, cache, Config, WeightType))));
+        AttentionContext context = AttentionContext.ForNextTokens(positions, cache, int8, Config, WeightType);
+        return scope.Keep(_model.call(tokenIds.unsqueeze(1), WithAdapter(context)));
     }
 
     /// <summary>The parameters of the model itself: all but those of the adapter.</summary>

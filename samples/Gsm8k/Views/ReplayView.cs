@@ -48,7 +48,7 @@ internal static class ReplayView
         {
             if (difference is not null)
             {
-                table.AddRow(name, "", "", $"{Difference(difference)} at most");
+                table.AddRow(name, "", "", AtMost(difference.Value));
             }
         }
     }
@@ -62,7 +62,7 @@ internal static class ReplayView
         bool sameWeights = completion.Weights == completion.RecordedWeights;
         table.AddRow("weights", Hash(completion.RecordedWeights), Hash(completion.Weights), sameWeights ? "none" : "others");
         table.AddRow("tokens", Count(completion.Recorded.TokenIds.Count), Count(completion.Completion.TokenIds.Count), completion.FirstDifference is { } at ? $"from token {Count(at)} on" : "none");
-        table.AddRow("log-probs", "", "", completion.LogProbDifference is { } nats ? $"{Difference(nats)} at most" : "not recorded");
+        table.AddRow("log-probs", "", "", completion.LogProbDifference is { } nats ? AtMost(nats) : "not recorded");
         AnsiConsole.Write(table);
         List<string> differences = [];
         if (!sameWeights)
@@ -115,6 +115,8 @@ internal static class ReplayView
     private static string Count(int value) => value.ToString(CultureInfo.InvariantCulture);
 
     private static string Number(double? value) => value?.ToString("G9", CultureInfo.InvariantCulture) ?? "none";
+
+    private static string AtMost(double difference) => difference == 0 ? "none" : $"{Difference(difference)} at most";
 
     private static string Difference(double? value) => value switch
     {

@@ -53,7 +53,7 @@ internal sealed class PolicyUpdater(
                     KlCoefficient = options.HasKlInLoss ? kl.Coefficient : 0,
                     EntropyThreshold = options.TopEntropyFraction < 1 ? EntropyThreshold.Of(policy, rows, options, token) : null,
                 };
-                Capture?.BeginUpdate(loss);
+                Capture?.BeginUpdate(update, loss);
                 reports.Add(Step(batches, oldLogProbs, loss, denominators, token));
             }
 

@@ -115,6 +115,27 @@ public sealed class FlightRecorderTests
     }
 
     [Fact]
+    public async Task A_resumed_run_writes_its_options_again_only_when_they_are_others()
+    {
+        using var folder = new TemporaryFolder();
+        using BigramPolicy policy = Toy.Policy();
+        GrpoOptions first = Toy.Options, second = Toy.Options with { LearningRate = 0.01 };
+        using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), first);
+        long position = 0;
+        foreach ((GrpoOptions options, bool isNew) in new[] { (first, true), (first, false), (second, true), (second, false), (first, true) })
+        {
+            using var recorder = new FlightRecorder(optimizer, folder.Path);
+            await recorder.OnStartAsync(new TrainingStart(optimizer.Step, 9, options) { Resumes = true });
+            Assert.Equal(isNew, new FileInfo(recorder.FilePath).Length > Math.Max(8, position));
+            await recorder.OnStepAsync(await optimizer.StepAsync(Toy.Prompts));
+            position = new FileInfo(recorder.FilePath).Length;
+        }
+
+        using FlightRecord record = FlightRecord.Open(folder.Path);
+        Assert.Equal(["0.05", "0.05", "0.01", "0.01", "0.05"], record.Steps.Select(step => record.SettingsOf(step).Options["GrpoOptions.LearningRate"]));
+    }
+
+    [Fact]
     public async Task OnStepAsync_refuses_the_step_of_another_optimizer()
     {
         using var folder = new TemporaryFolder();

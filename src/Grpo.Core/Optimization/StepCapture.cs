@@ -9,8 +9,9 @@ internal sealed class StepCapture(IPolicy policy, ulong seed)
 {
     private readonly string _weightHash = WeightHash.Compute(policy);
     private readonly Dictionary<TrainingRow, Row> _byRow = new(ReferenceEqualityComparer.Instance);
-    private readonly List<double?> _entropyThresholds = [];
+    private readonly Dictionary<int, double?> _entropyThresholds = [];
     private Row[] _rows = [];
+    private int _update;
     private int _microBatches;
 
     /// <summary>The completions of the step's groups.</summary>
@@ -18,6 +19,7 @@ internal sealed class StepCapture(IPolicy policy, ulong seed)
     /// <param name="counted">Those that are in the denominators of the loss.</param>
     public void Begin(IReadOnlyList<TrainingRow> all, IEnumerable<TrainingRow> counted)
     {
+        _byRow.Clear();
         _rows = [.. all.Select(_ => new Row())];
         for (int i = 0; i < _rows.Length; i++)
         {
@@ -30,8 +32,14 @@ internal sealed class StepCapture(IPolicy policy, ulong seed)
         }
     }
 
-    /// <summary>The next update of the step.</summary>
-    public void BeginUpdate(LossSettings settings) => _entropyThresholds.Add(settings.EntropyThreshold);
+    /// <summary>An update of the step begins.</summary>
+    /// <param name="update">Its number, from 0.</param>
+    /// <param name="settings">Its loss.</param>
+    public void BeginUpdate(int update, LossSettings settings)
+    {
+        _update = update;
+        _entropyThresholds[update] = settings.EntropyThreshold;
+    }
 
     /// <summary>A micro-batch of that update. Only the first update is looked at: its log-probs are the old ones of all others.</summary>
     /// <param name="rows">Its rows.</param>
@@ -39,7 +47,7 @@ internal sealed class StepCapture(IPolicy policy, ulong seed)
     /// <param name="referenceLogProbs">[B, C], borrowed; null without a KL term in the loss.</param>
     public void Add(IReadOnlyList<TrainingRow> rows, Tensor logProbs, Tensor? referenceLogProbs)
     {
-        if (_entropyThresholds.Count > 1)
+        if (_update > 0)
         {
             return;
         }

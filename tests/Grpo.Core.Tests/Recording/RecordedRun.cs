@@ -28,7 +28,11 @@ internal sealed class RecordedRun : IDisposable
         ["default"] = Toy.Options,
         ["two updates, reference that moves, adaptive KL"] = Toy.Options with
         {
-            UpdatesPerRollout = 2, KlCoefficient = 0.1, KlTarget = 0.05, ReferenceSyncEvery = 2, WeightDecay = 0.01,
+            UpdatesPerRollout = 2,
+            KlCoefficient = 0.1,
+            KlTarget = 0.05,
+            ReferenceSyncEvery = 2,
+            WeightDecay = 0.01,
         },
         ["dynamic sampling"] = Toy.Options with { MaxSamplingRounds = 3, GroupSize = 2, PromptsPerStep = 2 },
         ["truncated completions masked"] = Toy.Options with { MaskTruncatedCompletions = true, UpdatesPerRollout = 3 },

@@ -21,6 +21,13 @@ internal static class ModelLoader
                 "Use it to try out a run; to see one learn, give a real model with --model.");
         }
 
-        return QwenPretrained.LoadAsync(model, options with { Device = settings.Run.Device, GradientCheckpointing = settings.Run.GradientCheckpointing, Progress = new DownloadProgress() }, cancellationToken);
+        options = options with
+        {
+            Device = settings.Run.Device,
+            GradientCheckpointing = settings.Run.GradientCheckpointing,
+            Int8Rollouts = settings.Run.Int8Rollouts,
+            Progress = new DownloadProgress(),
+        };
+        return QwenPretrained.LoadAsync(model, options, cancellationToken);
     }
 }

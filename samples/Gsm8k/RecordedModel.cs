@@ -7,12 +7,18 @@ internal static class RecordedModel
 {
     private const string Model = "Run.Model";
     private const string Device = "Run.Device";
+    private const string Int8Rollouts = "Run.Int8Rollouts";
     private const string LoraRank = "Run.LoraRank";
     private const string LoraAlpha = "Run.LoraAlpha";
 
     public static IReadOnlyDictionary<string, string> Of(RunSettings run)
     {
         var about = new Dictionary<string, string> { [Model] = run.Model ?? string.Empty, [Device] = run.Device };
+        if (run.Int8Rollouts)
+        {
+            about[Int8Rollouts] = bool.TrueString;
+        }
+
         if (run.LoraRank is { } rank)
         {
             about[LoraRank] = rank.ToString(CultureInfo.InvariantCulture);
@@ -31,6 +37,7 @@ internal static class RecordedModel
     {
         run.Model = run.Model is { Length: > 0 } ? run.Model : about.GetValueOrDefault(Model);
         run.Device = keepDevice ? run.Device : about.GetValueOrDefault(Device, run.Device);
+        run.Int8Rollouts |= about.ContainsKey(Int8Rollouts);
         run.LoraRank ??= about.TryGetValue(LoraRank, out string? rank) ? int.Parse(rank, CultureInfo.InvariantCulture) : null;
         run.LoraAlpha ??= about.TryGetValue(LoraAlpha, out string? alpha) ? double.Parse(alpha, CultureInfo.InvariantCulture) : null;
     }

@@ -40,6 +40,10 @@ public sealed record QwenLoadOptions
     /// <value>Default false.</value>
     public bool GradientCheckpointing { get; init; }
 
+    /// <summary>Decodes with weights and activations rounded to 8 bits (<see cref="QwenPolicy.Int8Rollouts"/>).</summary>
+    /// <value>Default false.</value>
+    public bool Int8Rollouts { get; init; }
+
     /// <summary>Branch, tag or commit of a hub id.</summary>
     /// <value>Default main.</value>
     public string Revision { get; init; } = "main";

@@ -71,7 +71,7 @@ public sealed class QwenPretrained : IDisposable
         ScalarType type = options.KeepStoredType ? QwenWeights.StoredType(Qwen2Config.Load(directory)) : ScalarType.Float32;
         Qwen2ForCausalLM model = QwenWeights.Load(directory, device, type);
         model.GradientCheckpointing = options.GradientCheckpointing;
-        var policy = new QwenPolicy(model, tokenizer.Save);
+        var policy = new QwenPolicy(model, tokenizer.Save) { Int8Rollouts = options.Int8Rollouts };
         try
         {
             RequireRoom(model.Config, tokenizer, directory);

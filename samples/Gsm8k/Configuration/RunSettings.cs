@@ -20,6 +20,9 @@ internal sealed class RunSettings
     /// <summary>Whether the update computes each layer again in its backward pass: less memory, more time.</summary>
     public bool GradientCheckpointing { get; set; }
 
+    /// <summary>Whether completions are decoded with weights rounded to 8 bits: faster on a CPU, from a slightly different policy.</summary>
+    public bool Int8Rollouts { get; set; }
+
     /// <summary>Published settings to start from; empty: settings that fit the model.</summary>
     public string? Preset { get; set; }
 

@@ -49,6 +49,8 @@ public static class StepMetrics
 
         Add("updates", report.Updates.Count);
         Add("updates/skipped", report.Updates.Count(update => update.SkipReason is not null));
+        Add("memory/micro_batch_splits", report.MicroBatchSplits);
+        Add("memory/micro_batch_tokens", report.MicroBatchTokens);
         foreach ((string verdict, int count) in report.Verdicts)
         {
             Add($"verdicts/{verdict}", count);

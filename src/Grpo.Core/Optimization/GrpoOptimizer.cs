@@ -17,6 +17,7 @@ public sealed class GrpoOptimizer : IDisposable
     private readonly IRewardFunction _reward;
     private readonly AdamW _adam;
     private readonly PolicyUpdater _updater;
+    private readonly MicroBatchBudget _budget;
     private readonly KlControl _kl;
     private readonly RewardKl? _rewardKl;
     private readonly ReferenceSync? _referenceSync;
@@ -68,12 +69,13 @@ public sealed class GrpoOptimizer : IDisposable
         _sampler = sampler;
         _reward = reward;
         _logger = logger ?? (ILogger)NullLogger.Instance;
-        _rewardKl = Options.HasKlInReward ? new RewardKl(policy, reference!, Options) : null;
+        _budget = new MicroBatchBudget(Options, policy, _logger);
+        _rewardKl = Options.HasKlInReward ? new RewardKl(policy, reference!, Options, _budget) : null;
         _referenceSync = Options.ReferenceSyncEvery is null ? null : new ReferenceSync(policy, reference!, Options);
         _kl = new KlControl(Options);
         var spikes = new GradientSpikes(Options.GradientSpikeFactor);
         _adam = new AdamW(policy.TrainedParameters(), AdamWOptions.From(Options));
-        _updater = new PolicyUpdater(policy, reference, _adam, Options, _kl, spikes);
+        _updater = new PolicyUpdater(policy, reference, _adam, Options, _kl, spikes, _budget);
         _checkpoint = new OptimizerCheckpoint(policy, _adam, _referenceSync, _kl, spikes, Options.Seed);
     }
 
@@ -94,7 +96,10 @@ public sealed class GrpoOptimizer : IDisposable
     /// <param name="cancellationToken">Stops with an <see cref="OperationCanceledException"/>; the weights are then those before the step.</param>
     /// <exception cref="RewardException">A reward failed and <see cref="RewardOptions.OnError"/> says to throw.</exception>
     /// <exception cref="TrainingDivergedException">Logits, log-probs, loss or gradient are not finite; the update was not applied.</exception>
-    /// <exception cref="InvalidOperationException">The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>); nothing was applied.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>), or a single completion does not fit into
+    /// memory; nothing was applied.
+    /// </exception>
     public Task<StepReport> StepAsync(IReadOnlyList<Prompt> prompts, CancellationToken cancellationToken = default) =>
         StepAsync(prompts, reserve: [], cancellationToken);
 
@@ -112,6 +117,7 @@ public sealed class GrpoOptimizer : IDisposable
         ArgumentNullException.ThrowIfNull(reserve);
         var clock = Stopwatch.StartNew();
         TimeSpan rolloutTime = TimeSpan.Zero;
+        int splits = _budget.Splits;
         var sampled = new SampledGroups(Options.Advantage, prompts.Count);
         IReadOnlyList<Prompt> next = prompts;
         for (int drawn = 0, round = 1; ; round++)
@@ -137,6 +143,8 @@ public sealed class GrpoOptimizer : IDisposable
         {
             SamplingRounds = sampled.Rounds,
             ReplacedGroups = all.Count - chosen.Count,
+            MicroBatchSplits = _budget.Splits - splits,
+            MicroBatchTokens = _budget.Imposed,
             RolloutTime = rolloutTime,
             ScoringTime = scoringEnd - rolloutTime,
             UpdateTime = clock.Elapsed - scoringEnd,
@@ -196,7 +204,10 @@ public sealed class GrpoOptimizer : IDisposable
     /// entropy bonus: then weights and moments are not touched.
     /// </returns>
     /// <exception cref="TrainingDivergedException">Log-probs, loss or gradient are not finite; the update was not applied.</exception>
-    /// <exception cref="InvalidOperationException">The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>); nothing was applied.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>), or a single completion does not fit into
+    /// memory; nothing was applied.
+    /// </exception>
     public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(groups);

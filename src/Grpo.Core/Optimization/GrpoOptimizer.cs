@@ -176,7 +176,9 @@ public sealed class GrpoOptimizer : IDisposable
             Seed = Options.Seed,
             Step = Step,
         };
-        IReadOnlyList<RolloutGroup> groups = await _sampler.SampleAsync(_policy, request, cancellationToken).ConfigureAwait(false);
+        ValueTask<IReadOnlyList<RolloutGroup>> sampling = await TensorThread.RunAsync(
+            () => _sampler.SampleAsync(_policy, request, cancellationToken)).ConfigureAwait(false);
+        IReadOnlyList<RolloutGroup> groups = await sampling.ConfigureAwait(false);
         if (groups.Count != prompts.Count)
         {
             throw new InvalidOperationException($"{_sampler.GetType().Name} returned {groups.Count} groups for {prompts.Count} prompts; it must return one per prompt.");
@@ -212,7 +214,7 @@ public sealed class GrpoOptimizer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(groups);
         using Activity? activity = GrpoDiagnostics.Source.StartActivity("grpo.update");
-        IReadOnlyList<UpdateReport> updates = _updater.Update(groups, cancellationToken);
+        IReadOnlyList<UpdateReport> updates = TensorThread.Run(() => _updater.Update(groups, cancellationToken));
         Step++;
         if (updates.Count == 0)
         {
@@ -265,7 +267,7 @@ public sealed class GrpoOptimizer : IDisposable
             return sampled.Score();
         }
 
-        RewardKl.Shaped shaped = _rewardKl.Shape(sampled.Groups, sampled.Rewards, _kl.Coefficient, cancellationToken);
+        RewardKl.Shaped shaped = TensorThread.Run(() => _rewardKl.Shape(sampled.Groups, sampled.Rewards, _kl.Coefficient, cancellationToken));
         _klInReward = shaped.Kl;
         return sampled.Score(shaped.Rewards);
     }

@@ -23,11 +23,11 @@ internal static class SoakRun
         var judge = new Gsm8kReward();
         var options = new GrpoOptions
         {
-            GroupSize = 4,
-            PromptsPerStep = 4,
+            GroupSize = 2,
+            PromptsPerStep = 2,
             MicroBatchSize = 8,
             LearningRate = 2e-6,
-            Sampling = new SamplingOptions { MaxCompletionTokens = 48, MaxPromptTokens = 512 },
+            Sampling = new SamplingOptions { MaxCompletionTokens = 40, MaxPromptTokens = 512 },
         };
         using var optimizer = new GrpoOptimizer(
             qwen.Policy, sampler, RewardFunction.WeightedSum((judge, 1.0), (new FormatReward(), 0.1)), options);
@@ -36,7 +36,7 @@ internal static class SoakRun
         var trainer = new GrpoTrainer(
             optimizer,
             Problems(ProblemSplit.Train, 2_000),
-            new TrainerOptions { Steps = steps, EvaluateEvery = 5 * Every, CheckpointEvery = 2 * Every },
+            new TrainerOptions { Steps = steps, EvaluateEvery = Every, CheckpointEvery = Every },
             new TrainerServices
             {
                 Evaluator = new RewardEvaluator(sampler, judge, Problems(ProblemSplit.Test, 16), options.Sampling.ToGreedy()),

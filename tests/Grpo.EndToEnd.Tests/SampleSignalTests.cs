@@ -35,7 +35,7 @@ public sealed class SampleSignalTests(ITestOutputHelper output) : IDisposable
             using SignalledSample sample = SignalledSample.Start("Gsm8k", ["--steps", steps, "--output", interrupted, .. Settings]);
             // Right after the start, or after the first step that it does; each time a little later. That is in the first evaluation, in a
             // rollout, in an update, in a later evaluation or in a checkpoint.
-            string moment = cycle % 2 == 0 ? "Training " : "time left";
+            string moment = cycle % 2 == 0 ? "Training " : "tokens/s  left";
             int wait = (int)(300 * CounterRandom.Uniform(8, cycle));
             Assert.True(await sample.HasSaidAsync(moment), $"Cycle {cycle} ended before '{moment}':\n{sample.Output}");
             await Task.Delay(wait);
@@ -87,7 +87,7 @@ public sealed class SampleSignalTests(ITestOutputHelper output) : IDisposable
         (await SampleProcess.RunAsync("Gsm8k", "init", "--shape", "tiny", "--output", model)).Succeeded();
         using SignalledSample sample = SignalledSample.Start(
             "Gsm8k", "--model", model, "--steps", "2", "--prompts-per-step", "128", "--group-size", "8", "--max-completion-tokens", "1000",
-            "--eval-count", "0", "--output", Path.Combine(_folder, "run"));
+            "--eval-count", "1", "--output", Path.Combine(_folder, "run"));
         Assert.True(await sample.HasSaidAsync("Training "), sample.Output);
         await Task.Delay(1500); // in the rollout
         var clock = Stopwatch.StartNew();

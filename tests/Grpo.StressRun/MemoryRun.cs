@@ -15,7 +15,7 @@ internal static partial class MemoryRun
     /// micro-batch ended at (0: none), loss, and the bytes by which the address space grew.
     /// </summary>
     /// <param name="output">The folder for the weights.</param>
-    /// <param name="room">Bytes that the update may add to the address space; 0: no limit.</param>
+    /// <param name="room">Bytes that the update may add to the address space; 0: no limit; below 0: no update, only the weights are written.</param>
     /// <param name="maxTokens">Of a micro-batch; 0: no limit.</param>
     /// <param name="checkpointing">Whether the model uses gradient checkpointing.</param>
     /// <returns>0, or 3 when the update ended with an error for the user: it is said, and the weights are written as they are.</returns>
@@ -30,7 +30,8 @@ internal static partial class MemoryRun
             PromptsPerStep = 2,
             MicroBatchSize = 16,
             MaxTokensPerMicroBatch = maxTokens == 0 ? null : maxTokens,
-            LearningRate = 1e-4,
+            LearningRate = 1e-2,
+            AdamEpsilon = 1e-3, // so that a weight's step follows its gradient, and rounding noise is not normalised into a step
             KlCoefficient = 0.05,
         };
         IReadOnlyList<Prompt> prompts = [Prompt.Create("p0", "-"), Prompt.Create("p1", "-")];
@@ -43,6 +44,13 @@ internal static partial class MemoryRun
 
         using var optimizer = new GrpoOptimizer(policy, new RandomSampler(), Reward, options, reference);
         IReadOnlyList<ScoredGroup> groups = await optimizer.ScoreAsync(await optimizer.RolloutAsync(prompts));
+        Directory.CreateDirectory(output);
+        if (room < 0)
+        {
+            policy.Save(output);
+            return 0;
+        }
+
         long before = ResourceUse.Status("VmSize:") * 1024;
         if (room > 0)
         {
@@ -57,7 +65,6 @@ internal static partial class MemoryRun
         catch (InvalidOperationException exception)
         {
             Limit(long.MaxValue);
-            Directory.CreateDirectory(output);
             policy.Save(output);
             Console.WriteLine($"error {exception.Message}");
             return 3;
@@ -70,7 +77,6 @@ internal static partial class MemoryRun
         }
 
         StepReport next = await optimizer.StepAsync(prompts); // the bound that it remembers
-        Directory.CreateDirectory(output);
         policy.Save(output);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"result {next.MicroBatchTokens ?? 0} {update.Loss:R} {grown}"));
         return 0;

@@ -18,19 +18,7 @@ internal static partial class SampleProcess
     /// <summary>Runs a sample and sends it an interrupt when a line of its output contains a text.</summary>
     public static async Task<Result> RunInterruptedAsync(string sample, string? interruptAt, params string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(SampleFolder(sample), sample + ".dll"), .. arguments])
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-            RedirectStandardInput = true,
-            WorkingDirectory = Path.GetTempPath(),
-        };
-        // Settings of the machine that runs the tests must not reach the sample.
-        foreach (string name in start.Environment.Keys.Where(name => name.StartsWith("GRPO__", StringComparison.OrdinalIgnoreCase)).ToArray())
-        {
-            start.Environment.Remove(name);
-        }
-
+        ProcessStartInfo start = StartOf(sample, arguments);
         using Process process = Process.Start(start)!;
         process.StandardInput.Close();
         var output = new StringBuilder();
@@ -67,17 +55,46 @@ internal static partial class SampleProcess
         }
     }
 
-    private const int Interrupt = 2;
+    /// <summary>How a sample is started.</summary>
+    public static ProcessStartInfo StartOf(string sample, params string[] arguments)
+    {
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(SampleFolder(sample), sample + ".dll"), .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            RedirectStandardInput = true,
+            WorkingDirectory = Path.GetTempPath(),
+        };
+        // Settings of the machine that runs the tests must not reach the sample.
+        foreach (string name in start.Environment.Keys.Where(name => name.StartsWith("GRPO__", StringComparison.OrdinalIgnoreCase)).ToArray())
+        {
+            start.Environment.Remove(name);
+        }
 
+        return start;
+    }
+
+    /// <summary>SIGINT.</summary>
+    public const int Interrupt = 2;
+
+    /// <summary>SIGTERM.</summary>
+    public const int Terminate = 15;
+
+    /// <summary>Sends a signal; 0 when it was sent.</summary>
     [LibraryImport("libc", EntryPoint = "kill")]
-    private static partial int Kill(int process, int signal);
+    public static partial int Kill(int process, int signal);
 
-    private static string SampleFolder(string sample)
+    /// <summary>Where the build puts a program of the repository.</summary>
+    /// <param name="parent">samples or tests.</param>
+    /// <param name="project">Its name.</param>
+    public static string FolderOf(string parent, string project)
     {
         // …/tests/Grpo.EndToEnd.Tests/bin/Release/net10.0/ → …/samples/Gsm8k/bin/Release/net10.0/
         var framework = new DirectoryInfo(AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar));
-        return Path.Combine(SharedData.RepositoryRoot, "samples", sample, "bin", framework.Parent!.Name, framework.Name);
+        return Path.Combine(SharedData.RepositoryRoot, parent, project, "bin", framework.Parent!.Name, framework.Name);
     }
+
+    private static string SampleFolder(string sample) => FolderOf("samples", sample);
 
     internal sealed record Result(int ExitCode, string Output, string Errors)
     {

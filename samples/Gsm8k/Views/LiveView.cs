@@ -42,6 +42,12 @@ internal sealed class LiveView(Settings settings, int heldOut) : ITrainingCallba
         return ValueTask.CompletedTask;
     }
 
+    public ValueTask OnEvaluationAsync(long step, EvaluationReport evaluation, CancellationToken cancellationToken = default)
+    {
+        _evaluation = evaluation;
+        return ValueTask.CompletedTask;
+    }
+
     public async ValueTask OnEndAsync(TrainingSummary summary)
     {
         _finished.TrySetResult();

@@ -34,6 +34,12 @@ internal sealed class PlainView(Settings settings, int heldOut) : ITrainingCallb
         return ValueTask.CompletedTask;
     }
 
+    public ValueTask OnEvaluationAsync(long step, EvaluationReport evaluation, CancellationToken cancellationToken = default)
+    {
+        Console.WriteLine(TrainingView.Evaluation($"after step {step}", evaluation));
+        return ValueTask.CompletedTask;
+    }
+
     public ValueTask OnEndAsync(TrainingSummary summary)
     {
         foreach (string line in RunEnd.Lines(summary))

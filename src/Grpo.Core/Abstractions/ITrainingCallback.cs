@@ -17,6 +17,15 @@ public interface ITrainingCallback
     ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
 
     /// <summary>
+    /// After an evaluation that was owed: the run was cancelled during the evaluation of a step, which <see cref="OnStepAsync"/> heard of
+    /// without it, and has been resumed. Before any other step.
+    /// </summary>
+    /// <param name="step">The step that it belongs to.</param>
+    /// <param name="evaluation">Its result.</param>
+    /// <param name="cancellationToken">The run's token.</param>
+    ValueTask OnEvaluationAsync(long step, EvaluationReport evaluation, CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
+
+    /// <summary>
     /// After the last step, also when the run was cancelled (then <see cref="TrainingSummary.Cancelled"/> is set) or failed (then
     /// <see cref="TrainingSummary.Failure"/> is): once, if <see cref="OnStartAsync"/> was called.
     /// </summary>

@@ -10,4 +10,11 @@ public readonly record struct MicroBatchLimits(int MaxSequences, int? MaxTokens 
 {
     internal static MicroBatchLimits Of(GrpoOptions options, IPolicy policy) =>
         new(options.MicroBatchSize, options.MaxTokensPerMicroBatch, options.SharePrompts && policy.SharesPrompts);
+
+    /// <summary>What these sequences count as one micro-batch, in the measure of <see cref="MaxTokens"/>.</summary>
+    internal long Tokens(IReadOnlyCollection<TokenSequence> sequences)
+    {
+        long prompts = SharePrompts ? sequences.Select(sequence => sequence.PromptIds).Distinct(TokenIdsComparer.Instance).Count() : sequences.Count;
+        return (prompts * sequences.Max(sequence => sequence.PromptIds.Count)) + ((long)sequences.Count * sequences.Max(sequence => sequence.CompletionIds.Count));
+    }
 }

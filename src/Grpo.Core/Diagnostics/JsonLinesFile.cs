@@ -34,17 +34,27 @@ internal sealed class JsonLinesFile : IDisposable
     /// Removes the lines of later steps, and a last line that was cut short. Written beside, flushed and renamed: the file is either as it was
     /// or without them.
     /// </summary>
-    public void DropAfter(long step)
+    public void DropAfter(long step) => Rewrite(line => IsWhole(line) && !(StepOf(line) > step) ? line : null);
+
+    /// <summary>Puts numbers into the line of a step, in place of those of the same names. The other fields keep their order and their digits.</summary>
+    /// <param name="step">The step.</param>
+    /// <param name="numbers">The numbers.</param>
+    /// <param name="before">How the names begin that stand behind them.</param>
+    public void Amend(long step, IReadOnlyList<KeyValuePair<string, double>> numbers, IReadOnlyList<string> before) =>
+        Rewrite(line => IsWhole(line) && StepOf(line) == step ? Amended(line, numbers, before) : line);
+
+    // Null drops a line. Nothing is written when nothing changes.
+    private void Rewrite(Func<string, string?> change)
     {
         _file.Dispose();
         try
         {
-            if (Lines().Any(line => !IsKept(line, step)))
+            if (Lines().Any(line => change(line) != line))
             {
                 string temporary = _path + ".tmp";
                 using (var kept = new FileStream(temporary, FileMode.Create, FileAccess.Write))
                 {
-                    foreach (string line in Lines().Where(line => IsKept(line, step)))
+                    foreach (string line in Lines().Select(change).OfType<string>())
                     {
                         kept.Write(Encoding.UTF8.GetBytes(line));
                     }
@@ -90,24 +100,44 @@ internal sealed class JsonLinesFile : IDisposable
         }
     }
 
-    // What is whole and has no step is not ours to remove.
-    private static bool IsKept(string line, long step)
-    {
-        if (!line.EndsWith('\n'))
-        {
-            return false;
-        }
+    private static bool IsWhole(string line) => line.EndsWith('\n');
 
+    // Null where there is none: such a line is not ours to change.
+    private static double? StepOf(string line)
+    {
         try
         {
             using JsonDocument json = JsonDocument.Parse(line);
-            return json.RootElement.ValueKind != JsonValueKind.Object
-                || !json.RootElement.TryGetProperty("step", out JsonElement value)
-                || value.ValueKind != JsonValueKind.Number || !value.TryGetDouble(out double number) || number <= step;
+            return json.RootElement.ValueKind == JsonValueKind.Object
+                && json.RootElement.TryGetProperty("step", out JsonElement value)
+                && value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) ? number : null;
         }
         catch (JsonException)
         {
-            return true;
+            return null;
         }
+    }
+
+    private static string Amended(string line, IReadOnlyList<KeyValuePair<string, double>> numbers, IReadOnlyList<string> before)
+    {
+        using JsonDocument json = JsonDocument.Parse(line);
+        JsonProperty[] others = [.. json.RootElement.EnumerateObject().Where(field => numbers.All(number => number.Key != field.Name))];
+        int place = Array.FindIndex(others, field => before.Any(name => field.Name.StartsWith(name, StringComparison.Ordinal)));
+        place = place < 0 ? others.Length : place;
+        using var buffer = new MemoryStream();
+        using (var writer = new Utf8JsonWriter(buffer))
+        {
+            writer.WriteStartObject();
+            Array.ForEach(others[..place], field => field.WriteTo(writer));
+            foreach ((string name, double value) in numbers)
+            {
+                writer.WriteNumber(name, value);
+            }
+
+            Array.ForEach(others[place..], field => field.WriteTo(writer));
+            writer.WriteEndObject();
+        }
+
+        return Encoding.UTF8.GetString(buffer.ToArray()) + '\n';
     }
 }

@@ -74,6 +74,16 @@ public sealed class JsonLinesLogger : ITrainingCallback, IDisposable
         return ValueTask.CompletedTask;
     }
 
+    /// <inheritdoc/>
+    /// <exception cref="IOException">The disk is full, or the files have become unwritable; they are then as they were.</exception>
+    /// <remarks>Puts the numbers into the line of the step, where they would have been.</remarks>
+    public ValueTask OnEvaluationAsync(long step, EvaluationReport evaluation, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(evaluation);
+        Write(() => _metrics.Amend(step, StepMetrics.From(evaluation), StepMetrics.AfterEvaluation));
+        return ValueTask.CompletedTask;
+    }
+
     /// <summary>Closes the files.</summary>
     public void Dispose()
     {

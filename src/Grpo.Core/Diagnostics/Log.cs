@@ -17,6 +17,9 @@ internal static partial class Log
     [LoggerMessage(EventId = 4, Level = LogLevel.Information, Message = "Step {Step}: the reference model was moved towards the policy, mix {Mix}.")]
     public static partial void ReferenceMoved(this ILogger logger, long step, double mix);
 
+    [LoggerMessage(EventId = 11, Level = LogLevel.Warning, Message = "A micro-batch of {Completions} completions, {Tokens} tokens with padding, did not fit into memory. From now on one holds at most {Limit} tokens; the mathematics stays the same. Set MaxTokensPerMicroBatch to {Limit} to begin there. {Problem}")]
+    public static partial void MicroBatchTooLarge(this ILogger logger, int completions, long tokens, long limit, string problem);
+
     [LoggerMessage(EventId = 21, Level = LogLevel.Warning, Message = "Reward {Reward} abstained on {Abstained} of {Total} completions.")]
     public static partial void RewardAbstained(this ILogger logger, string reward, int abstained, int total);
 

@@ -5,6 +5,19 @@ namespace Grpo.Diagnostics;
 /// <summary>A step's numbers under the names that users of TRL know.</summary>
 public static class StepMetrics
 {
+    /// <summary>The first names of what stands behind the evaluation of a step.</summary>
+    internal static IReadOnlyList<string> AfterEvaluation { get; } = ["curriculum/", "time/"];
+
+    /// <summary>The metrics of an evaluation, in a fixed order; a metric that has no value is left out.</summary>
+    /// <param name="evaluation">The evaluation.</param>
+    public static IReadOnlyList<KeyValuePair<string, double>> From(EvaluationReport evaluation)
+    {
+        ArgumentNullException.ThrowIfNull(evaluation);
+        (string Name, double? Value)[] metrics =
+            [("eval/accuracy", evaluation.Accuracy), ("eval/reward", evaluation.MeanReward), ("eval/mean_length", evaluation.MeanCompletionTokens)];
+        return [.. metrics.Where(metric => metric.Value is { } value && double.IsFinite(value)).Select(metric => new KeyValuePair<string, double>(metric.Name, metric.Value!.Value))];
+    }
+
     /// <summary>The metrics of a step, in a fixed order; a metric that has no value is left out.</summary>
     /// <param name="report">The step.</param>
     public static IReadOnlyList<KeyValuePair<string, double>> From(StepReport report)
@@ -49,6 +62,8 @@ public static class StepMetrics
 
         Add("updates", report.Updates.Count);
         Add("updates/skipped", report.Updates.Count(update => update.SkipReason is not null));
+        Add("memory/micro_batch_splits", report.MicroBatchSplits);
+        Add("memory/micro_batch_tokens", report.MicroBatchTokens);
         foreach ((string verdict, int count) in report.Verdicts)
         {
             Add($"verdicts/{verdict}", count);
@@ -56,9 +71,7 @@ public static class StepMetrics
 
         if (report.Evaluation is { } evaluation)
         {
-            Add("eval/accuracy", evaluation.Accuracy);
-            Add("eval/reward", evaluation.MeanReward);
-            Add("eval/mean_length", evaluation.MeanCompletionTokens);
+            metrics.AddRange(From(evaluation));
         }
 
         Add("curriculum/skipped", report.Curriculum?.Skipped);

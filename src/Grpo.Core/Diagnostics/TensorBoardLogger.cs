@@ -42,16 +42,31 @@ public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
     }
 
     /// <inheritdoc/>
+    /// <remarks>Of a run that goes on, TensorBoard then drops what earlier files hold of steps that come again.</remarks>
+    public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(start);
+        if (start.Resumes || start.FirstStep > 0)
+        {
+            Append(new Event { WallTime = Now(), Step = start.FirstStep + 1, SessionLog = new SessionLog { Status = SessionLog.Types.SessionStatus.Start } });
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
     public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(report);
-        var summary = new Summary();
-        foreach ((string name, double value) in StepMetrics.From(report).Where(metric => metric.Key != "step"))
-        {
-            summary.Value.Add(new Summary.Types.Value { Tag = name, SimpleValue = (float)value });
-        }
+        AppendMetrics(report.Step, StepMetrics.From(report));
+        return ValueTask.CompletedTask;
+    }
 
-        Append(new Event { WallTime = Now(), Step = report.Step, Summary = summary });
+    /// <inheritdoc/>
+    public ValueTask OnEvaluationAsync(long step, EvaluationReport evaluation, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(evaluation);
+        AppendMetrics(step, StepMetrics.From(evaluation));
         return ValueTask.CompletedTask;
     }
 
@@ -59,6 +74,17 @@ public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
     public void Dispose() => _file.Dispose();
 
     private static double Now() => DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000.0;
+
+    private void AppendMetrics(long step, IEnumerable<KeyValuePair<string, double>> metrics)
+    {
+        var summary = new Summary();
+        foreach ((string name, double value) in metrics.Where(metric => metric.Key != "step"))
+        {
+            summary.Value.Add(new Summary.Types.Value { Tag = name, SimpleValue = (float)value });
+        }
+
+        Append(new Event { WallTime = Now(), Step = step, Summary = summary });
+    }
 
     // A TFRecord: length, its checksum, the message, its checksum; little endian.
     private void Append(Event message)

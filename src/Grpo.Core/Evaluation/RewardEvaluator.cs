@@ -69,7 +69,8 @@ public sealed class RewardEvaluator : IEvaluator
         IPolicy policy, int count, SamplingOptions sampling, CancellationToken cancellationToken)
     {
         var request = new RolloutRequest { Prompts = _prompts, GroupSize = count, Sampling = sampling, Seed = _options.Seed };
-        IReadOnlyList<RolloutGroup> groups = await _sampler.SampleAsync(policy, request, cancellationToken).ConfigureAwait(false);
+        ValueTask<IReadOnlyList<RolloutGroup>> sampled = await TensorThread.RunAsync(() => _sampler.SampleAsync(policy, request, cancellationToken)).ConfigureAwait(false);
+        IReadOnlyList<RolloutGroup> groups = await sampled.ConfigureAwait(false);
         RequireWhatWasAskedFor(groups, count);
         RewardScores scores = await RewardScorer.ScoreAsync(_reward, groups, Scoring, cancellationToken).ConfigureAwait(false);
         return [.. groups.Zip(scores.Rewards, (group, rewards) => new ScoredPrompt(group, rewards))];

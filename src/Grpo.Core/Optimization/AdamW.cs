@@ -64,14 +64,17 @@ internal sealed class AdamW : IDisposable
     public void Apply(double learningRate, double gradientScale)
     {
         using var scope = TensorScope.BeginNoGrad();
-        Step++;
         var trained = Enumerable.Range(0, _parameters.Length)
             .Select(i => (_parameters[i].Name, _parameters[i].Parameter, Gradient: _parameters[i].Parameter.grad, First: _firstMoments[i], Second: _secondMoments[i]))
             .Where(entry => entry.Gradient is not null);
-        foreach (var alike in trained.GroupBy(entry => (_options.IsDecayed(entry.Name, entry.Parameter), entry.Parameter.device.ToString())))
+        // All that needs memory comes before the first weight changes: a lack of it leaves none half updated.
+        FusedAdamW[] updates = [.. trained.GroupBy(entry => (_options.IsDecayed(entry.Name, entry.Parameter), entry.Parameter.device.ToString())).Select(alike => FusedAdamW.Prepare(
+            [.. alike.Select(entry => new AdamWTensors(entry.Parameter, entry.Gradient!.contiguous(), entry.First, entry.Second))],
+            Step + 1, learningRate, alike.Key.Item1 ? _options.WeightDecay : 0, gradientScale, _options))];
+        Step++;
+        foreach (FusedAdamW update in updates)
         {
-            AdamWTensors[] tensors = [.. alike.Select(entry => new AdamWTensors(entry.Parameter, entry.Gradient!.contiguous(), entry.First, entry.Second))];
-            FusedAdamW.Apply(tensors, Step, learningRate, alike.Key.Item1 ? _options.WeightDecay : 0, gradientScale, _options);
+            update.Apply();
         }
     }
 

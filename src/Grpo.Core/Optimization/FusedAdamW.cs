@@ -5,7 +5,7 @@ namespace Grpo;
 
 /// <summary>torch's fused AdamW: one pass over weight, gradient and moments, in place, on any device.</summary>
 /// <remarks>TorchSharp does not expose the operator; a script of one line does. Nothing is allocated per parameter but list entries.</remarks>
-internal static class FusedAdamW
+internal sealed class FusedAdamW
 {
     // amsgrad needs the list of maxima, which stays empty. grad_scale divides the gradients, also in memory.
     private const string Script =
@@ -19,31 +19,46 @@ internal static class FusedAdamW
 
     private static readonly Lazy<jit.CompilationUnit> Compiled = new(() => jit.compile(Script));
 
-    /// <summary>Updates weights and moments in place.</summary>
-    /// <param name="tensors">Contiguous, float32, all on one device; at least one.</param>
+    private readonly IReadOnlyList<AdamWTensors> _tensors;
+    private readonly object[] _arguments;
+
+    private FusedAdamW(IReadOnlyList<AdamWTensors> tensors, object[] arguments) => (_tensors, _arguments) = (tensors, arguments);
+
+    /// <summary>Makes everything that an update needs; nothing changes yet.</summary>
+    /// <param name="tensors">Contiguous, float32, all on one device; at least one. Borrowed.</param>
     /// <param name="step">Of this update, from 1.</param>
     /// <param name="learningRate">The learning rate.</param>
     /// <param name="weightDecay">Of all these weights.</param>
     /// <param name="gradientScale">Multiplies the gradients; above 0.</param>
     /// <param name="options">The other constants.</param>
-    public static void Apply(
+    /// <returns>The update, to be applied in the caller's scope.</returns>
+    public static FusedAdamW Prepare(
         IReadOnlyList<AdamWTensors> tensors, long step, double learningRate, double weightDecay, double gradientScale, AdamWOptions options)
     {
         using var scope = TensorScope.BeginNoGrad();
         Device device = tensors[0].Weight.device;
-        Tensor count = torch.tensor((float)step, device: device);
-        Tensor divisor = torch.tensor((float)(1 / gradientScale), device: device);
+        Tensor count = scope.Keep(torch.tensor((float)step, device: device));
+        Tensor divisor = scope.Keep(torch.tensor((float)(1 / gradientScale), device: device));
 
         // As a tensor, in double precision: TorchSharp hands numbers to a script through objects that may be collected before the call is made.
-        Tensor constants = torch.tensor(new[] { learningRate, options.Beta1, options.Beta2, weightDecay, options.Epsilon });
-        Compiled.Value.invoke(
-            "adamw",
+        Tensor constants = scope.Keep(torch.tensor(new[] { learningRate, options.Beta1, options.Beta2, weightDecay, options.Epsilon }));
+        _ = Compiled.Value;
+        return new FusedAdamW(tensors,
+        [
             tensors.Select(entry => entry.Weight).ToArray(),
             tensors.Select(entry => entry.Gradient).ToArray(),
             tensors.Select(entry => entry.FirstMoment).ToArray(),
             tensors.Select(entry => entry.SecondMoment).ToArray(),
             tensors.Select(_ => count).ToArray(),
-            divisor, constants);
-        GC.KeepAlive(tensors);
+            divisor, constants,
+        ]);
+    }
+
+    /// <summary>Updates weights and moments in place. The operator allocates nothing.</summary>
+    public void Apply()
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Compiled.Value.invoke("adamw", _arguments);
+        GC.KeepAlive(_tensors);
     }
 }

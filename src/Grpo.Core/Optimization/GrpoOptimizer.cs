@@ -17,6 +17,7 @@ public sealed class GrpoOptimizer : IDisposable
     private readonly IRewardFunction _reward;
     private readonly AdamW _adam;
     private readonly PolicyUpdater _updater;
+    private readonly MicroBatchBudget _budget;
     private readonly KlControl _kl;
     private readonly RewardKl? _rewardKl;
     private readonly ReferenceSync? _referenceSync;
@@ -68,12 +69,13 @@ public sealed class GrpoOptimizer : IDisposable
         _sampler = sampler;
         _reward = reward;
         _logger = logger ?? (ILogger)NullLogger.Instance;
-        _rewardKl = Options.HasKlInReward ? new RewardKl(policy, reference!, Options) : null;
+        _budget = new MicroBatchBudget(Options, policy, _logger);
+        _rewardKl = Options.HasKlInReward ? new RewardKl(policy, reference!, Options, _budget) : null;
         _referenceSync = Options.ReferenceSyncEvery is null ? null : new ReferenceSync(policy, reference!, Options);
         _kl = new KlControl(Options);
         var spikes = new GradientSpikes(Options.GradientSpikeFactor);
         _adam = new AdamW(policy.TrainedParameters(), AdamWOptions.From(Options));
-        _updater = new PolicyUpdater(policy, reference, _adam, Options, _kl, spikes);
+        _updater = new PolicyUpdater(policy, reference, _adam, Options, _kl, spikes, _budget);
         _checkpoint = new OptimizerCheckpoint(policy, _adam, _referenceSync, _kl, spikes, Options.Seed);
     }
 
@@ -97,7 +99,10 @@ public sealed class GrpoOptimizer : IDisposable
     /// <param name="cancellationToken">Stops with an <see cref="OperationCanceledException"/>; the weights are then those before the step.</param>
     /// <exception cref="RewardException">A reward failed and <see cref="RewardOptions.OnError"/> says to throw.</exception>
     /// <exception cref="TrainingDivergedException">Logits, log-probs, loss or gradient are not finite; the update was not applied.</exception>
-    /// <exception cref="InvalidOperationException">The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>); nothing was applied.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>), or a single completion does not fit into
+    /// memory; nothing was applied.
+    /// </exception>
     public Task<StepReport> StepAsync(IReadOnlyList<Prompt> prompts, CancellationToken cancellationToken = default) =>
         StepAsync(prompts, reserve: [], cancellationToken);
 
@@ -116,6 +121,7 @@ public sealed class GrpoOptimizer : IDisposable
         StepCapture? capture = RecordsSteps ? new StepCapture(_policy, Options.Seed) : null;
         var clock = Stopwatch.StartNew();
         TimeSpan rolloutTime = TimeSpan.Zero;
+        int splits = _budget.Splits;
         var sampled = new SampledGroups(Options.Advantage, prompts.Count);
         IReadOnlyList<Prompt> next = prompts;
         for (int drawn = 0, round = 1; ; round++)
@@ -151,6 +157,8 @@ public sealed class GrpoOptimizer : IDisposable
         {
             SamplingRounds = sampled.Rounds.Count,
             ReplacedGroups = all.Count - chosen.Count,
+            MicroBatchSplits = _budget.Splits - splits,
+            MicroBatchTokens = _budget.Imposed,
             RolloutTime = rolloutTime,
             ScoringTime = scoringEnd - rolloutTime,
             UpdateTime = clock.Elapsed - scoringEnd,
@@ -183,7 +191,9 @@ public sealed class GrpoOptimizer : IDisposable
             Seed = Options.Seed,
             Step = Step,
         };
-        IReadOnlyList<RolloutGroup> groups = await _sampler.SampleAsync(_policy, request, cancellationToken).ConfigureAwait(false);
+        ValueTask<IReadOnlyList<RolloutGroup>> sampling = await TensorThread.RunAsync(
+            () => _sampler.SampleAsync(_policy, request, cancellationToken)).ConfigureAwait(false);
+        IReadOnlyList<RolloutGroup> groups = await sampling.ConfigureAwait(false);
         if (groups.Count != prompts.Count)
         {
             throw new InvalidOperationException($"{_sampler.GetType().Name} returned {groups.Count} groups for {prompts.Count} prompts; it must return one per prompt.");
@@ -211,12 +221,15 @@ public sealed class GrpoOptimizer : IDisposable
     /// entropy bonus: then weights and moments are not touched.
     /// </returns>
     /// <exception cref="TrainingDivergedException">Log-probs, loss or gradient are not finite; the update was not applied.</exception>
-    /// <exception cref="InvalidOperationException">The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>); nothing was applied.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>), or a single completion does not fit into
+    /// memory; nothing was applied.
+    /// </exception>
     public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(groups);
         using Activity? activity = GrpoDiagnostics.Source.StartActivity("grpo.update");
-        IReadOnlyList<UpdateReport> updates = _updater.Update(groups, cancellationToken);
+        IReadOnlyList<UpdateReport> updates = TensorThread.Run(() => _updater.Update(groups, cancellationToken));
         Step++;
         if (updates.Count == 0)
         {
@@ -269,7 +282,7 @@ public sealed class GrpoOptimizer : IDisposable
             return sampled.Score();
         }
 
-        RewardKl.Shaped shaped = _rewardKl.Shape(sampled.Groups, sampled.Rewards, _kl.Coefficient, cancellationToken);
+        RewardKl.Shaped shaped = TensorThread.Run(() => _rewardKl.Shape(sampled.Groups, sampled.Rewards, _kl.Coefficient, cancellationToken));
         _klInReward = shaped.Kl;
         return sampled.Score(shaped.Rewards);
     }

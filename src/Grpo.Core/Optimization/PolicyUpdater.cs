@@ -7,7 +7,7 @@ namespace Grpo;
 
 /// <summary>Turns scored groups into optimizer steps: forward and backward per micro-batch, clip by norm, AdamW.</summary>
 internal sealed class PolicyUpdater(
-    IPolicy policy, IReferenceModel? reference, AdamW adam, GrpoOptions options, KlControl kl, GradientSpikes spikes)
+    IPolicy policy, IReferenceModel? reference, AdamW adam, GrpoOptions options, KlControl kl, GradientSpikes spikes, MicroBatchBudget budget)
 {
     private readonly LossSettings _loss = options.Loss;
 
@@ -16,6 +16,15 @@ internal sealed class PolicyUpdater(
 
     private sealed record MicroBatch(IReadOnlyList<TrainingRow> Rows, TokenBatch Tokens, Tensor Advantages, Tensor? ReferenceLogProbs, Tensor? SamplerLogProbs);
 
+    /// <summary>The optimizer steps of a round: what is done, and what a new beginning with smaller micro-batches has to know.</summary>
+    private sealed record Round(IReadOnlyList<TrainingRow> All, IReadOnlyList<TrainingRow> Trained, LossDenominators Denominators)
+    {
+        public List<UpdateReport> Reports { get; } = [];
+
+        /// <summary>The log-probs of the policy that sampled, per trained row; null while that is still the policy.</summary>
+        public float[][]? OldLogProbs { get; set; }
+    }
+
     /// <summary>Runs <see cref="GrpoOptions.UpdatesPerRollout"/> optimizer steps on the groups.</summary>
     /// <returns>One report per optimizer step; none when nothing could be learned and nothing was touched.</returns>
     /// <remarks>
@@ -23,7 +32,7 @@ internal sealed class PolicyUpdater(
     /// weights are always those between two rounds.
     /// </remarks>
     /// <exception cref="TrainingDivergedException">Log-probs, loss or gradient are not finite; the update was not applied.</exception>
-    /// <exception cref="InvalidOperationException">The sampler's log-probs contradict the policy's; nothing was applied.</exception>
+    /// <exception cref="InvalidOperationException">The sampler's log-probs contradict the policy's, or a single completion does not fit into memory; nothing was applied.</exception>
     public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken)
     {
         TrainingRow[] all = [.. groups.SelectMany(TrainingRow.Of)];
@@ -38,49 +47,70 @@ internal sealed class PolicyUpdater(
             return []; // Adam would turn leftover momentum into a step
         }
 
+        var round = new Round(rows, trained, denominators);
+        return budget.Fit(() => Run(round, cancellationToken));
+    }
+
+    // All that is left of the round. A micro-batch that does not fit ends it with gradients and tensors freed, and it begins anew at the
+    // optimizer step that it was at: gradients that a failed backward pass has half added cannot be told from others, so all are dropped.
+    private List<UpdateReport> Run(Round round, CancellationToken cancellationToken)
+    {
         using var scope = TensorScope.Begin();
         adam.ZeroGradients(); // what somebody else's backward left behind is no part of this step
+        MicroBatch[] batches = [];
+        Tensor?[] oldLogProbs = [];
         try
         {
-            MicroBatch[] batches = Prepare(trained, cancellationToken);
-            var oldLogProbs = new Tensor?[batches.Length];
-            var reports = new List<UpdateReport>(options.UpdatesPerRollout);
-            for (int update = 0; update < options.UpdatesPerRollout; update++)
+            (batches, oldLogProbs) = Prepare(round, Heeded());
+            while (round.Reports.Count < options.UpdatesPerRollout)
             {
-                CancellationToken token = reports.Count == 0 ? cancellationToken : CancellationToken.None;
+                CancellationToken token = Heeded();
                 LossSettings loss = _loss with
                 {
                     KlCoefficient = options.HasKlInLoss ? kl.Coefficient : 0,
-                    EntropyThreshold = options.TopEntropyFraction < 1 ? EntropyThreshold.Of(policy, rows, options, token) : null,
+                    EntropyThreshold = options.TopEntropyFraction < 1 ? EntropyThreshold.Of(policy, round.All, options, budget, token) : null,
                 };
-                Capture?.BeginUpdate(update, loss);
-                reports.Add(Step(batches, oldLogProbs, loss, denominators, token));
+                Capture?.BeginUpdate(round.Reports.Count, loss);
+                round.Reports.Add(Step(batches, oldLogProbs, loss, round.Denominators, token));
             }
 
-            return reports;
+            return round.Reports;
+        }
+        catch (MicroBatchOutOfMemoryException) when (round.Reports.Count > 0 && round.OldLogProbs is null)
+        {
+            round.OldLogProbs = RowLogProbs.Download(round.Trained, [.. batches.Select((batch, i) => (batch.Rows, oldLogProbs[i]!))]);
+            throw;
         }
         finally
         {
             adam.ZeroGradients();
         }
+
+        CancellationToken Heeded() => round.Reports.Count == 0 ? cancellationToken : CancellationToken.None;
     }
 
-    private MicroBatch[] Prepare(TrainingRow[] rows, CancellationToken cancellationToken)
+    private (MicroBatch[] Batches, Tensor?[] OldLogProbs) Prepare(Round round, CancellationToken cancellationToken)
     {
         Device device = policy.Device();
-        MicroBatchLimits limits = MicroBatchLimits.Of(options, policy);
-        IReadOnlyList<int[]> split = MicroBatcher.Split([.. rows.Select(row => row.Tokens)], limits);
+        MicroBatchLimits limits = budget.Limits;
+        IReadOnlyList<int[]> split = MicroBatcher.Split([.. round.Trained.Select(row => row.Tokens)], limits);
         var batches = new MicroBatch[split.Count];
+        var oldLogProbs = new Tensor?[split.Count];
         for (int i = 0; i < batches.Length; i++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            TrainingRow[] members = [.. split[i].Select(index => rows[index])];
-            TokenBatch tokens = TokenBatchBuilder.Build([.. members.Select(row => row.Tokens)], padTokenId: 0, device, limits.SharePrompts);
-            Tensor advantages = tensor(members.Select(row => (float)row.Advantage).ToArray(), device: device);      // [B]
-            batches[i] = new MicroBatch(members, tokens, advantages, ReferenceLogProbs(tokens), SamplerLogProbs.Upload(members, tokens));
+            int[] indices = split[i];
+            TrainingRow[] members = [.. indices.Select(index => round.Trained[index])];
+            batches[i] = MicroBatchBudget.Run(members, () =>
+            {
+                TokenBatch tokens = TokenBatchBuilder.Build([.. members.Select(row => row.Tokens)], padTokenId: 0, device, limits.SharePrompts);
+                Tensor advantages = tensor(members.Select(row => (float)row.Advantage).ToArray(), device: device);      // [B]
+                oldLogProbs[i] = round.OldLogProbs is { } old ? RowLogProbs.Upload([.. indices.Select(index => old[index])], tokens) : null;
+                return new MicroBatch(members, tokens, advantages, ReferenceLogProbs(tokens), SamplerLogProbs.Upload(members, tokens));
+            });
         }
 
-        return batches;
+        return (batches, oldLogProbs);
     }
 
     private Tensor? ReferenceLogProbs(TokenBatch tokens)
@@ -105,6 +135,35 @@ internal sealed class PolicyUpdater(
         return (statistics.LogProbs, statistics.Entropies);
     }
 
+    // Forward and backward of one micro-batch: the gradients are added to those of the others.
+    // Returns loss, sum of the KL term and, where the objective has them, the clip counts.
+    private float[] Accumulate(
+        MicroBatch batch, ref Tensor? oldLogProbs, LossSettings settings, LossDenominators denominators, NumericsGuard guard, bool first)
+    {
+        using var scope = TensorScope.Begin();
+        (Tensor logProbs, Tensor? entropies) = Forward(batch.Tokens);                                               // [B, C] each
+        var inputs = new LossInputs(logProbs, oldLogProbs, batch.ReferenceLogProbs, batch.Advantages, batch.Tokens.CompletionMask)
+        {
+            Entropies = entropies,
+            SamplerLogProbs = batch.SamplerLogProbs,
+        };
+        LossResult result = GrpoLoss.Compute(inputs, settings, denominators);
+        Tensor health = NumericsGuard.Measure(inputs, first ? batch.SamplerLogProbs : null);
+
+        // One stop of the device per micro-batch, before the backward pass: a bad forward must leave no gradient.
+        Tensor[] numbers = [result.Loss.detach().reshape(1), result.KlSum.reshape(1), health, .. result.ClipCounts is { } counts ? [counts.reshape(-1)] : Array.Empty<Tensor>()];
+        ReadOnlySpan<float> values = MemoryMarshal.Cast<byte, float>(torch.cat(numbers).cpu().bytes);
+        int healthNumbers = NumericsGuard.Numbers(batch.Rows.Count);
+        guard.Check(batch.Rows, values.Slice(2, healthNumbers), compared: first && batch.SamplerLogProbs is not null);
+        Capture?.Add(batch.Rows, logProbs, batch.ReferenceLogProbs);
+        float[] sums = [.. values[..2], .. values[(2 + healthNumbers)..]];
+        BackwardPass.Run(result.Loss);
+
+        // The first update of a round sees the policy that sampled: its log-probs are the old ones of all later updates.
+        oldLogProbs ??= options.UpdatesPerRollout > 1 ? scope.Keep(logProbs.detach()) : null;
+        return sums;
+    }
+
     private UpdateReport Step(MicroBatch[] batches, Tensor?[] oldLogProbs, LossSettings settings, LossDenominators denominators, CancellationToken cancellationToken)
     {
         double loss = 0, klSum = 0;
@@ -114,30 +173,11 @@ internal sealed class PolicyUpdater(
         for (int i = 0; i < batches.Length; i++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            using var scope = TensorScope.Begin();
-            MicroBatch batch = batches[i];
-            (Tensor logProbs, Tensor? entropies) = Forward(batch.Tokens);                                           // [B, C] each
-            var inputs = new LossInputs(logProbs, oldLogProbs[i], batch.ReferenceLogProbs, batch.Advantages, batch.Tokens.CompletionMask)
-            {
-                Entropies = entropies,
-                SamplerLogProbs = batch.SamplerLogProbs,
-            };
-            LossResult result = GrpoLoss.Compute(inputs, settings, denominators);
-            Tensor health = NumericsGuard.Measure(inputs, first ? batch.SamplerLogProbs : null);
-
-            // One stop of the device per micro-batch, before the backward pass: a bad forward must leave no gradient.
-            Tensor[] numbers = [result.Loss.detach().reshape(1), result.KlSum.reshape(1), health, .. result.ClipCounts is { } counts ? [counts.reshape(-1)] : Array.Empty<Tensor>()];
-            ReadOnlySpan<float> values = MemoryMarshal.Cast<byte, float>(torch.cat(numbers).cpu().bytes);
-            int healthNumbers = NumericsGuard.Numbers(batch.Rows.Count);
-            guard.Check(batch.Rows, values.Slice(2, healthNumbers), compared: first && batch.SamplerLogProbs is not null);
-            Capture?.Add(batch.Rows, logProbs, batch.ReferenceLogProbs);
+            int index = i;
+            float[] values = MicroBatchBudget.Run(batches[i].Rows, () => Accumulate(batches[index], ref oldLogProbs[index], settings, denominators, guard, first));
             loss += values[0];
             klSum += values[1];
-            clipCounts.AddRange(values[(2 + healthNumbers)..]);
-            result.Loss.backward();
-
-            // The first update of a round sees the policy that sampled: its log-probs are the old ones of all later updates.
-            oldLogProbs[i] ??= options.UpdatesPerRollout > 1 ? scope.Keep(logProbs.detach()) : null;
+            clipCounts.AddRange(values.AsSpan(2));
         }
 
         LogProbDifference? samplerDifference = guard.SamplerDifference();

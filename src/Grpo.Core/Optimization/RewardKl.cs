@@ -5,10 +5,8 @@ using static TorchSharp.torch;
 namespace Grpo;
 
 /// <summary>The KL term of <see cref="KlEstimator.K1InReward"/>: takes β·Σ (log π − log π_ref) off each completion's reward.</summary>
-internal sealed class RewardKl(IPolicy policy, IReferenceModel reference, GrpoOptions options)
+internal sealed class RewardKl(IPolicy policy, IReferenceModel reference, GrpoOptions options, MicroBatchBudget budget)
 {
-    private readonly MicroBatchLimits _limits = MicroBatchLimits.Of(options, policy);
-
     /// <summary>The shaped rewards, and the divergence that was found.</summary>
     /// <param name="Rewards">One list per group. Components and verdicts are those of the rewards given.</param>
     /// <param name="Kl">Mean k1 over all completion tokens, nats; of either sign.</param>
@@ -20,18 +18,24 @@ internal sealed class RewardKl(IPolicy policy, IReferenceModel reference, GrpoOp
     /// <param name="coefficient">β.</param>
     /// <param name="cancellationToken">Stops between two forward passes.</param>
     /// <exception cref="TrainingDivergedException">A log-prob is NaN or ∞.</exception>
+    /// <exception cref="InvalidOperationException">A single completion does not fit into memory.</exception>
     public Shaped Shape(
+        IReadOnlyList<RolloutGroup> groups, IReadOnlyList<IReadOnlyList<Reward>> rewards, double coefficient, CancellationToken cancellationToken) =>
+        budget.Fit(() => Pass(groups, rewards, coefficient, cancellationToken));
+
+    private Shaped Pass(
         IReadOnlyList<RolloutGroup> groups, IReadOnlyList<IReadOnlyList<Reward>> rewards, double coefficient, CancellationToken cancellationToken)
     {
         TrainingRow[] rows = [.. groups.SelectMany((group, i) => TrainingRow.Of(new ScoredGroup(group, rewards[i], new double[rewards[i].Count])))];
         double?[] shaped = [.. rewards.SelectMany(group => group).Select(reward => reward.Value)];
         double sum = 0;
         int[] written = [.. Enumerable.Range(0, rows.Length).Where(i => rows[i].Tokens.CompletionIds.Count > 0)];
-        foreach (int[] members in MicroBatcher.Split([.. written.Select(i => rows[i].Tokens)], _limits))
+        foreach (int[] members in MicroBatcher.Split([.. written.Select(i => rows[i].Tokens)], budget.Limits))
         {
             cancellationToken.ThrowIfCancellationRequested();
             int[] indices = [.. members.Select(member => written[member])];
-            (float[] LogProbs, float[] Reference)[] tokens = LogProbs([.. indices.Select(i => rows[i])]);
+            TrainingRow[] batch = [.. indices.Select(i => rows[i])];
+            (float[] LogProbs, float[] Reference)[] tokens = MicroBatchBudget.Run(batch, () => LogProbs(batch));
             for (int member = 0; member < indices.Length; member++)
             {
                 int i = indices[member];
@@ -57,7 +61,7 @@ internal sealed class RewardKl(IPolicy policy, IReferenceModel reference, GrpoOp
     private (float[] LogProbs, float[] Reference)[] LogProbs(TrainingRow[] rows)
     {
         using var scope = TensorScope.BeginNoGrad();
-        TokenBatch batch = TokenBatchBuilder.Build([.. rows.Select(row => row.Tokens)], padTokenId: 0, policy.Device(), _limits.SharePrompts);
+        TokenBatch batch = TokenBatchBuilder.Build([.. rows.Select(row => row.Tokens)], padTokenId: 0, policy.Device(), budget.Limits.SharePrompts);
         float[]? computed = rows.All(row => row.Completion.LogProbs is not null) ? null : Download(policy.LogProbs(batch, options.Sampling.Temperature));
         float[] compared = Download(reference.LogProbs(batch, options.Sampling.Temperature));
         int columns = checked((int)batch.CompletionLength);

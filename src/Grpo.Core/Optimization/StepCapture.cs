@@ -32,12 +32,13 @@ internal sealed class StepCapture(IPolicy policy, ulong seed)
         }
     }
 
-    /// <summary>An update of the step begins.</summary>
+    /// <summary>An update of the step begins, or begins anew with smaller micro-batches.</summary>
     /// <param name="update">Its number, from 0.</param>
     /// <param name="settings">Its loss.</param>
     public void BeginUpdate(int update, LossSettings settings)
     {
         _update = update;
+        _microBatches = 0;
         _entropyThresholds[update] = settings.EntropyThreshold;
     }
 

@@ -30,6 +30,15 @@ public sealed record StepReport
     /// <summary>Groups that were sampled and replaced because they teach nothing.</summary>
     public int ReplacedGroups { get; init; }
 
+    /// <summary>How often a micro-batch did not fit into memory in this step and smaller ones took its place. Loss and gradient do not depend on it.</summary>
+    public int MicroBatchSplits { get; init; }
+
+    /// <summary>
+    /// Tokens per micro-batch, at most, from the first one on that did not fit: what <see cref="GrpoOptions.MaxTokensPerMicroBatch"/> could be set
+    /// to. Null while the configured limits have been enough.
+    /// </summary>
+    public int? MicroBatchTokens { get; init; }
+
     /// <summary>Completions that no reward was given for.</summary>
     public required int Abstained { get; init; }
 

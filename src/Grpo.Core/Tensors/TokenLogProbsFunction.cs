@@ -5,7 +5,7 @@ namespace Grpo;
 /// <summary>
 /// The differentiable core of <see cref="TokenLogProbs"/>: saves log Σ exp(z) per row and computes the logits z again in backward.
 /// </summary>
-internal sealed class TokenLogProbsFunction : autograd.SingleTensorFunction<TokenLogProbsFunction>
+internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction>
 {
     private const string SettingsKey = "settings";
     private static readonly long[] VocabularyAxis = [1];
@@ -19,15 +19,15 @@ internal sealed class TokenLogProbsFunction : autograd.SingleTensorFunction<Toke
     public override string Name => nameof(TokenLogProbs);
 
     /// <inheritdoc/>
-    public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+    protected override Tensor Compute(autograd.AutogradContext context, object[] inputs)
     {
-        (Tensor hidden, Tensor weight, Tensor targets) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2]);
-        var settings = (Settings)vars[3];
+        (Tensor hidden, Tensor weight, Tensor targets) = ((Tensor)inputs[0], (Tensor)inputs[1], (Tensor)inputs[2]);
+        var settings = (Settings)inputs[3];
         (Tensor results, Tensor logSums) = Forward(hidden, weight, targets, settings);
-        ctx.set_materialize_grads(false);
+        context.set_materialize_grads(false);
         // The entropies are saved as a copy: saving an output of the function would keep the function alive with it.
-        ctx.save_for_backward([hidden, weight, targets, logSums, .. settings.WithEntropies ? [results[1].clone()] : Array.Empty<Tensor>()]);
-        ctx.save_data(SettingsKey, settings);
+        context.save_for_backward([hidden, weight, targets, logSums, .. settings.WithEntropies ? [results[1].clone()] : Array.Empty<Tensor>()]);
+        context.save_data(SettingsKey, settings);
         return results;
     }
 
@@ -67,9 +67,9 @@ internal sealed class TokenLogProbsFunction : autograd.SingleTensorFunction<Toke
     }
 
     /// <inheritdoc/>
-    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+    protected override List<Tensor> Differentiate(autograd.AutogradContext context, Tensor gradient)
     {
-        using Tensor gradient = grad_output;                                                         // [1 or 2, rows], ours to free
+        using Tensor owned = gradient;                                                               // [1 or 2, rows], ours to free
         if (gradient.IsInvalid)
         {
             return [null!, null!, null!, null!];
@@ -77,9 +77,9 @@ internal sealed class TokenLogProbsFunction : autograd.SingleTensorFunction<Toke
 
         bool callerHasScope = CurrentDisposeScope is not null;
         using var scope = TensorScope.BeginNoGrad();
-        List<Tensor> saved = ctx.get_saved_variables();
+        List<Tensor> saved = context.get_saved_variables();
         (Tensor hidden, Tensor weight, Tensor targets, Tensor logSums) = (saved[0], saved[1], saved[2], saved[3]);
-        var settings = (Settings)ctx.get_data(SettingsKey);
+        var settings = (Settings)context.get_data(SettingsKey);
         Tensor? hiddenGradient = hidden.requires_grad ? empty_like(hidden) : null;
         Tensor? ownGradient = weight.is_leaf && weight.dtype == ScalarType.Float32 ? weight.grad : null;
         Tensor? weightGradient = !weight.requires_grad ? null : ownGradient ?? zeros(weight.shape, ScalarType.Float32, weight.device);

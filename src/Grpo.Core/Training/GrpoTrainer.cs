@@ -109,7 +109,7 @@ public sealed class GrpoTrainer
             try
             {
                 await session.StartAsync(cancellationToken).ConfigureAwait(false);
-                running = _optimizer.Step < _options.Steps && await session.OpenAsync(cancellationToken).ConfigureAwait(false);
+                running = await session.OpenAsync(cancellationToken).ConfigureAwait(false);
                 if (running)
                 {
                     report = await StepAsync(session, cancellationToken).ConfigureAwait(false);

@@ -142,7 +142,7 @@ public sealed class SupervisedTrainer
                 using var scope = TensorScope.Begin();
                 TokenBatch micro = TokenBatchBuilder.Build(members, padTokenId: 0, device);
                 Tensor share = -_policy.LogProbs(micro, temperature: 1).sum() / tokens; // 0 where there is padding
-                share.backward();
+                BackwardPass.Run(share);
                 loss += share.item<float>();
             }
 

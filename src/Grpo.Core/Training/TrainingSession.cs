@@ -37,24 +37,37 @@ internal sealed class TrainingSession(
     }
 
     /// <summary>Before a step. The first time: the evaluation that precedes training, or that a cancelled run still owes, and a look at the bounds.</summary>
-    /// <returns>Whether the run goes on.</returns>
+    /// <returns>Whether there is a step to be done.</returns>
     public async Task<bool> OpenAsync(CancellationToken cancellationToken)
     {
         if (!_opened)
         {
             long step = optimizer.Step;
-            if (services.Evaluator is { } evaluator
-                && (progress.EvaluatedStep < 0 || (IsDue(step, options.EvaluateEvery) && progress.EvaluatedStep < step)))
+            bool isOwed = IsOwed(step);
+            if (services.Evaluator is { } evaluator && (isOwed || (progress.EvaluatedStep < 0 && step < options.Steps)))
             {
-                await EvaluateAsync(evaluator, cancellationToken).ConfigureAwait(false);
+                EvaluationReport evaluation = await EvaluateAsync(evaluator, cancellationToken).ConfigureAwait(false);
+                if (isOwed)
+                {
+                    checkpoints.Change(); // the one that the cancelled run left has no record of it
+                    foreach (ITrainingCallback callback in services.Callbacks)
+                    {
+                        await callback.OnEvaluationAsync(step, evaluation, CancellationToken.None).ConfigureAwait(false);
+                    }
+                }
+
                 await checkpoints.SaveBestAsync(step).ConfigureAwait(false);
             }
 
-            await GuardAsync(step).ConfigureAwait(false);
+            if (isOwed || step < options.Steps)
+            {
+                await GuardAsync(step).ConfigureAwait(false);
+            }
+
             _opened = true;
         }
 
-        return !_stopped;
+        return !_stopped && optimizer.Step < options.Steps;
     }
 
     /// <summary>Takes up a step that was done.</summary>
@@ -190,6 +203,9 @@ internal sealed class TrainingSession(
         Collapse = progress.Collapse,
         RollBacks = progress.RollBacks,
     };
+
+    // A run that was cancelled during an evaluation has done the step and not evaluated it.
+    private bool IsOwed(long step) => progress.EvaluatedStep >= 0 && progress.EvaluatedStep < step && (step >= options.Steps || IsDue(step, options.EvaluateEvery));
 
     private static bool IsDue(long step, long every) => every > 0 && step % every == 0;
 

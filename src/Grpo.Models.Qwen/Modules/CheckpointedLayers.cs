@@ -7,7 +7,7 @@ namespace Grpo.Models.Qwen;
 /// gradients. Activations then cost L inputs and one layer's graph instead of L graphs, for about one more forward pass.
 /// </summary>
 /// <remarks>A layer must compute the same both times: there is nothing random in it.</remarks>
-internal sealed class CheckpointedLayers : autograd.SingleTensorFunction<CheckpointedLayers>
+internal sealed class CheckpointedLayers : SafeFunction<CheckpointedLayers>
 {
     private const string LayersKey = "layers";
     private const string ContextKey = "context";
@@ -34,29 +34,29 @@ internal sealed class CheckpointedLayers : autograd.SingleTensorFunction<Checkpo
     }
 
     /// <inheritdoc/>
-    public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+    protected override Tensor Compute(autograd.AutogradContext context, object[] inputs)
     {
-        (Tensor hidden, var layers, var context) = ((Tensor)vars[0], (IReadOnlyList<Qwen2DecoderLayer>)vars[1], (AttentionContext)vars[2]);
+        (Tensor hidden, var layers, var attention) = ((Tensor)inputs[0], (IReadOnlyList<Qwen2DecoderLayer>)inputs[1], (AttentionContext)inputs[2]);
         using var scope = TensorScope.BeginNoGrad();
-        var inputs = new List<Tensor>();
+        var entering = new List<Tensor>();
         foreach (Qwen2DecoderLayer layer in layers)
         {
-            inputs.Add(hidden);
+            entering.Add(hidden);
             // Kept, because torch takes hold of what is saved only after this method has returned; the scope of Run frees them.
-            hidden = scope.Keep(layer.call(hidden, context));
+            hidden = scope.Keep(layer.call(hidden, attention));
         }
 
-        ctx.set_materialize_grads(false);
-        ctx.save_for_backward([.. inputs, .. context.Tensors()]);
-        ctx.save_data(LayersKey, layers);
-        ctx.save_data(ContextKey, context);
+        context.set_materialize_grads(false);
+        context.save_for_backward([.. entering, .. attention.Tensors()]);
+        context.save_data(LayersKey, layers);
+        context.save_data(ContextKey, attention);
         return hidden;
     }
 
     /// <inheritdoc/>
-    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+    protected override List<Tensor> Differentiate(autograd.AutogradContext context, Tensor gradient)
     {
-        using Tensor gradient = grad_output;                                                             // [B, T, H], ours to free
+        using Tensor owned = gradient;                                                                   // [B, T, H], ours to free
         if (gradient.IsInvalid)
         {
             return [null!, null!, null!];
@@ -65,15 +65,15 @@ internal sealed class CheckpointedLayers : autograd.SingleTensorFunction<Checkpo
         bool callerHasScope = CurrentDisposeScope is not null;
         using var scope = TensorScope.Begin();
         using IDisposable withGradients = enable_grad();
-        List<Tensor> saved = ctx.get_saved_variables();
-        var layers = (IReadOnlyList<Qwen2DecoderLayer>)ctx.get_data(LayersKey);
-        AttentionContext context = ((AttentionContext)ctx.get_data(ContextKey)).With(saved[layers.Count..]);
+        List<Tensor> saved = context.get_saved_variables();
+        var layers = (IReadOnlyList<Qwen2DecoderLayer>)context.get_data(LayersKey);
+        AttentionContext attention = ((AttentionContext)context.get_data(ContextKey)).With(saved[layers.Count..]);
         Tensor upstream = gradient;
         for (int i = layers.Count - 1; i >= 0; i--)
         {
             using var layerScope = TensorScope.Begin();
             Tensor input = saved[i].detach().requires_grad_(true);
-            Tensor output = layers[i].call(input, context);
+            Tensor output = layers[i].call(input, attention);
             autograd.backward([output], [upstream]);                                                     // weights receive theirs here
             upstream.Dispose();
             upstream = layerScope.Keep(input.grad!);

@@ -42,6 +42,32 @@ public sealed class JsonLinesLoggerTests
     }
 
     [Fact]
+    public async Task OnEvaluationAsync_puts_the_numbers_where_they_would_have_stood()
+    {
+        using var folder = new TemporaryFolder();
+        StepReport report = StepMetricsTests.FullReport();
+        using (var whole = new JsonLinesLogger(folder["whole"]))
+        using (var late = new JsonLinesLogger(folder["late"]))
+        {
+            foreach (long step in new[] { 6L, 7, 8 })
+            {
+                await whole.OnStepAsync(report with { Step = step });
+                await late.OnStepAsync(report with { Step = step, Evaluation = step == 7 ? null : report.Evaluation });
+            }
+
+            Assert.NotEqual(File.ReadAllText(folder["whole/metrics.jsonl"]), File.ReadAllText(folder["late/metrics.jsonl"]));
+            await late.OnEvaluationAsync(7, report.Evaluation! with { Accuracy = 0.125 });
+            await late.OnEvaluationAsync(7, report.Evaluation!); // a run that is killed before its next checkpoint evaluates again
+            Assert.Equal(File.ReadAllText(folder["whole/metrics.jsonl"]), File.ReadAllText(folder["late/metrics.jsonl"]));
+
+            await late.OnEvaluationAsync(99, report.Evaluation!); // of a step that is not there: nothing to put it into
+            await late.OnStepAsync(report with { Step = 9 });
+        }
+
+        Assert.Equal([6, 7, 8, 9], Lines(folder["late/metrics.jsonl"]).Select(line => line.GetProperty("step").GetInt32()));
+    }
+
+    [Fact]
     public async Task OnStepAsync_writes_null_for_an_abstention_and_any_text_on_one_line()
     {
         using var folder = new TemporaryFolder();

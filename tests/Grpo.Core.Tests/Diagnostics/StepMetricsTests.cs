@@ -15,7 +15,8 @@ public sealed class StepMetricsTests
                 "frac_reward_zero_std/all_right", "frac_reward_zero_std/all_wrong", "sampling/rounds", "sampling/replaced_groups", "rewards/abstained", "rewards/errors",
                 "completions/mean_length", "completions/clipped_ratio", "num_tokens", "entropy", "loss", "kl", "clip_ratio/low_mean", "clip_ratio/low_min",
                 "clip_ratio/high_mean", "clip_ratio/high_max", "clip_ratio/region_mean",
-                "sampling/sampling_logp_difference/mean", "sampling/sampling_logp_difference/max", "grad_norm", "learning_rate", "updates", "updates/skipped", "verdicts/no", "verdicts/yes", "eval/accuracy", "eval/reward",
+                "sampling/sampling_logp_difference/mean", "sampling/sampling_logp_difference/max", "grad_norm", "learning_rate", "updates", "updates/skipped",
+                "memory/micro_batch_splits", "memory/micro_batch_tokens", "verdicts/no", "verdicts/yes", "eval/accuracy", "eval/reward",
                 "eval/mean_length", "time/rollout", "time/scoring", "time/update",
             ],
             StepMetrics.From(FullReport()).Select(metric => metric.Key));
@@ -34,6 +35,7 @@ public sealed class StepMetricsTests
         Assert.Equal(3, metrics["grad_norm"]);
         Assert.Equal(2e-6, metrics["learning_rate"]);   // the last one used
         Assert.Equal(2, metrics["updates"]);
+        Assert.Equal((2, 36), (metrics["memory/micro_batch_splits"], metrics["memory/micro_batch_tokens"]));
         Assert.Equal(0.75, metrics["eval/accuracy"]);
         Assert.Equal(1.5, metrics["time/rollout"]);
     }
@@ -46,7 +48,7 @@ public sealed class StepMetricsTests
         Assert.Equal(
             [
                 "step", "reward_std", "frac_reward_zero_std", "sampling/rounds", "sampling/replaced_groups", "rewards/abstained", "rewards/errors", "completions/mean_length",
-                "completions/clipped_ratio", "num_tokens", "updates", "updates/skipped", "time/rollout", "time/scoring", "time/update",
+                "completions/clipped_ratio", "num_tokens", "updates", "updates/skipped", "memory/micro_batch_splits", "time/rollout", "time/scoring", "time/update",
             ],
             names); // no reward (NaN), no accuracy, no entropy, no loss: nothing was learned
     }
@@ -61,6 +63,8 @@ public sealed class StepMetricsTests
         {
             Evaluation = new EvaluationReport { Count = 4, Accuracy = 0.75, MeanReward = 0.5, MeanCompletionTokens = 3 },
             RolloutTime = TimeSpan.FromSeconds(1.5),
+            MicroBatchSplits = 2,
+            MicroBatchTokens = 36,
         };
     }
 

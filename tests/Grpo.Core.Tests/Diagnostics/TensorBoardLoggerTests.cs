@@ -33,6 +33,34 @@ public sealed class TensorBoardLoggerTests
     }
 
     [Fact]
+    public async Task OnStartAsync_tells_tensorboard_which_steps_come_again()
+    {
+        using var folder = new TemporaryFolder();
+        using (var logger = new TensorBoardLogger(folder.Path))
+        {
+            await logger.OnStartAsync(new TrainingStart(6, 9, new GrpoOptions()) { Resumes = true });
+            await logger.OnEvaluationAsync(6, StepMetricsTests.FullReport().Evaluation!);
+        }
+
+        Event[] events = Read(folder.Path);
+        Assert.Equal((7, SessionLog.Types.SessionStatus.Start), (events[1].Step, events[1].SessionLog.Status)); // what is on file from step 7 on is dropped
+        Assert.Equal(6, events[2].Step);
+        Assert.All(events[2].Summary.Value, value => Assert.StartsWith("eval/", value.Tag, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task OnStartAsync_writes_nothing_for_a_new_run()
+    {
+        using var folder = new TemporaryFolder();
+        using (var logger = new TensorBoardLogger(folder.Path))
+        {
+            await logger.OnStartAsync(new TrainingStart(0, 9, new GrpoOptions()));
+        }
+
+        Assert.Single(Read(folder.Path));
+    }
+
+    [Fact]
     public async Task OnStepAsync_writes_the_framing_that_tensorboard_reads()
     {
         using var folder = new TemporaryFolder();

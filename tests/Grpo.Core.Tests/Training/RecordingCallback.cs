@@ -24,6 +24,12 @@ internal sealed class RecordingCallback(List<string> log, string name = "") : IT
         return ValueTask.CompletedTask;
     }
 
+    public ValueTask OnEvaluationAsync(long step, EvaluationReport evaluation, CancellationToken cancellationToken = default)
+    {
+        log.Add($"{name}evaluation of {step}");
+        return ValueTask.CompletedTask;
+    }
+
     public ValueTask OnEndAsync(TrainingSummary summary)
     {
         log.Add($"{name}end {summary.Steps}{(summary.Cancelled ? " cancelled" : "")}");

@@ -1,0 +1,44 @@
+using static TorchSharp.torch;
+
+namespace Grpo;
+
+/// <summary>Takes log-probs out of the micro-batches that they were computed in, so that others can be formed of the same rows.</summary>
+internal static class RowLogProbs
+{
+    /// <summary>The log-probs of each row, without padding.</summary>
+    /// <param name="rows">In this order.</param>
+    /// <param name="batches">The rows of each micro-batch, and their log-probs, [B, C] float32. Borrowed.</param>
+    public static float[][] Download(IReadOnlyList<TrainingRow> rows, IReadOnlyList<(IReadOnlyList<TrainingRow> Rows, Tensor LogProbs)> batches)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        var found = new Dictionary<TrainingRow, float[]>(ReferenceEqualityComparer.Instance);
+        foreach ((IReadOnlyList<TrainingRow> members, Tensor logProbs) in batches)
+        {
+            int columns = checked((int)logProbs.shape[1]);
+            float[] values = [.. logProbs.cpu().contiguous().data<float>()];
+            for (int i = 0; i < members.Count; i++)
+            {
+                found.Add(members[i], values.AsSpan(i * columns, members[i].Tokens.CompletionIds.Count).ToArray());
+            }
+        }
+
+        return [.. rows.Select(row => found[row])];
+    }
+
+    /// <summary>Puts them side by side again.</summary>
+    /// <param name="logProbs">One array per row of the batch.</param>
+    /// <param name="batch">Borrowed.</param>
+    /// <returns>[B, C] float32, 0 where there is padding. Owned by the caller's scope.</returns>
+    public static Tensor Upload(IReadOnlyList<float[]> logProbs, TokenBatch batch)
+    {
+        int columns = checked((int)batch.CompletionLength);
+        var values = new float[logProbs.Count * columns];
+        for (int row = 0; row < logProbs.Count; row++)
+        {
+            logProbs[row].CopyTo(values, row * columns);
+        }
+
+        using var scope = TensorScope.BeginNoGrad();
+        return scope.Keep(tensor(values, logProbs.Count, columns).to(batch.CompletionMask.device));
+    }
+}

@@ -1,0 +1,82 @@
+using System.Collections.Concurrent;
+
+namespace Grpo;
+
+/// <summary>Does tensor work on the same few threads: one, unless several callers work at a time.</summary>
+/// <remarks>
+/// An asynchronous step goes on wherever the thread pool has room, and each thread that computes gets a heap of its own for what it frees, and
+/// a team of OpenMP workers. On the pool's threads the embedded model held 460 MB after 100 steps and 600 MB after 3,000.
+/// </remarks>
+internal sealed class TensorThread
+{
+    // The last to become idle is the first to be used again: the others stay idle.
+    private static readonly ConcurrentStack<TensorThread> Idle = new();
+
+    [ThreadStatic]
+    private static bool t_isOne;
+
+    private readonly object _gate = new();
+    private Task? _work;
+
+    private TensorThread() => new Thread(Loop) { IsBackground = true, Name = "Grpo tensors" }.Start();
+
+    /// <summary>Does work and waits for it.</summary>
+    /// <param name="work">What it returns must hold no tensor of a scope that it began.</param>
+    /// <remarks>An exception comes through as it was thrown. Activities and other asynchronous locals are the caller's.</remarks>
+    public static T Run<T>(Func<T> work) => t_isOne ? work() : RunAsync(work).GetAwaiter().GetResult();
+
+    /// <summary>The same without blocking the caller.</summary>
+    /// <param name="work">What it returns must hold no tensor of a scope that it began.</param>
+    public static Task<T> RunAsync<T>(Func<T> work)
+    {
+        TensorThread thread = Idle.TryPop(out TensorThread? idle) ? idle : new TensorThread();
+        var task = new Task<T>(
+            () =>
+            {
+                try
+                {
+                    return work();
+                }
+                finally
+                {
+                    Idle.Push(thread); // before the caller can ask for the next
+                }
+            },
+            TaskCreationOptions.RunContinuationsAsynchronously);
+        thread.Begin(task);
+        return task;
+    }
+
+    private void Begin(Task work)
+    {
+        lock (_gate)
+        {
+            _work = work;
+            Monitor.Pulse(_gate);
+        }
+    }
+
+    private Task Next()
+    {
+        lock (_gate)
+        {
+            while (_work is null)
+            {
+                Monitor.Wait(_gate);
+            }
+
+            Task next = _work;
+            _work = null; // what it holds on to may be large
+            return next;
+        }
+    }
+
+    private void Loop()
+    {
+        t_isOne = true;
+        while (true)
+        {
+            Next().RunSynchronously(TaskScheduler.Default);
+        }
+    }
+}

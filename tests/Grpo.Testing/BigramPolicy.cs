@@ -42,6 +42,9 @@ public sealed class BigramPolicy : IPolicy, IReferenceModel, IDisposable
     /// <summary>Called at the start of every <see cref="LogProbs"/>: cancels, or fails, at a chosen moment of an update.</summary>
     public Action? OnLogProbs { get; set; }
 
+    /// <summary>Called at the start of every <see cref="StartDecoding"/> with the rows of the session.</summary>
+    public Action<long>? OnStartDecoding { get; set; }
+
     /// <summary>Called at the start of every <see cref="IDecodingSession.Advance"/>.</summary>
     public Action? OnAdvance { get; set; }
 
@@ -96,6 +99,7 @@ public sealed class BigramPolicy : IPolicy, IReferenceModel, IDisposable
     /// <inheritdoc/>
     public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens)
     {
+        OnStartDecoding?.Invoke(prompts.Count * groupSize);
         using var scope = TensorScope.BeginNoGrad();
         Tensor last = prompts.PromptIds.select(1, prompts.PromptLength - 1).repeat_interleave(groupSize);          // [B]
         return new Session(this, scope.Release(last), prompts.PromptLength, maxNewTokens);

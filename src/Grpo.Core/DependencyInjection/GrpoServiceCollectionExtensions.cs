@@ -18,7 +18,8 @@ public static class GrpoServiceCollectionExtensions
         services.TryAddSingleton<IValidateOptions<GrpoOptions>, GrpoOptionsValidator>();
         services.TryAddSingleton<IRewardFunction>(CombineRewards);
         services.TryAddSingleton<IGroupSampler>(provider => new PolicyGroupSampler(
-            Required<ITokenizer>(provider, "a tokenizer (UseQwen registers one)"), Required<IChatTemplate>(provider, "a chat template (UseQwen registers one)")));
+            Required<ITokenizer>(provider, "a tokenizer (UseQwen registers one)"), Required<IChatTemplate>(provider, "a chat template (UseQwen registers one)"),
+            provider.GetService<ILogger<PolicyGroupSampler>>()));
         services.TryAddSingleton(provider => new GrpoOptimizer(
             Required<IPolicy>(provider, "a policy: call UsePolicy, or UseQwen of Grpo.Models.Qwen"),
             provider.GetRequiredService<IGroupSampler>(),

@@ -12,18 +12,56 @@ namespace Grpo;
 /// <param name="sampling">Temperature, filters and limits.</param>
 internal sealed class ContinuousDecoder(IPolicy policy, ITokenizer tokenizer, SamplingOptions sampling)
 {
+    private int _rows;                                 // of the session that runs
+
     /// <summary>Decodes every row to its end.</summary>
     /// <param name="groups">Rows with the same prompt; at least one each.</param>
     /// <param name="maxRows">Sequences at a time; a larger group is decoded in parts.</param>
     /// <param name="cancellationToken">Heeded before every token.</param>
-    public void Run(IEnumerable<RolloutRow[]> groups, int maxRows, CancellationToken cancellationToken)
+    /// <returns>Sequences that fitted into memory at a time: <paramref name="maxRows"/>, or fewer where an allocation failed.</returns>
+    /// <exception cref="InvalidOperationException">Not even one sequence fits into memory.</exception>
+    public int Run(IReadOnlyList<RolloutRow[]> groups, int maxRows, CancellationToken cancellationToken)
     {
-        // The longest prompts first: a session has room for none that is longer than those it was started with.
-        var waiting = new Queue<RolloutRow[]>(groups.OrderByDescending(rows => rows[0].PromptIds.Count).SelectMany(rows => rows.Chunk(maxRows)));
-        while (waiting.Count > 0)
+        while (true)
         {
-            RunSession(waiting, maxRows, cancellationToken);
+            // The longest prompts first: a session has room for none that is longer than those it was started with.
+            var waiting = new Queue<RolloutRow[]>(groups
+                .OrderByDescending(rows => rows[0].PromptIds.Count)
+                .SelectMany(rows => rows.Where(row => !row.Completion.IsFinished).Chunk(maxRows)));
+            try
+            {
+                while (waiting.Count > 0)
+                {
+                    RunSession(waiting, maxRows, cancellationToken);
+                }
+
+                return maxRows;
+            }
+            catch (Exception exception) when (OutOfMemory.Is(exception))
+            {
+                maxRows = Halve(groups, exception);
+            }
         }
+    }
+
+    // Sequences that were under way begin anew. Their random numbers are their own, so they come out the same.
+    private int Halve(IReadOnlyList<RolloutRow[]> groups, Exception exception)
+    {
+        RolloutRow[] unfinished = [.. groups.SelectMany(rows => rows).Where(row => !row.Completion.IsFinished)];
+        if (_rows == 1)
+        {
+            throw new InvalidOperationException(
+                $"Not even one sequence at a time fits into memory, with a prompt of up to {unfinished.Max(row => row.PromptIds.Count)} tokens and MaxCompletionTokens {sampling.MaxCompletionTokens}. " +
+                "Lower MaxCompletionTokens or MaxPromptTokens, or take a device with more memory.",
+                exception);
+        }
+
+        foreach (RolloutRow row in unfinished)
+        {
+            row.Completion.Restart();
+        }
+
+        return _rows / 2;
     }
 
     private void RunSession(Queue<RolloutRow[]> waiting, int maxRows, CancellationToken cancellationToken)
@@ -31,14 +69,14 @@ internal sealed class ContinuousDecoder(IPolicy policy, ITokenizer tokenizer, Sa
         cancellationToken.ThrowIfCancellationRequested();
         using var scope = TensorScope.BeginNoGrad();
         List<RolloutRow[]> first = TakeThatFit(waiting, maxRows);
+        _rows = first.Sum(group => group.Length);
         using IDecodingSession session = policy.StartDecoding(Prompts(first), first[0].Length, sampling.MaxCompletionTokens);
-        int room = first.Sum(group => group.Length);
         List<RolloutRow> rows = [.. first.SelectMany(group => group)];
         Draw(session.Prefill(), rows);
         while (Leave(session, rows))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            if (session.CanAddPrompts && TakeThatFit(waiting, room - rows.Count) is { Count: > 0 } joining)
+            if (session.CanAddPrompts && TakeThatFit(waiting, _rows - rows.Count) is { Count: > 0 } joining)
             {
                 RolloutRow[] added = [.. joining.SelectMany(group => group)];
                 Draw(session.AddPrompts(Prompts(joining), joining[0].Length), added);

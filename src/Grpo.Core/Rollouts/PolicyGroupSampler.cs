@@ -1,3 +1,7 @@
+using Grpo.Diagnostics;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
 namespace Grpo;
 
 /// <summary>
@@ -6,13 +10,21 @@ namespace Grpo;
 /// </summary>
 /// <param name="tokenizer">The policy's tokenizer.</param>
 /// <param name="template">The policy's chat template.</param>
-public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate template) : IGroupSampler
+/// <param name="logger">Told when fewer sequences fit into memory at a time than the options allow; null: nobody.</param>
+/// <remarks>
+/// A failed allocation halves the number of sequences that are decoded at a time, from then on; those that were under way begin anew and come
+/// out the same.
+/// </remarks>
+public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate template, ILogger<PolicyGroupSampler>? logger = null) : IGroupSampler
 {
     private readonly PromptEncoder _encoder = new(tokenizer, template);
+    private readonly ILogger _logger = logger ?? NullLogger<PolicyGroupSampler>.Instance;
+    private volatile int _rowsThatFit = int.MaxValue;
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">A prompt is too long, or the options are out of range.</exception>
     /// <exception cref="TrainingDivergedException">The logits are not finite.</exception>
+    /// <exception cref="InvalidOperationException">Not even one sequence fits into memory.</exception>
     public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(
         IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default)
     {
@@ -32,8 +44,13 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
 
         if (groups.Length > 0)
         {
-            int maxRows = MaxRows(request.Sampling, promptIds.Max(ids => ids.Count));
-            new ContinuousDecoder(policy, tokenizer, request.Sampling).Run(groups, maxRows, cancellationToken);
+            int allowed = Math.Min(_rowsThatFit, MaxRows(request.Sampling, promptIds.Max(ids => ids.Count)));
+            int fitted = new ContinuousDecoder(policy, tokenizer, request.Sampling).Run(groups, allowed, cancellationToken);
+            if (fitted < allowed)
+            {
+                _rowsThatFit = fitted;
+                _logger.TooManySequences(allowed, fitted);
+            }
         }
 
         return ValueTask.FromResult<IReadOnlyList<RolloutGroup>>([.. request.Prompts.Select((prompt, i) =>

@@ -98,6 +98,51 @@ public sealed class PolicyGroupSamplerTests
             exception.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(5, 0)]      // 24 sequences fail at the start, then 12, then 6; 3 fit
+    [InlineData(1000, 2)]   // the second token of 24 sequences fails
+    [InlineData(7, 3)]      // 24 and 12 fail at the start, and 6 at their third token
+    public async Task SampleAsync_halves_the_sequences_that_run_at_once_when_memory_runs_out(int fit, int failingAdvance)
+    {
+        using BigramPolicy policy = Toy.Policy();
+        RolloutRequest request = Toy.Request(Toy.Prompts);
+        IReadOnlyList<RolloutGroup> expected = await Toy.Sampler.SampleAsync(policy, request);
+        var log = new ListLogger<PolicyGroupSampler>();
+        var sampler = new PolicyGroupSampler(Toy.Tokenizer, new PlainTemplate(), log);
+        int advances = 0;
+        policy.OnStartDecoding = rows => Require(rows <= fit);
+        policy.OnAdvance = () => Require(++advances != failingAdvance);
+        IReadOnlyList<RolloutGroup> actual = await sampler.SampleAsync(policy, request);
+        Assert.All(expected.Zip(actual), pair => AssertSame(pair.First, pair.Second));
+        int fitted = fit == 1000 ? 12 : 3;
+        Assert.Equal($"64 sequences at a time did not fit into memory; from now on {fitted} are decoded at a time. " +
+            "Set MaxConcurrentSequences or MaxCachedTokens to save the failed attempt.", Assert.Single(log.Entries).Text);
+
+        // It remembers: the next request does not fail again.
+        policy.OnStartDecoding = rows => Assert.InRange(rows, 1, fitted);
+        policy.OnAdvance = null;
+        await sampler.SampleAsync(policy, request);
+        Assert.Single(log.Entries);
+
+        static void Require(bool fits)
+        {
+            if (!fits)
+            {
+                throw NativeFailure.OutOfMemory();
+            }
+        }
+    }
+
+    [Fact]
+    public async Task SampleAsync_says_what_to_do_when_not_even_one_sequence_fits_into_memory()
+    {
+        using BigramPolicy policy = Toy.Policy();
+        policy.OnStartDecoding = _ => throw NativeFailure.OutOfMemory();
+        var exception = await Assert.ThrowsAsync<InvalidOperationException>(async () => await Toy.Sampler.SampleAsync(policy, Toy.Request(Toy.Prompts)));
+        Assert.StartsWith(
+            "Not even one sequence at a time fits into memory, with a prompt of up to 3 tokens and MaxCompletionTokens 6.", exception.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task SampleAsync_draws_anew_for_another_step_seed_or_sample()
     {

@@ -85,7 +85,12 @@ public sealed class OutOfMemoryUpdateTests
         {
             GrpoOptions options = Toy.Options with
             {
-                MicroBatchSize = 100, UpdatesPerRollout = updates, Reduction = reduction, KlCoefficient = 0.04, LearningRate = 0.02, MaxGradientNorm = null,
+                MicroBatchSize = 100,
+                UpdatesPerRollout = updates,
+                Reduction = reduction,
+                KlCoefficient = 0.04,
+                LearningRate = 0.02,
+                MaxGradientNorm = null,
             };
             using BigramPolicy whole = Toy.Policy(), tight = Toy.Policy(), reference = Toy.Policy(seed: 12);
             var policy = new TightPolicy(tight) { ForwardRoom = forward, BackwardRoom = backward, Grace = grace, SharesPrompts = shared };

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
+using Grpo.Diagnostics;
 using Parquet;
 using Parquet.Schema;
 
@@ -38,7 +39,7 @@ internal static class ParquetRows
         catch (Exception error) when (error is not OutOfMemoryException)
         {
             // The library reports damage by whatever its decoders run into.
-            throw new InvalidDataException($"'{path}' cannot be read as GSM8K in parquet: {error.Message}", error);
+            throw new InvalidDataException($"'{path}' cannot be read as GSM8K in parquet: {TerminalText.EscapeLine(error.Message)}", error);
         }
     }
 

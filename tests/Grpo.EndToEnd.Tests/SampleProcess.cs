@@ -11,14 +11,14 @@ internal static partial class SampleProcess
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(9);
 
     /// <summary>The folder of the tiny model, as copied beside the sample.</summary>
-    public static string TinyModel => Path.Combine(SampleFolder("Gsm8k"), "tiny");
+    public static string TinyModel => Path.Combine(Folder("Gsm8k"), "tiny");
 
     public static Task<Result> RunAsync(string sample, params string[] arguments) => RunInterruptedAsync(sample, interruptAt: null, arguments);
 
     /// <summary>Runs a sample and sends it an interrupt when a line of its output contains a text.</summary>
     public static async Task<Result> RunInterruptedAsync(string sample, string? interruptAt, params string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(SampleFolder(sample), sample + ".dll"), .. arguments])
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(Folder(sample), sample + ".dll"), .. arguments])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
@@ -72,7 +72,7 @@ internal static partial class SampleProcess
     [LibraryImport("libc", EntryPoint = "kill")]
     private static partial int Kill(int process, int signal);
 
-    private static string SampleFolder(string sample)
+    internal static string Folder(string sample)
     {
         // …/tests/Grpo.EndToEnd.Tests/bin/Release/net10.0/ → …/samples/Gsm8k/bin/Release/net10.0/
         var framework = new DirectoryInfo(AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar));

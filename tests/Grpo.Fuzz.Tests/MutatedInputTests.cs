@@ -11,7 +11,7 @@ namespace Grpo.Fuzz.Tests;
 public sealed class MutatedInputTests(ITestOutputHelper output)
 {
     private const string Long = "GRPO_FUZZ";
-    private const int Short = 6_000;
+    private const int Short = 25_000;
 
     private static readonly FuzzTarget[] Targets =
         [.. TensorTargets.All(), .. TrainingTargets.All(), .. ModelTargets.All(), .. HubTargets.All(), .. RewardTargets.All()];

@@ -43,13 +43,15 @@ public sealed class KeptInputTests : IDisposable
         Assert.Equal(kept, File.ReadAllText(path));
     }
 
-    // Made steps of no prompts: the end of the walk overflowed.
-    [Fact]
-    public void Position_that_no_run_can_reach_is_refused()
+    // The first made steps of no prompts, since the end of the walk overflowed; the second compared entropies with infinity.
+    [Theory]
+    [InlineData("null", "9223372036854775807", "it is at position 9223372036854775807;")]
+    [InlineData("1e999", "null", "the first entropy is not a finite number.")]
+    public void Trainer_state_with_numbers_that_no_run_can_reach_is_refused(string entropy, string position, string message)
     {
         File.WriteAllText(_folder["trainer_state.json"],
-            """{"format":1,"best_step":null,"evaluations":[],"first_entropy":null,"entropies":[],"roll_backs":0,"collapse":null,"position":9223372036854775807,"pass_rates":{}}""");
-        Assert.Contains("9223372036854775807", Assert.Throws<InvalidDataException>(() => TrainerState.Read(_folder.Path)).Message, StringComparison.Ordinal);
+            $$"""{"format":1,"best_step":null,"evaluations":[],"first_entropy":{{entropy}},"entropies":[],"roll_backs":0,"collapse":null,"position":{{position}},"pass_rates":{}}""");
+        Assert.Contains(message, Assert.Throws<InvalidDataException>(() => TrainerState.Read(_folder.Path)).Message, StringComparison.Ordinal);
     }
 
     // Allocated two gigabytes: the library takes the number 1,936,432,741 for the length of a text, whatever kind the file states.

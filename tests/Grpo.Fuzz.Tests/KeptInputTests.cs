@@ -50,7 +50,7 @@ public sealed class KeptInputTests : IDisposable
     public void Trainer_state_with_numbers_that_no_run_can_reach_is_refused(string entropy, string position, string message)
     {
         File.WriteAllText(_folder["trainer_state.json"],
-            $$"""{"format":1,"best_step":null,"evaluations":[],"first_entropy":{{entropy}},"entropies":[],"roll_backs":0,"collapse":null,"position":{{position}},"pass_rates":{}}""");
+            $$"""{"format":1,"best_step":null,"evaluations":[],"first_entropy":{{entropy}},"entropies":[],"roll_backs":0,"collapse":null,"position":{{position}},"pass_rates":{ } }""");
         Assert.Contains(message, Assert.Throws<InvalidDataException>(() => TrainerState.Read(_folder.Path)).Message, StringComparison.Ordinal);
     }
 

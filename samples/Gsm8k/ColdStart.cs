@@ -12,7 +12,7 @@ namespace Grpo.Samples.Gsm8k;
 internal static partial class ColdStart
 {
     // Above one half, so that greedy decoding is careless too; low enough that nearly every group of 8 holds a careful completion.
-    private const double CarelessShare = 0.6;
+    private const double CarelessShare = 0.7;
 
     // The answer is still found, so that a reward for the form alone has something to change and nothing to do with being right.
     private const double UntaggedShare = 1.0 / 3;

@@ -9,6 +9,9 @@ internal static class ExitCodes
     /// <summary>A wrong argument, an unreadable file, a missing device: the message says which.</summary>
     public const int Error = 1;
 
+    /// <summary>A replay came out otherwise than the record says.</summary>
+    public const int Different = 2;
+
     /// <summary>Stopped by Ctrl-C or SIGTERM; a checkpoint was written when a step had been done.</summary>
     public const int Cancelled = 130;
 

@@ -10,6 +10,7 @@ var root = new RootCommand("Trains a Qwen2 model on grade-school maths with GRPO
     TrainCommand.Create(),
     EvalCommand.Create(),
     ControlsCommand.Create(),
+    ReplayCommand.Create(),
     GenerateCommand.Create(),
     PretrainCommand.Create(),
     SftCommand.Create(),

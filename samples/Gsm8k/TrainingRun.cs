@@ -40,12 +40,13 @@ internal static class TrainingRun
         }
 
         using TensorBoardLogger? tensorBoard = settings.Run.Tensorboard ? new TensorBoardLogger(Path.Combine(output, "tensorboard")) : null;
+        using FlightRecorder? recorder = settings.Run.Record ? new FlightRecorder(optimizer, output, RecordedModel.Of(settings.Run)) : null;
         var report = new HtmlReport(Path.Combine(output, "report.html"), Facts(settings, task, trained: qwen), new TokenDetails(qwen.Policy, qwen.Tokenizer));
         var trainer = new GrpoTrainer(optimizer, task.Train, settings.Trainer, new TrainerServices
         {
             Evaluator = task.Held.Count == 0 ? null : new RewardEvaluator(sampler, task.Judge, task.Held, settings.Grpo.Sampling.ToGreedy()),
-            Checkpoints = new DirectoryCheckpointStore(checkpoints, logger: new ConsoleWarnings<DirectoryCheckpointStore>()),
-            Callbacks = [files, .. tensorBoard is null ? Array.Empty<ITrainingCallback>() : [tensorBoard], .. views, report, new ReportPath(report)],
+            Checkpoints = new DirectoryCheckpointStore(checkpoints, settings.Run.KeepCheckpoints, new ConsoleWarnings<DirectoryCheckpointStore>()),
+            Callbacks = [files, .. new ITrainingCallback?[] { tensorBoard, recorder }.OfType<ITrainingCallback>(), .. views, report, new ReportPath(report)],
         }, new ConsoleWarnings<GrpoTrainer>());
         return await trainer.TrainAsync(cancellationToken);
     }

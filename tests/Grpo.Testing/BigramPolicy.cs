@@ -45,6 +45,15 @@ public sealed class BigramPolicy : IPolicy, IReferenceModel, IDisposable
     /// <summary>Called at the start of every <see cref="IDecodingSession.Advance"/>.</summary>
     public Action? OnAdvance { get; set; }
 
+    /// <summary>Whether its sessions take prompts after their start.</summary>
+    public bool CanAddPrompts { get; set; } = true;
+
+    /// <summary>Prompts that joined a session.</summary>
+    public int AddedPrompts { get; private set; }
+
+    /// <summary>Rows of each call of <see cref="IDecodingSession.Advance"/>.</summary>
+    public List<int> AdvancedRows { get; } = [];
+
     /// <summary>Called after <see cref="Save"/> has written its file.</summary>
     public Action? OnSaved { get; set; }
 
@@ -89,7 +98,7 @@ public sealed class BigramPolicy : IPolicy, IReferenceModel, IDisposable
     {
         using var scope = TensorScope.BeginNoGrad();
         Tensor last = prompts.PromptIds.select(1, prompts.PromptLength - 1).repeat_interleave(groupSize);          // [B]
-        return new Session(this, scope.Release(last), maxNewTokens);
+        return new Session(this, scope.Release(last), prompts.PromptLength, maxNewTokens);
     }
 
     /// <inheritdoc/>
@@ -127,37 +136,52 @@ public sealed class BigramPolicy : IPolicy, IReferenceModel, IDisposable
         public Parameter Table => _table;
     }
 
-    private sealed class Session(BigramPolicy policy, Tensor last, int maxNewTokens) : IDecodingSession
+    // The contract, enforced: a caller that breaks it must not pass its tests.
+    private sealed class Session(BigramPolicy policy, Tensor last, long longestPrompt, int maxNewTokens) : IDecodingSession
     {
-        private long _rows = last.shape[0];
-        private int _tokens;
+        private readonly long _room = last.shape[0];
+        private List<int>? _tokens;                    // new tokens of each row; null before Prefill
         private bool _disposed;
+
+        public bool CanAddPrompts => policy.CanAddPrompts;
 
         public Tensor Prefill()
         {
-            Begin(first: true);
+            Require(_tokens is null, "Prefill is called once, first.");
+            _tokens = [.. Enumerable.Repeat(1, (int)_room)];
             using var scope = TensorScope.BeginNoGrad();
             return scope.Keep(policy.Table.index_select(0, last));                                                 // [B, V]
         }
 
+        public Tensor AddPrompts(TokenBatch prompts, int groupSize)
+        {
+            Require(CanAddPrompts && _tokens is not null, "AddPrompts is called where sessions can, after Prefill.");
+            Require(prompts.PromptLength <= longestPrompt, $"A prompt of {prompts.PromptLength} tokens joins a session of at most {longestPrompt}.");
+            Require(_tokens!.Count + (prompts.Count * groupSize) <= _room, $"{prompts.Count} groups of {groupSize} join {_tokens.Count} rows of {_room}.");
+            _tokens.AddRange(Enumerable.Repeat(1, (int)prompts.Count * groupSize));
+            policy.AddedPrompts += (int)prompts.Count;
+            using var scope = TensorScope.BeginNoGrad();
+            Tensor ends = prompts.PromptIds.select(1, prompts.PromptLength - 1).repeat_interleave(groupSize);      // [n·G]
+            return scope.Keep(policy.Table.index_select(0, ends));
+        }
+
         public Tensor Advance(Tensor tokenIds)
         {
-            Begin(first: false);
+            Require(_tokens is not null, "Advance is called after Prefill.");
             policy.OnAdvance?.Invoke();
-            TensorGuard.Require(tokenIds, nameof(tokenIds), "[B]", _rows);
+            TensorGuard.Require(tokenIds, nameof(tokenIds), "[B]", _tokens!.Count);
+            policy.AdvancedRows.Add(_tokens.Count);
+            _tokens = [.. _tokens.Select(tokens => tokens + 1)];
+            Require(_tokens.Max() <= maxNewTokens, $"{maxNewTokens} new tokens were announced.");
             using var scope = TensorScope.BeginNoGrad();
             return scope.Keep(policy.Table.index_select(0, tokenIds));                                             // [B, V]
         }
 
         public void KeepRows(IReadOnlyList<int> rows)
         {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            if (_tokens == 0 || rows.Count == 0 || rows.Distinct().Count() < rows.Count || rows.Any(row => row < 0 || row >= _rows))
-            {
-                throw new ArgumentException($"Rows {string.Join(", ", rows)} cannot be kept of {_rows} after {_tokens} tokens.", nameof(rows));
-            }
-
-            _rows = rows.Count;
+            Require(_tokens is not null && rows.Count > 0 && rows.Distinct().Count() == rows.Count && rows.All(row => row >= 0 && row < _tokens.Count),
+                $"Rows {string.Join(", ", rows)} cannot be kept of {_tokens?.Count ?? 0}.");
+            _tokens = [.. rows.Select(row => _tokens![row])];
         }
 
         public void Dispose()
@@ -166,13 +190,12 @@ public sealed class BigramPolicy : IPolicy, IReferenceModel, IDisposable
             last.Dispose();
         }
 
-        // The contract, enforced: a caller that breaks it must not pass its tests.
-        private void Begin(bool first)
+        private void Require(bool condition, string rule)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            if (first != (_tokens == 0) || ++_tokens > maxNewTokens)
+            if (!condition)
             {
-                throw new InvalidOperationException($"Call {_tokens} of the session (prefill: {first}) is out of turn; {maxNewTokens} tokens were announced.");
+                throw new InvalidOperationException(rule);
             }
         }
     }

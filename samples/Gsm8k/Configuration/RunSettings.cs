@@ -29,6 +29,12 @@ internal sealed class RunSettings
     /// <summary>Whether train also writes event files for TensorBoard, into the folder tensorboard of the output.</summary>
     public bool Tensorboard { get; set; }
 
+    /// <summary>Whether train records every step in flight.bin of the output, for replay.</summary>
+    public bool Record { get; set; }
+
+    /// <summary>Checkpoints that train keeps besides the best; a step can be replayed while the one before it is there.</summary>
+    public int KeepCheckpoints { get; set; } = 3;
+
     /// <summary>Held-out problems per evaluation.</summary>
     public int EvalCount { get; set; } = 512;
 

@@ -86,6 +86,9 @@ public sealed class GrpoOptimizer : IDisposable
     /// <summary>Steps done.</summary>
     public long Step { get; internal set; }
 
+    /// <summary>Whether the reports of steps have a <see cref="StepReport.Record"/>.</summary>
+    internal bool RecordsSteps { get; set; }
+
     /// <summary>What the options amount to: print it before anything is run. After the first step it also says how long a step takes.</summary>
     public TrainingPlan Explain() => TrainingPlanBuilder.Build(Options, _policy) with { StepTimes = _times };
 
@@ -110,6 +113,7 @@ public sealed class GrpoOptimizer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(reserve);
+        StepCapture? capture = RecordsSteps ? new StepCapture(_policy, Options.Seed) : null;
         var clock = Stopwatch.StartNew();
         TimeSpan rolloutTime = TimeSpan.Zero;
         var sampled = new SampledGroups(Options.Advantage, prompts.Count);
@@ -132,15 +136,26 @@ public sealed class GrpoOptimizer : IDisposable
 
         (IReadOnlyList<ScoredGroup> all, IReadOnlyList<ScoredGroup> chosen) = Advantages(sampled, cancellationToken);
         TimeSpan scoringEnd = clock.Elapsed;
-        IReadOnlyList<UpdateReport> updates = Update(chosen, cancellationToken);
+        _updater.Capture = capture;
+        IReadOnlyList<UpdateReport> updates;
+        try
+        {
+            updates = Update(chosen, cancellationToken);
+        }
+        finally
+        {
+            _updater.Capture = null;
+        }
+
         StepReport report = StepStatistics.Report(Step, all, sampled.Errors, updates) with
         {
-            SamplingRounds = sampled.Rounds,
+            SamplingRounds = sampled.Rounds.Count,
             ReplacedGroups = all.Count - chosen.Count,
             RolloutTime = rolloutTime,
             ScoringTime = scoringEnd - rolloutTime,
             UpdateTime = clock.Elapsed - scoringEnd,
             ReferenceMoved = IsReferenceMove(Step),
+            Record = capture?.Build(Step, sampled.Rounds, all, chosen, updates),
         };
         _times = StepTimes.Add(_times, report);
         GrpoDiagnostics.Record(report);

@@ -11,6 +11,9 @@ internal sealed class PolicyUpdater(
 {
     private readonly LossSettings _loss = options.Loss;
 
+    /// <summary>Takes down what the coming updates see; null: nobody does.</summary>
+    public StepCapture? Capture { get; set; }
+
     private sealed record MicroBatch(IReadOnlyList<TrainingRow> Rows, TokenBatch Tokens, Tensor Advantages, Tensor? ReferenceLogProbs, Tensor? SamplerLogProbs);
 
     /// <summary>Runs <see cref="GrpoOptions.UpdatesPerRollout"/> optimizer steps on the groups.</summary>
@@ -23,8 +26,9 @@ internal sealed class PolicyUpdater(
     /// <exception cref="InvalidOperationException">The sampler's log-probs contradict the policy's; nothing was applied.</exception>
     public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken)
     {
-        TrainingRow[] rows = [.. groups.SelectMany(TrainingRow.Of)
-            .Where(row => !options.MaskTruncatedCompletions || row.Completion.FinishReason != FinishReason.Truncated)];
+        TrainingRow[] all = [.. groups.SelectMany(TrainingRow.Of)];
+        TrainingRow[] rows = [.. all.Where(row => !options.MaskTruncatedCompletions || row.Completion.FinishReason != FinishReason.Truncated)];
+        Capture?.Begin(all, rows);
         var denominators = new LossDenominators(rows.Length, rows.Sum(row => (long)row.Tokens.CompletionIds.Count), options.Sampling.MaxCompletionTokens);
 
         // Without a KL term and an entropy bonus a row of advantage 0 has no gradient. It counts in the denominators and costs nothing.
@@ -49,6 +53,7 @@ internal sealed class PolicyUpdater(
                     KlCoefficient = options.HasKlInLoss ? kl.Coefficient : 0,
                     EntropyThreshold = options.TopEntropyFraction < 1 ? EntropyThreshold.Of(policy, rows, options, token) : null,
                 };
+                Capture?.BeginUpdate(update, loss);
                 reports.Add(Step(batches, oldLogProbs, loss, denominators, token));
             }
 
@@ -125,6 +130,7 @@ internal sealed class PolicyUpdater(
             ReadOnlySpan<float> values = MemoryMarshal.Cast<byte, float>(torch.cat(numbers).cpu().bytes);
             int healthNumbers = NumericsGuard.Numbers(batch.Rows.Count);
             guard.Check(batch.Rows, values.Slice(2, healthNumbers), compared: first && batch.SamplerLogProbs is not null);
+            Capture?.Add(batch.Rows, logProbs, batch.ReferenceLogProbs);
             loss += values[0];
             klSum += values[1];
             clipCounts.AddRange(values[(2 + healthNumbers)..]);

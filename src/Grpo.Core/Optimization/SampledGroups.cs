@@ -7,9 +7,10 @@ internal sealed class SampledGroups(AdvantageFunction advantage, int wanted)
 {
     private readonly List<RolloutGroup> _groups = [];
     private readonly List<IReadOnlyList<Reward>> _rewards = [];
+    private readonly List<int> _rounds = [];
 
-    /// <summary>Rounds added.</summary>
-    public int Rounds { get; private set; }
+    /// <summary>Groups of each round that was added.</summary>
+    public IReadOnlyList<int> Rounds => _rounds;
 
     /// <summary>Rewards that failed and were counted as abstentions.</summary>
     public int Errors { get; private set; }
@@ -28,7 +29,7 @@ internal sealed class SampledGroups(AdvantageFunction advantage, int wanted)
         _groups.AddRange(groups);
         _rewards.AddRange(scores.Rewards);
         Errors += scores.Errors;
-        Rounds++;
+        _rounds.Add(groups.Count);
     }
 
     /// <summary>All groups, and those that the step learns from: the ones with a signal, and as many others as fill it up.</summary>

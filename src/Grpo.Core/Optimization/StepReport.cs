@@ -75,6 +75,9 @@ public sealed record StepReport
     /// <summary>Whether the reference model was moved towards the policy after this step.</summary>
     public bool ReferenceMoved { get; init; }
 
+    /// <summary>Everything that the step's numbers came from, where a <see cref="FlightRecorder"/> was made for the optimizer; else null.</summary>
+    public FlightStep? Record { get; init; }
+
     /// <summary>The evaluation after this step, where there was one. Set by the trainer.</summary>
     public EvaluationReport? Evaluation { get; init; }
 

@@ -95,6 +95,7 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
         Require(sampling.MaxCompletionTokens is >= 1 and <= 131072, sampling.MaxCompletionTokens, "1 to 131072");
         Require(sampling.MaxPromptTokens is >= 1 and <= 131072, sampling.MaxPromptTokens, "1 to 131072");
         Require(sampling.MaxConcurrentSequences is >= 1 and <= 65536, sampling.MaxConcurrentSequences, "1 to 65536");
+        Require(sampling.MaxCachedTokens is null or >= 1, sampling.MaxCachedTokens, "1 or more, or null for no limit");
         return problems;
 
         void Require<T>(bool holds, T value, string allowed, [CallerArgumentExpression(nameof(value))] string name = "") =>

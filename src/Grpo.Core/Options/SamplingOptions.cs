@@ -35,9 +35,16 @@ public sealed record SamplingOptions
     /// <value>1 to 131072; default 1024.</value>
     public int MaxPromptTokens { get; set; } = 1024;
 
-    /// <summary>Sequences decoded at the same time; bounds the key/value cache. A larger request is served in several rounds.</summary>
+    /// <summary>Sequences decoded at the same time. Further ones wait until others have ended.</summary>
     /// <value>1 to 65536; default 64.</value>
     public int MaxConcurrentSequences { get; set; } = 64;
+
+    /// <summary>
+    /// Upper limit of the key/value cache, tokens: fewer sequences are decoded at a time when that many of the longest prompt and
+    /// <see cref="MaxCompletionTokens"/> would not fit. A token takes 2 · layers · key/value heads · head width numbers.
+    /// </summary>
+    /// <value>1 or more; default null: no limit.</value>
+    public long? MaxCachedTokens { get; set; }
 
     /// <summary>Greedy decoding with the same limits.</summary>
     public SamplingOptions ToGreedy() => this with { Temperature = 0, TopK = 0, TopP = 1, MinP = 0, RepetitionPenalty = 1 };

@@ -36,11 +36,62 @@ internal static class OptionText
         }
     }
 
+    /// <summary>Sets what <see cref="Of"/> gave, by its name and from its text.</summary>
+    /// <param name="options">The options that are set.</param>
+    /// <param name="path">As it was.</param>
+    /// <param name="texts">Names and texts; what they lack stays as it is.</param>
+    /// <exception cref="FormatException">There is no such option, or a text is none of its values; the message names it.</exception>
+    public static void Apply(object options, string path, IReadOnlyDictionary<string, string?> texts)
+    {
+        var unknown = new HashSet<string>(texts.Keys, StringComparer.Ordinal);
+        Apply(options, path, texts, unknown);
+        if (unknown.Count > 0)
+        {
+            throw new FormatException($"'{unknown.Order(StringComparer.Ordinal).First()}' is no option of this version.");
+        }
+    }
+
     /// <summary>
     /// Numbers, enums and texts as they are written anywhere; methods of the library as configuration has them ("clipped(Low=0.2)"); any
     /// other object by its full type name and its public stored properties. Null for null.
     /// </summary>
     public static string? Show(object? value) => Show(value, depth: 0);
+
+    private static void Apply(object options, string path, IReadOnlyDictionary<string, string?> texts, HashSet<string> unknown)
+    {
+        foreach (PropertyInfo property in options.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance)
+            .Where(property => property.GetSetMethod() is not null && property.GetIndexParameters().Length == 0))
+        {
+            string name = path + property.Name;
+            if (property.GetValue(options) is { } value && IsSection(value.GetType()))
+            {
+                Apply(value, $"{name}.", texts, unknown);
+            }
+            else if (texts.TryGetValue(name, out string? text))
+            {
+                unknown.Remove(name);
+                property.SetValue(options, Parse(name, text, property.PropertyType));
+            }
+        }
+    }
+
+    private static object? Parse(string name, string? text, Type type)
+    {
+        bool nullable = !type.IsValueType || Nullable.GetUnderlyingType(type) is not null;
+        if (text is null && nullable)
+        {
+            return null;
+        }
+
+        try
+        {
+            return TypeDescriptor.GetConverter(type).ConvertFromInvariantString(text ?? string.Empty);
+        }
+        catch (Exception exception) when (exception is FormatException or ArgumentException or NotSupportedException)
+        {
+            throw new FormatException($"{name} was '{text}', which cannot be made from its text.", exception);
+        }
+    }
 
     private static string? Show(object? value, int depth) => value switch
     {

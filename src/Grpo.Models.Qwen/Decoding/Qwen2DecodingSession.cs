@@ -4,27 +4,175 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen;
 
 /// <summary>
-/// Decodes with a key/value cache: each of N prompts runs once, its keys and values are copied to the G rows of its group, and every
-/// further token costs one pass over one position.
+/// Decodes with a key/value cache: each prompt runs once, its keys and values are copied to the G rows of its group, and every further token
+/// costs one pass over one position. Rows leave when they are finished, and waiting prompts take their places.
 /// </summary>
 /// <remarks>Borrows the model, whose weights must not change while the session lives. Logits are of the last position only.</remarks>
 public sealed class Qwen2DecodingSession : IDecodingSession
 {
     private readonly Qwen2ForCausalLM _model;
     private readonly KeyValueCache _cache;
+    private readonly Int8Weights? _int8;
     private readonly int _groupSize;
+    private readonly int _longestPrompt;
     private readonly Tensor _promptIds;                // [N, P]
     private readonly Tensor _promptMask;               // [N, P]
-    private Tensor? _cacheMask;                        // [B, 1, 1, capacity]; null when no prompt is padded
-    private Tensor _nextPosition;                      // [B, 1]
-    private bool _isPrefilled;
+    private Tensor? _positions;                        // [B, 1]: tokens of each row; null until the prompts have been run
     private bool _isDisposed;
 
-    internal Qwen2DecodingSession(Qwen2ForCausalLM model, TokenBatch prompts, int groupSize, int maxNewTokens)
+    internal Qwen2DecodingSession(Qwen2ForCausalLM model, TokenBatch prompts, int groupSize, int maxNewTokens, bool int8 = false)
+    {
+        Require(prompts, groupSize);
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxNewTokens, 1);
+        _model = model;
+        _groupSize = groupSize;
+        _longestPrompt = (int)prompts.PromptLength;
+        // The last new token is never fed back, so it needs no place.
+        _cache = new KeyValueCache(
+            model.Config, checked((int)prompts.Count * groupSize), checked(_longestPrompt + maxNewTokens - 1), new ParameterPlace(model.Device, model.WeightType));
+        _int8 = int8 ? new Int8Weights(model) : null;
+        using var scope = TensorScope.BeginNoGrad();
+        _promptIds = scope.Release(prompts.PromptIds.clone());
+        _promptMask = scope.Release(prompts.PromptMask.clone());
+    }
+
+    /// <summary>Rows being decoded, B.</summary>
+    public int RowCount => _positions is null ? (int)_promptIds.shape[0] * _groupSize : _cache.Lengths.Count;
+
+    /// <inheritdoc/>
+    public bool CanAddPrompts => true;
+
+    /// <inheritdoc/>
+    /// <exception cref="InvalidOperationException">The prompts have been run already.</exception>
+    public Tensor Prefill()
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        if (_positions is not null)
+        {
+            throw new InvalidOperationException("Prefill was called twice; a session runs its prompts once. Start another session, or AddPrompts.");
+        }
+
+        return Run(_promptIds, _promptMask, _groupSize);
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="InvalidOperationException">The first prompts have not been run.</exception>
+    /// <exception cref="ArgumentException">A prompt is too long, or there are too many rows.</exception>
+    public Tensor AddPrompts(TokenBatch prompts, int groupSize)
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        Require(prompts, groupSize);
+        if (_positions is null)
+        {
+            throw new InvalidOperationException("AddPrompts was called before Prefill.");
+        }
+
+        if (prompts.PromptLength > _longestPrompt || RowCount + (prompts.Count * groupSize) > _cache.Slots)
+        {
+            throw new ArgumentException(
+                $"{prompts.Count} prompts of up to {prompts.PromptLength} tokens with {groupSize} rows each do not fit: the session was started with prompts of " +
+                $"up to {_longestPrompt} tokens and has room for {_cache.Slots - RowCount} rows. Start with the longest prompts, and drop rows first.",
+                nameof(prompts));
+        }
+
+        return Run(prompts.PromptIds, prompts.PromptMask, groupSize);
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="InvalidOperationException">The prompts have not been run, or all new tokens have been decoded.</exception>
+    /// <exception cref="ArgumentException"><paramref name="tokenIds"/> is not [B] int64.</exception>
+    public Tensor Advance(Tensor tokenIds)
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        if (_positions is null)
+        {
+            throw new InvalidOperationException(
+                "Advance was called before Prefill. Call Prefill once; it returns the logits of the first new token.");
+        }
+
+        TensorGuard.Require(tokenIds, nameof(tokenIds), "[B]", RowCount);
+        if (tokenIds.dtype != ScalarType.Int64)
+        {
+            throw new ArgumentException($"tokenIds must be Int64 but is {tokenIds.dtype}.", nameof(tokenIds));
+        }
+
+        if (_cache.Longest == _cache.Capacity)
+        {
+            throw new InvalidOperationException(
+                $"The session is full: a row has room for {_cache.Capacity} positions, prompt included. Start it with a larger maxNewTokens.");
+        }
+
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor hidden = _model.HiddenOfNext(tokenIds, _positions, _cache, _int8);                         // [B, 1, H]
+        _cache.CommitNext();
+        _positions.add_(1);
+        return scope.Keep(Logits(hidden.squeeze(1), _int8));
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>A row that keeps its number costs nothing; another one's keys and values are copied.</remarks>
+    /// <exception cref="InvalidOperationException">The prompts have not been run.</exception>
+    /// <exception cref="ArgumentException">A row does not exist or is named twice.</exception>
+    public void KeepRows(IReadOnlyList<int> rows)
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        ArgumentNullException.ThrowIfNull(rows);
+        if (_positions is null)
+        {
+            throw new InvalidOperationException("KeepRows was called before Prefill.");
+        }
+
+        if (rows.Count == 0 || rows.Any(row => row < 0 || row >= RowCount) || rows.Distinct().Count() != rows.Count)
+        {
+            throw new ArgumentException(
+                $"rows must name at least one of the rows 0 to {RowCount - 1}, each at most once, but is [{string.Join(", ", rows)}].",
+                nameof(rows));
+        }
+
+        _cache.KeepRows(rows);
+        UpdatePositions();
+    }
+
+    /// <summary>Frees the cache.</summary>
+    public void Dispose()
+    {
+        _isDisposed = true;
+        _cache.Dispose();
+        _int8?.Dispose();
+        _promptIds.Dispose();
+        _promptMask.Dispose();
+        _positions?.Dispose();
+    }
+
+    private Tensor Run(Tensor promptIds, Tensor promptMask, int groupSize)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        (long count, long width) = (promptIds.shape[0], promptIds.shape[1]);                             // N, P
+        Tensor lengths = promptMask.ne(0).sum(1, keepdim: true);                                         // [N, 1]
+        Tensor columns = arange(width, ScalarType.Int64, _model.Device).unsqueeze(0);                    // [1, P]
+        // Padding goes to the right, where causality alone hides it, and every row of the cache starts at position 0.
+        Tensor ids = promptIds.gather(1, (columns - lengths).remainder(width));
+        Tensor hidden = _model.Hidden(ids, attentionMask: null, new CachePass.Prompts(_cache, groupSize));   // [N, P, H]
+        Tensor last = arange(count, ScalarType.Int64, _model.Device) * width + lengths.squeeze(1) - 1;   // [N]
+        Tensor logits = Logits(hidden.flatten(0, 1).index_select(0, last), int8: null);                  // [N, V]
+        _cache.CommitPrompts([.. lengths.cpu().data<long>().ToArray().Select(length => (int)length)], groupSize);
+        UpdatePositions();
+        return scope.Keep(logits.repeat_interleave(groupSize, 0));
+    }
+
+    private void UpdatePositions()
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        _positions?.Dispose();
+        _positions = scope.Release(tensor(_cache.Lengths.Select(length => (long)length).ToArray()).unsqueeze(1).to(_model.Device));
+    }
+
+    private Tensor Logits(Tensor hidden, Int8Weights? int8) => DecodingLinear.Apply(hidden, _model.HeadWeight, bias: null, int8);
+
+    private static void Require(TokenBatch prompts, int groupSize)
     {
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentOutOfRangeException.ThrowIfLessThan(groupSize, 1);
-        ArgumentOutOfRangeException.ThrowIfLessThan(maxNewTokens, 1);
         TensorGuard.Require(prompts.PromptIds, "prompts.PromptIds", "[N, P]", -1, -1);
         TensorGuard.Require(prompts.PromptMask, "prompts.PromptMask", "[N, P]", prompts.PromptIds.shape);
         if (prompts.PromptIds.numel() == 0)
@@ -41,121 +189,5 @@ public sealed class Qwen2DecodingSession : IDecodingSession
                 "A prompt ends in padding, but prompts must be padded on the left: the last column is a real token in every row.",
                 nameof(prompts));
         }
-
-        _model = model;
-        _groupSize = groupSize;
-        // The last new token is never fed back, so it needs no place.
-        long capacity = prompts.PromptLength + maxNewTokens - 1;
-        _promptIds = scope.Release(prompts.PromptIds.clone());
-        _promptMask = scope.Release(prompts.PromptMask.clone());
-        Tensor rowMask = _promptMask.repeat_interleave(groupSize, 0);                                    // [B, P]
-        _nextPosition = scope.Release(rowMask.ne(0).sum(1, keepdim: true));
-        if (AttentionContext.HidesEarlierTokens(_promptMask))
-        {
-            Tensor newTokens = ones([rowMask.shape[0], maxNewTokens - 1], rowMask.dtype, rowMask.device);
-            _cacheMask = scope.Release(AttentionContext.PaddingMask(cat([rowMask, newTokens], 1), model.WeightType));
-        }
-
-        _cache = new KeyValueCache(model.Config, prompts.Count, groupSize, capacity, new ParameterPlace(model.Device, model.WeightType));
-    }
-
-    /// <summary>Rows being decoded, B.</summary>
-    public long RowCount => _nextPosition.shape[0];
-
-    /// <inheritdoc/>
-    /// <exception cref="InvalidOperationException">The prompts have been run already.</exception>
-    public Tensor Prefill()
-    {
-        ObjectDisposedException.ThrowIf(_isDisposed, this);
-        if (_isPrefilled)
-        {
-            throw new InvalidOperationException("Prefill was called twice; a session runs its prompts once. Start another session.");
-        }
-
-        using var scope = TensorScope.BeginNoGrad();
-        Tensor hidden = _model.Hidden(_promptIds, _promptMask, _cache);                                  // [N, P, H]
-        _isPrefilled = true;
-        Tensor logits = Logits(hidden.select(1, hidden.shape[1] - 1));                                   // [N, V]
-        return scope.Keep(logits.repeat_interleave(_groupSize, 0));
-    }
-
-    /// <inheritdoc/>
-    /// <exception cref="InvalidOperationException">The prompts have not been run, or all new tokens have been decoded.</exception>
-    /// <exception cref="ArgumentException"><paramref name="tokenIds"/> is not [B] int64.</exception>
-    public Tensor Advance(Tensor tokenIds)
-    {
-        ObjectDisposedException.ThrowIf(_isDisposed, this);
-        if (!_isPrefilled)
-        {
-            throw new InvalidOperationException(
-                "Advance was called before Prefill. Call Prefill once; it returns the logits of the first new token.");
-        }
-
-        TensorGuard.Require(tokenIds, nameof(tokenIds), "[B]", RowCount);
-        if (tokenIds.dtype != ScalarType.Int64)
-        {
-            throw new ArgumentException($"tokenIds must be Int64 but is {tokenIds.dtype}.", nameof(tokenIds));
-        }
-
-        long position = _cache.Length;
-        if (position == _cache.Capacity)
-        {
-            throw new InvalidOperationException(
-                $"The session is full: it has room for {_cache.Capacity} positions, prompt included. Start it with a larger maxNewTokens.");
-        }
-
-        using var scope = TensorScope.BeginNoGrad();
-        Tensor? mask = _cacheMask?.narrow(3, 0, position + 1);
-        Tensor hidden = _model.HiddenOfNext(tokenIds, _nextPosition, mask, _cache);                      // [B, 1, H]
-        _nextPosition.add_(1);
-        return scope.Keep(Logits(hidden.squeeze(1)));
-    }
-
-    /// <inheritdoc/>
-    /// <exception cref="InvalidOperationException">The prompts have not been run.</exception>
-    /// <exception cref="ArgumentException">A row does not exist or is named twice.</exception>
-    public void KeepRows(IReadOnlyList<int> rows)
-    {
-        ObjectDisposedException.ThrowIf(_isDisposed, this);
-        ArgumentNullException.ThrowIfNull(rows);
-        if (!_isPrefilled)
-        {
-            throw new InvalidOperationException("KeepRows was called before Prefill.");
-        }
-
-        if (rows.Count == 0 || rows.Any(row => row < 0 || row >= RowCount) || rows.Distinct().Count() != rows.Count)
-        {
-            throw new ArgumentException(
-                $"rows must name at least one of the rows 0 to {RowCount - 1}, each at most once, but is [{string.Join(", ", rows)}].",
-                nameof(rows));
-        }
-
-        using var scope = TensorScope.BeginNoGrad();
-        Tensor index = tensor(rows.Select(row => (long)row).ToArray()).to(_nextPosition.device);         // [b]
-        _cache.KeepRows(index);
-        _nextPosition = Replace(_nextPosition, scope.Release(_nextPosition.index_select(0, index)));
-        if (_cacheMask is not null)
-        {
-            _cacheMask = Replace(_cacheMask, scope.Release(_cacheMask.index_select(0, index)));
-        }
-    }
-
-    /// <summary>Frees the cache.</summary>
-    public void Dispose()
-    {
-        _isDisposed = true;
-        _cache.Dispose();
-        _promptIds.Dispose();
-        _promptMask.Dispose();
-        _nextPosition.Dispose();
-        _cacheMask?.Dispose();
-    }
-
-    private Tensor Logits(Tensor hidden) => nn.functional.linear(hidden, _model.HeadWeight);
-
-    private static Tensor Replace(Tensor old, Tensor next)
-    {
-        old.Dispose();
-        return next;
     }
 }

@@ -2,16 +2,18 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen;
 
-/// <summary>What every layer of one forward pass shares: the rotary tables, what may be seen, and the cache, if any.</summary>
+/// <summary>What every layer of one forward pass shares: the rotary tables and what may be seen.</summary>
 /// <param name="Cosine">[B, T, 1, D].</param>
 /// <param name="SignedSine">[B, T, 1, D].</param>
 /// <param name="Mask">
 /// Added to the attention scores: 0 where a query may look, −∞ where not. [B, 1, T, T] for whole sequences, [B, 1, 1, S] for one
 /// new token; null where causality alone decides (whole sequences) or everything may be seen (one new token).
 /// </param>
-/// <param name="Cache">Receives keys and values and, once filled, provides the earlier ones; null for training.</param>
-internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor? Mask, KeyValueCache? Cache)
+internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor? Mask)
 {
+    /// <summary>What the pass writes to a key/value cache and reads from it; null for training.</summary>
+    internal CachePass? Cached { get; init; }
+
     /// <summary>What the adapters do in this pass; null where the model has none.</summary>
     internal LoraPass? Lora { get; init; }
 
@@ -25,7 +27,7 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
     internal static AttentionContext ForPacked(PackedBatch batch, Qwen2Config config, ScalarType type)
     {
         (Tensor cosine, Tensor signedSine) = RotaryEmbedding.Tables(batch.Positions, config, type);
-        return new AttentionContext(cosine, signedSine, Mask: null, Cache: null) { Packed = batch.Attention };
+        return new AttentionContext(cosine, signedSine, Mask: null) { Packed = batch.Attention };
     }
 
     /// <summary>The tensors, for whoever has to keep them alive; <see cref="With"/> takes them in this order.</summary>
@@ -53,10 +55,8 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
     /// <param name="attentionMask">[B, T], non-zero for a real token; null when all are.</param>
     /// <param name="config">The model.</param>
     /// <param name="type">Type of the hidden states.</param>
-    /// <param name="cache">An empty cache to fill, or null.</param>
     /// <returns>Tensors owned by the caller's scope.</returns>
-    internal static AttentionContext ForSequences(
-        Tensor tokenIds, Tensor? attentionMask, Qwen2Config config, ScalarType type, KeyValueCache? cache)
+    internal static AttentionContext ForSequences(Tensor tokenIds, Tensor? attentionMask, Qwen2Config config, ScalarType type)
     {
         using var scope = TensorScope.BeginNoGrad();
         long length = tokenIds.shape[1];
@@ -65,27 +65,36 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
             : (attentionMask.ne(0).cumsum(1) - 1).clamp_min(0);                                         // [B, T]
         (Tensor cosine, Tensor signedSine) = RotaryEmbedding.Tables(positions, config, type);
         Tensor? mask = attentionMask is not null && HidesEarlierTokens(attentionMask) ? CausalMask(attentionMask, type) : null;
-        return new AttentionContext(scope.Keep(cosine), scope.Keep(signedSine), mask is null ? null : scope.Keep(mask), cache);
+        return new AttentionContext(scope.Keep(cosine), scope.Keep(signedSine), mask is null ? null : scope.Keep(mask));
     }
 
     /// <summary>A pass over one new token a row, after those in the cache.</summary>
-    /// <param name="positions">[B, 1] int64: real tokens before the new one.</param>
-    /// <param name="mask">[B, 1, 1, S] over the cached positions and the new one, or null when none is hidden.</param>
+    /// <param name="positions">[B, 1] int64: tokens of each row before the new one.</param>
+    /// <param name="cache">Holds them.</param>
+    /// <param name="int8">The weights in 8 bits, or null for the model's own.</param>
     /// <param name="config">The model.</param>
     /// <param name="type">Type of the hidden states.</param>
-    /// <param name="cache">The filled cache.</param>
-    internal static AttentionContext ForNextToken(Tensor positions, Tensor? mask, Qwen2Config config, ScalarType type, KeyValueCache cache)
-    {
-        (Tensor cosine, Tensor signedSine) = RotaryEmbedding.Tables(positions, config, type);
-        return new AttentionContext(cosine, signedSine, mask, cache);
-    }
-
-    /// <summary>0 for real tokens and −∞ for padding, [B, T] → [B, 1, 1, T].</summary>
-    internal static Tensor PaddingMask(Tensor attentionMask, ScalarType type)
+    /// <returns>Tensors owned by the caller's scope.</returns>
+    internal static AttentionContext ForNextTokens(
+        Tensor positions, KeyValueCache cache, Int8Weights? int8, Qwen2Config config, ScalarType type)
     {
         using var scope = TensorScope.BeginNoGrad();
-        Tensor mask = zeros(attentionMask.shape, type, attentionMask.device).masked_fill_(attentionMask.eq(0), double.NegativeInfinity);
-        return scope.Keep(mask.unsqueeze(1).unsqueeze(1));
+        (Tensor cosine, Tensor signedSine) = RotaryEmbedding.Tables(positions, config, type);
+        var context = new AttentionContext(scope.Keep(cosine), scope.Keep(signedSine), Mask: null);
+        if (cache.IsUniform)
+        {
+            return context with { Cached = new CachePass.NextTokens(cache, Places: null, int8) };
+        }
+
+        long rows = positions.shape[0];
+        Tensor places = positions.view(rows, 1, 1, 1).expand(rows, config.KeyValueHeadCount, 1, config.HeadWidth);
+        Tensor hidden = arange(cache.Longest + 1, ScalarType.Int64, positions.device).unsqueeze(0) > positions;  // [B, S]
+        Tensor mask = zeros(hidden.shape, type, positions.device).masked_fill_(hidden, double.NegativeInfinity);
+        return context with
+        {
+            Mask = scope.Keep(mask.view(rows, 1, 1, -1)),
+            Cached = new CachePass.NextTokens(cache, scope.Keep(places), int8),
+        };
     }
 
     /// <summary>

@@ -34,16 +34,20 @@ internal sealed class Projection : nn.Module<Tensor, AttentionContext, Tensor>
     {
         if (_update is null)
         {
-            return nn.functional.linear(input, _weight, _bias);
+            return Multiply(input, context);
         }
 
         // A pass that forgot to ask would let the reference run with the adapter on, and the KL term would be 0 without a word.
         LoraPass pass = context.Lora ?? throw new InvalidOperationException(
             "The weight has an adapter, but the pass does not say whether it takes part. Run the model by its own methods.");
         using var scope = TensorScope.Begin();
-        Tensor output = nn.functional.linear(input, _weight, _bias);
+        Tensor output = Multiply(input, context);
         return scope.Keep(pass.IsOff ? output : (output + _update.Apply(input, pass)).to(output.dtype));
     }
+
+    private Tensor Multiply(Tensor input, AttentionContext context) => context.Cached is CachePass.NextTokens next
+        ? DecodingLinear.Apply(input, _weight, _bias, next.Int8)
+        : nn.functional.linear(input, _weight, _bias);
 
     /// <summary>Adds an adapter, whose parameters become parameters of this module.</summary>
     internal void Attach(LowRankUpdate update)

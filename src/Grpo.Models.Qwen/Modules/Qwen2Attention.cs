@@ -30,7 +30,7 @@ internal sealed class Qwen2Attention : nn.Module<Tensor, AttentionContext, Tenso
         RegisterComponents();
     }
 
-    /// <param name="hidden">[B, T, H]; T is 1 when the context's cache holds earlier positions.</param>
+    /// <param name="hidden">[B, T, H]; T is 1 when the pass goes on from a cache.</param>
     /// <param name="context">Of this pass.</param>
     /// <returns>[B, T, H].</returns>
     public override Tensor forward(Tensor hidden, AttentionContext context)
@@ -39,10 +39,10 @@ internal sealed class Qwen2Attention : nn.Module<Tensor, AttentionContext, Tenso
         Tensor queries = Rotate(Heads(_queryProjection.call(hidden, context), _queryHeads), context);             // [B, T, A, D]
         Tensor keys = Rotate(Heads(_keyProjection.call(hidden, context), _keyValueHeads), context).transpose(1, 2);
         Tensor values = Heads(_valueProjection.call(hidden, context), _keyValueHeads).transpose(1, 2);            // [B, K, T, D]
-        Tensor attended = (context.Packed, context.Cache) switch
+        Tensor attended = context switch
         {
-            ({ } packed, _) => packed.Attend(queries, keys.transpose(1, 2), values.transpose(1, 2)),
-            (_, { Length: > 0 } cache) => AttendToCache(queries, keys, values, cache, context.Mask),
+            { Packed: { } packed } => packed.Attend(queries, keys.transpose(1, 2), values.transpose(1, 2)),
+            { Cached: CachePass.NextTokens next } => AttendToCache(queries, keys, values, next, context.Mask),
             _ => AttendToSequence(queries, keys, values, context),
         };
         return scope.Keep(_outputProjection.call(attended, context));
@@ -50,16 +50,20 @@ internal sealed class Qwen2Attention : nn.Module<Tensor, AttentionContext, Tenso
 
     private Tensor AttendToSequence(Tensor queries, Tensor keys, Tensor values, AttentionContext context)
     {
-        context.Cache?.WritePrompts(_layer, keys, values);
+        if (context.Cached is CachePass.Prompts prompts)
+        {
+            prompts.Cache.WritePrompts(_layer, keys, values, prompts.GroupSize);
+        }
+
         Tensor mixed = nn.functional.scaled_dot_product_attention(
             queries.transpose(1, 2), ForEveryQueryHead(keys), ForEveryQueryHead(values), context.Mask, is_casual: context.Mask is null);
         long[] shape = queries.shape;
         return mixed.transpose(1, 2).reshape(shape[0], shape[1], _queryHeads * _headWidth);              // [B, T, A·D]
     }
 
-    private Tensor AttendToCache(Tensor queries, Tensor keys, Tensor values, KeyValueCache cache, Tensor? mask)
+    private Tensor AttendToCache(Tensor queries, Tensor keys, Tensor values, CachePass.NextTokens next, Tensor? mask)
     {
-        (Tensor allKeys, Tensor allValues) = cache.Append(_layer, keys, values);                         // [B, K, S, D]
+        (Tensor allKeys, Tensor allValues) = next.Cache.Append(_layer, keys, values, next.Places);       // [B, K, S, D]
         // The A/K query heads that share a key head take the place of the sequence axis: the cache is read in place, not expanded.
         long rows = queries.shape[0];
         Tensor grouped = queries.reshape(rows, _keyValueHeads, _queryHeads / _keyValueHeads, _headWidth);

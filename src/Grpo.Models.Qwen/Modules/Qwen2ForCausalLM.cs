@@ -99,7 +99,7 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     /// <param name="attentionMask">[B, T], non-zero for a real token, padding on either side; null when all are real. Borrowed.</param>
     /// <returns>[B, T, H] in <see cref="WeightType"/>; finite but meaningless at padding. Owned by the caller's scope.</returns>
     /// <exception cref="ArgumentException">A shape, type or device is wrong.</exception>
-    public Tensor Hidden(Tensor tokenIds, Tensor? attentionMask = null) => Hidden(tokenIds, attentionMask, cache: null);
+    public Tensor Hidden(Tensor tokenIds, Tensor? attentionMask = null) => Hidden(tokenIds, attentionMask, cached: null);
 
     /// <summary>Logits of all positions; for small inputs: [B, T, V] is large. Training uses <see cref="TokenLogProbs"/> instead.</summary>
     /// <param name="tokenIds">[B, T] int64, ids below V. Borrowed.</param>
@@ -163,7 +163,8 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         }
     }
 
-    internal Tensor Hidden(Tensor tokenIds, Tensor? attentionMask, KeyValueCache? cache)
+    /// <summary>The same, and the cache receives the keys and values.</summary>
+    internal Tensor Hidden(Tensor tokenIds, Tensor? attentionMask, CachePass.Prompts? cached)
     {
         TensorGuard.Require(tokenIds, nameof(tokenIds), "[B, T]", -1, -1);
         if (tokenIds.dtype != ScalarType.Int64 || tokenIds.device_type != Device.type)
@@ -184,7 +185,8 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         }
 
         using var scope = TensorScope.Begin();
-        return scope.Keep(_model.call(tokenIds, WithAdapter(AttentionContext.ForSequences(tokenIds, attentionMask, Config, WeightType, cache))));
+        AttentionContext context = AttentionContext.ForSequences(tokenIds, attentionMask, Config, WeightType) with { Cached = cached };
+        return scope.Keep(_model.call(tokenIds, WithAdapter(context)));
     }
 
     /// <summary>Hidden states of a packed row, [1, R, H].</summary>
@@ -194,11 +196,12 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         return scope.Keep(_model.call(batch.TokenIds, WithAdapter(AttentionContext.ForPacked(batch, Config, WeightType))));
     }
 
-    /// <summary>Hidden states of one new token a row, [B, 1, H].</summary>
-    internal Tensor HiddenOfNext(Tensor tokenIds, Tensor positions, Tensor? mask, KeyValueCache cache)
+    /// <summary>Hidden states of one new token a row, [B, 1, H], after what the cache holds.</summary>
+    internal Tensor HiddenOfNext(Tensor tokenIds, Tensor positions, KeyValueCache cache, Int8Weights? int8)
     {
         using var scope = TensorScope.BeginNoGrad();
-        return scope.Keep(_model.call(tokenIds.unsqueeze(1), WithAdapter(AttentionContext.ForNextToken(positions, mask, Config, WeightType, cache))));
+        AttentionContext context = AttentionContext.ForNextTokens(positions, cache, int8, Config, WeightType);
+        return scope.Keep(_model.call(tokenIds.unsqueeze(1), WithAdapter(context)));
     }
 
     /// <summary>The parameters of the model itself: all but those of the adapter.</summary>

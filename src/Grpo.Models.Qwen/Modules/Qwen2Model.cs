@@ -29,7 +29,7 @@ internal sealed class Qwen2Model : nn.Module<Tensor, AttentionContext, Tensor>
     internal bool GradientCheckpointing { get; set; }
 
     /// <param name="tokenIds">[B, T] int64.</param>
-    /// <param name="context">Of this pass; its cache, if any, counts the T positions as written afterwards.</param>
+    /// <param name="context">Of this pass.</param>
     /// <returns>[B, T, H], normalised. Owned by the caller's scope.</returns>
     public override Tensor forward(Tensor tokenIds, AttentionContext context)
     {
@@ -38,7 +38,6 @@ internal sealed class Qwen2Model : nn.Module<Tensor, AttentionContext, Tensor>
         hidden = GradientCheckpointing && is_grad_enabled()
             ? CheckpointedLayers.Run([.. _layers], hidden, context)
             : RunLayers(hidden, context);
-        context.Cache?.Commit(tokenIds.shape[1]);
         return scope.Keep(_finalNorm.call(hidden));
     }
 

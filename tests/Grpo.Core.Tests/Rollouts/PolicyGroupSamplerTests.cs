@@ -35,20 +35,67 @@ public sealed class PolicyGroupSamplerTests
     }
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(4)]
-    [InlineData(5)]
-    [InlineData(7)]
-    [InlineData(13)]
-    [InlineData(1000)]
-    public async Task SampleAsync_draws_the_same_however_many_sequences_run_at_once(int maxConcurrentSequences)
+    [MemberData(nameof(ConcurrentSequences))]
+    public async Task SampleAsync_draws_the_same_however_many_sequences_run_at_once(int maxConcurrentSequences, bool canAddPrompts)
     {
         using BigramPolicy policy = Toy.Policy();
         RolloutRequest request = Toy.Request(Toy.Prompts);
         IReadOnlyList<RolloutGroup> expected = await Toy.Sampler.SampleAsync(policy, request);
+        policy.CanAddPrompts = canAddPrompts;
         IReadOnlyList<RolloutGroup> actual = await Toy.Sampler.SampleAsync(
             policy, request with { Sampling = request.Sampling with { MaxConcurrentSequences = maxConcurrentSequences } });
         Assert.All(expected.Zip(actual), pair => AssertSame(pair.First, pair.Second));
+    }
+
+    public static IEnumerable<object[]> ConcurrentSequences() =>
+        from rows in new[] { 1, 4, 5, 7, 13, 1000 } from canAddPrompts in new[] { false, true } select new object[] { rows, canAddPrompts };
+
+    [Fact]
+    public async Task SampleAsync_decodes_no_row_after_its_end_and_lets_waiting_prompts_join()
+    {
+        using BigramPolicy policy = Toy.Policy();
+        Prompt[] prompts = [.. Enumerable.Range(0, 20).Select(i => Prompt.Create($"p{i}", "abcdefg"[..((i % 7) + 1)]))];
+        RolloutRequest request = Toy.Request(prompts) with { Sampling = new SamplingOptions { MaxCompletionTokens = 40, MaxConcurrentSequences = 12 } };
+        IReadOnlyList<RolloutGroup> groups = await Toy.Sampler.SampleAsync(policy, request);
+        int[] lengths = [.. groups.SelectMany(group => group.Completions).Select(completion => completion.TokenIds.Count)];
+        // The first token of a completion comes from its prompt, each further one from one row of a call.
+        Assert.Equal(lengths.Sum() - lengths.Length, policy.AdvancedRows.Sum());
+        // Two groups of six start together, and all others join them unless every row ends at the same call.
+        Assert.InRange(policy.AddedPrompts, 14, 18);
+        int joined = policy.AdvancedRows.Count;
+
+        policy.CanAddPrompts = false;
+        await Toy.Sampler.SampleAsync(policy, request);
+        Assert.InRange(policy.AdvancedRows.Count - joined, (int)(joined * 1.3), int.MaxValue);
+    }
+
+    [Theory]
+    [InlineData(24, 3)]  // prompts of up to 3 tokens and 6 new ones, the last of which is not fed back: 8 places a sequence
+    [InlineData(8, 1)]
+    [InlineData(31, 3)]
+    [InlineData(1000, 6)]
+    public async Task SampleAsync_keeps_to_the_cached_tokens_that_are_allowed(long maxCachedTokens, int rows)
+    {
+        using BigramPolicy policy = Toy.Policy();
+        RolloutRequest request = Toy.Request(Toy.Prompts);
+        IReadOnlyList<RolloutGroup> expected = await Toy.Sampler.SampleAsync(policy, request);
+        policy.AdvancedRows.Clear();
+        IReadOnlyList<RolloutGroup> actual = await Toy.Sampler.SampleAsync(
+            policy, request with { Sampling = request.Sampling with { MaxCachedTokens = maxCachedTokens, MaxConcurrentSequences = 6 } });
+        Assert.All(expected.Zip(actual), pair => AssertSame(pair.First, pair.Second));
+        Assert.Equal(rows, policy.AdvancedRows.Max());
+    }
+
+    [Fact]
+    public async Task SampleAsync_says_what_one_sequence_needs_when_not_even_one_fits_the_cache()
+    {
+        using BigramPolicy policy = Toy.Policy();
+        RolloutRequest request = Toy.Request(Toy.Prompts);
+        var exception = await Assert.ThrowsAsync<ArgumentException>(async () => await Toy.Sampler.SampleAsync(
+            policy, request with { Sampling = request.Sampling with { MaxCachedTokens = 7 } }));
+        Assert.StartsWith(
+            "The longest prompt has 3 tokens and Sampling.MaxCompletionTokens is 6, so one sequence may need 8 tokens in the key/value cache, but Sampling.MaxCachedTokens is 7.",
+            exception.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -58,6 +58,63 @@ public sealed class Qwen2DecodingSessionTests
     }
 
     [Fact]
+    public void Logits_do_not_depend_on_which_rows_left_and_which_joined_before()
+    {
+        using Qwen2ForCausalLM model = TinyModels.Create();
+        using var policy = new QwenPolicy(model);
+        const int Room = 8, LongestPrompt = 5, NewTokens = 12;
+        Gen.Int[0, int.MaxValue].Sample(seed =>
+        {
+            using var scope = TensorScope.BeginNoGrad();
+            var random = new Random(seed);
+            int[] Tokens(int count) => [.. Enumerable.Range(0, count).Select(_ => random.Next(37))];
+            int[][] RowsOf(int[][] prompts, int groupSize) => [.. prompts.SelectMany(prompt => Enumerable.Repeat(prompt, groupSize))];
+            int[][] prompts = [Tokens(LongestPrompt), .. Enumerable.Range(0, 3).Select(_ => Tokens(random.Next(1, LongestPrompt + 1)))];
+            using IDecodingSession session = policy.StartDecoding(Prompts(prompts), groupSize: 2, NewTokens);
+            int[][] rows = RowsOf(prompts, groupSize: 2);
+            Compare(model, rows, session.Prefill());
+            for (int call = 0; call < 10; call++)
+            {
+                if (random.Next(2) == 0)
+                {
+                    int[] kept = [.. Enumerable.Range(0, rows.Length).OrderBy(_ => random.Next()).Take(random.Next(1, rows.Length + 1))];
+                    session.KeepRows(kept);
+                    rows = [.. kept.Select(row => rows[row])];
+                }
+
+                int groupSize = random.Next(1, 4);
+                if (Room - rows.Length >= groupSize && random.Next(2) == 0)
+                {
+                    int count = random.Next(1, ((Room - rows.Length) / groupSize) + 1);
+                    int[][] joining = [.. Enumerable.Range(0, count).Select(_ => Tokens(random.Next(1, LongestPrompt + 1)))];
+                    Compare(model, RowsOf(joining, groupSize), session.AddPrompts(Prompts(joining), groupSize));
+                    rows = [.. rows, .. RowsOf(joining, groupSize)];
+                }
+
+                int[] next = Tokens(rows.Length);
+                rows = [.. rows.Zip(next, (row, id) => (int[])[.. row, id])];
+                Compare(model, rows, session.Advance(Ids(next)));
+            }
+        }, iter: 30, threads: 1);
+    }
+
+    [Fact]
+    public void AddPrompts_says_what_there_is_room_for_when_prompts_do_not_fit()
+    {
+        using Qwen2ForCausalLM model = TinyModels.Create();
+        using var policy = new QwenPolicy(model);
+        using var scope = TensorScope.BeginNoGrad();
+        using IDecodingSession session = policy.StartDecoding(Prompts([[1, 2], [3, 4]]), groupSize: 2, maxNewTokens: 3);
+        ErrorAssert.Says<InvalidOperationException>("AddPrompts was called before Prefill", () => session.AddPrompts(Prompts([[1]]), 1));
+        session.Prefill();
+        ErrorAssert.Says<ArgumentException>("1 prompts of up to 1 tokens with 1 rows each do not fit", () => session.AddPrompts(Prompts([[1]]), 1));
+        session.KeepRows([0, 3]);
+        ErrorAssert.Says<ArgumentException>("prompts of up to 2 tokens and has room for 2 rows", () => session.AddPrompts(Prompts([[1]]), 3));
+        ErrorAssert.Says<ArgumentException>("prompts of up to 2 tokens and has room for 2 rows", () => session.AddPrompts(Prompts([[1, 2, 3]]), 2));
+        Assert.Equal([2, 37], session.AddPrompts(Prompts([[1, 2]]), 2).shape);
+    }
+
+    [Fact]
     public void Prefill_gives_logits_of_the_last_position_for_every_row_of_a_group()
     {
         using Qwen2ForCausalLM model = TinyModels.Create(tied: false);

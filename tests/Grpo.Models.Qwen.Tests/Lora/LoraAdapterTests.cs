@@ -129,7 +129,7 @@ public sealed class LoraAdapterTests
         using QwenPolicy policy = LoraModels.Policy();
         using var scope = TensorScope.BeginNoGrad();
         var projection = (Projection)policy.Model.named_modules().Single(named => named.name == "model.layers.0.mlp.up_proj").module;
-        var silent = new AttentionContext(zeros(1), zeros(1), Mask: null, Cache: null);
+        var silent = new AttentionContext(zeros(1), zeros(1), Mask: null);
         ErrorAssert.Says<InvalidOperationException>("does not say whether it takes part", () => projection.call(ones(1, 24), silent));
     }
 

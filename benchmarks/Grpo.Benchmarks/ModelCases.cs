@@ -1,0 +1,185 @@
+using Grpo.Models.Qwen;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo.Benchmarks;
+
+/// <summary>What a model is timed at: prefill, decode, log-probs, updates. Each list is timed together and freed before the next.</summary>
+internal sealed class ModelCases(Shape shape, Device device) : IDisposable
+{
+    private readonly QwenPolicy _policy = new(Qwen2ForCausalLM.Initialize(shape.Config, seed: 1, device));
+    private readonly RandomText _text = new(shape.Config.VocabularySize);
+
+    private Qwen2ForCausalLM Model => _policy.Model;
+
+    /// <summary>Prompts of one length, until the logits of the next token.</summary>
+    public IReadOnlyList<Case> Prefill(int prompts, int length)
+    {
+        TokenSequence[] sequences = [.. _text.Prompts(prompts, length).Select(prompt => new TokenSequence(_text.Encode(prompt.Messages[^1].Text), []))];
+        return
+        [
+            new($"prefill {prompts} x {length}", prompts * length, () =>
+            {
+                using var scope = TensorScope.BeginNoGrad();
+                using IDecodingSession session = _policy.StartDecoding(TokenBatchBuilder.Build(sequences, 0, device), groupSize: 1, maxNewTokens: 1);
+                Finish(session.Prefill());
+            })
+            {
+                Operations = shape.ForwardOperations(prompts, length, prompts),
+            },
+        ];
+    }
+
+    /// <summary>Some tokens of a group of rows behind a prompt, on our way, in 8 bits, and as one writes it first.</summary>
+    public IReadOnlyList<Case> Decode(int rows, int promptLength, int tokensPerRun, int rounds, List<IDisposable> sessions)
+    {
+        int capacity = (tokensPerRun * (rounds + 2)) + 1;
+        var simple = new SimpleDecoder(Model);
+        sessions.Add(simple);
+        Tensor first = Prompt(promptLength);
+        Tensor simpleIds = simple.Advance(first).argmax(1).repeat_interleave(rows).DetachFromDisposeScope();
+        simple.Repeat(rows);
+        Func<Tensor, Tensor> ours = Session(rows, first, capacity, int8: false, sessions);
+        var cases = new List<Case>
+        {
+            Run("simple", simpleIds, ids => simple.Advance(ids.unsqueeze(1))),
+            Run("decode", simpleIds, ours),
+        };
+        if (device.type == DeviceType.CPU)
+        {
+            cases.Add(Run("int8", simpleIds, Session(rows, first, capacity, int8: true, sessions)));
+        }
+
+        return cases;
+
+        Case Run(string name, Tensor start, Func<Tensor, Tensor> advance)
+        {
+            Tensor last = start.clone().DetachFromDisposeScope();
+            return new Case($"{name} b={rows}, {promptLength} before", rows * tokensPerRun, () =>
+            {
+                for (int token = 0; token < tokensPerRun; token++)
+                {
+                    using var scope = TensorScope.BeginNoGrad();
+                    Tensor next = scope.Release(advance(last).argmax(1));
+                    last.Dispose();
+                    last = next;
+                }
+
+                Finish(last.clone());
+            })
+            {
+                Bytes = tokensPerRun * (((double)shape.ReadWeights * (name == "int8" ? 1 : sizeof(float))) + ((double)rows * promptLength * shape.CacheBytes)),
+                Operations = name == "int8" ? 0 : tokensPerRun * (2.0 * rows * shape.ReadWeights),
+                Baseline = name == "simple" ? null : $"simple b={rows}, {promptLength} before",
+            };
+        }
+    }
+
+    /// <summary>Log-probs without gradients, as of a reference model.</summary>
+    public IReadOnlyList<Case> LogProbs(int groups, int groupSize, int promptLength, int completionLength)
+    {
+        TokenSequence[] sequences = Sequences(_text.Groups(groups, groupSize, promptLength, completionLength));
+        return
+        [
+            new($"log-probs {sequences.Length} x ({promptLength} + {completionLength})", sequences.Length * (promptLength + completionLength), () =>
+            {
+                using var scope = TensorScope.BeginNoGrad();
+                Finish(_policy.LogProbs(TokenBatchBuilder.Build(sequences, 0, device), 1));
+            })
+            {
+                Operations = shape.ForwardOperations(sequences.Length, promptLength + completionLength, sequences.Length * completionLength),
+            },
+        ];
+    }
+
+    /// <summary>A whole update: forward, backward, norm of the gradient, AdamW; with and without layers computed again in the backward pass.</summary>
+    public IReadOnlyList<Case> Update(int sequences, int length, List<IDisposable> optimizers)
+    {
+        IReadOnlyList<ScoredGroup> groups = _text.Groups(sequences, 1, 1, length - 1);
+        GrpoOptimizer optimizer = Optimizer(sharePrompts: true, optimizers);
+        double operations = 3 * shape.ForwardOperations(sequences, length, sequences * (length - 1));
+        return
+        [
+            new($"update {sequences} x {length}", sequences * length, () => Update(checkpointing: false)) { Operations = operations },
+            new($"update {sequences} x {length}, checkpointing", sequences * length, () => Update(checkpointing: true)) { Operations = operations },
+        ];
+
+        void Update(bool checkpointing)
+        {
+            Model.GradientCheckpointing = checkpointing;
+            optimizer.Update(groups);
+            Model.GradientCheckpointing = false;
+        }
+    }
+
+    /// <summary>An update of one group with its prompt computed once, and once per completion.</summary>
+    public IReadOnlyList<Case> SharedPrompt(int groupSize, int promptLength, int completionLength, List<IDisposable> optimizers)
+    {
+        IReadOnlyList<ScoredGroup> groups = _text.Groups(1, groupSize, promptLength, completionLength);
+        int tokens = groupSize * (promptLength + completionLength);
+        string name = $"update G={groupSize}, P={promptLength}, C={completionLength}";
+        GrpoOptimizer unshared = Optimizer(sharePrompts: false, optimizers), shared = Optimizer(sharePrompts: true, optimizers);
+        return
+        [
+            new($"{name}, prompt per completion", tokens, () => unshared.Update(groups)),
+            new($"{name}, prompt once", tokens, () => shared.Update(groups)) { Baseline = $"{name}, prompt per completion" },
+        ];
+    }
+
+    /// <summary>A whole rollout, as the sampler of the library does it.</summary>
+    public IReadOnlyList<Case> Rollout(int prompts, int groupSize, int promptLength, int completionLength)
+    {
+        var sampler = new PolicyGroupSampler(_text, _text);
+        var request = new RolloutRequest
+        {
+            Prompts = _text.Prompts(prompts, promptLength),
+            GroupSize = groupSize,
+            Sampling = new SamplingOptions { MaxCompletionTokens = completionLength, MaxPromptTokens = promptLength, MaxConcurrentSequences = prompts * groupSize },
+        };
+        return
+        [
+            new($"generate {prompts * groupSize} x ({promptLength} + {completionLength})", prompts * groupSize * completionLength,
+                () => sampler.SampleAsync(_policy, request).AsTask().GetAwaiter().GetResult()),
+        ];
+    }
+
+    public void Dispose() => _policy.Dispose();
+
+    private GrpoOptimizer Optimizer(bool sharePrompts, List<IDisposable> optimizers)
+    {
+        var optimizer = new GrpoOptimizer(_policy, new PolicyGroupSampler(_text, _text), new HashReward(), new GrpoOptions
+        {
+            LearningRate = 1e-9,
+            SharePrompts = sharePrompts,
+            GradientSpikeFactor = null,
+            Sampling = new SamplingOptions { MaxCompletionTokens = 1024 },
+        });
+        optimizers.Add(optimizer);
+        return optimizer;
+    }
+
+    private Func<Tensor, Tensor> Session(int rows, Tensor prompt, int maxNewTokens, bool int8, List<IDisposable> sessions)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        TokenSequence sequence = new([.. prompt.cpu().data<long>().ToArray().Select(id => (int)id)], []);
+        _policy.Int8Rollouts = int8;
+        IDecodingSession session = _policy.StartDecoding(TokenBatchBuilder.Build([sequence], 0, device), rows, maxNewTokens);
+        _policy.Int8Rollouts = false;
+        sessions.Add(session);
+        session.Prefill();
+        return session.Advance;
+    }
+
+    private Tensor Prompt(int length) => tensor(_text.Encode(_text.Prompts(1, length)[0].Messages[^1].Text).Select(id => (long)id).ToArray(), device: device).unsqueeze(0);
+
+    private static TokenSequence[] Sequences(IReadOnlyList<ScoredGroup> groups) =>
+        [.. groups.SelectMany(scored => scored.Group.Completions.Select(completion => new TokenSequence(scored.Group.PromptTokenIds, completion.TokenIds)))];
+
+    // A number on the host is the proof that a device has finished.
+    private static void Finish(Tensor result)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        result.reshape(-1).narrow(0, 0, 1).cpu();
+        result.Dispose();
+    }
+}

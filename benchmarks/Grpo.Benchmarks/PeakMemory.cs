@@ -1,0 +1,80 @@
+using System.Diagnostics;
+using System.Globalization;
+using Grpo.Models.Qwen;
+using static TorchSharp.torch;
+
+namespace Grpo.Benchmarks;
+
+/// <summary>The most memory that an update needs, each in a process of its own, since a process does not give back all that it had.</summary>
+internal static class PeakMemory
+{
+    /// <summary>What can be measured.</summary>
+    public static IReadOnlyList<string> Names { get; } = ["update", "update, checkpointing", "update with reference", "update with LoRA r=16", "log-probs in chunks", "log-probs of all logits"];
+
+    /// <summary>Starts this program again for one of <see cref="Names"/>.</summary>
+    /// <returns>Bytes.</returns>
+    public static long Measure(string name, string shape)
+    {
+        var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true };
+        foreach (string argument in new[] { "--shape", shape, "--peak-of", name })
+        {
+            start.ArgumentList.Add(argument);
+        }
+
+        using Process process = Process.Start(start) ?? throw new InvalidOperationException("The process could not be started.");
+        string output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return process.ExitCode == 0
+            ? long.Parse(output.Trim().Split('\n')[^1], CultureInfo.InvariantCulture)
+            : throw new InvalidOperationException($"'{name}' ended with exit code {process.ExitCode}:\n{output}");
+    }
+
+    /// <summary>In the process that was started: runs it and gives the peak.</summary>
+    public static long Run(string name, Shape shape)
+    {
+        if (name.StartsWith("log-probs", StringComparison.Ordinal))
+        {
+            IReadOnlyList<Case> cases = PieceCases.LogProbs(2048);
+            Case piece = cases[name.EndsWith("chunks", StringComparison.Ordinal) ? 1 : 0];
+            using (var scope = TensorScope.Begin())
+            {
+                rand(8, 8).mm(rand(8, 8)); // what libtorch needs in any case
+            }
+
+            long before = ProcessPeak();
+            piece.Run();
+            return ProcessPeak() - before;
+        }
+
+        using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(shape.Config, seed: 1));
+        using QwenReferenceModel? reference = name.EndsWith("reference", StringComparison.Ordinal) ? QwenReferenceModel.CopyOf(policy) : null;
+        IReferenceModel? lora = null;
+        if (name.Contains("LoRA", StringComparison.Ordinal))
+        {
+            policy.Model.AddAdapter(new LoraOptions());
+            lora = new AdapterOffReference(policy);
+        }
+
+        policy.Model.GradientCheckpointing = name.EndsWith("checkpointing", StringComparison.Ordinal);
+        var text = new RandomText(shape.Config.VocabularySize);
+        using var optimizer = new GrpoOptimizer(policy, new PolicyGroupSampler(text, text), new HashReward(), new GrpoOptions
+        {
+            LearningRate = 1e-9,
+            KlCoefficient = reference is null && lora is null ? 0 : 0.04,
+            Sampling = new SamplingOptions { MaxCompletionTokens = 128 },
+        }, reference ?? lora);
+        IReadOnlyList<ScoredGroup> groups = text.Groups(groups: 1, groupSize: 8, promptLength: 64, completionLength: 64);
+        optimizer.Update(groups);
+        long start = Stopwatch.GetTimestamp();
+        optimizer.Update(groups);
+        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        Console.WriteLine(FormattableString.Invariant($"{seconds:F3}"));
+        return ProcessPeak();
+    }
+
+    private static long ProcessPeak()
+    {
+        using Process self = Process.GetCurrentProcess();
+        return self.PeakWorkingSet64;
+    }
+}

@@ -1,0 +1,86 @@
+using Grpo.Models.Qwen;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Grpo.Benchmarks;
+
+/// <summary>Pieces of a step beside what TorchSharp offers for them: log-probs of a large vocabulary, AdamW, drawing tokens.</summary>
+internal static class PieceCases
+{
+    private const int Vocabulary = 151_936;
+    private const int Hidden = 896;
+
+    /// <summary>Log-probs of targets with their gradients: in chunks, and over all logits at once.</summary>
+    public static IReadOnlyList<Case> LogProbs(int tokens)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor hidden = scope.Release(rand(tokens, Hidden)), weight = scope.Release(rand(Vocabulary, Hidden).mul_(0.02)), targets = scope.Release(randint(0, Vocabulary, [tokens]));
+        hidden.requires_grad_(true);
+        weight.requires_grad_(true);
+        string name = $"log-probs and gradients, {tokens} tokens";
+        return
+        [
+            new($"{name}, all logits", tokens, () => Backward((h, w) => nn.functional.linear(h, w).log_softmax(1).gather(1, targets.unsqueeze(1)).squeeze(1))),
+            new($"{name}, in chunks", tokens, () => Backward((h, w) => TokenLogProbs.Compute(h, w, targets, temperature: 1))) { Baseline = $"{name}, all logits" },
+        ];
+
+        void Backward(Func<Tensor, Tensor, Tensor> logProbs)
+        {
+            using var pass = TensorScope.Begin();
+            logProbs(hidden, weight).sum().backward();
+            hidden.grad!.zero_();
+            weight.grad!.zero_();
+        }
+    }
+
+    /// <summary>An AdamW step over the parameters of the 0.5B shape's layers, ours and TorchSharp's.</summary>
+    public static IReadOnlyList<Case> AdamWStep(List<IDisposable> owners)
+    {
+        var model = Qwen2ForCausalLM.Initialize(Shape.All[1].Config with { LayerCount = 6, VocabularySize = 4096 }, seed: 1);
+        owners.Add(model);
+        (string Name, Parameter Parameter)[] parameters = [.. model.named_parameters().Select(entry => (entry.name, entry.parameter))];
+        foreach ((_, Parameter parameter) in parameters)
+        {
+            using var scope = TensorScope.BeginNoGrad();
+            parameter.grad = scope.Release(rand_like(parameter));
+        }
+
+        var ours = new AdamW(parameters, new AdamWOptions());
+        optim.Optimizer theirs = optim.AdamW(parameters.Select(entry => entry.Parameter), lr: 1e-6);
+        owners.Add(ours);
+        owners.Add(theirs);
+        double weights = parameters.Sum(entry => (double)entry.Parameter.numel());
+        return
+        [
+            new("AdamW, torch.optim", 0, () => { using var scope = TensorScope.BeginNoGrad(); theirs.step(); }),
+            // Weight, gradient and two moments are read, all but the gradient written.
+            new("AdamW", 0, () => ours.Apply(1e-6, 1)) { Baseline = "AdamW, torch.optim", Bytes = 7 * sizeof(float) * weights },
+        ];
+    }
+
+    /// <summary>A token per row: by softmax and multinomial, and by inverting the cumulative distribution.</summary>
+    public static IReadOnlyList<Case> Draw(int rows)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor logits = scope.Release(randn(rows, Vocabulary));
+        RolloutRow[] drawn = [.. Enumerable.Range(0, rows).Select(row => new RolloutRow([0], new CompletionBuilder((ulong)row)))];
+        var plain = new SamplingOptions();
+        var topP = new SamplingOptions { TopP = 0.9 };
+        return
+        [
+            new($"draw {rows} tokens, softmax and multinomial", rows, () => { using var pass = TensorScope.BeginNoGrad(); logits.softmax(1).multinomial(1).cpu(); }),
+            new($"draw {rows} tokens", rows, () => TokenDraw.Pick(logits, drawn, plain)) { Baseline = $"draw {rows} tokens, softmax and multinomial" },
+            new($"draw {rows} tokens, top-p by a full sort", rows, () => TopPBySort(logits)),
+            new($"draw {rows} tokens, top-p", rows, () => TokenDraw.Pick(logits, drawn, topP)) { Baseline = $"draw {rows} tokens, top-p by a full sort" },
+        ];
+    }
+
+    private static void TopPBySort(Tensor logits)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        (Tensor sorted, Tensor order) = logits.softmax(1).sort(1, descending: true);
+        Tensor kept = sorted.masked_fill_((sorted.cumsum(1) - sorted).gt(0.9), 0);
+        order.gather(1, kept.multinomial(1)).cpu();
+    }
+}

@@ -1,0 +1,121 @@
+namespace Grpo;
+
+/// <summary>
+/// Writes flight.bin: of every step the tokens, log-probs, rewards, advantages, losses, seeds and a hash of the weights, so that it can be looked at,
+/// computed again and compared (<see cref="FlightRecord"/>, <see cref="FlightReplay"/>). It changes no number of the run.
+/// </summary>
+/// <remarks>
+/// A callback of the trainer. Every step is flushed to the disk before its checkpoint is written. A run that resumes first drops the steps after
+/// the checkpoint, which come again, and a record that was cut short: so every step is there once, however often the run was killed.
+/// From its construction until it is disposed every step of the optimizer costs a <see cref="WeightHash"/> and the download of the update's
+/// log-probs, whether or not a trainer runs it.
+/// </remarks>
+public sealed class FlightRecorder : ITrainingCallback, IDisposable
+{
+    private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
+
+    private readonly GrpoOptimizer _optimizer;
+    private readonly IReadOnlyDictionary<string, string> _about;
+    private readonly FlightFile _file;
+
+    /// <summary>Opens the file and begins to listen to the optimizer.</summary>
+    /// <param name="optimizer">Does the steps. Borrowed.</param>
+    /// <param name="directory">The folder; made when it is not there.</param>
+    /// <param name="about">What a replay will want to know, such as the name of the model; null: nothing.</param>
+    /// <exception cref="InvalidDataException">The folder holds a flight.bin that is damaged, of another version, or something else.</exception>
+    /// <exception cref="IOException">The folder cannot be written to, or another process is writing the file.</exception>
+    public FlightRecorder(GrpoOptimizer optimizer, string directory, IReadOnlyDictionary<string, string>? about = null)
+    {
+        ArgumentNullException.ThrowIfNull(optimizer);
+        ArgumentException.ThrowIfNullOrWhiteSpace(directory);
+        _optimizer = optimizer;
+        _about = about ?? Nothing;
+        FilePath = Path.Combine(directory, FlightFile.FileName);
+        try
+        {
+            Directory.CreateDirectory(directory);
+            _file = FlightFile.OpenWrite(FilePath);
+        }
+        catch (Exception exception) when (exception is UnauthorizedAccessException or IOException)
+        {
+            throw Failure(exception, "Choose another folder.");
+        }
+
+        optimizer.RecordsSteps = true;
+    }
+
+    /// <summary>The file.</summary>
+    public string FilePath { get; }
+
+    /// <inheritdoc/>
+    /// <exception cref="InvalidOperationException">A new run begins and the file holds the steps of another.</exception>
+    /// <exception cref="IOException">The steps after the checkpoint cannot be removed.</exception>
+    public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(start);
+        if (!start.Resumes && start.FirstStep == 0 && _file.LastStep is { } last)
+        {
+            throw new InvalidOperationException($"'{FilePath}' holds {last} steps of another run. Resume that run, choose another folder, or move the file away.");
+        }
+
+        Write(() =>
+        {
+            _file.CutAfter(start.FirstStep);
+            var settings = new FlightWriter();
+            FlightSettings.Of(start.Options, _about).Write(settings);
+            if (!IsLastSettings(settings.Written))
+            {
+                _file.Append(FlightKind.Settings, step: 0, settings.Written);
+            }
+
+            _file.Flush();
+        });
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="InvalidOperationException">The step is of another optimizer, or was recorded already.</exception>
+    /// <exception cref="IOException">The disk is full, or the file has become unwritable.</exception>
+    /// <remarks>The step is done: a run that is being cancelled still records it.</remarks>
+    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(report);
+        FlightStep step = report.Record ?? throw new InvalidOperationException(
+            $"Step {report.Step} has no record: it was done by another optimizer than the one that the recorder was made for. Give both the same.");
+        Write(() =>
+        {
+            var payload = new FlightWriter();
+            FlightStepCodec.Write(payload, step);
+            _file.Append(FlightKind.Step, step.Step, payload.Written);
+            _file.Flush();
+        });
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Closes the file and stops listening.</summary>
+    public void Dispose()
+    {
+        _optimizer.RecordsSteps = false;
+        _file.Dispose();
+    }
+
+    private bool IsLastSettings(ReadOnlySpan<byte> settings)
+    {
+        FlightFrame? last = _file.Frames.Where(frame => frame.Kind == FlightKind.Settings).Select(frame => (FlightFrame?)frame).LastOrDefault();
+        return last is { } frame && settings.SequenceEqual(_file.Read(frame));
+    }
+
+    private void Write(Action write)
+    {
+        try
+        {
+            write();
+        }
+        catch (Exception exception) when (exception is UnauthorizedAccessException or IOException)
+        {
+            throw Failure(exception, "Make room, or see to its permissions, and resume.");
+        }
+    }
+
+    private IOException Failure(Exception cause, string remedy) => new($"'{FilePath}' cannot be written: {cause.Message} {remedy}", cause);
+}

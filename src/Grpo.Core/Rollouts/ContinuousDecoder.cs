@@ -1,0 +1,111 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo;
+
+/// <summary>
+/// Decodes the groups of a rollout with a bounded number of sequences at a time: a finished sequence leaves at once, and as soon as there is
+/// room for a waiting group, its prompt is run and its sequences join (continuous batching).
+/// </summary>
+/// <param name="policy">Decodes.</param>
+/// <param name="tokenizer">Tells where a completion ends.</param>
+/// <param name="sampling">Temperature, filters and limits.</param>
+internal sealed class ContinuousDecoder(IPolicy policy, ITokenizer tokenizer, SamplingOptions sampling)
+{
+    /// <summary>Decodes every row to its end.</summary>
+    /// <param name="groups">Rows with the same prompt; at least one each.</param>
+    /// <param name="maxRows">Sequences at a time; a larger group is decoded in parts.</param>
+    /// <param name="cancellationToken">Heeded before every token.</param>
+    public void Run(IEnumerable<RolloutRow[]> groups, int maxRows, CancellationToken cancellationToken)
+    {
+        // The longest prompts first: a session has room for none that is longer than those it was started with.
+        var waiting = new Queue<RolloutRow[]>(groups.OrderByDescending(rows => rows[0].PromptIds.Count).SelectMany(rows => rows.Chunk(maxRows)));
+        while (waiting.Count > 0)
+        {
+            RunSession(waiting, maxRows, cancellationToken);
+        }
+    }
+
+    private void RunSession(Queue<RolloutRow[]> waiting, int maxRows, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        using var scope = TensorScope.BeginNoGrad();
+        List<RolloutRow[]> first = TakeThatFit(waiting, maxRows);
+        using IDecodingSession session = policy.StartDecoding(Prompts(first), first[0].Length, sampling.MaxCompletionTokens);
+        int room = first.Sum(group => group.Length);
+        List<RolloutRow> rows = [.. first.SelectMany(group => group)];
+        Draw(session.Prefill(), rows);
+        while (Leave(session, rows))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (session.CanAddPrompts && TakeThatFit(waiting, room - rows.Count) is { Count: > 0 } joining)
+            {
+                RolloutRow[] added = [.. joining.SelectMany(group => group)];
+                Draw(session.AddPrompts(Prompts(joining), joining[0].Length), added);
+                rows.AddRange(added);
+                continue; // some may have ended with their first token
+            }
+
+            using Tensor last = tensor(rows.Select(row => (long)row.Completion.Ids[^1]).ToArray(), device: policy.Device());   // [B]
+            Draw(session.Advance(last), rows);
+        }
+    }
+
+    // Groups of one size, since a session is started with one.
+    private static List<RolloutRow[]> TakeThatFit(Queue<RolloutRow[]> waiting, int room)
+    {
+        var taken = new List<RolloutRow[]>();
+        while (waiting.TryPeek(out RolloutRow[]? next) && next.Length <= room && (taken.Count == 0 || next.Length == taken[0].Length))
+        {
+            taken.Add(waiting.Dequeue());
+            room -= next.Length;
+        }
+
+        return taken;
+    }
+
+    private TokenBatch Prompts(List<RolloutRow[]> groups) =>
+        TokenBatchBuilder.Build([.. groups.Select(group => new TokenSequence(group[0].PromptIds, []))], tokenizer.PadTokenId, policy.Device());
+
+    private void Draw(Tensor logits, IReadOnlyList<RolloutRow> rows)
+    {
+        PickedToken[] tokens = TokenDraw.Pick(logits, rows, sampling);
+        logits.Dispose();
+        for (int row = 0; row < tokens.Length; row++)
+        {
+            rows[row].Completion.Append(tokens[row], tokenizer.EndTokenIds, sampling.MaxCompletionTokens);
+        }
+    }
+
+    /// <summary>Drops the finished rows; false when none is left.</summary>
+    private static bool Leave(IDecodingSession session, List<RolloutRow> rows)
+    {
+        var unfinished = new LinkedList<int>(Enumerable.Range(0, rows.Count).Where(row => !rows[row].Completion.IsFinished));
+        if (unfinished.Count == 0 || unfinished.Count == rows.Count)
+        {
+            return unfinished.Count > 0;
+        }
+
+        // The last rows take the places that have become free: all others stay where they are, which costs a session nothing.
+        var kept = new int[unfinished.Count];
+        for (int place = 0; place < kept.Length; place++)
+        {
+            bool stays = unfinished.First!.Value == place;
+            kept[place] = stays ? place : unfinished.Last!.Value;
+            if (stays)
+            {
+                unfinished.RemoveFirst();
+            }
+            else
+            {
+                unfinished.RemoveLast();
+            }
+        }
+
+        session.KeepRows(kept);
+        RolloutRow[] left = [.. kept.Select(row => rows[row])];
+        rows.Clear();
+        rows.AddRange(left);
+        return true;
+    }
+}

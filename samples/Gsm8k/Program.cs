@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using Grpo.Diagnostics;
 using Grpo;
 using Grpo.Samples.Gsm8k;
 
@@ -42,7 +43,7 @@ catch (Exception exception) when (exception is ArgumentException or InvalidOpera
     // A caller's mistake or a problem of the machine: its message says what to do, a stack trace would hide it.
     for (Exception? cause = exception; cause is not null; cause = cause.InnerException)
     {
-        Console.Error.WriteLine(cause == exception ? $"Error: {cause.Message}" : $"  because: {cause.Message}");
+        Console.Error.WriteLine(cause == exception ? $"Error: {TerminalText.Escape(cause.Message)}" : $"  because: {TerminalText.Escape(cause.Message)}");
     }
 
     return ExitCodes.Error;

@@ -8,8 +8,13 @@ namespace Grpo.EndToEnd.Tests;
 /// <summary>The report as a browser shows it.</summary>
 public sealed class ReportPageTests : IDisposable
 {
-    private const string Hostile = "<script>alert(1)</script><img src=x onerror=alert(2)> \"'& \u001b[31m \u202Egnp \uD83D </div></svg>";
-    private const string HostileShown = "<script>alert(1)</script><img src=x onerror=alert(2)> \"'& [U+001B][31m [U+202E]gnp [U+D83D] </div></svg>";
+    private const string Hostile =
+        "<script>window.owned = 1; alert(1)</script><img src=x onerror='window.owned=2;alert(2)'> \"'`& \u001b[31m \u009b2J\u0000 \u202Egnp\u2066 \uD83D \uDE00\uD83D </title></style></div></svg><svg onload=alert(3)> javascript:alert(4) {{7*7}} \u2028 \uFEFF";
+    private const string HostileShown =
+        "<script>window.owned = 1; alert(1)</script><img src=x onerror='window.owned=2;alert(2)'> \"'`& [U+001B][31m [U+009B]2J[U+0000] [U+202E]gnp[U+2066] [U+D83D] [U+DE00][U+D83D] </title></style></div></svg><svg onload=alert(3)> javascript:alert(4) {{7*7}} [U+2028] [U+FEFF]";
+
+    // What the tokens of a hostile vocabulary decode to.
+    private const string HostileLetters = "abcdefgh<>&\"'/=\u001b\u202E\u0000\uD83D";
 
     private static readonly string[] Charts =
     [
@@ -24,7 +29,7 @@ public sealed class ReportPageTests : IDisposable
     [ChromiumFact]
     public async Task Report_opens_without_errors_or_requests_and_shows_hostile_text_as_text()
     {
-        string url = await WriteReportAsync();
+        string url = await WriteReportAsync(HostileLetters);
         await using Chromium browser = await Chromium.StartAsync();
         await browser.ShowAsAsync(390, 844, mobile: true, "light");
         await browser.NavigateAsync(url);
@@ -33,7 +38,13 @@ public sealed class ReportPageTests : IDisposable
         Assert.Equal(0, (await browser.EvaluateAsync("[...document.querySelectorAll('svg[role=img]')].filter(chart => chart.getBoundingClientRect().height < 80 || !chart.querySelector('path.line, path.area')).length"))!.GetValue<int>());
         string[] texts = [.. (await browser.EvaluateAsync("[...document.querySelectorAll('.pair .text')].map(text => text.textContent)"))!.AsArray().Select(text => text!.GetValue<string>())];
         Assert.Equal([HostileShown, HostileShown], texts[..2]);
-        Assert.Equal(0, (await browser.EvaluateAsync("document.querySelectorAll('script, img').length"))!.GetValue<int>());
+        Assert.Equal(0, (await browser.EvaluateAsync("document.querySelectorAll('script, img, [onerror], [onload], a[href^=javascript]').length"))!.GetValue<int>());
+        Assert.Equal("undefined", (await browser.EvaluateAsync("typeof window.owned"))!.GetValue<string>());
+        Assert.Equal("GRPO run report", (await browser.EvaluateAsync("document.title"))!.GetValue<string>());
+        Assert.Equal(HostileShown, (await browser.EvaluateAsync("[...document.querySelectorAll('dt')].find(name => name.textContent === 'Command').nextElementSibling.textContent"))!.GetValue<string>());
+        string name = System.Text.Json.JsonSerializer.Serialize(HostileShown[..60]); // long names are cut
+        Assert.True((await browser.EvaluateAsync($"[...document.querySelectorAll('dt')].some(term => term.textContent.startsWith({name}))"))!.GetValue<bool>());
+        Assert.False((await browser.EvaluateAsync("/[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069\\ufeff\\ufffd]/.test(document.documentElement.textContent)"))!.GetValue<bool>());
 
         Assert.Empty(browser.Events("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded", "Audits.issueAdded", "Page.javascriptDialogOpening").Select(item => item.ToJsonString()));
         Assert.Equal([url], browser.Events("Network.requestWillBeSent").Select(item => item["params"]!["request"]!["url"]!.GetValue<string>()));
@@ -120,9 +131,9 @@ public sealed class ReportPageTests : IDisposable
     }
 
     // A real run of a little policy, with an evaluator that answers what a hostile model would.
-    private async Task<string> WriteReportAsync()
+    private async Task<string> WriteReportAsync(string letters = "abcdefgh")
     {
-        var tokenizer = new CharTokenizer("abcdefgh");
+        var tokenizer = new CharTokenizer(letters);
         using var policy = new BigramPolicy(tokenizer.VocabularySize, seed: 11);
         using var reference = new BigramPolicy(tokenizer.VocabularySize, seed: 11);
         var options = new GrpoOptions
@@ -134,7 +145,7 @@ public sealed class ReportPageTests : IDisposable
             Sampling = new SamplingOptions { MaxCompletionTokens = 24, MaxPromptTokens = 8 },
         };
         using var optimizer = new GrpoOptimizer(policy, new PolicyGroupSampler(tokenizer, new PlainTemplate()), new VowelReward(), options, reference);
-        var report = new HtmlReport(_folder["report.html"], [new("Model", "a bigram table"), new("Command", Hostile)], new TokenDetails(policy, tokenizer));
+        var report = new HtmlReport(_folder["report.html"], [new("Model", "a bigram table"), new("Command", Hostile), new(Hostile, "1")], new TokenDetails(policy, tokenizer));
         var trainer = new GrpoTrainer(
             optimizer,
             [Prompt.Create("p0", "b"), Prompt.Create("p1", "dec"), Prompt.Create("p2", "ad"), Prompt.Create("p3", "hge")],
@@ -166,7 +177,7 @@ public sealed class ReportPageTests : IDisposable
             {
                 Count = 64,
                 Accuracy = right / 64.0,
-                Groups = [.. Enumerable.Range(0, 64).Select(i => new RolloutGroup(Prompt.Create($"e{i}", Hostile, answer: Hostile), [2], [new Completion([2], Hostile, FinishReason.EndToken)]))],
+                Groups = [.. Enumerable.Range(0, 64).Select(i => new RolloutGroup(Prompt.Create($"e{i}{Hostile}", Hostile, answer: Hostile), [2], [new Completion([2], Hostile, FinishReason.EndToken)]))],
                 Rewards = [.. Enumerable.Range(0, 64).Select(i => new Reward(i < right ? 1 : 0) { IsCorrect = i < right, Verdict = i < right ? "Correct" : Hostile })],
             });
         }

@@ -11,7 +11,7 @@ internal static partial class SampleProcess
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(9);
 
     /// <summary>The folder of the tiny model, as copied beside the sample.</summary>
-    public static string TinyModel => Path.Combine(SampleFolder("Gsm8k"), "tiny");
+    public static string TinyModel => Path.Combine(Folder("Gsm8k"), "tiny");
 
     public static Task<Result> RunAsync(string sample, params string[] arguments) => RunInterruptedAsync(sample, interruptAt: null, arguments);
 
@@ -58,7 +58,7 @@ internal static partial class SampleProcess
     /// <summary>How a sample is started.</summary>
     public static ProcessStartInfo StartOf(string sample, params string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(SampleFolder(sample), sample + ".dll"), .. arguments])
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(Folder(sample), sample + ".dll"), .. arguments])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
@@ -94,7 +94,7 @@ internal static partial class SampleProcess
         return Path.Combine(SharedData.RepositoryRoot, parent, project, "bin", framework.Parent!.Name, framework.Name);
     }
 
-    private static string SampleFolder(string sample) => FolderOf("samples", sample);
+    public static string Folder(string sample) => FolderOf("samples", sample);
 
     internal sealed record Result(int ExitCode, string Output, string Errors)
     {

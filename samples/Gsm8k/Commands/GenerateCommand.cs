@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Grpo.Diagnostics;
 using Grpo.Models.Qwen;
 using Grpo.Rewards;
 
@@ -38,7 +39,7 @@ internal static class GenerateCommand
         IReadOnlyList<RolloutGroup> groups = await new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate).SampleAsync(qwen.Policy, request, cancellationToken);
         foreach (Completion completion in groups[0].Completions)
         {
-            Console.WriteLine(completion.Text + (completion.FinishReason == FinishReason.Truncated ? " … (cut at the length limit)" : string.Empty));
+            Console.WriteLine(TerminalText.Escape(completion.Text) + (completion.FinishReason == FinishReason.Truncated ? " … (cut at the length limit)" : string.Empty));
         }
     }
 }

@@ -1,3 +1,4 @@
+using Grpo.Diagnostics;
 using Microsoft.Extensions.Logging;
 
 namespace Grpo.Samples.Gsm8k;
@@ -15,7 +16,7 @@ internal sealed class ConsoleWarnings<T> : ILogger<T>
     {
         if (IsEnabled(logLevel))
         {
-            Console.Error.WriteLine($"{logLevel}: {formatter(state, exception)}{(exception is null ? "" : " " + exception.Message)}");
+            Console.Error.WriteLine($"{logLevel}: {TerminalText.Escape(formatter(state, exception) + (exception is null ? "" : " " + exception.Message))}");
         }
     }
 }

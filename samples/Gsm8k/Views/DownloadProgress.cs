@@ -1,3 +1,4 @@
+using Grpo.Diagnostics;
 using Grpo.Models.Qwen;
 
 namespace Grpo.Samples.Gsm8k;
@@ -10,7 +11,7 @@ internal sealed class DownloadProgress : IProgress<HubProgress>
     public void Report(HubProgress value)
     {
         long tenth = value.BytesTotal > 0 ? 10 * (value.BytesReceived * 10 / value.BytesTotal) : 100;
-        string line = $"{value.File} ({value.FileNumber} of {value.FileCount}): {tenth} % of {value.BytesTotal / 1_000_000} MB";
+        string line = $"{TerminalText.EscapeLine(value.File)} ({value.FileNumber} of {value.FileCount}): {tenth} % of {value.BytesTotal / 1_000_000} MB";
         if (line != _last)
         {
             Console.Error.WriteLine(line);

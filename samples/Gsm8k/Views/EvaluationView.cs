@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grpo.Diagnostics;
 using Spectre.Console;
 
 namespace Grpo.Samples.Gsm8k;
@@ -15,7 +16,7 @@ internal static class EvaluationView
         Add("tokens per completion", report.MeanCompletionTokens.ToString("F1", CultureInfo.InvariantCulture));
         foreach ((string verdict, int count) in report.Verdicts)
         {
-            Add($"verdict {verdict}", Count(count));
+            Add($"verdict {TerminalText.EscapeLine(verdict)}", Count(count));
         }
 
         AnsiConsole.Write(table);
@@ -57,7 +58,7 @@ internal static class EvaluationView
         foreach (DifficultyAccuracy row in report.Difficulties)
         {
             table.AddRow(
-                Markup.Escape(row.Difficulty.Length > 0 ? row.Difficulty : "-"), Count(row.Count), Percent(row.Accuracy), Range(row.Interval), Percent(row.LenientAccuracy));
+                Markup.Escape(row.Difficulty.Length > 0 ? TerminalText.EscapeLine(row.Difficulty) : "-"), Count(row.Count), Percent(row.Accuracy), Range(row.Interval), Percent(row.LenientAccuracy));
         }
 
         AnsiConsole.Write(table);

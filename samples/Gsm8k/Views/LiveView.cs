@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using Grpo.Diagnostics;
 using Spectre.Console;
 using Spectre.Console.Rendering;
 
@@ -82,11 +83,11 @@ internal sealed class LiveView(Settings settings, int heldOut) : ITrainingCallba
         ScoredGroup group = report.Groups[0];
         Completion completion = group.Group.Completions[0];
         Reward reward = group.Rewards[0];
-        // Model output is shown as text, never as markup.
+        // Model output is shown as text: neither as markup nor as what a terminal obeys.
         return new Panel(new Rows(
-            new Text(group.Group.Prompt.Messages[^1].Text, new Style(Color.Grey)),
-            new Text(completion.Text),
-            new Text($"answer {group.Group.Prompt.Answer} · {reward.Verdict} · reward {TrainingView.Number(reward.Value)}",
+            new Text(TerminalText.Escape(group.Group.Prompt.Messages[^1].Text), new Style(Color.Grey)),
+            new Text(TerminalText.Escape(completion.Text)),
+            new Text(TerminalText.EscapeLine($"answer {group.Group.Prompt.Answer} · {reward.Verdict} · reward {TrainingView.Number(reward.Value)}"),
                 new Style(reward.IsCorrect == true ? Color.Green : Color.Red)))).Header("a completion").Expand();
     }
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grpo.Diagnostics;
 using Grpo.Models.Qwen;
 using Spectre.Console;
 
@@ -57,7 +58,7 @@ internal static class ReplayView
     /// <returns>Whether nothing differs.</returns>
     public static bool Write(RegeneratedCompletion completion, FlightStep step, int prompt, int sample, QwenTokenizer tokenizer)
     {
-        Console.WriteLine($"Step {step.Step}, prompt {prompt} ('{step.Groups[prompt].PromptId}'), sample {sample}, sampled again {(completion.Alone ? "in its group alone" : "in its whole round")}:");
+        Console.WriteLine($"Step {step.Step}, prompt {prompt} ('{TerminalText.EscapeLine(step.Groups[prompt].PromptId)}'), sample {sample}, sampled again {(completion.Alone ? "in its group alone" : "in its whole round")}:");
         Table table = NewTable("", "recorded", "regenerated", "difference");
         bool sameWeights = completion.Weights == completion.RecordedWeights;
         table.AddRow("weights", Hash(completion.RecordedWeights), Hash(completion.Weights), sameWeights ? "none" : "others");
@@ -75,11 +76,11 @@ internal static class ReplayView
             differences.Add($"Token {Count(first)} is {Token(completion.Completion.TokenIds, first)} and was {Token(completion.Recorded.TokenIds, first)}.");
         }
 
-        Console.WriteLine(TerminalText.Of(completion.Completion.Text));
+        Console.WriteLine(TerminalText.Escape(completion.Completion.Text));
         return Judge(differences);
 
         string Token(IReadOnlyList<int> ids, int index) =>
-            index < ids.Count ? $"{Count(ids[index])} '{TerminalText.Of(tokenizer.Decode([ids[index]], skipSpecialTokens: false))}'" : "none";
+            index < ids.Count ? $"{Count(ids[index])} '{TerminalText.EscapeLine(tokenizer.Decode([ids[index]], skipSpecialTokens: false))}'" : "none";
     }
 
     private static bool Judge(IReadOnlyList<string> differences)
@@ -91,7 +92,7 @@ internal static class ReplayView
 
         foreach (string difference in differences)
         {
-            Console.WriteLine($"Differs: {difference}");
+            Console.WriteLine($"Differs: {TerminalText.EscapeLine(difference)}");
         }
 
         return differences.Count == 0;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grpo.Diagnostics;
 using Grpo.Reporting;
 
 namespace Grpo.Samples.Gsm8k;
@@ -17,7 +18,7 @@ internal static class RunEnd
 
         if (summary.Collapse is { } collapse)
         {
-            yield return $"Collapsed: {collapse.Reason}{(summary.RollBacks > 0 ? string.Create(CultureInfo.InvariantCulture, $" Rolled back {summary.RollBacks} times.") : "")}";
+            yield return $"Collapsed: {TerminalText.EscapeLine(collapse.Reason)}{(summary.RollBacks > 0 ? string.Create(CultureInfo.InvariantCulture, $" Rolled back {summary.RollBacks} times.") : "")}";
         }
 
         if (summary.Best is { Folder: { } folder } best)

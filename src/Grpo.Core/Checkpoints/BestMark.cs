@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Grpo.Diagnostics;
 using Microsoft.Win32.SafeHandles;
 
 namespace Grpo;
@@ -67,7 +68,7 @@ internal sealed record BestMark(int FormatVersion, long Step, string Folder)
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or JsonException)
         {
-            return (null, exception.Message.TrimEnd('.'));
+            return (null, TerminalText.EscapeLine(exception.Message.TrimEnd('.')));
         }
     }
 }

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Grpo.Diagnostics;
 using Microsoft.Win32.SafeHandles;
 
 namespace Grpo;
@@ -104,7 +105,7 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or JsonException)
         {
-            return exception.Message.TrimEnd('.');
+            return TerminalText.EscapeLine(exception.Message.TrimEnd('.'));
         }
     }
 
@@ -113,18 +114,18 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
     {
         if (file is null || !StaysInside(file.Path))
         {
-            return $"its manifest names a file outside the checkpoint: '{file?.Path}'";
+            return $"its manifest names a file outside the checkpoint: '{TerminalText.EscapeLine(file?.Path)}'";
         }
 
         var info = new FileInfo(Path.Combine(folder, file.Path));
         if (!info.Exists)
         {
-            return $"'{file.Path}' is missing";
+            return $"'{TerminalText.EscapeLine(file.Path)}' is missing";
         }
 
         if (info.Length != file.Size)
         {
-            return $"'{file.Path}' has {Number(info.Length)} bytes instead of {Number(file.Size)}";
+            return $"'{TerminalText.EscapeLine(file.Path)}' has {Number(info.Length)} bytes instead of {Number(file.Size)}";
         }
 
         if (!withHashes)
@@ -136,7 +137,7 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
         await using (stream.ConfigureAwait(false))
         {
             byte[] hash = await SHA256.HashDataAsync(stream, cancellationToken).ConfigureAwait(false);
-            return Convert.ToHexStringLower(hash) == file.Sha256 ? null : $"the content of '{file.Path}' is not what was saved";
+            return Convert.ToHexStringLower(hash) == file.Sha256 ? null : $"the content of '{TerminalText.EscapeLine(file.Path)}' is not what was saved";
         }
     }
 

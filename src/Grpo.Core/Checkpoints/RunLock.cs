@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using Grpo.Diagnostics;
 
 namespace Grpo;
 
@@ -85,7 +86,7 @@ internal sealed class RunLock : IDisposable
             using FileStream file = File.OpenRead(path);
             var text = new byte[Math.Min(file.Length, MaxOwnerBytes)];
             file.ReadExactly(text);
-            string owner = string.Concat(System.Text.Encoding.UTF8.GetString(text).Where(letter => !char.IsControl(letter)));
+            string owner = TerminalText.EscapeLine(System.Text.Encoding.UTF8.GetString(text));
             return owner.Length == 0 ? "a process that did not say its name" : owner;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)

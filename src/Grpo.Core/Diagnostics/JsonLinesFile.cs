@@ -112,8 +112,9 @@ internal sealed class JsonLinesFile : IDisposable
                 && json.RootElement.TryGetProperty("step", out JsonElement value)
                 && value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) ? number : null;
         }
-        catch (JsonException)
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
+            // The latter: a name with half a surrogate pair in it, which is not ours either.
             return null;
         }
     }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Grpo.Diagnostics;
 
 namespace Grpo;
 
@@ -95,7 +96,7 @@ public static class EvaluationFile
         }
         catch (JsonException exception)
         {
-            throw new InvalidDataException($"'{path}' is not an evaluation: {exception.Message}", exception);
+            throw new InvalidDataException($"'{path}' is not an evaluation: {TerminalText.EscapeLine(exception.Message)}", exception);
         }
     }
 

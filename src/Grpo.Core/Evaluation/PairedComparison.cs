@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grpo.Diagnostics;
 
 namespace Grpo;
 
@@ -102,7 +103,7 @@ public sealed record PairedComparison
         {
             if (!items.TryAdd(item.Id, item))
             {
-                throw new ArgumentException($"The item '{item.Id}' occurs twice, so that it is not clear what to compare it with. Give each prompt an id of its own.", parameter);
+                throw new ArgumentException($"The item '{TerminalText.EscapeLine(item.Id)}' occurs twice, so that it is not clear what to compare it with. Give each prompt an id of its own.", parameter);
             }
         }
 
@@ -110,10 +111,10 @@ public sealed record PairedComparison
     }
 
     private static bool Judgement(EvaluationItem item) => item.Completion.IsCorrect
-        ?? throw new ArgumentException($"The item '{item.Id}' was not judged right or wrong. Evaluate with a reward that sets Reward.IsCorrect.");
+        ?? throw new ArgumentException($"The item '{TerminalText.EscapeLine(item.Id)}' was not judged right or wrong. Evaluate with a reward that sets Reward.IsCorrect.");
 
     private static ArgumentException Different(string how, EvaluationReport before, EvaluationReport after) => new(string.Create(
         CultureInfo.InvariantCulture,
-        $"The two evaluations are not about the same items: {how} ({before.Items.Count} and {after.Items.Count} items). " +
+        $"The two evaluations are not about the same items: {TerminalText.EscapeLine(how)} ({before.Items.Count} and {after.Items.Count} items). " +
         $"Evaluate both on the same prompts: same data set, same count, same seed of generated problems."));
 }

@@ -117,6 +117,12 @@ internal sealed class AdamW : IDisposable
                     throw new InvalidDataException(
                         $"'{path}' holds no '{moment}' of shape [{string.Join(", ", parameter.shape)}]: it belongs to another model or another choice of trained parameters.");
                 }
+
+                if (!SafetensorsDType.IsFloat(entry.DType))
+                {
+                    reader.Dispose();
+                    throw new InvalidDataException($"'{path}': '{moment}' is {entry.DType} but must be of a floating-point type. The file is damaged.");
+                }
             }
         }
 

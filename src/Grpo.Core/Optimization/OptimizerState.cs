@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Grpo.Diagnostics;
 
 namespace Grpo;
 
@@ -49,14 +50,19 @@ internal sealed record OptimizerState
                     $"'{path}' counts {state.Step} steps and {state.OptimizerSteps} optimizer steps; neither can be negative. The file is damaged."),
                 { GradientNorms: null } or { GradientNorms.Count: > GradientSpikes.Window } => throw new InvalidDataException(
                     $"'{path}' remembers {state.GradientNorms?.Count ?? 0} gradient norms; 0 to {GradientSpikes.Window} are allowed. The file is damaged."),
+                _ when !Finite([state.KlCoefficient ?? 0, .. state.GradientNorms]) => throw new InvalidDataException(
+                    $"'{path}' holds a KL coefficient or a gradient norm that is negative or infinite. The file is damaged."),
                 _ => state,
             };
         }
         catch (JsonException exception)
         {
-            throw new InvalidDataException($"'{path}' is not a training state: {exception.Message}", exception);
+            throw new InvalidDataException($"'{path}' is not a training state: {TerminalText.EscapeLine(exception.Message)}", exception);
         }
     }
+
+    // A number too large for a double is read as infinite.
+    private static bool Finite(IEnumerable<double> numbers) => numbers.All(number => double.IsFinite(number) && number >= 0);
 }
 
 /// <summary>Source-generated: no reflection, so trimming keeps working.</summary>

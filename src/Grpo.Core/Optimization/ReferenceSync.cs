@@ -54,6 +54,12 @@ internal sealed class ReferenceSync
                 throw new InvalidDataException(
                     $"'{reader.Path}' holds no '{name}' of shape [{string.Join(", ", reference.shape)}]: it belongs to another model or another choice of trained parameters.");
             }
+
+            if (!SafetensorsDType.IsFloat(entry.DType))
+            {
+                reader.Dispose();
+                throw new InvalidDataException($"'{reader.Path}': '{name}' is {entry.DType} but must be of a floating-point type. The file is damaged.");
+            }
         }
 
         return reader;

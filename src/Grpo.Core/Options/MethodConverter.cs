@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Reflection;
 using System.Text;
 using System.Text.RegularExpressions;
+using Grpo.Diagnostics;
 
 namespace Grpo;
 
@@ -31,7 +32,7 @@ internal abstract partial class MethodConverter<T> : TypeConverter
         T? method = _methods.Select(create => create()).FirstOrDefault(candidate => TextName(candidate).Equals(name, StringComparison.OrdinalIgnoreCase));
         if (method is null)
         {
-            throw new FormatException($"'{text}' is no {_suffix.ToLowerInvariant()}; write one of {string.Join(", ", _methods.Select(create => TextName(create())))}, "
+            throw new FormatException($"'{TerminalText.EscapeLine(text)}' is no {_suffix.ToLowerInvariant()}; write one of {string.Join(", ", _methods.Select(create => TextName(create())))}, "
                 + "with parameters in brackets: name(Parameter=value, Parameter=value).");
         }
 
@@ -62,7 +63,7 @@ internal abstract partial class MethodConverter<T> : TypeConverter
         PropertyInfo? property = Parameters(method).FirstOrDefault(candidate => candidate.Name.Equals(sides[0], StringComparison.OrdinalIgnoreCase));
         if (property is null || sides.Length < 2)
         {
-            throw new FormatException($"'{pair}' is no parameter of {TextName(method)}; it has {string.Join(", ", Parameters(method).Select(candidate => candidate.Name))}, written Parameter=value.");
+            throw new FormatException($"'{TerminalText.EscapeLine(pair)}' is no parameter of {TextName(method)}; it has {string.Join(", ", Parameters(method).Select(candidate => candidate.Name))}, written Parameter=value.");
         }
 
         try
@@ -72,7 +73,7 @@ internal abstract partial class MethodConverter<T> : TypeConverter
         }
         catch (Exception exception) when (exception is FormatException or ArgumentException or NotSupportedException)
         {
-            throw new FormatException($"'{sides[1]}' is no value for {TextName(method)}'s {property.Name} ({property.PropertyType.Name}).", exception);
+            throw new FormatException($"'{TerminalText.EscapeLine(sides[1])}' is no value for {TextName(method)}'s {property.Name} ({property.PropertyType.Name}).", exception);
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Grpo.Diagnostics;
 
 namespace Grpo.Reporting;
 
@@ -56,9 +57,8 @@ internal static class HtmlText
             case '"': html.Append("&quot;"); break;
             case '\'': html.Append("&#39;"); break;
             case '\n' or '\t': html.Append((char)rune.Value); break;
-            case 0x200C or 0x200D: Keep(html, rune); break; // joiners: words and emoji need them
             default:
-                if (IsInvisible(rune))
+                if (TerminalText.IsInvisible(rune))
                 {
                     AppendCode(html, rune.Value);
                 }
@@ -70,10 +70,6 @@ internal static class HtmlText
                 break;
         }
     }
-
-    private static bool IsInvisible(Rune rune) =>
-        Rune.GetUnicodeCategory(rune) is UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator
-        || (rune.Value & 0xFFFE) == 0xFFFE || rune.Value is >= 0xFDD0 and <= 0xFDEF or >= 0xE0000 and <= 0xE0FFF; // noncharacters, tags
 
     private static void Keep(StringBuilder html, Rune rune)
     {

@@ -1,3 +1,5 @@
+using Grpo.Diagnostics;
+
 namespace Grpo;
 
 /// <summary>Renders prompts with the chat template and encodes them; refuses what does not fit.</summary>
@@ -16,7 +18,7 @@ public sealed class PromptEncoder(ITokenizer tokenizer, IChatTemplate template)
         if (ids.Count == 0 || ids.Count > maxTokens)
         {
             throw new ArgumentException(
-                $"Prompt '{prompt.Id}' has {ids.Count} tokens but must have 1 to {maxTokens}. Raise MaxPromptTokens, or leave the prompt out of the data set.",
+                $"Prompt '{TerminalText.EscapeLine(prompt.Id)}' has {ids.Count} tokens but must have 1 to {maxTokens}. Raise MaxPromptTokens, or leave the prompt out of the data set.",
                 nameof(prompt));
         }
 

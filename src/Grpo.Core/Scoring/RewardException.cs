@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grpo.Diagnostics;
 
 namespace Grpo;
 
@@ -37,8 +38,8 @@ public sealed class RewardException : Exception
     private static string Describe(string rewardName, string promptId, int? completionIndex, string problem)
     {
         string place = completionIndex is { } index
-            ? string.Create(CultureInfo.InvariantCulture, $"completion {index} of prompt '{promptId}'")
-            : $"the group of prompt '{promptId}'";
-        return $"Reward '{rewardName}' {problem} on {place}. To leave such completions out instead, set RewardOptions.OnError to Abstain.";
+            ? string.Create(CultureInfo.InvariantCulture, $"completion {index} of prompt '{TerminalText.EscapeLine(promptId)}'")
+            : $"the group of prompt '{TerminalText.EscapeLine(promptId)}'";
+        return $"Reward '{rewardName}' {TerminalText.Escape(problem)} on {place}. To leave such completions out instead, set RewardOptions.OnError to Abstain.";
     }
 }

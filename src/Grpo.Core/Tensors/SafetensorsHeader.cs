@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Collections.ObjectModel;
 using System.Text.Json;
 using System.Text.Unicode;
+using Grpo.Diagnostics;
 using Microsoft.Win32.SafeHandles;
 
 namespace Grpo;
@@ -45,7 +46,7 @@ internal sealed class SafetensorsHeader
         }
         catch (JsonException exception)
         {
-            throw new InvalidDataException($"{subject}: its header is not the expected JSON: {exception.Message}", exception);
+            throw new InvalidDataException($"{subject}: its header is not the expected JSON: {TerminalText.EscapeLine(exception.Message)}", exception);
         }
 
         long dataStart = LengthBytes + json.Length;

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Unicode;
+using Grpo.Diagnostics;
 
 namespace Grpo;
 
@@ -43,7 +44,7 @@ internal static class SafetensorsIndex
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
             // InvalidOperationException: a string with half of a surrogate pair.
-            throw new InvalidDataException($"{subject}: it is not the expected JSON: {exception.Message}", exception);
+            throw new InvalidDataException($"{subject}: it is not the expected JSON: {TerminalText.EscapeLine(exception.Message)}", exception);
         }
     }
 

@@ -1,4 +1,4 @@
-using System.Text;
+using Grpo.Diagnostics;
 
 namespace Grpo;
 
@@ -41,18 +41,13 @@ internal sealed class SafetensorsProblems(string subject)
     }
 
     /// <summary>
-    /// A name from the file, fit for a message: shortened, and without characters that could disturb a terminal or a log.
+    /// A name from the file, fit for a message: shortened, and harmless in a terminal or a log.
     /// </summary>
     public static string Quote(string name)
     {
-        ReadOnlySpan<char> shown = name.AsSpan(0, Math.Min(name.Length, LongestName));
-        var quoted = new StringBuilder(shown.Length + 3).Append('\'');
-        foreach (char c in shown)
-        {
-            quoted.Append(char.IsControl(c) || char.IsSurrogate(c) ? '?' : c);
-        }
-
-        return quoted.Append(name.Length > LongestName ? "…'" : "'").ToString();
+        // Cut between characters: half a pair would be shown as damage.
+        int end = name.Length <= LongestName ? name.Length : LongestName - (char.IsHighSurrogate(name[LongestName - 1]) ? 1 : 0);
+        return $"'{TerminalText.EscapeLine(name[..end])}{(end < name.Length ? "…" : "")}'";
     }
 
     public static string Shape(IEnumerable<long> shape) => $"[{string.Join(", ", shape)}]";

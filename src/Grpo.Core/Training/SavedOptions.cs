@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using Grpo.Diagnostics;
 using Microsoft.Extensions.AI;
 
 namespace Grpo;
@@ -70,7 +71,7 @@ internal sealed record SavedOptions
         }
         catch (JsonException exception)
         {
-            throw new InvalidDataException($"'{file.FullName}' does not hold options: {exception.Message}", exception);
+            throw new InvalidDataException($"'{file.FullName}' does not hold options: {TerminalText.EscapeLine(exception.Message)}", exception);
         }
     }
 
@@ -92,7 +93,7 @@ internal sealed record SavedOptions
             .. Options.Keys.Union(now.Options.Keys).Order(StringComparer.Ordinal).Where(Matters)
                 .Select(name => (Name: name, Was: TextOf(Options, name), Is: TextOf(now.Options, name)))
                 .Where(option => option.Was != option.Is)
-                .Select(option => $"{option.Name} was {option.Was} and is {option.Is}"),
+                .Select(option => TerminalText.EscapeLine($"{option.Name} was {option.Was} and is {option.Is}")),
         ];
 
         bool Matters(string name) => !Free.Contains(name)

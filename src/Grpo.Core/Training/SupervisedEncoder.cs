@@ -1,3 +1,4 @@
+using Grpo.Diagnostics;
 using Microsoft.Extensions.AI;
 
 namespace Grpo;
@@ -11,7 +12,7 @@ internal static class SupervisedEncoder
         string whole = template.Render([.. example.Prompt.Messages, new ChatMessage(ChatRole.Assistant, example.Completion)], addGenerationPrompt: false);
         if (!whole.StartsWith(prompt, StringComparison.Ordinal))
         {
-            throw new ArgumentException($"The chat template renders prompt '{example.Prompt.Id}' differently with an answer behind it, so the answer cannot be told from the prompt.");
+            throw new ArgumentException($"The chat template renders prompt '{TerminalText.EscapeLine(example.Prompt.Id)}' differently with an answer behind it, so the answer cannot be told from the prompt.");
         }
 
         IReadOnlyList<int> promptIds = tokenizer.Encode(prompt);
@@ -29,7 +30,7 @@ internal static class SupervisedEncoder
 
         if (promptIds.Count + end + 1 > maxTokens)
         {
-            throw new ArgumentException($"Example '{example.Prompt.Id}' has {promptIds.Count + end + 1} tokens but MaxTokens is {maxTokens}. Raise it, or leave the example out.");
+            throw new ArgumentException($"Example '{TerminalText.EscapeLine(example.Prompt.Id)}' has {promptIds.Count + end + 1} tokens but MaxTokens is {maxTokens}. Raise it, or leave the example out.");
         }
 
         return new TokenSequence(promptIds, [.. ids.Take(end + 1)]);

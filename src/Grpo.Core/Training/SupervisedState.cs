@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Grpo.Diagnostics;
 
 namespace Grpo;
 
@@ -49,7 +50,7 @@ internal sealed record SupervisedState
         }
         catch (JsonException exception)
         {
-            throw new InvalidDataException($"'{path}' is not a training state: {exception.Message}", exception);
+            throw new InvalidDataException($"'{path}' is not a training state: {TerminalText.EscapeLine(exception.Message)}", exception);
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Grpo.Diagnostics;
 
 namespace Grpo;
 
@@ -12,6 +13,9 @@ internal sealed record TrainerState
 
     // A million prompts with short ids and the default window.
     private const long MaxBytes = 256 << 20;
+
+    // No run gets so far, and what is added to it does not overflow.
+    private const long MaxPosition = 1L << 60;
 
     public required int Format { get; init; }
 
@@ -87,7 +91,7 @@ internal sealed record TrainerState
         }
         catch (JsonException exception)
         {
-            throw new InvalidDataException($"'{file.FullName}' is not a trainer's state: {exception.Message}", exception);
+            throw new InvalidDataException($"'{file.FullName}' is not a trainer's state: {TerminalText.EscapeLine(exception.Message)}", exception);
         }
     }
 
@@ -111,6 +115,8 @@ internal sealed record TrainerState
     private string? FindProblem() => this switch
     {
         { RollBacks: < 0 } or { Position: < 0 } => $"it counts {RollBacks} roll-backs and is at position {Position}; neither can be negative.",
+        { Position: > MaxPosition } => $"it is at position {Position}; at most {MaxPosition} is possible.",
+        { FirstEntropy: { } first } when !double.IsFinite(first) => "the first entropy is not a finite number.",
         _ when Evaluations.Any(evaluation => evaluation is not { Step: >= 0, Count: >= 0, Accuracy: null or (>= 0 and <= 1) }) =>
             "an evaluation has a negative count or step, or an accuracy outside 0 to 1.",
         _ when BestStep is not null && Evaluations.All(evaluation => evaluation.Step != BestStep) => $"no evaluation is of step {BestStep}, the best.",

@@ -51,7 +51,12 @@ internal sealed class HubConnection : IDisposable
                 return response;
             }
 
-            Uri next = new(address, location);
+            if (!Uri.TryCreate(address, location, out Uri? next))
+            {
+                response.Dispose();
+                throw new HubException($"{address.Host} redirects to what is no address. The hub or a proxy on the way is misconfigured.");
+            }
+
             if (stopAtOtherHost && !IsHub(next))
             {
                 return response;

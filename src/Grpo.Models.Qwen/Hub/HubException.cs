@@ -1,13 +1,15 @@
+using Grpo.Diagnostics;
+
 namespace Grpo.Models.Qwen;
 
 /// <summary>A download from the hub failed; the message says what was tried and what to do. It never holds a token.</summary>
 public class HubException : IOException
 {
     /// <summary>An error with its explanation.</summary>
-    /// <param name="message">What happened and what to do.</param>
+    /// <param name="message">What happened and what to do; what a terminal would obey in it is made visible.</param>
     /// <param name="innerException">The cause, if there is one.</param>
     public HubException(string message, Exception? innerException = null)
-        : base(message, innerException)
+        : base(TerminalText.Escape(message), innerException)
     {
     }
 }

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Text.RegularExpressions;
+using Grpo.Diagnostics;
 
 namespace Grpo.Models.Qwen;
 
@@ -21,7 +22,7 @@ internal static partial class HubNames
     public static bool IsInsideFolder(string path) =>
         path.Length is > 0 and <= 512
         && !path.AsSpan().ContainsAny(NotInNames)
-        && !path.Any(char.IsControl)
+        && TerminalText.EscapeLine(path) == path // nothing invisible, and no half character
         && path.Split('/').All(part => part.Length > 0 && part is not ("." or ".."));
 
     /// <param name="id">The text to check.</param>
@@ -33,7 +34,7 @@ internal static partial class HubNames
         return IsId(id)
             ? id
             : throw new ArgumentException(
-                $"'{id}' is not the id of a hub repository. Give owner/name, such as {example}, or {local}.", nameof(id));
+                $"'{TerminalText.EscapeLine(id)}' is not the id of a hub repository. Give owner/name, such as {example}, or {local}.", nameof(id));
     }
 
     public static string RequireSplit(string split)
@@ -42,12 +43,12 @@ internal static partial class HubNames
         return Split().IsMatch(split)
             ? split
             : throw new ArgumentException(
-                $"'{split}' is not the name of a split. Give one such as train or test: letters, digits, '_', '-' and '.'.", nameof(split));
+                $"'{TerminalText.EscapeLine(split)}' is not the name of a split. Give one such as train or test: letters, digits, '_', '-' and '.'.", nameof(split));
     }
 
     public static string RequireRevision(string revision) => IsInsideFolder(revision)
         ? revision
-        : throw new ArgumentException($"The revision '{revision}' is not a branch, tag or commit.", nameof(revision));
+        : throw new ArgumentException($"The revision '{TerminalText.EscapeLine(revision)}' is not a branch, tag or commit.", nameof(revision));
 
     [GeneratedRegex(
         @"\A[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?/[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?\z",

@@ -56,7 +56,8 @@ internal sealed class HubRepository(HubConnection connection, HubSettings settin
 
         if (Header(response, "X-Repo-Commit") is { } actual && actual != commit)
         {
-            throw new HubException($"The hub answers for commit {actual} of '{id}' when asked for {commit}.");
+            // What a header says is shown only when it can be nothing else: a hub could send the token back.
+            throw new HubException($"The hub answers for {(HubNames.IsCommit(actual) ? $"commit {actual}" : "no commit")} of '{id}' when asked for {commit}.");
         }
 
         string? validator = response.Headers.ETag is { IsWeak: false } etag ? etag.Tag : null;
@@ -64,7 +65,7 @@ internal sealed class HubRepository(HubConnection connection, HubSettings settin
         if (hash is null || !(HubNames.IsSha256(hash) || HubNames.IsCommit(hash)))
         {
             throw new HubException(
-                $"The hub states no hash for '{file}' of '{id}' (ETag: {(hash is null ? "none" : $"'{hash}'")}), so it could not be checked. "
+                $"The hub states no hash for '{file}' of '{id}' (ETag: {(hash is null ? "none" : "not a hash")}), so it could not be checked. "
                 + "A proxy may have removed it; download the files by hand and pass their folder.");
         }
 

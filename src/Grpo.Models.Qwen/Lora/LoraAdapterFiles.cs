@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grpo.Diagnostics;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -168,7 +169,7 @@ public static class LoraAdapterFiles
 
         return long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long passes)
             ? passes
-            : throw new InvalidDataException($"'{file.Path}': {PassesKey} must be a whole number of at least 0 but is '{(text.Length <= 40 ? text : text[..40] + "…")}'.");
+            : throw new InvalidDataException($"'{file.Path}': {PassesKey} must be a whole number of at least 0 but is '{TerminalText.EscapeLine(text.Length <= 40 ? text : text[..40] + "…")}'.");
     }
 
     private static void Fill(LoraAdapter adapter, SafetensorsReader file, long passes)

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Grpo.Diagnostics;
 
 namespace Grpo.Models.Qwen;
 
@@ -57,7 +58,7 @@ internal static class LoraConfigFile
         fields.Problems.AddRange(fields.Problems.Count == 0 ? options.Validate() : []);
         return fields.Problems.Count == 0
             ? (options, baseModel)
-            : throw new InvalidDataException($"{path} does not describe an adapter that can be loaded:\n- {string.Join("\n- ", fields.Problems)}");
+            : throw new InvalidDataException($"{path} does not describe an adapter that can be loaded:\n- {string.Join("\n- ", fields.Problems.Select(TerminalText.EscapeLine))}");
     }
 
     /// <summary>The text of the file, with every field that PEFT needs to load it, in alphabetical order.</summary>

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Grpo.Diagnostics;
 
 namespace Grpo.Models.Qwen;
 
@@ -49,9 +50,10 @@ internal static class Qwen2ConfigFile
         {
             document = JsonDocument.Parse(json);
         }
-        catch (JsonException exception)
+        catch (Exception exception) when (exception is JsonException or ArgumentException)
         {
-            throw new InvalidDataException($"{source} is not valid JSON: {exception.Message}", exception);
+            // The latter: half a surrogate pair between the quotes.
+            throw new InvalidDataException($"{source} is not valid JSON: {TerminalText.EscapeLine(exception.Message)}", exception);
         }
 
         using (document)
@@ -61,6 +63,7 @@ internal static class Qwen2ConfigFile
                 throw new InvalidDataException($"{source} must hold a JSON object but holds {document.RootElement.ValueKind}.");
             }
 
+            JsonFile.RequireText(document.RootElement, source);
             var fields = new ConfigFields(document.RootElement);
             RequireQwen2(fields, source);
             Qwen2Config config = Read(fields);
@@ -69,7 +72,7 @@ internal static class Qwen2ConfigFile
             return fields.Problems.Count == 0
                 ? config with { OtherFields = fields.Unread() }
                 : throw new InvalidDataException(
-                    $"{source} does not describe a model that can be built:\n- {string.Join("\n- ", fields.Problems)}");
+                    $"{source} does not describe a model that can be built:\n- {string.Join("\n- ", fields.Problems.Select(TerminalText.EscapeLine))}");
         }
     }
 
@@ -162,7 +165,7 @@ internal static class Qwen2ConfigFile
         {
             string found = $"model_type \"{type ?? "(none)"}\", architectures [{string.Join(", ", architectures)}]";
             throw new InvalidDataException(
-                $"{source}: unknown architecture: {found}. Supported: model_type \"qwen2\" with architecture Qwen2ForCausalLM "
+                $"{source}: unknown architecture: {TerminalText.EscapeLine(found)}. Supported: model_type \"qwen2\" with architecture Qwen2ForCausalLM "
                 + "(Qwen2 and Qwen2.5 language models).");
         }
     }

@@ -20,7 +20,8 @@ internal sealed class AddedTokenReader
     ];
 
     private readonly Dictionary<string, (AddedToken Token, string File)> _byContent = new(StringComparer.Ordinal);
-    private readonly Dictionary<int, string> _contentOfId = [];
+    // Sorted, since a file could choose numbers that all fall into one place of a hash table.
+    private readonly SortedDictionary<int, string> _contentOfId = [];
 
     private AddedTokenReader()
     {

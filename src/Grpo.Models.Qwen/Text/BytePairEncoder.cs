@@ -1,4 +1,5 @@
 using System.Text;
+using Grpo.Diagnostics;
 using Microsoft.ML.Tokenizers;
 
 namespace Grpo.Models.Qwen;
@@ -101,13 +102,13 @@ internal sealed class BytePairEncoder
             var merge = new Merge(rank, IdOf(left + right));
             if (!table.TryAdd(IdOf(left), IdOf(right), merge))
             {
-                throw new InvalidDataException($"'{vocabulary.MergesFile}': the merge '{left} {right}' is listed twice (second at {rank}).");
+                throw new InvalidDataException($"'{vocabulary.MergesFile}': the merge '{TerminalText.EscapeLine($"{left} {right}")}' is listed twice (second at {rank}).");
             }
 
             int IdOf(string token) => vocabulary.Ids.TryGetValue(token, out int id)
                 ? id
                 : throw new InvalidDataException(
-                    $"'{vocabulary.MergesFile}': merge {rank}, '{left} {right}', needs the token '{token}', which '{vocabulary.IdsFile}' lacks. "
+                    $"'{vocabulary.MergesFile}': merge {rank}, '{TerminalText.EscapeLine($"{left} {right}")}', needs the token '{TerminalText.EscapeLine(token)}', which '{vocabulary.IdsFile}' lacks. "
                     + "The two belong to different vocabularies, or one is cut off.");
         }
 

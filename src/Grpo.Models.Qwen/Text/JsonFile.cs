@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Unicode;
+using Grpo.Diagnostics;
 
 namespace Grpo.Models.Qwen;
 
@@ -23,7 +24,7 @@ internal sealed class JsonFile : IDisposable
         }
         catch (JsonException e)
         {
-            throw new InvalidDataException($"'{path}' is not valid JSON (it may be cut off): {e.Message}", e);
+            throw new InvalidDataException($"'{path}' is not valid JSON (it may be cut off): {TerminalText.EscapeLine(e.Message)}", e);
         }
 
         JsonValueKind kind = _document.RootElement.ValueKind;
@@ -36,7 +37,15 @@ internal sealed class JsonFile : IDisposable
         // Half a surrogate pair is valid JSON and no text: reading it would throw far from here.
         if (json.Span.IndexOf("\\ud"u8) >= 0 || json.Span.IndexOf("\\uD"u8) >= 0)
         {
-            RequireText(_document.RootElement);
+            try
+            {
+                RequireText(_document.RootElement, $"'{path}'");
+            }
+            catch
+            {
+                _document.Dispose();
+                throw;
+            }
         }
     }
 
@@ -44,7 +53,7 @@ internal sealed class JsonFile : IDisposable
 
     public JsonElement Root => _document.RootElement;
 
-    public InvalidDataException Error(string message) => new($"'{FilePath}': {message}");
+    public InvalidDataException Error(string message) => new($"'{FilePath}': {TerminalText.EscapeLine(message)}");
 
     /// <summary>A property that is present and not null.</summary>
     public static bool TryGet(JsonElement parent, string name, out JsonElement value)
@@ -75,7 +84,11 @@ internal sealed class JsonFile : IDisposable
 
     public void Dispose() => _document.Dispose();
 
-    private void RequireText(JsonElement element)
+    /// <summary>Refuses half a surrogate pair in a name or a string.</summary>
+    /// <param name="element">Where to look.</param>
+    /// <param name="source">Names the file in the message.</param>
+    /// <exception cref="InvalidDataException">There is one.</exception>
+    public static void RequireText(JsonElement element, string source)
     {
         try
         {
@@ -87,7 +100,7 @@ internal sealed class JsonFile : IDisposable
                 case JsonValueKind.Array:
                     foreach (JsonElement item in element.EnumerateArray())
                     {
-                        RequireText(item);
+                        RequireText(item, source);
                     }
 
                     break;
@@ -95,7 +108,7 @@ internal sealed class JsonFile : IDisposable
                     foreach (JsonProperty property in element.EnumerateObject())
                     {
                         _ = property.Name;
-                        RequireText(property.Value);
+                        RequireText(property.Value, source);
                     }
 
                     break;
@@ -103,8 +116,7 @@ internal sealed class JsonFile : IDisposable
         }
         catch (InvalidOperationException e)
         {
-            _document.Dispose();
-            throw new InvalidDataException($"'{FilePath}': a string holds half a surrogate pair, which is not text.", e);
+            throw new InvalidDataException($"{source}: a string holds half a surrogate pair, which is not text.", e);
         }
     }
 

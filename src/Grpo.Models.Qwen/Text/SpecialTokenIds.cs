@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Grpo.Diagnostics;
 
 namespace Grpo.Models.Qwen;
 
@@ -109,5 +110,5 @@ internal static class SpecialTokenIds
     }
 
     private static InvalidDataException NoSuchToken(TokenizerFiles files, string property, string content) =>
-        new($"The tokenizer in '{files.Source}' names '{content}' as {property}, but has no such token.");
+        new($"The tokenizer in '{files.Source}' names '{TerminalText.EscapeLine(content)}' as {property}, but has no such token.");
 }

@@ -1,4 +1,5 @@
 using System.Text;
+using Grpo.Diagnostics;
 
 namespace Grpo.Models.Qwen;
 
@@ -30,7 +31,7 @@ internal sealed class TokenTable
             if (vocabulary.Ids.Remove(token.Content, out int id) && id != token.Id)
             {
                 throw new InvalidDataException(
-                    $"'{vocabulary.IdsFile}': the token '{token.Content}' has the id {id}, but as an added token {token.Id}.");
+                    $"'{vocabulary.IdsFile}': the token '{TerminalText.EscapeLine(token.Content)}' has the id {id}, but as an added token {token.Id}.");
             }
         }
 
@@ -40,13 +41,13 @@ internal sealed class TokenTable
             if (id >= contents.Length)
             {
                 throw new InvalidDataException(
-                    $"'{vocabulary.IdsFile}': there are {contents.Length} tokens, but '{content}' has the id {id}. Ids must run from 0 to "
+                    $"'{vocabulary.IdsFile}': there are {contents.Length} tokens, but '{TerminalText.EscapeLine(content)}' has the id {id}. Ids must run from 0 to "
                     + $"{contents.Length - 1} without gaps; tokens are missing, perhaps added tokens ({TokenizerFiles.Configuration}).");
             }
 
             if (contents[id] is { } other)
             {
-                throw new InvalidDataException($"'{vocabulary.IdsFile}': the tokens '{other}' and '{content}' have the same id {id}.");
+                throw new InvalidDataException($"'{vocabulary.IdsFile}': the tokens '{TerminalText.EscapeLine(other)}' and '{TerminalText.EscapeLine(content)}' have the same id {id}.");
             }
 
             contents[id] = content;
@@ -78,7 +79,7 @@ internal sealed class TokenTable
             bytes.WriteByte(ByteAlphabet.TryToByte(character, out byte value)
                 ? value
                 : throw new InvalidDataException(
-                    $"'{file}': the token '{content}' holds U+{(int)character:X4}, which stands for no byte. The vocabulary is not byte-level."));
+                    $"'{file}': the token '{TerminalText.EscapeLine(content)}' holds U+{(int)character:X4}, which stands for no byte. The vocabulary is not byte-level."));
         }
     }
 }

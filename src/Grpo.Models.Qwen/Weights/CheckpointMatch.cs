@@ -1,3 +1,4 @@
+using Grpo.Diagnostics;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen;
@@ -45,7 +46,7 @@ internal sealed class CheckpointMatch(IReadOnlyDictionary<string, SafetensorsEnt
         if (_missing.Count + _misshaped.Count + _mistyped.Count + unexpected.Count > 0)
         {
             throw new InvalidDataException(string.Concat(
-                title, List("missing", _missing), List("unexpected", unexpected), List("wrong shape", _misshaped), List("wrong type", _mistyped)));
+                title, List("missing", _missing), List("unexpected", [.. unexpected.Select(TerminalText.EscapeLine)]), List("wrong shape", _misshaped), List("wrong type", _mistyped)));
         }
     }
 

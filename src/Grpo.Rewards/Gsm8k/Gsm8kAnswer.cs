@@ -1,3 +1,5 @@
+using Grpo.Diagnostics;
+
 namespace Grpo.Rewards;
 
 /// <summary>
@@ -36,7 +38,7 @@ public static class Gsm8kAnswer
     {
         if (!ExactNumber.TryParse(gold, out ExactNumber expected))
         {
-            throw new ArgumentException($"The gold answer must be one exact number but is '{gold}'.", nameof(gold));
+            throw new ArgumentException($"The gold answer must be one exact number but is '{TerminalText.EscapeLine(gold)}'.", nameof(gold));
         }
 
         Gsm8kExtraction found = Extract(text, format);

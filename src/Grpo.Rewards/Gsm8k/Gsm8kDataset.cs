@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Grpo.Diagnostics;
 
 namespace Grpo.Rewards;
 
@@ -83,7 +84,7 @@ public static partial class Gsm8kDataset
     private static InvalidDataException Missing(Gsm8kRow row, string field) =>
         new($"{row.Place}: the string '{field}' is missing. {Format}");
 
-    private static string Tail(string text) => text.Length <= 40 ? text : "…" + text[^40..];
+    private static string Tail(string text) => TerminalText.EscapeLine(text.Length <= 40 ? text : "…" + text[^40..]);
 
     [GeneratedRegex("<<[^<>]*>>", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant)]
     private static partial Regex Calculation();

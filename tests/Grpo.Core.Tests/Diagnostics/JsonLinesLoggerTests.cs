@@ -86,6 +86,27 @@ public sealed class JsonLinesLoggerTests
     }
 
     [Fact]
+    public async Task OnStepAsync_writes_hostile_text_as_one_line_of_ascii()
+    {
+        const string Hostile = "<script>'\"`&</script> \r\n \u001b[31m\u001b]0;x\u0007 \u009b \u202E\u2066\u2028\uFEFF \uD83D \uDE00\uD83D 😀 {\"step\":99}";
+        const string Read = "<script>'\"`&</script> \r\n \u001b[31m\u001b]0;x\u0007 \u009b \u202E\u2066\u2028\uFEFF \uFFFD \uFFFD\uFFFD 😀 {\"step\":99}"; // no UTF-8 for half a pair
+        using var folder = new TemporaryFolder();
+        var group = new RolloutGroup(Prompt.Create(Hostile, Hostile, answer: Hostile), [2], [new Completion([2], Hostile, FinishReason.EndToken)]);
+        var report = StepMetricsTests.FullReport() with { Groups = [new ScoredGroup(group, [new Reward(1) { Verdict = Hostile }], [0])] };
+        using (var logger = new JsonLinesLogger(folder.Path))
+        {
+            await logger.OnStepAsync(report);
+        }
+
+        byte[] bytes = File.ReadAllBytes(folder["completions.jsonl"]);
+        Assert.All(bytes[..^1], value => Assert.InRange(value, (byte)' ', (byte)'~')); // so it may be shown in a terminal as it is
+        Assert.Equal((byte)'\n', bytes[^1]);
+        JsonElement line = Assert.Single(Lines(folder["completions.jsonl"]));
+        Assert.Equal(7, line.GetProperty("step").GetInt32());
+        Assert.All(["prompt_id", "prompt", "completion", "answer", "verdict"], name => Assert.Equal(Read, line.GetProperty(name).GetString()));
+    }
+
+    [Fact]
     public async Task OnStepAsync_leaves_whole_lines_behind_and_a_new_logger_appends()
     {
         using var folder = new TemporaryFolder();

@@ -99,6 +99,19 @@ public sealed class EvaluationFileTests : IDisposable
     }
 
     [Fact]
+    public async Task Write_keeps_hostile_text_in_valid_json()
+    {
+        const string Hostile = "<script>\" \u001b[31m \u202E \u0000 \uD83D";
+        EvaluationReport report = await Judged.EvaluateAsync("r");
+        EvaluationReport hostile = report with { Items = [report.Items[0] with { Question = Hostile, Completion = report.Items[0].Completion with { Text = Hostile } }] };
+        EvaluationFile.Write(_folder["evaluation.json"], hostile);
+        byte[] bytes = File.ReadAllBytes(_folder["evaluation.json"]);
+        Assert.True(System.Text.Unicode.Utf8.IsValid(bytes));
+        Assert.DoesNotContain(bytes, value => value < ' ' && value != '\n');
+        Assert.Equal(Hostile.Replace('\uD83D', '\uFFFD'), EvaluationFile.Read(_folder["evaluation.json"]).Items[0].Completion.Text);
+    }
+
+    [Fact]
     public void Read_says_how_to_make_a_file_that_is_not_there() => Assert.Contains(
         "option --json of eval",
         Assert.Throws<FileNotFoundException>(() => EvaluationFile.Read(_folder["none.json"])).Message,

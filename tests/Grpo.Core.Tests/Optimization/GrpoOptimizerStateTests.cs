@@ -24,6 +24,22 @@ public sealed class GrpoOptimizerStateTests
         folder => Rewrite(folder, "\"step\": 1", "\"step\": -1"),
         folder => $"'{folder["grpo_state.json"]}' counts -1 steps and 1 optimizer steps; neither can be negative. The file is damaged.");
 
+    [Fact]
+    public void Load_refuses_numbers_that_are_too_large_to_be_finite() => Refuse<InvalidDataException>(
+        folder => Rewrite(folder, "\"gradient_norms\": [", "\"gradient_norms\": [1e999,"),
+        folder => $"'{folder["grpo_state.json"]}' holds a KL coefficient or a gradient norm that is negative or infinite. The file is damaged.");
+
+    [Fact]
+    public void Load_refuses_moments_that_are_no_floating_point_numbers_before_it_changes_a_weight() => Refuse<InvalidDataException>(
+        folder =>
+        {
+            byte[] file = File.ReadAllBytes(folder["optimizer.safetensors"]);
+            int type = file.AsSpan().LastIndexOf("\"F32\""u8);
+            "\"I32\""u8.CopyTo(file.AsSpan(type));
+            File.WriteAllBytes(folder["optimizer.safetensors"], file);
+        },
+        folder => $"'{folder["optimizer.safetensors"]}': 'exp_avg_sq.table' is Int32 but must be of a floating-point type. The file is damaged.");
+
     [Theory]
     [InlineData("null", "holds null")]
     [InlineData("{", "is not a training state")]

@@ -114,6 +114,7 @@ public sealed class GrpoTrainerBestTests : IDisposable
     [InlineData("\"format\":1,", "", "was missing required properties")]
     [InlineData("roll_backs\":0", "roll_backs\":-1", "it counts -1 roll-backs and is at position ; neither can be negative.")]
     [InlineData("position\":null", "position\":-5", "it counts 0 roll-backs and is at position -5; neither can be negative.")]
+    [InlineData("position\":null", "position\":9223372036854775807", "it is at position 9223372036854775807; at most 1152921504606846976 is possible.")]
     [InlineData("accuracy\":0.5", "accuracy\":1.5", "an evaluation has a negative count or step, or an accuracy outside 0 to 1.")]
     [InlineData("evaluations\":[", "evaluations\":[null,", "an evaluation has a negative count or step, or an accuracy outside 0 to 1.")]
     [InlineData("evaluations\":[", "evaluations\":null,\"x\":[", "doesn't allow null values")]

@@ -128,6 +128,27 @@ public sealed class HubFailureTests : IDisposable
         Assert.DoesNotContain("secret", failure.ToString(), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(503)]
+    [InlineData(403)]
+    [InlineData(200)]
+    public async Task DownloadAsync_never_writes_the_token_or_a_header_into_a_log(int status)
+    {
+        const string Secret = "hf_test_secret";
+        var logger = new ListLogger();
+        // A hub that sends everything back.
+        _hub.Intercept = request => (status == 200 ? _hub.Honest(request) : new HubReply(status)) with
+        {
+            Headers = new() { ["ETag"] = $"\"{Secret}\"", ["X-Linked-Etag"] = Secret, ["X-Repo-Commit"] = Secret, ["X-Error-Code"] = Secret, ["X-Error-Message"] = Secret },
+        };
+
+        var failure = await Assert.ThrowsAsync<HubException>(() => DownloadAsync(options => (options.Token, options.Logger) = (Secret, logger)));
+
+        Assert.DoesNotContain(Secret, failure.ToString(), StringComparison.Ordinal);
+        Assert.DoesNotContain(logger.Messages, message => message.Contains(Secret, StringComparison.Ordinal));
+        Assert.Equal(status == 503, logger.Messages.Count > 0);
+    }
+
     [Fact]
     public async Task DownloadAsync_tries_again_when_the_hub_is_overloaded()
     {
@@ -183,7 +204,7 @@ public sealed class HubFailureTests : IDisposable
     {
         Answer("HEAD", "config.json", (reply, _) => reply with { Headers = new() { ["ETag"] = "\"v1\"" } });
 
-        Assert.Contains("The hub states no hash for 'config.json' of 'owner/tiny' (ETag: 'v1')", await FailAsync(), StringComparison.Ordinal);
+        Assert.Contains("The hub states no hash for 'config.json' of 'owner/tiny' (ETag: not a hash)", await FailAsync(), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -248,6 +269,7 @@ public sealed class HubFailureTests : IDisposable
     [Theory]
     [InlineData("http://example.com/x", "127.0.0.1 redirects to http://example.com, which is not https. Nothing was sent there.")]
     [InlineData("file:///etc/passwd", "127.0.0.1 redirects to file://, which is not https.")]
+    [InlineData("https:s://store.example/x", "127.0.0.1 redirects to what is no address.")]
     public async Task DownloadAsync_refuses_a_redirect_to_an_open_line(string location, string message)
     {
         Answer("GET", Weights, (_, _) => new HubReply(302) { Headers = { ["Location"] = location } });

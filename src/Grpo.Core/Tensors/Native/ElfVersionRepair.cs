@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Grpo.Diagnostics;
 
 namespace Grpo;
 
@@ -27,7 +28,7 @@ internal static class ElfVersionRepair
         string[] essential = [.. missing.Where(need => used.Contains(need.Index)).Select(need => need.Version)];
         if (essential.Length > 0)
         {
-            throw new NotSupportedException($"{library} of this system is too old: it lacks {string.Join(", ", essential)}. Install a newer one, or use a newer distribution.");
+            throw new NotSupportedException($"{library} of this system is too old: it lacks {TerminalText.EscapeLine(string.Join(", ", essential))}. Install a newer one, or use a newer distribution.");
         }
 
         foreach (ElfVersionNeed need in missing)

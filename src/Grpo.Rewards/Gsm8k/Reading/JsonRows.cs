@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Grpo.Diagnostics;
 
 namespace Grpo.Rewards;
 
@@ -40,12 +41,12 @@ internal static class JsonRows
         }
         catch (JsonException error)
         {
-            throw new InvalidDataException($"{place}: the line is not valid JSON: {error.Message}", error);
+            throw new InvalidDataException($"{place}: the line is not valid JSON: {TerminalText.EscapeLine(error.Message)}", error);
         }
         catch (InvalidOperationException error)
         {
             // What System.Text.Json throws for a string of broken UTF-8 or a lone surrogate.
-            throw new InvalidDataException($"{place}: a string is not valid Unicode: {error.Message}", error);
+            throw new InvalidDataException($"{place}: a string is not valid Unicode: {TerminalText.EscapeLine(error.Message)}", error);
         }
     }
 

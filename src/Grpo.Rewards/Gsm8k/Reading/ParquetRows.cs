@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
+using Grpo.Diagnostics;
 using Parquet;
+using Parquet.Meta;
 using Parquet.Schema;
 
 namespace Grpo.Rewards;
@@ -33,16 +35,16 @@ internal static class ParquetRows
 
             // From memory every read completes at once, so waiting here blocks no thread that the reader could need.
             using var stream = new MemoryStream(bytes, writable: false);
-            return ReadAsync(stream, path).GetAwaiter().GetResult();
+            return ReadAsync(stream, new ParquetPages(bytes), path).GetAwaiter().GetResult();
         }
         catch (Exception error) when (error is not OutOfMemoryException)
         {
             // The library reports damage by whatever its decoders run into.
-            throw new InvalidDataException($"'{path}' cannot be read as GSM8K in parquet: {error.Message}", error);
+            throw new InvalidDataException($"'{path}' cannot be read as GSM8K in parquet: {TerminalText.EscapeLine(error.Message)}", error);
         }
     }
 
-    private static async Task<IReadOnlyList<Gsm8kRow>> ReadAsync(Stream stream, string path)
+    private static async Task<IReadOnlyList<Gsm8kRow>> ReadAsync(Stream stream, ParquetPages pages, string path)
     {
         ParquetReader reader = await ParquetReader.CreateAsync(stream).ConfigureAwait(false);
         await using ConfiguredAsyncDisposable disposal = reader.ConfigureAwait(false);
@@ -55,6 +57,19 @@ internal static class ParquetRows
             if (rowGroup.RowCount < 0 || rows.Count + rowGroup.RowCount > MaxRows)
             {
                 throw new InvalidDataException($"row group {group} announces {rowGroup.RowCount} rows; a file may have {MaxRows} at most.");
+            }
+
+            foreach (DataField column in new[] { question, answer })
+            {
+                // The library begins at the lower of the two offsets, whichever the file means.
+                ColumnMetaData metadata = rowGroup.GetMetadata(column)?.MetaData
+                    ?? throw new InvalidDataException($"row group {group} has no column '{column.Name}'.");
+                if (metadata.NumValues != rowGroup.RowCount)
+                {
+                    throw new InvalidDataException($"column '{column.Name}' of row group {group} has {metadata.NumValues} values for {rowGroup.RowCount} rows.");
+                }
+
+                pages.Check(new[] { metadata.DataPageOffset, metadata.DictionaryPageOffset ?? 0 }.Where(offset => offset != 0).DefaultIfEmpty().Min(), metadata.NumValues);
             }
 
             string?[] questions = new string?[rowGroup.RowCount];

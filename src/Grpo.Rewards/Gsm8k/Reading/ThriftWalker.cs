@@ -1,0 +1,153 @@
+namespace Grpo.Rewards;
+
+/// <summary>
+/// Walks a struct in Thrift's compact protocol without keeping anything. Every value must lie inside the bytes and be of the kind that the format
+/// gives its field: the parquet library does not look at the kind that a file states, and would take a number for the length of a text.
+/// </summary>
+internal ref struct ThriftWalker(ReadOnlySpan<byte> bytes)
+{
+    private const int MaxDepth = 32;
+
+    private readonly ReadOnlySpan<byte> _bytes = bytes;
+
+    /// <summary>How many bytes have been walked.</summary>
+    public int Position { get; private set; }
+
+    /// <summary>Walks a struct to its end.</summary>
+    /// <param name="fields">What it may hold.</param>
+    /// <param name="onInteger">Receives each number of the struct and of the structs in its fields: the field of this struct, the field in the inner one or 0, the number.</param>
+    /// <exception cref="InvalidDataException">It is not whole, or not of that form.</exception>
+    public void Walk(ThriftStruct fields, Action<int, int, long>? onInteger = null) => WalkStruct(fields, depth: 0, outer: 0, onInteger);
+
+    private void WalkStruct(ThriftStruct? fields, int depth, int outer, Action<int, int, long>? onInteger)
+    {
+        if (depth > MaxDepth)
+        {
+            throw Broken();
+        }
+
+        long id = 0;
+        while (true)
+        {
+            byte header = Take();
+            if (header == 0)
+            {
+                return;
+            }
+
+            // The number of the field is a small step from the last one, or follows.
+            id = header >> 4 == 0 ? ZigZag(TakeVarint()) : id + (header >> 4);
+            ThriftType? type = fields is null || id is < 0 or > short.MaxValue ? null : fields.Find((int)id);
+            int kind = header & 15;
+            Require(type is null || (type.IsList ? kind == 9 : IsOf(type.Kind, kind)));
+            if (kind is 1 or 2)
+            {
+                continue; // a boolean field is its kind
+            }
+
+            if (onInteger is not null && kind is (4 or 5 or 6))
+            {
+                onInteger(depth == 0 ? (int)id : outer, depth == 0 ? 0 : (int)id, ZigZag(TakeVarint()));
+            }
+            else
+            {
+                WalkValue(type, kind, depth, (int)id, depth == 0 ? onInteger : null);
+            }
+        }
+    }
+
+    private void WalkValue(ThriftType? type, int kind, int depth, int id, Action<int, int, long>? onInteger)
+    {
+        switch (kind)
+        {
+            case 1 or 2 or 3:
+                Skip(1);
+                break;
+            case 4 or 5 or 6:
+                TakeVarint();
+                break;
+            case 7:
+                Skip(8);
+                break;
+            case 8:
+                Skip(TakeVarint());
+                break;
+            case 9 or 10:
+                WalkList(type, depth);
+                break;
+            case 12:
+                WalkStruct(type?.Fields, depth + 1, id, onInteger);
+                break;
+            default:
+                throw Broken();                                 // parquet's metadata has no maps
+        }
+    }
+
+    private void WalkList(ThriftType? type, int depth)
+    {
+        if (depth > MaxDepth)
+        {
+            throw Broken();
+        }
+
+        byte header = Take();
+        ulong count = (uint)header >> 4;
+        count = count == 15 ? TakeVarint() : count;
+
+        // Every element takes a byte at least, so a count beyond the rest is broken, and the loop is bounded.
+        Require(count <= (ulong)(_bytes.Length - Position) && (count == 0 || type is null || IsOf(type.Kind, header & 15)));
+        for (; count > 0; count--)
+        {
+            WalkValue(type is null ? null : type with { IsList = false }, header & 15, depth + 1, id: 0, onInteger: null);
+        }
+    }
+
+    private static bool IsOf(ThriftKind kind, int stated) => kind switch
+    {
+        ThriftKind.Boolean => stated is 1 or 2,
+        ThriftKind.Byte => stated == 3,
+        ThriftKind.Integer => stated is 4 or 5 or 6,
+        ThriftKind.Binary => stated == 8,
+        _ => stated == 12,
+    };
+
+    private byte Take()
+    {
+        Require(Position < _bytes.Length);
+        return _bytes[Position++];
+    }
+
+    private ulong TakeVarint()
+    {
+        ulong value = 0;
+        for (int shift = 0; shift < 64; shift += 7)
+        {
+            byte next = Take();
+            value |= (ulong)(next & 0x7F) << shift;
+            if (next < 0x80)
+            {
+                return value;
+            }
+        }
+
+        throw Broken();
+    }
+
+    private static long ZigZag(ulong value) => (long)(value >> 1) ^ -(long)(value & 1);
+
+    private void Skip(ulong count)
+    {
+        Require(count <= (ulong)(_bytes.Length - Position));
+        Position += (int)count;
+    }
+
+    private readonly void Require(bool holds)
+    {
+        if (!holds)
+        {
+            throw Broken();
+        }
+    }
+
+    private readonly InvalidDataException Broken() => new($"its metadata is damaged near byte {Position} of {_bytes.Length}.");
+}

@@ -1,0 +1,2 @@
+// Times, allocations and live tensors are those of the whole process.
+[assembly: CollectionBehavior(DisableTestParallelization = true)]

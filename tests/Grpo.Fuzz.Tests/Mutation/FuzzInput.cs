@@ -1,0 +1,44 @@
+namespace Grpo.Fuzz.Tests;
+
+/// <summary>How a part is built, so that damage can be done where it hurts.</summary>
+internal enum PartFormat
+{
+    Bytes,
+    Json,
+    Safetensors,
+    Parquet,
+
+    /// <summary>UTF-16, so that half a surrogate pair can be written.</summary>
+    Text,
+}
+
+/// <summary>One file, or one text.</summary>
+/// <param name="Name">The name of the file.</param>
+/// <param name="Format">How it is built.</param>
+/// <param name="Bytes">The content.</param>
+internal sealed record FuzzPart(string Name, PartFormat Format, byte[] Bytes)
+{
+    public static FuzzPart Json(string name, string json) => new(name, PartFormat.Json, System.Text.Encoding.UTF8.GetBytes(json));
+
+    public static FuzzPart Text(string text) => new("text", PartFormat.Text, [.. System.Runtime.InteropServices.MemoryMarshal.AsBytes(text.AsSpan())]);
+}
+
+/// <summary>What a parser is given: the files of a folder, or one text.</summary>
+internal sealed record FuzzInput(params IReadOnlyList<FuzzPart> Parts)
+{
+    public long Size => Parts.Sum(part => (long)part.Bytes.Length);
+
+    public byte[] Bytes => Parts[0].Bytes;
+
+    public string Text => new(System.Runtime.InteropServices.MemoryMarshal.Cast<byte, char>(Bytes));
+
+    public FuzzInput With(int part, byte[] bytes) => new([.. Parts.Select((old, i) => i == part ? old with { Bytes = bytes } : old)]);
+
+    public void WriteTo(string folder)
+    {
+        foreach (FuzzPart part in Parts)
+        {
+            File.WriteAllBytes(Path.Combine(folder, part.Name), part.Bytes);
+        }
+    }
+}

@@ -14,7 +14,7 @@ public sealed class MutatedInputTests(ITestOutputHelper output)
     private const int Short = 25_000;
 
     private static readonly FuzzTarget[] Targets =
-        [.. TensorTargets.All(), .. TrainingTargets.All(), .. ModelTargets.All(), .. HubTargets.All(), .. RewardTargets.All()];
+        [.. TensorTargets.All(), .. TrainingTargets.All(), .. RecordingTargets.All(), .. ModelTargets.All(), .. HubTargets.All(), .. RewardTargets.All()];
 
     public static TheoryData<string> Names => [.. Targets.Select(target => target.Name)];
 

@@ -118,26 +118,29 @@ internal sealed class ContinuousDecoder(IPolicy policy, ITokenizer tokenizer, Sa
     /// <summary>Drops the finished rows; false when none is left.</summary>
     private static bool Leave(IDecodingSession session, List<RolloutRow> rows)
     {
-        var unfinished = new LinkedList<int>(Enumerable.Range(0, rows.Count).Where(row => !rows[row].Completion.IsFinished));
-        if (unfinished.Count == 0 || unfinished.Count == rows.Count)
+        // The last rows take the places that have become free: all others stay where they are, which costs a session nothing.
+        var kept = new List<int>(rows.Count);
+        int last = rows.Count - 1;
+        for (int place = 0; place <= last; place++)
         {
-            return unfinished.Count > 0;
+            while (last > place && rows[place].Completion.IsFinished && rows[last].Completion.IsFinished)
+            {
+                last--;
+            }
+
+            if (!rows[place].Completion.IsFinished)
+            {
+                kept.Add(place);
+            }
+            else if (last > place)
+            {
+                kept.Add(last--);
+            }
         }
 
-        // The last rows take the places that have become free: all others stay where they are, which costs a session nothing.
-        var kept = new int[unfinished.Count];
-        for (int place = 0; place < kept.Length; place++)
+        if (kept.Count == 0 || kept.Count == rows.Count)
         {
-            bool stays = unfinished.First!.Value == place;
-            kept[place] = stays ? place : unfinished.Last!.Value;
-            if (stays)
-            {
-                unfinished.RemoveFirst();
-            }
-            else
-            {
-                unfinished.RemoveLast();
-            }
+            return kept.Count > 0;
         }
 
         session.KeepRows(kept);

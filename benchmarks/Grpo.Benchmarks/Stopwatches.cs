@@ -42,6 +42,23 @@ internal static class Stopwatches
         return [.. quiet.Zip(all, (undisturbed, any) => new Timing(Median(undisturbed.Count > 0 ? undisturbed : any), undisturbed.Count, rounds))];
     }
 
+    /// <summary>Least seconds of each case.</summary>
+    public static double[] Best(IReadOnlyList<Case> cases, int rounds)
+    {
+        double[] best = [.. cases.Select(_ => double.PositiveInfinity)];
+        for (int round = 0; round <= rounds; round++) // the first one warms up, and is never the best
+        {
+            for (int i = 0; i < cases.Count; i++)
+            {
+                long start = Stopwatch.GetTimestamp();
+                cases[i].Run();
+                best[i] = Math.Min(best[i], Stopwatch.GetElapsedTime(start).TotalSeconds);
+            }
+        }
+
+        return best;
+    }
+
     private static double Median(List<double> values)
     {
         double[] sorted = [.. values.Order()];

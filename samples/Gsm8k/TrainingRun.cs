@@ -31,8 +31,8 @@ internal static class TrainingRun
 
         using JsonLinesLogger? files = settings.Run.Explain ? null : new JsonLinesLogger(output);
         using QwenPretrained qwen = await ModelLoader.LoadForTrainingAsync(settings, withReference: settings.Grpo.KlCoefficient > 0, cancellationToken);
-        var sampler = new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate);
-        using var optimizer = new GrpoOptimizer(qwen.Policy, sampler, task.Reward, settings.Grpo, qwen.Reference);
+        var sampler = new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate, new ConsoleWarnings<PolicyGroupSampler>());
+        using var optimizer = new GrpoOptimizer(qwen.Policy, sampler, task.Reward, settings.Grpo, qwen.Reference, new ConsoleWarnings<GrpoOptimizer>());
         Console.WriteLine(optimizer.Explain());
         if (files is null)
         {

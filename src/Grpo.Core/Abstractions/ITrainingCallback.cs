@@ -17,12 +17,12 @@ public interface ITrainingCallback
     ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
 
     /// <summary>
-    /// After an evaluation that was owed: the run was cancelled during the evaluation of a step, which <see cref="OnStepAsync"/> heard of
-    /// without it, and has been resumed. Before any other step.
+    /// After an evaluation that was owed: the step that the run was resumed at is one that is evaluated, and <see cref="OnStepAsync"/> heard of it
+    /// without that, since the run was cancelled during the evaluation or evaluates at other steps now. Before any other step.
     /// </summary>
     /// <param name="step">The step that it belongs to.</param>
     /// <param name="evaluation">Its result.</param>
-    /// <param name="cancellationToken">The run's token.</param>
+    /// <param name="cancellationToken">None: what is known is told to the end.</param>
     ValueTask OnEvaluationAsync(long step, EvaluationReport evaluation, CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
 
     /// <summary>

@@ -37,9 +37,10 @@ internal sealed class MicroBatchBudget(GrpoOptions options, IPolicy policy, ILog
     }
 
     /// <summary>Does work that goes through micro-batches of <see cref="Limits"/>; from its beginning, with smaller ones, when one did not fit.</summary>
-    /// <param name="work">Leaves nothing behind when it ends with an exception.</param>
+    /// <param name="work">Leaves nothing behind when it ends with an exception, but the optimizer steps that it has applied.</param>
+    /// <param name="applied">How many those are; null: none.</param>
     /// <exception cref="InvalidOperationException">A single completion does not fit.</exception>
-    public T Fit<T>(Func<T> work)
+    public T Fit<T>(Func<T> work, Func<int>? applied = null)
     {
         while (true)
         {
@@ -49,20 +50,23 @@ internal sealed class MicroBatchBudget(GrpoOptions options, IPolicy policy, ILog
             }
             catch (MicroBatchOutOfMemoryException failure)
             {
-                Shrink(failure);
+                Shrink(failure, applied?.Invoke() ?? 0);
             }
         }
     }
 
-    private void Shrink(MicroBatchOutOfMemoryException failure)
+    private void Shrink(MicroBatchOutOfMemoryException failure, int applied)
     {
         TokenSequence[] sequences = [.. failure.Rows.Select(row => row.Tokens)];
         if (sequences.Length == 1)
         {
             TrainingRow row = failure.Rows[0];
+            string state = applied == 0
+                ? "Nothing was applied."
+                : $"{applied} of the {options.UpdatesPerRollout} updates of this rollout were applied: go back to the last checkpoint.";
             throw new InvalidOperationException(
                 $"One completion does not fit into memory by itself: {row.Title}, {row.Tokens.PromptIds.Count} prompt and {row.Tokens.CompletionIds.Count} completion tokens. " +
-                $"Nothing was applied. Lower MaxCompletionTokens ({options.Sampling.MaxCompletionTokens}) or MaxPromptTokens ({options.Sampling.MaxPromptTokens}), " +
+                $"{state} Lower MaxCompletionTokens ({options.Sampling.MaxCompletionTokens}) or MaxPromptTokens ({options.Sampling.MaxPromptTokens}), " +
                 "switch gradient checkpointing on, train an adapter in place of all weights, or take a device with more memory.",
                 failure.InnerException);
         }

@@ -108,9 +108,10 @@ internal sealed class JsonLinesFile : IDisposable
         try
         {
             using JsonDocument json = JsonDocument.Parse(line);
+            // All names are looked at: those of a line that is ours can be read.
             return json.RootElement.ValueKind == JsonValueKind.Object
-                && json.RootElement.TryGetProperty("step", out JsonElement value)
-                && value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) ? number : null;
+                && json.RootElement.EnumerateObject().LastOrDefault(field => field.Name == "step") is { Value.ValueKind: JsonValueKind.Number } step
+                && step.Value.TryGetDouble(out double number) ? number : null;
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {

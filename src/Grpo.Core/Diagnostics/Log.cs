@@ -56,6 +56,6 @@ internal static partial class Log
     [LoggerMessage(EventId = 40, Level = LogLevel.Error, Message = "The checkpoint of step {Step} was not written; the run goes on.")]
     public static partial void CheckpointFailed(this ILogger logger, Exception exception, long step);
 
-    [LoggerMessage(EventId = 42, Level = LogLevel.Warning, Message = "{Allowed} sequences at a time did not fit into memory; from now on {Fitted} are decoded at a time. Set MaxConcurrentSequences or MaxCachedTokens to save the failed attempt.")]
-    public static partial void TooManySequences(this ILogger logger, int allowed, int fitted);
+    [LoggerMessage(EventId = 42, Level = LogLevel.Warning, Message = "{Failed} sequences at a time, of up to {Tokens} tokens, did not fit into memory; {Fitted} did. From now on at most {Cached} tokens are cached: set MaxCachedTokens to that to save the failed attempt.")]
+    public static partial void TooManySequences(this ILogger logger, int failed, long tokens, int fitted, long cached);
 }

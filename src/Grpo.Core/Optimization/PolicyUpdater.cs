@@ -32,7 +32,10 @@ internal sealed class PolicyUpdater(
     /// weights are always those between two rounds.
     /// </remarks>
     /// <exception cref="TrainingDivergedException">Log-probs, loss or gradient are not finite; the update was not applied.</exception>
-    /// <exception cref="InvalidOperationException">The sampler's log-probs contradict the policy's, or a single completion does not fit into memory; nothing was applied.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The sampler's log-probs contradict the policy's, and nothing was applied; or a single completion does not fit into memory, and the message
+    /// says which optimizer steps were applied before, if any.
+    /// </exception>
     public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken)
     {
         TrainingRow[] all = [.. groups.SelectMany(TrainingRow.Of)];
@@ -48,7 +51,7 @@ internal sealed class PolicyUpdater(
         }
 
         var round = new Round(rows, trained, denominators);
-        return budget.Fit(() => Run(round, cancellationToken));
+        return budget.Fit(() => Run(round, cancellationToken), applied: () => round.Reports.Count);
     }
 
     // All that is left of the round. A micro-batch that does not fit ends it with gradients and tensors freed, and it begins anew at the

@@ -62,20 +62,8 @@ internal sealed class RewardKl(IPolicy policy, IReferenceModel reference, GrpoOp
     {
         using var scope = TensorScope.BeginNoGrad();
         TokenBatch batch = TokenBatchBuilder.Build([.. rows.Select(row => row.Tokens)], padTokenId: 0, policy.Device(), budget.Limits.SharePrompts);
-        float[]? computed = rows.All(row => row.Completion.LogProbs is not null) ? null : Download(policy.LogProbs(batch, options.Sampling.Temperature));
-        float[] compared = Download(reference.LogProbs(batch, options.Sampling.Temperature));
-        int columns = checked((int)batch.CompletionLength);
-        return [.. rows.Select((row, i) => (
-            row.Completion.LogProbs?.ToArray() ?? Row(computed!, i, columns, row),
-            Row(compared, i, columns, row)))];
-    }
-
-    private static float[] Row(float[] values, int row, int columns, TrainingRow of) =>
-        values.AsSpan(row * columns, of.Tokens.CompletionIds.Count).ToArray();
-
-    private static float[] Download(Tensor tensor) // [B, C]
-    {
-        using var scope = TensorScope.BeginNoGrad();
-        return [.. tensor.cpu().contiguous().data<float>()];
+        float[][]? computed = rows.All(row => row.Completion.LogProbs is not null) ? null : RowLogProbs.Download(rows, policy.LogProbs(batch, options.Sampling.Temperature));
+        float[][] compared = RowLogProbs.Download(rows, reference.LogProbs(batch, options.Sampling.Temperature));
+        return [.. rows.Select((row, i) => (row.Completion.LogProbs?.ToArray() ?? computed![i], compared[i]))];
     }
 }

@@ -10,19 +10,27 @@ internal static class RowLogProbs
     /// <param name="batches">The rows of each micro-batch, and their log-probs, [B, C] float32. Borrowed.</param>
     public static float[][] Download(IReadOnlyList<TrainingRow> rows, IReadOnlyList<(IReadOnlyList<TrainingRow> Rows, Tensor LogProbs)> batches)
     {
-        using var scope = TensorScope.BeginNoGrad();
         var found = new Dictionary<TrainingRow, float[]>(ReferenceEqualityComparer.Instance);
         foreach ((IReadOnlyList<TrainingRow> members, Tensor logProbs) in batches)
         {
-            int columns = checked((int)logProbs.shape[1]);
-            float[] values = [.. logProbs.cpu().contiguous().data<float>()];
-            for (int i = 0; i < members.Count; i++)
+            foreach ((TrainingRow row, float[] values) in members.Zip(Download(members, logProbs)))
             {
-                found.Add(members[i], values.AsSpan(i * columns, members[i].Tokens.CompletionIds.Count).ToArray());
+                found.Add(row, values);
             }
         }
 
         return [.. rows.Select(row => found[row])];
+    }
+
+    /// <summary>The log-probs of the rows of one batch, without padding.</summary>
+    /// <param name="rows">The rows of the batch.</param>
+    /// <param name="logProbs">[B, C] float32. Borrowed.</param>
+    public static float[][] Download(IReadOnlyList<TrainingRow> rows, Tensor logProbs)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        int columns = checked((int)logProbs.shape[1]);
+        float[] values = [.. logProbs.detach().cpu().contiguous().data<float>()];
+        return [.. rows.Select((row, i) => values.AsSpan(i * columns, row.Tokens.CompletionIds.Count).ToArray())];
     }
 
     /// <summary>Puts them side by side again.</summary>

@@ -46,6 +46,14 @@ public sealed class HtmlReport : ITrainingCallback
     }
 
     /// <inheritdoc/>
+    public ValueTask OnEvaluationAsync(long step, EvaluationReport evaluation, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(evaluation);
+        _history.Add(step, evaluation);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
     /// <exception cref="IOException">The file cannot be written.</exception>
     public async ValueTask OnEndAsync(TrainingSummary summary)
     {

@@ -86,18 +86,18 @@ internal sealed class RunHistory
             }
         }
 
-        AddEvaluation(report);
+        if (report.Evaluation is { } evaluation)
+        {
+            Add(report.Step, evaluation);
+        }
+
         Keep(GroupChoice.Of(report));
     }
 
-    private void AddEvaluation(StepReport report)
+    /// <summary>Takes in an evaluation of a step.</summary>
+    public void Add(long step, EvaluationReport evaluation)
     {
-        if (report.Evaluation is not { } evaluation)
-        {
-            return;
-        }
-
-        _lastEvaluation = EvaluationPoint.Of(report.Step, evaluation);
+        _lastEvaluation = EvaluationPoint.Of(step, evaluation);
         if (_evaluationsSeen++ % _evaluationStride != 0)
         {
             return;

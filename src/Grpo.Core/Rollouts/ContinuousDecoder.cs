@@ -14,6 +14,9 @@ internal sealed class ContinuousDecoder(IPolicy policy, ITokenizer tokenizer, Sa
 {
     private int _rows;                                 // of the session that runs
 
+    /// <summary>The sequences that were decoded at a time when an allocation failed, for the first time; null when none did.</summary>
+    public int? TooMany { get; private set; }
+
     /// <summary>Decodes every row to its end.</summary>
     /// <param name="groups">Rows with the same prompt; at least one each.</param>
     /// <param name="maxRows">Sequences at a time; a larger group is decoded in parts.</param>
@@ -39,12 +42,13 @@ internal sealed class ContinuousDecoder(IPolicy policy, ITokenizer tokenizer, Sa
             }
             catch (Exception exception) when (OutOfMemory.Is(exception))
             {
+                TooMany ??= _rows;
                 maxRows = Halve(groups, exception);
             }
         }
     }
 
-    // Sequences that were under way begin anew. Their random numbers are their own, so they come out the same.
+    // Sequences that were under way begin anew, with the same random numbers.
     private int Halve(IReadOnlyList<RolloutRow[]> groups, Exception exception)
     {
         RolloutRow[] unfinished = [.. groups.SelectMany(rows => rows).Where(row => !row.Completion.IsFinished)];
@@ -52,7 +56,7 @@ internal sealed class ContinuousDecoder(IPolicy policy, ITokenizer tokenizer, Sa
         {
             throw new InvalidOperationException(
                 $"Not even one sequence at a time fits into memory, with a prompt of up to {unfinished.Max(row => row.PromptIds.Count)} tokens and MaxCompletionTokens {sampling.MaxCompletionTokens}. " +
-                "Lower MaxCompletionTokens or MaxPromptTokens, or take a device with more memory.",
+                "Lower MaxCompletionTokens or MaxPromptTokens, switch off what the policy adds while it decodes, such as weights in 8 bits, or take a device with more memory.",
                 exception);
         }
 

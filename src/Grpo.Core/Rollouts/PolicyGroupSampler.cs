@@ -12,14 +12,15 @@ namespace Grpo;
 /// <param name="template">The policy's chat template.</param>
 /// <param name="logger">Told when fewer sequences fit into memory at a time than the options allow; null: nobody.</param>
 /// <remarks>
-/// A failed allocation halves the number of sequences that are decoded at a time, from then on; those that were under way begin anew and come
-/// out the same.
+/// A failed allocation halves the number of sequences that are decoded at a time. What fitted, in tokens of the cache, bounds later requests too.
+/// Sequences that were under way begin anew, with the same random numbers; as always with another number of sequences, log-probs may differ in
+/// their last bits, which can tip a token.
 /// </remarks>
 public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate template, ILogger<PolicyGroupSampler>? logger = null) : IGroupSampler
 {
     private readonly PromptEncoder _encoder = new(tokenizer, template);
     private readonly ILogger _logger = logger ?? NullLogger<PolicyGroupSampler>.Instance;
-    private volatile int _rowsThatFit = int.MaxValue;
+    private long _tokensThatFit = long.MaxValue;
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">A prompt is too long, or the options are out of range.</exception>
@@ -44,13 +45,7 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
 
         if (groups.Length > 0)
         {
-            int allowed = Math.Min(_rowsThatFit, MaxRows(request.Sampling, promptIds.Max(ids => ids.Count)));
-            int fitted = new ContinuousDecoder(policy, tokenizer, request.Sampling).Run(groups, allowed, cancellationToken);
-            if (fitted < allowed)
-            {
-                _rowsThatFit = fitted;
-                _logger.TooManySequences(allowed, fitted);
-            }
+            Decode(policy, request.Sampling, groups, longestPrompt: promptIds.Max(ids => ids.Count), cancellationToken);
         }
 
         return ValueTask.FromResult<IReadOnlyList<RolloutGroup>>([.. request.Prompts.Select((prompt, i) =>
@@ -69,16 +64,24 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
         })];
     }
 
-    private static int MaxRows(SamplingOptions sampling, int longestPrompt)
+    private void Decode(IPolicy policy, SamplingOptions sampling, RolloutRow[][] groups, int longestPrompt, CancellationToken cancellationToken)
     {
-        long tokens = (long)longestPrompt + sampling.MaxCompletionTokens - 1; // the last one is never fed back
-        if (sampling.MaxCachedTokens is not { } limit || limit / tokens >= sampling.MaxConcurrentSequences)
+        long tokens = (long)longestPrompt + sampling.MaxCompletionTokens - 1; // of a sequence; the last one is never fed back
+        if (sampling.MaxCachedTokens < tokens)
         {
-            return sampling.MaxConcurrentSequences;
+            throw new ArgumentException(FormattableString.Invariant(
+                $"The longest prompt has {longestPrompt} tokens and Sampling.MaxCompletionTokens is {sampling.MaxCompletionTokens}, so one sequence may need {tokens} tokens in the key/value cache, but Sampling.MaxCachedTokens is {sampling.MaxCachedTokens}. Raise it, or shorten prompts or completions."),
+                nameof(sampling));
         }
 
-        return limit >= tokens ? (int)(limit / tokens) : throw new ArgumentException(FormattableString.Invariant(
-            $"The longest prompt has {longestPrompt} tokens and Sampling.MaxCompletionTokens is {sampling.MaxCompletionTokens}, so one sequence may need {tokens} tokens in the key/value cache, but Sampling.MaxCachedTokens is {limit}. Raise it, or shorten prompts or completions."),
-            nameof(sampling));
+        long room = Math.Min(sampling.MaxCachedTokens ?? long.MaxValue, Interlocked.Read(ref _tokensThatFit));
+        int maxRows = (int)Math.Clamp(room / tokens, 1, sampling.MaxConcurrentSequences);
+        var decoder = new ContinuousDecoder(policy, tokenizer, sampling);
+        int fitted = decoder.Run(groups, maxRows, cancellationToken);
+        if (decoder.TooMany is { } failed)
+        {
+            Interlocked.Exchange(ref _tokensThatFit, fitted * tokens);
+            _logger.TooManySequences(failed, tokens, fitted, fitted * tokens);
+        }
     }
 }

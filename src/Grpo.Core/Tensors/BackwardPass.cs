@@ -28,6 +28,11 @@ public static class BackwardPass
         {
             ExceptionDispatchInfo.Throw(cause); // the native side only knows that the function did not answer
         }
+
+        if (failure.Take() is { } unnoticed)
+        {
+            ExceptionDispatchInfo.Throw(unnoticed); // gradients are missing, whatever the native side made of it
+        }
     }
 
     /// <summary>Where the functions that run on this thread leave what their backward pass throws, on whatever thread that runs.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using TorchSharp;
 
 namespace Grpo;
 
@@ -18,7 +19,8 @@ internal sealed class TensorThread
     private readonly object _gate = new();
     private Task? _work;
 
-    private TensorThread() => new Thread(Loop) { IsBackground = true, Name = "Grpo tensors" }.Start();
+    // Not Start: the thread outlives its first caller, whose asynchronous locals it must not keep.
+    private TensorThread() => new Thread(Loop) { IsBackground = true, Name = "Grpo tensors" }.UnsafeStart();
 
     /// <summary>Does work and waits for it.</summary>
     /// <param name="work">What it returns must hold no tensor of a scope that it began.</param>
@@ -30,11 +32,13 @@ internal sealed class TensorThread
     public static Task<T> RunAsync<T>(Func<T> work)
     {
         TensorThread thread = Idle.TryPop(out TensorThread? idle) ? idle : new TensorThread();
+        int threads = torch.get_num_threads();
         var task = new Task<T>(
             () =>
             {
                 try
                 {
+                    UseThreads(threads);
                     return work();
                 }
                 finally
@@ -45,6 +49,15 @@ internal sealed class TensorThread
             TaskCreationOptions.RunContinuationsAsynchronously);
         thread.Begin(task);
         return task;
+    }
+
+    // libtorch keeps the number per thread, so what a caller sets would not reach this one.
+    private static void UseThreads(int threads)
+    {
+        if (torch.get_num_threads() != threads)
+        {
+            torch.set_num_threads(threads);
+        }
     }
 
     private void Begin(Task work)

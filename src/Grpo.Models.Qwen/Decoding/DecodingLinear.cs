@@ -16,7 +16,7 @@ internal static class DecodingLinear
         long[] shape = input.shape;
         Tensor rows = input.reshape(-1, shape[^1]);
         Tensor output;
-        if (int8?.Find(weight) is { } rounded)
+        if (int8?.Find(weight, rows.shape[0]) is { } rounded)
         {
             output = rounded.Multiply(rows).to(input.dtype);
         }

@@ -18,6 +18,9 @@ namespace Grpo.Models.Qwen;
 /// </remarks>
 internal sealed class Int8Weight : IDisposable
 {
+    /// <summary>With more rows the arithmetic dominates, and a general float32 product is as fast.</summary>
+    internal const int MaxRows = 64;
+
     private const int Zero = 128;
     private const int InputTile = 4;
     private const int WeightTile = 2;
@@ -52,12 +55,15 @@ internal sealed class Int8Weight : IDisposable
         scope.Release(_values);
     }
 
+    /// <summary>Whether the processor has vectors wide enough for this to be fast.</summary>
+    internal static bool IsSupported => Vector256.IsHardwareAccelerated;
+
     /// <summary>Whether a weight has a shape that can be multiplied in 8 bits.</summary>
     internal static bool Suits(Tensor weight) =>
         weight.shape[1] % Vector256<byte>.Count == 0 && weight.shape[0] % WeightTile == 0 && weight.numel() < int.MaxValue;
 
     /// <summary>x Wᵀ, up to rounding.</summary>
-    /// <param name="input">[rows, in] on the CPU, any float type. Borrowed.</param>
+    /// <param name="input">[rows, in] on the CPU, any float type, at most <see cref="MaxRows"/> rows. Borrowed.</param>
     /// <returns>[rows, out] float32. Owned by the caller's scope.</returns>
     internal Tensor Multiply(Tensor input)
     {

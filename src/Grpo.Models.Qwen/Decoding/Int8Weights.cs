@@ -14,14 +14,24 @@ internal sealed class Int8Weights : IDisposable
         IEnumerable<Tensor> projections = model.named_modules()
             .Where(named => named.module is Projection && !LoraAdapter.IsParameter($"{named.name}.weight"))
             .Select(named => ((Projection)named.module).Weight);
-        foreach (Tensor weight in projections.Append(model.HeadWeight).DistinctBy(weight => weight.Handle).Where(Int8Weight.Suits))
+        try
         {
-            _weights.Add(weight.Handle, new Int8Weight(weight));
+            foreach (Tensor weight in projections.Append(model.HeadWeight).DistinctBy(weight => weight.Handle).Where(Int8Weight.Suits))
+            {
+                _weights.Add(weight.Handle, new Int8Weight(weight));
+            }
+        }
+        catch
+        {
+            Dispose(); // out of memory half way
+            throw;
         }
     }
 
-    /// <summary>The weight in 8 bits; null where its shape does not allow that.</summary>
-    internal Int8Weight? Find(Tensor weight) => _weights.GetValueOrDefault(weight.Handle);
+    /// <summary>The weight in 8 bits; null where its shape does not allow that, or for more rows than it is faster for.</summary>
+    /// <param name="weight">Of the model.</param>
+    /// <param name="rows">Rows that are to be multiplied.</param>
+    internal Int8Weight? Find(Tensor weight, long rows) => rows <= Int8Weight.MaxRows ? _weights.GetValueOrDefault(weight.Handle) : null;
 
     public void Dispose()
     {

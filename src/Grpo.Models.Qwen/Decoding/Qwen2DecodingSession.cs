@@ -27,13 +27,24 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         _model = model;
         _groupSize = groupSize;
         _longestPrompt = (int)prompts.PromptLength;
-        // The last new token is never fed back, so it needs no place.
-        _cache = new KeyValueCache(
-            model.Config, checked((int)prompts.Count * groupSize), checked(_longestPrompt + maxNewTokens - 1), new ParameterPlace(model.Device, model.WeightType));
-        _int8 = int8 ? new Int8Weights(model) : null;
+        int slots = checked((int)prompts.Count * groupSize);
+        int capacity = checked(_longestPrompt + maxNewTokens - 1); // the last new token is never fed back, so it needs no place
         using var scope = TensorScope.BeginNoGrad();
-        _promptIds = scope.Release(prompts.PromptIds.clone());
-        _promptMask = scope.Release(prompts.PromptMask.clone());
+        _promptIds = prompts.PromptIds.clone();
+        _promptMask = prompts.PromptMask.clone();
+        _int8 = int8 ? new Int8Weights(model) : null;
+        try
+        {
+            _cache = new KeyValueCache(model.Config, slots, capacity, new ParameterPlace(model.Device, model.WeightType));
+        }
+        catch
+        {
+            _int8?.Dispose(); // the sampler tries again with fewer rows
+            throw;
+        }
+
+        scope.Release(_promptIds);
+        scope.Release(_promptMask);
     }
 
     /// <summary>Rows being decoded, B.</summary>

@@ -6,7 +6,7 @@ namespace Grpo.Models.Qwen;
 internal static class RowBlocks
 {
     private const int Rows = 64;
-    private const long WorkPerThread = 1 << 18;        // multiplications; below, waking a thread costs more than it saves
+    private const long WorkPerThread = 1 << 20;        // multiplications; below, waking a thread costs more than it saves
 
     /// <summary>Runs a function over all rows, in one part per thread.</summary>
     /// <param name="rows">Rows of the weight.</param>

@@ -8,7 +8,7 @@ namespace Grpo.Models.Qwen;
 
 /// <summary>
 /// y = x Wᵀ for a few rows of x, as in decoding: the time goes into reading W once from memory, which a general matrix product does at half the
-/// speed of the memory or less. Here four rows of W stream past all rows of x.
+/// speed of the memory or less. Here rows of W stream past the rows of x, four of each at a time.
 /// </summary>
 /// <remarks>Each sum runs over k in the same order whatever the number of rows, so a row's result does not depend on its neighbours.</remarks>
 internal static class SkinnyLinear
@@ -22,7 +22,7 @@ internal static class SkinnyLinear
     /// <param name="input">[rows, in].</param>
     /// <param name="weight">[out, in].</param>
     internal static bool Suits(Tensor input, Tensor weight) =>
-        Vector512.IsHardwareAccelerated && input.dim() == 2 && input.shape[0] is > 1 and <= MaxRows
+        Vector512.IsHardwareAccelerated && input.dim() == 2 && input.shape[0] is >= 1 and <= MaxRows
         && input.device_type == DeviceType.CPU && input.dtype == ScalarType.Float32 && weight.dtype == ScalarType.Float32
         && weight.is_contiguous() && weight.shape[1] % Vector512<float>.Count == 0 && weight.shape[0] % Tile == 0
         && weight.numel() < int.MaxValue / sizeof(float); // a span
@@ -35,8 +35,8 @@ internal static class SkinnyLinear
     {
         using var scope = TensorScope.BeginNoGrad();
         (int rows, int width, int outputs) = ((int)input.shape[0], (int)input.shape[1], (int)weight.shape[0]);
-        // Full tiles only: the rows that are added are zeros, and their results are dropped.
-        int padded = (rows + Tile - 1) / Tile * Tile;
+        // Full tiles only, unless there is one row: the rows that are added are zeros, and their results are dropped.
+        int padded = rows == 1 ? 1 : (rows + Tile - 1) / Tile * Tile;
         Tensor full = padded == rows ? input.contiguous() : nn.functional.pad(input, [0, 0, 0, padded - rows]);
         Tensor result = empty([padded, outputs], ScalarType.Float32);
         RowBlocks.ForEach(outputs, (long)padded * width * outputs, (from, to) =>
@@ -52,12 +52,37 @@ internal static class SkinnyLinear
         int rows = input.Length / width;
         for (int output = from; output < to; output += Tile)
         {
+            if (rows == 1)
+            {
+                MultiplyRow(ref input[0], ref weight[output * width], ref result[output], (nuint)width);
+                continue;
+            }
+
             for (int row = 0; row < rows; row += Tile)
             {
                 MultiplyTile(
                     ref input[row * width], ref weight[output * width], ref result[(row * outputs) + output], (nuint)width, (nuint)outputs);
             }
         }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void MultiplyRow(ref float x, ref float w, ref float y, nuint width)
+    {
+        ref float w1 = ref Unsafe.Add(ref w, width);
+        ref float w2 = ref Unsafe.Add(ref w1, width);
+        ref float w3 = ref Unsafe.Add(ref w2, width);
+        Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default;
+        for (nuint k = 0; k < width; k += (nuint)Vector512<float>.Count)
+        {
+            Vector512<float> v = Vector512.LoadUnsafe(ref x, k);
+            s0 = Vector512.FusedMultiplyAdd(v, Vector512.LoadUnsafe(ref w, k), s0);
+            s1 = Vector512.FusedMultiplyAdd(v, Vector512.LoadUnsafe(ref w1, k), s1);
+            s2 = Vector512.FusedMultiplyAdd(v, Vector512.LoadUnsafe(ref w2, k), s2);
+            s3 = Vector512.FusedMultiplyAdd(v, Vector512.LoadUnsafe(ref w3, k), s3);
+        }
+
+        Store(ref y, s0, s1, s2, s3);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

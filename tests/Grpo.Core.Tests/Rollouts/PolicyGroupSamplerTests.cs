@@ -115,13 +115,17 @@ public sealed class PolicyGroupSamplerTests
         IReadOnlyList<RolloutGroup> actual = await sampler.SampleAsync(policy, request);
         Assert.All(expected.Zip(actual), pair => AssertSame(pair.First, pair.Second));
         int fitted = fit == 1000 ? 12 : 3;
-        Assert.Equal($"64 sequences at a time did not fit into memory; from now on {fitted} are decoded at a time. " +
-            "Set MaxConcurrentSequences or MaxCachedTokens to save the failed attempt.", Assert.Single(log.Entries).Text);
+        Assert.Equal($"24 sequences at a time, of up to 8 tokens, did not fit into memory; {fitted} did. " +
+            $"From now on at most {8 * fitted} tokens are cached: set MaxCachedTokens to that to save the failed attempt.", Assert.Single(log.Entries).Text);
 
         // It remembers: the next request does not fail again.
         policy.OnStartDecoding = rows => Assert.InRange(rows, 1, fitted);
         policy.OnAdvance = null;
         await sampler.SampleAsync(policy, request);
+
+        // In tokens: shorter completions run at once in larger numbers. 4 tokens a sequence, 3 of the prompt and 2 new ones less the last.
+        policy.OnStartDecoding = rows => Assert.Equal(2 * fitted, rows);
+        await sampler.SampleAsync(policy, request with { GroupSize = 2 * fitted, Sampling = request.Sampling with { MaxCompletionTokens = 2 } });
         Assert.Single(log.Entries);
 
         static void Require(bool fits)

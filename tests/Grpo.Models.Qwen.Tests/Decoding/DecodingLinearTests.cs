@@ -61,10 +61,11 @@ public sealed class DecodingLinearTests
     {
         using Qwen2ForCausalLM model = TinyModels.Create();    // widths of 24 and 40
         using var int8 = new Int8Weights(model);
-        Assert.Null(int8.Find(model.HeadWeight));
+        Assert.Null(int8.Find(model.HeadWeight, rows: 1));
         using Qwen2ForCausalLM wide = Qwen2ForCausalLM.Initialize(WideConfig, seed: 3);
         using var wideInt8 = new Int8Weights(wide);
-        Assert.NotNull(wideInt8.Find(wide.HeadWeight));
+        Assert.NotNull(wideInt8.Find(wide.HeadWeight, rows: 64));
+        Assert.Null(wideInt8.Find(wide.HeadWeight, rows: 65));
     }
 
     [Theory]

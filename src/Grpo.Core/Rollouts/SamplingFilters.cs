@@ -1,5 +1,3 @@
-using System.Buffers;
-
 namespace Grpo;
 
 /// <summary>Repetition penalty, temperature, top-k, top-p and min-p on one row of logits, in that order: the order of transformers.</summary>
@@ -20,32 +18,29 @@ internal static class SamplingFilters
             }
         }
 
-        float temperature = (float)options.Temperature;
-        foreach (ref float logit in logits)
+        if (options.Temperature != 1)
         {
-            logit /= temperature;
+            float temperature = (float)options.Temperature;
+            foreach (ref float logit in logits)
+            {
+                logit /= temperature;
+            }
         }
 
         if (options.TopK > 0 && options.TopK < logits.Length)
         {
-            DropBelow(logits, KthLargest(logits, options.TopK));
+            DropBelow(logits, SortedBuckets.KthLargest(logits, options.TopK)); // ties with the k-th stay: the comparison is strict
         }
 
         if (options.TopP < 1)
         {
-            ApplyTopP(logits, options.TopP);
+            SortedBuckets.DropLeast(logits, 1 - options.TopP);
         }
 
         if (options.MinP > 0)
         {
             // p < min_p · p_max is z < z_max + log(min_p): no softmax needed.
-            float maximum = float.NegativeInfinity;
-            foreach (float logit in logits)
-            {
-                maximum = Math.Max(maximum, logit);
-            }
-
-            DropBelow(logits, maximum + (float)Math.Log(options.MinP));
+            DropBelow(logits, SortedBuckets.Maximum(logits) + (float)Math.Log(options.MinP));
         }
     }
 
@@ -57,53 +52,6 @@ internal static class SamplingFilters
             {
                 logit = float.NegativeInfinity;
             }
-        }
-    }
-
-    private static float KthLargest(ReadOnlySpan<float> logits, int k)
-    {
-        float[] sorted = ArrayPool<float>.Shared.Rent(logits.Length);
-        try
-        {
-            Span<float> values = sorted.AsSpan(0, logits.Length);
-            logits.CopyTo(values);
-            values.Sort();
-            return values[^k]; // ties with the k-th stay: the comparison is strict
-        }
-        finally
-        {
-            ArrayPool<float>.Shared.Return(sorted);
-        }
-    }
-
-    // Ascending, dropped while the sum of what lies below and including a token is at most 1 − p; the best one always stays.
-    private static void ApplyTopP(Span<float> logits, double p)
-    {
-        var order = new int[logits.Length];
-        var keys = new float[logits.Length];
-        for (int i = 0; i < order.Length; i++)
-        {
-            order[i] = i;
-            keys[i] = logits[i];
-        }
-
-        Array.Sort(keys, order);
-        double maximum = keys[^1], total = 0;
-        foreach (float key in keys)
-        {
-            total += Math.Exp(key - maximum);
-        }
-
-        double cumulative = 0;
-        for (int i = 0; i < order.Length - 1; i++)
-        {
-            cumulative += Math.Exp(keys[i] - maximum) / total;
-            if (cumulative > 1 - p)
-            {
-                return;
-            }
-
-            logits[order[i]] = float.NegativeInfinity;
         }
     }
 }

@@ -132,7 +132,7 @@ public sealed class KeptInputTests : IDisposable
     }
 
     // Zigzag: the sign in the lowest bit, seven bits a byte.
-    private static byte[] Varint(long number)
+    internal static byte[] Varint(long number)
     {
         ulong value = (ulong)((number << 1) ^ (number >> 63));
         List<byte> bytes = [];

@@ -81,7 +81,7 @@ public sealed class FlightReplay
     public async Task<ReplayReport> ReplayAsync(FlightStep recorded, string? checkpoint = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(recorded);
-        int first = recorded.Rounds.FirstOrDefault();
+        int first = recorded.Rounds.Count == 0 ? 0 : recorded.Rounds[0];
         if (first < 1 || first > recorded.Groups.Count)
         {
             throw new InvalidDataException($"The first round of step {recorded.Step} has {first} of its {recorded.Groups.Count} groups: no recorder writes that.");

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grpo.Diagnostics;
 
 namespace Grpo.Samples.Gsm8k;
 
@@ -33,12 +34,42 @@ internal static class RecordedModel
     }
 
     /// <summary>Fills in what the command line leaves open.</summary>
+    /// <exception cref="ArgumentException">The model on record is no folder of this machine.</exception>
+    /// <exception cref="InvalidDataException">A number on record is none.</exception>
     public static void Apply(IReadOnlyDictionary<string, string> about, RunSettings run, bool keepDevice)
     {
-        run.Model = run.Model is { Length: > 0 } ? run.Model : about.GetValueOrDefault(Model);
+        run.Model = run.Model is { Length: > 0 } ? run.Model : FolderOf(about);
         run.Device = keepDevice ? run.Device : about.GetValueOrDefault(Device, run.Device);
         run.Int8Rollouts |= about.ContainsKey(Int8Rollouts);
-        run.LoraRank ??= about.TryGetValue(LoraRank, out string? rank) ? int.Parse(rank, CultureInfo.InvariantCulture) : null;
-        run.LoraAlpha ??= about.TryGetValue(LoraAlpha, out string? alpha) ? double.Parse(alpha, CultureInfo.InvariantCulture) : null;
+        run.LoraRank ??= about.TryGetValue(LoraRank, out string? rank)
+            ? int.TryParse(rank, NumberStyles.None, CultureInfo.InvariantCulture, out int whole) ? whole : throw NoNumber(LoraRank, rank)
+            : null;
+        run.LoraAlpha ??= about.TryGetValue(LoraAlpha, out string? alpha)
+            ? double.TryParse(alpha, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) ? number : throw NoNumber(LoraAlpha, alpha)
+            : null;
     }
+
+    // A record may come from anyone. What it names is loaded where it is here already; a download, with the token of whoever runs this, or a
+    // look at another machine, takes a person to ask for it.
+    private static string? FolderOf(IReadOnlyDictionary<string, string> about)
+    {
+        if (about.GetValueOrDefault(Model) is not { Length: > 0 } model)
+        {
+            return null;
+        }
+
+        string shown = TerminalText.EscapeLine(model);
+        if (model.StartsWith(@"\\", StringComparison.Ordinal) || model.StartsWith("//", StringComparison.Ordinal) || !Directory.Exists(model))
+        {
+            throw new ArgumentException(
+                $"The record names the model '{shown}', which is no folder on this machine, and nothing is fetched because a file says so. If you trust it, name it yourself, " +
+                "with --model; a folder with a copy of it will do as well.");
+        }
+
+        Console.WriteLine($"Model, as the record names it: {shown}");
+        return model;
+    }
+
+    private static InvalidDataException NoNumber(string name, string text) =>
+        new($"The record has {name} = '{TerminalText.EscapeLine(text)}', which is not a number: no run of this sample writes that.");
 }

@@ -52,6 +52,29 @@ public sealed class SampleReplayTests : IDisposable
         (await SampleProcess.RunAsync("Gsm8k", "replay", "--step", "1")).Failed("--output is missing");
     }
 
+    // A file downloaded any model that it named, with the user's token, and ended in a FormatException where a number was none.
+    [Theory]
+    [InlineData("Run.Model", "somebody/elses-model", "names the model 'somebody/elses-model', which is no folder on this machine")]
+    [InlineData("Run.Model", "//server/share", "which is no folder on this machine")]
+    [InlineData("Run.Model", "a\u001b[31m/b", @"names the model 'a\u{1B}[31m/b'")]
+    [InlineData("Run.LoraRank", "four", "Run.LoraRank = 'four', which is not a number")]
+    [InlineData("Run.LoraRank", "99999999999", "Run.LoraRank = '99999999999', which is not a number")]
+    [InlineData("Run.LoraAlpha", "\u001b", @"Run.LoraAlpha = '\u{1B}', which is not a number")]
+    public async Task Replay_does_not_trust_what_a_record_says_of_the_model(string name, string text, string message)
+    {
+        var tokenizer = new CharTokenizer("abcdefgh");
+        using var policy = new BigramPolicy(tokenizer.VocabularySize, seed: 11);
+        IRewardFunction reward = RewardFunction.Create("length", (Prompt _, Completion completion) => new Reward(completion.TokenIds.Count));
+        using var optimizer = new GrpoOptimizer(policy, new PolicyGroupSampler(tokenizer, new PlainTemplate()), reward, new GrpoOptions { GroupSize = 2, PromptsPerStep = 1 });
+        using (var recorder = new FlightRecorder(optimizer, Output, new Dictionary<string, string> { [name] = text }))
+        {
+            await recorder.OnStartAsync(new TrainingStart(0, 1, optimizer.Options));
+            await recorder.OnStepAsync(await optimizer.StepAsync([Prompt.Create("p", "abc")]));
+        }
+
+        (await ReplayAsync(1)).Failed(message);
+    }
+
     public void Dispose() => _folder.Dispose();
 
     // The best one is not kept besides: it would be a checkpoint more.

@@ -122,6 +122,9 @@ public sealed class KeptInputTests : IDisposable
             () => EvaluationFile.Read(_folder["evaluation.json"]), () => SafetensorsReader.Open(_folder["model.safetensors"]),
             () => Qwen2Config.Parse("{\"model_type\":\"" + escaped + "\"}"), () => Qwen2Config.Parse("{\"a\":n" + Name + "}"), () => throw new HubException(Name),
             () => throw new RewardException("r", Name, 1, "threw FormatException (" + Name + ")"),
+            () => Recorded(Name, "1").ToOptions(), () => Recorded("GrpoOptions.LearningRate", Name).ToOptions(),
+            () => new Gsm8kReward().Score(new Prompt { Id = Name, Messages = [] }, Answer), () => new TheLmBookReward().Score(new Prompt { Id = Name, Messages = [] }, Answer),
+            () => throw new TrainingDivergedException(new TrainingRow(default, 0, Answer, Name, 0).Title),
         ];
         Assert.All(reads, read =>
         {
@@ -131,8 +134,13 @@ public sealed class KeptInputTests : IDisposable
         });
     }
 
+    private static Completion Answer => new([1], "2", FinishReason.EndToken);
+
+    private static FlightSettings Recorded(string name, string text) =>
+        new() { Options = new Dictionary<string, string?> { [name] = text }, About = new Dictionary<string, string>() };
+
     // Zigzag: the sign in the lowest bit, seven bits a byte.
-    private static byte[] Varint(long number)
+    internal static byte[] Varint(long number)
     {
         ulong value = (ulong)((number << 1) ^ (number >> 63));
         List<byte> bytes = [];

@@ -54,6 +54,23 @@ public sealed partial class SourceTests
         }
     }
 
+    // It comes from a data set or a record, and may hold what a terminal would obey.
+    [Fact]
+    public void Id_of_a_prompt_is_escaped_wherever_it_stands_in_a_text()
+    {
+        int found = 0;
+        foreach ((string file, string text) in Sources("src", "samples"))
+        {
+            foreach (string hole in PromptIds().Matches(text).Select(match => match.Value))
+            {
+                found++;
+                Assert.True(hole.Contains("EscapeLine(", StringComparison.Ordinal), $"{file} has {hole}: take TerminalText.EscapeLine.");
+            }
+        }
+
+        Assert.True(found >= 9, $"Only {found} were found.");
+    }
+
     private static IEnumerable<(string File, string Text)> Sources(params string[] folders)
     {
         foreach (string folder in folders)
@@ -71,6 +88,10 @@ public sealed partial class SourceTests
 
     [GeneratedRegex(@"\[GeneratedRegex\(", RegexOptions.NonBacktracking)]
     private static partial Regex Generated();
+
+    // {…prompt.Id…}, {…Prompts[i].Id…} and {…PromptId…} of an interpolated text; an initializer has a blank after its brace.
+    [GeneratedRegex("""\{(?:[^\s{}"][^{}"\n]*)?(?:rompts?(?:\[\w+\])?\.Id|PromptId)\b[^{}"\n]*\}""", RegexOptions.NonBacktracking)]
+    private static partial Regex PromptIds();
 
     [GeneratedRegex(@"RegexOptions\.NonBacktracking", RegexOptions.NonBacktracking)]
     private static partial Regex Linear();

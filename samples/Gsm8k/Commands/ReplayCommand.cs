@@ -1,12 +1,13 @@
 using System.CommandLine;
 using System.Globalization;
+using Grpo.Diagnostics;
 using Grpo.Models.Qwen;
 
 namespace Grpo.Samples.Gsm8k;
 
 /// <summary>
 /// Does a step of a recorded run again and compares; with --prompt and --sample also samples one of its completions again. Model and options are
-/// those of the record, unless the command line names another model.
+/// those of the record, unless the command line names another model; one that would have to be fetched must be named there.
 /// </summary>
 internal static class ReplayCommand
 {
@@ -69,6 +70,6 @@ internal static class ReplayCommand
             ? number
             : step.Groups.TakeWhile(group => group.PromptId != prompt).Count();
         return index < step.Groups.Count ? index : throw new ArgumentException(
-            $"Step {step.Step} has no prompt '{prompt}'; its prompts are 0 to {step.Groups.Count - 1}, with the ids {string.Join(", ", step.Groups.Select(group => group.PromptId))}.");
+            $"Step {step.Step} has no prompt '{prompt}'; its prompts are 0 to {step.Groups.Count - 1}, with the ids {string.Join(", ", step.Groups.Select(group => TerminalText.EscapeLine(group.PromptId)))}.");
     }
 }

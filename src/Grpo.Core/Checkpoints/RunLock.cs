@@ -96,7 +96,7 @@ internal sealed class RunLock : IDisposable
     }
 
     // ERROR_SHARING_VIOLATION and ERROR_LOCK_VIOLATION; EWOULDBLOCK of Linux and of macOS.
-    private static bool IsHeld(IOException exception) => OperatingSystem.IsWindows()
+    internal static bool IsHeld(IOException exception) => OperatingSystem.IsWindows()
         ? (exception.HResult & 0xFFFF) is 32 or 33
         : exception.HResult is 11 or 35;
 }

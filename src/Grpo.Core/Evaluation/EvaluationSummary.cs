@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grpo.Diagnostics;
 
 namespace Grpo;
 
@@ -124,7 +125,7 @@ internal static class EvaluationSummary
             1 => true,
             double value => throw new InvalidOperationException(string.Create(
                 CultureInfo.InvariantCulture,
-                $"The reward's component '{key}' is {value} on prompt '{prompt.Id}', but a lenient judgement must be 0, 1 or null. " +
+                $"The reward's component '{TerminalText.EscapeLine(key)}' is {value} on prompt '{TerminalText.EscapeLine(prompt.Id)}', but a lenient judgement must be 0, 1 or null. " +
                 $"Name another component in EvaluationOptions.LenientComponent, or set it to null.")),
         };
     }

@@ -1,3 +1,5 @@
+using Grpo.Diagnostics;
+
 namespace Grpo;
 
 /// <summary>
@@ -90,8 +92,8 @@ public sealed class RewardEvaluator : IEvaluator
             if (groups[i].Prompt.Id != _prompts[i].Id || groups[i].Completions.Count != count)
             {
                 throw new InvalidOperationException(
-                    $"{name} returned {groups[i].Completions.Count} completions of prompt '{groups[i].Prompt.Id}' in place {i}; " +
-                    $"it must return {count} of prompt '{_prompts[i].Id}' there.");
+                    $"{name} returned {groups[i].Completions.Count} completions of prompt '{TerminalText.EscapeLine(groups[i].Prompt.Id)}' in place {i}; " +
+                    $"it must return {count} of prompt '{TerminalText.EscapeLine(_prompts[i].Id)}' there.");
             }
         }
     }

@@ -88,8 +88,8 @@ public sealed class GrpoOptimizer : IDisposable
     /// <summary>Steps done.</summary>
     public long Step { get; internal set; }
 
-    /// <summary>Whether the reports of steps have a <see cref="StepReport.Record"/>.</summary>
-    internal bool RecordsSteps { get; set; }
+    /// <summary>How many want the reports of steps to have a <see cref="StepReport.Record"/>.</summary>
+    internal int Recorders { get; set; }
 
     /// <summary>What the options amount to: print it before anything is run. After the first step it also says how long a step takes.</summary>
     public TrainingPlan Explain() => TrainingPlanBuilder.Build(Options, _policy) with { StepTimes = _times };
@@ -118,7 +118,7 @@ public sealed class GrpoOptimizer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(reserve);
-        StepCapture? capture = RecordsSteps ? new StepCapture(_policy, Options.Seed) : null;
+        StepCapture? capture = Recorders > 0 ? new StepCapture(_policy, Options.Seed) : null;
         var clock = Stopwatch.StartNew();
         TimeSpan rolloutTime = TimeSpan.Zero;
         int splits = _budget.Splits;
@@ -163,7 +163,7 @@ public sealed class GrpoOptimizer : IDisposable
             ScoringTime = scoringEnd - rolloutTime,
             UpdateTime = clock.Elapsed - scoringEnd,
             ReferenceMoved = IsReferenceMove(Step),
-            Record = capture?.Build(Step, sampled.Rounds, all, chosen, updates),
+            Record = capture?.Build(Step, sampled.Rounds, all, chosen, updates, _budget.Imposed),
         };
         _times = StepTimes.Add(_times, report);
         GrpoDiagnostics.Record(report);

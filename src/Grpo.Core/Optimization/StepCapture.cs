@@ -68,7 +68,8 @@ internal sealed class StepCapture(IPolicy policy, ulong seed)
     }
 
     /// <summary>The record of the step, once it is done.</summary>
-    public FlightStep Build(long step, IReadOnlyList<int> rounds, IReadOnlyList<ScoredGroup> all, IReadOnlyList<ScoredGroup> chosen, IReadOnlyList<UpdateReport> updates)
+    public FlightStep Build(
+        long step, IReadOnlyList<int> rounds, IReadOnlyList<ScoredGroup> all, IReadOnlyList<ScoredGroup> chosen, IReadOnlyList<UpdateReport> updates, int? microBatchTokens)
     {
         // The rows are those of the chosen groups, one group after the other.
         var firstRows = new Dictionary<ScoredGroup, int>(ReferenceEqualityComparer.Instance);
@@ -86,6 +87,7 @@ internal sealed class StepCapture(IPolicy policy, ulong seed)
             WeightHash = _weightHash,
             Rounds = rounds,
             Groups = [.. all.Select(group => Group(group, firstRows.TryGetValue(group, out int first) ? first : null))],
+            MicroBatchTokens = microBatchTokens,
             Updates = [.. updates.Select(Update)],
         };
     }

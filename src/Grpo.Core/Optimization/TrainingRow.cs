@@ -1,3 +1,5 @@
+using Grpo.Diagnostics;
+
 namespace Grpo;
 
 /// <summary>A completion on its way into an update, with what an error needs to name it.</summary>
@@ -8,8 +10,8 @@ namespace Grpo;
 /// <param name="Sample">Index in its group, from 0.</param>
 internal sealed record TrainingRow(TokenSequence Tokens, double Advantage, Completion Completion, string PromptId, int Sample)
 {
-    /// <summary>For messages.</summary>
-    public string Title => $"prompt '{PromptId}', sample {Sample}";
+    /// <summary>For messages, and fit for them whatever the id is.</summary>
+    public string Title => $"prompt '{TerminalText.EscapeLine(PromptId)}', sample {Sample}";
 
     public static IEnumerable<TrainingRow> Of(ScoredGroup group) => group.Group.Completions.Select((completion, i) =>
         new TrainingRow(new TokenSequence(group.Group.PromptTokenIds, completion.TokenIds), group.Advantages[i], completion, group.Group.Prompt.Id, i));

@@ -24,7 +24,7 @@ public sealed record FlightCompletion
     /// <summary>What became of it.</summary>
     public required FlightPart Part { get; init; }
 
-    /// <summary>The micro-batch that it was run in, from 0, in the first update; null unless <see cref="FlightPart.Trained"/>.</summary>
+    /// <summary>The micro-batch that it was run in, from 0, in the first update; null unless <see cref="FlightPart.Trained"/>. See <see cref="ReplayReport.OtherMicroBatches"/>.</summary>
     public int? MicroBatch { get; init; }
 
     /// <summary>

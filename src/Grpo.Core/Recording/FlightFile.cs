@@ -3,20 +3,6 @@ using System.Numerics;
 
 namespace Grpo;
 
-/// <summary>One record of the file: where it is, not what is in it.</summary>
-/// <param name="Kind">What it holds.</param>
-/// <param name="Step">Its step; 0 for <see cref="FlightKind.Settings"/>.</param>
-/// <param name="Position">Of its first byte.</param>
-/// <param name="Length">Bytes of its payload.</param>
-internal readonly record struct FlightFrame(FlightKind Kind, long Step, long Position, int Length);
-
-/// <summary>What a record holds.</summary>
-internal enum FlightKind : byte
-{
-    Settings = 1,
-    Step = 2,
-}
-
 /// <summary>The file of a flight recorder: eight bytes that say so, then records, each appended in one go.</summary>
 /// <remarks>
 /// A record is a head of 17 bytes (length of the payload, 4; kind, 1; step, 8; CRC-32C of these 13, 4), the payload, and its CRC-32C. The head has
@@ -26,6 +12,9 @@ internal enum FlightKind : byte
 internal sealed class FlightFile : IDisposable
 {
     public const string FileName = "flight.bin";
+
+    /// <summary>Ends the name of the lock beside the file.</summary>
+    public const string LockSuffix = ".lock";
 
     /// <summary>The longest payload.</summary>
     public const int MaxLength = 1 << 30;
@@ -37,13 +26,15 @@ internal sealed class FlightFile : IDisposable
 
     private readonly string _path;
     private readonly FileStream _file;
+    private readonly FileStream? _hold;
     private readonly List<FlightFrame> _frames = [];
     private long _end;
 
-    private FlightFile(string path, FileStream file)
+    private FlightFile(string path, FileStream file, FileStream? hold)
     {
         _path = path;
         _file = file;
+        _hold = hold;
     }
 
     /// <summary>The records, in the order of the file.</summary>
@@ -55,15 +46,23 @@ internal sealed class FlightFile : IDisposable
     /// <summary>Opens an existing file to read, while another may append to it.</summary>
     /// <exception cref="InvalidDataException">It is no such file, of another version, or damaged.</exception>
     public static FlightFile OpenRead(string path) =>
-        Open(path, new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0));
+        Open(path, new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0), hold: null);
 
     /// <summary>Opens a file to append to, or makes it. What an earlier process left incomplete at its end is removed.</summary>
+    /// <remarks>
+    /// One at a time: a lock beside the file is held until it is disposed. One on the file itself would, outside of Windows, either let a
+    /// second writer in or keep the readers out. The lock's file stays; the system lets go of it when the process ends.
+    /// </remarks>
     /// <exception cref="InvalidDataException">It is no such file, of another version, or damaged.</exception>
+    /// <exception cref="IOException">Somebody else is writing it, or it cannot be opened.</exception>
     public static FlightFile OpenWrite(string path)
     {
-        FlightFile file = Open(path, new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read, bufferSize: 0));
+        FileStream hold = Hold(path);
+        FlightFile? file = null;
         try
         {
+            file = Open(path, new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read, bufferSize: 0), hold);
+
             // After a power failure the length may be on the disk and the payload not.
             if (file._frames.Count > 0 && !file.TryRead(file._frames[^1], out _))
             {
@@ -80,7 +79,8 @@ internal sealed class FlightFile : IDisposable
         }
         catch
         {
-            file.Dispose();
+            file?.Dispose();
+            hold.Dispose();
             throw;
         }
     }
@@ -131,11 +131,27 @@ internal sealed class FlightFile : IDisposable
     /// <summary>Everything appended is on the disk afterwards.</summary>
     public void Flush() => _file.Flush(flushToDisk: true);
 
-    public void Dispose() => _file.Dispose();
-
-    private static FlightFile Open(string path, FileStream stream)
+    public void Dispose()
     {
-        var file = new FlightFile(path, stream);
+        _file.Dispose();
+        _hold?.Dispose(); // last: nobody else may write before
+    }
+
+    private static FileStream Hold(string path)
+    {
+        try
+        {
+            return new FileStream(path + LockSuffix, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0);
+        }
+        catch (IOException exception) when (RunLock.IsHeld(exception))
+        {
+            throw new IOException("Another recorder is writing it, in this process or another.", exception);
+        }
+    }
+
+    private static FlightFile Open(string path, FileStream stream, FileStream? hold)
+    {
+        var file = new FlightFile(path, stream, hold);
         try
         {
             file.Scan();

@@ -45,6 +45,11 @@ internal ref struct FlightReader(ReadOnlySpan<byte> bytes)
 
     public double Double() => BinaryPrimitives.ReadDoubleLittleEndian(Take(sizeof(double)));
 
+    /// <summary>A number that the rewards of a step can have: <see cref="RewardScorer"/> lets no other through.</summary>
+    public double RewardNumber(double limit = double.MaxValue) => Double() is var number && Math.Abs(number) <= limit
+        ? number
+        : throw new InvalidDataException(FormattableString.Invariant($"{number} is no reward"));
+
     public ReadOnlySpan<byte> Raw(int length) => Take(length);
 
     public string Text()
@@ -68,6 +73,8 @@ internal ref struct FlightReader(ReadOnlySpan<byte> bytes)
 
     public double? OptionalDouble() => Flag() ? Double() : null;
 
+    public double? OptionalRewardNumber(double limit = double.MaxValue) => Flag() ? RewardNumber(limit) : null;
+
     public string? OptionalText() => Flag() ? Text() : null;
 
     public int[] Ids()
@@ -75,7 +82,7 @@ internal ref struct FlightReader(ReadOnlySpan<byte> bytes)
         var ids = new int[Count(1)];
         for (int i = 0; i < ids.Length; i++)
         {
-            ids[i] = Number() is var id && id <= uint.MaxValue ? unchecked((int)id) : throw new InvalidDataException($"{id} is no token");
+            ids[i] = Number() is var id && id <= int.MaxValue ? (int)id : throw new InvalidDataException($"{id} is no token");
         }
 
         return ids;

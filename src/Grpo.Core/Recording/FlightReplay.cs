@@ -30,6 +30,7 @@ public sealed class FlightReplay
     /// <param name="step">A step of it.</param>
     /// <param name="cancellationToken">Ends the comparison of hashes.</param>
     /// <returns>Its folder; null for the first step, which begins with the model as the run was given it.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The record does not hold the step; the message says which it holds.</exception>
     /// <exception cref="FileNotFoundException">The run has not kept it; the message says which steps can be replayed.</exception>
     /// <exception cref="InvalidDataException">It is damaged.</exception>
     public static async Task<string?> FindCheckpointAsync(string root, FlightRecord record, long step, CancellationToken cancellationToken = default)
@@ -67,19 +68,39 @@ public sealed class FlightReplay
     /// the first update of any.
     /// </param>
     /// <param name="cancellationToken">Stops between two micro-batches.</param>
-    /// <exception cref="InvalidDataException">The checkpoint is of another model, seed or format.</exception>
+    /// <returns>Both steps, compared. A step that is refused, as one is whose numbers are not finite, is a result too: <see cref="ReplayReport.Refusal"/>.</returns>
+    /// <remarks>
+    /// Where memory had imposed smaller micro-batches than the options say (<see cref="FlightStep.MicroBatchTokens"/>), they are formed again.
+    /// </remarks>
+    /// <exception cref="InvalidDataException">
+    /// The checkpoint is of another model, seed or format; or the step has a token that the policy has not, a prompt without tokens, or no groups.
+    /// </exception>
+    /// <exception cref="ArgumentException">The options are out of range, or do not fit the step.</exception>
+    /// <exception cref="InvalidOperationException">The policy is random in training, or a reference model is missing or cannot be moved.</exception>
+    /// <exception cref="RewardException">A reward is not a finite number; none that was read from a file is.</exception>
     public async Task<ReplayReport> ReplayAsync(FlightStep recorded, string? checkpoint = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(recorded);
+        int first = recorded.Rounds.Count == 0 ? 0 : recorded.Rounds[0];
+        if (first < 1 || first > recorded.Groups.Count)
+        {
+            throw new InvalidDataException($"The first round of step {recorded.Step} has {first} of its {recorded.Groups.Count} groups: no recorder writes that.");
+        }
+
         var playback = new Playback(recorded);
-        using var optimizer = new GrpoOptimizer(_policy, playback, playback, _options, _reference) { RecordsSteps = true };
+        GrpoOptions options = _options with
+        {
+            MaxTokensPerMicroBatch = recorded.MicroBatchTokens ?? _options.MaxTokensPerMicroBatch,
+            Rewards = new RewardOptions(), // those of the run were for its rewards, which do not run again
+        };
+        using var optimizer = new GrpoOptimizer(_policy, playback, playback, options, _reference) { Recorders = 1 };
+        RecordedTokens.Require(recorded, _policy);
         if (checkpoint is not null)
         {
             optimizer.Load(checkpoint);
         }
 
         optimizer.Step = recorded.Step - 1; // that of the checkpoint, unless it is another's
-        int first = recorded.Rounds.FirstOrDefault(recorded.Groups.Count);
         StepReport report;
         try
         {
@@ -107,6 +128,12 @@ public sealed class FlightReplay
     /// batch of another shape, which can tip a token; so if it differs, the whole round is sampled as it was, and that decides.
     /// </remarks>
     /// <exception cref="ArgumentOutOfRangeException">The step has no such prompt or sample.</exception>
+    /// <exception cref="ArgumentException">A prompt is longer than the options allow, or these are out of range.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The checkpoint is of another model; or the step has a token that the policy has not, a prompt without tokens, or a prompt in none of its rounds.
+    /// </exception>
+    /// <exception cref="TrainingDivergedException">The logits are not finite.</exception>
+    /// <exception cref="InvalidOperationException">Not even one sequence fits into memory.</exception>
     public async Task<RegeneratedCompletion> RegenerateAsync(
         FlightStep recorded, int prompt, int sample, ITokenizer tokenizer, string? checkpoint = null, CancellationToken cancellationToken = default)
     {
@@ -122,12 +149,13 @@ public sealed class FlightReplay
             throw new ArgumentOutOfRangeException(nameof(sample), $"Prompt {prompt} of step {recorded.Step} has samples 0 to {recorded.Groups[prompt].Completions.Count - 1}, and no {sample}.");
         }
 
+        int[] round = Round(recorded, prompt);
+        RecordedTokens.Require(recorded, _policy);
         if (checkpoint is not null)
         {
             _policy.Load(checkpoint);
         }
 
-        int[] round = Round(recorded, prompt);
 
         // A prompt that comes twice in a round counts its samples on, so those of one id belong together.
         int[] alone = [.. round.Where(group => recorded.Groups[group].PromptId == recorded.Groups[prompt].PromptId)];

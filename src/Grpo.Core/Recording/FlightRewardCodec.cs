@@ -41,14 +41,14 @@ internal sealed class FlightRewardCodec
 
     public Reward Read(ref FlightReader reader)
     {
-        double? value = reader.OptionalDouble();
+        double? value = reader.OptionalRewardNumber(RewardCall.LargestReward);
         byte judged = reader.Byte();
         string? verdict = ReadName(ref reader);
         int parts = reader.Count(2);
         Dictionary<string, double?>? components = parts == 0 ? null : new(StringComparer.Ordinal);
         for (int i = 1; i < parts; i++)
         {
-            components![Required(ReadName(ref reader))] = reader.OptionalDouble();
+            components![Required(ReadName(ref reader))] = reader.OptionalRewardNumber();
         }
 
         return new Reward(value)

@@ -18,6 +18,12 @@ public sealed record FlightStep
     /// <summary>All groups in the order in which they were sampled, those that were replaced included.</summary>
     public required IReadOnlyList<FlightGroup> Groups { get; init; }
 
+    /// <summary>
+    /// Tokens per micro-batch, at most, after the step: <see cref="StepReport.MicroBatchTokens"/>, what memory had left of the limits in the
+    /// options. Null where those had been enough.
+    /// </summary>
+    public int? MicroBatchTokens { get; init; }
+
     /// <summary>The optimizer steps; empty when nothing could be learned and the weights were left alone.</summary>
     public required IReadOnlyList<FlightUpdate> Updates { get; init; }
 }

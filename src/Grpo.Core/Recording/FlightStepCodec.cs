@@ -27,6 +27,7 @@ internal static class FlightStepCodec
         writer.Number(step.Seed);
         writer.Raw(Convert.FromHexString(step.WeightHash));
         writer.Ids(step.Rounds);
+        writer.Count(step.MicroBatchTokens ?? 0);
         writer.Count(step.Groups.Count);
         var rewards = new FlightRewardCodec();
         foreach (FlightGroup group in step.Groups)
@@ -59,6 +60,7 @@ internal static class FlightStepCodec
         ulong seed = reader.Number();
         string hash = Convert.ToHexStringLower(reader.Raw(HashBytes));
         int[] rounds = reader.Ids();
+        int microBatchTokens = reader.Int(); // 0: none, since a micro-batch has a token
         var groups = new FlightGroup[reader.Count(LeastGroup)];
         var rewards = new FlightRewardCodec();
         for (int i = 0; i < groups.Length; i++)
@@ -74,7 +76,7 @@ internal static class FlightStepCodec
             groups[i] = new FlightGroup(id, prompt, completions);
         }
 
-        if (rounds.Any(count => count < 0) || rounds.Sum(count => (long)count) != groups.Length)
+        if (rounds.Sum(count => (long)count) != groups.Length)
         {
             throw new InvalidDataException($"rounds of {string.Join(" and ", rounds.Take(9))} groups do not make {groups.Length}");
         }
@@ -94,7 +96,16 @@ internal static class FlightStepCodec
             };
         }
 
-        return new FlightStep { Step = number, Seed = seed, WeightHash = hash, Rounds = rounds, Groups = groups, Updates = updates };
+        return new FlightStep
+        {
+            Step = number,
+            Seed = seed,
+            WeightHash = hash,
+            Rounds = rounds,
+            Groups = groups,
+            MicroBatchTokens = microBatchTokens == 0 ? null : microBatchTokens,
+            Updates = updates,
+        };
     }
 
     private static void Write(FlightWriter writer, FlightCompletion completion, FlightRewardCodec rewards)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grpo.Diagnostics;
 
 namespace Grpo;
 
@@ -31,6 +32,12 @@ public sealed record ReplayReport
 
     /// <summary>Completions of which something else became: <see cref="FlightPart"/>.</summary>
     public int OtherParts { get; init; }
+
+    /// <summary>
+    /// Completions that were run in another micro-batch, as after a lack of memory in one of the two: sums are rounded otherwise then, so a
+    /// difference as small as rounding needs no other cause.
+    /// </summary>
+    public int OtherMicroBatches { get; init; }
 
     /// <summary>The optimizer steps.</summary>
     public IReadOnlyList<ReplayedUpdate> Updates { get; init; } = [];
@@ -85,13 +92,18 @@ public sealed record ReplayReport
             }
         }
 
+        if (found.Count > 0 && OtherMicroBatches > 0)
+        {
+            found.Add(Invariant($"{OtherMicroBatches} completions were in other micro-batches then, so that sums are rounded otherwise now."));
+        }
+
         return found;
 
         void Compare(string what, TokenDifference? difference)
         {
             if (difference is { } at && !(at.Nats <= tolerance))
             {
-                found.Add(Invariant($"The {what} of token {at.Token} of prompt '{at.PromptId}', sample {at.Sample}, differs by {at.Nats:G4} nats, more than any other."));
+                found.Add(Invariant($"The {what} of token {at.Token} of prompt '{TerminalText.EscapeLine(at.PromptId)}', sample {at.Sample}, differs by {at.Nats:G4} nats, more than any other."));
             }
         }
 
@@ -114,6 +126,7 @@ public sealed record ReplayReport
         ReferenceLogProbs = TokenDifference.Largest(recorded, recomputed, completion => completion.ReferenceLogProbs),
         AdvantageDifference = Pairs(recorded, recomputed).Max(pair => (double?)Distance.Of(pair.Then.Advantage, pair.Now.Advantage)) ?? 0,
         OtherParts = Pairs(recorded, recomputed).Count(pair => pair.Then.Part != pair.Now.Part),
+        OtherMicroBatches = Pairs(recorded, recomputed).Count(pair => pair is { Then.MicroBatch: { } then, Now.MicroBatch: { } now } && then != now),
         Updates = [.. Enumerable.Range(0, Math.Max(recorded.Updates.Count, recomputed.Updates.Count))
             .Select(i => new ReplayedUpdate(recorded.Updates.ElementAtOrDefault(i), recomputed.Updates.ElementAtOrDefault(i)))],
     };

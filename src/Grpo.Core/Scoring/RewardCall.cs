@@ -59,7 +59,7 @@ internal static class RewardCall
     private static readonly Dictionary<string, double?> NoComponents = [];
 
     // The gradient's norm is the root of a sum of squares in float32, which ends at 3.4e38.
-    private const double LargestReward = 1e18;
+    internal const double LargestReward = 1e18;
 
     // Not through ScoreAsync: one by one, the completion that fails is known and the others keep their rewards.
     private static RewardOutcome[] InvokeEach(CompletionReward reward, RolloutGroup group, CancellationToken cancellationToken)

@@ -49,7 +49,7 @@ public sealed class GrpoTrainer
         // Random numbers are keyed by the id: two prompts of one id would share theirs.
         if (prompts.GroupBy(prompt => prompt.Id, StringComparer.Ordinal).FirstOrDefault(group => group.Count() > 1) is { } twins)
         {
-            throw new ArgumentException($"{twins.Count()} prompts have the id '{twins.Key}'; every prompt needs its own.", nameof(prompts));
+            throw new ArgumentException($"{twins.Count()} prompts have the id '{TerminalText.EscapeLine(twins.Key)}'; every prompt needs its own.", nameof(prompts));
         }
 
         if (string.Join(" ", _options.Validate()) is { Length: > 0 } problems)

@@ -3,6 +3,7 @@ using System.ComponentModel;
 using System.Globalization;
 using System.Reflection;
 using System.Runtime.CompilerServices;
+using Grpo.Diagnostics;
 
 namespace Grpo;
 
@@ -47,7 +48,7 @@ internal static class OptionText
         Apply(options, path, texts, unknown);
         if (unknown.Count > 0)
         {
-            throw new FormatException($"'{unknown.Order(StringComparer.Ordinal).First()}' is no option of this version.");
+            throw new FormatException($"'{TerminalText.EscapeLine(unknown.Order(StringComparer.Ordinal).First())}' is no option of this version.");
         }
     }
 
@@ -89,7 +90,7 @@ internal static class OptionText
         }
         catch (Exception exception) when (exception is FormatException or ArgumentException or NotSupportedException)
         {
-            throw new FormatException($"{name} was '{text}', which cannot be made from its text.", exception);
+            throw new FormatException($"{name} was '{TerminalText.EscapeLine(text)}', which cannot be made from its text.", exception);
         }
     }
 

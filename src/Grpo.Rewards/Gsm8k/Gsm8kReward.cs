@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grpo.Diagnostics;
 
 namespace Grpo.Rewards;
 
@@ -46,7 +47,7 @@ public sealed class Gsm8kReward : CompletionReward
         ArgumentNullException.ThrowIfNull(completion);
         if (prompt.Answer is not { } gold)
         {
-            throw new ArgumentException($"Prompt '{prompt.Id}' has no Answer to compare with. Gsm8kDataset.Load sets it.", nameof(prompt));
+            throw new ArgumentException($"Prompt '{TerminalText.EscapeLine(prompt.Id)}' has no Answer to compare with. Gsm8kDataset.Load sets it.", nameof(prompt));
         }
 
         Gsm8kVerdict verdict = Gsm8kAnswer.Judge(completion.Text, gold, _format, completion.FinishReason);

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Grpo.Diagnostics;
 
 namespace Grpo.Rewards;
 
@@ -28,7 +29,7 @@ public sealed partial class TheLmBookReward : CompletionReward
         ArgumentNullException.ThrowIfNull(prompt);
         ArgumentNullException.ThrowIfNull(completion);
         string gold = prompt.Answer
-            ?? throw new ArgumentException($"Prompt '{prompt.Id}' has no Answer to compare with. Gsm8kDataset.Load sets it.", nameof(prompt));
+            ?? throw new ArgumentException($"Prompt '{TerminalText.EscapeLine(prompt.Id)}' has no Answer to compare with. Gsm8kDataset.Load sets it.", nameof(prompt));
         string? answer = LastAnswer(completion.Text);
         var (correctness, verdict) = answer is null ? (0.0, "NoAnswer")
             : answer == gold ? (2.0, "Exact")

@@ -18,7 +18,7 @@ public sealed class FlightFileTests : IDisposable
     [Fact]
     public void Read_gives_what_was_appended()
     {
-        FlightStep[] steps = [Full(1), Full(2) with { Groups = [], Rounds = [], Updates = [] }, Full(7)];
+        FlightStep[] steps = [Full(1), Full(2) with { Groups = [], Rounds = [], Updates = [], MicroBatchTokens = null }, Full(7)];
         Write(steps);
 
         using FlightRecord record = FlightRecord.Open(_folder.Path);
@@ -198,6 +198,56 @@ public sealed class FlightFileTests : IDisposable
         Assert.InRange(refused, 5_000, 19_999);
     }
 
+    // These went into an index of a tensor, and ended on a GPU in an assertion of the device.
+    [Fact]
+    public void Read_refuses_a_token_below_zero()
+    {
+        FlightStep step = Full(1);
+        step = step with { Groups = [step.Groups[0] with { PromptTokenIds = [3, -1] }, step.Groups[1]] };
+        Assert.Contains("4294967295 is no token", Assert.Throws<InvalidDataException>(() => Decode(Encode(step))).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(double.NaN, 0.5, "NaN is no reward")]
+    [InlineData(double.NegativeInfinity, 0.5, "-Infinity is no reward")]
+    [InlineData(1.1e18, 0.5, "1.1E+18 is no reward")]
+    [InlineData(0.5, double.NaN, "NaN is no reward")]
+    [InlineData(-1e18, 1e300, null)]
+    public void Read_refuses_rewards_that_no_run_can_have(double value, double component, string? message)
+    {
+        FlightStep step = Full(1);
+        FlightCompletion completion = step.Groups[0].Completions[0] with { Reward = new Reward(value) { Components = new Dictionary<string, double?> { ["form"] = component } } };
+        step = step with { Groups = [new FlightGroup("p", [1], [completion])], Rounds = [1] };
+        Exception? refusal = Record.Exception(() => Decode(Encode(step)));
+        Assert.Equal(message is null, refusal is null);
+        Assert.Contains(message ?? "", refusal?.Message ?? "", StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void OpenWrite_refuses_a_second_writer_and_lets_others_read()
+    {
+        FlightStep[] steps = [Full(1), Full(2)];
+        byte[] whole = Write(steps);
+        using (FlightFile writer = FlightFile.OpenWrite(Path))
+        {
+            Assert.Contains("Another recorder is writing it", Assert.Throws<IOException>(() => FlightFile.OpenWrite(Path)).Message, StringComparison.Ordinal);
+            using FlightRecord record = FlightRecord.Open(Path);
+            Assert.Equal([1, 2], record.Steps);
+        }
+
+        FlightFile.OpenWrite(Path).Dispose();
+        Assert.Equal(whole, File.ReadAllBytes(Path));
+    }
+
+    [Fact]
+    public void OpenWrite_that_fails_leaves_no_lock_behind()
+    {
+        File.WriteAllText(Path, "something else");
+        Assert.Throws<InvalidDataException>(() => FlightFile.OpenWrite(Path));
+        File.Delete(Path);
+        FlightFile.OpenWrite(Path).Dispose();
+    }
+
     [Fact]
     public void Append_takes_no_step_twice_and_none_out_of_order()
     {
@@ -247,6 +297,7 @@ public sealed class FlightFileTests : IDisposable
         Seed = ulong.MaxValue - 1,
         WeightHash = string.Concat(Enumerable.Repeat("0123456789abcdef", 4)),
         Rounds = [1, 1],
+        MicroBatchTokens = 36,
         Groups =
         [
             new FlightGroup("ä question", [5, 151643, 0],

@@ -149,6 +149,77 @@ public sealed class FlightRecorderTests
     }
 
     [Fact]
+    public async Task OnStepAsync_refuses_a_step_of_no_run()
+    {
+        using var folder = new TemporaryFolder();
+        using BigramPolicy policy = Toy.Policy();
+        using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
+        using var recorder = new FlightRecorder(optimizer, folder.Path);
+        StepReport report = await optimizer.StepAsync(Toy.Prompts);
+
+        InvalidOperationException problem = await Assert.ThrowsAsync<InvalidOperationException>(() => recorder.OnStepAsync(report).AsTask());
+        Assert.Contains("call OnStartAsync first", problem.Message, StringComparison.Ordinal);
+    }
+
+    // Its constructor cut away what it took for the end of a dead process, while another run was writing it.
+    [Fact]
+    public async Task A_run_that_cannot_have_the_checkpoints_leaves_the_record_alone()
+    {
+        using RecordedRun run = new(Toy.Options);
+        await run.TrainAsync();
+        await File.AppendAllBytesAsync(run.File, (byte[])[1, 2, 3]); // half a record, as another run would be writing it
+        byte[] before = await File.ReadAllBytesAsync(run.File);
+        using (new DirectoryCheckpointStore(run.Checkpoints).BeginRun())
+        {
+            Assert.Contains("belong to a run that is under way", (await Assert.ThrowsAsync<IOException>(() => run.TrainAsync())).Message, StringComparison.Ordinal);
+        }
+
+        Assert.Equal(before, await File.ReadAllBytesAsync(run.File));
+        await run.TrainAsync();
+        Assert.Equal(before[..^3], await File.ReadAllBytesAsync(run.File));
+    }
+
+    [Fact]
+    public async Task OnStartAsync_refuses_a_file_that_another_recorder_writes()
+    {
+        using var folder = new TemporaryFolder();
+        using BigramPolicy policy = Toy.Policy(), otherPolicy = Toy.Policy();
+        using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options), other = new(otherPolicy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
+        using FlightRecorder first = new(optimizer, folder["run"]), second = new(other, folder["run"]);
+        Assert.False(Directory.Exists(folder["run"]));
+        var start = new TrainingStart(0, 9, Toy.Options);
+        await first.OnStartAsync(start);
+        await first.OnStepAsync(await optimizer.StepAsync(Toy.Prompts));
+
+        IOException problem = await Assert.ThrowsAsync<IOException>(() => second.OnStartAsync(start).AsTask());
+        Assert.Contains($"'{first.FilePath}' cannot be written: Another recorder is writing it", problem.Message, StringComparison.Ordinal);
+        using (FlightRecord record = FlightRecord.Open(folder["run"]))
+        {
+            Assert.Equal([1], record.Steps);
+        }
+
+        await first.OnEndAsync(new TrainingSummary { Steps = 1, CompletionTokens = 1, Elapsed = TimeSpan.Zero });
+        await second.OnStartAsync(start with { Resumes = true });
+    }
+
+    [Fact]
+    public async Task Dispose_of_one_recorder_leaves_the_other_recording()
+    {
+        using var folder = new TemporaryFolder();
+        using BigramPolicy policy = Toy.Policy();
+        using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
+        using (new FlightRecorder(optimizer, folder["kept"]))
+        {
+            var ended = new FlightRecorder(optimizer, folder["ended"]);
+            ended.Dispose();
+            ended.Dispose(); // once more changes nothing
+            Assert.NotNull((await optimizer.StepAsync(Toy.Prompts)).Record);
+        }
+
+        Assert.Null((await optimizer.StepAsync(Toy.Prompts)).Record);
+    }
+
+    [Fact]
     public async Task Dispose_ends_the_recording()
     {
         using var folder = new TemporaryFolder();

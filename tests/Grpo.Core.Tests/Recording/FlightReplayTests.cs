@@ -1,3 +1,5 @@
+using Grpo.Core.Tests.Optimization;
+using Grpo.Diagnostics;
 using Grpo.Losses;
 using Grpo.Testing;
 using TorchSharp;
@@ -213,6 +215,84 @@ public sealed class FlightReplayTests
 
         ReplayReport report = await run.NewReplay().ReplayAsync(changed);
         Assert.Contains(report.Differences(), difference => difference.StartsWith("An advantage differs", StringComparison.Ordinal));
+    }
+
+    public static TheoryData<int, bool> Tokens => new() { { -1, true }, { -1, false }, { Toy.Vocabulary, true }, { int.MaxValue, true }, { Toy.Vocabulary, false } };
+
+    [Theory]
+    [MemberData(nameof(Tokens))]
+    public async Task Replay_refuses_a_token_that_the_policy_does_not_have(int token, bool inPrompt)
+    {
+        using RecordedRun run = new(Toy.Options);
+        await run.TrainAsync();
+        using FlightRecord record = FlightRecord.Open(run.Output);
+        FlightStep step = record.Read(1);
+        FlightGroup group = step.Groups[1];
+        FlightStep changed = inPrompt
+            ? step with { Groups = [step.Groups[0], group with { PromptTokenIds = [3, token] }] }
+            : Change(step, 1, 2, completion => completion with { TokenIds = [.. completion.TokenIds.SkipLast(1), token] });
+
+        string message = $"Prompt 1 of step 1, '{group.PromptId}', or a completion of it has the token {token}; the policy has {Toy.Vocabulary}, from 0.";
+        Assert.StartsWith(message, (await Assert.ThrowsAsync<InvalidDataException>(() => run.NewReplay().ReplayAsync(changed))).Message, StringComparison.Ordinal);
+        Assert.StartsWith(message, (await Assert.ThrowsAsync<InvalidDataException>(
+            () => run.NewReplay().RegenerateAsync(changed, 0, 0, Toy.Tokenizer))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Replay_refuses_a_step_that_no_recorder_writes()
+    {
+        using RecordedRun run = new(Toy.Options);
+        await run.TrainAsync();
+        using FlightRecord record = FlightRecord.Open(run.Output);
+        FlightStep step = record.Read(1);
+        (FlightStep Changed, string Message)[] cases =
+        [
+            (step with { Groups = [step.Groups[0] with { PromptTokenIds = [] }, step.Groups[1]] }, "Prompt 0 of step 1, '"),
+            (step with { Groups = [], Rounds = [] }, "The first round of step 1 has 0 of its 0 groups"),
+            (step with { Rounds = [0, 2] }, "The first round of step 1 has 0 of its 2 groups"),
+            (step with { Rounds = [3] }, "The first round of step 1 has 3 of its 2 groups"),
+        ];
+        foreach ((FlightStep changed, string message) in cases)
+        {
+            Assert.StartsWith(message, (await Assert.ThrowsAsync<InvalidDataException>(() => run.NewReplay().ReplayAsync(changed))).Message, StringComparison.Ordinal);
+        }
+
+        // A step made by hand, since none that is read has such a reward.
+        FlightStep nan = Change(step, 0, 0, completion => completion with { Reward = new Reward(double.NaN) });
+        await Assert.ThrowsAsync<RewardException>(() => run.NewReplay().ReplayAsync(nan));
+    }
+
+    [Fact]
+    public async Task ReplayAsync_forms_the_micro_batches_that_memory_had_room_for()
+    {
+        using BigramPolicy inner = Toy.Policy(), same = Toy.Policy(), other = Toy.Policy();
+        GrpoOptions options = Toy.Options with { MicroBatchSize = 12 };
+        var tight = new TightPolicy(inner) { BackwardRoom = 30 };
+        using var optimizer = new GrpoOptimizer(tight, Toy.Sampler, new Toy.LetterReward(), options) { Recorders = 1 };
+        FlightStep step = (await optimizer.StepAsync(Toy.Prompts)).Record!;
+        Assert.InRange(step.MicroBatchTokens!.Value, 9, 30);
+        Assert.NotEmpty(tight.Failures);
+
+        ReplayReport report = await new FlightReplay(same, options).ReplayAsync(step);
+        Assert.Empty(report.Differences(tolerance: 0));
+        Assert.Equal(0, report.OtherMicroBatches);
+        Assert.Equal(WeightHash.Compute(inner), report.WeightsAfter);
+
+        // Had it not been recorded: that is said, where there is a difference to explain.
+        ReplayReport whole = await new FlightReplay(other, options).ReplayAsync(step with { MicroBatchTokens = null });
+        Assert.True(whole.OtherMicroBatches > 0);
+        Assert.Empty(whole.Differences(tolerance: 1e-3));
+        Assert.EndsWith("so that sums are rounded otherwise now.", (whole with { OtherParts = 1 }).Differences(tolerance: 1e-3)[^1], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Differences_are_fit_for_a_terminal()
+    {
+        string hash = new('a', 64);
+        var report = new ReplayReport { Step = 1, RecordedWeights = hash, Weights = hash, WeightsAfter = hash, LogProbs = new TokenDifference(1, "\u001b[31m\u202e", 0, 0) };
+        string difference = Assert.Single(report.Differences());
+        Assert.Equal(TerminalText.EscapeLine(difference), difference);
+        Assert.Contains(@"prompt '\u{1B}[31m\u{202E}'", difference, StringComparison.Ordinal);
     }
 
     [Fact]

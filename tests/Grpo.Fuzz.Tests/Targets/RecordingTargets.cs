@@ -18,6 +18,7 @@ internal static class RecordingTargets
         Seed = 42,
         WeightHash = new string('a', 64),
         Rounds = [1],
+        MicroBatchTokens = 36,
         Groups =
         [
             new("p0", [1, 2, 300],

@@ -61,15 +61,9 @@ internal static class ParquetRows
 
             foreach (DataField column in new[] { question, answer })
             {
-                // The library begins at the lower of the two offsets, whichever the file means.
                 ColumnMetaData metadata = rowGroup.GetMetadata(column)?.MetaData
                     ?? throw new InvalidDataException($"row group {group} has no column '{column.Name}'.");
-                if (metadata.NumValues != rowGroup.RowCount)
-                {
-                    throw new InvalidDataException($"column '{column.Name}' of row group {group} has {metadata.NumValues} values for {rowGroup.RowCount} rows.");
-                }
-
-                pages.Check(new[] { metadata.DataPageOffset, metadata.DictionaryPageOffset ?? 0 }.Where(offset => offset != 0).DefaultIfEmpty().Min(), metadata.NumValues);
+                pages.Check(metadata, rowGroup.RowCount);
             }
 
             string?[] questions = new string?[rowGroup.RowCount];

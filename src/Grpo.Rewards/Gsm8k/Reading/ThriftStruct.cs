@@ -30,7 +30,7 @@ internal sealed record ThriftType(ThriftKind Kind, ThriftStruct? Fields = null, 
     public ThriftType List() => this with { IsList = true };
 }
 
-/// <summary>The fields of a struct by their numbers; one that is not listed is passed over by the kind that the file states.</summary>
+/// <summary>The fields of a struct by their numbers; of those that are not listed, numbers and texts are passed over.</summary>
 internal sealed class ThriftStruct(params IReadOnlyList<(int Id, ThriftType Type)> fields)
 {
     private readonly Dictionary<int, ThriftType> _fields = fields.ToDictionary(field => field.Id, field => field.Type);

@@ -2,7 +2,9 @@ namespace Grpo.Rewards;
 
 /// <summary>
 /// Walks a struct in Thrift's compact protocol without keeping anything. Every value must lie inside the bytes and be of the kind that the format
-/// gives its field: the parquet library does not look at the kind that a file states, and would take a number for the length of a text.
+/// gives its field: the parquet library does not look at the kind that a file states, and would take a number for the length of a text. What the
+/// library could read otherwise than this walker is refused: a field that comes twice, a field number of more than 15 bits, and a struct or
+/// list that the format does not have, which the library passes over wrongly.
 /// </summary>
 internal ref struct ThriftWalker(ReadOnlySpan<byte> bytes)
 {
@@ -19,7 +21,7 @@ internal ref struct ThriftWalker(ReadOnlySpan<byte> bytes)
     /// <exception cref="InvalidDataException">It is not whole, or not of that form.</exception>
     public void Walk(ThriftStruct fields, Action<int, int, long>? onInteger = null) => WalkStruct(fields, depth: 0, outer: 0, onInteger);
 
-    private void WalkStruct(ThriftStruct? fields, int depth, int outer, Action<int, int, long>? onInteger)
+    private void WalkStruct(ThriftStruct fields, int depth, int outer, Action<int, int, long>? onInteger)
     {
         if (depth > MaxDepth)
         {
@@ -27,6 +29,7 @@ internal ref struct ThriftWalker(ReadOnlySpan<byte> bytes)
         }
 
         long id = 0;
+        ulong seen = 0;
         while (true)
         {
             byte header = Take();
@@ -37,9 +40,16 @@ internal ref struct ThriftWalker(ReadOnlySpan<byte> bytes)
 
             // The number of the field is a small step from the last one, or follows.
             id = header >> 4 == 0 ? ZigZag(TakeVarint()) : id + (header >> 4);
-            ThriftType? type = fields is null || id is < 0 or > short.MaxValue ? null : fields.Find((int)id);
+            Require(id is >= 0 and <= short.MaxValue);
+            ThriftType? type = fields.Find((int)id);
             int kind = header & 15;
-            Require(type is null || (type.IsList ? kind == 9 : IsOf(type.Kind, kind)));
+            Require(type is null ? kind is not (9 or 10 or 12) : type.IsList ? kind == 9 : IsOf(type.Kind, kind));
+            if (type is not null)
+            {
+                Require((seen & (1UL << (int)id)) == 0);         // the format has no field beyond 63
+                seen |= 1UL << (int)id;
+            }
+
             if (kind is 1 or 2)
             {
                 continue; // a boolean field is its kind
@@ -72,18 +82,18 @@ internal ref struct ThriftWalker(ReadOnlySpan<byte> bytes)
             case 8:
                 Skip(TakeVarint());
                 break;
-            case 9 or 10:
+            case 9 when type is not null:
                 WalkList(type, depth);
                 break;
-            case 12:
-                WalkStruct(type?.Fields, depth + 1, id, onInteger);
+            case 12 when type?.Fields is { } fields:
+                WalkStruct(fields, depth + 1, id, onInteger);
                 break;
             default:
                 throw Broken();                                 // parquet's metadata has no maps
         }
     }
 
-    private void WalkList(ThriftType? type, int depth)
+    private void WalkList(ThriftType type, int depth)
     {
         if (depth > MaxDepth)
         {
@@ -95,10 +105,10 @@ internal ref struct ThriftWalker(ReadOnlySpan<byte> bytes)
         count = count == 15 ? TakeVarint() : count;
 
         // Every element takes a byte at least, so a count beyond the rest is broken, and the loop is bounded.
-        Require(count <= (ulong)(_bytes.Length - Position) && (count == 0 || type is null || IsOf(type.Kind, header & 15)));
+        Require(count <= (ulong)(_bytes.Length - Position) && (count == 0 || IsOf(type.Kind, header & 15)));
         for (; count > 0; count--)
         {
-            WalkValue(type is null ? null : type with { IsList = false }, header & 15, depth + 1, id: 0, onInteger: null);
+            WalkValue(type with { IsList = false }, header & 15, depth + 1, id: 0, onInteger: null);
         }
     }
 

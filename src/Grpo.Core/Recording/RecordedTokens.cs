@@ -1,0 +1,43 @@
+using Grpo.Diagnostics;
+
+namespace Grpo;
+
+/// <summary>
+/// Holds the tokens on record against the policy before it sees them: an id beyond its table ends on a GPU in an assertion of the device, after
+/// which the process can do nothing more on it.
+/// </summary>
+internal static class RecordedTokens
+{
+    /// <exception cref="InvalidDataException">An id is none of the policy's, or a prompt has none.</exception>
+    public static void Require(FlightStep step, IPolicy policy)
+    {
+        int vocabulary = TensorThread.Run(() => VocabularyOf(policy));
+        for (int i = 0; i < step.Groups.Count; i++)
+        {
+            FlightGroup group = step.Groups[i];
+            if (group.PromptTokenIds.Count == 0)
+            {
+                throw new InvalidDataException($"Prompt {i} of step {step.Step}, '{TerminalText.EscapeLine(group.PromptId)}', has no tokens: no recorder writes that.");
+            }
+
+            foreach (int id in group.PromptTokenIds.Concat(group.Completions.SelectMany(completion => completion.TokenIds)))
+            {
+                if (id < 0 || id >= vocabulary)
+                {
+                    throw new InvalidDataException(
+                        $"Prompt {i} of step {step.Step}, '{TerminalText.EscapeLine(group.PromptId)}', or a completion of it has the token {id}; " +
+                        $"the policy has {vocabulary}, from 0. The record is of another model, or not of a recorder.");
+                }
+            }
+        }
+    }
+
+    // The size is what a distribution over the next token has; no interface states it, and a tokenizer may know fewer.
+    private static int VocabularyOf(IPolicy policy)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        TokenBatch prompt = TokenBatchBuilder.Build([new TokenSequence([0], [])], padTokenId: 0, policy.Device());
+        using IDecodingSession session = policy.StartDecoding(prompt, groupSize: 1, maxNewTokens: 1);
+        return checked((int)session.Prefill().shape[^1]);                // [1, V]
+    }
+}

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Grpo.Losses;
 using static TorchSharp.torch;
 
@@ -53,8 +52,8 @@ internal sealed class StepCapture(IPolicy policy, ulong seed)
             return;
         }
 
-        float[][] own = Download(rows, logProbs);
-        float[][]? reference = referenceLogProbs is null ? null : Download(rows, referenceLogProbs);
+        float[][] own = RowLogProbs.Download(rows, logProbs);
+        float[][]? reference = referenceLogProbs is null ? null : RowLogProbs.Download(rows, referenceLogProbs);
         for (int i = 0; i < rows.Count; i++)
         {
             Row row = _byRow[rows[i]];
@@ -90,21 +89,6 @@ internal sealed class StepCapture(IPolicy policy, ulong seed)
             MicroBatchTokens = microBatchTokens,
             Updates = [.. updates.Select(Update)],
         };
-    }
-
-    private static float[][] Download(IReadOnlyList<TrainingRow> rows, Tensor values)
-    {
-        using var scope = TensorScope.BeginNoGrad();
-        int columns = checked((int)values.shape[1]);
-        Tensor host = values.detach().cpu().contiguous();
-        ReadOnlySpan<float> numbers = MemoryMarshal.Cast<byte, float>(host.bytes);
-        var result = new float[rows.Count][];
-        for (int i = 0; i < result.Length; i++)
-        {
-            result[i] = numbers.Slice(i * columns, rows[i].Tokens.CompletionIds.Count).ToArray();
-        }
-
-        return result;
     }
 
     private FlightGroup Group(ScoredGroup group, int? firstRow) => new(

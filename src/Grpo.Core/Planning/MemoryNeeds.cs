@@ -30,6 +30,12 @@ public sealed record MemoryNeeds
     /// </summary>
     public required long Training { get; init; }
 
+    /// <summary>
+    /// Of <see cref="Training"/>, what is in blocks of less than <see cref="MemoryPlanner.LargeBlock"/>: a CPU's allocator cuts them from a heap
+    /// that keeps gaps.
+    /// </summary>
+    public required long SmallBlocks { get; init; }
+
     /// <summary>The most that the reference model's pass over a micro-batch holds at a time; 0 without one.</summary>
     public required long Scoring { get; init; }
 }

@@ -11,7 +11,13 @@ namespace Grpo;
 public static class MemoryPlanner
 {
     /// <summary>What a process has on a CPU before the first weight: .NET, libtorch with its kernels, and the buffers of its matrix products.</summary>
-    public const long ProcessBytes = 200_000_000;
+    public const long ProcessBytes = 250_000_000;
+
+    /// <summary>Blocks from this size on, bytes, go back to the system when they are freed: the bound that glibc's own rises to.</summary>
+    public const long LargeBlock = 32 << 20;
+
+    // Of the small blocks of an update, as measured: blocks of many sizes come and go, and what is new does not fit the gaps of what has gone.
+    private const int GapsPerBlock = 3;
 
     /// <summary>What the run is going to need.</summary>
     /// <param name="options">Sizes and limits of the run; valid.</param>
@@ -59,6 +65,7 @@ public static class MemoryPlanner
         long process = device == DeviceType.CPU ? ProcessBytes : 0;
         long reference = sizes.WithReference ? needs.Reference : 0;
         long moments = 2 * sizeof(float) * needs.TrainedParameters;
+        long gaps = device == DeviceType.CPU ? needs.SmallBlocks / GapsPerBlock : 0;
         long always = process + needs.Weights + moments + reference;
         var lines = new List<MemoryLine>
         {
@@ -71,12 +78,13 @@ public static class MemoryPlanner
             new("gradients", sizeof(float) * needs.TrainedParameters, MemoryPhase.Update),
             new("activations", needs.Activations, MemoryPhase.Update, Words(sizes)),
             new("logits", needs.Logits, MemoryPhase.Update),
+            new("gaps of the heap", gaps, MemoryPhase.Update),
         };
         return new MemoryPlan
         {
             Lines = [.. lines.Where(line => line.Bytes > 0)],
             RolloutPeak = always + needs.Cache + needs.Decoding,
-            UpdatePeak = always + Math.Max(needs.Training, sizes.WithReference ? needs.Scoring : 0),
+            UpdatePeak = always + Math.Max(needs.Training + gaps, sizes.WithReference ? needs.Scoring : 0),
         };
     }
 

@@ -21,6 +21,11 @@ internal sealed class LayerMemory(QwenMemory model, PassTokens tokens)
     /// <summary>What the forward pass keeps for the backward pass.</summary>
     internal long Kept => KeptOfNorms + KeptOfAttention + KeptOfMlp + KeptOfAdapters;
 
+    /// <summary>Of <see cref="Kept"/>, what is in tensors too small to be blocks of their own.</summary>
+    internal long SmallBlocks =>
+        (IsSmall(_count * _hidden * Single) ? KeptOfNorms : 0) + (IsSmall(_keys * _queries * _bytes) ? KeptOfAttention : 0)
+        + (IsSmall(_count * _inner * _bytes) ? KeptOfMlp : 0) + (IsSmall(_count * _hidden * Single) ? KeptOfAdapters : 0);
+
     /// <summary>The most that a pass without gradients holds at a time, the layer's input included.</summary>
     internal long Forward
     {
@@ -85,6 +90,8 @@ internal sealed class LayerMemory(QwenMemory model, PassTokens tokens)
     // A(x) of every adapter; in 16 bits also the float32 copy of x that each makes for itself.
     private long KeptOfAdapters => model.Lora is null ? 0 : model.Lora.TargetModules.Sum(name =>
         _count * Single * (model.Lora.Rank + (_isSingle ? 0 : name switch { "o_proj" => _queries, "down_proj" => _inner, _ => _hidden })));
+
+    private static bool IsSmall(long bytes) => bytes < MemoryPlanner.LargeBlock;
 
     private bool Adapts(string projection) => model.Lora?.TargetModules.Contains(projection) == true;
 

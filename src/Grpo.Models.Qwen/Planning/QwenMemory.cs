@@ -85,6 +85,7 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
             Activations = update.Activations,
             Logits = update.Logits,
             Training = sizes.HasOtherMicroBatches ? Math.Max(update.First, update.Later) : update.First,
+            SmallBlocks = update.SmallBlocks,
             Scoring = sizes.WithReference ? Scoring(tokens) : 0,
         };
     }

@@ -30,6 +30,18 @@ internal sealed class UpdateMemory(QwenMemory model, PassTokens tokens, long log
         }
     }
 
+    /// <summary>Activations and gradients in tensors too small to be blocks of their own; the embedding's gradient is taken to be large.</summary>
+    internal long SmallBlocks
+    {
+        get
+        {
+            bool areSmall = sizeof(float) * (long)model.Config.HiddenSize * model.Config.IntermediateSize < MemoryPlanner.LargeBlock;
+            long ofLayers = areSmall ? gradients - (_embedding * (model.Config.TieWordEmbeddings ? 1 : 2)) : 0;
+            long inputs = model.GradientCheckpointing ? (model.Config.LayerCount - 1) * _hidden * model.BytesPerNumber : 0;
+            return ofLayers + inputs + ((model.GradientCheckpointing ? 1 : model.Config.LayerCount) * _layer.SmallBlocks);
+        }
+    }
+
     /// <summary>The most at a time in the first micro-batch of an optimizer step: gradients arrive layer by layer as activations go.</summary>
     internal long First
     {

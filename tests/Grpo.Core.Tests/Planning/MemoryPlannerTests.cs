@@ -35,8 +35,12 @@ public sealed class MemoryPlannerTests
     }
 
     [Fact]
-    public void Plan_leaves_the_process_out_on_another_device() =>
-        Assert.Equal(1_800 + 400 + 4_200, MemoryPlanner.Plan(Options(), new LinearModel(), DeviceType.CUDA).Peak);
+    public void Plan_leaves_process_and_heap_out_on_another_device()
+    {
+        var model = new LinearModel { SmallBlocks = 3_000 };
+        Assert.Equal(Process + 1_800 + 400 + 4_200 + 1_000, MemoryPlanner.Plan(Options(), model).Peak); // a third of the small blocks
+        Assert.Equal(1_800 + 400 + 4_200, MemoryPlanner.Plan(Options(), model, DeviceType.CUDA).Peak);
+    }
 
     [Fact]
     public void Plan_prints_a_table_whatever_the_culture()
@@ -149,6 +153,8 @@ public sealed class MemoryPlannerTests
 
         public long Scoring { get; init; }
 
+        public long SmallBlocks { get; init; }
+
         public MemoryNeeds NeedsOf(MemorySizes sizes)
         {
             long activations = sizes.MicroBatchSequences * (sizes.PromptLength + sizes.CompletionLength) * ActivationsOfToken;
@@ -162,6 +168,7 @@ public sealed class MemoryPlannerTests
                 Activations = activations,
                 Logits = 5,
                 Training = activations + 400,
+                SmallBlocks = SmallBlocks,
                 Scoring = Scoring,
             };
         }

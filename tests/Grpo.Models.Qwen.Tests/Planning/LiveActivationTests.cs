@@ -6,7 +6,7 @@ namespace Grpo.Models.Qwen.Tests.Planning;
 
 /// <summary>Holds the planned activations against what a forward pass leaves in use until its backward pass.</summary>
 [Collection(LiveTensors.Name)]
-public sealed partial class LiveActivationTests
+public sealed class LiveActivationTests
 {
     private const int Sequences = 8;
     private const int PromptLength = 24;
@@ -84,8 +84,8 @@ public sealed partial class LiveActivationTests
         return (long)(info.InArenas + info.Mapped);
     }
 
-    [LibraryImport("libc", EntryPoint = "mallinfo2")]
-    private static partial MallocInfo Ask();
+    [DllImport("libc", EntryPoint = "mallinfo2")]
+    private static extern MallocInfo Ask();
 
     /// <summary>struct mallinfo2.</summary>
     [StructLayout(LayoutKind.Sequential)]

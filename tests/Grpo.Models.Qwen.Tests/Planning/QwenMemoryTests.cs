@@ -85,6 +85,16 @@ public sealed class QwenMemoryTests
     }
 
     [Fact]
+    public void Small_blocks_are_activations_and_gradients_of_layers()
+    {
+        Assert.Equal(36_128 + (2 * 20_160), Memory().NeedsOf(Sizes).SmallBlocks);
+        Assert.Equal(36_128 + 20_160 + 1_056, (Memory() with { GradientCheckpointing = true }).NeedsOf(Sizes).SmallBlocks);
+        // 33 MiB of MLP inputs a tensor, all else is smaller.
+        QwenMemory wide = new(TinyModels.Config() with { IntermediateSize = 786_432 });
+        Assert.Equal(2 * (6_424 + 6_696), wide.NeedsOf(Sizes).SmallBlocks);
+    }
+
+    [Fact]
     public void Logits_are_a_chunk()
     {
         Assert.Equal(10 * 37 * 4, Memory().NeedsOf(Sizes).Logits);

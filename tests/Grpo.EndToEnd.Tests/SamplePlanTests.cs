@@ -17,7 +17,7 @@ public sealed class SamplePlanTests : IDisposable
         Assert.Contains("weights            1.98 GB  always\n", fits.Output, StringComparison.Ordinal); // 494,032,768 · 4
         Assert.Contains("moments            3.95 GB  always   494,032,768 trained numbers\n", fits.Output, StringComparison.Ordinal);
         Assert.Contains("reference          1.98 GB  always\n", fits.Output, StringComparison.Ordinal);
-        Assert.Contains("\nfits into 24.0 GB\n", fits.Output, StringComparison.Ordinal);
+        Assert.Contains("fits into 24.0 GB", fits.Output, StringComparison.Ordinal);
 
         SampleProcess.Result tooLarge = await SampleProcess.RunAsync("Gsm8k", [.. run, "--memory", "7.5 GiB"]);
         Assert.Equal(DoesNotFit, tooLarge.ExitCode);
@@ -43,7 +43,6 @@ public sealed class SamplePlanTests : IDisposable
 
     [Theory]
     [InlineData("--memory", "24", "24GB")]
-    [InlineData("--memory", "-1GB", "24GB")]
     [InlineData("--memory", "24GX", "GiB")]
     [InlineData("--memory", "0GB", "above 0")]
     [InlineData("--device", "gpu", "cuda:n")]

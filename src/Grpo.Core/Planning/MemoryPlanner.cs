@@ -5,8 +5,8 @@ namespace Grpo;
 
 /// <summary>Works out before training how much memory it needs, from the options and the shape of the model.</summary>
 /// <remarks>
-/// Every prompt and completion is taken to be as long as the options allow, so a real run needs less. Within 10 % of the peaks of processes
-/// measured on a CPU (docs/memory.md); on CUDA the same sum without the process, to be compared with the allocator's peak.
+/// Every prompt and completion is taken to be as long as the options allow, so a real run needs less. Within 10 % of the peaks of
+/// most processes that were measured on a CPU (docs/memory.md); on CUDA the same sum without process and heap, which has not been measured.
 /// </remarks>
 public static class MemoryPlanner
 {

@@ -13,21 +13,8 @@ internal static class PeakMemory
 
     /// <summary>Starts this program again for one of <see cref="Names"/>.</summary>
     /// <returns>Bytes.</returns>
-    public static long Measure(string name, string shape)
-    {
-        var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true };
-        foreach (string argument in new[] { "--shape", shape, "--peak-of", name })
-        {
-            start.ArgumentList.Add(argument);
-        }
-
-        using Process process = Process.Start(start) ?? throw new InvalidOperationException("The process could not be started.");
-        string output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        return process.ExitCode == 0
-            ? long.Parse(output.Trim().Split('\n')[^1], CultureInfo.InvariantCulture)
-            : throw new InvalidOperationException($"'{name}' ended with exit code {process.ExitCode}:\n{output}");
-    }
+    public static long Measure(string name, string shape) =>
+        long.Parse(ChildProcess.LastLine("--shape", shape, "--peak-of", name), CultureInfo.InvariantCulture);
 
     /// <summary>In the process that was started: runs it and gives the peak.</summary>
     public static long Run(string name, Shape shape)
@@ -41,9 +28,9 @@ internal static class PeakMemory
                 rand(8, 8).mm(rand(8, 8)); // what libtorch needs in any case
             }
 
-            long before = ProcessPeak();
+            long before = ChildProcess.Peak();
             piece.Run();
-            return ProcessPeak() - before;
+            return ChildProcess.Peak() - before;
         }
 
         using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(shape.Config, seed: 1));
@@ -69,12 +56,6 @@ internal static class PeakMemory
         optimizer.Update(groups);
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         Console.WriteLine(FormattableString.Invariant($"{seconds:F3}"));
-        return ProcessPeak();
-    }
-
-    private static long ProcessPeak()
-    {
-        using Process self = Process.GetCurrentProcess();
-        return self.PeakWorkingSet64;
+        return ChildProcess.Peak();
     }
 }

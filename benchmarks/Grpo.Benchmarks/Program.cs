@@ -4,20 +4,21 @@ using Grpo;
 using Grpo.Benchmarks;
 using static TorchSharp.torch;
 
-var shapeOption = new Option<string>("--shape") { Description = "tiny, 0.5b or 1.5b.", DefaultValueFactory = _ => "tiny" };
+var shapeOption = new Option<string>("--shape") { Description = "tiny, small, 0.5b or 1.5b.", DefaultValueFactory = _ => "tiny" };
 shapeOption.AcceptOnlyFromAmong([.. Shape.All.Select(shape => shape.Name)]);
 var deviceOption = new Option<string>("--device") { Description = "cpu, cuda or cuda:n.", DefaultValueFactory = _ => "cpu" };
 var roundsOption = new Option<int>("--rounds") { Description = "Rounds of which the median is taken.", DefaultValueFactory = _ => 5 };
 var partsOption = new Option<string[]>("--parts")
 {
-    Description = "model, pieces, memory, growth; default model and pieces.",
+    Description = "model, pieces, memory, growth, plan; default model and pieces.",
     AllowMultipleArgumentsPerToken = true,
     DefaultValueFactory = _ => ["model", "pieces"],
 };
-partsOption.AcceptOnlyFromAmong("model", "pieces", "memory", "growth");
+partsOption.AcceptOnlyFromAmong("model", "pieces", "memory", "growth", "plan");
 var jsonOption = new Option<string?>("--json") { Description = "File for the numbers." };
 var peakOption = new Option<string?>("--peak-of") { Description = "What a process of its own measures for --parts memory.", Hidden = true };
-var root = new RootCommand("Measures Grpo beside what this machine can do.") { shapeOption, deviceOption, roundsOption, partsOption, jsonOption, peakOption };
+var planOption = new Option<string?>("--plan-of") { Description = "What a process of its own runs for --parts plan.", Hidden = true };
+var root = new RootCommand("Measures Grpo beside what this machine can do.") { shapeOption, deviceOption, roundsOption, partsOption, jsonOption, peakOption, planOption };
 root.SetAction(parsed =>
 {
     TorchBackend.EnsureAvailable();
@@ -25,6 +26,12 @@ root.SetAction(parsed =>
     if (parsed.GetValue(peakOption) is { } name)
     {
         Console.WriteLine(FormattableString.Invariant($"{PeakMemory.Run(name, shape)}"));
+        return;
+    }
+
+    if (parsed.GetValue(planOption) is { } run)
+    {
+        PlanAgainstPeak.Run(PlanCase.All.First(known => known.Name == run));
         return;
     }
 

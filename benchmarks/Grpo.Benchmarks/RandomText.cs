@@ -18,11 +18,11 @@ internal sealed class RandomText(int vocabularySize) : ITokenizer, IChatTemplate
 
     public string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt = true) => messages[^1].Text;
 
-    /// <summary>Prompts of random tokens.</summary>
-    public IReadOnlyList<Prompt> Prompts(int count, int length, int seed = 1)
+    /// <summary>Prompts of random tokens, equally long, or each a token shorter than the one before.</summary>
+    public IReadOnlyList<Prompt> Prompts(int count, int length, int seed = 1, bool uneven = false)
     {
         var random = new Random(seed);
-        return [.. Enumerable.Range(0, count).Select(i => Prompt.Create($"p{i}", string.Join(' ', Ids(random, length))))];
+        return [.. Enumerable.Range(0, count).Select(i => Prompt.Create($"p{i}", string.Join(' ', Ids(random, uneven ? length - i : length))))];
     }
 
     /// <summary>Scored groups of random tokens, with advantages of either sign.</summary>

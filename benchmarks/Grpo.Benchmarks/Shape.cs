@@ -8,6 +8,7 @@ internal sealed record Shape(string Name, Qwen2Config Config)
     public static IReadOnlyList<Shape> All { get; } =
     [
         new("tiny", Of(hidden: 256, layers: 4, heads: 4, keyValueHeads: 2, intermediate: 688, vocabulary: 2048)),
+        new("small", Of(hidden: 512, layers: 8, heads: 8, keyValueHeads: 2, intermediate: 1376, vocabulary: 32_768)),
         new("0.5b", Of(hidden: 896, layers: 24, heads: 14, keyValueHeads: 2, intermediate: 4864, vocabulary: 151_936)),
         new("1.5b", Of(hidden: 1536, layers: 28, heads: 12, keyValueHeads: 2, intermediate: 8960, vocabulary: 151_936)),
     ];

@@ -46,7 +46,25 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
             }
         }
 
+        if (parts.Contains("plan"))
+        {
+            RunPlans();
+        }
+
         return new SuiteResult($"{TorchBackend.Describe()}, {get_num_threads()} threads, {device}", shape.Name, roof, _rows, _peaks);
+    }
+
+    // The shapes are those of the cases.
+    private void RunPlans()
+    {
+        Console.WriteLine("| run | planned, MB | measured, MB | planned / measured |");
+        Console.WriteLine("|---|---:|---:|---:|");
+        foreach (PlanCase run in PlanCase.All)
+        {
+            (long planned, long measured) = PlanAgainstPeak.Measure(run);
+            (_peaks[$"plan of {run.Name}"], _peaks[run.Name]) = (planned, measured);
+            Console.WriteLine(FormattableString.Invariant($"| {run.Name} | {planned / 1e6:N0} | {measured / 1e6:N0} | {(double)planned / measured:F2} |"));
+        }
     }
 
     private void RunModel(Roofline roof)

@@ -12,7 +12,9 @@ internal static class ExitCodes
     /// <summary>A replay came out otherwise than the record says.</summary>
     public const int Different = 2;
 
+    /// <summary>A plan needs more memory than there is.</summary>
+    public const int DoesNotFit = 3;
+
     /// <summary>Stopped by Ctrl-C or SIGTERM; a checkpoint was written when a step had been done.</summary>
     public const int Cancelled = 130;
-
 }

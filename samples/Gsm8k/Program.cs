@@ -15,6 +15,7 @@ var root = new RootCommand("Trains a Qwen2 model on grade-school maths with GRPO
     PretrainCommand.Create(),
     SftCommand.Create(),
     InitCommand.Create(),
+    PlanCommand.Create(),
 };
 
 // "Gsm8k --steps 5" trains: no command means train.

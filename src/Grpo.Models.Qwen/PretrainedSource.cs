@@ -27,7 +27,16 @@ internal sealed record PretrainedSource(string FolderOrHubId, string Revision, s
 
     /// <summary>The folder of the model; a hub id is fetched first.</summary>
     /// <exception cref="DirectoryNotFoundException">It is neither a folder nor a hub id.</exception>
-    internal async Task<string> ResolveAsync(IProgress<HubProgress>? progress, CancellationToken cancellationToken)
+    internal Task<string> ResolveAsync(IProgress<HubProgress>? progress, CancellationToken cancellationToken) =>
+        ResolveAsync(HubClient.DownloadAsync, progress, cancellationToken);
+
+    /// <summary>The same for its configuration alone: of a hub id nothing else is fetched.</summary>
+    /// <exception cref="DirectoryNotFoundException">It is neither a folder nor a hub id.</exception>
+    internal Task<string> ResolveConfigAsync(IProgress<HubProgress>? progress, CancellationToken cancellationToken) =>
+        ResolveAsync(HubClient.DownloadConfigAsync, progress, cancellationToken);
+
+    private async Task<string> ResolveAsync(
+        Func<string, HubOptions?, CancellationToken, Task<string>> download, IProgress<HubProgress>? progress, CancellationToken cancellationToken)
     {
         if (Directory.Exists(FolderOrHubId))
         {
@@ -42,7 +51,7 @@ internal sealed record PretrainedSource(string FolderOrHubId, string Revision, s
         }
 
         var hub = new HubOptions { Revision = Revision, Progress = progress };
-        return await HubClient.DownloadAsync(FolderOrHubId, hub, cancellationToken).ConfigureAwait(false);
+        return await download(FolderOrHubId, hub, cancellationToken).ConfigureAwait(false);
     }
 
     private static PretrainedSource OfAdapter(string folder, string revision)

@@ -33,6 +33,15 @@ public sealed class QwenPolicy : IPolicy, IDisposable
     /// <inheritdoc/>
     public bool SharesPrompts => true;
 
+    /// <inheritdoc/>
+    public IMemoryModel Memory => new QwenMemory(Model.Config)
+    {
+        WeightType = Model.WeightType,
+        Lora = Model.Adapter?.Options,
+        GradientCheckpointing = Model.GradientCheckpointing,
+        Int8Rollouts = Int8Rollouts,
+    };
+
     /// <summary>
     /// Whether new tokens are decoded with weights and activations rounded to 8 bits, where at most 64 sequences are decoded at a time: several
     /// times faster on an x86-64 processor with AVX-VNNI, for a difference of a few hundredths of a nat in the log-probs, which <see cref="UpdateReport.SamplerDifference"/> reports. Training does not change: its log-probs,

@@ -21,6 +21,9 @@ public interface IPolicy
     /// </summary>
     bool SharesPrompts => false;
 
+    /// <summary>Tells beforehand how much memory a run needs, for <see cref="GrpoOptimizer.Explain"/>; null where the policy cannot tell.</summary>
+    IMemoryModel? Memory => null;
+
     /// <summary>log π of the completion tokens given the prompts and the tokens before them.</summary>
     /// <param name="batch">Left-padded prompts and right-padded completions, [B, P] and [B, C]. Borrowed.</param>
     /// <param name="temperature">Divides the logits before the softmax: the temperature that the completions were sampled at. &gt; 0.</param>

@@ -96,6 +96,12 @@ public sealed record TrainingPlan
     /// <summary>Bytes of AdamW's two float32 moments.</summary>
     public long MomentBytes => 2 * sizeof(float) * TrainedParameters;
 
+    /// <summary>How much memory the run needs; null where the policy cannot tell (<see cref="IPolicy.Memory"/>).</summary>
+    public MemoryPlan? Memory { get; init; }
+
+    /// <summary>Whether that fits into the machine's main memory; null where the policy cannot tell, or is on another device.</summary>
+    public MemoryVerdict? MemoryVerdict { get; init; }
+
     /// <summary>How long a step takes, as measured so far; null before the first.</summary>
     public StepTimes? StepTimes { get; init; }
 
@@ -126,6 +132,7 @@ public sealed record TrainingPlan
             ("loss", Denominator),
             ("trained", $"{Count(TrainedParameters, "parameter")}, {Number(FrozenParameters)} frozen"),
             ("optimizer", $"{Optimizer}; moments of {Count(MomentBytes, "byte")}"),
+            .. Memory is null ? Array.Empty<(string, string)>() : [("memory", Memory.ToSentence() + (MemoryVerdict is null ? string.Empty : $"; {MemoryVerdict.ToSentence()}"))],
             ("time", StepTimes?.ToString() ?? "measured on the first step"),
         ];
         return string.Join('\n', lines.Select(line => $"{line.Subject,-14}{line.Words}"));

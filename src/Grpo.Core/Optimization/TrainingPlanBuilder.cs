@@ -1,6 +1,7 @@
 using System.ComponentModel;
 using System.Globalization;
 using Grpo.Losses;
+using TorchSharp;
 
 namespace Grpo;
 
@@ -10,6 +11,9 @@ internal static class TrainingPlanBuilder
     public static TrainingPlan Build(GrpoOptions options, IPolicy policy)
     {
         long trained = policy.TrainedParameters().Sum(entry => entry.Parameter.numel());
+        DeviceType device = policy.Device().type;
+        IMemoryModel? memory = policy.Memory;
+        MemoryVerdict? verdict = memory is null || device != DeviceType.CPU ? null : MemoryPlanner.Judge(options, memory, MemoryPlanner.MachineBytes());
         return new TrainingPlan
         {
             PromptsPerStep = options.PromptsPerStep,
@@ -34,6 +38,8 @@ internal static class TrainingPlanBuilder
             Temperature = options.Sampling.Temperature,
             TrainedParameters = trained,
             FrozenParameters = policy.Module.parameters().Sum(parameter => parameter.numel()) - trained,
+            Memory = verdict?.Plan ?? (memory is null ? null : MemoryPlanner.Plan(options, memory, device)),
+            MemoryVerdict = verdict,
         };
     }
 

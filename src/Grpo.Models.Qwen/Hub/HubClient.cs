@@ -26,6 +26,13 @@ public static class HubClient
         return await DownloadAsync(new HubModelFiles(HubRepositoryId.Model(id)), options, cancellationToken).ConfigureAwait(false);
     }
 
+    /// <summary>Downloads the <c>config.json</c> of a model and nothing else, unless the cache has it, and returns the folder that holds it.</summary>
+    internal static async Task<string> DownloadConfigAsync(string id, HubOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        HubNames.RequireId(id, "Qwen/Qwen2.5-0.5B-Instruct", "an existing folder");
+        return await DownloadAsync(new HubConfigFile(HubRepositoryId.Model(id)), options, cancellationToken).ConfigureAwait(false);
+    }
+
     /// <summary>Downloads a split of a data set, unless the cache has it, and returns the path of the one file that holds it.</summary>
     /// <remarks>
     /// The file is a .parquet or .jsonl file named for the split: <c>train.jsonl</c>, <c>main/train-00000-of-00001.parquet</c>. Of several

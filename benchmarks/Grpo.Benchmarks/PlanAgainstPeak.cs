@@ -1,0 +1,49 @@
+using System.Globalization;
+using Grpo.Models.Qwen;
+
+namespace Grpo.Benchmarks;
+
+/// <summary>Holds what <see cref="MemoryPlanner"/> foresees against what a process has had at its peak, after rollout and update, twice.</summary>
+internal static class PlanAgainstPeak
+{
+    /// <summary>Plan and peak of a case, in a process of its own.</summary>
+    /// <returns>Bytes.</returns>
+    public static (long Planned, long Measured) Measure(PlanCase run)
+    {
+        string[] numbers = ChildProcess.LastLine("--plan-of", run.Name).Split(' ');
+        return (long.Parse(numbers[0], CultureInfo.InvariantCulture), long.Parse(numbers[1], CultureInfo.InvariantCulture));
+    }
+
+    /// <summary>In the process that was started: runs it, and prints both as the last line.</summary>
+    public static void Run(PlanCase run)
+    {
+        using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(run.Shape.Config, seed: 1)) { Int8Rollouts = run.Int8Rollouts };
+        policy.Model.GradientCheckpointing = run.GradientCheckpointing;
+        if (run.Lora is { } lora)
+        {
+            policy.Model.AddAdapter(lora);
+        }
+
+        bool withReference = run.Options.KlCoefficient != 0;
+        using QwenReferenceModel? copy = withReference && run.Lora is null ? QwenReferenceModel.CopyOf(policy) : null;
+        IReferenceModel? reference = copy ?? (withReference ? (IReferenceModel)new AdapterOffReference(policy) : null);
+        var text = new RandomText(run.Shape.Config.VocabularySize);
+        using var optimizer = new GrpoOptimizer(policy, new PolicyGroupSampler(text, text), new HashReward(), run.Options, reference);
+        MemoryPlan plan = optimizer.Explain().Memory!;
+        Console.WriteLine(plan);
+        for (int step = 0; step < 2; step++)
+        {
+            IReadOnlyList<Prompt> prompts = text.Prompts(run.Options.PromptsPerStep, run.Options.Sampling.MaxPromptTokens, seed: step, uneven: true);
+            Print("loaded", step);
+            IReadOnlyList<RolloutGroup> groups = optimizer.RolloutAsync(prompts).GetAwaiter().GetResult();
+            Print("rollout", step);
+            optimizer.Update(optimizer.ScoreAsync(groups).GetAwaiter().GetResult());
+            Print("update", step);
+        }
+
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{plan.Peak} {ChildProcess.Peak()}"));
+    }
+
+    private static void Print(string after, int step) =>
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"step {step}, peak after {after}: {ChildProcess.Peak() / 1e6:N0} MB"));
+}

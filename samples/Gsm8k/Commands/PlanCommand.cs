@@ -1,0 +1,67 @@
+using System.CommandLine;
+using Grpo.Models.Qwen;
+using TorchSharp;
+
+namespace Grpo.Samples.Gsm8k;
+
+/// <summary>Says how much memory a run is going to need, and whether it fits, from the model's configuration alone.</summary>
+internal static class PlanCommand
+{
+    public static Command Create()
+    {
+        var memory = new Option<string?>("--memory") { Description = "Memory to fit into, such as 24GB, 24GiB or 24000MB; default this machine's main memory.", HelpName = "amount" };
+        var command = new Command(
+            "plan",
+            $"Prints how much memory training is going to need, and whether it fits. --model may also be the name of a shape: {string.Join(", ", ModelShapes.Names)}.")
+        {
+            memory,
+        };
+        Settings.AddTo(command, "Run", "Grpo");
+        command.SetAction((parsed, cancellationToken) => RunAsync(Settings.Read(parsed), parsed.GetValue(memory), cancellationToken));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(Settings settings, string? memory, CancellationToken cancellationToken)
+    {
+        DeviceType device = TypeOf(settings.Run.Device);
+        if (memory is null && device != DeviceType.CPU)
+        {
+            throw new ArgumentException($"How much memory {settings.Run.Device} has is not known here: give it with --memory, such as 24GB.");
+        }
+
+        long available = memory is null ? MemoryPlanner.MachineBytes() : MemorySize.Parse(memory);
+        MemoryVerdict verdict = MemoryPlanner.Judge(settings.Grpo, await ModelAsync(settings.Run, cancellationToken), available, device);
+        Console.WriteLine(verdict.Plan);
+        Console.WriteLine(verdict);
+        return verdict.Fits ? 0 : ExitCodes.DoesNotFit;
+    }
+
+    // A folder of that name comes first: it is what train would load.
+    private static async Task<QwenMemory> ModelAsync(RunSettings run, CancellationToken cancellationToken)
+    {
+        string model = run.Model is { Length: > 0 } given ? given : Defaults.TinyModel;
+        var options = new QwenLoadOptions
+        {
+            Lora = run.ToLora(),
+            GradientCheckpointing = run.GradientCheckpointing,
+            Int8Rollouts = run.Int8Rollouts,
+            Progress = new DownloadProgress(),
+        };
+        return ModelShapes.IsName(model) && !Directory.Exists(model)
+            ? new QwenMemory(ModelShapes.Of(model, QwenTokenizer.Load(Defaults.TinyModel)))
+            {
+                Lora = options.Lora,
+                GradientCheckpointing = options.GradientCheckpointing,
+                Int8Rollouts = options.Int8Rollouts,
+            }
+            : await QwenMemory.OfAsync(model, options, cancellationToken);
+    }
+
+    // Planning for a device needs neither the device nor its libraries.
+    private static DeviceType TypeOf(string device) => device.Split(':')[0] switch
+    {
+        "cpu" => DeviceType.CPU,
+        "cuda" => DeviceType.CUDA,
+        _ => throw new ArgumentException($"Device is '{device}' but must be cpu, cuda or cuda:n."),
+    };
+}

@@ -1,0 +1,99 @@
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>Bytes of one decoder layer's passes, counted from what its code makes (Modules/*.cs) and what autograd saves of it.</summary>
+/// <param name="model">The model.</param>
+/// <param name="tokens">Of the pass.</param>
+internal sealed class LayerMemory(QwenMemory model, PassTokens tokens)
+{
+    private const int Single = sizeof(float);
+
+    private readonly long _count = tokens.Count;                                       // R
+    private readonly long _keys = tokens.Keys;                                         // S
+    private readonly long _hidden = model.Config.HiddenSize;                           // H
+    private readonly long _inner = model.Config.IntermediateSize;
+    private readonly long _queries = model.Counts.QueryWidth;                          // A·D
+    private readonly long _keyWidth = model.Counts.KeyWidth;                           // K·D
+    private readonly bool _isSingle = model.WeightType == ScalarType.Float32;
+    private readonly int _bytes = model.BytesPerNumber;
+
+    /// <summary>What the forward pass keeps for the backward pass.</summary>
+    internal long Kept => KeptOfNorms + KeptOfAttention + KeptOfMlp + KeptOfAdapters;
+
+    /// <summary>Of <see cref="Kept"/>, what is in tensors too small to be blocks of their own.</summary>
+    internal long SmallBlocks =>
+        (IsSmall(_count * _hidden * Single) ? KeptOfNorms : 0) + (IsSmall(_keys * _queries * _bytes) ? KeptOfAttention : 0)
+        + (IsSmall(_count * _inner * _bytes) ? KeptOfMlp : 0) + (IsSmall(_count * _hidden * Single) ? KeptOfAdapters : 0);
+
+    /// <summary>The most that a pass without gradients holds at a time, the layer's input included.</summary>
+    internal long Forward
+    {
+        get
+        {
+            // Of the MLP: input, its norm, attention's output, their sum, its norm and the layer's output; gate, silu, up and their product.
+            long mlp = (6 * _hidden) + ((Adapts("up_proj") ? 5 : 4) * _inner);
+            // Of the attention: input and norm, q and k before and after rotation, v; then what scaled_dot_product_attention gets and gives.
+            long attention = (2 * _hidden) + (2 * _queries) + (3 * _keyWidth);
+            long attended = tokens.IsPacked ? (3 * _count * _queries) + (2 * _keys * (_queries + _keyWidth)) : 3 * _count * _queries;
+            return _bytes * Math.Max(mlp * _count, (attention * _count) + attended);
+        }
+    }
+
+    /// <summary>The most that the backward pass holds at a time beside <see cref="Kept"/>.</summary>
+    internal long Backward
+    {
+        get
+        {
+            int bytes = Math.Max(_bytes, Single);
+            // silu(gate) · up has two gradients while the product's is still there; what down_proj had saved is not.
+            long mlp = bytes * _count * ((2 * _inner) + (2 * _hidden));
+            // Gradients of q, k, v and the output; the MLP's share of the layer is free by then.
+            long attention = (bytes * (((2 * _count) + (2 * _keys)) * _queries)) + (bytes * _count * _hidden) - KeptOfMlp;
+            return Math.Max(mlp, attention);
+        }
+    }
+
+    // The norm's input, for its square and the product with the scale; the normalised, for the weight's gradient; the result, which the
+    // projections multiply. A frozen weight has no gradient, and in 16 bits the input is a float32 copy.
+    private long KeptOfNorms
+    {
+        get
+        {
+            long scales = 2 * _count * Single;
+            long inputs = 2 * _count * _hidden * Single;
+            if (model.Lora is null)
+            {
+                return scales + (3 * inputs);
+            }
+
+            long results = !_isSingle ? 0 : (AdaptsAny("q_proj", "k_proj", "v_proj") ? 1 : 0) + (AdaptsAny("gate_proj", "up_proj") ? 1 : 0);
+            return scales + inputs + (results * _count * _hidden * Single);
+        }
+    }
+
+    // Queries, keys, values and output as scaled_dot_product_attention had them, with keys and values repeated for every query head; and in
+    // float32 the logarithm of each softmax's sum. Packed, the output is put into another order for o_proj, which saves that copy.
+    private long KeptOfAttention
+    {
+        get
+        {
+            long numbers = ((2 * _count) + (2 * _keys)) * _queries;
+            long reordered = tokens.IsPacked && (model.Lora is null || (_isSingle && Adapts("o_proj"))) ? _count * _queries : 0;
+            return (_bytes * (numbers + reordered)) + (_count * model.Config.AttentionHeadCount * Single);
+        }
+    }
+
+    // gate, silu(gate), up, and their product for down_proj.
+    private long KeptOfMlp => _bytes * _count * _inner * (model.Lora is null || (_isSingle && Adapts("down_proj")) ? 4 : 3);
+
+    // A(x) of every adapter; in 16 bits also the float32 copy of x that each makes for itself.
+    private long KeptOfAdapters => model.Lora is null ? 0 : model.Lora.TargetModules.Sum(name =>
+        _count * Single * (model.Lora.Rank + (_isSingle ? 0 : name switch { "o_proj" => _queries, "down_proj" => _inner, _ => _hidden })));
+
+    private static bool IsSmall(long bytes) => bytes < MemoryPlanner.LargeBlock;
+
+    private bool Adapts(string projection) => model.Lora?.TargetModules.Contains(projection) == true;
+
+    private bool AdaptsAny(params string[] projections) => Array.Exists(projections, Adapts);
+}

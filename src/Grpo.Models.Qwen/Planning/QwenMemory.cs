@@ -1,0 +1,153 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>How much memory a Qwen2 model needs, from its shape alone.</summary>
+/// <param name="Config">The shape.</param>
+/// <remarks>
+/// Counts what the code makes and what autograd saves, so it changes with them. Buffers inside of libtorch's operators are not counted: they
+/// have a fixed size and are part of <see cref="MemoryPlanner.ProcessBytes"/>.
+/// </remarks>
+public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
+{
+    private const int Single = sizeof(float);
+    private const int ChunkRows = 256;                 // of TokenLogProbs
+
+    /// <summary>Type of the weights that are not adapters.</summary>
+    /// <value>Default float32.</value>
+    public ScalarType WeightType { get; init; } = ScalarType.Float32;
+
+    /// <summary>The adapters that are trained in place of the weights; null: the weights are trained.</summary>
+    /// <value>Default null.</value>
+    public LoraOptions? Lora { get; init; }
+
+    /// <summary>As <see cref="Qwen2ForCausalLM.GradientCheckpointing"/>.</summary>
+    /// <value>Default false.</value>
+    public bool GradientCheckpointing { get; init; }
+
+    /// <summary>As <see cref="QwenPolicy.Int8Rollouts"/>.</summary>
+    /// <value>Default false.</value>
+    public bool Int8Rollouts { get; init; }
+
+    /// <inheritdoc/>
+    public bool SharesPrompts => true;
+
+    internal Qwen2Counts Counts => new(Config);
+
+    internal int BytesPerNumber => WeightType switch
+    {
+        ScalarType.Float16 or ScalarType.BFloat16 => 2,
+        ScalarType.Float32 => Single,
+        ScalarType.Float64 => 2 * Single,
+        _ => throw new NotSupportedException($"Weights are Float32, BFloat16, Float16 or Float64, not {WeightType}."),
+    };
+
+    /// <summary>What loading a model would need. Of a hub id only <c>config.json</c> is fetched, and of a folder only that is read.</summary>
+    /// <param name="folderOrHubId">As in <see cref="QwenPretrained.LoadAsync"/>.</param>
+    /// <param name="options">Those of loading; device and reference are not read. Null: the defaults.</param>
+    /// <param name="cancellationToken">Ends the download.</param>
+    /// <exception cref="ArgumentException">The options contradict each other, or an option of the adapter is out of range.</exception>
+    /// <exception cref="DirectoryNotFoundException">It is neither a folder nor a hub id.</exception>
+    /// <exception cref="FileNotFoundException">The folder lacks <c>config.json</c>.</exception>
+    /// <exception cref="InvalidDataException">A configuration is damaged or not of a supported model.</exception>
+    /// <exception cref="HubException">The hub is unreachable, or refuses.</exception>
+    public static async Task<QwenMemory> OfAsync(string folderOrHubId, QwenLoadOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(folderOrHubId);
+        options ??= new QwenLoadOptions();
+        PretrainedSource source = PretrainedSource.Of(folderOrHubId, options);
+        Qwen2Config config = Qwen2Config.Load(await source.ResolveConfigAsync(options.Progress, cancellationToken).ConfigureAwait(false));
+        return new QwenMemory(config)
+        {
+            WeightType = options.KeepStoredType ? QwenWeights.StoredType(config) : ScalarType.Float32,
+            Lora = source.Adapter is { } adapter ? LoraConfigFile.Load(adapter).Options : options.Lora,
+            GradientCheckpointing = options.GradientCheckpointing,
+            Int8Rollouts = options.Int8Rollouts,
+        };
+    }
+
+    /// <inheritdoc/>
+    public MemoryNeeds NeedsOf(MemorySizes sizes)
+    {
+        ArgumentNullException.ThrowIfNull(sizes);
+        PassTokens tokens = PassTokens.OfMicroBatch(sizes);
+        long weights = Counts.All * BytesPerNumber, adapters = Lora is null ? 0 : Counts.Adapters(Lora);
+        long trained = Lora is null ? Counts.All : adapters;
+        var update = new UpdateMemory(this, tokens, LogitBytes(tokens, sizes.WithEntropies, withGradients: true), Single * trained);
+        return new MemoryNeeds
+        {
+            Weights = weights + (Single * adapters),
+            TrainedParameters = trained,
+            Reference = Lora is null ? weights : 0,
+            Cache = 2 * Config.LayerCount * sizes.DecodedSequences * Counts.KeyWidth * sizes.CachedLength * BytesPerNumber,
+            Decoding = Decoding(sizes),
+            Activations = update.Activations,
+            Logits = update.Logits,
+            Training = sizes.HasOtherMicroBatches ? Math.Max(update.First, update.Later) : update.First,
+            SmallBlocks = update.SmallBlocks,
+            Scoring = sizes.WithReference ? Scoring(tokens) : 0,
+        };
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<LeanerModel> Leaner()
+    {
+        var leaner = new List<LeanerModel>();
+        QwenMemory checkpointed = this with { GradientCheckpointing = true };
+        const string Checkpointing = "gradient checkpointing";
+        if (!GradientCheckpointing)
+        {
+            leaner.Add(new($"{Checkpointing} (about a third more time in the update)", checkpointed));
+        }
+
+        string adapters = "";
+        if (Lora is null)
+        {
+            var lora = new LoraOptions();
+            adapters = FormattableString.Invariant($"adapters of rank {lora.Rank} in place of all weights");
+            leaner.Add(new(adapters, this with { Lora = lora }));
+            checkpointed = checkpointed with { Lora = lora };
+            if (!GradientCheckpointing)
+            {
+                leaner.Add(new($"{adapters}, {Checkpointing}", checkpointed));
+            }
+        }
+
+        if (WeightType == ScalarType.Float32 && QwenWeights.StoredType(Config) is var stored && stored != ScalarType.Float32)
+        {
+            string[] all = [adapters, GradientCheckpointing ? "" : Checkpointing, "the frozen base in the 16 bits that it is stored in"];
+            leaner.Add(new(string.Join(", ", all.Where(words => words.Length > 0)), checkpointed with { WeightType = stored }));
+        }
+
+        return leaner;
+    }
+
+    // Prompts are run together at the beginning; their logits are repeated for the group. Then a token a row.
+    private long Decoding(MemorySizes sizes)
+    {
+        PassTokens prompts = PassTokens.OfPrompts(sizes);
+        long logits = (sizes.DecodedPrompts + sizes.DecodedSequences) * Config.VocabularySize * BytesPerNumber;
+        long prefill = Math.Max(new LayerMemory(this, prompts).Forward, (2 * prompts.Count * Config.HiddenSize * BytesPerNumber) + logits);
+        long rounded = Int8Rollouts ? (Config.LayerCount * Counts.LayerProjections) + Counts.Embedding : 0;
+        return prefill + rounded;
+    }
+
+    private long Scoring(PassTokens tokens)
+    {
+        long hidden = ((2 * tokens.Count) + tokens.Predicted) * Config.HiddenSize * BytesPerNumber;
+        return Math.Max(new LayerMemory(this, tokens).Forward, hidden + LogitBytes(tokens, withEntropies: false, withGradients: false));
+    }
+
+    // One buffer of [chunk, V]; entropies need another. In 16 bits the product is one more, and so is its gradient.
+    private long LogitBytes(PassTokens tokens, bool withEntropies, bool withGradients)
+    {
+        int bytes = Single + (withEntropies ? Single : 0);
+        if (WeightType != ScalarType.Float32)
+        {
+            bytes += BytesPerNumber * (withGradients ? 2 : 1);
+        }
+
+        return Math.Min(ChunkRows, tokens.Predicted) * Config.VocabularySize * bytes;
+    }
+}

@@ -1,0 +1,74 @@
+namespace Grpo.Models.Qwen;
+
+/// <summary>Bytes of the forward and backward pass of a micro-batch, beside the weights.</summary>
+/// <param name="model">The model.</param>
+/// <param name="tokens">Of the micro-batch.</param>
+/// <param name="logits">Bytes of a chunk of logits.</param>
+/// <param name="gradients">Bytes of the gradients of all trained weights.</param>
+internal sealed class UpdateMemory(QwenMemory model, PassTokens tokens, long logits, long gradients)
+{
+    private readonly LayerMemory _layer = new(model, tokens);
+    private readonly long _hidden = tokens.Count * model.Config.HiddenSize;            // numbers of one hidden state a token
+    private readonly long _predicting = tokens.Predicted * model.Config.HiddenSize * model.BytesPerNumber;
+    private readonly long _embedding = model.Lora is null ? sizeof(float) * model.Counts.Embedding : 0;
+
+    /// <summary>A chunk of logits.</summary>
+    internal long Logits => logits;
+
+    /// <summary>
+    /// What the forward pass keeps: of every layer, or with checkpointing its input only; of the final norm; the hidden states that predict; and
+    /// rotary tables and mask, which all layers share.
+    /// </summary>
+    internal long Activations
+    {
+        get
+        {
+            long perLayer = model.GradientCheckpointing ? _hidden * model.BytesPerNumber : _layer.Kept;
+            long finalNorm = _hidden * sizeof(float) * (model.Lora is null ? 2 : 1);
+            long shared = ((2 * tokens.Count * model.Config.HeadWidth) + tokens.Mask) * model.BytesPerNumber;
+            return (model.Config.LayerCount * perLayer) + finalNorm + _predicting + shared;
+        }
+    }
+
+    /// <summary>Activations and gradients in tensors too small to be blocks of their own; the embedding's gradient is taken to be large.</summary>
+    internal long SmallBlocks
+    {
+        get
+        {
+            bool areSmall = sizeof(float) * (long)model.Config.HiddenSize * model.Config.IntermediateSize < MemoryPlanner.LargeBlock;
+            long ofLayers = areSmall ? gradients - (_embedding * (model.Config.TieWordEmbeddings ? 1 : 2)) : 0;
+            long inputs = model.GradientCheckpointing ? (model.Config.LayerCount - 1) * _hidden * model.BytesPerNumber : 0;
+            return ofLayers + inputs + ((model.GradientCheckpointing ? 1 : model.Config.LayerCount) * _layer.SmallBlocks);
+        }
+    }
+
+    /// <summary>The most at a time in the first micro-batch of an optimizer step: gradients arrive layer by layer as activations go.</summary>
+    internal long First
+    {
+        get
+        {
+            // The output layer hands its gradient on as a tensor that lives to the end of the pass; not tied, the parameter gets a copy.
+            long head = _embedding * (model.Config.TieWordEmbeddings ? 1 : 2);
+            long ofLayers = gradients - head;
+            long turning = Activations + logits + _predicting + _embedding;
+            long lastLayer = Activations + LayerAgain + _layer.Backward + head;
+            long firstLayer = ofLayers - (ofLayers / model.Config.LayerCount) + _layer.Kept + _layer.Backward + head;
+            // The embedding's gradient is dense too, and where it is tied the sum of both is a third.
+            long end = ofLayers + (3 * _embedding);
+            return Math.Max(Math.Max(turning, lastLayer), Math.Max(firstLayer, end));
+        }
+    }
+
+    /// <summary>The most at a time in the others: all gradients are there, and the output layer adds to its own in place.</summary>
+    internal long Later
+    {
+        get
+        {
+            long turning = Activations + logits + _predicting;
+            long lastLayer = Activations + LayerAgain + _layer.Backward;
+            return gradients + Math.Max(Math.Max(turning, lastLayer), _embedding);
+        }
+    }
+
+    private long LayerAgain => model.GradientCheckpointing ? _layer.Kept : 0;
+}

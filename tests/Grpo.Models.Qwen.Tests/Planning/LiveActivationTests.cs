@@ -1,0 +1,96 @@
+using System.Runtime.InteropServices;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen.Tests.Planning;
+
+/// <summary>Holds the planned activations against what a forward pass leaves in use until its backward pass.</summary>
+[Collection(LiveTensors.Name)]
+public sealed class LiveActivationTests
+{
+    private const int Sequences = 8;
+    private const int PromptLength = 24;
+    private const int CompletionLength = 40;
+
+    private static readonly Qwen2Config Config = TinyModels.Config() with
+    {
+        VocabularySize = 100,
+        HiddenSize = 96,
+        IntermediateSize = 256,
+        LayerCount = 3,
+    };
+
+    [MallocTheory]
+    [InlineData(true, false, false, ScalarType.Float32)]
+    [InlineData(false, false, false, ScalarType.Float32)]
+    [InlineData(true, true, false, ScalarType.Float32)]
+    [InlineData(true, false, true, ScalarType.Float32)]
+    [InlineData(false, false, true, ScalarType.Float32)]
+    [InlineData(true, false, true, ScalarType.BFloat16)]
+    [InlineData(true, true, true, ScalarType.BFloat16)]
+    public void Activations_are_what_a_forward_pass_leaves_in_use(bool shared, bool checkpointing, bool lora, ScalarType type)
+    {
+        using var policy = new QwenPolicy(new Qwen2ForCausalLM(Config, CPU, type));
+        using (var scope = TensorScope.BeginNoGrad())
+        {
+            foreach (Tensor parameter in policy.Model.parameters())
+            {
+                parameter.fill_(0.01);
+            }
+        }
+
+        policy.Model.GradientCheckpointing = checkpointing;
+        if (lora)
+        {
+            policy.Model.AddAdapter(new LoraOptions());
+        }
+
+        long planned = policy.Memory.NeedsOf(new MemorySizes
+        {
+            DecodedPrompts = 1,
+            DecodedSequences = 1,
+            PromptLength = PromptLength,
+            CompletionLength = CompletionLength,
+            MicroBatchPrompts = 1,
+            MicroBatchSequences = Sequences,
+            SharesPrompts = shared,
+        }).Activations;
+
+        using var outer = TensorScope.Begin();
+        int[] prompt = [.. Enumerable.Range(1, PromptLength)];
+        TokenBatch batch = TokenBatchBuilder.Build(
+            [.. Enumerable.Range(0, Sequences).Select(row => new TokenSequence(prompt, [.. Enumerable.Range(row, CompletionLength)]))], 0, CPU, shared);
+        LeftInUse(policy, batch); // what the first pass sets up for all
+        long inUse = LeftInUse(policy, batch);
+        // Besides tensors there are the graph's nodes, a few hundred bytes each, and indices.
+        Assert.InRange((double)planned / inUse, 0.93, 1.03);
+    }
+
+    private static long LeftInUse(QwenPolicy policy, TokenBatch batch)
+    {
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        using var scope = TensorScope.Begin();
+        long before = InUse();
+        Tensor logProbs = policy.LogProbs(batch, 1);
+        long after = InUse();
+        Assert.True(logProbs.requires_grad); // and so holds the graph
+        return after - before;
+    }
+
+    private static long InUse()
+    {
+        MallocInfo info = Ask();
+        return (long)(info.InArenas + info.Mapped);
+    }
+
+    [DllImport("libc", EntryPoint = "mallinfo2")]
+    private static extern MallocInfo Ask();
+
+    /// <summary>struct mallinfo2.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct MallocInfo
+    {
+        public nuint Arena, FreeChunks, FastChunks, MappedChunks, Mapped, Unused, FastBytes, InArenas, FreeBytes, Releasable;
+    }
+}

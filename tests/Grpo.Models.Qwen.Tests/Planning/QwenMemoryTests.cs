@@ -1,0 +1,144 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen.Tests.Planning;
+
+/// <summary>
+/// Numbers worked out by hand for V = 37, H = 24, I = 40, L = 2, A = 6, K = 2, D = 4. A micro-batch of N = 1 prompt of P = 3 tokens and B = 2
+/// completions of C = 5, of which 4 are fed: R = 3 + 8 = 11 tokens, S = 3 + 2 · 7 = 17 keys, M = 10 predicted.
+/// </summary>
+public sealed class QwenMemoryTests
+{
+    private static readonly MemorySizes Sizes = new()
+    {
+        DecodedPrompts = 2,
+        DecodedSequences = 4,
+        PromptLength = 3,
+        CompletionLength = 5,
+        MicroBatchPrompts = 1,
+        MicroBatchSequences = 2,
+        SharesPrompts = true,
+        WithReference = true,
+    };
+
+    [Theory]
+    [InlineData(true, 9_920)] // 37·24 + 2·(576 + 192 + 192 + 576 + 3·960 + 24 + 8 + 8 + 48) + 24
+    [InlineData(false, 10_808)] // + 37·24
+    public void Weights_are_those_of_the_model(bool tied, long numbers)
+    {
+        MemoryNeeds needs = new QwenMemory(TinyModels.Config(tied)).NeedsOf(Sizes);
+        using Qwen2ForCausalLM model = TinyModels.Create(tied);
+        Assert.Equal(numbers, model.parameters().Sum(parameter => parameter.numel()));
+        Assert.Equal((4 * numbers, numbers, 4 * numbers), (needs.Weights, needs.TrainedParameters, needs.Reference));
+    }
+
+    [Fact]
+    public void Adapters_are_those_of_the_model_and_the_reference_is_free()
+    {
+        // 2 layers · 16 · (48 + 32 + 32 + 48 + 64 + 64 + 64)
+        MemoryNeeds needs = (Memory() with { Lora = new LoraOptions() }).NeedsOf(Sizes);
+        using Qwen2ForCausalLM model = TinyModels.Create();
+        model.AddAdapter(new LoraOptions());
+        Assert.Equal(11_264, model.parameters().Where(parameter => parameter.requires_grad).Sum(parameter => parameter.numel()));
+        Assert.Equal((4 * (9_920L + 11_264), 11_264L, 0L), (needs.Weights, needs.TrainedParameters, needs.Reference));
+        Assert.Equal((2 * 9_920L) + (4 * 11_264), (Memory() with { Lora = new LoraOptions(), WeightType = ScalarType.BFloat16 }).NeedsOf(Sizes).Weights);
+        var part = new LoraOptions { Rank = 3, TargetModules = ["k_proj", "down_proj"] };
+        Assert.Equal(2 * 3 * (32 + 64), (Memory() with { Lora = part }).NeedsOf(Sizes).TrainedParameters);
+    }
+
+    [Fact]
+    public void Activations_are_what_autograd_keeps()
+    {
+        // A layer: norms 88 + 3·2112 (R·4·2 scales; R·H·4·2), attention 4·(56·24 + 11·24) + 11·6·4, MLP 4·4·11·40: 20,160.
+        // Besides: final norm 2·1,056, predicting states 10·24·4, tables and mask 4·(2·11·4 + 4·7).
+        Assert.Equal((2 * 20_160) + 2_112 + 960 + 464, Memory().NeedsOf(Sizes).Activations);
+        // Of a layer only its input, R·H·4.
+        Assert.Equal((2 * 1_056) + 2_112 + 960 + 464, (Memory() with { GradientCheckpointing = true }).NeedsOf(Sizes).Activations);
+        // Frozen norms do not keep the normalised: 88 + 2·2,112; and every adapter keeps A(x): 7·11·4·16.
+        Assert.Equal((2 * (4_312 + 6_696 + 7_040 + 4_928)) + 1_056 + 960 + 464, (Memory() with { Lora = new LoraOptions() }).NeedsOf(Sizes).Activations);
+        // In 16 bits: norms 88 + 2,112, attention 2·56·24 + 264, MLP 2·3·11·40, adapters 4,928 and float32 copies of what they read, 11·4·184.
+        QwenMemory half = Memory() with { Lora = new LoraOptions(), WeightType = ScalarType.BFloat16 };
+        Assert.Equal((2 * (2_200 + 2_952 + 2_640 + 4_928 + 8_096)) + 1_056 + 480 + 232, half.NeedsOf(Sizes).Activations);
+    }
+
+    [Fact]
+    public void Activations_grow_with_the_copies_of_a_prompt_that_is_not_shared()
+    {
+        // R = S = 2·7 = 14. Norms 112 + 3·2,688, attention 4·56·24 + 14·6·4, MLP 4·4·14·40; final norm 2·1,344, predicting 960, tables 4·2·14·4.
+        Assert.Equal((2 * (8_176 + 5_712 + 8_960)) + 2_688 + 960 + 448, Memory().NeedsOf(Sizes with { SharesPrompts = false }).Activations);
+        // Two prompts differ in length, so there is a mask: [2, 1, 7, 7].
+        Assert.Equal((2 * (8_176 + 5_712 + 8_960)) + 2_688 + 960 + 448 + (4 * 98), Memory().NeedsOf(Sizes with { MicroBatchPrompts = 2 }).Activations);
+    }
+
+    [Fact]
+    public void Training_is_the_most_of_forward_turn_and_end()
+    {
+        // First micro-batch: activations 43,856, the MLP's gradients 4·11·(80 + 48), the output layer's 4·888.
+        Assert.Equal(43_856 + 5_632 + 3_552, Memory().NeedsOf(Sizes).Training);
+        // Others: all gradients, 4·9,920, in place of the output layer's.
+        Assert.Equal(39_680 + 43_856 + 5_632, Memory().NeedsOf(Sizes with { HasOtherMicroBatches = true }).Training);
+        // Checkpointing: the layer that is run again beside what is kept; its gradients are there, 4·9,032 / 2, when the first layer's turn comes.
+        Assert.Equal(18_064 + 20_160 + 5_632 + 3_552, (Memory() with { GradientCheckpointing = true }).NeedsOf(Sizes).Training);
+        // A larger vocabulary: three gradients of the embedding at the end, 12·24·V, beside the layers'.
+        QwenMemory wide = new(TinyModels.Config() with { VocabularySize = 10_000 });
+        Assert.Equal(36_128 + (12 * 240_000), wide.NeedsOf(Sizes).Training);
+    }
+
+    [Fact]
+    public void Small_blocks_are_activations_and_gradients_of_layers()
+    {
+        Assert.Equal(36_128 + (2 * 20_160), Memory().NeedsOf(Sizes).SmallBlocks);
+        Assert.Equal(36_128 + 20_160 + 1_056, (Memory() with { GradientCheckpointing = true }).NeedsOf(Sizes).SmallBlocks);
+        // 33 MiB of MLP inputs a tensor, all else is smaller.
+        QwenMemory wide = new(TinyModels.Config() with { IntermediateSize = 786_432 });
+        Assert.Equal(2 * (6_424 + 6_696), wide.NeedsOf(Sizes).SmallBlocks);
+    }
+
+    [Fact]
+    public void Logits_are_a_chunk()
+    {
+        Assert.Equal(10 * 37 * 4, Memory().NeedsOf(Sizes).Logits);
+        Assert.Equal(10 * 37 * 8, Memory().NeedsOf(Sizes with { WithEntropies = true }).Logits);
+        Assert.Equal(256 * 37 * 4, Memory().NeedsOf(Sizes with { CompletionLength = 1_000 }).Logits);
+        Assert.Equal(10 * 37 * 8, (Memory() with { WeightType = ScalarType.BFloat16, Lora = new LoraOptions() }).NeedsOf(Sizes).Logits);
+    }
+
+    [Fact]
+    public void Rollout_needs_cache_and_passes()
+    {
+        MemoryNeeds needs = Memory().NeedsOf(Sizes);
+        Assert.Equal(2 * 2 * 4 * 8 * 7 * 4, needs.Cache); // keys and values · L · sequences · K·D · (P + C − 1) · 4
+        Assert.Equal(6 * ((6 * 24) + (4 * 40)) * 4, needs.Decoding); // the MLP of 2 · 3 prompt tokens
+        Assert.Equal(11 * 304 * 4, needs.Scoring); // of the micro-batch
+        Assert.Equal(0, Memory().NeedsOf(Sizes with { WithReference = false }).Scoring);
+        Assert.Equal(needs.Decoding + (2 * 4_416) + 888, (Memory() with { Int8Rollouts = true }).NeedsOf(Sizes).Decoding); // a byte a weight
+    }
+
+    [Fact]
+    public void Leaner_models_come_cheapest_first()
+    {
+        Assert.Equal(
+            [
+                "gradient checkpointing (about a third more time in the update)", "adapters of rank 16 in place of all weights",
+                "adapters of rank 16 in place of all weights, gradient checkpointing",
+                "adapters of rank 16 in place of all weights, gradient checkpointing, the frozen base in the 16 bits that it is stored in",
+            ],
+            new QwenMemory(TinyModels.Config() with { StoredType = "bfloat16" }).Leaner().Select(leaner => leaner.Change));
+        Assert.Empty((Memory() with { Lora = new LoraOptions(), GradientCheckpointing = true }).Leaner());
+        var last = (QwenMemory)Assert.Single((Memory() with { Lora = new LoraOptions { Rank = 4 } }).Leaner()).Model;
+        Assert.Equal((4, true), (last.Lora!.Rank, last.GradientCheckpointing));
+    }
+
+    [Fact]
+    public void Policy_says_what_it_is()
+    {
+        using var policy = new QwenPolicy(TinyModels.Create()) { Int8Rollouts = true };
+        policy.Model.GradientCheckpointing = true;
+        policy.Model.AddAdapter(new LoraOptions { Rank = 2 });
+        var memory = (QwenMemory)policy.Memory;
+        Assert.Equal((true, true, 2, ScalarType.Float32), (memory.Int8Rollouts, memory.GradientCheckpointing, memory.Lora!.Rank, memory.WeightType));
+        Assert.Same(policy.Model.Config, memory.Config);
+    }
+
+    private static QwenMemory Memory() => new(TinyModels.Config());
+}

@@ -9,7 +9,8 @@ internal static class TrainingPlanBuilder
 {
     public static TrainingPlan Build(GrpoOptions options, IPolicy policy)
     {
-        long trained = policy.TrainedParameters().Sum(entry => entry.Parameter.numel());
+        IReadOnlyList<(string Name, TorchSharp.Modules.Parameter Parameter)> parameters = policy.TrainedParameters();
+        long trained = parameters.Sum(entry => entry.Parameter.numel());
         return new TrainingPlan
         {
             PromptsPerStep = options.PromptsPerStep,
@@ -32,6 +33,8 @@ internal static class TrainingPlanBuilder
             Denominator = Denominator(options),
             Optimizer = Optimizer(options),
             Temperature = options.Sampling.Temperature,
+            Moments = options.OptimizerMoments,
+            MomentBytes = parameters.Sum(entry => AdamWMoments.BytesOf(options.OptimizerMoments, entry.Parameter.numel())),
             TrainedParameters = trained,
             FrozenParameters = policy.Module.parameters().Sum(parameter => parameter.numel()) - trained,
         };

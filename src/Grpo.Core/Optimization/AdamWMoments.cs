@@ -1,3 +1,4 @@
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -10,9 +11,6 @@ namespace Grpo;
 /// </remarks>
 internal abstract class AdamWMoments : IDisposable
 {
-    /// <summary>The most weights whose moments are brought together in float32 where they are kept otherwise: 8 MB of them.</summary>
-    public const int PieceLength = 1 << 20;
-
     private readonly (string Name, Parameter Parameter)[] _parameters;
 
     private protected AdamWMoments(IReadOnlyList<(string Name, Parameter Parameter)> parameters) => _parameters = [.. parameters];
@@ -28,11 +26,15 @@ internal abstract class AdamWMoments : IDisposable
         _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, $"Must be one of {string.Join(", ", Enum.GetNames<OptimizerMoments>())}."),
     };
 
+    /// <summary>The most weights whose moments are brought together in float32 where they are kept otherwise.</summary>
+    /// <param name="device">What fits into its caches, on a GPU what keeps it busy.</param>
+    public static int PieceLength(Device device) => device.type == DeviceType.CPU ? 1 << 17 : 1 << 20;
+
     /// <summary>Bytes of both moments of a parameter.</summary>
     /// <param name="kind">How they are kept.</param>
     /// <param name="weights">Numbers of the parameter.</param>
     public static long BytesOf(OptimizerMoments kind, long weights) => kind == OptimizerMoments.Int8
-        ? 2 * EightBitBlocks.Count(weights) * (EightBitBlocks.Length + 1L)
+        ? 2 * EightBitBlocks.Count(weights) * (EightBitBlocks.Length + sizeof(float))
         : 2 * sizeof(float) * weights;
 
     /// <summary>Makes everything that the update of some parameters needs; nothing changes yet.</summary>
@@ -54,7 +56,7 @@ internal abstract class AdamWMoments : IDisposable
         {
             foreach (string moment in new[] { FirstMoment, SecondMoment })
             {
-                if (!HasCodes(file, moment, name, parameter.numel()))
+                if (!HasCodes(file, moment, name, parameter.numel(), moment == SecondMoment ? EightBitBlocks.Unsigned : EightBitBlocks.Signed))
                 {
                     RequireFloats(file, moment + "." + name, parameter.shape);
                 }
@@ -71,8 +73,8 @@ internal abstract class AdamWMoments : IDisposable
         {
             using var one = TensorScope.BeginNoGrad();
             (string name, Parameter parameter) = _parameters[i];
-            Load(file, i, isSecond: false, HasCodes(file, FirstMoment, name, parameter.numel()));
-            Load(file, i, isSecond: true, HasCodes(file, SecondMoment, name, parameter.numel()));
+            Load(file, i, isSecond: false, HasCodes(file, FirstMoment, name, parameter.numel(), EightBitBlocks.Signed));
+            Load(file, i, isSecond: true, HasCodes(file, SecondMoment, name, parameter.numel(), EightBitBlocks.Unsigned));
         }
     }
 
@@ -89,28 +91,29 @@ internal abstract class AdamWMoments : IDisposable
 
     private protected static string FloatName(bool isSecond, string parameter) => $"{(isSecond ? SecondMoment : FirstMoment)}.{parameter}";
 
-    private protected static (string Codes, string Exponents) CodeNames(bool isSecond, string parameter) =>
+    private protected static (string Codes, string Scales) CodeNames(bool isSecond, string parameter) =>
         CodeNames(isSecond ? SecondMoment : FirstMoment, parameter);
 
     /// <summary>Cuts a number of weights into pieces.</summary>
-    private protected static IEnumerable<(long Start, long Length)> Pieces(long weights)
+    private protected static IEnumerable<(long Start, long Length)> Pieces(long weights, Device device)
     {
-        for (long start = 0; start < weights; start += PieceLength)
+        int most = PieceLength(device);
+        for (long start = 0; start < weights; start += most)
         {
-            yield return (start, Math.Min(PieceLength, weights - start));
+            yield return (start, Math.Min(most, weights - start));
         }
     }
 
-    private static (string Codes, string Exponents) CodeNames(string moment, string parameter) => ($"{moment}_codes.{parameter}", $"{moment}_exponents.{parameter}");
+    private static (string Codes, string Scales) CodeNames(string moment, string parameter) => ($"{moment}_codes.{parameter}", $"{moment}_scales.{parameter}");
 
-    private static bool HasCodes(SafetensorsReader file, string moment, string parameter, long weights)
+    private static bool HasCodes(SafetensorsReader file, string moment, string parameter, long weights, EightBitBlocks blocks)
     {
-        (string codes, string exponents) = CodeNames(moment, parameter);
-        long blocks = EightBitBlocks.Count(weights);
-        return IsBytes(codes, [blocks, EightBitBlocks.Length]) && IsBytes(exponents, [blocks, 1]);
+        (string codes, string scales) = CodeNames(moment, parameter);
+        long count = EightBitBlocks.Count(weights);
+        return Has(codes, blocks.CodeType, [count, EightBitBlocks.Length]) && Has(scales, ScalarType.Float32, [count, 1]);
 
-        bool IsBytes(string name, long[] shape) =>
-            file.Entries.TryGetValue(name, out SafetensorsEntry? entry) && entry.DType == ScalarType.Byte && entry.Shape.SequenceEqual(shape);
+        bool Has(string name, ScalarType type, long[] shape) =>
+            file.Entries.TryGetValue(name, out SafetensorsEntry? entry) && entry.DType == type && entry.Shape.SequenceEqual(shape);
     }
 
     private static void RequireFloats(SafetensorsReader file, string moment, long[] shape)

@@ -19,8 +19,8 @@ internal sealed class ByteMoments : AdamWMoments
     public ByteMoments(IReadOnlyList<(string Name, Parameter Parameter)> parameters)
         : base(parameters)
     {
-        _first = Zeros();
-        _second = Zeros();
+        _first = Zeros(EightBitBlocks.Signed);
+        _second = Zeros(EightBitBlocks.Unsigned);
     }
 
     /// <inheritdoc/>
@@ -34,23 +34,23 @@ internal sealed class ByteMoments : AdamWMoments
         foreach (AdamWEntry entry in entries)
         {
             Tensor weight = entry.Weight.detach().view(-1), gradient = entry.Gradient.view(-1);
-            foreach ((long start, long length) in Pieces(weight.numel()))
+            foreach ((long start, long length) in Pieces(weight.numel(), device))
             {
-                long blocks = EightBitBlocks.Count(length);
-                MomentBuffer first = staging.First.Rows(blocks), second = staging.Second.Rows(blocks);
-                EightBitTensor storedFirst = _first[entry.Index].Of(start, length), storedSecond = _second[entry.Index].Of(start, length);
-                var piece = new AdamWTensors(weight.narrow(0, start, length), gradient.narrow(0, start, length), first.Numbers(length), second.Numbers(length));
+                MomentStaging room = staging.Of(length);
+                EightBitTensor first = _first[entry.Index].Of(start, length), second = _second[entry.Index].Of(start, length);
+                var piece = new AdamWTensors(
+                    weight.narrow(0, start, length), gradient.narrow(0, start, length), room.First.view(-1).narrow(0, 0, length), room.Second.view(-1).narrow(0, 0, length));
                 updates.Add(new StagedUpdate(
                     load: () =>
                     {
-                        EightBitBlocks.Signed.Decode(storedFirst, first, staging);
-                        EightBitBlocks.Unsigned.Decode(storedSecond, second, staging);
+                        EightBitBlocks.Signed.Decode(first, room.First, room.Scratch);
+                        EightBitBlocks.Unsigned.Decode(second, room.Second, room.Scratch);
                     },
                     fuse([piece]),
                     store: () =>
                     {
-                        EightBitBlocks.Signed.Encode(first, storedFirst, firstThresholds, staging);
-                        EightBitBlocks.Unsigned.Encode(second, storedSecond, secondThresholds, staging);
+                        EightBitBlocks.Signed.Encode(room.First, first, firstThresholds, room.Scratch);
+                        EightBitBlocks.Unsigned.Encode(room.Second, second, secondThresholds, room.Scratch);
                     }));
             }
         }
@@ -65,10 +65,10 @@ internal sealed class ByteMoments : AdamWMoments
         {
             foreach (bool isSecond in new[] { false, true })
             {
-                (string codes, string exponents) = CodeNames(isSecond, Parameters[i].Name);
+                (string codes, string scales) = CodeNames(isSecond, Parameters[i].Name);
                 EightBitTensor moment = (isSecond ? _second : _first)[i];
                 yield return new(codes, moment.Codes);
-                yield return new(exponents, moment.Exponents);
+                yield return new(scales, moment.Scales);
             }
         }
     }
@@ -79,7 +79,7 @@ internal sealed class ByteMoments : AdamWMoments
         foreach (EightBitTensor moment in _first.Concat(_second))
         {
             moment.Codes.Dispose();
-            moment.Exponents.Dispose();
+            moment.Scales.Dispose();
         }
     }
 
@@ -89,9 +89,9 @@ internal sealed class ByteMoments : AdamWMoments
         EightBitTensor moment = (isSecond ? _second : _first)[index];
         if (isInCodes)
         {
-            (string codes, string exponents) = CodeNames(isSecond, name);
+            (string codes, string scales) = CodeNames(isSecond, name);
             file.ReadInto(codes, moment.Codes);
-            file.ReadInto(exponents, moment.Exponents);
+            file.ReadInto(scales, moment.Scales);
             return;
         }
 
@@ -99,24 +99,25 @@ internal sealed class ByteMoments : AdamWMoments
         Device device = moment.Codes.device;
         MomentStaging staging = MomentStaging.Allocate(values.numel(), device);
         Tensor halves = EightBitBlocks.Halves(device);
-        foreach ((long start, long length) in Pieces(values.numel()))
+        foreach ((long start, long length) in Pieces(values.numel(), device))
         {
-            MomentBuffer buffer = staging.First.Rows(EightBitBlocks.Count(length));
-            buffer.Floats.zero_();
-            buffer.Numbers(length).copy_(values.narrow(0, start, length));
-            (isSecond ? EightBitBlocks.Unsigned : EightBitBlocks.Signed).Encode(buffer, moment.Of(start, length), halves, staging);
+            using var piece = TensorScope.BeginNoGrad();
+            MomentStaging room = staging.Of(length);
+            room.First.zero_();
+            room.First.view(-1).narrow(0, 0, length).copy_(values.narrow(0, start, length));
+            (isSecond ? EightBitBlocks.Unsigned : EightBitBlocks.Signed).Encode(room.First, moment.Of(start, length), halves, room.Scratch);
         }
     }
 
-    private EightBitTensor[] Zeros()
+    private EightBitTensor[] Zeros(EightBitBlocks blocks)
     {
         using var scope = TensorScope.BeginNoGrad();
         var moments = new EightBitTensor[Parameters.Count];
         for (int i = 0; i < moments.Length; i++)
         {
             Parameter parameter = Parameters[i].Parameter;
-            (Tensor codes, Tensor exponents) = EightBitBlocks.Zeros(parameter.numel(), parameter.device);
-            moments[i] = new EightBitTensor(scope.Release(codes), scope.Release(exponents));
+            (Tensor codes, Tensor scales) = blocks.Zeros(parameter.numel(), parameter.device);
+            moments[i] = new EightBitTensor(scope.Release(codes), scope.Release(scales));
         }
 
         return moments;

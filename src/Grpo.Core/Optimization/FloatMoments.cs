@@ -63,29 +63,30 @@ internal sealed class FloatMoments : AdamWMoments
             return;
         }
 
-        (string codesName, string exponentsName) = CodeNames(isSecond, name);
-        var stored = new EightBitTensor(file.Read(codesName).to(moment.device), file.Read(exponentsName).to(moment.device));
-        EightBitBlocks blocks = isSecond ? EightBitBlocks.Unsigned : EightBitBlocks.Signed;
-        MomentStaging staging = MomentStaging.Allocate(moment.numel(), moment.device);
-        foreach ((long start, long length) in Pieces(moment.numel()))
+        Device device = moment.device;
+        (string codes, string scales) = CodeNames(isSecond, name);
+        var stored = new EightBitTensor(file.Read(codes).to(device), file.Read(scales).to(device));
+        MomentStaging staging = MomentStaging.Allocate(moment.numel(), device);
+        foreach ((long start, long length) in Pieces(moment.numel(), device))
         {
-            MomentBuffer buffer = staging.First.Rows(EightBitBlocks.Count(length));
-            blocks.Decode(stored.Of(start, length), buffer, staging);
-            moment.view(-1).narrow(0, start, length).copy_(buffer.Numbers(length));
+            using var piece = TensorScope.BeginNoGrad();
+            MomentStaging room = staging.Of(length);
+            (isSecond ? EightBitBlocks.Unsigned : EightBitBlocks.Signed).Decode(stored.Of(start, length), room.First, room.Scratch);
+            moment.view(-1).narrow(0, start, length).copy_(room.First.view(-1).narrow(0, 0, length));
         }
     }
 
     // Everything is made here, in the caller's scope, and the two staging tensors serve all pieces.
     private List<IAdamWUpdate> PrepareStaged(IReadOnlyList<AdamWEntry> entries, Device device, Func<IReadOnlyList<AdamWTensors>, IAdamWUpdate> fuse)
     {
-        long longest = Math.Min(PieceLength, entries.Max(entry => entry.Weight.numel()));
+        long longest = Math.Min(PieceLength(device), entries.Max(entry => entry.Weight.numel()));
         Tensor stagedFirst = empty([longest], ScalarType.Float32, device), stagedSecond = empty([longest], ScalarType.Float32, device);
         var updates = new List<IAdamWUpdate>();
         foreach (AdamWEntry entry in entries)
         {
             Tensor weight = entry.Weight.detach().view(-1), gradient = entry.Gradient.view(-1);
             Tensor allFirst = _first[entry.Index].view(-1), allSecond = _second[entry.Index].view(-1);
-            foreach ((long start, long length) in Pieces(weight.numel()))
+            foreach ((long start, long length) in Pieces(weight.numel(), device))
             {
                 Tensor first = allFirst.narrow(0, start, length), second = allSecond.narrow(0, start, length);
                 var piece = new AdamWTensors(

@@ -13,7 +13,7 @@ namespace Grpo.Core.Tests.Optimization;
 public sealed class AdamWMomentsTests
 {
     // More than one piece, and neither a multiple of a block.
-    private static readonly long[][] Shapes = [[AdamWMoments.PieceLength + 1000], [3, 5]];
+    private static readonly long[][] Shapes = [[(1 << 17) + 1000], [3, 5]];
 
     [Fact]
     public void Moments_in_main_memory_give_the_same_bits_on_the_cpu() =>
@@ -34,7 +34,7 @@ public sealed class AdamWMomentsTests
         Assert.Equal(weights, Train(OptimizerMoments.Int8, steps: 4));
         Assert.NotEqual(exact, weights);
 
-        // 4 steps of 0.01; a rounded moment is off by an eighth at most, and by less in the mean.
+        // 4 steps of 0.01; a rounded moment is off by a tenth at most, and by less in the mean.
         Near.Equal(exact, weights, 0.01, "weights");
         Assert.True(exact.Zip(weights, (a, b) => Math.Abs(a - b)).Average() < 0.0012);
     }
@@ -73,14 +73,13 @@ public sealed class AdamWMomentsTests
         string floats = Save(OptimizerMoments.Float32), bytes = Save(OptimizerMoments.Int8);
         Assert.Equal(File.ReadAllBytes(floats), File.ReadAllBytes(Convert(floats, OptimizerMoments.Host)));
 
-        // To the nearest code: within a sixteenth, or half of the even steps below 2⁻¹⁴ of a block's largest.
-        AssertNear(floats, Convert(Convert(floats, OptimizerMoments.Int8), OptimizerMoments.Float32), 1 / 16f);
-        string decoded = Convert(bytes, OptimizerMoments.Float32);
-        AssertNear(decoded, Convert(Convert(decoded, OptimizerMoments.Int8), OptimizerMoments.Float32), 0);
-        AssertNear(decoded, floats, 0.4f);
-        Assert.Equal(File.ReadAllBytes(bytes), File.ReadAllBytes(Convert(bytes, OptimizerMoments.Int8)));
+        AssertNear(floats, Convert(Convert(floats, OptimizerMoments.Int8), OptimizerMoments.Float32));
 
-        static void AssertNear(string expected, string actual, float relative)
+        // What codes stand for has those codes again.
+        Assert.Equal(File.ReadAllBytes(bytes), File.ReadAllBytes(Convert(bytes, OptimizerMoments.Int8)));
+        Assert.Equal(File.ReadAllBytes(bytes), File.ReadAllBytes(Convert(Convert(bytes, OptimizerMoments.Host), OptimizerMoments.Int8)));
+
+        static void AssertNear(string expected, string actual)
         {
             using SafetensorsReader before = SafetensorsReader.Open(expected), after = SafetensorsReader.Open(actual);
             Assert.Equal(before.Entries.Keys, after.Entries.Keys);
@@ -88,8 +87,8 @@ public sealed class AdamWMomentsTests
             {
                 using var one = TensorScope.BeginNoGrad();
                 Tensor exact = before.Read(name);
-                Tensor excess = (after.Read(name) - exact).abs() - (exact.abs() * relative);
-                Assert.True(excess.max().item<float>() <= exact.abs().max().item<float>() * 5e-6f, $"{name} by {excess.max().item<float>()}");
+                Tensor excess = (after.Read(name) - exact).abs() - (exact.abs() * 0.045);         // a sixteenth of an octave
+                Assert.True(excess.max().item<float>() <= exact.abs().max().item<float>() * 2e-5f, $"{name} by {excess.max().item<float>()}"); // or to 0
             }
         }
 
@@ -136,8 +135,8 @@ public sealed class AdamWMomentsTests
     [Theory]
     [InlineData(OptimizerMoments.Float32, 512_000, 8 * 512_000)]
     [InlineData(OptimizerMoments.Host, 512_000, 8 * 512_000)]
-    [InlineData(OptimizerMoments.Int8, 512_000, (2 * 512_000) + (2 * 2_000))]
-    [InlineData(OptimizerMoments.Int8, 257, 2 * 2 * 257)]
+    [InlineData(OptimizerMoments.Int8, 512_000, (2 * 512_000) + (8 * 2_000))]
+    [InlineData(OptimizerMoments.Int8, 257, 2 * 2 * (256 + 4))]
     public void Moments_take_as_many_bytes_as_the_plan_says(OptimizerMoments kind, int weights, long bytes)
     {
         using var scope = TensorScope.Begin();
@@ -170,7 +169,7 @@ public sealed class AdamWMomentsTests
         var parameter = new Parameter(zeros(1000));
         long before = Tensor.TotalCount;
         var adam = new AdamW([("w", parameter)], new AdamWOptions(), OptimizerMoments.Int8);
-        Assert.Equal(before + 4, Tensor.TotalCount);   // codes and exponents of both
+        Assert.Equal(before + 4, Tensor.TotalCount);   // codes and scales of both
         for (int step = 0; step < 3; step++)
         {
             using var one = TensorScope.Begin();

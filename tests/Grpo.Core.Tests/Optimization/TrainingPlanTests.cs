@@ -146,7 +146,7 @@ public sealed class TrainingPlanTests
     [Theory]
     [InlineData(OptimizerMoments.Float32, 800, "; moments of 800 bytes\n")]
     [InlineData(OptimizerMoments.Host, 800, "; moments of 800 bytes in main memory\n")]
-    [InlineData(OptimizerMoments.Int8, 514, "; moments of 514 bytes, in 8 bits\n")] // a block of 256 and its exponent, twice
+    [InlineData(OptimizerMoments.Int8, 520, "; moments of 520 bytes, in 8 bits\n")] // a block of 256 and its scale, twice
     public void Explain_says_where_the_moments_are(OptimizerMoments moments, long bytes, string words)
     {
         TrainingPlan plan = Plan(new GrpoOptions { OptimizerMoments = moments });

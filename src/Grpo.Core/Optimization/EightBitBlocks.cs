@@ -11,8 +11,8 @@ namespace Grpo;
 /// Blocks as in Dettmers et al., arXiv:2110.02861. Two things differ, for the second moment's sake. In place of their dynamic tree, whose steps widen
 /// towards small numbers, the steps are even in the logarithm. And rounding is not to the nearest: the moment changes by a thousandth a step, so that
 /// the nearest code would be the old one for ever, and no number would decay. Each is rounded up or down by a threshold that goes through all values
-/// evenly from step to step (multiples of √2 modulo 1, another phase for each place in a block), so that the mean over steps is the number. Nothing
-/// is drawn: the same step has the same thresholds.
+/// evenly from step to step (multiples of √2 modulo 1, another phase for each place in a block), so that the mean code over steps is right and
+/// averages decay at their own pace. Nothing is drawn: the same step has the same thresholds.
 /// </remarks>
 internal sealed class EightBitBlocks
 {
@@ -21,7 +21,6 @@ internal sealed class EightBitBlocks
 
     private const double PerOctave = 8;
     private const double SmallestScale = 1e-37;        // in place of 0, which cannot be divided by
-    private static readonly double Step = Math.Pow(2, 1 / PerOctave);
     private static readonly long[] WithinBlock = [1];
 
     private readonly bool _isSigned;
@@ -41,10 +40,7 @@ internal sealed class EightBitBlocks
     /// <summary>Blocks of so many numbers, the last one padded.</summary>
     public static long Count(long numbers) => (numbers + Length - 1) / Length;
 
-    /// <summary>
-    /// Thresholds of a step, from 0 to 1: a code is rounded down after one was added. From one step to the next they go through all values, as often
-    /// through each as makes the mean number right; the mean code would be right if they did so evenly.
-    /// </summary>
+    /// <summary>Thresholds of a step, from 0 to 1: a code is rounded down after one was added. From one step to the next they go through all values evenly.</summary>
     /// <param name="step">The step.</param>
     /// <param name="phase">Tells apart what should not be rounded alike, 0 to 1.</param>
     /// <param name="device">Where.</param>
@@ -55,10 +51,7 @@ internal sealed class EightBitBlocks
         for (int i = 0; i < thresholds.Length; i++)
         {
             double position = (i * 0.6180339887498949) + (step * 0.4142135623730951) + phase;      // golden ratio and √2, modulo 1
-            double even = position - Math.Floor(position);
-
-            // A number x between the neighbours a and a·s is rounded up where (x/a − 1)/(s − 1), not log(x/a)/log(s), is at least 1 − even.
-            thresholds[i] = (float)(1 - (Math.Log(1 + ((1 - even) * (Step - 1))) / Math.Log(Step)));
+            thresholds[i] = (float)(position - Math.Floor(position));
         }
 
         return tensor(thresholds, device: device);

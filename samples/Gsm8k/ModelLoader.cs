@@ -8,9 +8,18 @@ internal static class ModelLoader
     public static Task<QwenPretrained> LoadAsync(Settings settings, CancellationToken cancellationToken) =>
         LoadAsync(settings, new QwenLoadOptions(), cancellationToken);
 
-    /// <summary>The same with what only training needs: fresh adapters where they are asked for, and the reference model.</summary>
-    public static Task<QwenPretrained> LoadForTrainingAsync(Settings settings, bool withReference, CancellationToken cancellationToken) =>
-        LoadAsync(settings, new QwenLoadOptions { WithReference = withReference, Lora = settings.Run.ToLora() }, cancellationToken);
+    /// <summary>The same with what only training needs: what is trained, and the reference model.</summary>
+    public static Task<QwenPretrained> LoadForTrainingAsync(Settings settings, bool withReference, CancellationToken cancellationToken)
+    {
+        var options = new QwenLoadOptions
+        {
+            WithReference = withReference,
+            ReferenceDevice = settings.Run.ReferenceDevice is { Length: > 0 } device ? device : null,
+            FreezeEmbeddings = settings.Run.FreezeEmbeddings,
+            Lora = settings.Run.ToLora(),
+        };
+        return LoadAsync(settings, options, cancellationToken);
+    }
 
     private static Task<QwenPretrained> LoadAsync(Settings settings, QwenLoadOptions options, CancellationToken cancellationToken)
     {

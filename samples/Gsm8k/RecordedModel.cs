@@ -8,6 +8,8 @@ internal static class RecordedModel
 {
     private const string Model = "Run.Model";
     private const string Device = "Run.Device";
+    private const string ReferenceDevice = "Run.ReferenceDevice";
+    private const string FreezeEmbeddings = "Run.FreezeEmbeddings";
     private const string Int8Rollouts = "Run.Int8Rollouts";
     private const string LoraRank = "Run.LoraRank";
     private const string LoraAlpha = "Run.LoraAlpha";
@@ -15,6 +17,16 @@ internal static class RecordedModel
     public static IReadOnlyDictionary<string, string> Of(RunSettings run)
     {
         var about = new Dictionary<string, string> { [Model] = run.Model ?? string.Empty, [Device] = run.Device };
+        if (run.ReferenceDevice is { Length: > 0 } device)
+        {
+            about[ReferenceDevice] = device;
+        }
+
+        if (run.FreezeEmbeddings)
+        {
+            about[FreezeEmbeddings] = bool.TrueString;
+        }
+
         if (run.Int8Rollouts)
         {
             about[Int8Rollouts] = bool.TrueString;
@@ -40,6 +52,8 @@ internal static class RecordedModel
     {
         run.Model = run.Model is { Length: > 0 } ? run.Model : FolderOf(about);
         run.Device = keepDevice ? run.Device : about.GetValueOrDefault(Device, run.Device);
+        run.ReferenceDevice = keepDevice || run.ReferenceDevice is { Length: > 0 } ? run.ReferenceDevice : about.GetValueOrDefault(ReferenceDevice);
+        run.FreezeEmbeddings |= about.ContainsKey(FreezeEmbeddings);
         run.Int8Rollouts |= about.ContainsKey(Int8Rollouts);
         run.LoraRank ??= about.TryGetValue(LoraRank, out string? rank)
             ? int.TryParse(rank, NumberStyles.None, CultureInfo.InvariantCulture, out int whole) ? whole : throw NoNumber(LoraRank, rank)

@@ -22,6 +22,13 @@ internal sealed record PretrainedSource(string FolderOrHubId, string Revision, s
             throw new ArgumentException($"'{folderOrHubId}' is itself an adapter, but the options name '{options.Adapter}' as well. Give the base model and one adapter.", nameof(options));
         }
 
+        if (options is { WithReference: true, ReferenceDevice: { } device } && (isAdapter || options.Adapter is not null || options.Lora is not null))
+        {
+            throw new ArgumentException(
+                $"ReferenceDevice is '{device}', but with an adapter the reference is the policy's own base with the adapter off: there is no copy that could be elsewhere. Leave ReferenceDevice out.",
+                nameof(options));
+        }
+
         return isAdapter ? OfAdapter(folderOrHubId, options.Revision) : new PretrainedSource(folderOrHubId, options.Revision, options.Adapter);
     }
 

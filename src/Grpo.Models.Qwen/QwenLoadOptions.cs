@@ -16,6 +16,20 @@ public sealed record QwenLoadOptions
     public bool WithReference { get; init; }
 
     /// <summary>
+    /// Where the reference's copy of the weights lives: cpu, cuda or cuda:n; null: with the policy. In main memory it leaves the device room, for a
+    /// slower pass. Read only with <see cref="WithReference"/>; refused with an adapter, whose reference is the policy's own base.
+    /// </summary>
+    /// <value>Default null.</value>
+    public string? ReferenceDevice { get; init; }
+
+    /// <summary>
+    /// Leaves the token embedding, and with it a head that is tied to it, as it is (<see cref="Qwen2ForCausalLM.FreezeEmbeddings"/>): a quarter of the
+    /// 0.5B model then needs neither gradients nor moments.
+    /// </summary>
+    /// <value>Default false. With an adapter all weights are frozen in any case.</value>
+    public bool FreezeEmbeddings { get; init; }
+
+    /// <summary>
     /// Trains low-rank adapters in place of the weights, which are frozen; null: the weights. Where an adapter is loaded, it must be of the same
     /// rank, scale and target modules, and dropout and seed are those given here.
     /// </summary>

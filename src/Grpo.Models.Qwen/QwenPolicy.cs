@@ -38,6 +38,7 @@ public sealed class QwenPolicy : IPolicy, IDisposable
     {
         WeightType = Model.WeightType,
         Lora = Model.Adapter?.Options,
+        FreezeEmbeddings = Model.Adapter is null && Model.HasFrozenEmbeddings,
         GradientCheckpointing = Model.GradientCheckpointing,
         Int8Rollouts = Int8Rollouts,
     };

@@ -63,6 +63,7 @@ public sealed class QwenPretrained : IDisposable
         ArgumentException.ThrowIfNullOrWhiteSpace(folderOrHubId);
         options ??= new QwenLoadOptions();
         Device device = TorchBackend.ParseDevice(options.Device);
+        Device? referenceDevice = options is { WithReference: true, ReferenceDevice: { } other } ? TorchBackend.ParseDevice(other) : null;
         PretrainedSource source = PretrainedSource.Of(folderOrHubId, options);
         string directory = await source.ResolveAsync(options.Progress, cancellationToken).ConfigureAwait(false);
         cancellationToken.ThrowIfCancellationRequested();
@@ -84,7 +85,12 @@ public sealed class QwenPretrained : IDisposable
                 model.AddAdapter(lora, source.BaseModel);
             }
 
-            return new QwenPretrained(policy, options.WithReference ? ReferenceOf(policy) : null, tokenizer, directory);
+            if (options.FreezeEmbeddings)
+            {
+                model.FreezeEmbeddings();
+            }
+
+            return new QwenPretrained(policy, options.WithReference ? ReferenceOf(policy, referenceDevice) : null, tokenizer, directory);
         }
         catch
         {
@@ -100,8 +106,8 @@ public sealed class QwenPretrained : IDisposable
         Policy.Dispose();
     }
 
-    private static IReferenceModel ReferenceOf(QwenPolicy policy) =>
-        policy.Model.Adapter is null ? QwenReferenceModel.CopyOf(policy) : new AdapterOffReference(policy);
+    private static IReferenceModel ReferenceOf(QwenPolicy policy, Device? device) =>
+        policy.Model.Adapter is null ? QwenReferenceModel.CopyOf(policy, device) : new AdapterOffReference(policy);
 
     // The embedding may be larger than the vocabulary (Qwen2.5 pads it to a multiple of 128), never smaller.
     private static void RequireRoom(Qwen2Config config, QwenTokenizer tokenizer, string directory)

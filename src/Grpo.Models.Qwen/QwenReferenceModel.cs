@@ -22,20 +22,24 @@ public sealed class QwenReferenceModel : IReferenceModel, IDisposable
 
     /// <summary>The policy's weights as they are now, in a copy of their own.</summary>
     /// <param name="policy">The policy. Borrowed.</param>
-    public static QwenReferenceModel CopyOf(QwenPolicy policy)
+    /// <param name="device">Where the copy lives; null: with the policy.</param>
+    public static QwenReferenceModel CopyOf(QwenPolicy policy, Device? device = null)
     {
         ArgumentNullException.ThrowIfNull(policy);
-        return new QwenReferenceModel(policy.Model.Clone());
+        return new QwenReferenceModel(policy.Model.Clone(device));
     }
 
     /// <inheritdoc/>
     public nn.Module Module => _model;
 
     /// <inheritdoc/>
+    /// <remarks>The batch may be on another device than the weights: the tokens go there, and the log-probs, a number a token, come back.</remarks>
     public Tensor LogProbs(TokenBatch batch, double temperature)
     {
+        ArgumentNullException.ThrowIfNull(batch);
         using var scope = TensorScope.BeginNoGrad();
-        return scope.Keep(CompletionLogProbs.Compute(_model, batch, temperature));
+        Tensor logProbs = CompletionLogProbs.Compute(_model, batch.To(_model.Device), temperature);
+        return scope.Keep(logProbs.to(batch.PromptIds.device));
     }
 
     /// <summary>Frees the model.</summary>

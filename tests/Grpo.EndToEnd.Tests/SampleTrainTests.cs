@@ -61,6 +61,24 @@ public sealed class SampleTrainTests : IDisposable
     }
 
     [Fact]
+    public async Task Train_takes_the_options_that_save_memory()
+    {
+        string[] settings =
+        [
+            "--freeze-embeddings", "true", "--optimizer-moments", "Int8", "--kl-coefficient", "0.04", "--reference-device", "cpu", "--warmup-steps", "0",
+            "--steps", "2", "--prompts-per-step", "2", "--eval-count", "4", "--max-completion-tokens", "40", "--record", "true", "--checkpoint-every", "1",
+        ];
+        SampleProcess.Result train = (await SampleProcess.RunAsync("Gsm8k", [.. settings, "--output", _output])).Succeeded();
+        Assert.Contains(", in 8 bits", train.Output, StringComparison.Ordinal);
+        Assert.Matches("trained +[0-9,]+ parameters, 65,536 frozen", train.Output); // 512 tokens of 128 numbers
+
+        // A replay loads the model as the run had it; else the moments, which its checkpoint has for the trained weights alone, would be refused.
+        SampleProcess.Result replay = (await SampleProcess.RunAsync("Gsm8k", "replay", "--output", _output, "--step", "2", "--tolerance", "0")).Succeeded();
+        Assert.Contains("Nothing differs.", replay.Output, StringComparison.Ordinal);
+        (await SampleProcess.RunAsync("Gsm8k", [.. settings, "--lora-rank", "4", "--output", _output + "-lora"])).Failed("ReferenceDevice is 'cpu'");
+    }
+
+    [Fact]
     public async Task Train_takes_the_method_of_a_preset_and_the_sizes_that_fit_the_tiny_model()
     {
         SampleProcess.Result result = (await SampleProcess.RunAsync("Gsm8k", "--explain", "true", "--preset", "dapo")).Succeeded();

@@ -43,6 +43,7 @@ internal static class PlanCommand
         var options = new QwenLoadOptions
         {
             Lora = run.ToLora(),
+            FreezeEmbeddings = run.FreezeEmbeddings,
             GradientCheckpointing = run.GradientCheckpointing,
             Int8Rollouts = run.Int8Rollouts,
             Progress = new DownloadProgress(),

@@ -17,6 +17,12 @@ internal sealed class RunSettings
     /// <summary>cpu, cuda or cuda:n.</summary>
     public string Device { get; set; } = "cpu";
 
+    /// <summary>Where the reference model of a KL term lives: cpu, cuda or cuda:n; empty: with the policy.</summary>
+    public string? ReferenceDevice { get; set; }
+
+    /// <summary>Whether train leaves the token embedding, and a head that is tied to it, as it is: less memory.</summary>
+    public bool FreezeEmbeddings { get; set; }
+
     /// <summary>Whether the update computes each layer again in its backward pass: less memory, more time.</summary>
     public bool GradientCheckpointing { get; set; }
 

@@ -26,4 +26,18 @@ public sealed record TokenBatch(Tensor PromptIds, Tensor PromptMask, Tensor Comp
 
     /// <summary>Padded completion length, C.</summary>
     public long CompletionLength => CompletionIds.shape[1];
+
+    /// <summary>The same batch on a device, for a model that is not where the batch was built.</summary>
+    /// <param name="device">The device.</param>
+    /// <returns>This batch where it is there already, else a copy that belongs to the caller's scope.</returns>
+    public TokenBatch To(Device device)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        return PromptIds.device.ToString() == device.ToString()
+            ? this
+            : new TokenBatch(PromptIds.to(device), PromptMask.to(device), CompletionIds.to(device), CompletionMask.to(device))
+            {
+                SharedPrompts = SharedPrompts is { } shared ? new SharedPrompts(shared.FirstRows.to(device), shared.PromptOfRow.to(device)) : null,
+            };
+    }
 }

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Grpo;
 
-/// <summary>AdamW on float32 master weights. Owns its moments.</summary>
+/// <summary>AdamW on float32 master weights. Owns its moments, in whatever form (<see cref="OptimizerMoments"/>).</summary>
 /// <remarks>
 /// Loshchilov and Hutter, arXiv:1711.05101, with PyTorch's order: decay first, then bias-corrected moments, ε after the square root.
 /// TorchSharp's own keys its state by native handle, cannot be resumed bit for bit, and makes temporaries as large as the parameters.
@@ -12,14 +12,23 @@ namespace Grpo;
 internal sealed class AdamW : IDisposable
 {
     private readonly (string Name, Parameter Parameter)[] _parameters;
-    private readonly Tensor[] _firstMoments;
-    private readonly Tensor[] _secondMoments;
+    private readonly AdamWMoments _moments;
     private readonly AdamWOptions _options;
 
     /// <summary>Creates the optimizer with zero moments.</summary>
     /// <param name="parameters">The parameters to train; float32.</param>
     /// <param name="options">Constants.</param>
-    public AdamW(IReadOnlyList<(string Name, Parameter Parameter)> parameters, AdamWOptions options)
+    /// <param name="moments">Where the moments are kept and in how many bits.</param>
+    public AdamW(
+        IReadOnlyList<(string Name, Parameter Parameter)> parameters, AdamWOptions options, OptimizerMoments moments = OptimizerMoments.Float32)
+        : this(parameters, options, checkedParameters => AdamWMoments.Create(moments, checkedParameters))
+    {
+    }
+
+    /// <summary>The same with moments that somebody else makes.</summary>
+    internal AdamW(
+        IReadOnlyList<(string Name, Parameter Parameter)> parameters, AdamWOptions options,
+        Func<IReadOnlyList<(string Name, Parameter Parameter)>, AdamWMoments> createMoments)
     {
         _parameters = [.. parameters];
         _options = options;
@@ -43,8 +52,7 @@ internal sealed class AdamW : IDisposable
             }
         }
 
-        _firstMoments = ZeroMoments();
-        _secondMoments = ZeroMoments();
+        _moments = createMoments(_parameters);
     }
 
     /// <summary>Updates applied so far.</summary>
@@ -65,14 +73,15 @@ internal sealed class AdamW : IDisposable
     {
         using var scope = TensorScope.BeginNoGrad();
         var trained = Enumerable.Range(0, _parameters.Length)
-            .Select(i => (_parameters[i].Name, _parameters[i].Parameter, Gradient: _parameters[i].Parameter.grad, First: _firstMoments[i], Second: _secondMoments[i]))
+            .Select(i => (_parameters[i].Name, _parameters[i].Parameter, Gradient: _parameters[i].Parameter.grad, Index: i))
             .Where(entry => entry.Gradient is not null);
         // All that needs memory comes before the first weight changes: a lack of it leaves none half updated.
-        FusedAdamW[] updates = [.. trained.GroupBy(entry => (_options.IsDecayed(entry.Name, entry.Parameter), entry.Parameter.device.ToString())).Select(alike => FusedAdamW.Prepare(
-            [.. alike.Select(entry => new AdamWTensors(entry.Parameter, entry.Gradient!.contiguous(), entry.First, entry.Second))],
-            Step + 1, learningRate, alike.Key.Item1 ? _options.WeightDecay : 0, gradientScale, _options))];
+        IAdamWUpdate[] updates = [.. trained.GroupBy(entry => (_options.IsDecayed(entry.Name, entry.Parameter), entry.Parameter.device.ToString())).SelectMany(alike => _moments.Prepare(
+            [.. alike.Select(entry => new AdamWEntry(entry.Index, entry.Parameter, entry.Gradient!.contiguous()))],
+            Step + 1,
+            tensors => FusedAdamW.Prepare(tensors, Step + 1, learningRate, alike.Key.Item1 ? _options.WeightDecay : 0, gradientScale, _options)))];
         Step++;
-        foreach (FusedAdamW update in updates)
+        foreach (IAdamWUpdate update in updates)
         {
             update.Apply();
         }
@@ -89,82 +98,34 @@ internal sealed class AdamW : IDisposable
 
     /// <summary>Writes the moments.</summary>
     /// <param name="path">A safetensors file.</param>
-    public void Save(string path)
-    {
-        var tensors = new List<KeyValuePair<string, Tensor>>();
-        for (int i = 0; i < _parameters.Length; i++)
-        {
-            tensors.Add(new(FirstMoment(_parameters[i].Name), _firstMoments[i]));
-            tensors.Add(new(SecondMoment(_parameters[i].Name), _secondMoments[i]));
-        }
-
-        SafetensorsWriter.Write(path, tensors);
-    }
+    public void Save(string path) => SafetensorsWriter.Write(path, _moments.Tensors());
 
     /// <summary>Opens what <see cref="Save"/> wrote and checks that it belongs to these parameters, before anything is changed.</summary>
     /// <param name="path">The file.</param>
-    /// <exception cref="InvalidDataException">A moment is missing or has another shape.</exception>
+    /// <exception cref="InvalidDataException">A moment is missing, or has another shape or type.</exception>
     public SafetensorsReader OpenMoments(string path)
     {
         SafetensorsReader reader = SafetensorsReader.Open(path);
-        foreach ((string name, Parameter parameter) in _parameters)
+        try
         {
-            foreach (string moment in new[] { FirstMoment(name), SecondMoment(name) })
-            {
-                if (!reader.Entries.TryGetValue(moment, out SafetensorsEntry? entry) || !entry.Shape.SequenceEqual(parameter.shape))
-                {
-                    reader.Dispose();
-                    throw new InvalidDataException(
-                        $"'{path}' holds no '{moment}' of shape [{string.Join(", ", parameter.shape)}]: it belongs to another model or another choice of trained parameters.");
-                }
-
-                if (!SafetensorsDType.IsFloat(entry.DType))
-                {
-                    reader.Dispose();
-                    throw new InvalidDataException($"'{path}': '{moment}' is {entry.DType} but must be of a floating-point type. The file is damaged.");
-                }
-            }
+            _moments.Check(reader);
+            return reader;
         }
-
-        return reader;
+        catch
+        {
+            reader.Dispose();
+            throw;
+        }
     }
 
-    /// <summary>Restores the moments.</summary>
+    /// <summary>Restores the moments, converted where they were kept otherwise.</summary>
     /// <param name="moments">From <see cref="OpenMoments"/>.</param>
     /// <param name="step">Updates applied when it was written.</param>
     public void Load(SafetensorsReader moments, long step)
     {
-        for (int i = 0; i < _parameters.Length; i++)
-        {
-            moments.ReadInto(FirstMoment(_parameters[i].Name), _firstMoments[i]);
-            moments.ReadInto(SecondMoment(_parameters[i].Name), _secondMoments[i]);
-        }
-
+        _moments.Load(moments);
         Step = step;
     }
 
-    public void Dispose()
-    {
-        foreach (Tensor moment in _firstMoments.Concat(_secondMoments))
-        {
-            moment.Dispose();
-        }
-    }
-
-    // torch.optim's own names of the two.
-    private static string FirstMoment(string parameter) => "exp_avg." + parameter;
-
-    private static string SecondMoment(string parameter) => "exp_avg_sq." + parameter;
-
-    private Tensor[] ZeroMoments()
-    {
-        using var scope = TensorScope.BeginNoGrad();
-        var moments = new Tensor[_parameters.Length];
-        for (int i = 0; i < moments.Length; i++)
-        {
-            moments[i] = scope.Release(zeros_like(_parameters[i].Parameter));
-        }
-
-        return moments;
-    }
+    public void Dispose() => _moments.Dispose();
 }

@@ -5,7 +5,7 @@ namespace Grpo;
 
 /// <summary>torch's fused AdamW: one pass over weight, gradient and moments, in place, on any device.</summary>
 /// <remarks>TorchSharp does not expose the operator; a script of one line does. Nothing is allocated per parameter but list entries.</remarks>
-internal sealed class FusedAdamW
+internal sealed class FusedAdamW : IAdamWUpdate
 {
     // amsgrad needs the list of maxima, which stays empty. grad_scale divides the gradients, also in memory.
     private const string Script =
@@ -54,7 +54,8 @@ internal sealed class FusedAdamW
         ]);
     }
 
-    /// <summary>Updates weights and moments in place. The operator allocates nothing.</summary>
+    /// <inheritdoc/>
+    /// <remarks>In place: the operator allocates nothing.</remarks>
     public void Apply()
     {
         using var scope = TensorScope.BeginNoGrad();

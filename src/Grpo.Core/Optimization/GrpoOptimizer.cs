@@ -74,7 +74,7 @@ public sealed class GrpoOptimizer : IDisposable
         _referenceSync = Options.ReferenceSyncEvery is null ? null : new ReferenceSync(policy, reference!, Options);
         _kl = new KlControl(Options);
         var spikes = new GradientSpikes(Options.GradientSpikeFactor);
-        _adam = new AdamW(policy.TrainedParameters(), AdamWOptions.From(Options));
+        _adam = new AdamW(policy.TrainedParameters(), AdamWOptions.From(Options), Options.OptimizerMoments);
         _updater = new PolicyUpdater(policy, reference, _adam, Options, _kl, spikes, _budget);
         _checkpoint = new OptimizerCheckpoint(policy, _adam, _referenceSync, _kl, spikes, Options.Seed);
     }

@@ -93,8 +93,11 @@ public sealed record TrainingPlan
     /// <summary>Numbers of the policy that are frozen.</summary>
     public required long FrozenParameters { get; init; }
 
-    /// <summary>Bytes of AdamW's two float32 moments.</summary>
-    public long MomentBytes => 2 * sizeof(float) * TrainedParameters;
+    /// <summary>Where AdamW's two moments are kept and in how many bits.</summary>
+    public OptimizerMoments Moments { get; init; } = OptimizerMoments.Float32;
+
+    /// <summary>Bytes of the two.</summary>
+    public required long MomentBytes { get; init; }
 
     /// <summary>How much memory the run needs; null where the policy cannot tell (<see cref="IPolicy.Memory"/>).</summary>
     public MemoryPlan? Memory { get; init; }
@@ -131,12 +134,19 @@ public sealed record TrainingPlan
             .. Extras.Count == 0 ? Array.Empty<(string, string)>() : [("besides", string.Join("; ", Extras))],
             ("loss", Denominator),
             ("trained", $"{Count(TrainedParameters, "parameter")}, {Number(FrozenParameters)} frozen"),
-            ("optimizer", $"{Optimizer}; moments of {Count(MomentBytes, "byte")}"),
+            ("optimizer", $"{Optimizer}; moments of {Count(MomentBytes, "byte")}{MomentsPlace}"),
             .. Memory is null ? Array.Empty<(string, string)>() : [("memory", Memory.ToSentence() + (MemoryVerdict is null ? string.Empty : $"; {MemoryVerdict.ToSentence()}"))],
             ("time", StepTimes?.ToString() ?? "measured on the first step"),
         ];
         return string.Join('\n', lines.Select(line => $"{line.Subject,-14}{line.Words}"));
     }
+
+    private string MomentsPlace => Moments switch
+    {
+        OptimizerMoments.Host => " in main memory",
+        OptimizerMoments.Int8 => ", in 8 bits",
+        _ => string.Empty,
+    };
 
     private static string Count(long number, string noun, string plural = "s") => $"{Number(number)} {noun}{(number == 1 ? string.Empty : plural)}";
 

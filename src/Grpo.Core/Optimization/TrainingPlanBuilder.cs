@@ -10,7 +10,8 @@ internal static class TrainingPlanBuilder
 {
     public static TrainingPlan Build(GrpoOptions options, IPolicy policy)
     {
-        long trained = policy.TrainedParameters().Sum(entry => entry.Parameter.numel());
+        IReadOnlyList<(string Name, TorchSharp.Modules.Parameter Parameter)> parameters = policy.TrainedParameters();
+        long trained = parameters.Sum(entry => entry.Parameter.numel());
         DeviceType device = policy.Device().type;
         IMemoryModel? memory = policy.Memory;
         MemoryVerdict? verdict = memory is null || device != DeviceType.CPU ? null : MemoryPlanner.Judge(options, memory, MemoryPlanner.MachineBytes());
@@ -36,6 +37,8 @@ internal static class TrainingPlanBuilder
             Denominator = Denominator(options),
             Optimizer = Optimizer(options),
             Temperature = options.Sampling.Temperature,
+            Moments = options.OptimizerMoments,
+            MomentBytes = parameters.Sum(entry => AdamWMoments.BytesOf(options.OptimizerMoments, entry.Parameter.numel())),
             TrainedParameters = trained,
             FrozenParameters = policy.Module.parameters().Sum(parameter => parameter.numel()) - trained,
             Memory = verdict?.Plan ?? (memory is null ? null : MemoryPlanner.Plan(options, memory, device)),

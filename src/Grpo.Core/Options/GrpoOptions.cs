@@ -151,6 +151,13 @@ public sealed record GrpoOptions
     /// <value>Above 0, to 1; default 1e-8.</value>
     public double AdamEpsilon { get; set; } = 1e-8;
 
+    /// <summary>
+    /// Where AdamW's moments are kept and in how many bits; in float32 they are half of what weights, gradients and moments take. Moments of a
+    /// checkpoint that has them otherwise are converted.
+    /// </summary>
+    /// <value>Default <see cref="OptimizerMoments.Float32"/>.</value>
+    public OptimizerMoments OptimizerMoments { get; set; } = OptimizerMoments.Float32;
+
     /// <summary>Decoupled weight decay of matrices; biases and norms are not decayed.</summary>
     /// <value>0 to 1; default 0.</value>
     public double WeightDecay { get; set; }

@@ -51,6 +51,7 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
         Require(options.AdamBeta1 is >= 0 and < 1, options.AdamBeta1, "0 to below 1");
         Require(options.AdamBeta2 is >= 0 and < 1, options.AdamBeta2, "0 to below 1");
         Require(options.AdamEpsilon is > 0 and <= 1, options.AdamEpsilon, "above 0, at most 1");
+        Require(Enum.IsDefined(options.OptimizerMoments), options.OptimizerMoments, string.Join(", ", Enum.GetNames<OptimizerMoments>()));
         Require(options.WeightDecay is >= 0 and <= 1, options.WeightDecay, "0 to 1");
         Require(options.MaxGradientNorm is null or > 0, options.MaxGradientNorm, "above 0, or null for no clipping");
         Require(Enum.IsDefined(options.KlEstimator), options.KlEstimator, string.Join(", ", Enum.GetNames<KlEstimator>()));

@@ -40,6 +40,10 @@ public sealed record SupervisedOptions
     /// <value>0 to 1; default 0.01.</value>
     public double WeightDecay { get; set; } = 0.01;
 
+    /// <summary>Where AdamW's moments are kept and in how many bits. Moments of a checkpoint that has them otherwise are converted.</summary>
+    /// <value>Default <see cref="OptimizerMoments.Float32"/>.</value>
+    public OptimizerMoments OptimizerMoments { get; set; } = OptimizerMoments.Float32;
+
     /// <summary>Longest gradient, L2.</summary>
     /// <value>Above 0; default 1.</value>
     public double MaxGradientNorm { get; set; } = 1;
@@ -75,6 +79,7 @@ public sealed record SupervisedOptions
         Require(Enum.IsDefined(Schedule), Schedule, string.Join(", ", Enum.GetNames<LearningRateSchedule>()));
         Require(WarmupSteps >= 0 && WarmupSteps < Steps, WarmupSteps, "0 to below Steps");
         Require(WeightDecay is >= 0 and <= 1, WeightDecay, "0 to 1");
+        Require(Enum.IsDefined(OptimizerMoments), OptimizerMoments, string.Join(", ", Enum.GetNames<OptimizerMoments>()));
         Require(MaxGradientNorm > 0, MaxGradientNorm, "above 0");
         Require(MaxTokens >= 2, MaxTokens, "2 or more");
         Require(EvaluateEvery >= 0, EvaluateEvery, "0 or more");

@@ -6,7 +6,7 @@ public sealed record MemoryNeeds
     /// <summary>All weights, frozen and trained.</summary>
     public required long Weights { get; init; }
 
-    /// <summary>Numbers that are trained: each has a float32 gradient in the update and two float32 moments always.</summary>
+    /// <summary>Numbers that are trained: each has a float32 gradient in the update and two moments always.</summary>
     public required long TrainedParameters { get; init; }
 
     /// <summary>The reference model's weights; 0 when they are the policy's own.</summary>

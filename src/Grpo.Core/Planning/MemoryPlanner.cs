@@ -64,7 +64,8 @@ public static class MemoryPlanner
         MemoryNeeds needs = model.NeedsOf(sizes);
         long process = device == DeviceType.CPU ? ProcessBytes : 0;
         long reference = sizes.WithReference ? needs.Reference : 0;
-        long moments = 2 * sizeof(float) * needs.TrainedParameters;
+        bool elsewhere = sizes.Moments == OptimizerMoments.Host && device != DeviceType.CPU;
+        long moments = elsewhere ? 0 : AdamWMoments.BytesOf(sizes.Moments, needs.TrainedParameters);
         long gaps = device == DeviceType.CPU ? needs.SmallBlocks / GapsPerBlock : 0;
         long always = process + needs.Weights + moments + reference;
         var lines = new List<MemoryLine>

@@ -30,6 +30,9 @@ public sealed record MemorySizes
     /// <summary>Whether a reference model is run.</summary>
     public bool WithReference { get; init; }
 
+    /// <summary>Where AdamW's moments are kept and in how many bits.</summary>
+    public OptimizerMoments Moments { get; init; }
+
     /// <summary>Whether the loss needs the entropy of each token's distribution.</summary>
     public bool WithEntropies { get; init; }
 

@@ -23,6 +23,7 @@ internal static class PassSizes
             SharesPrompts = shares,
             HasOtherMicroBatches = sequences < Completions(options),
             WithReference = options.KlCoefficient != 0,
+            Moments = options.OptimizerMoments,
             WithEntropies = options.NeedsEntropies,
         };
     }

@@ -16,6 +16,7 @@ internal sealed record SavedOptions
     private const string Grpo = "GrpoOptions.";
     private const string Trainer = "TrainerOptions.";
     private const string OnCollapse = "TrainerOptions.Guard.OnCollapse";
+    private const string Moments = "GrpoOptions.OptimizerMoments";
     private const string DataSet = "data set";
 
     // They say how long, how often and how patiently, or what a failure ends; no number of the run depends on them.
@@ -92,13 +93,16 @@ internal sealed record SavedOptions
         [
             .. Options.Keys.Union(now.Options.Keys).Order(StringComparer.Ordinal).Where(Matters)
                 .Select(name => (Name: name, Was: TextOf(Options, name), Is: TextOf(now.Options, name)))
-                .Where(option => option.Was != option.Is)
+                .Where(option => option.Was != option.Is && !(option.Name == Moments && IsFloat32(option.Was) && IsFloat32(option.Is)))
                 .Select(option => TerminalText.EscapeLine($"{option.Name} was {option.Was} and is {option.Is}")),
         ];
 
         bool Matters(string name) => !Free.Contains(name)
             && (rollsBack || !RollBack.Any(start => name.StartsWith(start, StringComparison.Ordinal)))
             && (hasCurriculum || !name.StartsWith(Trainer + "PassRates.", StringComparison.Ordinal));
+
+        // In main memory or beside the weights: the same numbers.
+        static bool IsFloat32(string moments) => moments is nameof(OptimizerMoments.Float32) or nameof(OptimizerMoments.Host);
 
         string TextOf(IReadOnlyDictionary<string, string?> options, string name) =>
             options.TryGetValue(name, out string? text) || defaults.TryGetValue(name, out text) ? text ?? "none" : "unknown";

@@ -69,7 +69,7 @@ public sealed class SupervisedTrainer
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public async IAsyncEnumerable<SupervisedReport> RunAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
-        using var adam = new AdamW(_policy.TrainedParameters(), new AdamWOptions(WeightDecay: _options.WeightDecay));
+        using var adam = new AdamW(_policy.TrainedParameters(), new AdamWOptions(WeightDecay: _options.WeightDecay), _options.OptimizerMoments);
         var order = new PromptOrder(_sequences.Length, _options.Seed);
         await ResumeAsync(adam, cancellationToken).ConfigureAwait(false);
         for (long saved = adam.Step; adam.Step < _options.Steps;)

@@ -136,16 +136,34 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         return Adapter;
     }
 
+    internal bool HasFrozenEmbeddings => !_model.EmbeddingWeight.requires_grad;
+
     /// <summary>
-    /// A copy with the same weights, on the same device, sharing nothing. It has the adapter too, unless that is merged: then the merged
-    /// weights are its own.
+    /// Trains the token embedding no more, nor a head that is tied to it: no gradient is computed for it. A head of its own goes on being trained.
+    /// Before an optimizer is made.
     /// </summary>
-    public Qwen2ForCausalLM Clone()
+    public void FreezeEmbeddings()
     {
-        var copy = new Qwen2ForCausalLM(Config, Device, WeightType);
+        using var scope = TensorScope.BeginNoGrad();
+        _model.EmbeddingWeight.requires_grad_(false); // returns a second handle
+    }
+
+    /// <summary>
+    /// A copy with the same weights, sharing nothing; what is frozen is frozen there too. It has the adapter too, unless that is merged: then
+    /// the merged weights are its own.
+    /// </summary>
+    /// <param name="device">Where the copy lives; null: on the device of this model.</param>
+    public Qwen2ForCausalLM Clone(Device? device = null)
+    {
+        var copy = new Qwen2ForCausalLM(Config, device ?? Device, WeightType);
         if (Adapter is { IsMerged: false })
         {
             copy.AddAdapter(Adapter.Options, Adapter.BaseModel);
+        }
+
+        if (Adapter is null && HasFrozenEmbeddings)
+        {
+            copy.FreezeEmbeddings();
         }
 
         copy.CopyWeightsFrom(this);

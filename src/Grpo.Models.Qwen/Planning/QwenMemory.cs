@@ -22,6 +22,10 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
     /// <value>Default null.</value>
     public LoraOptions? Lora { get; init; }
 
+    /// <summary>As <see cref="Qwen2ForCausalLM.FreezeEmbeddings"/>.</summary>
+    /// <value>Default false.</value>
+    public bool FreezeEmbeddings { get; init; }
+
     /// <summary>As <see cref="Qwen2ForCausalLM.GradientCheckpointing"/>.</summary>
     /// <value>Default false.</value>
     public bool GradientCheckpointing { get; init; }
@@ -62,6 +66,7 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
         {
             WeightType = options.KeepStoredType ? QwenWeights.StoredType(config) : ScalarType.Float32,
             Lora = source.Adapter is { } adapter ? LoraConfigFile.Load(adapter).Options : options.Lora,
+            FreezeEmbeddings = options.FreezeEmbeddings,
             GradientCheckpointing = options.GradientCheckpointing,
             Int8Rollouts = options.Int8Rollouts,
         };
@@ -73,7 +78,7 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
         ArgumentNullException.ThrowIfNull(sizes);
         PassTokens tokens = PassTokens.OfMicroBatch(sizes);
         long weights = Counts.All * BytesPerNumber, adapters = Lora is null ? 0 : Counts.Adapters(Lora);
-        long trained = Lora is null ? Counts.All : adapters;
+        long trained = Lora is null ? Counts.All - (FreezeEmbeddings ? Counts.Embedding : 0) : adapters;
         var update = new UpdateMemory(this, tokens, LogitBytes(tokens, sizes.WithEntropies, withGradients: true), Single * trained);
         return new MemoryNeeds
         {

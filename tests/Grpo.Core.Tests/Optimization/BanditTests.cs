@@ -60,6 +60,20 @@ public sealed class BanditTests
             Sampling = Options.Sampling,
         }), 0.95, 1);
 
+    [Theory]
+    [InlineData(OptimizerMoments.Host)]
+    [InlineData(OptimizerMoments.Int8)]
+    public async Task Two_hundred_steps_find_the_good_arm_wherever_the_moments_are(OptimizerMoments moments) =>
+        Assert.InRange(await Train(Options with { OptimizerMoments = moments }), 0.95, 1);
+
+    [Fact]
+    public async Task A_kl_term_stops_at_the_same_place_with_moments_in_8_bits()
+    {
+        var path = new List<double>();
+        await Train(Kl(KlEstimator.K2) with { OptimizerMoments = OptimizerMoments.Int8 }, path);
+        Assert.Equal(ReverseOptimum, path.TakeLast(100).Average(), 0.015);
+    }
+
     /// <summary>Reverse-KL estimators stop at π* ∝ π_ref·exp(r/β); k3, whose gradient is the forward divergence's, promises another place.</summary>
     [Theory]
     [InlineData(KlEstimator.K2, 1)]

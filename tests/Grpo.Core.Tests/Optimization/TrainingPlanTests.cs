@@ -144,6 +144,17 @@ public sealed class TrainingPlanTests
     }
 
     [Theory]
+    [InlineData(OptimizerMoments.Float32, 800, "; moments of 800 bytes\n")]
+    [InlineData(OptimizerMoments.Host, 800, "; moments of 800 bytes in main memory\n")]
+    [InlineData(OptimizerMoments.Int8, 520, "; moments of 520 bytes, in 8 bits\n")] // a block of 256 and its scale, twice
+    public void Explain_says_where_the_moments_are(OptimizerMoments moments, long bytes, string words)
+    {
+        TrainingPlan plan = Plan(new GrpoOptions { OptimizerMoments = moments });
+        Assert.Equal((moments, bytes), (plan.Moments, plan.MomentBytes));
+        Assert.Contains(words, plan.ToString(), StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData(LossReduction.SequenceMean, "SequenceMean: mean over each completion's tokens, then / B = 64 completions; completions without advantage count too")]
     [InlineData(LossReduction.LengthScaled, "LengthScaled: sum over each completion's tokens, then / B = 64 completions; completions without advantage count too")]
     public void Explain_words_the_denominator(LossReduction reduction, string expected) =>

@@ -33,6 +33,7 @@ public sealed class GrpoOptionsTests
         { o => o.AdamBeta1 = 1, "AdamBeta1 is 1 but must be 0 to below 1." },
         { o => o.AdamBeta2 = double.NaN, "AdamBeta2 is NaN but must be 0 to below 1." },
         { o => o.AdamEpsilon = 0, "AdamEpsilon is 0 but must be above 0, at most 1." },
+        { o => o.OptimizerMoments = (OptimizerMoments)9, "OptimizerMoments is 9 but must be Float32, Host, Int8." },
         { o => o.WeightDecay = 2, "WeightDecay is 2 but must be 0 to 1." },
         { o => o.MaxGradientNorm = 0, "MaxGradientNorm is 0 but must be above 0, or null for no clipping." },
         { o => o.MaxGradientNorm = double.NaN, "MaxGradientNorm is NaN but must be above 0, or null for no clipping." },

@@ -106,6 +106,20 @@ public sealed class ResumeOptionsTests : IDisposable
     }
 
     [Fact]
+    public async Task Float32_moments_may_move_and_in_8_bits_they_are_another_run()
+    {
+        await TrainAsync(Toy.Options, Trainer);
+        Assert.Equal(1, (await TrainAsync(Toy.Options with { OptimizerMoments = OptimizerMoments.Host }, Trainer with { Steps = 4 })).Steps);
+        GrpoOptions inBytes = Toy.Options with { OptimizerMoments = OptimizerMoments.Int8 };
+        var error = await Assert.ThrowsAsync<InvalidDataException>(() => TrainAsync(inBytes, Trainer with { Steps = 5 }));
+        Assert.Contains(": GrpoOptions.OptimizerMoments was Host and is Int8. ", error.Message, StringComparison.Ordinal);
+
+        // Allowed, the moments are converted, there and back.
+        Assert.Equal(1, (await TrainAsync(inBytes, Trainer with { Steps = 5, AllowOptionChanges = true })).Steps);
+        Assert.Equal(1, (await TrainAsync(Toy.Options, Trainer with { Steps = 6, AllowOptionChanges = true })).Steps);
+    }
+
+    [Fact]
     public async Task Methods_of_the_user_are_compared_by_type_and_properties()
     {
         GrpoOptions own = Toy.Options with { Objective = new OwnObjective { Power = 2 }, Advantage = new Halved(0.5) };

@@ -40,6 +40,26 @@ public sealed class SupervisedResumeTests : IDisposable
     }
 
     [Fact]
+    public async Task RunAsync_continues_bit_for_bit_with_moments_in_8_bits()
+    {
+        SupervisedOptions options = Options with { OptimizerMoments = OptimizerMoments.Int8 };
+        SupervisedReport[] whole = await Run(_policy, options);
+        using BigramPolicy first = Toy.Policy(), second = Toy.Policy(seed: 99), exact = Toy.Policy();
+        await Run(first, options with { Steps = 9, CheckpointEvery = 4 }, new DirectoryCheckpointStore(_folder.Path, keepLast: 9));
+        foreach (string later in Directory.GetDirectories(_folder.Path).Where(folder => !folder.EndsWith("000004", StringComparison.Ordinal)))
+        {
+            Directory.Delete(later, recursive: true);
+        }
+
+        SupervisedReport[] rest = await Run(second, options with { Resume = true }, new DirectoryCheckpointStore(_folder.Path));
+        Assert.Equal(whole[4..], rest.Select(report => report with { Checkpoint = null }));
+        Assert.Equal(_policy.Weights(), second.Weights());
+
+        await Run(exact, Options);
+        Assert.NotEqual(exact.Weights(), _policy.Weights());
+    }
+
+    [Fact]
     public async Task RunAsync_starts_anew_when_resume_is_off_or_there_is_nothing_to_resume()
     {
         Assert.Equal(1, (await Run(_policy, Options with { Resume = true }, Store()))[0].Step);

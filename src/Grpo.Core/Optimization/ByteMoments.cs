@@ -1,0 +1,125 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Grpo;
+
+/// <summary>Moments in 8 bits (<see cref="EightBitBlocks"/>), beside the weights. A piece at a time is float32 while it is updated.</summary>
+internal sealed class ByteMoments : AdamWMoments
+{
+    // Where one moment is rounded up, the other should not be.
+    private const double FirstPhase = 0;
+    private const double SecondPhase = 0.5;
+
+    private readonly EightBitTensor[] _first;
+    private readonly EightBitTensor[] _second;
+
+    /// <summary>Moments that are zero.</summary>
+    /// <param name="parameters">What is trained.</param>
+    public ByteMoments(IReadOnlyList<(string Name, Parameter Parameter)> parameters)
+        : base(parameters)
+    {
+        _first = Zeros(EightBitBlocks.Signed);
+        _second = Zeros(EightBitBlocks.Unsigned);
+    }
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<IAdamWUpdate> Prepare(IReadOnlyList<AdamWEntry> entries, long step, Func<IReadOnlyList<AdamWTensors>, IAdamWUpdate> fuse)
+    {
+        // Everything is made here, in the caller's scope, and one staging serves all pieces.
+        Device device = entries[0].Weight.device;
+        MomentStaging staging = MomentStaging.Allocate(entries.Max(entry => entry.Weight.numel()), device);
+        Tensor firstThresholds = EightBitBlocks.Thresholds(step, FirstPhase, device), secondThresholds = EightBitBlocks.Thresholds(step, SecondPhase, device);
+        var updates = new List<IAdamWUpdate>();
+        foreach (AdamWEntry entry in entries)
+        {
+            Tensor weight = entry.Weight.detach().view(-1), gradient = entry.Gradient.view(-1);
+            foreach ((long start, long length) in Pieces(weight.numel(), device))
+            {
+                MomentStaging room = staging.Of(length);
+                EightBitTensor first = _first[entry.Index].Of(start, length), second = _second[entry.Index].Of(start, length);
+                var piece = new AdamWTensors(
+                    weight.narrow(0, start, length), gradient.narrow(0, start, length), room.First.view(-1).narrow(0, 0, length), room.Second.view(-1).narrow(0, 0, length));
+                updates.Add(new StagedUpdate(
+                    load: () =>
+                    {
+                        EightBitBlocks.Signed.Decode(first, room.First, room.Scratch);
+                        EightBitBlocks.Unsigned.Decode(second, room.Second, room.Scratch);
+                    },
+                    fuse([piece]),
+                    store: () =>
+                    {
+                        EightBitBlocks.Signed.Encode(room.First, first, firstThresholds, room.Scratch);
+                        EightBitBlocks.Unsigned.Encode(room.Second, second, secondThresholds, room.Scratch);
+                    }));
+            }
+        }
+
+        return updates;
+    }
+
+    /// <inheritdoc/>
+    public override IEnumerable<KeyValuePair<string, Tensor>> Tensors()
+    {
+        for (int i = 0; i < _first.Length; i++)
+        {
+            foreach (bool isSecond in new[] { false, true })
+            {
+                (string codes, string scales) = CodeNames(isSecond, Parameters[i].Name);
+                EightBitTensor moment = (isSecond ? _second : _first)[i];
+                yield return new(codes, moment.Codes);
+                yield return new(scales, moment.Scales);
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public override void Dispose()
+    {
+        foreach (EightBitTensor moment in _first.Concat(_second))
+        {
+            moment.Codes.Dispose();
+            moment.Scales.Dispose();
+        }
+    }
+
+    private protected override void Load(SafetensorsReader file, int index, bool isSecond, bool isInCodes)
+    {
+        string name = Parameters[index].Name;
+        EightBitTensor moment = (isSecond ? _second : _first)[index];
+        if (isInCodes)
+        {
+            (string codes, string scales) = CodeNames(isSecond, name);
+            file.ReadInto(codes, moment.Codes);
+            file.ReadInto(scales, moment.Scales);
+            return;
+        }
+
+        Tensor values = file.Read(FloatName(isSecond, name)).view(-1);
+        Device device = moment.Codes.device;
+        MomentStaging staging = MomentStaging.Allocate(values.numel(), device);
+        Tensor halves = EightBitBlocks.Halves(device);
+        foreach ((long start, long length) in Pieces(values.numel(), device))
+        {
+            using var piece = TensorScope.BeginNoGrad();
+            MomentStaging room = staging.Of(length);
+            room.First.zero_();
+            room.First.view(-1).narrow(0, 0, length).copy_(values.narrow(0, start, length));
+            (isSecond ? EightBitBlocks.Unsigned : EightBitBlocks.Signed).Encode(room.First, moment.Of(start, length), halves, room.Scratch);
+        }
+    }
+
+    private EightBitTensor[] Zeros(EightBitBlocks blocks)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        var moments = new EightBitTensor[Parameters.Count];
+        for (int i = 0; i < moments.Length; i++)
+        {
+            Parameter parameter = Parameters[i].Parameter;
+            (Tensor codes, Tensor scales) = blocks.Zeros(parameter.numel(), parameter.device);
+            moments[i] = new EightBitTensor(scope.Release(codes), scope.Release(scales));
+        }
+
+        return moments;
+    }
+}

@@ -1,0 +1,122 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Grpo;
+
+/// <summary>Float32 moments, beside the weights or in main memory.</summary>
+internal sealed class FloatMoments : AdamWMoments
+{
+    private readonly Tensor[] _first;
+    private readonly Tensor[] _second;
+    private readonly bool _inMainMemory;
+
+    /// <summary>Moments that are zero.</summary>
+    /// <param name="parameters">What is trained.</param>
+    /// <param name="inMainMemory">Whether they stay there while the weights are on another device.</param>
+    public FloatMoments(IReadOnlyList<(string Name, Parameter Parameter)> parameters, bool inMainMemory)
+        : base(parameters)
+    {
+        _inMainMemory = inMainMemory;
+        _first = Zeros();
+        _second = Zeros();
+    }
+
+    /// <summary>Whether moments are brought over although they lie beside the weights: lets a machine with one device test the way.</summary>
+    internal bool AlwaysStages { get; init; }
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<IAdamWUpdate> Prepare(IReadOnlyList<AdamWEntry> entries, long step, Func<IReadOnlyList<AdamWTensors>, IAdamWUpdate> fuse)
+    {
+        Device device = entries[0].Weight.device;
+        return AlwaysStages || (_inMainMemory && device.type != DeviceType.CPU)
+            ? PrepareStaged(entries, device, fuse)
+            : [fuse([.. entries.Select(entry => new AdamWTensors(entry.Weight, entry.Gradient, _first[entry.Index], _second[entry.Index]))])];
+    }
+
+    /// <inheritdoc/>
+    public override IEnumerable<KeyValuePair<string, Tensor>> Tensors()
+    {
+        for (int i = 0; i < _first.Length; i++)
+        {
+            yield return new(FloatName(isSecond: false, Parameters[i].Name), _first[i]);
+            yield return new(FloatName(isSecond: true, Parameters[i].Name), _second[i]);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override void Dispose()
+    {
+        foreach (Tensor moment in _first.Concat(_second))
+        {
+            moment.Dispose();
+        }
+    }
+
+    private protected override void Load(SafetensorsReader file, int index, bool isSecond, bool isInCodes)
+    {
+        string name = Parameters[index].Name;
+        Tensor moment = (isSecond ? _second : _first)[index];
+        if (!isInCodes)
+        {
+            file.ReadInto(FloatName(isSecond, name), moment);
+            return;
+        }
+
+        Device device = moment.device;
+        (string codes, string scales) = CodeNames(isSecond, name);
+        var stored = new EightBitTensor(file.Read(codes).to(device), file.Read(scales).to(device));
+        MomentStaging staging = MomentStaging.Allocate(moment.numel(), device);
+        foreach ((long start, long length) in Pieces(moment.numel(), device))
+        {
+            using var piece = TensorScope.BeginNoGrad();
+            MomentStaging room = staging.Of(length);
+            (isSecond ? EightBitBlocks.Unsigned : EightBitBlocks.Signed).Decode(stored.Of(start, length), room.First, room.Scratch);
+            moment.view(-1).narrow(0, start, length).copy_(room.First.view(-1).narrow(0, 0, length));
+        }
+    }
+
+    // Everything is made here, in the caller's scope, and the two staging tensors serve all pieces.
+    private List<IAdamWUpdate> PrepareStaged(IReadOnlyList<AdamWEntry> entries, Device device, Func<IReadOnlyList<AdamWTensors>, IAdamWUpdate> fuse)
+    {
+        long longest = Math.Min(PieceLength(device), entries.Max(entry => entry.Weight.numel()));
+        Tensor stagedFirst = empty([longest], ScalarType.Float32, device), stagedSecond = empty([longest], ScalarType.Float32, device);
+        var updates = new List<IAdamWUpdate>();
+        foreach (AdamWEntry entry in entries)
+        {
+            Tensor weight = entry.Weight.detach().view(-1), gradient = entry.Gradient.view(-1);
+            Tensor allFirst = _first[entry.Index].view(-1), allSecond = _second[entry.Index].view(-1);
+            foreach ((long start, long length) in Pieces(weight.numel(), device))
+            {
+                Tensor first = allFirst.narrow(0, start, length), second = allSecond.narrow(0, start, length);
+                var piece = new AdamWTensors(
+                    weight.narrow(0, start, length), gradient.narrow(0, start, length), stagedFirst.narrow(0, 0, length), stagedSecond.narrow(0, 0, length));
+                updates.Add(new StagedUpdate(
+                    load: () => Copy(first, piece.FirstMoment, second, piece.SecondMoment),
+                    fuse([piece]),
+                    store: () => Copy(piece.FirstMoment, first, piece.SecondMoment, second)));
+            }
+        }
+
+        return updates;
+    }
+
+    private static void Copy(Tensor first, Tensor toFirst, Tensor second, Tensor toSecond)
+    {
+        toFirst.copy_(first);
+        toSecond.copy_(second);
+    }
+
+    private Tensor[] Zeros()
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        var moments = new Tensor[Parameters.Count];
+        for (int i = 0; i < moments.Length; i++)
+        {
+            Parameter parameter = Parameters[i].Parameter;
+            moments[i] = scope.Release(_inMainMemory ? zeros(parameter.shape, ScalarType.Float32, CPU) : zeros_like(parameter));
+        }
+
+        return moments;
+    }
+}

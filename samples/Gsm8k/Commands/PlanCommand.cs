@@ -52,6 +52,7 @@ internal static class PlanCommand
             ? new QwenMemory(ModelShapes.Of(model, QwenTokenizer.Load(Defaults.TinyModel)))
             {
                 Lora = options.Lora,
+                FreezeEmbeddings = options.FreezeEmbeddings,
                 GradientCheckpointing = options.GradientCheckpointing,
                 Int8Rollouts = options.Int8Rollouts,
             }

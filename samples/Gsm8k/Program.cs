@@ -1,8 +1,8 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using Grpo.Diagnostics;
 using Grpo;
+using Grpo.Diagnostics;
 using Grpo.Samples.Gsm8k;
 
 var root = new RootCommand("Trains a Qwen2 model on grade-school maths with GRPO. Without a command: train.")
@@ -24,6 +24,8 @@ if (args.Length == 0 || (args[0].StartsWith('-') && args[0] is not ("--help" or 
     args = ["train", .. args];
 }
 
+// Signals are handled on the thread pool: a step whose work blocks as many of its threads as there are cores must not delay a second one.
+ThreadPool.SetMinThreads(Environment.ProcessorCount + 4, Environment.ProcessorCount + 4);
 int signals = 0;
 using var stop = new CancellationTokenSource();
 using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);

@@ -15,11 +15,15 @@ internal sealed record ResourceUse(long Step, long ResidentBytes, long ManagedBy
     /// <summary>The names of the columns of <see cref="ToString"/>.</summary>
     public const string Header = "step,resident_bytes,managed_bytes,tensors,handles,threads";
 
-    /// <summary>Now. Linux only.</summary>
+    /// <summary>Now, after a collection that gives back what it frees: garbage that waits for one comes and goes. Linux only.</summary>
     /// <param name="step">Steps done.</param>
-    public static ResourceUse Measure(long step) => new(
-        step, Status("VmRSS:") * 1024, GC.GetTotalMemory(forceFullCollection: false), torch.Tensor.TotalCount,
-        Directory.EnumerateFileSystemEntries("/proc/self/fd").Count(), (int)Status("Threads:"));
+    public static ResourceUse Measure(long step)
+    {
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        return new ResourceUse(
+            step, Status("VmRSS:") * 1024, GC.GetTotalMemory(forceFullCollection: false), torch.Tensor.TotalCount,
+            Directory.EnumerateFileSystemEntries("/proc/self/fd").Count(), (int)Status("Threads:"));
+    }
 
     /// <summary>A field of /proc/self/status, in its own unit: kB for memory.</summary>
     /// <param name="field">Its name with the colon.</param>

@@ -158,7 +158,7 @@ public sealed class AdamWMomentsTests
         long before = Status("VmRSS:");
         adam.Apply(0.1, gradientScale: 1);
 
-        Assert.InRange(Status("VmHWM:") - before, 0, 40 << 20);
+        Assert.InRange(Status("VmHWM:") - before, long.MinValue, 40 << 20); // other tests of the process may free meanwhile
         Assert.Equal(-0.2f + 1, parameter.detach()[7].item<float>(), 0.02f);
     }
 

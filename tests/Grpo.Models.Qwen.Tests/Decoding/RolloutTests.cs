@@ -71,7 +71,7 @@ public sealed class RolloutTests
     // Widths that the decoding kernels take: 2 to 32 rows go through them, one row through libtorch's product.
     private static Qwen2Config Config => TinyModels.Config() with
     {
-        VocabularySize = 32,
+        VocabularySize = Tokenizer.VocabularySize,
         HiddenSize = 96,
         IntermediateSize = 160,
         AttentionHeadCount = 6,

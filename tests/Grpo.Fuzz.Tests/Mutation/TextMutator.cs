@@ -5,7 +5,7 @@ namespace Grpo.Fuzz.Tests;
 /// <summary>Damage to the text of a model or a person: what the readers look for, in the wrong places, and what nobody expects.</summary>
 internal static class TextMutator
 {
-    private const int MostCharacters = 200_000;
+    private const int MostCharacters = 100_000;
 
     private static readonly string[] Pieces =
     [

@@ -233,7 +233,8 @@ public sealed class RewardQuarantineTests
     private static async Task DeadlockAsync(CancellationToken end)
     {
         var gate = new object();
-        var taken = new TaskCompletionSource();
+        // Without the option the rest of this method could run inside SetResult, on the thread that holds the lock.
+        var taken = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _ = Task.Factory.StartNew(
             () =>
             {

@@ -10,7 +10,9 @@ internal static class ChildProcess
     /// <returns>The last line that it printed.</returns>
     public static string LastLine(params string[] arguments)
     {
-        var start = new ProcessStartInfo(Environment.ProcessPath!, arguments) { RedirectStandardOutput = true };
+        // Started as `dotnet Grpo.Benchmarks.dll`, the process is dotnet and the program its first argument.
+        string program = Path.ChangeExtension(typeof(ChildProcess).Assembly.Location, OperatingSystem.IsWindows() ? ".exe" : null);
+        var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true };
         using Process process = Process.Start(start) ?? throw new InvalidOperationException("The process could not be started.");
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();

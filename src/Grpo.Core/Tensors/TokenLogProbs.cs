@@ -3,12 +3,12 @@ using static TorchSharp.torch;
 namespace Grpo;
 
 /// <summary>
-/// log softmax(hidden · Wᵀ / temperature) of one token a row, without the [rows, V] logits: a few hundred rows at a time share one
-/// scratch buffer, and the backward pass computes them again.
+/// log softmax(hidden · Wᵀ / temperature) of one token a row, without the [rows, V] logits: they are computed a tile of rows and tokens at a time, and
+/// again in the backward pass.
 /// </summary>
 /// <remarks>
 /// Exact, not an approximation: differs from log_softmax and gather only by rounding. Costs one more matrix product than keeping
-/// the logits; holds chunkRows · V floats instead of several times rows · V.
+/// the logits; holds a tile, or a few of its size, instead of several times rows · V floats.
 /// </remarks>
 public static class TokenLogProbs
 {
@@ -17,11 +17,11 @@ public static class TokenLogProbs
     /// <param name="weight">The output layer, [V, H], same type and device. Borrowed.</param>
     /// <param name="targets">[rows] int64, each from 0 to V − 1. Borrowed.</param>
     /// <param name="temperature">Divides the logits; above 0 and finite.</param>
-    /// <param name="chunkRows">Rows computed at a time; at least 1.</param>
+    /// <param name="chunkRows">A tile has no more logits than so many rows, over 32,768 tokens at most; at least 1.</param>
     /// <returns>[rows] float32, nats, differentiable once in hidden and weight. Owned by the caller's scope.</returns>
     /// <exception cref="ArgumentException">A shape, type, device, the temperature or the chunk is wrong.</exception>
     /// <remarks>
-    /// In <c>backward()</c> a float32 leaf weight that already has a gradient receives its share in place, chunk by chunk, which saves
+    /// In <c>backward()</c> a float32 leaf weight that already has a gradient receives its share in place, tile by tile, which saves
     /// another [V, H]. Use <c>backward()</c>, not <c>autograd.grad</c>, where such a weight is among the inputs.
     /// </remarks>
     public static Tensor Compute(Tensor hidden, Tensor weight, Tensor targets, double temperature, int chunkRows = 256)

@@ -40,26 +40,28 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
         long rows = hidden.shape[0];
         Tensor results = empty([settings.WithEntropies ? 2 : 1, rows], ScalarType.Float32, hidden.device);
         Tensor logSums = empty([rows], ScalarType.Float32, hidden.device);
-        var chunks = new LogitChunks(hidden, weight, settings);
-        for (long start = 0; start < rows; start += settings.ChunkRows)
+        var tiles = new LogitTiles(hidden, weight, settings);
+        foreach (LogitTiles.Span part in LogitTiles.Span.Over(rows, tiles.Height))
         {
-            using var chunkScope = TensorScope.BeginNoGrad();
-            long count = Math.Min(settings.ChunkRows, rows - start);
-            Tensor logits = chunks.Compute(start, count);                                            // [n, V], overwritten below
-            Tensor chosen = logits.gather(1, targets.narrow(0, start, count).unsqueeze(1));          // [n, 1], a copy
-            Tensor largest = logits.amax(VocabularyAxis, keepdim: true);                             // [n, 1]
-            Tensor shifted = logits.sub_(largest);
-            Tensor weights = settings.WithEntropies ? shifted.exp() : shifted.exp_();                // [n, V]
-            Tensor sum = weights.sum(VocabularyAxis, keepdim: true);                                 // [n, 1]
-            Tensor excess = sum.log();                                                               // [n, 1]
-            logSums.narrow(0, start, count).copy_((largest + excess).squeeze(1));
+            using var partScope = TensorScope.BeginNoGrad();
+            using var sums = new SoftmaxSums(settings.WithEntropies);
+            Tensor chosen = zeros([part.Count, 1], ScalarType.Float32, hidden.device);                   // z of the targets
+            foreach (LogitTiles.Span tokens in LogitTiles.Span.Over(weight.shape[0], tiles.Width))
+            {
+                using var tileScope = TensorScope.BeginNoGrad();
+                Tensor logits = tiles.Compute(part, tokens);                                             // [n, w], overwritten below
+                var places = TargetPlaces.In(tokens, part.Of(targets));
+                chosen.add_(logits.gather(1, places.Columns).masked_fill_(places.AreElsewhere, 0));
+                sums.Add(logits);
+            }
+
+            Tensor excess = sums.Excess();                                                               // [n, 1]
+            part.Of(logSums).copy_((sums.Largest + excess).squeeze(1));
             // In this order: the largest logit cancels before the small term is added, as in log_softmax.
-            results[0].narrow(0, start, count).copy_((chosen - largest - excess).squeeze(1));
+            part.Of(results[0]).copy_((chosen - sums.Largest - excess).squeeze(1));
             if (settings.WithEntropies)
             {
-                // H = log Σ e^x − Σ x·e^x / Σ e^x with x = z − max.
-                Tensor mean = weights.mul_(shifted).sum(VocabularyAxis, keepdim: true) / sum;
-                results[1].narrow(0, start, count).copy_((excess - mean).squeeze(1));
+                part.Of(results[1]).copy_(sums.Entropy().squeeze(1));
             }
         }
 
@@ -80,38 +82,47 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
         List<Tensor> saved = context.get_saved_variables();
         (Tensor hidden, Tensor weight, Tensor targets, Tensor logSums) = (saved[0], saved[1], saved[2], saved[3]);
         var settings = (Settings)context.get_data(SettingsKey);
-        Tensor? hiddenGradient = hidden.requires_grad ? empty_like(hidden) : null;
+        Tensor? hiddenGradient = hidden.requires_grad ? zeros(hidden.shape, ScalarType.Float32, hidden.device) : null;
         Tensor? ownGradient = weight.is_leaf && weight.dtype == ScalarType.Float32 ? weight.grad : null;
         Tensor? weightGradient = !weight.requires_grad ? null : ownGradient ?? zeros(weight.shape, ScalarType.Float32, weight.device);
         Tensor scaled = gradient.to(ScalarType.Float32) / settings.Temperature;
-        var chunks = new LogitChunks(hidden, weight, settings);
-        for (long start = 0; start < hidden.shape[0]; start += settings.ChunkRows)
+        var tiles = new LogitTiles(hidden, weight, settings);
+        foreach (LogitTiles.Span part in LogitTiles.Span.Over(hidden.shape[0], tiles.Height))
         {
-            using var chunkScope = TensorScope.BeginNoGrad();
-            long count = Math.Min(settings.ChunkRows, hidden.shape[0] - start);
-            Tensor upstream = scaled[0].narrow(0, start, count).unsqueeze(1);                        // [n, 1]
-            Tensor index = targets.narrow(0, start, count).unsqueeze(1);                             // [n, 1]
-            Tensor logP = chunks.Compute(start, count).sub_(logSums.narrow(0, start, count).unsqueeze(1));
-            // d log p[target] / dz = 1[target] − p, and dH / dz = −p·(log p + H): both start from p.
-            Tensor logitGradient;                                                                    // [n, V]
-            if (settings.WithEntropies)
+            using var partScope = TensorScope.BeginNoGrad();
+            Tensor upstream = part.Of(scaled[0]).unsqueeze(1);                                           // [n, 1]
+            foreach (LogitTiles.Span tokens in LogitTiles.Span.Over(weight.shape[0], tiles.Width))
             {
-                Tensor entropyUpstream = scaled[1].narrow(0, start, count).unsqueeze(1);             // [n, 1]
-                Tensor p = logP.exp();
-                logitGradient = logP.add_(saved[4].narrow(0, start, count).unsqueeze(1)).mul_(entropyUpstream).add_(upstream).mul_(p).neg_();
-            }
-            else
-            {
-                logitGradient = logP.exp_().mul_(-upstream);
-            }
+                using var tileScope = TensorScope.BeginNoGrad();
+                Tensor logP = tiles.Compute(part, tokens).sub_(part.Of(logSums).unsqueeze(1));
+                // d log p[target] / dz = 1[target] − p, and dH / dz = −p·(log p + H): both start from p.
+                Tensor logitGradient;                                                                    // [n, w]
+                if (settings.WithEntropies)
+                {
+                    Tensor entropyUpstream = part.Of(scaled[1]).unsqueeze(1);                            // [n, 1]
+                    Tensor p = logP.exp();
+                    logitGradient = logP.add_(part.Of(saved[4]).unsqueeze(1)).mul_(entropyUpstream).add_(upstream).mul_(p).neg_();
+                }
+                else
+                {
+                    logitGradient = logP.exp_().mul_(-upstream);
+                }
 
-            logitGradient.scatter_add_(1, index, upstream);
-            Tensor chunk = hidden.narrow(0, start, count);
-            hiddenGradient?.narrow(0, start, count).copy_(logitGradient.to(weight.dtype).mm(weight));
-            weightGradient?.addmm_(logitGradient.t(), chunk.to(ScalarType.Float32));
+                var places = TargetPlaces.In(tokens, part.Of(targets));
+                logitGradient.scatter_add_(1, places.Columns, upstream.masked_fill(places.AreElsewhere, 0));
+                if (hiddenGradient is not null)
+                {
+                    tiles.AddHiddenGradient(hiddenGradient, part, tokens, logitGradient);
+                }
+
+                if (weightGradient is not null)
+                {
+                    tiles.AddWeightGradient(weightGradient, part, tokens, logitGradient);
+                }
+            }
         }
 
-        hiddenGradient = Hand(hiddenGradient, scope);
+        hiddenGradient = Hand(hiddenGradient?.to(hidden.dtype), scope);
         weightGradient = ownGradient is null ? Hand(weightGradient?.to(weight.dtype), scope) : null;
         if (!callerHasScope)
         {
@@ -126,36 +137,19 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
 
     /// <summary>What <see cref="TokenLogProbs.Compute"/> was called with, tensors aside.</summary>
     /// <param name="Temperature">Divides the logits.</param>
-    /// <param name="ChunkRows">Rows at a time.</param>
+    /// <param name="ChunkRows">Rows whose logits may be held at a time.</param>
     /// <param name="WithEntropies">Whether entropies are asked for: they cost another buffer of a chunk.</param>
     internal sealed record Settings(double Temperature, int ChunkRows, bool WithEntropies);
 
-    /// <summary>Logits of consecutive rows, all in one buffer that belongs to the scope in which this was made.</summary>
-    private sealed class LogitChunks
+    /// <summary>Where the targets of some rows are among the tokens of a tile.</summary>
+    /// <param name="Columns">[n, 1] int64: counted from the tile's first token; any column where the target is in another tile.</param>
+    /// <param name="AreElsewhere">[n, 1] bool: whether it is.</param>
+    private readonly record struct TargetPlaces(Tensor Columns, Tensor AreElsewhere)
     {
-        private readonly Tensor _hidden;
-        private readonly Tensor _weight;
-        private readonly Tensor _transposed;
-        private readonly Tensor? _scratch;
-        private readonly double _temperature;
-
-        internal LogitChunks(Tensor hidden, Tensor weight, Settings settings)
+        internal static TargetPlaces In(LogitTiles.Span tokens, Tensor targets)
         {
-            _hidden = hidden;
-            _weight = weight;
-            _transposed = weight.t();
-            _temperature = settings.Temperature;
-            long rows = Math.Min(settings.ChunkRows, hidden.shape[0]);
-            _scratch = hidden.dtype == ScalarType.Float32 ? empty([rows, weight.shape[0]], ScalarType.Float32, hidden.device) : null;
-        }
-
-        /// <summary>[count, V] float32; the next call overwrites it.</summary>
-        internal Tensor Compute(long start, long count)
-        {
-            Tensor chunk = _hidden.narrow(0, start, count);
-            return _scratch is null
-                ? nn.functional.linear(chunk, _weight).to(ScalarType.Float32).div_(_temperature)
-                : _scratch.narrow(0, 0, count).addmm_(chunk, _transposed, beta: 0, alpha: (float)(1 / _temperature));
+            Tensor columns = (targets - tokens.Start).unsqueeze(1);
+            return new TargetPlaces(columns.clamp(0, tokens.Count - 1), columns.lt(0).logical_or_(columns.ge(tokens.Count)));
         }
     }
 }

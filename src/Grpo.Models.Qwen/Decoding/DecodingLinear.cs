@@ -26,7 +26,7 @@ internal static class DecodingLinear
         }
         else
         {
-            return scope.Keep(nn.functional.linear(input, weight, bias));
+            return scope.Keep(FastLinear.Apply(input, weight, bias));
         }
 
         if (bias is not null)

@@ -47,7 +47,7 @@ internal sealed class Projection : nn.Module<Tensor, AttentionContext, Tensor>
 
     private Tensor Multiply(Tensor input, AttentionContext context) => context.Cached is CachePass.NextTokens next
         ? DecodingLinear.Apply(input, _weight, _bias, next.Int8)
-        : nn.functional.linear(input, _weight, _bias);
+        : FastLinear.Apply(input, _weight, _bias);
 
     /// <summary>Adds an adapter, whose parameters become parameters of this module.</summary>
     internal void Attach(LowRankUpdate update)

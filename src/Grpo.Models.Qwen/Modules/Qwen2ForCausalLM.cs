@@ -108,7 +108,7 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     public override Tensor forward(Tensor tokenIds, Tensor? attentionMask)
     {
         using var scope = TensorScope.Begin();
-        return scope.Keep(nn.functional.linear(Hidden(tokenIds, attentionMask), HeadWeight));
+        return scope.Keep(FastLinear.Apply(Hidden(tokenIds, attentionMask), HeadWeight));
     }
 
     /// <summary>Freezes the weights and adds adapters to them, the only parameters that are trained from now on.</summary>

@@ -8,6 +8,9 @@ public sealed class TokenLogProbsTests
 {
     private const double Tolerance = 1e-5;
 
+    // Of one tile, or of several (8,192 tokens each).
+    private static readonly Gen<int> Vocabulary = Gen.OneOf(Gen.Int[2, 40], Gen.Int[8_190, 8_194], Gen.Int[16_000, 40_000]);
+
     [Fact]
     public void Compute_gives_the_logarithm_of_the_softmax()
     {
@@ -32,13 +35,13 @@ public sealed class TokenLogProbsTests
 
     [Fact]
     public void Values_and_gradients_equal_log_softmax_and_gather() =>
-        Gen.Select(Gen.Int[1, 23], Gen.Int[1, 9], Gen.Int[2, 40], Gen.Int[1, 30], Gen.Double[0.3, 3], Gen.ULong)
+        Gen.Select(Gen.Int[1, 23], Gen.Int[1, 9], Vocabulary, Gen.Int[1, 30], Gen.Double[0.3, 3], Gen.ULong)
             .Sample((rows, width, vocabulary, chunkRows, temperature, seed) =>
             {
                 using var scope = TensorScope.Begin();
                 using var generator = new Generator(seed);
                 Case given = Draw(rows, width, vocabulary, generator);
-                Case reference = given.Copy();
+                Case reference = given.InDouble();
                 Tensor expected = (nn.functional.linear(reference.Hidden, reference.Weight) / temperature).log_softmax(-1)
                     .gather(1, reference.Targets.unsqueeze(1)).squeeze(1);
                 (expected * given.Upstream).sum().backward();
@@ -68,13 +71,13 @@ public sealed class TokenLogProbsTests
 
     [Fact]
     public void Entropies_and_their_gradients_equal_the_plain_formula() =>
-        Gen.Select(Gen.Int[1, 17], Gen.Int[1, 9], Gen.Int[2, 40], Gen.Int[1, 20], Gen.Double[0.3, 3], Gen.ULong)
+        Gen.Select(Gen.Int[1, 17], Gen.Int[1, 9], Vocabulary, Gen.Int[1, 20], Gen.Double[0.3, 3], Gen.ULong)
             .Sample((rows, width, vocabulary, chunkRows, temperature, seed) =>
             {
                 using var scope = TensorScope.Begin();
                 using var generator = new Generator(seed);
                 Case given = Draw(rows, width, vocabulary, generator);
-                Case reference = given.Copy();
+                Case reference = given.InDouble();
                 Tensor entropyUpstream = randn([rows], generator: generator);
                 Tensor all = (nn.functional.linear(reference.Hidden, reference.Weight) / temperature).log_softmax(-1);
                 Tensor expectedLogProbs = all.gather(1, reference.Targets.unsqueeze(1)).squeeze(1);
@@ -207,13 +210,20 @@ public sealed class TokenLogProbsTests
 
     private static void Near(Tensor expected, Tensor actual)
     {
-        double scale = Math.Max(1, expected.detach().abs().max().item<float>());
-        double difference = (expected - actual).detach().abs().max().item<float>();
+        double scale = Math.Max(1, expected.detach().abs().max().ToDouble());
+        double difference = (expected - actual).detach().abs().max().ToDouble();
         Assert.True(difference <= Tolerance * scale, $"Largest difference {difference:E2}.");
     }
 
     private sealed record Case(Tensor Hidden, Tensor Weight, Tensor Targets, Tensor Upstream)
     {
+        // In float32 the plain way is off by more than ours over tens of thousands of tokens.
+        public Case InDouble() => this with
+        {
+            Hidden = Hidden.detach().to(ScalarType.Float64).requires_grad_(true),
+            Weight = Weight.detach().to(ScalarType.Float64).requires_grad_(true),
+        };
+
         public Case Copy() => this with
         {
             Hidden = Hidden.detach().clone().requires_grad_(true),

@@ -13,8 +13,8 @@ public static class MemoryPlanner
     /// <summary>What a process has on a CPU before the first weight: .NET, libtorch with its kernels, and the buffers of its matrix products.</summary>
     public const long ProcessBytes = 250_000_000;
 
-    /// <summary>Blocks from this size on, bytes, go back to the system when they are freed: the bound that glibc's own rises to.</summary>
-    public const long LargeBlock = 32 << 20;
+    /// <summary>Blocks from this size on, bytes, go back to the system when they are freed: what this library sets glibc to.</summary>
+    public const long LargeBlock = 1 << 20;
 
     // Of the small blocks of an update, as measured: blocks of many sizes come and go, and what is new does not fit the gaps of what has gone.
     private const int GapsPerBlock = 3;

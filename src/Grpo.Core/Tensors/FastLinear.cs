@@ -15,8 +15,9 @@ namespace Grpo;
 /// </remarks>
 public static class FastLinear
 {
-    // Below, the four views that make a convolution of a linear cost what it saves.
-    private const long MinWeights = 1 << 17;
+    /// <summary>Below, the four views that make a convolution of a linear cost what it saves.</summary>
+    internal const long MinWeights = 1 << 17;
+
     private const long MinRows = 33;
 
     private static readonly bool HasFasterConvolutions = Avx512F.IsSupported && Maker() != "GenuineIntel";

@@ -21,8 +21,7 @@ public static class TokenLogProbs
     /// <returns>[rows] float32, nats, differentiable once in hidden and weight. Owned by the caller's scope.</returns>
     /// <exception cref="ArgumentException">A shape, type, device, the temperature or the chunk is wrong.</exception>
     /// <remarks>
-    /// In <c>backward()</c> a float32 leaf weight that already has a gradient receives its share in place, tile by tile, which saves
-    /// another [V, H]. Use <c>backward()</c>, not <c>autograd.grad</c>, where such a weight is among the inputs.
+    /// In <c>backward()</c> a float32 leaf weight receives its share in place, tile by tile, which saves another [V, H] (see <see cref="LeafGradient"/>). Use <c>backward()</c>, not <c>autograd.grad</c>, where such a weight is among the inputs.
     /// </remarks>
     public static Tensor Compute(Tensor hidden, Tensor weight, Tensor targets, double temperature, int chunkRows = 256)
     {
@@ -43,6 +42,27 @@ public static class TokenLogProbs
         using var scope = TensorScope.Begin();
         Tensor results = Run(hidden, weight, targets, new TokenLogProbsFunction.Settings(temperature, chunkRows, WithEntropies: true));
         return new TokenStatistics(scope.Keep(results.select(0, 0)), scope.Keep(results.select(0, 1)));
+    }
+
+    /// <summary>About the most memory that a call or its backward pass takes for a while, beside its arguments, results and their gradients.</summary>
+    /// <param name="rows">Of hidden.</param>
+    /// <param name="width">H.</param>
+    /// <param name="vocabulary">V.</param>
+    /// <param name="type">Of hidden and the weight.</param>
+    /// <param name="withEntropies">Whether of <see cref="ComputeWithEntropies"/>.</param>
+    /// <param name="withGradients">Whether there is a backward pass.</param>
+    /// <param name="chunkRows">As in <see cref="Compute"/>.</param>
+    /// <returns>Bytes.</returns>
+    public static long ScratchBytes(
+        long rows, long width, long vocabulary, ScalarType type, bool withEntropies, bool withGradients, int chunkRows = 256)
+    {
+        (long height, long across) = LogitTiles.SizeOf(rows, vocabulary, chunkRows);
+        bool isSingle = type == ScalarType.Float32;
+        // The tile in float32; entropies need p beside z; in 16 bits the product and its gradient are tiles too.
+        long perLogit = sizeof(float) + (withEntropies ? sizeof(float) : 0) + (isSingle ? 0 : (type == ScalarType.Float64 ? 8 : 2) * (withGradients ? 2 : 1));
+        // A product as a convolution turns the tile round, and gives what is then added to the gradient.
+        bool isLarge = isSingle && withGradients && height * width >= FastLinear.MinWeights;
+        return (height * across * perLogit) + (isLarge ? sizeof(float) * across * (height + width) : 0);
     }
 
     private static Tensor Run(Tensor hidden, Tensor weight, Tensor targets, TokenLogProbsFunction.Settings settings)

@@ -83,7 +83,7 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
         (Tensor hidden, Tensor weight, Tensor targets, Tensor logSums) = (saved[0], saved[1], saved[2], saved[3]);
         var settings = (Settings)context.get_data(SettingsKey);
         Tensor? hiddenGradient = hidden.requires_grad ? zeros(hidden.shape, ScalarType.Float32, hidden.device) : null;
-        Tensor? ownGradient = weight.is_leaf && weight.dtype == ScalarType.Float32 ? weight.grad : null;
+        Tensor? ownGradient = weight.requires_grad ? LeafGradient.Of(weight) : null;
         Tensor? weightGradient = !weight.requires_grad ? null : ownGradient ?? zeros(weight.shape, ScalarType.Float32, weight.device);
         Tensor scaled = gradient.to(ScalarType.Float32) / settings.Temperature;
         var tiles = new LogitTiles(hidden, weight, settings);

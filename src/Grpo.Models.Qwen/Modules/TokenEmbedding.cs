@@ -25,7 +25,7 @@ internal sealed class TokenEmbedding : nn.Module<Tensor, Tensor>
     public override Tensor forward(Tensor tokenIds)
     {
         using var scope = TensorScope.Begin();
-        Tensor rows = _weight.index_select(0, tokenIds.reshape(-1));     // [B·T, H]
+        Tensor rows = EmbeddingLookup.Rows(_weight, tokenIds.reshape(-1));   // [B·T, H]
         return scope.Keep(rows.view(tokenIds.shape[0], tokenIds.shape[1], _weight.shape[1]));
     }
 }

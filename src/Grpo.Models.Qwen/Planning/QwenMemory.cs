@@ -12,7 +12,6 @@ namespace Grpo.Models.Qwen;
 public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
 {
     private const int Single = sizeof(float);
-    private const int ChunkRows = 256;                 // of TokenLogProbs
 
     /// <summary>Type of the weights that are not adapters.</summary>
     /// <value>Default float32.</value>
@@ -144,15 +143,6 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
         return Math.Max(new LayerMemory(this, tokens).Forward, hidden + LogitBytes(tokens, withEntropies: false, withGradients: false));
     }
 
-    // One buffer of [chunk, V]; entropies need another. In 16 bits the product is one more, and so is its gradient.
-    private long LogitBytes(PassTokens tokens, bool withEntropies, bool withGradients)
-    {
-        int bytes = Single + (withEntropies ? Single : 0);
-        if (WeightType != ScalarType.Float32)
-        {
-            bytes += BytesPerNumber * (withGradients ? 2 : 1);
-        }
-
-        return Math.Min(ChunkRows, tokens.Predicted) * Config.VocabularySize * bytes;
-    }
+    private long LogitBytes(PassTokens tokens, bool withEntropies, bool withGradients) =>
+        TokenLogProbs.ScratchBytes(tokens.Predicted, Config.HiddenSize, Config.VocabularySize, WeightType, withEntropies, withGradients);
 }

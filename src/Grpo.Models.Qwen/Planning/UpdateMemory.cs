@@ -10,7 +10,8 @@ internal sealed class UpdateMemory(QwenMemory model, PassTokens tokens, long log
     private readonly LayerMemory _layer = new(model, tokens);
     private readonly long _hidden = tokens.Count * model.Config.HiddenSize;            // numbers of one hidden state a token
     private readonly long _predicting = tokens.Predicted * model.Config.HiddenSize * model.BytesPerNumber;
-    private readonly long _embedding = model.Lora is null ? sizeof(float) * model.Counts.Embedding : 0;
+    private readonly long _head = GradientOf(model, model.Config.TieWordEmbeddings && model.FreezeEmbeddings);
+    private readonly long _embedding = GradientOf(model, model.Config.TieWordEmbeddings || model.FreezeEmbeddings); // when the head has its own
 
     /// <summary>A chunk of logits.</summary>
     internal long Logits => logits;
@@ -30,13 +31,13 @@ internal sealed class UpdateMemory(QwenMemory model, PassTokens tokens, long log
         }
     }
 
-    /// <summary>Activations and gradients in tensors too small to be blocks of their own; the embedding's gradient is taken to be large.</summary>
+    /// <summary>Activations and gradients in tensors too small to be blocks of their own; those of embedding and head are taken to be large.</summary>
     internal long SmallBlocks
     {
         get
         {
             bool areSmall = sizeof(float) * (long)model.Config.HiddenSize * model.Config.IntermediateSize < MemoryPlanner.LargeBlock;
-            long ofLayers = areSmall ? gradients - (_embedding * (model.Config.TieWordEmbeddings ? 1 : 2)) : 0;
+            long ofLayers = areSmall ? gradients - _head - _embedding : 0;
             long inputs = model.GradientCheckpointing ? (model.Config.LayerCount - 1) * _hidden * model.BytesPerNumber : 0;
             return ofLayers + inputs + ((model.GradientCheckpointing ? 1 : model.Config.LayerCount) * _layer.SmallBlocks);
         }
@@ -47,15 +48,12 @@ internal sealed class UpdateMemory(QwenMemory model, PassTokens tokens, long log
     {
         get
         {
-            // The output layer hands its gradient on as a tensor that lives to the end of the pass; not tied, the parameter gets a copy.
-            long head = _embedding * (model.Config.TieWordEmbeddings ? 1 : 2);
-            long ofLayers = gradients - head;
-            long turning = Activations + logits + _predicting + _embedding;
-            long lastLayer = Activations + LayerAgain + _layer.Backward + head;
-            long firstLayer = ofLayers - (ofLayers / model.Config.LayerCount) + _layer.Kept + _layer.Backward + head;
-            // The embedding's gradient is dense too, and where it is tied the sum of both is a third.
-            long end = ofLayers + (3 * _embedding);
-            return Math.Max(Math.Max(turning, lastLayer), Math.Max(firstLayer, end));
+            // The output layer's is the first, and what the embedding has is added to it where they are one.
+            long ofLayers = gradients - _head - _embedding;
+            long turning = Activations + logits + _predicting + _head;
+            long lastLayer = Activations + LayerAgain + _layer.Backward + _head;
+            long firstLayer = ofLayers - (ofLayers / model.Config.LayerCount) + _layer.Kept + _layer.Backward + _head;
+            return Math.Max(Math.Max(turning, lastLayer), Math.Max(firstLayer, gradients));
         }
     }
 
@@ -66,9 +64,11 @@ internal sealed class UpdateMemory(QwenMemory model, PassTokens tokens, long log
         {
             long turning = Activations + logits + _predicting;
             long lastLayer = Activations + LayerAgain + _layer.Backward;
-            return gradients + Math.Max(Math.Max(turning, lastLayer), _embedding);
+            return gradients + Math.Max(turning, lastLayer);
         }
     }
+
+    private static long GradientOf(QwenMemory model, bool hasNone) => hasNone || model.Lora is not null ? 0 : sizeof(float) * model.Counts.Embedding;
 
     private long LayerAgain => model.GradientCheckpointing ? _layer.Kept : 0;
 }

@@ -79,9 +79,12 @@ public sealed class QwenMemoryTests
         Assert.Equal(39_680 + 43_856 + 5_632, Memory().NeedsOf(Sizes with { HasOtherMicroBatches = true }).Training);
         // Checkpointing: the layer that is run again beside what is kept; its gradients are there, 4·9,032 / 2, when the first layer's turn comes.
         Assert.Equal(18_064 + 20_160 + 5_632 + 3_552, (Memory() with { GradientCheckpointing = true }).NeedsOf(Sizes).Training);
-        // A larger vocabulary: three gradients of the embedding at the end, 12·24·V, beside the layers'.
+        // A larger vocabulary: the turn, with a tile of logits, 4·10·8,192, the states that predict and the output layer's gradient, 4·24·V.
         QwenMemory wide = new(TinyModels.Config() with { VocabularySize = 10_000 });
-        Assert.Equal(36_128 + (12 * 240_000), wide.NeedsOf(Sizes).Training);
+        Assert.Equal(43_856 + 327_680 + 960 + (4 * 240_000), wide.NeedsOf(Sizes).Training);
+        // A larger one still: at the end there are the gradients of all weights, once.
+        wide = new(TinyModels.Config(tied: false) with { VocabularySize = 10_000, IntermediateSize = 40_000 });
+        Assert.Equal(4 * ((2 * 240_000) + (2 * (1_536 + 48 + 40 + (3 * 960_000))) + 24), wide.NeedsOf(Sizes with { CompletionLength = 1 }).Training);
     }
 
     [Fact]
@@ -89,8 +92,8 @@ public sealed class QwenMemoryTests
     {
         Assert.Equal(36_128 + (2 * 20_160), Memory().NeedsOf(Sizes).SmallBlocks);
         Assert.Equal(36_128 + 20_160 + 1_056, (Memory() with { GradientCheckpointing = true }).NeedsOf(Sizes).SmallBlocks);
-        // 33 MiB of MLP inputs a tensor, all else is smaller.
-        QwenMemory wide = new(TinyModels.Config() with { IntermediateSize = 786_432 });
+        // 11·24,576·4 bytes: 1.03 MiB of MLP inputs a tensor, all else is smaller.
+        QwenMemory wide = new(TinyModels.Config() with { IntermediateSize = 24_576 });
         Assert.Equal(2 * (6_424 + 6_696), wide.NeedsOf(Sizes).SmallBlocks);
     }
 

@@ -14,29 +14,25 @@ namespace Grpo.Models.Qwen.Tests;
 /// The parts have closer tests of their own: chunks of rows in TokenLogProbsTests, streamed and 8-bit products in <see cref="DecodingLinearTests"/>,
 /// shared prompts in <see cref="SharedPromptTests"/>, checkpointing to the bit in <see cref="GradientCheckpointingTests"/>, the cache in
 /// <see cref="Qwen2DecodingSessionTests"/>, merged adapters in LoraAdapterTests, smaller micro-batches after a failed allocation in
-/// OutOfMemoryUpdateTests, the draw in TokenPickerTests and DeviceTokenPickerTests, AdamW in AdamWTests. Weights in 8 bits are no part of the law: they are another
-/// distribution, which <see cref="RolloutTests"/> measures.
+/// OutOfMemoryUpdateTests, the draw in TokenPickerTests and DeviceTokenPickerTests, AdamW in AdamWTests. Weights in 8 bits are no part of the
+/// law: they are another distribution, which <see cref="RolloutTests"/> measures.
 /// </remarks>
 public sealed class OptimizationLawTests
 {
     // Float32 sums in another order, relative to the largest number of a tensor.
     private const double Tolerance = 1e-5;
 
-    private const int Iterations = 12;
+    private const int Iterations = 15;
 
-    private const int LongestPrompt = 9;
-
-    private static readonly double[] Temperatures = [0, 0.7, 1, 1.4];
-
-    private static readonly CharTokenizer Tokenizer = new("abcdefghijklmnopqrstuvwxyz01234567");    // 36 tokens
+    private static readonly CharTokenizer Tokenizer = new(RandomRollout.Letters);    // 12 tokens: completions end early and late
 
     /// <summary>What makes rollouts fast.</summary>
     private static readonly Dictionary<string, RolloutChange> RolloutChanges = new()
     {
         ["a prompt run once for its group"] = new((sampling, _) => sampling),
-        ["continuous batching"] = new((sampling, pick) => sampling with { MaxConcurrentSequences = 1 + (pick % 11) }),
-        ["decoding in rounds"] = new((sampling, pick) => sampling with { MaxConcurrentSequences = 1 + (pick % 11) }, Joins: false),
-        ["a bounded cache"] = new((sampling, pick) => sampling with { MaxCachedTokens = LongestPrompt + sampling.MaxCompletionTokens + pick }),
+        ["continuous batching"] = new((sampling, pick) => sampling with { MaxConcurrentSequences = 1 + (pick % 8) }),
+        ["decoding in rounds"] = new((sampling, pick) => sampling with { MaxConcurrentSequences = 1 + (pick % 8) }, Joins: false),
+        ["a bounded cache"] = new((sampling, pick) => sampling with { MaxCachedTokens = RandomRollout.LongestPrompt + sampling.MaxCompletionTokens + (pick % 150) }),
         ["weights streamed past the rows"] = new((sampling, _) => sampling, IsWide: true),
         ["an adapter beside the weights"] = new((sampling, _) => sampling, HasAdapter: true),
         ["all of them"] = new((sampling, pick) => sampling with { MaxConcurrentSequences = 2 + (pick % 7), MaxCachedTokens = 100 + pick }, IsWide: true, HasAdapter: true),
@@ -67,35 +63,27 @@ public sealed class OptimizationLawTests
     {
         RolloutChange change = RolloutChanges[optimization];
         int tokens = 0;
-        Gen.Select(Gen.Int[1, LongestPrompt].Array[1, 6], Gen.Int[1, 4], Gen.Int[1, 20], Gen.Int[0, 3].Select(i => Temperatures[i]), Gen.Int[0, 1000], Gen.ULong).Sample(
-            (lengths, groupSize, maxTokens, temperature, pick, seed) =>
-            {
-                using var policy = new QwenPolicy(Model(change.IsWide, change.HasAdapter, tied: pick % 2 == 0, seed));
-                RolloutRequest request = new()
-                {
-                    Prompts = [.. lengths.Select((length, i) => Prompt.Create($"p{i}", string.Concat(Enumerable.Range(0, length).Select(k => (char)('a' + ((i * length) + k) % 26)))))],
-                    GroupSize = groupSize,
-                    Sampling = change.Apply(new SamplingOptions { Temperature = temperature, MaxCompletionTokens = maxTokens, MaxPromptTokens = LongestPrompt }, pick),
-                    Seed = seed,
-                    Step = pick,
-                };
-                IReadOnlyList<RolloutGroup> groups = new PolicyGroupSampler(Tokenizer, new PlainTemplate())
-                    .SampleAsync(change.Joins ? policy : new WithoutJoining(policy), request).AsTask().GetAwaiter().GetResult();
+        RandomRollout.Any.Sample(given =>
+        {
+            using var policy = new QwenPolicy(Model(change.IsWide, change.HasAdapter, given.Tied, seed: given.Request.Seed));
+            RolloutRequest request = given.Request with { Sampling = change.Apply(given.Request.Sampling, given.Pick) };
+            IReadOnlyList<RolloutGroup> groups = new PolicyGroupSampler(Tokenizer, new PlainTemplate())
+                .SampleAsync(change.Joins ? policy : new WithoutJoining(policy), request).AsTask().GetAwaiter().GetResult();
 
-                var simple = new SimplePath(policy.Model);
-                Assert.Equal(request.Prompts.Select(prompt => prompt.Id), groups.Select(group => group.Prompt.Id));
-                foreach (RolloutGroup group in groups)
+            var simple = new SimplePath(policy.Model);
+            Assert.Equal(request.Prompts.Select(prompt => prompt.Id), groups.Select(group => group.Prompt.Id));
+            foreach (RolloutGroup group in groups)
+            {
+                Assert.Equal(request.GroupSize, group.Completions.Count);
+                for (int sample = 0; sample < request.GroupSize; sample++)
                 {
-                    Assert.Equal(groupSize, group.Completions.Count);
-                    for (int sample = 0; sample < groupSize; sample++)
-                    {
-                        ulong key = CounterRandom.Key(seed, pick, group.Prompt.Id, sample);
-                        SimpleCompletion expected = simple.Complete(group.PromptTokenIds, key, request.Sampling, CharTokenizer.End);
-                        AssertSame(expected, group.Completions[sample]);
-                        tokens += expected.Decided;
-                    }
+                    ulong key = CounterRandom.Key(request.Seed, request.Step, group.Prompt.Id, sample);
+                    SimpleCompletion expected = simple.Complete(group.PromptTokenIds, key, request.Sampling, CharTokenizer.End);
+                    AssertSame(expected, group.Completions[sample]);
+                    tokens += expected.Decided;
                 }
-            }, iter: Iterations, threads: 1);
+            }
+        }, iter: Iterations, threads: 1);
         Assert.True(tokens > 100, $"Only {tokens} tokens were compared.");
     }
 

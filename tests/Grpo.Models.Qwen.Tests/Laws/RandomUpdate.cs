@@ -16,7 +16,7 @@ internal sealed record RandomUpdate(IReadOnlyList<ScoredGroup> Groups, GrpoOptio
     /// <summary>At least 3 · 3 · 30 = 270 completion tokens: more than the 256 rows whose logits are computed at a time.</summary>
     public static Gen<RandomUpdate> Large { get; } = Of(Group(3, 4, 30, 40).Array[3, 4]);
 
-    private static Gen<int[]> Tokens(int from, int to) => Gen.Int[1, 35].Array[from, to];
+    private static Gen<int[]> Tokens(int from, int to) => Gen.Int[1, 11].Array[from, to];
 
     private static Gen<ScoredGroup> Group(int fromRows, int toRows, int fromTokens, int toTokens) => Gen.Select(
         Gen.OneOf(Tokens(1, 8), Gen.Const<int[]>([5, 6, 7])),

@@ -57,6 +57,7 @@ public sealed class QwenPretrained : IDisposable
     /// <exception cref="DirectoryNotFoundException">It is neither a folder nor a hub id.</exception>
     /// <exception cref="FileNotFoundException">The folder lacks config.json, the weights or the tokenizer.</exception>
     /// <exception cref="InvalidDataException">A file is damaged or of another model; the message lists what does not fit.</exception>
+    /// <exception cref="InvalidOperationException">The weights, or those of the reference, do not fit into the memory of their device.</exception>
     public static async Task<QwenPretrained> LoadAsync(
         string folderOrHubId, QwenLoadOptions? options = null, CancellationToken cancellationToken = default)
     {
@@ -70,7 +71,9 @@ public sealed class QwenPretrained : IDisposable
 
         QwenTokenizer tokenizer = QwenTokenizer.Load(directory);
         ScalarType type = options.KeepStoredType ? QwenWeights.StoredType(Qwen2Config.Load(directory)) : ScalarType.Float32;
-        Qwen2ForCausalLM model = QwenWeights.Load(directory, device, type);
+        Qwen2ForCausalLM model = MemoryRoom.For(
+            () => QwenWeights.Load(directory, device, type),
+            $"The weights of the model in '{directory}' do not fit into the memory of {device}. Take a device with more memory, or a smaller model.");
         model.GradientCheckpointing = options.GradientCheckpointing;
         var policy = new QwenPolicy(model, tokenizer.Save) { Int8Rollouts = options.Int8Rollouts };
         try
@@ -107,7 +110,12 @@ public sealed class QwenPretrained : IDisposable
     }
 
     private static IReferenceModel ReferenceOf(QwenPolicy policy, Device? device) =>
-        policy.Model.Adapter is null ? QwenReferenceModel.CopyOf(policy, device) : new AdapterOffReference(policy);
+        policy.Model.Adapter is not null
+            ? new AdapterOffReference(policy)
+            : MemoryRoom.For(
+                () => QwenReferenceModel.CopyOf(policy, device),
+                $"The reference model, a copy of the weights, does not fit into the memory of {device ?? policy.Model.Device}. Set ReferenceDevice to cpu, " +
+                "train an adapter, whose reference needs no copy, or train without a KL term.");
 
     // The embedding may be larger than the vocabulary (Qwen2.5 pads it to a multiple of 128), never smaller.
     private static void RequireRoom(Qwen2Config config, QwenTokenizer tokenizer, string directory)

@@ -76,9 +76,14 @@ public static class TokenBatchBuilder
             }
         }
 
-        return firstRows.Count == promptOfRow.Length
-            ? null
-            : new SharedPrompts(tensor(firstRows.ToArray(), device: device), tensor(promptOfRow, device: device));
+        if (firstRows.Count == promptOfRow.Length)
+        {
+            return null;
+        }
+
+        using var scope = TensorScope.Begin();
+        return new SharedPrompts(
+            scope.Keep(HostUpload.To(tensor(firstRows.ToArray()), device)), scope.Keep(HostUpload.To(tensor(promptOfRow), device)));
     }
 
     private static Tensor Upload<T>(T[] values, int rows, int columns, Device device)
@@ -86,6 +91,6 @@ public static class TokenBatchBuilder
     {
         using var scope = TensorScope.Begin();
         Tensor host = values is float[] floats ? tensor(floats, rows, columns) : tensor((long[])(object)values, rows, columns);
-        return scope.Keep(host.to(device));
+        return scope.Keep(HostUpload.To(host, device));
     }
 }

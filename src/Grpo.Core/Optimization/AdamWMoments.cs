@@ -18,13 +18,29 @@ internal abstract class AdamWMoments : IDisposable
     /// <summary>Moments that are zero.</summary>
     /// <param name="kind">Where and in how many bits.</param>
     /// <param name="parameters">What is trained.</param>
-    public static AdamWMoments Create(OptimizerMoments kind, IReadOnlyList<(string Name, Parameter Parameter)> parameters) => kind switch
+    /// <exception cref="InvalidOperationException">They do not fit into memory.</exception>
+    public static AdamWMoments Create(OptimizerMoments kind, IReadOnlyList<(string Name, Parameter Parameter)> parameters)
     {
-        OptimizerMoments.Float32 => new FloatMoments(parameters, inMainMemory: false),
-        OptimizerMoments.Host => new FloatMoments(parameters, inMainMemory: true),
-        OptimizerMoments.Int8 => new ByteMoments(parameters),
-        _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, $"Must be one of {string.Join(", ", Enum.GetNames<OptimizerMoments>())}."),
-    };
+        try
+        {
+            return kind switch
+            {
+                OptimizerMoments.Float32 => new FloatMoments(parameters, inMainMemory: false),
+                OptimizerMoments.Host => new FloatMoments(parameters, inMainMemory: true),
+                OptimizerMoments.Int8 => new ByteMoments(parameters),
+                _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, $"Must be one of {string.Join(", ", Enum.GetNames<OptimizerMoments>())}."),
+            };
+        }
+        catch (Exception exception) when (OutOfMemory.Is(exception))
+        {
+            string place = kind == OptimizerMoments.Host ? "cpu" : parameters[0].Parameter.device.ToString();
+            string others = string.Join(" or ", Enum.GetValues<OptimizerMoments>().Where(other => other != kind));
+            throw new InvalidOperationException(
+                $"AdamW's moments do not fit into the memory of {place}: {ByteText.Of(parameters.Sum(named => BytesOf(kind, named.Parameter.numel())))} as {kind}. " +
+                $"Set OptimizerMoments to {others}, train an adapter in place of all weights, or take a device with more memory.",
+                exception);
+        }
+    }
 
     /// <summary>The most weights whose moments are brought together in float32 where they are kept otherwise.</summary>
     /// <param name="device">What fits into its caches, on a GPU what keeps it busy.</param>

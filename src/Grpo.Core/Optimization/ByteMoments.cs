@@ -19,8 +19,14 @@ internal sealed class ByteMoments : AdamWMoments
     public ByteMoments(IReadOnlyList<(string Name, Parameter Parameter)> parameters)
         : base(parameters)
     {
+        using var scope = TensorScope.BeginNoGrad();           // out of memory half way: what there is goes with it
         _first = Zeros(EightBitBlocks.Signed);
         _second = Zeros(EightBitBlocks.Unsigned);
+        foreach (EightBitTensor moment in _first.Concat(_second))
+        {
+            scope.Release(moment.Codes);
+            scope.Release(moment.Scales);
+        }
     }
 
     /// <inheritdoc/>
@@ -109,17 +115,9 @@ internal sealed class ByteMoments : AdamWMoments
         }
     }
 
-    private EightBitTensor[] Zeros(EightBitBlocks blocks)
+    private EightBitTensor[] Zeros(EightBitBlocks blocks) => [.. Parameters.Select(named =>
     {
-        using var scope = TensorScope.BeginNoGrad();
-        var moments = new EightBitTensor[Parameters.Count];
-        for (int i = 0; i < moments.Length; i++)
-        {
-            Parameter parameter = Parameters[i].Parameter;
-            (Tensor codes, Tensor scales) = blocks.Zeros(parameter.numel(), parameter.device);
-            moments[i] = new EightBitTensor(scope.Release(codes), scope.Release(scales));
-        }
-
-        return moments;
-    }
+        (Tensor codes, Tensor scales) = blocks.Zeros(named.Parameter.numel(), named.Parameter.device);
+        return new EightBitTensor(codes, scales);
+    })];
 }

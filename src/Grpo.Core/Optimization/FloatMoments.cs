@@ -18,8 +18,13 @@ internal sealed class FloatMoments : AdamWMoments
         : base(parameters)
     {
         _inMainMemory = inMainMemory;
+        using var scope = TensorScope.BeginNoGrad();           // out of memory half way: what there is goes with it
         _first = Zeros();
         _second = Zeros();
+        foreach (Tensor moment in _first.Concat(_second))
+        {
+            scope.Release(moment);
+        }
     }
 
     /// <summary>Whether moments are brought over although they lie beside the weights: lets a machine with one device test the way.</summary>
@@ -107,16 +112,6 @@ internal sealed class FloatMoments : AdamWMoments
         toSecond.copy_(second);
     }
 
-    private Tensor[] Zeros()
-    {
-        using var scope = TensorScope.BeginNoGrad();
-        var moments = new Tensor[Parameters.Count];
-        for (int i = 0; i < moments.Length; i++)
-        {
-            Parameter parameter = Parameters[i].Parameter;
-            moments[i] = scope.Release(_inMainMemory ? zeros(parameter.shape, ScalarType.Float32, CPU) : zeros_like(parameter));
-        }
-
-        return moments;
-    }
+    private Tensor[] Zeros() =>
+        [.. Parameters.Select(named => _inMainMemory ? zeros(named.Parameter.shape, ScalarType.Float32, CPU) : zeros_like(named.Parameter))];
 }

@@ -47,6 +47,6 @@ internal static class RowLogProbs
         }
 
         using var scope = TensorScope.BeginNoGrad();
-        return scope.Keep(tensor(values, logProbs.Count, columns).to(batch.CompletionMask.device));
+        return scope.Keep(HostUpload.To(tensor(values, logProbs.Count, columns), batch.CompletionMask.device));
     }
 }

@@ -33,7 +33,7 @@ internal static class SamplerLogProbs
         }
 
         using var scope = TensorScope.BeginNoGrad();
-        return scope.Keep(tensor(values, rows.Count, columns).to(batch.CompletionMask.device));
+        return scope.Keep(HostUpload.To(tensor(values, rows.Count, columns), batch.CompletionMask.device));
     }
 
     private static void Require(TrainingRow row, IReadOnlyList<float> recorded)

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -40,10 +41,20 @@ internal static class TokenDraw
             return greedy ? TokenPicker.Greedy(logits) : TokenPicker.Sample(logits, sampling.Temperature, Uniform(row));
         }
 
-        // A filter may change the logits of its own copy; the session's stay as they are.
-        float[] filtered = logits.ToArray();
-        SamplingFilters.Apply(filtered, row.PromptIds.Concat(row.Completion.Ids), greedy ? sampling with { Temperature = 1 } : sampling);
-        return greedy ? TokenPicker.Greedy(filtered) : TokenPicker.Sample(filtered, temperature: 1, Uniform(row));
+        // A filter may change the logits of its own copy; the session's stay as they are. Rented: a row of a large vocabulary is an object
+        // that only a full garbage collection frees.
+        float[] rented = ArrayPool<float>.Shared.Rent(logits.Length);
+        try
+        {
+            Span<float> filtered = rented.AsSpan(0, logits.Length);
+            logits.CopyTo(filtered);
+            SamplingFilters.Apply(filtered, row.PromptIds.Concat(row.Completion.Ids), greedy ? sampling with { Temperature = 1 } : sampling);
+            return greedy ? TokenPicker.Greedy(filtered) : TokenPicker.Sample(filtered, temperature: 1, Uniform(row));
+        }
+        finally
+        {
+            ArrayPool<float>.Shared.Return(rented);
+        }
     }
 
     private static double Uniform(RolloutRow row) => CounterRandom.Uniform(row.Completion.RandomKey, row.Completion.Ids.Count);

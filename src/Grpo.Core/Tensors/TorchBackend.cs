@@ -18,6 +18,39 @@ public static class TorchBackend
     private static readonly Lock Gate = new();
     private static volatile bool _available;
 
+    /// <summary>Whether CUDA may multiply float32 matrices as TF32 (<see cref="UseTensorFloat32"/>).</summary>
+    /// <value>False until it is switched on.</value>
+    /// <exception cref="BackendUnavailableException">libtorch cannot be loaded.</exception>
+    public static bool UsesTensorFloat32
+    {
+        get
+        {
+            EnsureAvailable();
+            return torch.backends.cuda.matmul.allow_tf32;
+        }
+    }
+
+    /// <summary>
+    /// Lets CUDA multiply float32 matrices as TF32: factors rounded to 10 bits of mantissa, as float16 has, sums in float32. Faster on cards
+    /// from Ampere on, without effect elsewhere.
+    /// </summary>
+    /// <param name="use">False: switches it off again.</param>
+    /// <remarks>For the whole process: call it before the first model is loaded, so that rollouts, updates and the reference model agree.</remarks>
+    /// <exception cref="BackendUnavailableException">libtorch cannot be loaded.</exception>
+    public static void UseTensorFloat32(bool use = true)
+    {
+        EnsureAvailable();
+        torch.backends.cuda.matmul.allow_tf32 = use;
+    }
+
+    /// <summary>Tells a failed allocation, in main memory or on a GPU, from other errors: doing less at a time may get round it.</summary>
+    /// <param name="exception">As caught from a tensor operation; also one that wraps it.</param>
+    public static bool IsOutOfMemory(Exception exception)
+    {
+        ArgumentNullException.ThrowIfNull(exception);
+        return OutOfMemory.Is(exception);
+    }
+
     /// <summary>Loads the native backend, or explains what is missing on this machine and what to do.</summary>
     /// <remarks>
     /// Thread-safe; after the first success a call costs one memory read. A failure may be followed by another attempt.

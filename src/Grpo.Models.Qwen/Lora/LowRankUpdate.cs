@@ -55,12 +55,14 @@ internal sealed class LowRankUpdate
         return scope.Keep(Up.Weight.mm(Down.Weight).mul_(_scale));
     }
 
-    // 0, or 1 / (1 − p) so that the mean stays.
+    // 0, or 1 / (1 − p) so that the mean stays. Drawn on the host, where every device gets the same mask: TorchSharp's generators are of the
+    // CPU, also one that is made for a GPU, and the GPU's operations refuse such a one.
     private Tensor DropoutMask(Tensor input, ulong key)
     {
         using var scope = TensorScope.BeginNoGrad();
-        using var generator = new Generator(key, input.device);
-        return scope.Keep(empty_like(input).bernoulli_(1 - _dropout, generator).div_(1 - _dropout));
+        using var generator = new Generator(key);
+        Tensor mask = empty(input.shape, ScalarType.Float32).bernoulli_(1 - _dropout, generator).div_(1 - _dropout);
+        return scope.Keep(mask.to(input.device));
     }
 
     private Tensor UniformBelow(double bound, long[] shape)

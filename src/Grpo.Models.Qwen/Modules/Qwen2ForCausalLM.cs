@@ -185,7 +185,7 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     internal Tensor Hidden(Tensor tokenIds, Tensor? attentionMask, CachePass.Prompts? cached)
     {
         TensorGuard.Require(tokenIds, nameof(tokenIds), "[B, T]", -1, -1);
-        if (tokenIds.dtype != ScalarType.Int64 || tokenIds.device_type != Device.type)
+        if (tokenIds.dtype != ScalarType.Int64 || tokenIds.device_type != HeadWeight.device_type || tokenIds.device_index != HeadWeight.device_index)
         {
             throw new ArgumentException(
                 $"tokenIds must be Int64 on {Device} but is {tokenIds.dtype} on {tokenIds.device}.", nameof(tokenIds));

@@ -246,6 +246,17 @@ public sealed class AdamWMomentsTests
         }
     }
 
+    [Fact]
+    public void Moments_that_do_not_fit_are_refused_with_their_size_and_what_to_do()
+    {
+        using var scope = TensorScope.Begin();
+        using var weight = new Parameter(zeros(1).expand(1L << 50));    // one number that looks like 2^50
+        var error = Assert.Throws<InvalidOperationException>(() => AdamWMoments.Create(OptimizerMoments.Host, [("w", weight)]));
+        Assert.Equal(
+            "AdamW's moments do not fit into the memory of cpu: 9.01 PB as Host. Set OptimizerMoments to Float32 or Int8, train an adapter in place of all weights, or take a device with more memory.",
+            error.Message);
+    }
+
     [CudaFact]
     public void On_a_gpu_moments_in_main_memory_give_the_weights_of_float32_and_8_bits_those_of_the_cpu()
     {

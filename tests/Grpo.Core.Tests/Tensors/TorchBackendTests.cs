@@ -1,3 +1,4 @@
+using Grpo.Testing;
 using TorchSharp;
 
 namespace Grpo.Core.Tests.Tensors;
@@ -90,6 +91,45 @@ public sealed class TorchBackendTests
     {
         var error = Assert.Throws<BackendUnavailableException>(() => TorchBackend.ParseDevice("cuda"));
         Assert.StartsWith("Device 'cuda' was asked for, but ", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void UsesTensorFloat32_is_false_until_it_is_switched_on()
+    {
+        Assert.False(TorchBackend.UsesTensorFloat32);
+        try
+        {
+            TorchBackend.UseTensorFloat32();
+            Assert.True(TorchBackend.UsesTensorFloat32);
+        }
+        finally
+        {
+            TorchBackend.UseTensorFloat32(use: false);
+        }
+
+        Assert.False(TorchBackend.UsesTensorFloat32);
+    }
+
+    [Fact]
+    public void IsOutOfMemory_tells_a_failed_allocation_from_other_errors()
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Assert.True(TorchBackend.IsOutOfMemory(new InvalidOperationException("outer", Record.Exception(() => torch.zeros(1L << 50))!)));
+        Assert.False(TorchBackend.IsOutOfMemory(Record.Exception(() => torch.ones(2, 3).mm(torch.ones(2, 3)))!));
+    }
+
+    [CudaFact]
+    public void Every_device_that_there_is_can_be_used_by_its_index()
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        for (int index = 0; index < torch.cuda.device_count(); index++)
+        {
+            torch.Device device = TorchBackend.ParseDevice($"cuda:{index}");
+            TokenBatch batch = TokenBatchBuilder.Build([new([1, 2], [3]), new([1, 2], [4, 5])], padTokenId: 0, device, sharePrompts: true);
+            Assert.Equal(index, batch.PromptIds.device_index);
+            Assert.Equal([3L, 0, 4, 5], batch.CompletionIds.cpu().data<long>().ToArray());
+            Assert.Equal([0L, 0], batch.SharedPrompts!.PromptOfRow.cpu().data<long>().ToArray());
+        }
     }
 
     private sealed class NoCudaFactAttribute : FactAttribute

@@ -1,3 +1,5 @@
+using Grpo.Testing;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests;
@@ -45,6 +47,21 @@ public sealed class LoraDropoutTests
         Tensor kept = output.select(1, 0) / 6 * 0.75;
         TensorAssert.Near(kept.round(), kept, 1e-3);
         Assert.True(kept.std().item<float>() > 1);
+    }
+
+    [CudaFact]
+    public void A_gpu_drops_the_inputs_that_the_cpu_drops()
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        TensorAssert.Near(Output(CPU), Output(new Device(DeviceType.CUDA, 0)).cpu(), 1e-4);
+
+        static Tensor Output(Device device)
+        {
+            using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(TinyModels.Config(), seed: 7, device);
+            var update = new LowRankUpdate("q_proj", model.HeadWeight, Options);
+            update.Up.Weight.fill_(1);
+            return update.Apply(ones(20, 24, device: device), new LoraPass(IsOff: false, DropoutKey: 9));
+        }
     }
 
     [Fact]

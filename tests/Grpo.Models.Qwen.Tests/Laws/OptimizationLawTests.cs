@@ -1,0 +1,173 @@
+using CsCheck;
+using Grpo.Testing;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen.Tests;
+
+/// <summary>
+/// The law: every optimization leaves tokens, losses and gradients as they were. Each is held by itself, and all of them together, against
+/// <see cref="SimplePath"/>, which has none, on random models, prompts, lengths, groups and options.
+/// </summary>
+/// <remarks>
+/// The parts have closer tests of their own: chunks of rows in TokenLogProbsTests, streamed and 8-bit products in <see cref="DecodingLinearTests"/>,
+/// shared prompts in <see cref="SharedPromptTests"/>, checkpointing to the bit in <see cref="GradientCheckpointingTests"/>, the cache in
+/// <see cref="Qwen2DecodingSessionTests"/>, merged adapters in LoraAdapterTests, smaller micro-batches after a failed allocation in
+/// OutOfMemoryUpdateTests, the draw in TokenPickerTests and DeviceTokenPickerTests, AdamW in AdamWTests. Weights in 8 bits are no part of the
+/// law: they are another distribution, which <see cref="RolloutTests"/> measures.
+/// </remarks>
+public sealed class OptimizationLawTests
+{
+    // Float32 sums in another order, relative to the largest number of a tensor.
+    private const double Tolerance = 1e-5;
+
+    private const int Iterations = 15;
+
+    private static readonly CharTokenizer Tokenizer = new(RandomRollout.Letters);    // 12 tokens: completions end early and late
+
+    /// <summary>What makes rollouts fast.</summary>
+    private static readonly Dictionary<string, RolloutChange> RolloutChanges = new()
+    {
+        ["a prompt run once for its group"] = new((sampling, _) => sampling),
+        ["continuous batching"] = new((sampling, pick) => sampling with { MaxConcurrentSequences = 1 + (pick % 8) }),
+        ["decoding in rounds"] = new((sampling, pick) => sampling with { MaxConcurrentSequences = 1 + (pick % 8) }, Joins: false),
+        ["a bounded cache"] = new((sampling, pick) => sampling with { MaxCachedTokens = RandomRollout.LongestPrompt + sampling.MaxCompletionTokens + (pick % 150) }),
+        ["weights streamed past the rows"] = new((sampling, _) => sampling, IsWide: true),
+        ["an adapter beside the weights"] = new((sampling, _) => sampling, HasAdapter: true),
+        ["all of them"] = new((sampling, pick) => sampling with { MaxConcurrentSequences = 2 + (pick % 7), MaxCachedTokens = 100 + pick }, IsWide: true, HasAdapter: true),
+    };
+
+    /// <summary>What makes updates fast and lean.</summary>
+    private static readonly Dictionary<string, UpdateChange> UpdateChanges = new()
+    {
+        ["one pass over padded rows"] = new((options, _) => options),
+        ["log-probs in chunks of rows"] = new((options, _) => options, Cases: RandomUpdate.Large),
+        ["micro-batches by length"] = new((options, pick) => options with { MicroBatchSize = 1 + (pick % 7) }),
+        ["a token budget"] = new((options, pick) => options with { MaxTokensPerMicroBatch = 1 + (pick % 90) }),
+        ["shared prompts"] = new((options, _) => options with { SharePrompts = true }),
+        ["gradient checkpointing"] = new((options, _) => options, Checkpoints: true),
+        ["the adapter off as the reference"] = new((options, _) => options, HasAdapter: true),
+        ["all of them"] = new(
+            (options, pick) => options with { SharePrompts = true, MicroBatchSize = 2 + (pick % 11), MaxTokensPerMicroBatch = 200 + (pick % 300) },
+            Checkpoints: true, HasAdapter: true, Cases: RandomUpdate.Large),
+    };
+
+    public static TheoryData<string> Rollouts => [.. RolloutChanges.Keys];
+
+    public static TheoryData<string> Updates => [.. UpdateChanges.Keys];
+
+    [Theory]
+    [MemberData(nameof(Rollouts))]
+    public void Tokens_and_log_probs_of_a_rollout_are_those_of_the_simple_path_with(string optimization)
+    {
+        RolloutChange change = RolloutChanges[optimization];
+        int tokens = 0;
+        RandomRollout.Any.Sample(given =>
+        {
+            using var policy = new QwenPolicy(Model(change.IsWide, change.HasAdapter, given.Tied, seed: given.Request.Seed));
+            RolloutRequest request = given.Request with { Sampling = change.Apply(given.Request.Sampling, given.Pick) };
+            IReadOnlyList<RolloutGroup> groups = new PolicyGroupSampler(Tokenizer, new PlainTemplate())
+                .SampleAsync(change.Joins ? policy : new WithoutJoining(policy), request).AsTask().GetAwaiter().GetResult();
+
+            var simple = new SimplePath(policy.Model);
+            Assert.Equal(request.Prompts.Select(prompt => prompt.Id), groups.Select(group => group.Prompt.Id));
+            foreach (RolloutGroup group in groups)
+            {
+                Assert.Equal(request.GroupSize, group.Completions.Count);
+                for (int sample = 0; sample < request.GroupSize; sample++)
+                {
+                    ulong key = CounterRandom.Key(request.Seed, request.Step, group.Prompt.Id, sample);
+                    SimpleCompletion expected = simple.Complete(group.PromptTokenIds, key, request.Sampling, CharTokenizer.End);
+                    AssertSame(expected, group.Completions[sample]);
+                    tokens += expected.Decided;
+                }
+            }
+        }, iter: Iterations, threads: 1);
+        Assert.True(tokens > 100, $"Only {tokens} tokens were compared.");
+    }
+
+    [Theory]
+    [MemberData(nameof(Updates))]
+    public void Loss_and_gradients_of_an_update_are_those_of_the_simple_path_with(string optimization)
+    {
+        UpdateChange change = UpdateChanges[optimization];
+        (change.Cases ?? RandomUpdate.Small).Sample(given =>
+        {
+            using var scope = TensorScope.Begin();
+            using var policy = new QwenPolicy(Model(isWide: false, change.HasAdapter, given.Tied, seed: 7));
+            using var reference = new QwenReferenceModel(Model(isWide: false, hasAdapter: false, given.Tied, seed: 7, noiseSeed: change.HasAdapter ? 7ul : 8));
+            (UpdateReport[] expected, Dictionary<string, Tensor> gradients) =
+                Update(new SimplePath(policy.Model), new SimplePath((Qwen2ForCausalLM)reference.Module), given.Groups, given.Options);
+
+            policy.Model.GradientCheckpointing = change.Checkpoints;
+            (UpdateReport[] actual, Dictionary<string, Tensor> sameGradients) = Update(
+                policy, change.HasAdapter ? new AdapterOffReference(policy) : reference, given.Groups, change.Apply(given.Options, given.Pick));
+
+            Assert.Equal(given.Options.UpdatesPerRollout, actual.Length);
+            Assert.Equal(expected.Length, actual.Length);
+            Assert.All(expected.Zip(actual), pair => AssertSame(pair.First, pair.Second));
+            Assert.Equal(gradients.Keys, sameGradients.Keys);
+            foreach ((string name, Tensor gradient) in gradients)
+            {
+                TensorAssert.Near(gradient, sameGradients[name], Tolerance * gradient.abs().max().item<float>(), name);
+            }
+        }, iter: Iterations, threads: 1);
+    }
+
+    // Sizes that decoding streams past the rows, and sizes that are too uneven for that; biases of 0 and norms of 1 would hide mistakes.
+    private static Qwen2ForCausalLM Model(bool isWide, bool hasAdapter, bool tied, ulong seed, ulong? noiseSeed = null)
+    {
+        Qwen2Config narrow = TinyModels.Config(tied) with { VocabularySize = Tokenizer.VocabularySize };
+        Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(
+            isWide ? narrow with { HiddenSize = 96, IntermediateSize = 160, InitializerRange = 0.15 } : narrow, seed);
+        using var scope = TensorScope.BeginNoGrad();
+        using var generator = new Generator(noiseSeed ?? seed);
+        foreach (Parameter parameter in model.parameters().Where(parameter => parameter.dim() == 1))
+        {
+            parameter.add_(randn(parameter.shape, generator: generator) * 0.2);
+        }
+
+        if (hasAdapter)
+        {
+            model.AddAdapter(LoraModels.Options);
+            LoraModels.Train(model);
+        }
+
+        return model;
+    }
+
+    private static (UpdateReport[] Reports, Dictionary<string, Tensor> Gradients) Update(
+        IPolicy policy, IReferenceModel reference, IReadOnlyList<ScoredGroup> groups, GrpoOptions options)
+    {
+        using var folder = new TemporaryFolder();
+        using var optimizer = new GrpoOptimizer(
+            policy, new FixedSampler(), RewardFunction.Create("none", (_, _) => 0), options, options.KlCoefficient > 0 ? reference : null);
+        UpdateReport[] reports = [.. optimizer.Update(groups)];
+        optimizer.Save(folder.Path);
+        using SafetensorsReader moments = SafetensorsReader.Open(folder.File("optimizer.safetensors"));
+        return (reports, moments.Entries.Keys.Where(name => name.StartsWith("exp_avg.", StringComparison.Ordinal)).ToDictionary(name => name, moments.Read));
+    }
+
+    private static void AssertSame(UpdateReport expected, UpdateReport actual)
+    {
+        Assert.True(expected.GradientNorm > 0);
+        Assert.Equal(expected.Loss, actual.Loss, Tolerance * Math.Max(1, Math.Abs(expected.Loss)));
+        Assert.Equal(expected.GradientNorm, actual.GradientNorm, Tolerance * expected.GradientNorm);
+        Assert.Equal(expected.Kl ?? 0, actual.Kl ?? 0, Tolerance * Math.Max(1, expected.Kl ?? 0));
+    }
+
+    private static void AssertSame(SimpleCompletion expected, Completion actual)
+    {
+        Assert.Equal(expected.TokenIds.Take(expected.Decided), actual.TokenIds.Take(expected.Decided));
+        Assert.All(expected.LogProbs.Take(expected.Decided).Zip(actual.LogProbs!), pair => Assert.Equal(pair.First, pair.Second, 2e-5));
+        if (expected.Decided == expected.TokenIds.Count)
+        {
+            Assert.Equal(expected.TokenIds.Count, actual.TokenIds.Count);
+        }
+    }
+
+    private sealed record RolloutChange(Func<SamplingOptions, int, SamplingOptions> Apply, bool Joins = true, bool IsWide = false, bool HasAdapter = false);
+
+    private sealed record UpdateChange(Func<GrpoOptions, int, GrpoOptions> Apply, bool Checkpoints = false, bool HasAdapter = false, Gen<RandomUpdate>? Cases = null);
+}

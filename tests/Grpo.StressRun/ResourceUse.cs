@@ -3,7 +3,7 @@ using TorchSharp;
 
 namespace Grpo.StressRun;
 
-/// <summary>What the process holds at a moment. Nothing is collected first: what only a collection would free is held.</summary>
+/// <summary>What the process holds at a moment.</summary>
 /// <param name="Step">Steps done.</param>
 /// <param name="ResidentBytes">Memory in use, VmRSS.</param>
 /// <param name="ManagedBytes">Of it the managed heap.</param>

@@ -50,6 +50,7 @@ internal sealed class RunCheckpoints(
         Folder = await into.SaveAsync(optimizer.Step, Write, CancellationToken.None).ConfigureAwait(false);
         _step = optimizer.Step;
         _changed = false;
+        FreedMemory.GiveBack();
         logger.CheckpointWritten(Folder);
     });
 

@@ -34,7 +34,7 @@ internal sealed class TrainingProgress
     {
         Before ??= evaluation;
         After = evaluation;
-        _evaluations.Add(new EvaluatedStep(step, evaluation with { Groups = [], Rewards = [] }));
+        _evaluations.Add(new EvaluatedStep(step, Numbers(evaluation)));
         bool better = Best is null || IsBetter(evaluation, Best.Evaluation);
         if (better)
         {
@@ -76,8 +76,11 @@ internal sealed class TrainingProgress
         RollBacks++;
         _entropies.Clear();
         After = Best!.Evaluation;
-        _evaluations.Add(new EvaluatedStep(step, Best.Evaluation with { Groups = [], Rewards = [] }));
+        _evaluations.Add(new EvaluatedStep(step, Numbers(Best.Evaluation)));
     }
+
+    // A history of every text would grow with the run.
+    private static EvaluationReport Numbers(EvaluationReport evaluation) => evaluation with { Items = [], Groups = [], Rewards = [] };
 
     private static bool IsBetter(EvaluationReport one, EvaluationReport other) => one.Accuracy is not null || other.Accuracy is not null
         ? (one.Accuracy ?? double.NegativeInfinity) > (other.Accuracy ?? double.NegativeInfinity)

@@ -29,6 +29,20 @@ public sealed class GrpoTrainerTests : IDisposable
     }
 
     [Fact]
+    public async Task TrainAsync_keeps_the_texts_of_no_evaluation_but_the_first_the_last_and_the_best()
+    {
+        using var optimizer = new GrpoOptimizer(_policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
+        var evaluator = new RewardEvaluator(Toy.Sampler, new Toy.LetterReward(), Toy.Prompts, Toy.Options.Sampling.ToGreedy());
+        TrainingSummary summary = await new GrpoTrainer(
+            optimizer, Toy.Prompts, new TrainerOptions { Steps = 2, EvaluateEvery = 1 }, new TrainerServices { Evaluator = evaluator }).TrainAsync();
+        Assert.Equal([4, 4, 4], summary.Evaluations.Select(item => item.Evaluation.Count));
+        Assert.All(summary.Evaluations, item => Assert.Empty(item.Evaluation.Items));
+        Assert.All(summary.Evaluations, item => Assert.Empty(item.Evaluation.Groups));
+        EvaluationReport[] whole = [summary.Before!, summary.After!, summary.Best!.Evaluation];
+        Assert.All(whole, report => Assert.Equal((4, 4), (report.Items.Count, report.Groups.Count)));
+    }
+
+    [Fact]
     public async Task RunAsync_yields_the_checkpoint_of_a_step_with_its_report()
     {
         var folders = new List<string?>();

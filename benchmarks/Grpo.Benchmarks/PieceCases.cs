@@ -18,6 +18,7 @@ internal static class PieceCases
         Tensor hidden = scope.Release(rand(tokens, Hidden)), weight = scope.Release(rand(Vocabulary, Hidden).mul_(0.02)), targets = scope.Release(randint(0, Vocabulary, [tokens]));
         hidden.requires_grad_(true);
         weight.requires_grad_(true);
+        (hidden.grad, weight.grad) = (zeros_like(hidden), zeros_like(weight)); // as in all micro-batches but the first
         string name = $"log-probs and gradients, {tokens} tokens";
         return
         [

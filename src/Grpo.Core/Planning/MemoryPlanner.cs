@@ -14,7 +14,8 @@ public static class MemoryPlanner
     public const long ProcessBytes = 250_000_000;
 
     /// <summary>Blocks from this size on, bytes, go back to the system when they are freed: what this library sets glibc to.</summary>
-    public const long LargeBlock = 1 << 20;
+    /// <value>32 MiB, or 1 MiB after <see cref="TorchBackend.ReturnFreedMemory"/>.</value>
+    public static long LargeBlock => NativeEnvironment.LargeBlock;
 
     // Of the small blocks of an update, as measured: blocks of many sizes come and go, and what is new does not fit the gaps of what has gone.
     private const int GapsPerBlock = 3;

@@ -43,6 +43,17 @@ public static class TorchBackend
         torch.backends.cuda.matmul.allow_tf32 = use;
     }
 
+    /// <summary>
+    /// Has tensors of 1 MiB and more give their memory back to the system as soon as they are freed, in place of those of 32 MiB and more: for a
+    /// process on a CPU whose peak does not fit. It is then a tenth or more lower, and an update takes half as long again.
+    /// </summary>
+    /// <remarks>For the whole process. On Linux with glibc; without effect elsewhere, and where <c>MALLOC_MMAP_THRESHOLD_</c> is set.</remarks>
+    public static void ReturnFreedMemory()
+    {
+        const int Block = 1 << 20;
+        NativeEnvironment.ReturnBlocksFrom(Block);
+    }
+
     /// <summary>Tells a failed allocation, in main memory or on a GPU, from other errors: doing less at a time may get round it.</summary>
     /// <param name="exception">As caught from a tensor operation; also one that wraps it.</param>
     public static bool IsOutOfMemory(Exception exception)

@@ -92,8 +92,8 @@ public sealed class QwenMemoryTests
     {
         Assert.Equal(36_128 + (2 * 20_160), Memory().NeedsOf(Sizes).SmallBlocks);
         Assert.Equal(36_128 + 20_160 + 1_056, (Memory() with { GradientCheckpointing = true }).NeedsOf(Sizes).SmallBlocks);
-        // 11·24,576·4 bytes: 1.03 MiB of MLP inputs a tensor, all else is smaller.
-        QwenMemory wide = new(TinyModels.Config() with { IntermediateSize = 24_576 });
+        // 33 MiB of MLP inputs a tensor, all else is smaller.
+        QwenMemory wide = new(TinyModels.Config() with { IntermediateSize = 786_432 });
         Assert.Equal(2 * (6_424 + 6_696), wide.NeedsOf(Sizes).SmallBlocks);
     }
 

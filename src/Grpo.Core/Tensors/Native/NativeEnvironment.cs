@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace Grpo;
@@ -9,6 +10,14 @@ internal static partial class NativeEnvironment
     private const int TrimThreshold = -1;
     private const int MmapThreshold = -3;
     private const int ArenaMax = -8;
+
+    private const string MmapVariable = "MALLOC_MMAP_THRESHOLD_";
+    private const int LargestThreshold = 32 << 20;
+
+    private static volatile int _largeBlock = LargestThreshold;
+
+    /// <summary>Blocks from this size on, bytes, go back to the system when they are freed.</summary>
+    public static long LargeBlock => _largeBlock;
 
     /// <summary>Sets what the user has not set. Does nothing off Linux, where libtorch uses another OpenMP and allocator.</summary>
     /// <remarks>Environment.SetEnvironmentVariable changes .NET's copy only; native code reads libc's.</remarks>
@@ -31,10 +40,25 @@ internal static partial class NativeEnvironment
 
         // A heap per thread keeps what its thread has freed, so that memory creeps up as work moves between threads.
         TuneAllocator("MALLOC_ARENA_MAX", ArenaMax, 1);
-        // By itself glibc raises this bound to 32 MiB; tensors below it stay in the heap when they are freed, in gaps that the next do not fit.
-        TuneAllocator("MALLOC_MMAP_THRESHOLD_", MmapThreshold, (int)MemoryPlanner.LargeBlock);
-        // What a bound of one's own would otherwise set to 128 KiB: the heap's end would go and come back many times a step.
-        TuneAllocator("MALLOC_TRIM_THRESHOLD_", TrimThreshold, 64 << 20);
+        // What glibc's own bounds rise to, from the first tensor on: pages that go and come back many times a step cost more than the step.
+        if (int.TryParse(Environment.GetEnvironmentVariable(MmapVariable), NumberStyles.None, CultureInfo.InvariantCulture, out int chosen))
+        {
+            _largeBlock = chosen;
+        }
+
+        TuneAllocator(MmapVariable, MmapThreshold, LargestThreshold);
+        TuneAllocator("MALLOC_TRIM_THRESHOLD_", TrimThreshold, 2 * LargestThreshold);
+    }
+
+    /// <summary>Lets smaller blocks go back, too. Does nothing off Linux, or where the user has chosen a bound.</summary>
+    /// <param name="block">Bytes.</param>
+    public static void ReturnBlocksFrom(int block)
+    {
+        if (OperatingSystem.IsLinux() && Environment.GetEnvironmentVariable(MmapVariable) is null)
+        {
+            TuneAllocator(MmapVariable, MmapThreshold, block);
+            _largeBlock = block;
+        }
     }
 
     private static void TuneAllocator(string variable, int parameter, int value)

@@ -14,7 +14,7 @@ internal static class PeakMemory
     public static IReadOnlyList<string> Names { get; } =
     [
         "update", "update, checkpointing", "update with reference", $"update with reference{Returned}", "update with LoRA r=16", $"update with LoRA r=16{Returned}",
-        "log-probs in chunks", "log-probs of all logits",
+        $"log-probs in tiles{Returned}", $"log-probs of all logits{Returned}",
     ];
 
     /// <summary>Starts this program again for one of <see cref="Names"/>.</summary>
@@ -25,10 +25,15 @@ internal static class PeakMemory
     /// <summary>In the process that was started: runs it and gives the peak.</summary>
     public static long Run(string name, Shape shape)
     {
+        if (name.EndsWith(Returned, StringComparison.Ordinal))
+        {
+            TorchBackend.ReturnFreedMemory();
+        }
+
         if (name.StartsWith("log-probs", StringComparison.Ordinal))
         {
             IReadOnlyList<Case> cases = PieceCases.LogProbs(2048);
-            Case piece = cases[name.EndsWith("chunks", StringComparison.Ordinal) ? 1 : 0];
+            Case piece = cases[name.Contains("tiles", StringComparison.Ordinal) ? 1 : 0];
             using (var scope = TensorScope.Begin())
             {
                 rand(8, 8).mm(rand(8, 8)); // what libtorch needs in any case
@@ -37,11 +42,6 @@ internal static class PeakMemory
             long before = ChildProcess.Peak();
             piece.Run();
             return ChildProcess.Peak() - before;
-        }
-
-        if (name.EndsWith(Returned, StringComparison.Ordinal))
-        {
-            TorchBackend.ReturnFreedMemory();
         }
 
         using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(shape.Config, seed: 1));

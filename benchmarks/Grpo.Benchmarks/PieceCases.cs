@@ -11,7 +11,7 @@ internal static class PieceCases
     private const int Vocabulary = 151_936;
     private const int Hidden = 896;
 
-    /// <summary>Log-probs of targets with their gradients: in chunks, and over all logits at once.</summary>
+    /// <summary>Log-probs of targets with their gradients: in tiles, and over all logits at once.</summary>
     public static IReadOnlyList<Case> LogProbs(int tokens)
     {
         using var scope = TensorScope.BeginNoGrad();
@@ -23,7 +23,7 @@ internal static class PieceCases
         return
         [
             new($"{name}, all logits", tokens, () => Backward((h, w) => nn.functional.linear(h, w).log_softmax(1).gather(1, targets.unsqueeze(1)).squeeze(1))),
-            new($"{name}, in chunks", tokens, () => Backward((h, w) => TokenLogProbs.Compute(h, w, targets, temperature: 1))) { Baseline = $"{name}, all logits" },
+            new($"{name}, in tiles", tokens, () => Backward((h, w) => TokenLogProbs.Compute(h, w, targets, temperature: 1))) { Baseline = $"{name}, all logits" },
         ];
 
         void Backward(Func<Tensor, Tensor, Tensor> logProbs)
@@ -38,7 +38,8 @@ internal static class PieceCases
     /// <summary>An AdamW step over the parameters of the 0.5B shape's layers, ours and TorchSharp's.</summary>
     public static IReadOnlyList<Case> AdamWStep(List<IDisposable> owners)
     {
-        var model = Qwen2ForCausalLM.Initialize(Shape.All[1].Config with { LayerCount = 6, VocabularySize = 4096 }, seed: 1);
+        // A quarter of the layers beside the whole embedding: parameters of all sizes, which decides how torch.optim's temporaries fare.
+        var model = Qwen2ForCausalLM.Initialize(Shape.All.First(shape => shape.Name == "0.5b").Config with { LayerCount = 6 }, seed: 1);
         owners.Add(model);
         (string Name, Parameter Parameter)[] parameters = [.. model.named_parameters().Select(entry => (entry.name, entry.parameter))];
         foreach ((_, Parameter parameter) in parameters)

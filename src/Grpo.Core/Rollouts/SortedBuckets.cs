@@ -5,12 +5,14 @@ namespace Grpo;
 
 /// <summary>
 /// Where in the order of a row of logits a count or a sum of probabilities is reached. A full sort of a vocabulary takes longer than all else in
-/// drawing a token, and nearly all of it orders tokens that stay or go together: here they are counted by the first bits of their logits,
-/// and only those of one bucket are sorted.
+/// drawing a token, and nearly all of it orders tokens that stay or go together: here they are counted by the first bits of their logits, or summed by
+/// how far they are below the largest, and only those of one bucket are sorted.
 /// </summary>
 internal static class SortedBuckets
 {
     private const int Buckets = 1 << 16;               // sign, exponent and seven bits of the fraction
+    private const int DepthsPerNat = 64;
+    private const int Depths = 32 * DepthsPerNat;
 
     /// <summary>The largest value, or −∞.</summary>
     public static float Maximum(ReadOnlySpan<float> values)
@@ -73,51 +75,101 @@ internal static class SortedBuckets
     public static void DropLeast(Span<float> logits, double share)
     {
         float maximum = Maximum(logits);
-        double[] sums = ArrayPool<double>.Shared.Rent(Buckets);
-        float[] weights = ArrayPool<float>.Shared.Rent(logits.Length);
-        try
+        Span<double> sums = stackalloc double[Depths];
+        double total = SumByDepth(logits, maximum, sums);
+        double dropped = 0;
+        int depth = Depths - 1;
+        for (; depth > 0 && dropped + sums[depth] <= share * total; depth--)
         {
-            Array.Clear(sums, 0, Buckets);
-            Exponentiate(logits, maximum, weights);
-            for (int i = 0; i < logits.Length; i++)
+            dropped += sums[depth];
+        }
+
+        var keys = new List<float>();
+        var places = new List<int>();
+        DropBelow(logits, maximum, depth, keys, places);
+        float[] sorted = [.. keys];
+        int[] order = [.. places];
+        Array.Sort(sorted, order);
+        for (int i = 0; i < sorted.Length - (depth == 0 ? 1 : 0); i++)
+        {
+            dropped += Math.Exp(sorted[i] - (double)maximum);
+            if (dropped > share * total)
             {
-                sums[BucketOf(logits[i])] += weights[i];
+                return;
             }
 
-            double total = 0;
-            for (int i = 0; i < Buckets; i++)
-            {
-                total += sums[i];
-            }
+            logits[order[i]] = float.NegativeInfinity;
+        }
+    }
 
-            double dropped = 0;
-            int bucket = 0, last = BucketOf(maximum);
-            for (; bucket < last && dropped + sums[bucket] <= share * total; bucket++)
-            {
-                dropped += sums[bucket];
-            }
+    // Steps below the largest logit, and all that is deeper: 10⁻¹⁴ of its probability at most.
+    private static Vector256<int> DepthsOf(Vector256<float> below) => Vector256.ConvertToInt32(
+        Vector256.Min(below * Vector256.Create((float)DepthsPerNat), Vector256.Create(Depths - 1f)));
 
-            (float[] keys, int[] places) = InOrder(logits, bucket);
-            for (int i = 0; i < logits.Length; i++)
-            {
-                logits[i] = BucketOf(logits[i]) < bucket ? float.NegativeInfinity : logits[i];
-            }
+    // Adds e^(z − max) to the sum of its depth; gives the sum of all.
+    private static double SumByDepth(ReadOnlySpan<float> logits, float maximum, Span<double> sums)
+    {
+        Span<float> padded = stackalloc float[Vector256<float>.Count];
+        int i = 0;
+        for (; i + Vector256<float>.Count <= logits.Length; i += Vector256<float>.Count)
+        {
+            Add(Vector256.Create(logits[i..]), maximum, sums);
+        }
 
-            for (int i = 0; i < keys.Length - (bucket == last ? 1 : 0); i++)
-            {
-                dropped += Math.Exp(keys[i] - (double)maximum);
-                if (dropped > share * total)
-                {
-                    return;
-                }
+        padded.Fill(float.NegativeInfinity);
+        logits[i..].CopyTo(padded);
+        Add(Vector256.Create<float>(padded), maximum, sums);
+        double total = 0;
+        foreach (double sum in sums)
+        {
+            total += sum;
+        }
 
-                logits[places[i]] = float.NegativeInfinity;
+        return total;
+
+        static void Add(Vector256<float> values, float maximum, Span<double> sums)
+        {
+            Vector256<float> below = Vector256.Create(maximum) - values;
+            Vector256<float> weights = Vector256.Exp(-below);
+            Vector256<int> depths = DepthsOf(below);
+            for (int lane = 0; lane < Vector256<float>.Count; lane++)
+            {
+                sums[depths.GetElement(lane)] += weights.GetElement(lane);
             }
         }
-        finally
+    }
+
+    // −∞ for all that is deeper; what is as deep is noted.
+    private static void DropBelow(Span<float> logits, float maximum, int depth, List<float> keys, List<int> places)
+    {
+        for (int i = 0; i < logits.Length; i += Vector256<float>.Count)
         {
-            ArrayPool<double>.Shared.Return(sums);
-            ArrayPool<float>.Shared.Return(weights);
+            Span<float> part = logits.Slice(i, Math.Min(Vector256<float>.Count, logits.Length - i));
+            if (part.Length == Vector256<float>.Count)
+            {
+                Vector256<float> values = Vector256.Create<float>(part);
+                Vector256<int> depths = DepthsOf(Vector256.Create(maximum) - values);
+                Vector256<int> deeper = Vector256.GreaterThan(depths, Vector256.Create(depth));
+                Vector256.ConditionalSelect(deeper.AsSingle(), Vector256.Create(float.NegativeInfinity), values).CopyTo(part);
+                if (!Vector256.EqualsAny(depths, Vector256.Create(depth)))
+                {
+                    continue;
+                }
+            }
+
+            for (int lane = 0; lane < part.Length; lane++)
+            {
+                int own = DepthsOf(Vector256.Create(maximum - part[lane]))[0];
+                if (own == depth)
+                {
+                    keys.Add(part[lane]);
+                    places.Add(i + lane);
+                }
+                else if (own > depth)
+                {
+                    part[lane] = float.NegativeInfinity;
+                }
+            }
         }
     }
 
@@ -146,19 +198,5 @@ internal static class SortedBuckets
         int[] order = [.. places];
         Array.Sort(sorted, order);
         return (sorted, order);
-    }
-
-    private static void Exponentiate(ReadOnlySpan<float> logits, float maximum, Span<float> weights)
-    {
-        int i = 0;
-        for (; i + Vector256<float>.Count <= logits.Length; i += Vector256<float>.Count)
-        {
-            Vector256.Exp(Vector256.Create(logits[i..]) - Vector256.Create(maximum)).CopyTo(weights[i..]);
-        }
-
-        for (; i < logits.Length; i++)
-        {
-            weights[i] = MathF.Exp(logits[i] - maximum);
-        }
     }
 }

@@ -9,7 +9,7 @@ namespace Grpo.Benchmarks;
 /// <param name="Bandwidth">Bytes per second read from memory, all cores together.</param>
 internal sealed record Roofline(double Gemm, double GemmBFloat16, double Bandwidth)
 {
-    private const int Rounds = 15;
+    private const int Rounds = 5;
     private const long Elements = 128L << 20; // 512 MiB: more than any cache
 
     // [rows, width] times [width, columns]: a square one, and those of a model's layers with results that the allocator has at hand.
@@ -40,6 +40,10 @@ internal sealed record Roofline(double Gemm, double GemmBFloat16, double Bandwid
 
         return new Roofline(gemm, bfloat16, bandwidth);
     }
+
+    /// <summary>The higher of both: a machine that others share is not always equally fast.</summary>
+    public Roofline Or(Roofline other) =>
+        new(Math.Max(Gemm, other.Gemm), Math.Max(GemmBFloat16, other.GemmBFloat16), Math.Max(Bandwidth, other.Bandwidth));
 
     /// <summary>The least seconds in which a case can be done.</summary>
     public double Bound(Case item) => Math.Max(item.Operations / Gemm, item.Bytes / Bandwidth);

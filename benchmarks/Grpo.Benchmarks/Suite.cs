@@ -18,14 +18,14 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
         Console.WriteLine("|---|---:|---:|---:|---|---|");
         if (parts.Contains("model"))
         {
-            RunModel(roof);
+            RunModel();
         }
 
         if (parts.Contains("pieces"))
         {
-            Time(roof, _ => PieceCases.LogProbs(2048));
-            Time(roof, PieceCases.AdamWStep);
-            Time(roof, _ => PieceCases.Draw(rows: 8));
+            Time(_ => PieceCases.LogProbs(2048));
+            Time(PieceCases.AdamWStep);
+            Time(_ => PieceCases.Draw(rows: 8));
         }
 
         if (parts.Contains("growth"))
@@ -67,33 +67,39 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
         }
     }
 
-    private void RunModel(Roofline roof)
+    private void RunModel()
     {
         using var model = new ModelCases(shape, device);
         bool tiny = shape.Name == "tiny";
-        Time(roof, _ => tiny ? model.Prefill(16, 64) : model.Prefill(8, 256));
+        Time(_ => tiny ? model.Prefill(16, 64) : model.Prefill(8, 256));
         foreach (int rows in tiny ? [1, 16, 64] : new[] { 1, 8, 32 })
         {
-            Time(roof, owners => model.Decode(rows, promptLength: tiny ? 64 : 256, tokensPerRun: tiny ? 32 : 4, rounds, owners));
+            Time(owners => model.Decode(rows, promptLength: tiny ? 64 : 256, tokensPerRun: tiny ? 32 : 4, rounds, owners));
         }
 
-        Time(roof, _ => tiny ? model.Rollout(2, 8, 64, 64) : model.Rollout(1, 8, 64, 64));
-        Time(roof, _ => model.LogProbs(1, 8, 128, 128));
-        Time(roof, owners => tiny ? model.Update(16, 128, owners) : model.Update(4, 256, owners));
-        Time(roof, owners => model.SharedPrompt(8, 128, 128, owners));
+        Time(_ => tiny ? model.Rollout(2, 8, 64, 64) : model.Rollout(1, 8, 64, 64));
+        Time(_ => model.LogProbs(1, 8, 128, 128));
+        Time(owners => tiny ? model.Update(16, 128, owners) : model.Update(4, 256, owners));
+        Time(owners => model.SharedPrompt(8, 128, 128, owners));
     }
 
-    private void Time(Roofline roof, Func<List<IDisposable>, IReadOnlyList<Case>> make)
+    // Each list of cases has a roof of its own, measured before and after it.
+    private void Time(Func<List<IDisposable>, IReadOnlyList<Case>> make)
     {
         var owners = new List<IDisposable>();
         try
         {
             using var scope = TensorScope.Begin();
             IReadOnlyList<Case> cases = make(owners);
-            foreach (Row row in Row.Of(cases, Stopwatches.Compare(cases, rounds), roof))
+            Roofline before = Roofline.Measure(device);
+            Timing[] timings = Stopwatches.Compare(cases, rounds);
+            Roofline roof = before.Or(Roofline.Measure(device));
+            foreach (Row row in Row.Of(cases, timings, roof))
             {
                 Print(row);
             }
+
+            Console.WriteLine($"{roof}");
         }
         finally
         {

@@ -10,8 +10,8 @@ namespace Grpo;
 /// <remarks>
 /// libtorch computes a float32 linear with MKL, which on processors of other makers than Intel leaves half of AVX-512 unused. Its convolutions
 /// run on oneDNN, which does not, and a convolution of width 1 over channels that lie together in memory is a linear: contiguous tensors are not
-/// copied, and the gradients take the same way. Which way a product takes depends on its shape, the processor and whether there are threads, never on a
-/// measurement: equal runs stay equal.
+/// copied, and the gradients take the same way. Which way a product takes depends on its shape, the processor, whether there are threads and whether memory is
+/// limited, never on a measurement: equal runs stay equal.
 /// </remarks>
 public static class FastLinear
 {
@@ -41,7 +41,8 @@ public static class FastLinear
         && input.device_type == DeviceType.CPU && input.dtype == ScalarType.Float32 && weight.dtype == ScalarType.Float32
         && weight.dim() == 2 && weight.numel() >= MinWeights
         && input.dim() >= 2 && input.shape[^1] == weight.shape[1] && input.numel() >= MinRows * weight.shape[1]
-        && get_num_threads() > 1; // with one, libtorch takes its own convolution, which is MKL's product again
+        && get_num_threads() > 1 // with one, libtorch takes its own convolution, which is MKL's product again
+        && !AddressSpace.MayBeRefused; // oneDNN ends the process when memory is refused, where MKL's product throws
 
     /// <summary>The linear as a convolution, wherever it runs.</summary>
     internal static Tensor ApplyAsConvolution(Tensor input, Tensor weight, Tensor? bias)

@@ -17,6 +17,7 @@ internal static class PlanAgainstPeak
     /// <summary>In the process that was started: runs it, and prints both as the last line.</summary>
     public static void Run(PlanCase run)
     {
+        TorchBackend.ReturnFreedMemory(); // without gaps in the heap, of which the plan can only guess
         using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(run.Shape.Config, seed: 1)) { Int8Rollouts = run.Int8Rollouts };
         policy.Model.GradientCheckpointing = run.GradientCheckpointing;
         if (run.Lora is { } lora)

@@ -51,6 +51,7 @@ public static class TorchBackend
     public static void ReturnFreedMemory()
     {
         const int Block = 1 << 20;
+        Install(); // which sets the bound that this one replaces
         NativeEnvironment.ReturnBlocksFrom(Block);
     }
 

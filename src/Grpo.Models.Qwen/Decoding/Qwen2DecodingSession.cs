@@ -13,6 +13,7 @@ public sealed class Qwen2DecodingSession : IDecodingSession
     private readonly Qwen2ForCausalLM _model;
     private readonly KeyValueCache _cache;
     private readonly Int8Weights? _int8;
+    private readonly HostDecoder? _host;               // decodes where it can, the modules elsewhere
     private readonly int _groupSize;
     private readonly int _longestPrompt;
     private readonly Tensor _promptIds;                // [N, P]
@@ -36,10 +37,12 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         try
         {
             _cache = new KeyValueCache(model.Config, slots, capacity, new ParameterPlace(model.Device, model.WeightType));
+            _host = HostDecoder.TryCreate(model, _cache, _int8);
         }
         catch
         {
-            _int8?.Dispose(); // the sampler tries again with fewer rows
+            _cache?.Dispose(); // the sampler tries again with fewer rows
+            _int8?.Dispose();
             throw;
         }
 
@@ -114,10 +117,12 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         }
 
         using var scope = TensorScope.BeginNoGrad();
-        Tensor hidden = _model.HiddenOfNext(tokenIds, _positions, _cache, _int8);                         // [B, 1, H]
+        Tensor logits = _host is not null && _host.Takes(RowCount)
+            ? _host.Advance(tokenIds.contiguous().data<long>().ToArray())
+            : Logits(_model.HiddenOfNext(tokenIds, _positions, _cache, _int8).squeeze(1), _int8);         // [B, V]
         _cache.CommitNext();
         _positions.add_(1);
-        return scope.Keep(Logits(hidden.squeeze(1), _int8));
+        return scope.Keep(logits);
     }
 
     /// <inheritdoc/>
@@ -148,6 +153,7 @@ public sealed class Qwen2DecodingSession : IDecodingSession
     public void Dispose()
     {
         _isDisposed = true;
+        _host?.Dispose();
         _cache.Dispose();
         _int8?.Dispose();
         _promptIds.Dispose();

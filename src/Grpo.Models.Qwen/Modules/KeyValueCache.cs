@@ -85,6 +85,9 @@ internal sealed class KeyValueCache : IDisposable
         return (scope.Keep(Append(_keys[layer], keys, places)), scope.Keep(Append(_values[layer], values, places)));
     }
 
+    /// <summary>Keys and values of a layer, [slots, K, capacity, D] each. Borrowed.</summary>
+    internal (Tensor Keys, Tensor Values) Layer(int layer) => (_keys[layer], _values[layer]);
+
     /// <summary>Counts the positions as written, once all layers have them.</summary>
     internal void CommitNext()
     {

@@ -9,10 +9,12 @@ public sealed class Qwen2DecodingSessionTests
     // Float32 rounding: one query at a time takes other kernels than whole sequences.
     private const double Tolerance = 2e-5;
 
-    [Fact]
-    public void Cached_logits_equal_those_of_the_whole_sequence()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Cached_logits_equal_those_of_the_whole_sequence(bool byHostDecoder)
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using Qwen2ForCausalLM model = byHostDecoder ? Qwen2ForCausalLM.Initialize(TinyModels.HostConfig(), seed: 7) : TinyModels.Create();
         using var policy = new QwenPolicy(model);
         Gen.Select(Gen.Int[1, 6].Array[1, 4], Gen.Int[1, 3], Gen.Int[1, 5], Gen.Int[0, int.MaxValue])
             .Sample((lengths, groupSize, newTokens, seed) =>
@@ -57,10 +59,12 @@ public sealed class Qwen2DecodingSessionTests
         Compare(model, [[.. prompts[0], 10, 21, 22]], session.Advance(Ids([22])));
     }
 
-    [Fact]
-    public void Logits_do_not_depend_on_which_rows_left_and_which_joined_before()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Logits_do_not_depend_on_which_rows_left_and_which_joined_before(bool byHostDecoder)
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using Qwen2ForCausalLM model = byHostDecoder ? Qwen2ForCausalLM.Initialize(TinyModels.HostConfig(), seed: 7) : TinyModels.Create();
         using var policy = new QwenPolicy(model);
         const int Room = 8, LongestPrompt = 5, NewTokens = 12;
         Gen.Int[0, int.MaxValue].Sample(seed =>
@@ -210,11 +214,14 @@ public sealed class Qwen2DecodingSessionTests
 public sealed class Qwen2DecodingSessionLiveTensorTests
 {
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public void A_disposed_session_leaves_no_tensors(bool inScope)
+    [InlineData(true, false)]
+    [InlineData(false, false)]
+    [InlineData(true, true)]
+    [InlineData(false, true)]
+    public void A_disposed_session_leaves_no_tensors(bool inScope, bool byHostDecoder)
     {
-        using var policy = new QwenPolicy(TinyModels.Create());
+        Qwen2Config config = byHostDecoder ? TinyModels.HostConfig() : TinyModels.Config();
+        using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(config, seed: 7));
         using var promptScope = TensorScope.BeginNoGrad();
         TokenBatch prompts = Qwen2DecodingSessionTests.Prompts([[1, 2, 3], [4]]);
         Assert.Equal(0, LiveTensors.GrowthOf(() =>
@@ -241,6 +248,6 @@ public sealed class Qwen2DecodingSessionLiveTensorTests
         session.KeepRows([3, 1]);
         using Tensor kept = next.narrow(0, 0, 2);
         using Tensor third = session.Advance(kept);
-        Assert.Equal([2, 37], third.shape);
+        Assert.Equal([2, policy.Model.Config.VocabularySize], third.shape);
     }
 }

@@ -30,13 +30,5 @@ public sealed class RolloutTests
     }
 
     // Widths that can be multiplied in 8 bits.
-    private static Qwen2Config Config => TinyModels.Config() with
-    {
-        VocabularySize = Tokenizer.VocabularySize,
-        HiddenSize = 96,
-        IntermediateSize = 160,
-        AttentionHeadCount = 6,
-        KeyValueHeadCount = 2,
-        InitializerRange = 0.15,
-    };
+    private static Qwen2Config Config => TinyModels.HostConfig() with { VocabularySize = Tokenizer.VocabularySize };
 }

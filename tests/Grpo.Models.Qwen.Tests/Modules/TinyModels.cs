@@ -16,6 +16,15 @@ internal static class TinyModels
         InitializerRange = 0.3,
     };
 
+    /// <summary>A shape that <see cref="HostDecoder"/> decodes, where the processor has the vectors: three query heads of width 32 a key head.</summary>
+    public static Qwen2Config HostConfig(bool tied = true) => Config(tied) with
+    {
+        VocabularySize = 40,
+        HiddenSize = 192,
+        IntermediateSize = 96,
+        InitializerRange = 0.1,
+    };
+
     public static Qwen2ForCausalLM Create(bool tied = true, ulong seed = 7) => Qwen2ForCausalLM.Initialize(Config(tied), seed);
 }
 

@@ -10,11 +10,11 @@ var deviceOption = new Option<string>("--device") { Description = "cpu, cuda or 
 var roundsOption = new Option<int>("--rounds") { Description = "Rounds of which the median is taken.", DefaultValueFactory = _ => 5 };
 var partsOption = new Option<string[]>("--parts")
 {
-    Description = "model, pieces, memory, growth, plan; default model and pieces.",
+    Description = "model (or of it only decode or update), pieces, memory, growth, plan; default model and pieces.",
     AllowMultipleArgumentsPerToken = true,
     DefaultValueFactory = _ => ["model", "pieces"],
 };
-partsOption.AcceptOnlyFromAmong("model", "pieces", "memory", "growth", "plan");
+partsOption.AcceptOnlyFromAmong("model", "decode", "update", "pieces", "memory", "growth", "plan");
 var jsonOption = new Option<string?>("--json") { Description = "File for the numbers." };
 var peakOption = new Option<string?>("--peak-of") { Description = "What a process of its own measures for --parts memory.", Hidden = true };
 var planOption = new Option<string?>("--plan-of") { Description = "What a process of its own runs for --parts plan.", Hidden = true };

@@ -16,9 +16,9 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
         Console.WriteLine(roof);
         Console.WriteLine($"| {"what",-44} | {"ms",10} | {"tokens/s",9} | {"bound",6} | {"against",-34} | quiet |");
         Console.WriteLine("|---|---:|---:|---:|---|---|");
-        if (parts.Contains("model"))
+        if (parts.Any(part => part is "model" or "decode" or "update"))
         {
-            RunModel();
+            RunModel(decode: !parts.Contains("update") || parts.Contains("model"), update: !parts.Contains("decode") || parts.Contains("model"));
         }
 
         if (parts.Contains("pieces"))
@@ -67,10 +67,23 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
         }
     }
 
-    private void RunModel()
+    private void RunModel(bool decode, bool update)
     {
         using var model = new ModelCases(shape, device);
         bool tiny = shape.Name == "tiny";
+        if (decode)
+        {
+            RunDecoding(model, tiny);
+        }
+
+        if (update)
+        {
+            RunUpdates(model, tiny);
+        }
+    }
+
+    private void RunDecoding(ModelCases model, bool tiny)
+    {
         Time(_ => tiny ? model.Prefill(16, 64) : model.Prefill(8, 256));
         foreach (int rows in tiny ? [1, 16, 64] : new[] { 1, 8, 32 })
         {
@@ -78,6 +91,10 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
         }
 
         Time(_ => tiny ? model.Rollout(2, 8, 64, 64) : model.Rollout(1, 8, 64, 64));
+    }
+
+    private void RunUpdates(ModelCases model, bool tiny)
+    {
         Time(_ => model.LogProbs(1, 8, 128, 128));
         Time(owners => tiny ? model.Update(16, 128, owners) : model.Update(4, 256, owners));
         Time(owners => model.SharedPrompt(8, 128, 128, owners));

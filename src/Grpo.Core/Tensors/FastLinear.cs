@@ -15,10 +15,10 @@ namespace Grpo;
 /// </remarks>
 public static class FastLinear
 {
-    /// <summary>Below, the four views that make a convolution of a linear cost what it saves.</summary>
-    internal const long MinWeights = 1 << 17;
+    /// <summary>Multiplications below which the four views that make a convolution of a linear cost what it saves.</summary>
+    internal const long MinWork = 1 << 23;
 
-    private const long MinRows = 33;
+    private const long MinRows = 33; // fewer have kernels of their own
 
     private static readonly bool HasFasterConvolutions = Avx512F.IsSupported && Maker() != "GenuineIntel";
 
@@ -39,8 +39,8 @@ public static class FastLinear
     internal static bool IsFasterAsConvolution(Tensor input, Tensor weight) =>
         HasFasterConvolutions
         && input.device_type == DeviceType.CPU && input.dtype == ScalarType.Float32 && weight.dtype == ScalarType.Float32
-        && weight.dim() == 2 && weight.numel() >= MinWeights
-        && input.dim() >= 2 && input.shape[^1] == weight.shape[1] && input.numel() >= MinRows * weight.shape[1]
+        && weight.dim() == 2 && input.dim() >= 2 && input.shape[^1] == weight.shape[1] && input.numel() >= MinRows * weight.shape[1]
+        && input.numel() * weight.shape[0] >= MinWork
         && get_num_threads() > 1 // with one, libtorch takes its own convolution, which is MKL's product again
         && !AddressSpace.MayBeRefused; // oneDNN ends the process when memory is refused, where MKL's product throws
 

@@ -61,7 +61,7 @@ public static class TokenLogProbs
         // The tile in float32; entropies need p beside z; in 16 bits the product and its gradient are tiles too.
         long perLogit = sizeof(float) + (withEntropies ? sizeof(float) : 0) + (isSingle ? 0 : (type == ScalarType.Float64 ? 8 : 2) * (withGradients ? 2 : 1));
         // A product as a convolution turns the tile round, and gives what is then added to the gradient.
-        bool isLarge = isSingle && withGradients && height * width >= FastLinear.MinWeights;
+        bool isLarge = isSingle && withGradients && height * width * across >= FastLinear.MinWork;
         return (height * across * perLogit) + (isLarge ? sizeof(float) * across * (height + width) : 0);
     }
 

@@ -126,6 +126,24 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
         ];
     }
 
+    /// <summary>
+    /// An update of whole groups as a trainer does it: log-probs of a reference model, forward, backward, norm of the gradient, AdamW. All rows in one
+    /// micro-batch.
+    /// </summary>
+    public IReadOnlyList<Case> UpdateWithReference(int groups, int groupSize, int promptLength, int completionLength, List<IDisposable> owners)
+    {
+        IReadOnlyList<ScoredGroup> scored = _text.Groups(groups, groupSize, promptLength, completionLength);
+        var reference = new QwenReferenceModel(Model.Clone());
+        owners.Add(reference);
+        GrpoOptimizer optimizer = Optimizer(sharePrompts: true, owners, reference, groups * groupSize);
+        int rows = groups * groupSize;
+        return
+        [
+            new($"update with reference, {rows} x ({promptLength} + {completionLength}), G={groupSize}", rows * (promptLength + completionLength),
+                () => optimizer.Update(scored)),
+        ];
+    }
+
     /// <summary>A whole rollout, as the sampler of the library does it.</summary>
     public IReadOnlyList<Case> Rollout(int prompts, int groupSize, int promptLength, int completionLength)
     {
@@ -145,15 +163,17 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
 
     public void Dispose() => _policy.Dispose();
 
-    private GrpoOptimizer Optimizer(bool sharePrompts, List<IDisposable> optimizers)
+    private GrpoOptimizer Optimizer(bool sharePrompts, List<IDisposable> optimizers, IReferenceModel? reference = null, int? microBatch = null)
     {
         var optimizer = new GrpoOptimizer(_policy, new PolicyGroupSampler(_text, _text), new HashReward(), new GrpoOptions
         {
             LearningRate = 1e-9,
             SharePrompts = sharePrompts,
+            KlCoefficient = reference is null ? 0 : 0.04,
+            MicroBatchSize = microBatch ?? new GrpoOptions().MicroBatchSize,
             GradientSpikeFactor = null,
             Sampling = new SamplingOptions { MaxCompletionTokens = 1024 },
-        });
+        }, reference);
         optimizers.Add(optimizer);
         return optimizer;
     }

@@ -98,6 +98,7 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
         Time(_ => model.LogProbs(1, 8, 128, 128));
         Time(owners => tiny ? model.Update(16, 128, owners) : model.Update(4, 256, owners));
         Time(owners => model.SharedPrompt(8, 128, 128, owners));
+        Time(owners => model.UpdateWithReference(tiny ? 2 : 1, 8, 64, 64, owners));
     }
 
     // Each list of cases has a roof of its own, measured before and after it.

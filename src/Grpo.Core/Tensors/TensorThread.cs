@@ -33,6 +33,7 @@ internal sealed class TensorThread
     {
         TensorThread thread = Idle.TryPop(out TensorThread? idle) ? idle : new TensorThread();
         int threads = torch.get_num_threads();
+        OpenMpTeam.Release(); // the caller waits
         var task = new Task<T>(
             () =>
             {

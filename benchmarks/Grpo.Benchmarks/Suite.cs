@@ -8,6 +8,7 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
 {
     private readonly List<Row> _rows = [];
     private readonly Dictionary<string, long> _peaks = [];
+    private readonly List<GrowthMeasure> _growth = [];
 
     public SuiteResult Run(IReadOnlyList<string> parts)
     {
@@ -30,11 +31,7 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
 
         if (parts.Contains("growth"))
         {
-            foreach ((string axis, int value, TimeSpan rollout, TimeSpan update) in new[] { "G", "C", "P" }.SelectMany(axis => GrowthCases.Measure(shape, device, axis)))
-            {
-                Print(new Row($"step, {axis} = {value}, rollout", rollout.TotalSeconds, null, null, null, null, 0, 3));
-                Print(new Row($"step, {axis} = {value}, update", update.TotalSeconds, null, null, null, null, 0, 3));
-            }
+            RunGrowth();
         }
 
         if (parts.Contains("memory"))
@@ -51,7 +48,19 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
             RunPlans();
         }
 
-        return new SuiteResult($"{TorchBackend.Describe()}, {get_num_threads()} threads, {device}", shape.Name, roof, _rows, _peaks);
+        return new SuiteResult($"{TorchBackend.Describe()}, {get_num_threads()} threads, {device}", shape.Name, roof, _rows, _peaks, _growth);
+    }
+
+    private void RunGrowth()
+    {
+        Console.WriteLine("| step | rollout, s | update, s | peak, GB |");
+        Console.WriteLine("|---|---:|---:|---:|");
+        foreach (GrowthPoint point in GrowthPoint.All)
+        {
+            GrowthMeasure measure = point.Measure(shape.Name);
+            _growth.Add(measure);
+            Console.WriteLine(FormattableString.Invariant($"| {point} | {measure.Rollout:F2} | {measure.Update:F2} | {measure.PeakBytes / 1e9:F2} |"));
+        }
     }
 
     // The shapes are those of the cases.

@@ -6,4 +6,6 @@ namespace Grpo.Benchmarks;
 /// <param name="Roof">What the machine can do at most.</param>
 /// <param name="Rows">Times.</param>
 /// <param name="PeakBytes">Peak memory by what was measured.</param>
-internal sealed record SuiteResult(string Machine, string Shape, Roofline Roof, IReadOnlyList<Row> Rows, IReadOnlyDictionary<string, long> PeakBytes);
+/// <param name="Growth">Steps of several sizes.</param>
+internal sealed record SuiteResult(
+    string Machine, string Shape, Roofline Roof, IReadOnlyList<Row> Rows, IReadOnlyDictionary<string, long> PeakBytes, IReadOnlyList<GrowthMeasure> Growth);

@@ -6,12 +6,13 @@ namespace Grpo.Models.Qwen;
 
 /// <summary>
 /// A decoding step of a float32 model on a CPU without a tensor per operation: the same mathematics as the modules', in kernels over memory
-/// that stays where it is. A step of a few rows is bound by reading the weights, and a third of it would be operations of some microseconds.
+/// that stays where it is. A step of a few rows is bound by reading the weights; operations of some microseconds each would be a sixth of it, and of a small
+/// model's most.
 /// </summary>
 internal sealed unsafe class HostDecoder : IDisposable
 {
-    // A layer whose weights stay in the processor's cache is multiplied by any number of rows without reading memory again.
-    private const long SmallWeight = 1 << 18;
+    // Weights that stay in the processor's cache are multiplied by any number of rows without reading memory again.
+    private const long SmallModel = 1 << 22;
 
     private readonly Qwen2Config _config;
     private readonly KeyValueCache _cache;
@@ -24,11 +25,11 @@ internal sealed unsafe class HostDecoder : IDisposable
     private readonly HostPart[] _gateParts;
     private readonly HostPart[] _downParts;
     private readonly HostPart[] _headParts;
+    private readonly int _maxRows;
     private readonly HostAttention _attention;
     private readonly HostBuffers _buffers;
     private readonly Int8Rows? _int8Rows;
     private readonly ThreadTeam _team;
-    private readonly int _maxRows;
 
     private int _rows;
     private int _padded;
@@ -51,13 +52,21 @@ internal sealed unsafe class HostDecoder : IDisposable
         _downParts = HostPart.Cut(any.Down);
         _headParts = HostPart.Cut(_head);
         _maxRows = int8 is not null ? Int8Weight.MaxRows
-            : weights.Values.All(weight => weight.numel() <= SmallWeight || weight.shape[0] == _config.VocabularySize) ? cache.Slots
+            : weights.Values.Sum(weight => weight.numel()) <= SmallModel ? ThreadTeam.MaxBlocks / _config.KeyValueHeadCount
             : SkinnyLinear.MaxRows;
-        int rows = Int8Weight.Padded(Math.Min(cache.Slots, _maxRows));
-        _attention = new HostAttention(_config, cache, get_num_threads());
-        _buffers = new HostBuffers(_config, rows);
-        _int8Rows = int8 is null ? null : new Int8Rows(rows, Math.Max(_config.AttentionHeadCount * _config.HeadWidth, Math.Max(_config.HiddenSize, _config.IntermediateSize)));
-        _team = new ThreadTeam(get_num_threads());
+        int rows = Int8Weight.Padded(Math.Min(cache.Slots, _maxRows)), width = _config.AttentionHeadCount * _config.HeadWidth;
+        try
+        {
+            _attention = new HostAttention(_config, cache, get_num_threads());
+            _buffers = new HostBuffers(_config, rows);
+            _int8Rows = int8 is null ? null : new Int8Rows(rows, Math.Max(width, Math.Max(_config.HiddenSize, _config.IntermediateSize)));
+            _team = new ThreadTeam(get_num_threads());
+        }
+        catch
+        {
+            Dispose(); // out of memory half way
+            throw;
+        }
     }
 
     /// <summary>A decoder for a session; null where the model, its adapter, the processor or a shape is one that the modules decode.</summary>
@@ -112,9 +121,10 @@ internal sealed unsafe class HostDecoder : IDisposable
 
     public void Dispose()
     {
-        _team.Dispose();
-        _attention.Dispose();
-        _buffers.Dispose();
+        // Some are null when the constructor has failed.
+        _team?.Dispose();
+        _attention?.Dispose();
+        _buffers?.Dispose();
         _int8Rows?.Dispose();
     }
 

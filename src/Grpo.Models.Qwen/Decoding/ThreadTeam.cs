@@ -12,9 +12,11 @@ namespace Grpo.Models.Qwen;
 /// </remarks>
 internal sealed class ThreadTeam : IDisposable
 {
+    /// <summary>Blocks of a piece, at most.</summary>
+    internal const int MaxBlocks = (1 << CountBits) - 1;
+
     private const int SpinsBeforeYield = 2000;         // some tens of microseconds
     private const int CountBits = 16;
-    private const int MaxBlocks = (1 << CountBits) - 1;
 
     private readonly Thread[] _helpers;
     private readonly ManualResetEventSlim _isInSection = new(initialState: false);
@@ -47,7 +49,7 @@ internal sealed class ThreadTeam : IDisposable
     internal void EndSection() => _isInSection.Reset();
 
     /// <summary>Does a piece of work; returns when all of it is done. One caller at a time.</summary>
-    /// <param name="blocks">Its blocks, 65,535 at most.</param>
+    /// <param name="blocks">At most <see cref="MaxBlocks"/>.</param>
     /// <param name="work">Gets the number of a block and of the thread that does it, which is below <see cref="Members"/>.</param>
     internal void Run(int blocks, Action<int, int> work)
     {

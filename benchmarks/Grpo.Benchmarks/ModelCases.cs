@@ -135,8 +135,8 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
         IReadOnlyList<ScoredGroup> scored = _text.Groups(groups, groupSize, promptLength, completionLength);
         var reference = new QwenReferenceModel(Model.Clone());
         owners.Add(reference);
-        GrpoOptimizer optimizer = Optimizer(sharePrompts: true, owners, reference, groups * groupSize);
         int rows = groups * groupSize;
+        GrpoOptimizer optimizer = Optimizer(sharePrompts: true, owners, reference, rows);
         return
         [
             new($"update with reference, {rows} x ({promptLength} + {completionLength}), G={groupSize}", rows * (promptLength + completionLength),

@@ -19,7 +19,8 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
         Console.WriteLine("|---|---:|---:|---:|---|---|");
         if (parts.Any(part => part is "model" or "decode" or "update"))
         {
-            RunModel(decode: !parts.Contains("update") || parts.Contains("model"), update: !parts.Contains("decode") || parts.Contains("model"));
+            bool all = parts.Contains("model");
+            RunModel(all || parts.Contains("decode"), all || parts.Contains("update"));
         }
 
         if (parts.Contains("pieces"))

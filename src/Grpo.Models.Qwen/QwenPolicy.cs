@@ -46,7 +46,8 @@ public sealed class QwenPolicy : IPolicy, IDisposable
     /// <summary>
     /// Whether new tokens are decoded with weights and activations rounded to 8 bits, where at most 64 sequences are decoded at a time: several
     /// times faster on an x86-64 processor with AVX-VNNI, for a difference of a few hundredths of a nat in the log-probs, which <see cref="UpdateReport.SamplerDifference"/> reports. Training does not change: its log-probs,
-    /// the old ones included, are of the weights themselves. Prompts are run with the weights themselves too.
+    /// the old ones included, are of the weights themselves. Prompts are run with the weights themselves too, and so is a weight whose height is not
+    /// a multiple of 4 or whose width is not one of 32.
     /// </summary>
     /// <value>Default false. Rounding takes about as long as a few tokens at the start of each session, and a quarter of the memory of float32 weights.</value>
     public bool Int8Rollouts { get; set; }

@@ -13,7 +13,10 @@ internal sealed unsafe class HostDecoder : IDisposable
 {
     // Weights that stay in the processor's cache are multiplied by any number of rows without reading memory again.
     private const long SmallModel = 1 << 22;
+    private const int MaxRowsOfSmallModel = 1024;
 
+    private readonly Qwen2ForCausalLM _model;
+    private readonly IntPtr _headHandle;
     private readonly Qwen2Config _config;
     private readonly KeyValueCache _cache;
     private readonly HostLayer[] _layers;
@@ -32,7 +35,7 @@ internal sealed unsafe class HostDecoder : IDisposable
     private readonly ThreadTeam _team;
 
     private int _rows;
-    private int _padded;
+    private int _padded;                               // rows that the products in float32 take; those in 8 bits take full tiles for one row too
     private int _layer;
     private Int8Rows? _rounded;                        // what the next product takes, in 8 bits; null: as it is
     private float* _logits;
@@ -40,27 +43,30 @@ internal sealed unsafe class HostDecoder : IDisposable
     private HostDecoder(Qwen2ForCausalLM model, KeyValueCache cache, Int8Weights? int8)
     {
         Dictionary<string, Parameter> weights = Weights(model);
-        (_config, _cache) = (model.Config, cache);
+        (_model, _config, _cache, _headHandle) = (model, model.Config, cache, model.HeadWeight.Handle);
         _layers = [.. Enumerable.Range(0, _config.LayerCount).Select(layer => new HostLayer(name => weights[$"model.layers.{layer}.{name}"], int8))];
         _head = new HostWeight(model.HeadWeight, int8);
         _embedding = HostMemory.Address(weights["model.embed_tokens.weight"]);
         _finalNorm = HostMemory.Address(weights["model.norm.weight"]);
         HostLayer any = _layers[0];
-        _projectionParts = HostPart.Cut(any.Queries, any.Keys, any.Values);
-        _outputParts = HostPart.Cut(any.Output);
-        _gateParts = HostPart.Cut(any.Gate);
-        _downParts = HostPart.Cut(any.Down);
-        _headParts = HostPart.Cut(_head);
-        _maxRows = int8 is not null ? Int8Weight.MaxRows
-            : weights.Values.Sum(weight => weight.numel()) <= SmallModel ? ThreadTeam.MaxBlocks / _config.KeyValueHeadCount
-            : SkinnyLinear.MaxRows;
+        int threads = get_num_threads();
+        _projectionParts = HostPart.Cut(threads, any.Queries, any.Keys, any.Values);
+        _outputParts = HostPart.Cut(threads, any.Output);
+        _gateParts = HostPart.Cut(threads, any.Gate);
+        _downParts = HostPart.Cut(threads, any.Down);
+        _headParts = HostPart.Cut(threads, _head);
+        _maxRows = Math.Min(
+            ThreadTeam.MaxBlocks / _config.KeyValueHeadCount,
+            int8 is not null ? Int8Weight.MaxRows
+                : weights.Values.Sum(weight => weight.numel()) <= SmallModel ? MaxRowsOfSmallModel
+                : SkinnyLinear.MaxRows);
         int rows = Int8Weight.Padded(Math.Min(cache.Slots, _maxRows)), width = _config.AttentionHeadCount * _config.HeadWidth;
         try
         {
-            _attention = new HostAttention(_config, cache, get_num_threads());
+            _attention = new HostAttention(_config, cache, threads);
             _buffers = new HostBuffers(_config, rows);
             _int8Rows = int8 is null ? null : new Int8Rows(rows, Math.Max(width, Math.Max(_config.HiddenSize, _config.IntermediateSize)));
-            _team = new ThreadTeam(get_num_threads());
+            _team = new ThreadTeam(threads);
         }
         catch
         {
@@ -91,8 +97,15 @@ internal sealed unsafe class HostDecoder : IDisposable
     /// <param name="tokenIds">One for each row of the cache, below V.</param>
     /// <returns>Logits [B, V] float32. Owned by the caller's scope.</returns>
     /// <exception cref="ArgumentException">An id is not of the vocabulary.</exception>
+    /// <exception cref="InvalidOperationException">The model was disposed or moved.</exception>
     internal Tensor Advance(ReadOnlySpan<long> tokenIds)
     {
+        if (_model.HeadWeight.Handle != _headHandle)
+        {
+            throw new InvalidOperationException(
+                "The model's weights are not where they were when the session began: it was disposed, or moved to another type or device. Start another session.");
+        }
+
         using var scope = TensorScope.BeginNoGrad();
         _rows = tokenIds.Length;
         _padded = SkinnyKernel.Padded(_rows);

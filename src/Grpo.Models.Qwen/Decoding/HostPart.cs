@@ -7,16 +7,18 @@ namespace Grpo.Models.Qwen;
 internal readonly record struct HostPart(int Weight, int From, int To)
 {
     private const long MinNumbers = 1 << 14;           // some microseconds
-    private const int MaxParts = 32;                   // of a weight: as many as let threads come and go
 
     /// <summary>All rows of some weights, in parts that begin at multiples of 16.</summary>
-    internal static HostPart[] Cut(params IReadOnlyList<HostWeight> weights)
+    /// <param name="threads">That share them: enough parts of each weight that they can come and go.</param>
+    /// <param name="weights">The weights.</param>
+    internal static HostPart[] Cut(int threads, params IReadOnlyList<HostWeight> weights)
     {
+        int most = Math.Max(32, 4 * threads);
         var parts = new List<HostPart>();
         for (int i = 0; i < weights.Count; i++)
         {
             int outputs = weights[i].Outputs;
-            long count = Math.Clamp((long)outputs * weights[i].Width / MinNumbers, 1, MaxParts);
+            long count = Math.Clamp((long)outputs * weights[i].Width / MinNumbers, 1, most);
             int step = (int)((((outputs + count - 1) / count) + SkinnyKernel.Lanes - 1) / SkinnyKernel.Lanes * SkinnyKernel.Lanes);
             for (int from = 0; from < outputs; from += step)
             {

@@ -9,8 +9,8 @@ internal sealed unsafe class Int8Rows : IDisposable
     /// <summary>The byte that means 0.</summary>
     internal const int Zero = 128;
 
-    private readonly byte* _bytes;
-    private readonly float* _scales;
+    private byte* _bytes;
+    private float* _scales;
 
     /// <param name="rows">That there is room for.</param>
     /// <param name="width">Numbers of the widest.</param>
@@ -49,8 +49,10 @@ internal sealed unsafe class Int8Rows : IDisposable
 
     private void Free()
     {
-        NativeMemory.AlignedFree(_bytes);
+        NativeMemory.AlignedFree(_bytes); // null is freed as nothing
         NativeMemory.Free(_scales);
+        _bytes = null;
+        _scales = null;
     }
 
     private static float Clear(Span<byte> line)

@@ -48,11 +48,7 @@ internal sealed unsafe class Int8Weight : IDisposable
             rounded.sum(1).mul_(Int8Rows.Zero).to(ScalarType.Int32).data<int>().ToArray().CopyTo(_offsets, row);
         }
 
-        fixed (byte* first = _values.bytes)
-        {
-            _first = (sbyte*)first; // not managed memory: it does not move
-        }
-
+        _first = (sbyte*)HostMemory.Bytes(_values);
         scope.Release(_values);
     }
 

@@ -7,7 +7,7 @@ namespace Grpo.Models.Qwen;
 /// Decodes with a key/value cache: each prompt runs once, its keys and values are copied to the G rows of its group, and every further token
 /// costs one pass over one position. Rows leave when they are finished, and waiting prompts take their places.
 /// </summary>
-/// <remarks>Borrows the model, whose weights must not change while the session lives. Logits are of the last position only.</remarks>
+/// <remarks>Borrows the model, whose weights must not change while the session lives, nor the model be disposed. Logits are of the last position only.</remarks>
 public sealed class Qwen2DecodingSession : IDecodingSession
 {
     private readonly Qwen2ForCausalLM _model;
@@ -94,7 +94,9 @@ public sealed class Qwen2DecodingSession : IDecodingSession
 
     /// <inheritdoc/>
     /// <exception cref="InvalidOperationException">The prompts have not been run, or all new tokens have been decoded.</exception>
-    /// <exception cref="ArgumentException"><paramref name="tokenIds"/> is not [B] int64.</exception>
+    /// <exception cref="ArgumentException">
+    /// <paramref name="tokenIds"/> is not [B] int64, or, on a CPU with kernels of its own for the step, an id is not of the vocabulary.
+    /// </exception>
     public Tensor Advance(Tensor tokenIds)
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
@@ -152,6 +154,11 @@ public sealed class Qwen2DecodingSession : IDecodingSession
     /// <summary>Frees the cache.</summary>
     public void Dispose()
     {
+        if (_isDisposed)
+        {
+            return;
+        }
+
         _isDisposed = true;
         _host?.Dispose();
         _cache.Dispose();

@@ -18,7 +18,7 @@ internal sealed class ThreadTeam : IDisposable
     private const int SpinsBeforeYield = 2000;         // some tens of microseconds
     private const int CountBits = 16;
 
-    private readonly Thread[] _helpers;
+    private readonly Thread?[] _helpers;
     private readonly ManualResetEventSlim _isInSection = new(initialState: false);
     private Action<int, int>? _work;
     private Exception? _failure;
@@ -31,11 +31,20 @@ internal sealed class ThreadTeam : IDisposable
     {
         Members = members;
         _helpers = new Thread[members - 1];
-        for (int i = 0; i < _helpers.Length; i++)
+        try
         {
-            int member = i + 1;
-            _helpers[i] = new Thread(() => Help(member)) { IsBackground = true, Name = $"Grpo decoding {member}" };
-            _helpers[i].Start();
+            for (int i = 0; i < _helpers.Length; i++)
+            {
+                int member = i + 1;
+                var helper = new Thread(() => Help(member)) { IsBackground = true, Name = $"Grpo decoding {member}" };
+                helper.UnsafeStart(); // without the caller's asynchronous locals, which it would keep
+                _helpers[i] = helper;
+            }
+        }
+        catch
+        {
+            Dispose(); // no thread can be had any more: those that were are not left behind
+            throw;
         }
     }
 
@@ -78,6 +87,7 @@ internal sealed class ThreadTeam : IDisposable
             Pause(spins);
         }
 
+        _work = null; // what it holds on to is large, and the helpers hold on to this
         if (_failure is { } failure)
         {
             _failure = null;
@@ -89,9 +99,9 @@ internal sealed class ThreadTeam : IDisposable
     {
         _isStopped = true;
         _isInSection.Set();
-        foreach (Thread helper in _helpers)
+        foreach (Thread? helper in _helpers)
         {
-            helper.Join();
+            helper?.Join();
         }
 
         _isInSection.Dispose();

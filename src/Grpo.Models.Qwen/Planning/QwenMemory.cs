@@ -127,7 +127,8 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
         return leaner;
     }
 
-    // Prompts are run together at the beginning; their logits are repeated for the group. Then a token a row.
+    // Prompts are run together at the beginning; their logits are repeated for the group. Then a token a row. What a CPU's decoder keeps besides,
+    // a few numbers per row and per position, is not counted.
     private long Decoding(MemorySizes sizes)
     {
         PassTokens prompts = PassTokens.OfPrompts(sizes);

@@ -81,6 +81,32 @@ public sealed class HostDecoderTests
         return decoder.Advance(ids)[0].data<float>().ToArray();
     }
 
+    [VectorFact]
+    public void Advance_says_that_the_model_is_gone_or_elsewhere()
+    {
+        var model = Qwen2ForCausalLM.Initialize(TinyModels.HostConfig(), seed: 7);
+        var policy = new QwenPolicy(model);
+        using var scope = TensorScope.BeginNoGrad();
+        using IDecodingSession session = policy.StartDecoding(Qwen2DecodingSessionTests.Prompts([[1, 2]]), groupSize: 1, maxNewTokens: 3);
+        session.Prefill();
+        session.Advance(Qwen2DecodingSessionTests.Ids([5]));
+        policy.Dispose();
+        Assert.ThrowsAny<InvalidOperationException>(() => session.Advance(Qwen2DecodingSessionTests.Ids([5])));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_session_may_be_disposed_twice(bool rounds)
+    {
+        using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(TinyModels.HostConfig(), seed: 7)) { Int8Rollouts = rounds };
+        using var scope = TensorScope.BeginNoGrad();
+        IDecodingSession session = policy.StartDecoding(Qwen2DecodingSessionTests.Prompts([[1, 2]]), groupSize: 1, maxNewTokens: 2);
+        session.Dispose();
+        session.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => session.Prefill());
+    }
+
     private static bool Suits(Qwen2Config config, Action<Qwen2ForCausalLM>? change = null)
     {
         using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(config, seed: 7);

@@ -23,9 +23,9 @@ internal static unsafe class OpenMpTeam
         }
     }
 
-    // Of whatever OpenMP libtorch itself was linked with: a library's dependencies are searched too. Only GNU's has the rule.
+    // Of the OpenMP that libtorch itself was linked with: a library's dependencies are searched too. Only GNU's has the rule.
     private static nint Find() =>
-        OperatingSystem.IsLinux()
+        OperatingSystem.IsLinux() && File.ReadLines("/proc/self/maps").Any(line => line.Contains("libgomp", StringComparison.Ordinal))
         && NativeLibrary.TryLoad("torch_cpu", typeof(TorchSharp.torch).Assembly, searchPath: null, out nint torch)
         && NativeLibrary.TryGetExport(torch, "omp_pause_resource_all", out nint pause) ? pause : 0;
 }

@@ -13,7 +13,7 @@ internal static class PeakMemory
     /// <summary>What can be measured.</summary>
     public static IReadOnlyList<string> Names { get; } =
     [
-        "update", "update, checkpointing", "update with reference", $"update with reference{Returned}", "update with LoRA r=16", $"update with LoRA r=16{Returned}",
+        "update", "update, checkpointing", "update with reference", "update with reference, checkpointing", $"update with reference{Returned}", "update with LoRA r=16", $"update with LoRA r=16{Returned}",
         $"log-probs in tiles{Returned}", $"log-probs of all logits{Returned}",
     ];
 

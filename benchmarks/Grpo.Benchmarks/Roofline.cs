@@ -54,6 +54,16 @@ internal sealed record Roofline(double Gemm, double GemmBFloat16, double Bandwid
     public override string ToString() => FormattableString.Invariant(
         $"roof: GEMM {Gemm / 1e9:F0} GFLOP/s in float32, {GemmBFloat16 / 1e9:F0} in bfloat16; {Bandwidth / (1 << 30):F1} GiB/s read");
 
+    /// <summary>Reading as a case among others: where memory's speed drifts, what it was in the same rounds says more than the roof.</summary>
+    /// <param name="owners">Gets what is read.</param>
+    public static Case ReadInTurn(List<IDisposable> owners)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor large = scope.Release(ones([Elements], ScalarType.Float32));
+        owners.Add(large);
+        return new Case("read 512 MiB", 0, () => Read(large)) { Bytes = Elements * sizeof(float) };
+    }
+
     // Four rows of vectors at a time, each thread its part: as fast as memory is read.
     private static void Read(Tensor tensor)
     {

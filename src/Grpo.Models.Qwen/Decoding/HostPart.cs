@@ -7,6 +7,7 @@ namespace Grpo.Models.Qwen;
 internal readonly record struct HostPart(int Weight, int From, int To)
 {
     private const long MinNumbers = 1 << 14;           // some microseconds
+    private const long MaxNumbers = 1 << 17;           // the last part of a product keeps the other threads waiting
 
     /// <summary>All rows of some weights, in parts that begin at multiples of 16.</summary>
     /// <param name="threads">That share them: enough parts of each weight that they can come and go.</param>
@@ -18,7 +19,8 @@ internal readonly record struct HostPart(int Weight, int From, int To)
         for (int i = 0; i < weights.Count; i++)
         {
             int outputs = weights[i].Outputs;
-            long count = Math.Clamp((long)outputs * weights[i].Width / MinNumbers, 1, most);
+            long numbers = (long)outputs * weights[i].Width;
+            long count = Math.Clamp(numbers / MinNumbers, 1, Math.Max(most, numbers / MaxNumbers));
             int step = (int)((((outputs + count - 1) / count) + SkinnyKernel.Lanes - 1) / SkinnyKernel.Lanes * SkinnyKernel.Lanes);
             for (int from = 0; from < outputs; from += step)
             {

@@ -47,7 +47,7 @@ internal static partial class NativeEnvironment
         }
 
         TuneAllocator(MmapVariable, MmapThreshold, LargestThreshold);
-        TuneAllocator("MALLOC_TRIM_THRESHOLD_", TrimThreshold, 8 * LargestThreshold);
+        TuneAllocator("MALLOC_TRIM_THRESHOLD_", TrimThreshold, 4 * LargestThreshold);
     }
 
     /// <summary>Lets smaller blocks go back, too. Does nothing off Linux, or where the user has chosen a bound.</summary>

@@ -41,7 +41,8 @@ internal sealed class RewardCalls(IRewardFunction reward, TimeSpan? timeout) : I
                 _thread = new RewardThread(); // the old one is stuck in the call
             }
 
-            if (!call.IsCompleted)
+            // The call's own task: the unwrapped one is done a moment later, in which the next group would begin after an error.
+            if (!begun.IsCompletedSuccessfully || !begun.Result.IsCompleted)
             {
                 onWait();
             }

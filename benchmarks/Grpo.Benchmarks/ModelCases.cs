@@ -122,8 +122,15 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
         GrpoOptimizer unshared = Optimizer(sharePrompts: false, optimizers), shared = Optimizer(sharePrompts: true, optimizers);
         return
         [
-            new($"{name}, prompt per completion", tokens, () => unshared.Update(groups)),
-            new($"{name}, prompt once", tokens, () => shared.Update(groups)) { Baseline = $"{name}, prompt per completion" },
+            new($"{name}, prompt per completion", tokens, () => unshared.Update(groups))
+            {
+                Operations = 3 * shape.ForwardOperations(groupSize, promptLength + completionLength, groupSize * completionLength),
+            },
+            new($"{name}, prompt once", tokens, () => shared.Update(groups))
+            {
+                Baseline = $"{name}, prompt per completion",
+                Operations = 3 * shape.SharedForwardOperations(1, groupSize, promptLength, completionLength),
+            },
         ];
     }
 
@@ -141,7 +148,10 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
         return
         [
             new($"update with reference, {rows} x ({promptLength} + {completionLength}), G={groupSize}", rows * (promptLength + completionLength),
-                () => optimizer.Update(scored)),
+                () => optimizer.Update(scored))
+            {
+                Operations = 4 * shape.SharedForwardOperations(groups, groupSize, promptLength, completionLength), // the reference's forward pass too
+            },
         ];
     }
 
@@ -155,10 +165,15 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
             GroupSize = groupSize,
             Sampling = new SamplingOptions { MaxCompletionTokens = completionLength, MaxPromptTokens = promptLength, MaxConcurrentSequences = prompts * groupSize },
         };
+        long rows = prompts * groupSize, steps = completionLength - 1;
         return
         [
-            new($"generate {prompts * groupSize} x ({promptLength} + {completionLength})", prompts * groupSize * completionLength,
-                () => sampler.SampleAsync(_policy, request).AsTask().GetAwaiter().GetResult()),
+            new($"generate {rows} x ({promptLength} + {completionLength})", prompts * groupSize * completionLength,
+                () => sampler.SampleAsync(_policy, request).AsTask().GetAwaiter().GetResult())
+            {
+                Operations = shape.ForwardOperations(prompts, promptLength, prompts) + (2.0 * rows * steps * shape.ReadWeights),
+                Bytes = steps * (((double)shape.ReadWeights * sizeof(float)) + (rows * (promptLength + (completionLength / 2.0)) * shape.CacheBytes)),
+            },
         ];
     }
 

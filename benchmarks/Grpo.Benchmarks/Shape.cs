@@ -33,6 +33,14 @@ internal sealed record Shape(string Name, Qwen2Config Config)
         + (2.0 * Config.LayerCount * sequences * length * length * Config.HiddenSize)
         + (2.0 * HeadWeights * headPositions);
 
+    /// <summary>The same over groups whose prompt is computed once, with the head at every token of a completion.</summary>
+    public double SharedForwardOperations(long groups, long groupSize, long prompt, long completion)
+    {
+        long rows = groups * groupSize, tokens = (groups * prompt) + (rows * completion);
+        double pairs = (groups * (double)prompt * prompt) + (rows * (double)completion * ((2 * prompt) + completion));
+        return (2.0 * Config.LayerCount * LayerWeights * tokens) + (2.0 * Config.LayerCount * Config.HiddenSize * pairs) + (2.0 * HeadWeights * rows * completion);
+    }
+
     /// <summary>Bytes of keys and values of one token, float32.</summary>
     public long CacheBytes => 2L * sizeof(float) * Config.LayerCount * Config.KeyValueHeadCount * Config.HeadWidth;
 

@@ -51,6 +51,7 @@ internal static partial class MemoryRun
             return 0;
         }
 
+        _ = Trim(0); // what the heap has at hand would be room, too, and is not always the same
         long before = ResourceUse.Status("VmSize:") * 1024;
         if (room > 0)
         {
@@ -117,6 +118,10 @@ internal static partial class MemoryRun
 
     [LibraryImport("libc", EntryPoint = "getrlimit")]
     private static partial int GetLimit(int resource, out ResourceLimit limit);
+
+    [LibraryImport("libc", EntryPoint = "malloc_trim")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int Trim(nuint keep);
 
     [LibraryImport("libc", EntryPoint = "setrlimit")]
     private static partial int SetLimit(int resource, in ResourceLimit limit);

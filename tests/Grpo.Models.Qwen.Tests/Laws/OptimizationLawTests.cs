@@ -19,8 +19,12 @@ namespace Grpo.Models.Qwen.Tests;
 /// </remarks>
 public sealed class OptimizationLawTests
 {
-    // Float32 sums in another order, relative to the largest number of a tensor.
+    // Float32 sums in another order, relative to the largest gradient of the model: those of a key's bias nearly cancel, what rounding left does not.
+    // In 1,600 random cases none came to half of it.
     private const double Tolerance = 1e-5;
+
+    // By which policy and reference differ: as after some steps. e^(difference) in the KL multiplies what rounding did to log-probs far apart.
+    private const double Step = 0.03;
 
     private const int Iterations = 15;
 
@@ -96,7 +100,7 @@ public sealed class OptimizationLawTests
         {
             using var scope = TensorScope.Begin();
             using var policy = new QwenPolicy(Model(isWide: false, change.HasAdapter, given.Tied, seed: 7));
-            using var reference = new QwenReferenceModel(Model(isWide: false, hasAdapter: false, given.Tied, seed: 7, noiseSeed: change.HasAdapter ? 7ul : 8));
+            using var reference = new QwenReferenceModel(Model(isWide: false, hasAdapter: false, given.Tied, seed: 7, isMoved: !change.HasAdapter));
             (UpdateReport[] expected, Dictionary<string, Tensor> gradients) =
                 Update(new SimplePath(policy.Model), new SimplePath((Qwen2ForCausalLM)reference.Module), given.Groups, given.Options);
 
@@ -108,30 +112,39 @@ public sealed class OptimizationLawTests
             Assert.Equal(expected.Length, actual.Length);
             Assert.All(expected.Zip(actual), pair => AssertSame(pair.First, pair.Second));
             Assert.Equal(gradients.Keys, sameGradients.Keys);
+            float largest = gradients.Values.Max(gradient => gradient.abs().max().item<float>());
             foreach ((string name, Tensor gradient) in gradients)
             {
-                TensorAssert.Near(gradient, sameGradients[name], Tolerance * gradient.abs().max().item<float>(), name);
+                TensorAssert.Near(gradient, sameGradients[name], Tolerance * largest, name);
             }
         }, iter: Iterations, threads: 1);
     }
 
     // Sizes that our own kernels decode, and sizes that are too uneven for that; biases of 0 and norms of 1 would hide mistakes.
-    private static Qwen2ForCausalLM Model(bool isWide, bool hasAdapter, bool tied, ulong seed, ulong? noiseSeed = null)
+    private static Qwen2ForCausalLM Model(bool isWide, bool hasAdapter, bool tied, ulong seed, bool isMoved = false)
     {
         Qwen2Config narrow = TinyModels.Config(tied) with { VocabularySize = Tokenizer.VocabularySize };
         Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(
             isWide ? TinyModels.HostConfig(tied) with { VocabularySize = Tokenizer.VocabularySize } : narrow, seed);
         using var scope = TensorScope.BeginNoGrad();
-        using var generator = new Generator(noiseSeed ?? seed);
+        using var generator = new Generator(seed);
         foreach (Parameter parameter in model.parameters().Where(parameter => parameter.dim() == 1))
         {
             parameter.add_(randn(parameter.shape, generator: generator) * 0.2);
         }
 
+        if (isMoved)
+        {
+            foreach (Parameter parameter in model.parameters())
+            {
+                parameter.add_(randn(parameter.shape, generator: generator) * Step);
+            }
+        }
+
         if (hasAdapter)
         {
             model.AddAdapter(LoraModels.Options);
-            LoraModels.Train(model);
+            LoraModels.Train(model, deviation: Step);
         }
 
         return model;

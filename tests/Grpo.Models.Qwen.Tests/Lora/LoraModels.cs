@@ -21,13 +21,13 @@ internal static class LoraModels
     }
 
     /// <summary>Fills B, which begins at zero, as if some steps had been done.</summary>
-    public static void Train(Qwen2ForCausalLM model, ulong seed = 3)
+    public static void Train(Qwen2ForCausalLM model, ulong seed = 3, double deviation = 0.2)
     {
         using var scope = TensorScope.BeginNoGrad();
         using var generator = new Generator(seed);
         foreach ((string name, Parameter parameter) in model.Adapter!.Parameters().Where(named => named.Name.EndsWith("lora_B.weight", StringComparison.Ordinal)))
         {
-            parameter.copy_(empty(parameter.shape).normal_(0, 0.2, generator));
+            parameter.copy_(empty(parameter.shape).normal_(0, deviation, generator));
         }
     }
 

@@ -12,6 +12,9 @@ internal sealed record Case(string Name, double Tokens, Action Run)
     /// <summary>Bytes that have to be read once: bounds the time by the bandwidth.</summary>
     public double Bytes { get; init; }
 
+    /// <summary>Runs in each round, of which the fastest counts.</summary>
+    public int Tries { get; init; } = 1;
+
     /// <summary>The case that this one is compared with; null: none.</summary>
     public string? Baseline { get; init; }
 }

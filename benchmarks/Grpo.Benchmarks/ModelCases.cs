@@ -48,7 +48,6 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
         if (device.type == DeviceType.CPU)
         {
             cases.Add(Run("int8", simpleIds, Session(rows, first, capacity, int8: true, sessions)));
-            cases.Add(Roofline.ReadInTurn(sessions));
         }
 
         return cases;

@@ -11,58 +11,68 @@ namespace Grpo.Benchmarks;
 /// <param name="Bandwidth">Bytes per second read from memory, all cores together.</param>
 internal sealed record Roofline(double Gemm, double GemmBFloat16, double Bandwidth)
 {
-    private const int Rounds = 5;
     private const long Elements = 128L << 20; // 512 MiB: more than any cache
+    private const string InBFloat16 = "gemm bf16";
+
+    // A roof is what the machine can do, not what it mostly does: the fastest try of a round, so that nothing cold or late counts.
+    private const int Tries = 3;
 
     // [rows, width] times [width, columns]: a square one, and those of a model's layers with results that the allocator has at hand.
     private static readonly (long Rows, long Width, long Columns)[] Products = [(2048, 2048, 2048), (2048, 4864, 896), (1024, 896, 896)];
 
-    public static Roofline Measure(Device device)
+    /// <summary>
+    /// What measures the roof, to be timed in the same rounds as what is held against it: on a machine that others share, memory and clock drift
+    /// within minutes.
+    /// </summary>
+    /// <param name="device">The device.</param>
+    /// <param name="owners">Get the tensors.</param>
+    public static IReadOnlyList<Case> Probes(Device device, List<IDisposable> owners)
     {
-        double gemm = 0, bfloat16 = 0, bandwidth = 0;
         using var scope = TensorScope.BeginNoGrad();
-        Tensor large = ones([Elements], ScalarType.Float32, device);
+        var probes = new List<Case>();
         foreach ((long rows, long width, long columns) in Products)
         {
-            Tensor input = rand(rows, width, device: device), weight = rand(columns, width, device: device);
-            Tensor input16 = input.to(ScalarType.BFloat16), weight16 = weight.to(ScalarType.BFloat16);
+            Tensor input = Keep(rand(rows, width, device: device)), weight = Keep(rand(columns, width, device: device));
+            Tensor input16 = Keep(input.to(ScalarType.BFloat16)), weight16 = Keep(weight.to(ScalarType.BFloat16));
             double operations = 2.0 * rows * width * columns;
-            // The best round: a roof is what the machine can do, not what it mostly does.
-            double[] best = Stopwatches.Best(
-            [
-                new("gemm", 0, () => Wait(nn.functional.linear(input, weight))),
-                new("gemm as convolution", 0, () => Wait(FastLinear.Apply(input, weight))),
-                new("gemm bf16", 0, () => Wait(nn.functional.linear(input16, weight16))),
-                new("read", 0, () => Wait(large.max())),
-                .. device.type == DeviceType.CPU ? [new Case("read by vectors", 0, () => Read(large))] : Array.Empty<Case>(),
-            ], Rounds);
-            gemm = Math.Max(gemm, operations / Math.Min(best[0], best[1]));
-            bfloat16 = Math.Max(bfloat16, operations / best[2]);
-            bandwidth = Math.Max(bandwidth, Elements * sizeof(float) / best[3..].Min());
+            probes.Add(Probe("gemm", operations, 0, () => Wait(nn.functional.linear(input, weight))));
+            probes.Add(Probe("gemm as convolution", operations, 0, () => Wait(FastLinear.Apply(input, weight))));
+            probes.Add(Probe(InBFloat16, operations, 0, () => Wait(nn.functional.linear(input16, weight16))));
         }
 
-        return new Roofline(gemm, bfloat16, bandwidth);
+        Tensor large = Keep(ones([Elements], ScalarType.Float32, device));
+        probes.Add(Probe("read", 0, Elements * sizeof(float), () => Wait(large.max())));
+        if (device.type == DeviceType.CPU)
+        {
+            probes.Add(Probe("read by vectors", 0, Elements * sizeof(float), () => Read(large)));
+        }
+
+        return probes;
+
+        Tensor Keep(Tensor tensor)
+        {
+            owners.Add(tensor.DetachFromDisposeScope());
+            return tensor;
+        }
+
+        static Case Probe(string name, double operations, double bytes, Action run) => new(name, 0, run) { Operations = operations, Bytes = bytes, Tries = Tries };
     }
 
-    /// <summary>The higher of both: a machine that others share is not always equally fast.</summary>
-    public Roofline Or(Roofline other) =>
-        new(Math.Max(Gemm, other.Gemm), Math.Max(GemmBFloat16, other.GemmBFloat16), Math.Max(Bandwidth, other.Bandwidth));
+    /// <summary>The roof of the rounds in which <see cref="Probes"/> took these times.</summary>
+    public static Roofline Of(IReadOnlyList<Case> probes, IReadOnlyList<Timing> timings)
+    {
+        (Case Probe, double Seconds)[] timed = [.. probes.Zip(timings, (probe, timing) => (probe, timing.Seconds))];
+        return new Roofline(
+            timed.Where(entry => entry.Probe.Name != InBFloat16).Max(entry => entry.Probe.Operations / entry.Seconds),
+            timed.Where(entry => entry.Probe.Name == InBFloat16).Max(entry => entry.Probe.Operations / entry.Seconds),
+            timed.Max(entry => entry.Probe.Bytes / entry.Seconds));
+    }
 
     /// <summary>The least seconds in which a case can be done.</summary>
     public double Bound(Case item) => Math.Max(item.Operations / Gemm, item.Bytes / Bandwidth);
 
     public override string ToString() => FormattableString.Invariant(
         $"roof: GEMM {Gemm / 1e9:F0} GFLOP/s in float32, {GemmBFloat16 / 1e9:F0} in bfloat16; {Bandwidth / (1 << 30):F1} GiB/s read");
-
-    /// <summary>Reading as a case among others: where memory's speed drifts, what it was in the same rounds says more than the roof.</summary>
-    /// <param name="owners">Gets what is read.</param>
-    public static Case ReadInTurn(List<IDisposable> owners)
-    {
-        using var scope = TensorScope.BeginNoGrad();
-        Tensor large = scope.Release(ones([Elements], ScalarType.Float32));
-        owners.Add(large);
-        return new Case("read 512 MiB", 0, () => Read(large)) { Bytes = Elements * sizeof(float) };
-    }
 
     // Four rows of vectors at a time, each thread its part: as fast as memory is read.
     private static void Read(Tensor tensor)

@@ -27,36 +27,25 @@ internal static class Stopwatches
         {
             for (int i = 0; i < cases.Count; i++)
             {
-                double others = OtherProcessesSeconds();
-                long start = Stopwatch.GetTimestamp();
-                cases[i].Run();
-                double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-                all[i].Add(seconds);
-                if (OtherProcessesSeconds() - others < Disturbed * seconds)
+                double others = OtherProcessesSeconds(), total = 0, best = double.PositiveInfinity;
+                for (int run = 0; run < cases[i].Tries; run++)
                 {
-                    quiet[i].Add(seconds);
+                    long start = Stopwatch.GetTimestamp();
+                    cases[i].Run();
+                    double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+                    total += seconds;
+                    best = Math.Min(best, seconds);
+                }
+
+                all[i].Add(best);
+                if (OtherProcessesSeconds() - others < Disturbed * total)
+                {
+                    quiet[i].Add(best);
                 }
             }
         }
 
         return [.. quiet.Zip(all, (undisturbed, any) => new Timing(Median(undisturbed.Count > 0 ? undisturbed : any), undisturbed.Count, rounds))];
-    }
-
-    /// <summary>Least seconds of each case.</summary>
-    public static double[] Best(IReadOnlyList<Case> cases, int rounds)
-    {
-        double[] best = [.. cases.Select(_ => double.PositiveInfinity)];
-        for (int round = 0; round <= rounds; round++) // the first one warms up, and is never the best
-        {
-            for (int i = 0; i < cases.Count; i++)
-            {
-                long start = Stopwatch.GetTimestamp();
-                cases[i].Run();
-                best[i] = Math.Min(best[i], Stopwatch.GetElapsedTime(start).TotalSeconds);
-            }
-        }
-
-        return best;
     }
 
     private static double Median(List<double> values)

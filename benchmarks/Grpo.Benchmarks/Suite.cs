@@ -12,7 +12,7 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
 
     public SuiteResult Run(IReadOnlyList<string> parts)
     {
-        Roofline roof = Roofline.Measure(device);
+        Roofline roof = MeasureRoof();
         Console.WriteLine($"{TorchBackend.Describe()}, {get_num_threads()} threads, {device}, shape {shape.Name}");
         Console.WriteLine(roof);
         Console.WriteLine($"| {"what",-44} | {"ms",10} | {"tokens/s",9} | {"bound",6} | {"against",-34} | quiet |");
@@ -111,7 +111,7 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
         Time(owners => model.UpdateWithReference(tiny ? 2 : 1, 8, 64, 64, owners));
     }
 
-    // Each list of cases has a roof of its own, measured before and after it.
+    // Each list of cases has a roof of its own, measured in the same rounds.
     private void Time(Func<List<IDisposable>, IReadOnlyList<Case>> make)
     {
         var owners = new List<IDisposable>();
@@ -119,15 +119,29 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
         {
             using var scope = TensorScope.Begin();
             IReadOnlyList<Case> cases = make(owners);
-            Roofline before = Roofline.Measure(device);
-            Timing[] timings = Stopwatches.Compare(cases, rounds);
-            Roofline roof = before.Or(Roofline.Measure(device));
-            foreach (Row row in Row.Of(cases, timings, roof))
+            IReadOnlyList<Case> probes = Roofline.Probes(device, owners);
+            Timing[] timings = Stopwatches.Compare([.. cases, .. probes], rounds);
+            Roofline roof = Roofline.Of(probes, timings[cases.Count..]);
+            foreach (Row row in Row.Of(cases, timings[..cases.Count], roof))
             {
                 Print(row);
             }
 
             Console.WriteLine($"{roof}");
+        }
+        finally
+        {
+            owners.ForEach(owner => owner.Dispose());
+        }
+    }
+
+    private Roofline MeasureRoof()
+    {
+        var owners = new List<IDisposable>();
+        try
+        {
+            IReadOnlyList<Case> probes = Roofline.Probes(device, owners);
+            return Roofline.Of(probes, Stopwatches.Compare(probes, rounds));
         }
         finally
         {

@@ -28,6 +28,10 @@ public static class BackwardPass
         {
             ExceptionDispatchInfo.Throw(cause); // the native side only knows that the function did not answer
         }
+        finally
+        {
+            ReturnedGradients.Free();
+        }
 
         if (failure.Take() is { } unnoticed)
         {

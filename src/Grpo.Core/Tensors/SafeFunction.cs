@@ -37,7 +37,10 @@ public abstract class SafeFunction<T> : autograd.SingleTensorFunction<T>
         ArgumentNullException.ThrowIfNull(ctx);
         try
         {
-            return Differentiate(ctx, grad_output);
+            List<Tensor> gradients = Differentiate(ctx, grad_output);
+            ReturnedGradients.Hold(gradients);
+            FreedMemory.Bound();
+            return gradients;
         }
         catch (Exception exception)
         {
@@ -55,6 +58,6 @@ public abstract class SafeFunction<T> : autograd.SingleTensorFunction<T>
     /// <summary>Its derivative. Runs while a backward pass comes through, on one of torch's own threads where the tensors are on a device.</summary>
     /// <param name="context">What the forward pass left.</param>
     /// <param name="gradient">Of the result; the function's to free, and invalid where nothing depends on it.</param>
-    /// <returns>One gradient per input, null where there is none.</returns>
+    /// <returns>One gradient per input, null where there is none. New tensors, in whatever scope: they are freed when torch has taken them.</returns>
     protected abstract List<Tensor> Differentiate(autograd.AutogradContext context, Tensor gradient);
 }

@@ -10,11 +10,6 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
     private const string SettingsKey = "settings";
     private static readonly long[] VocabularyAxis = [1];
 
-    // Returned gradients must outlive the callback. On the caller's thread the caller's scope frees them; torch's own device
-    // threads have no scope, so there the previous call's are freed by the next.
-    [ThreadStatic]
-    private static List<Tensor>? t_returned;
-
     /// <inheritdoc/>
     public override string Name => nameof(TokenLogProbs);
 
@@ -77,7 +72,6 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
             return [null!, null!, null!, null!];
         }
 
-        bool callerHasScope = CurrentDisposeScope is not null;
         using var scope = TensorScope.BeginNoGrad();
         List<Tensor> saved = context.get_saved_variables();
         (Tensor hidden, Tensor weight, Tensor targets, Tensor logSums) = (saved[0], saved[1], saved[2], saved[3]);
@@ -124,12 +118,6 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
 
         hiddenGradient = Hand(hiddenGradient?.to(hidden.dtype), scope);
         weightGradient = ownGradient is null ? Hand(weightGradient?.to(weight.dtype), scope) : null;
-        if (!callerHasScope)
-        {
-            t_returned?.ForEach(static tensor => tensor.Dispose());
-            t_returned = [.. new[] { hiddenGradient, weightGradient }.OfType<Tensor>()];
-        }
-
         return [hiddenGradient!, weightGradient!, null!, null!];
     }
 

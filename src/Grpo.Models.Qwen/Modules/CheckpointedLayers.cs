@@ -12,11 +12,6 @@ internal sealed class CheckpointedLayers : SafeFunction<CheckpointedLayers>
     private const string LayersKey = "layers";
     private const string ContextKey = "context";
 
-    // A returned gradient must outlive the callback. On the caller's thread the caller's scope frees it; torch's own device threads have no
-    // scope, so there the previous call's is freed by the next.
-    [ThreadStatic]
-    private static Tensor? t_returned;
-
     /// <inheritdoc/>
     public override string Name => nameof(CheckpointedLayers);
 
@@ -62,7 +57,6 @@ internal sealed class CheckpointedLayers : SafeFunction<CheckpointedLayers>
             return [null!, null!, null!];
         }
 
-        bool callerHasScope = CurrentDisposeScope is not null;
         using var scope = TensorScope.Begin();
         using IDisposable withGradients = enable_grad();
         List<Tensor> saved = context.get_saved_variables();
@@ -79,13 +73,6 @@ internal sealed class CheckpointedLayers : SafeFunction<CheckpointedLayers>
             upstream = layerScope.Keep(input.grad!);
         }
 
-        scope.Keep(upstream);
-        if (!callerHasScope)
-        {
-            t_returned?.Dispose();
-            t_returned = upstream;
-        }
-
-        return [upstream, null!, null!];
+        return [scope.Keep(upstream), null!, null!];
     }
 }

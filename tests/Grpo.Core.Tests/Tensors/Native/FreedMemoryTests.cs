@@ -15,6 +15,16 @@ public sealed class FreedMemoryTests
     }
 
     [LinuxFact]
+    public void Bound_gives_back_what_is_more_than_may_be_kept()
+    {
+        using var freed = new FreedBlocks();
+        FreedMemory.Bound(kept: long.MaxValue / 2);
+        Assert.InRange(freed.Resident(), 0.75, 1);
+        FreedMemory.Bound(kept: 0);
+        Assert.InRange(freed.Resident(), 0, 0.25);
+    }
+
+    [LinuxFact]
     public async Task TrainAsync_gives_back_what_an_evaluation_and_a_checkpoint_have_freed()
     {
         using var policy = Toy.Policy();

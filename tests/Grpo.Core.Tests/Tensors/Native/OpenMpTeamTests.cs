@@ -1,8 +1,11 @@
+using Grpo.Core.Tests.Optimization;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Tensors;
 
+/// <summary>While no other test runs: the number of threads that one sets is what threads begun meanwhile find.</summary>
+[Collection(nameof(LiveTensorTests))]
 public sealed class OpenMpTeamTests
 {
     [LinuxFact]

@@ -9,6 +9,9 @@ internal sealed record Case(string Name, double Tokens, Action Run)
     /// <summary>Floating-point operations that the mathematics needs: bounds the time by the GEMM roof.</summary>
     public double Operations { get; init; }
 
+    /// <summary>The same for products in bfloat16.</summary>
+    public double OperationsInBFloat16 { get; init; }
+
     /// <summary>Bytes that have to be read once: bounds the time by the bandwidth.</summary>
     public double Bytes { get; init; }
 

@@ -92,7 +92,7 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
         ];
     }
 
-    /// <summary>A whole update: forward, backward, norm of the gradient, AdamW; with and without layers computed again in the backward pass.</summary>
+    /// <summary>A whole update: forward, backward, norm of the gradient, AdamW; with and without layers computed again in the backward pass, and in mixed precision.</summary>
     public IReadOnlyList<Case> Update(int sequences, int length, List<IDisposable> optimizers)
     {
         IReadOnlyList<ScoredGroup> groups = _text.Groups(sequences, 1, 1, length - 1);
@@ -102,13 +102,18 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
         [
             new($"update {sequences} x {length}", sequences * length, () => Update(checkpointing: false)) { Operations = operations },
             new($"update {sequences} x {length}, checkpointing", sequences * length, () => Update(checkpointing: true)) { Operations = operations },
+            new($"update {sequences} x {length}, bfloat16", sequences * length, () => Update(checkpointing: false, ScalarType.BFloat16))
+            {
+                Baseline = $"update {sequences} x {length}",
+                OperationsInBFloat16 = operations,
+            },
         ];
 
-        void Update(bool checkpointing)
+        void Update(bool checkpointing, ScalarType type = ScalarType.Float32)
         {
-            Model.GradientCheckpointing = checkpointing;
+            (Model.GradientCheckpointing, Model.ComputeType) = (checkpointing, type);
             optimizer.Update(groups);
-            Model.GradientCheckpointing = false;
+            (Model.GradientCheckpointing, Model.ComputeType) = (false, ScalarType.Float32);
         }
     }
 

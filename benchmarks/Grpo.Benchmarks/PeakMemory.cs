@@ -13,7 +13,7 @@ internal static class PeakMemory
     /// <summary>What can be measured.</summary>
     public static IReadOnlyList<string> Names { get; } =
     [
-        "update", "update, checkpointing", "update with reference", "update with reference, checkpointing", $"update with reference{Returned}", "update with LoRA r=16", $"update with LoRA r=16{Returned}",
+        "update", "update, checkpointing", "update with reference", "update with reference, checkpointing", "update with reference, bfloat16", $"update with reference{Returned}", "update with LoRA r=16", $"update with LoRA r=16{Returned}",
         $"log-probs in tiles{Returned}", $"log-probs of all logits{Returned}",
     ];
 
@@ -45,6 +45,7 @@ internal static class PeakMemory
         }
 
         using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(shape.Config, seed: 1));
+        policy.Model.ComputeType = name.Contains("bfloat16", StringComparison.Ordinal) ? ScalarType.BFloat16 : ScalarType.Float32;
         using QwenReferenceModel? reference = name.Contains("reference", StringComparison.Ordinal) ? QwenReferenceModel.CopyOf(policy) : null;
         IReferenceModel? lora = null;
         if (name.Contains("LoRA", StringComparison.Ordinal))
@@ -62,6 +63,8 @@ internal static class PeakMemory
             Sampling = new SamplingOptions { MaxCompletionTokens = 128 },
         }, reference ?? lora);
         IReadOnlyList<ScoredGroup> groups = text.Groups(groups: 1, groupSize: 8, promptLength: 64, completionLength: 64);
+        optimizer.Update(groups);
+        optimizer.Update(groups);
         optimizer.Update(groups);
         long start = Stopwatch.GetTimestamp();
         optimizer.Update(groups);

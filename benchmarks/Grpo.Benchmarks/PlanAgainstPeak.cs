@@ -1,5 +1,6 @@
 using System.Globalization;
 using Grpo.Models.Qwen;
+using static TorchSharp.torch;
 
 namespace Grpo.Benchmarks;
 
@@ -17,9 +18,14 @@ internal static class PlanAgainstPeak
     /// <summary>In the process that was started: runs it, and prints both as the last line.</summary>
     public static void Run(PlanCase run)
     {
-        TorchBackend.ReturnFreedMemory(); // without gaps in the heap, of which the plan can only guess
+        if (!run.KeepsFreedMemory)
+        {
+            TorchBackend.ReturnFreedMemory();
+        }
+
         using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(run.Shape.Config, seed: 1)) { Int8Rollouts = run.Int8Rollouts };
         policy.Model.GradientCheckpointing = run.GradientCheckpointing;
+        policy.Model.ComputeType = run.BFloat16 ? ScalarType.BFloat16 : ScalarType.Float32;
         if (run.Lora is { } lora)
         {
             policy.Model.AddAdapter(lora);

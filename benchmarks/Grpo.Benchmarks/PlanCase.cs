@@ -14,6 +14,11 @@ internal sealed record PlanCase(string Name, Shape Shape, GrpoOptions Options)
 
     public bool Int8Rollouts { get; init; }
 
+    public bool BFloat16 { get; init; }
+
+    /// <summary>Whether the heap keeps what is freed, of which the plan can only guess the gaps.</summary>
+    public bool KeepsFreedMemory { get; init; }
+
     public static IReadOnlyList<PlanCase> All { get; } =
     [
         Of("tiny, 8 x (64 + 64)", "tiny", groups: 2, prompt: 64, completion: 64),
@@ -30,11 +35,15 @@ internal sealed record PlanCase(string Name, Shape Shape, GrpoOptions Options)
         Of("small, 32 x (128 + 512), checkpointing", "small", groups: 4, prompt: 128, completion: 512, change: options => options.MicroBatchSize = 32)
             with { GradientCheckpointing = true },
         Of("small, 8 x (128 + 512), LoRA, reference", "small", groups: 2, prompt: 128, completion: 512, reference: true) with { Lora = new LoraOptions() },
+        Of("small, 8 x (128 + 512), bfloat16, reference", "small", groups: 2, prompt: 128, completion: 512, reference: true) with { BFloat16 = true },
         Of("small, at most 1,500 tokens, 8-bit rollouts", "small", groups: 2, prompt: 128, completion: 512, change: options => options.MaxTokensPerMicroBatch = 1500)
             with { Int8Rollouts = true },
         Of("0.5b, 8 x (64 + 128), LoRA, checkpointing, reference", "0.5b", groups: 1, prompt: 64, completion: 128, reference: true)
             with { Lora = new LoraOptions(), GradientCheckpointing = true },
         Of("0.5b, 8 x (64 + 128), reference", "0.5b", groups: 1, prompt: 64, completion: 128, reference: true),
+        Of("0.5b, 8 x (64 + 128), reference, freed memory kept", "0.5b", groups: 1, prompt: 64, completion: 128, reference: true) with { KeepsFreedMemory = true },
+        Of("0.5b, 8 x (64 + 128), bfloat16, checkpointing, reference, freed memory kept", "0.5b", groups: 1, prompt: 64, completion: 128, reference: true)
+            with { BFloat16 = true, GradientCheckpointing = true, KeepsFreedMemory = true },
     ];
 
     private static PlanCase Of(

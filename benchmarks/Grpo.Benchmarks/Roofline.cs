@@ -69,7 +69,8 @@ internal sealed record Roofline(double Gemm, double GemmBFloat16, double Bandwid
     }
 
     /// <summary>The least seconds in which a case can be done.</summary>
-    public double Bound(Case item) => Math.Max(item.Operations / Gemm, item.Bytes / Bandwidth);
+    /// <param name="item">The case.</param>
+    public double Bound(Case item) => Math.Max((item.Operations / Gemm) + (item.OperationsInBFloat16 / GemmBFloat16), item.Bytes / Bandwidth);
 
     public override string ToString() => FormattableString.Invariant(
         $"roof: GEMM {Gemm / 1e9:F0} GFLOP/s in float32, {GemmBFloat16 / 1e9:F0} in bfloat16; {Bandwidth / (1 << 30):F1} GiB/s read");

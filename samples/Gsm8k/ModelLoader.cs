@@ -34,6 +34,7 @@ internal static class ModelLoader
         {
             Device = settings.Run.Device,
             GradientCheckpointing = settings.Run.GradientCheckpointing,
+            ComputeType = settings.Run.ToComputeType(),
             Int8Rollouts = settings.Run.Int8Rollouts,
             Progress = new DownloadProgress(),
         };

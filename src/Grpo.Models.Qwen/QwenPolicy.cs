@@ -37,6 +37,7 @@ public sealed class QwenPolicy : IPolicy, IDisposable
     public IMemoryModel Memory => new QwenMemory(Model.Config)
     {
         WeightType = Model.WeightType,
+        ComputeType = Model.ComputeType,
         Lora = Model.Adapter?.Options,
         FreezeEmbeddings = Model.Adapter is null && Model.HasFrozenEmbeddings,
         GradientCheckpointing = Model.GradientCheckpointing,

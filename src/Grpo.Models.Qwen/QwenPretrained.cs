@@ -71,10 +71,12 @@ public sealed class QwenPretrained : IDisposable
 
         QwenTokenizer tokenizer = QwenTokenizer.Load(directory);
         ScalarType type = options.KeepStoredType ? QwenWeights.StoredType(Qwen2Config.Load(directory)) : ScalarType.Float32;
+        Qwen2ForCausalLM.RequireComputeType(options.ComputeType ?? type, type);
         Qwen2ForCausalLM model = MemoryRoom.For(
             () => QwenWeights.Load(directory, device, type),
             $"The weights of the model in '{directory}' do not fit into the memory of {device}. Take a device with more memory, or a smaller model.");
         model.GradientCheckpointing = options.GradientCheckpointing;
+        model.ComputeType = options.ComputeType ?? type;
         var policy = new QwenPolicy(model, tokenizer.Save) { Int8Rollouts = options.Int8Rollouts };
         try
         {

@@ -20,13 +20,13 @@ public sealed class QwenReferenceModel : IReferenceModel, IDisposable
         }
     }
 
-    /// <summary>The policy's weights as they are now, in a copy of their own.</summary>
+    /// <summary>The policy's weights as they are now, in a copy of their own and in the type that the policy computes in.</summary>
     /// <param name="policy">The policy. Borrowed.</param>
     /// <param name="device">Where the copy lives; null: with the policy.</param>
     public static QwenReferenceModel CopyOf(QwenPolicy policy, Device? device = null)
     {
         ArgumentNullException.ThrowIfNull(policy);
-        return new QwenReferenceModel(policy.Model.Clone(device));
+        return new QwenReferenceModel(policy.Model.Clone(device, policy.Model.ComputeType));
     }
 
     /// <inheritdoc/>

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Grpo.Models.Qwen;
 using TorchSharp;
+using static TorchSharp.torch;
 
 namespace Grpo.Samples.Gsm8k;
 
@@ -45,6 +46,7 @@ internal static class PlanCommand
             Lora = run.ToLora(),
             FreezeEmbeddings = run.FreezeEmbeddings,
             GradientCheckpointing = run.GradientCheckpointing,
+            ComputeType = run.ToComputeType(),
             Int8Rollouts = run.Int8Rollouts,
             Progress = new DownloadProgress(),
         };
@@ -54,6 +56,7 @@ internal static class PlanCommand
                 Lora = options.Lora,
                 FreezeEmbeddings = options.FreezeEmbeddings,
                 GradientCheckpointing = options.GradientCheckpointing,
+                ComputeType = options.ComputeType ?? ScalarType.Float32,
                 Int8Rollouts = options.Int8Rollouts,
             }
             : await QwenMemory.OfAsync(model, options, cancellationToken);

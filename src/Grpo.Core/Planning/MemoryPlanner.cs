@@ -62,13 +62,13 @@ public static class MemoryPlanner
 
     internal static MemoryPlan Build(MemorySizes sizes, IMemoryModel model, DeviceType device)
     {
-        MemoryNeeds needs = model.NeedsOf(sizes);
+        MemoryNeeds needs = model.NeedsOf(sizes with { Device = device });
         long process = device == DeviceType.CPU ? ProcessBytes : 0;
         long reference = sizes.WithReference ? needs.Reference : 0;
         bool elsewhere = sizes.Moments == OptimizerMoments.Host && device != DeviceType.CPU;
         long moments = elsewhere ? 0 : AdamWMoments.BytesOf(sizes.Moments, needs.TrainedParameters);
-        long gaps = device == DeviceType.CPU ? needs.SmallBlocks / GapsPerBlock : 0;
         long always = process + needs.Weights + moments + reference;
+        long gaps = device == DeviceType.CPU ? Gaps(needs, always) : 0;
         var lines = new List<MemoryLine>
         {
             new("weights", needs.Weights, MemoryPhase.Always),
@@ -89,6 +89,10 @@ public static class MemoryPlanner
             UpdatePeak = always + Math.Max(needs.Training + gaps, sizes.WithReference ? needs.Scoring : 0),
         };
     }
+
+    // Where the heap would keep more, a backward pass gives it back.
+    private static long Gaps(MemoryNeeds needs, long always) =>
+        Math.Min(needs.SmallBlocks / GapsPerBlock, Math.Max(0, FreedMemory.MostKept(always - ProcessBytes + needs.Training) - ProcessBytes));
 
     private static string Words(MemorySizes sizes) =>
         $"{Count(sizes.MicroBatchSequences, "sequence")} of {Count(sizes.MicroBatchPrompts, "prompt")}, {Count(sizes.PromptLength, "token")} + {Count(sizes.CompletionLength, "token")}"

@@ -1,3 +1,5 @@
+using TorchSharp;
+
 namespace Grpo;
 
 /// <summary>The largest passes of a run, as far as they decide how much memory it needs.</summary>
@@ -35,6 +37,9 @@ public sealed record MemorySizes
 
     /// <summary>Whether the loss needs the entropy of each token's distribution.</summary>
     public bool WithEntropies { get; init; }
+
+    /// <summary>Where the model is.</summary>
+    public DeviceType Device { get; init; }
 
     /// <summary>Places of a sequence in the key/value cache: the last token is never fed back.</summary>
     public long CachedLength => PromptLength + CompletionLength - 1;

@@ -13,18 +13,19 @@ internal sealed class LogitTiles
     private const int WidestChunk = 32_768;
 
     private readonly Tensor _hidden;
-    private readonly Tensor _weight;
+    private readonly Tensor _weight;                   // in hidden's type where it serves several rows of tiles
     private readonly double _temperature;
     private readonly Tensor? _scratch;
 
     /// <summary>Makes the buffer that all tiles share where they can, in the current scope.</summary>
     /// <param name="hidden">[rows, H]. Borrowed.</param>
-    /// <param name="weight">[V, H]. Borrowed.</param>
+    /// <param name="weight">[V, H], in the type of <paramref name="hidden"/> or float32. Borrowed.</param>
     /// <param name="settings">Temperature and size.</param>
     internal LogitTiles(Tensor hidden, Tensor weight, TokenLogProbsFunction.Settings settings)
     {
-        (_hidden, _weight, _temperature) = (hidden, weight, settings.Temperature);
         (Height, Width) = SizeOf(hidden.shape[0], weight.shape[0], settings.ChunkRows);
+        (_hidden, _temperature) = (hidden, settings.Temperature);
+        _weight = hidden.shape[0] > Height ? InTypeOfHidden(weight) : weight;
         _scratch = hidden.dtype == ScalarType.Float32 && !IsFast(Height, Width)
             ? empty([Height, Width], ScalarType.Float32, hidden.device)
             : null;
@@ -52,7 +53,7 @@ internal sealed class LogitTiles
     /// <returns>[n, w] float32, the caller's to overwrite, in the caller's scope.</returns>
     internal Tensor Compute(Span rows, Span tokens)
     {
-        Tensor hidden = rows.Of(_hidden), weight = tokens.Of(_weight);
+        Tensor hidden = rows.Of(_hidden), weight = InTypeOfHidden(tokens.Of(_weight));
         return _scratch is null
             ? FastLinear.Apply(hidden, weight).to(ScalarType.Float32).div_(_temperature)
             : _scratch.flatten().narrow(0, 0, rows.Count * tokens.Count).view(rows.Count, tokens.Count)
@@ -67,7 +68,7 @@ internal sealed class LogitTiles
     internal void AddHiddenGradient(Tensor gradient, Span rows, Span tokens, Tensor logitGradient)
     {
         using var scope = TensorScope.BeginNoGrad();
-        rows.Of(gradient).add_(FastLinear.Apply(logitGradient.to(_weight.dtype), tokens.Of(_weight).t()));
+        rows.Of(gradient).add_(FastLinear.Apply(logitGradient.to(_hidden.dtype), InTypeOfHidden(tokens.Of(_weight)).t()));
     }
 
     /// <summary>Adds what a tile contributes to the gradient of W.</summary>
@@ -78,16 +79,22 @@ internal sealed class LogitTiles
     internal void AddWeightGradient(Tensor gradient, Span rows, Span tokens, Tensor logitGradient)
     {
         using var scope = TensorScope.BeginNoGrad();
-        Tensor hidden = rows.Of(_hidden).to(ScalarType.Float32), transposed = logitGradient.t();         // [n, H], [w, n]
+        Tensor hidden = rows.Of(_hidden), transposed = logitGradient.to(_hidden.dtype).t();              // [n, H], [w, n]
         if (FastLinear.IsFasterAsConvolution(transposed, hidden.t()))
         {
             tokens.Of(gradient).add_(FastLinear.Apply(transposed, hidden.t()));
         }
-        else
+        else if (hidden.dtype == ScalarType.Float32)
         {
             tokens.Of(gradient).addmm_(transposed, hidden);
         }
+        else
+        {
+            tokens.Of(gradient).add_(transposed.mm(hidden));
+        }
     }
+
+    private Tensor InTypeOfHidden(Tensor weight) => weight.dtype == _hidden.dtype ? weight : weight.to(_hidden.dtype);
 
     private bool IsFast(long rows, long tokens)
     {

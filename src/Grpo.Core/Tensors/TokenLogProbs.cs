@@ -14,7 +14,10 @@ public static class TokenLogProbs
 {
     /// <summary>log p of the target tokens.</summary>
     /// <param name="hidden">[rows, H], floating point; leave out the rows of padding. Borrowed.</param>
-    /// <param name="weight">The output layer, [V, H], same type and device. Borrowed.</param>
+    /// <param name="weight">
+    /// The output layer, [V, H], on the same device; in the type of <paramref name="hidden"/>, or float32 where that has 16 bits: products are then
+    /// in 16 bits, of rounded weights, and the weight's gradient is added up in float32. Borrowed.
+    /// </param>
     /// <param name="targets">[rows] int64, each from 0 to V − 1. Borrowed.</param>
     /// <param name="temperature">Divides the logits; above 0 and finite.</param>
     /// <param name="chunkRows">A tile has no more logits than so many rows, over 32,768 tokens at most; at least 1.</param>
@@ -48,13 +51,14 @@ public static class TokenLogProbs
     /// <param name="rows">Of hidden.</param>
     /// <param name="width">H.</param>
     /// <param name="vocabulary">V.</param>
-    /// <param name="type">Of hidden and the weight.</param>
+    /// <param name="type">Of hidden.</param>
+    /// <param name="weightType">Of the weight.</param>
     /// <param name="withEntropies">Whether of <see cref="ComputeWithEntropies"/>.</param>
     /// <param name="withGradients">Whether there is a backward pass.</param>
     /// <param name="chunkRows">As in <see cref="Compute"/>.</param>
     /// <returns>Bytes.</returns>
     public static long ScratchBytes(
-        long rows, long width, long vocabulary, ScalarType type, bool withEntropies, bool withGradients, int chunkRows = 256)
+        long rows, long width, long vocabulary, ScalarType type, ScalarType weightType, bool withEntropies, bool withGradients, int chunkRows = 256)
     {
         (long height, long across) = LogitTiles.SizeOf(rows, vocabulary, chunkRows);
         bool isSingle = type == ScalarType.Float32;
@@ -62,7 +66,9 @@ public static class TokenLogProbs
         long perLogit = sizeof(float) + (withEntropies ? sizeof(float) : 0) + (isSingle ? 0 : (type == ScalarType.Float64 ? 8 : 2) * (withGradients ? 2 : 1));
         // A product as a convolution turns the tile round, and gives what is then added to the gradient.
         bool isLarge = isSingle && withGradients && height * width * across >= FastLinear.MinWork;
-        return (height * across * perLogit) + (isLarge ? sizeof(float) * across * (height + width) : 0);
+        // The weights in hidden's type: of a tile, or all where there are tiles of several rows.
+        long rounded = type == weightType ? 0 : 2 * width * (rows > height ? vocabulary : across);
+        return (height * across * perLogit) + (isLarge ? sizeof(float) * across * (height + width) : 0) + rounded;
     }
 
     private static Tensor Run(Tensor hidden, Tensor weight, Tensor targets, TokenLogProbsFunction.Settings settings)
@@ -79,10 +85,12 @@ public static class TokenLogProbs
         TensorGuard.Require(hidden, nameof(hidden), "[rows, H]", -1, -1);
         TensorGuard.Require(weight, nameof(weight), "[V, H]", -1, hidden.shape[1]);
         TensorGuard.Require(targets, nameof(targets), "[rows]", hidden.shape[0]);
-        if (!hidden.is_floating_point() || weight.dtype != hidden.dtype)
+        bool isRounded = hidden.dtype is ScalarType.BFloat16 or ScalarType.Float16 && weight.dtype == ScalarType.Float32;
+        if (!hidden.is_floating_point() || (weight.dtype != hidden.dtype && !isRounded))
         {
             throw new ArgumentException(
-                $"hidden and weight must share a floating-point type but are {hidden.dtype} and {weight.dtype}.", nameof(weight));
+                $"hidden and weight must share a floating-point type, or the weight be Float32 where hidden has 16 bits, but they are {hidden.dtype} and {weight.dtype}.",
+                nameof(weight));
         }
 
         if (targets.dtype != ScalarType.Int64)

@@ -58,7 +58,7 @@ internal static class CompletionLogProbs
 
         if (batch.SharedPrompts is { } prompts)
         {
-            PackedBatch packed = PackedBatch.Of(batch, prompts, model.WeightType);
+            PackedBatch packed = PackedBatch.Of(batch, prompts, model.ComputeType);
             Tensor chosen = model.Hidden(packed).squeeze(0).index_select(0, packed.Predicting);          // [R, H]
             return (scope.Keep(chosen), scope.Keep(packed.Targets), scope.Keep(packed.Places));
         }

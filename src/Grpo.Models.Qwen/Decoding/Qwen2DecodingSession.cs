@@ -11,6 +11,7 @@ namespace Grpo.Models.Qwen;
 public sealed class Qwen2DecodingSession : IDecodingSession
 {
     private readonly Qwen2ForCausalLM _model;
+    private readonly Qwen2ForCausalLM? _copy;          // the model in 16 bits, where it is what decodes
     private readonly KeyValueCache _cache;
     private readonly Int8Weights? _int8;
     private readonly HostDecoder? _host;               // decodes where it can, the modules elsewhere
@@ -21,11 +22,17 @@ public sealed class Qwen2DecodingSession : IDecodingSession
     private Tensor? _positions;                        // [B, 1]: tokens of each row; null until the prompts have been run
     private bool _isDisposed;
 
-    internal Qwen2DecodingSession(Qwen2ForCausalLM model, TokenBatch prompts, int groupSize, int maxNewTokens, bool int8 = false)
+    /// <param name="model">The model. Borrowed.</param>
+    /// <param name="prompts">N prompts. Borrowed.</param>
+    /// <param name="groupSize">Rows of each, G.</param>
+    /// <param name="maxNewTokens">Of a row.</param>
+    /// <param name="int8">Whether with weights rounded to 8 bits.</param>
+    /// <param name="copies">Whether from a copy in the model's <see cref="Qwen2ForCausalLM.ComputeType"/>; null: where that is another one than the weights', but on a CPU.</param>
+    internal Qwen2DecodingSession(
+        Qwen2ForCausalLM model, TokenBatch prompts, int groupSize, int maxNewTokens, bool int8 = false, bool? copies = null)
     {
         Require(prompts, groupSize);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxNewTokens, 1);
-        _model = model;
         _groupSize = groupSize;
         _longestPrompt = (int)prompts.PromptLength;
         int slots = checked((int)prompts.Count * groupSize);
@@ -33,16 +40,19 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         using var scope = TensorScope.BeginNoGrad();
         _promptIds = prompts.PromptIds.clone();
         _promptMask = prompts.PromptMask.clone();
-        _int8 = int8 ? new Int8Weights(model) : null;
+        _copy = copies ?? (model.ComputeType != model.WeightType && model.Device.type != DeviceType.CPU) ? model.Clone(type: model.ComputeType) : null;
+        _model = _copy ?? model;
         try
         {
-            _cache = new KeyValueCache(model.Config, slots, capacity, new ParameterPlace(model.Device, model.WeightType));
-            _host = HostDecoder.TryCreate(model, _cache, _int8);
+            _int8 = int8 ? new Int8Weights(_model) : null;
+            _cache = new KeyValueCache(_model.Config, slots, capacity, new ParameterPlace(_model.Device, _model.WeightType));
+            _host = HostDecoder.TryCreate(_model, _cache, _int8);
         }
         catch
         {
             _cache?.Dispose(); // the sampler tries again with fewer rows
             _int8?.Dispose();
+            _copy?.Dispose();
             throw;
         }
 
@@ -163,6 +173,7 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         _host?.Dispose();
         _cache.Dispose();
         _int8?.Dispose();
+        _copy?.Dispose();
         _promptIds.Dispose();
         _promptMask.Dispose();
         _positions?.Dispose();

@@ -11,6 +11,9 @@ namespace Grpo.Models.Qwen;
 /// </param>
 internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor? Mask)
 {
+    /// <summary>Type of the hidden states.</summary>
+    internal ScalarType Type => Cosine.dtype;
+
     /// <summary>What the pass writes to a key/value cache and reads from it; null for training.</summary>
     internal CachePass? Cached { get; init; }
 

@@ -45,9 +45,13 @@ internal sealed class Projection : nn.Module<Tensor, AttentionContext, Tensor>
         return scope.Keep(pass.IsOff ? output : (output + _update.Apply(input, pass)).to(output.dtype));
     }
 
-    private Tensor Multiply(Tensor input, AttentionContext context) => context.Cached is CachePass.NextTokens next
-        ? DecodingLinear.Apply(input, _weight, _bias, next.Int8)
-        : FastLinear.Apply(input, _weight, _bias);
+    private Tensor Multiply(Tensor input, AttentionContext context)
+    {
+        using var scope = TensorScope.Begin();
+        return scope.Keep(context.Cached is CachePass.NextTokens next
+            ? DecodingLinear.Apply(input, _weight, _bias, next.Int8)
+            : FastLinear.Apply(input, _weight.In(input.dtype), _bias?.In(input.dtype)));
+    }
 
     /// <summary>Adds an adapter, whose parameters become parameters of this module.</summary>
     internal void Attach(LowRankUpdate update)

@@ -14,6 +14,8 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     [ComponentName(Name = "model")] private readonly Qwen2Model _model;
     [ComponentName(Name = "lm_head")] private readonly Projection? _head;
 
+    private ScalarType _computeType;
+
     /// <summary>A model without defined weights.</summary>
     internal Qwen2ForCausalLM(Qwen2Config config, Device? device = null, ScalarType type = ScalarType.Float32)
         : base(nameof(Qwen2ForCausalLM))
@@ -31,6 +33,7 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         }
 
         Config = config;
+        _computeType = type;
         var place = new ParameterPlace(device ?? CPU, type);
         _model = new Qwen2Model(config, place);
         // A tied head is the embedding itself, never a copy: both uses add to one gradient.
@@ -44,8 +47,29 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     /// <summary>Where the weights are.</summary>
     public Device Device => HeadWeight.device;
 
-    /// <summary>The type of the weights and hidden states.</summary>
+    /// <summary>The type of the weights.</summary>
     public ScalarType WeightType => HeadWeight.dtype;
+
+    /// <summary>
+    /// The type of the hidden states and of the products in passes over whole sequences. <see cref="ScalarType.BFloat16"/> with float32 weights is mixed
+    /// precision: the products, forward and backward, are of weights rounded for the pass; weights, their gradients, norms' statistics, log-probs and
+    /// loss stay float32. Log-probs are those of a copy of the model in bfloat16, bit for bit.
+    /// </summary>
+    /// <value><see cref="WeightType"/>, the default, or <see cref="ScalarType.BFloat16"/> where that is float32.</value>
+    /// <remarks>
+    /// New tokens are decoded from a copy in bfloat16 on a GPU, and in float32 on a CPU, whose kernels for that are faster than what there is for
+    /// bfloat16; <see cref="UpdateReport.SamplerDifference"/> then reports what the rounding does.
+    /// </remarks>
+    /// <exception cref="ArgumentException">The type is not one of those.</exception>
+    public ScalarType ComputeType
+    {
+        get => _computeType;
+        set
+        {
+            RequireComputeType(value, WeightType);
+            _computeType = value;
+        }
+    }
 
     /// <summary>W of logits = hidden · Wᵀ: the embedding where tied, else <c>lm_head</c>. [V, H], owned by the model.</summary>
     public Tensor HeadWeight => _head?.Weight ?? _model.EmbeddingWeight;
@@ -97,18 +121,18 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     /// <summary>Hidden states of all positions, after the final norm.</summary>
     /// <param name="tokenIds">[B, T] int64, ids below V. Borrowed.</param>
     /// <param name="attentionMask">[B, T], non-zero for a real token, padding on either side; null when all are real. Borrowed.</param>
-    /// <returns>[B, T, H] in <see cref="WeightType"/>; finite but meaningless at padding. Owned by the caller's scope.</returns>
+    /// <returns>[B, T, H] in <see cref="ComputeType"/>; finite but meaningless at padding. Owned by the caller's scope.</returns>
     /// <exception cref="ArgumentException">A shape, type or device is wrong.</exception>
     public Tensor Hidden(Tensor tokenIds, Tensor? attentionMask = null) => Hidden(tokenIds, attentionMask, cached: null);
 
     /// <summary>Logits of all positions; for small inputs: [B, T, V] is large. Training uses <see cref="TokenLogProbs"/> instead.</summary>
     /// <param name="tokenIds">[B, T] int64, ids below V. Borrowed.</param>
     /// <param name="attentionMask">[B, T], non-zero for a real token; null when all are real. Borrowed.</param>
-    /// <returns>[B, T, V] in <see cref="WeightType"/>; meaningless at padding. Owned by the caller's scope.</returns>
+    /// <returns>[B, T, V] in <see cref="ComputeType"/>; meaningless at padding. Owned by the caller's scope.</returns>
     public override Tensor forward(Tensor tokenIds, Tensor? attentionMask)
     {
         using var scope = TensorScope.Begin();
-        return scope.Keep(FastLinear.Apply(Hidden(tokenIds, attentionMask), HeadWeight));
+        return scope.Keep(FastLinear.Apply(Hidden(tokenIds, attentionMask), HeadWeight.In(ComputeType)));
     }
 
     /// <summary>Freezes the weights and adds adapters to them, the only parameters that are trained from now on.</summary>
@@ -153,9 +177,10 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     /// the merged weights are its own.
     /// </summary>
     /// <param name="device">Where the copy lives; null: on the device of this model.</param>
-    public Qwen2ForCausalLM Clone(Device? device = null)
+    /// <param name="type">The type of its weights, and of what it computes; null: those of this model.</param>
+    public Qwen2ForCausalLM Clone(Device? device = null, ScalarType? type = null)
     {
-        var copy = new Qwen2ForCausalLM(Config, device ?? Device, WeightType);
+        var copy = new Qwen2ForCausalLM(Config, device ?? Device, type ?? WeightType);
         if (Adapter is { IsMerged: false })
         {
             copy.AddAdapter(Adapter.Options, Adapter.BaseModel);
@@ -168,7 +193,18 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
 
         copy.CopyWeightsFrom(this);
         copy.GradientCheckpointing = GradientCheckpointing;
+        copy.ComputeType = type ?? ComputeType;
         return copy;
+    }
+
+    internal static void RequireComputeType(ScalarType type, ScalarType weightType)
+    {
+        if (type != weightType && (type, weightType) is not (ScalarType.BFloat16, ScalarType.Float32))
+        {
+            throw new ArgumentException(
+                $"ComputeType is {type} but must be {weightType}, as the weights are{(weightType == ScalarType.Float32 ? ", or BFloat16" : "; another one is for Float32 weights")}.",
+                nameof(type));
+        }
     }
 
     internal void CopyWeightsFrom(Qwen2ForCausalLM source)
@@ -203,7 +239,8 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         }
 
         using var scope = TensorScope.Begin();
-        AttentionContext context = AttentionContext.ForSequences(tokenIds, attentionMask, Config, WeightType) with { Cached = cached };
+        ScalarType type = cached is null ? ComputeType : WeightType; // as the tokens that follow
+        AttentionContext context = AttentionContext.ForSequences(tokenIds, attentionMask, Config, type) with { Cached = cached };
         return scope.Keep(_model.call(tokenIds, WithAdapter(context)));
     }
 
@@ -211,7 +248,7 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     internal Tensor Hidden(PackedBatch batch)
     {
         using var scope = TensorScope.Begin();
-        return scope.Keep(_model.call(batch.TokenIds, WithAdapter(AttentionContext.ForPacked(batch, Config, WeightType))));
+        return scope.Keep(_model.call(batch.TokenIds, WithAdapter(AttentionContext.ForPacked(batch, Config, ComputeType))));
     }
 
     /// <summary>Hidden states of one new token a row, [B, 1, H], after what the cache holds.</summary>

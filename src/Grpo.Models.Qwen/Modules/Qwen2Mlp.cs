@@ -60,7 +60,13 @@ internal sealed class Qwen2Mlp : nn.Module<Tensor, AttentionContext, Tensor>
     private Tensor Apply(Tensor hidden, AttentionContext context)
     {
         Tensor gate = _gate.call(hidden, context), up = _up.call(hidden, context);
-        Tensor inner = is_grad_enabled() ? nn.functional.silu(gate) * up : nn.functional.silu(gate, inplace: true).mul_(up); // nobody looks back
+        Tensor inner = is_grad_enabled() ? Recomputed.Run(Gate, gate, up) : nn.functional.silu(gate, inplace: true).mul_(up); // nobody looks back
         return _down.call(inner, context);
+    }
+
+    private static Tensor Gate(IReadOnlyList<Tensor> gateAndUp)
+    {
+        using var scope = TensorScope.Begin();
+        return scope.Keep(nn.functional.silu(gateAndUp[0]) * gateAndUp[1]);
     }
 }

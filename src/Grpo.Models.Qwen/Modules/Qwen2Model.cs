@@ -6,6 +6,7 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen;
 
 /// <summary>Embedding, decoder layers and the final norm: token ids to hidden states.</summary>
+/// <remarks>Hidden states have the type of the pass, and every module takes its weights in the type of what it gets.</remarks>
 internal sealed class Qwen2Model : nn.Module<Tensor, AttentionContext, Tensor>
 {
     [ComponentName(Name = "embed_tokens")] private readonly TokenEmbedding _embedding;
@@ -34,7 +35,7 @@ internal sealed class Qwen2Model : nn.Module<Tensor, AttentionContext, Tensor>
     public override Tensor forward(Tensor tokenIds, AttentionContext context)
     {
         using var scope = TensorScope.Begin();
-        Tensor hidden = _embedding.call(tokenIds);                                                       // [B, T, H]
+        Tensor hidden = _embedding.call(tokenIds).In(context.Type);                                      // [B, T, H]
         hidden = GradientCheckpointing && is_grad_enabled()
             ? CheckpointedLayers.Run([.. _layers], hidden, context)
             : RunLayers(hidden, context);

@@ -26,8 +26,15 @@ internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
     public override Tensor forward(Tensor input)
     {
         using var scope = TensorScope.Begin();
+        return scope.Keep(Recomputed.Run(Normalize, input, _weight.In(input.dtype)));
+    }
+
+    private Tensor Normalize(IReadOnlyList<Tensor> inputAndWeight)
+    {
+        using var scope = TensorScope.Begin();
+        (Tensor input, Tensor weight) = (inputAndWeight[0], inputAndWeight[1]);
         Tensor wide = input.to(ScalarType.Float32);
         Tensor scale = (wide.square().mean(LastAxis, keepdim: true) + _epsilon).rsqrt();     // […, 1]
-        return scope.Keep((wide * scale).to(input.dtype) * _weight);
+        return scope.Keep((wide * scale).to(input.dtype) * weight);
     }
 }

@@ -15,11 +15,11 @@ internal sealed class LayerMemory(QwenMemory model, PassTokens tokens)
     private readonly long _inner = model.Config.IntermediateSize;
     private readonly long _queries = model.Counts.QueryWidth;                          // A·D
     private readonly long _keyWidth = model.Counts.KeyWidth;                           // K·D
-    private readonly bool _isSingle = model.WeightType == ScalarType.Float32;
-    private readonly int _bytes = model.BytesPerNumber;
+    private readonly bool _isSingle = model.ComputeType == ScalarType.Float32;
+    private readonly int _bytes = model.ComputeBytes;
 
     /// <summary>What the forward pass keeps for the backward pass.</summary>
-    internal long Kept => KeptOfNorms + KeptOfAttention + KeptOfMlp + KeptOfAdapters;
+    internal long Kept => KeptOfNorms + KeptOfAttention + KeptOfMlp + KeptOfAdapters + CastWeights;
 
     /// <summary>Of <see cref="Kept"/>, what is in tensors too small to be blocks of their own.</summary>
     internal long SmallBlocks =>
@@ -45,30 +45,25 @@ internal sealed class LayerMemory(QwenMemory model, PassTokens tokens)
     {
         get
         {
-            int bytes = Math.Max(_bytes, Single);
-            // silu(gate) · up has two gradients while the product's is still there; what down_proj had saved is not.
-            long mlp = bytes * _count * ((2 * _inner) + (2 * _hidden));
+            int bytes = model.Lora is null ? _bytes : Math.Max(_bytes, Single);
+            // silu(gate) · up is run again and has three gradients, while the product's is still there; what down_proj had saved is not.
+            long mlp = bytes * _count * ((5 * _inner) + (2 * _hidden));
             // Gradients of q, k, v and the output; the MLP's share of the layer is free by then.
             long attention = (bytes * (((2 * _count) + (2 * _keys)) * _queries)) + (bytes * _count * _hidden) - KeptOfMlp;
             return Math.Max(mlp, attention);
         }
     }
 
-    // The norm's input, for its square and the product with the scale; the normalised, for the weight's gradient; the result, which the
-    // projections multiply. A frozen weight has no gradient, and in 16 bits the input is a float32 copy.
+    // The norms' inputs, of which they are computed again; their results, which the projections multiply. A frozen weight has no gradient, and in
+    // 16 bits an adapter makes a copy of its own.
     private long KeptOfNorms
     {
         get
         {
-            long scales = 2 * _count * Single;
-            long inputs = 2 * _count * _hidden * Single;
-            if (model.Lora is null)
-            {
-                return scales + (3 * inputs);
-            }
-
-            long results = !_isSingle ? 0 : (AdaptsAny("q_proj", "k_proj", "v_proj") ? 1 : 0) + (AdaptsAny("gate_proj", "up_proj") ? 1 : 0);
-            return scales + inputs + (results * _count * _hidden * Single);
+            long results = model.Lora is null ? 2
+                : !_isSingle ? 0
+                : (AdaptsAny("q_proj", "k_proj", "v_proj") ? 1 : 0) + (AdaptsAny("gate_proj", "up_proj") ? 1 : 0);
+            return (2 + results) * _count * _hidden * _bytes;
         }
     }
 
@@ -84,12 +79,15 @@ internal sealed class LayerMemory(QwenMemory model, PassTokens tokens)
         }
     }
 
-    // gate, silu(gate), up, and their product for down_proj.
-    private long KeptOfMlp => _bytes * _count * _inner * (model.Lora is null || (_isSingle && Adapts("down_proj")) ? 4 : 3);
+    // gate and up, and silu(gate) · up for down_proj.
+    private long KeptOfMlp => _bytes * _count * _inner * (model.Lora is null || (_isSingle && Adapts("down_proj")) ? 3 : 2);
 
     // A(x) of every adapter; in 16 bits also the float32 copy of x that each makes for itself.
     private long KeptOfAdapters => model.Lora is null ? 0 : model.Lora.TargetModules.Sum(name =>
         _count * Single * (model.Lora.Rank + (_isSingle ? 0 : name switch { "o_proj" => _queries, "down_proj" => _inner, _ => _hidden })));
+
+    // What the pass multiplies by where the weights themselves are of another type: for the gradients of what was multiplied.
+    private long CastWeights => model.IsMixed ? _bytes * (model.Counts.LayerProjections + (2 * _hidden)) : 0;
 
     private static bool IsSmall(long bytes) => bytes < MemoryPlanner.LargeBlock;
 

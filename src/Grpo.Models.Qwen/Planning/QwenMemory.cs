@@ -13,9 +13,15 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
 {
     private const int Single = sizeof(float);
 
+    private readonly ScalarType? _computeType;
+
     /// <summary>Type of the weights that are not adapters.</summary>
     /// <value>Default float32.</value>
     public ScalarType WeightType { get; init; } = ScalarType.Float32;
+
+    /// <summary>As <see cref="Qwen2ForCausalLM.ComputeType"/>.</summary>
+    /// <value>Default <see cref="WeightType"/>.</value>
+    public ScalarType ComputeType { get => _computeType ?? WeightType; init => _computeType = value; }
 
     /// <summary>The adapters that are trained in place of the weights; null: the weights are trained.</summary>
     /// <value>Default null.</value>
@@ -38,13 +44,9 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
 
     internal Qwen2Counts Counts => new(Config);
 
-    internal int BytesPerNumber => WeightType switch
-    {
-        ScalarType.Float16 or ScalarType.BFloat16 => 2,
-        ScalarType.Float32 => Single,
-        ScalarType.Float64 => 2 * Single,
-        _ => throw new NotSupportedException($"Weights are Float32, BFloat16, Float16 or Float64, not {WeightType}."),
-    };
+    internal int ComputeBytes => BytesOf(ComputeType);
+
+    internal bool IsMixed => ComputeType != WeightType;
 
     /// <summary>What loading a model would need. Of a hub id only <c>config.json</c> is fetched, and of a folder only that is read.</summary>
     /// <param name="folderOrHubId">As in <see cref="QwenPretrained.LoadAsync"/>.</param>
@@ -61,9 +63,12 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
         options ??= new QwenLoadOptions();
         PretrainedSource source = PretrainedSource.Of(folderOrHubId, options);
         Qwen2Config config = Qwen2Config.Load(await source.ResolveConfigAsync(options.Progress, cancellationToken).ConfigureAwait(false));
+        ScalarType type = options.KeepStoredType ? QwenWeights.StoredType(config) : ScalarType.Float32;
+        Qwen2ForCausalLM.RequireComputeType(options.ComputeType ?? type, type);
         return new QwenMemory(config)
         {
-            WeightType = options.KeepStoredType ? QwenWeights.StoredType(config) : ScalarType.Float32,
+            WeightType = type,
+            ComputeType = options.ComputeType ?? type,
             Lora = source.Adapter is { } adapter ? LoraConfigFile.Load(adapter).Options : options.Lora,
             FreezeEmbeddings = options.FreezeEmbeddings,
             GradientCheckpointing = options.GradientCheckpointing,
@@ -76,16 +81,17 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
     {
         ArgumentNullException.ThrowIfNull(sizes);
         PassTokens tokens = PassTokens.OfMicroBatch(sizes);
-        long weights = Counts.All * BytesPerNumber, adapters = Lora is null ? 0 : Counts.Adapters(Lora);
+        ScalarType decodingType = DecodingType(sizes.Device);
+        long weights = Counts.All * BytesOf(WeightType), adapters = Lora is null ? 0 : Counts.Adapters(Lora);
         long trained = Lora is null ? Counts.All - (FreezeEmbeddings ? Counts.Embedding : 0) : adapters;
         var update = new UpdateMemory(this, tokens, LogitBytes(tokens, sizes.WithEntropies, withGradients: true), Single * trained);
         return new MemoryNeeds
         {
             Weights = weights + (Single * adapters),
             TrainedParameters = trained,
-            Reference = Lora is null ? weights : 0,
-            Cache = 2 * Config.LayerCount * sizes.DecodedSequences * Counts.KeyWidth * sizes.CachedLength * BytesPerNumber,
-            Decoding = Decoding(sizes),
+            Reference = Lora is null ? Counts.All * ComputeBytes : 0,
+            Cache = 2 * Config.LayerCount * sizes.DecodedSequences * Counts.KeyWidth * sizes.CachedLength * BytesOf(decodingType),
+            Decoding = (this with { ComputeType = decodingType }).Decoding(sizes),
             Activations = update.Activations,
             Logits = update.Logits,
             Training = sizes.HasOtherMicroBatches ? Math.Max(update.First, update.Later) : update.First,
@@ -99,10 +105,17 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
     {
         var leaner = new List<LeanerModel>();
         QwenMemory checkpointed = this with { GradientCheckpointing = true };
-        const string Checkpointing = "gradient checkpointing";
+        const string Checkpointing = "gradient checkpointing", Rounded = "bfloat16 for products and activations";
         if (!GradientCheckpointing)
         {
             leaner.Add(new($"{Checkpointing} (about a third more time in the update)", checkpointed));
+        }
+
+        if (WeightType == ScalarType.Float32 && !IsMixed && Lora is null)
+        {
+            leaner.Add(new(
+                GradientCheckpointing ? Rounded : $"{Checkpointing}, {Rounded}",
+                this with { GradientCheckpointing = true, ComputeType = ScalarType.BFloat16 }));
         }
 
         string adapters = "";
@@ -121,7 +134,7 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
         if (WeightType == ScalarType.Float32 && QwenWeights.StoredType(Config) is var stored && stored != ScalarType.Float32)
         {
             string[] all = [adapters, GradientCheckpointing ? "" : Checkpointing, "the frozen base in the 16 bits that it is stored in"];
-            leaner.Add(new(string.Join(", ", all.Where(words => words.Length > 0)), checkpointed with { WeightType = stored }));
+            leaner.Add(new(string.Join(", ", all.Where(words => words.Length > 0)), checkpointed with { WeightType = stored, ComputeType = stored }));
         }
 
         return leaner;
@@ -132,18 +145,30 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
     private long Decoding(MemorySizes sizes)
     {
         PassTokens prompts = PassTokens.OfPrompts(sizes);
-        long logits = (sizes.DecodedPrompts + sizes.DecodedSequences) * Config.VocabularySize * BytesPerNumber;
-        long prefill = Math.Max(new LayerMemory(this, prompts).Forward, (2 * prompts.Count * Config.HiddenSize * BytesPerNumber) + logits);
+        long logits = (sizes.DecodedPrompts + sizes.DecodedSequences) * Config.VocabularySize * ComputeBytes;
+        long prefill = Math.Max(new LayerMemory(this, prompts).Forward, (2 * prompts.Count * Config.HiddenSize * ComputeBytes) + logits);
         long rounded = Int8Rollouts ? (Config.LayerCount * Counts.LayerProjections) + Counts.Embedding : 0;
-        return prefill + rounded;
+        long copy = IsMixed ? Counts.All * ComputeBytes : 0;
+        return prefill + rounded + copy;
     }
+
+    // As Qwen2DecodingSession: in float32 on a CPU, elsewhere from a copy.
+    private ScalarType DecodingType(DeviceType device) => device == DeviceType.CPU ? WeightType : ComputeType;
+
+    private static int BytesOf(ScalarType type) => type switch
+    {
+        ScalarType.Float16 or ScalarType.BFloat16 => 2,
+        ScalarType.Float32 => Single,
+        ScalarType.Float64 => 2 * Single,
+        _ => throw new NotSupportedException($"Weights are Float32, BFloat16, Float16 or Float64, not {type}."),
+    };
 
     private long Scoring(PassTokens tokens)
     {
-        long hidden = ((2 * tokens.Count) + tokens.Predicted) * Config.HiddenSize * BytesPerNumber;
+        long hidden = ((2 * tokens.Count) + tokens.Predicted) * Config.HiddenSize * ComputeBytes;
         return Math.Max(new LayerMemory(this, tokens).Forward, hidden + LogitBytes(tokens, withEntropies: false, withGradients: false));
     }
 
     private long LogitBytes(PassTokens tokens, bool withEntropies, bool withGradients) =>
-        TokenLogProbs.ScratchBytes(tokens.Predicted, Config.HiddenSize, Config.VocabularySize, WeightType, withEntropies, withGradients);
+        TokenLogProbs.ScratchBytes(tokens.Predicted, Config.HiddenSize, Config.VocabularySize, ComputeType, WeightType, withEntropies, withGradients);
 }

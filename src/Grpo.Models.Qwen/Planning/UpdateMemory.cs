@@ -9,7 +9,7 @@ internal sealed class UpdateMemory(QwenMemory model, PassTokens tokens, long log
 {
     private readonly LayerMemory _layer = new(model, tokens);
     private readonly long _hidden = tokens.Count * model.Config.HiddenSize;            // numbers of one hidden state a token
-    private readonly long _predicting = tokens.Predicted * model.Config.HiddenSize * model.BytesPerNumber;
+    private readonly long _predicting = tokens.Predicted * model.Config.HiddenSize * model.ComputeBytes;
     private readonly long _head = GradientOf(model, model.Config.TieWordEmbeddings && model.FreezeEmbeddings);
     private readonly long _embedding = GradientOf(model, model.Config.TieWordEmbeddings || model.FreezeEmbeddings); // when the head has its own
 
@@ -24,9 +24,9 @@ internal sealed class UpdateMemory(QwenMemory model, PassTokens tokens, long log
     {
         get
         {
-            long perLayer = model.GradientCheckpointing ? _hidden * model.BytesPerNumber : _layer.Kept;
-            long finalNorm = _hidden * sizeof(float) * (model.Lora is null ? 2 : 1);
-            long shared = ((2 * tokens.Count * model.Config.HeadWidth) + tokens.Mask) * model.BytesPerNumber;
+            long perLayer = model.GradientCheckpointing ? _hidden * model.ComputeBytes : _layer.Kept;
+            long finalNorm = _hidden * model.ComputeBytes;
+            long shared = ((2 * tokens.Count * model.Config.HeadWidth) + tokens.Mask) * model.ComputeBytes;
             return (model.Config.LayerCount * perLayer) + finalNorm + _predicting + shared;
         }
     }
@@ -38,7 +38,7 @@ internal sealed class UpdateMemory(QwenMemory model, PassTokens tokens, long log
         {
             bool areSmall = sizeof(float) * (long)model.Config.HiddenSize * model.Config.IntermediateSize < MemoryPlanner.LargeBlock;
             long ofLayers = areSmall ? gradients - _head - _embedding : 0;
-            long inputs = model.GradientCheckpointing ? (model.Config.LayerCount - 1) * _hidden * model.BytesPerNumber : 0;
+            long inputs = model.GradientCheckpointing ? (model.Config.LayerCount - 1) * _hidden * model.ComputeBytes : 0;
             return ofLayers + inputs + ((model.GradientCheckpointing ? 1 : model.Config.LayerCount) * _layer.SmallBlocks);
         }
     }

@@ -185,6 +185,30 @@ public sealed class TokenLogProbsTests
         Assert.True((expected - actual).abs().max().item<float>() < 0.04);
     }
 
+    [Theory]
+    [InlineData(11)]
+    [InlineData(9_000)] // tiles of several rows, for which the weight is rounded once
+    public void A_float32_weight_is_rounded_to_16_bits_for_the_products_and_its_gradient_is_not(int vocabulary)
+    {
+        using var scope = TensorScope.Begin();
+        using var generator = new Generator(7);
+        Case given = Draw(5, 8, vocabulary, generator);
+        Tensor hidden = given.Hidden.detach().to(ScalarType.BFloat16).requires_grad_(true);
+        Tensor sameHidden = hidden.detach().clone().requires_grad_(true), rounded = given.Weight.detach().to(ScalarType.BFloat16);
+        Tensor actual = TokenLogProbs.Compute(hidden, given.Weight, given.Targets, 0.8, chunkRows: 2);
+        (actual * given.Upstream).sum().backward();
+        Tensor expected = TokenLogProbs.Compute(sameHidden, rounded, given.Targets, 0.8, chunkRows: 2);
+        (expected * given.Upstream).sum().backward();
+        Assert.True(expected.equal(actual).all().item<bool>());
+        Assert.True(sameHidden.grad!.equal(hidden.grad!).all().item<bool>());
+
+        // (1[target] − p) · hidden / temperature in float32, of which each product of a tile is rounded to 8 bits.
+        Tensor wide = hidden.detach().to(ScalarType.Float32), weight = rounded.to(ScalarType.Float32).requires_grad_(true);
+        (TokenLogProbs.Compute(wide, weight, given.Targets, 0.8) * given.Upstream).sum().backward();
+        Assert.Equal(ScalarType.Float32, given.Weight.grad!.dtype);
+        Near(weight.grad!, given.Weight.grad!, tolerance: 0.02);
+    }
+
     [Fact]
     public void Compute_says_what_is_wrong_with_its_arguments()
     {

@@ -28,7 +28,11 @@ public sealed class LiveActivationTests
     [InlineData(false, false, true, ScalarType.Float32)]
     [InlineData(true, false, true, ScalarType.BFloat16)]
     [InlineData(true, true, true, ScalarType.BFloat16)]
-    public void Activations_are_what_a_forward_pass_leaves_in_use(bool shared, bool checkpointing, bool lora, ScalarType type)
+    [InlineData(true, false, false, ScalarType.Float32, ScalarType.BFloat16)]
+    [InlineData(false, true, false, ScalarType.Float32, ScalarType.BFloat16)]
+    [InlineData(true, false, true, ScalarType.Float32, ScalarType.BFloat16)]
+    public void Activations_are_what_a_forward_pass_leaves_in_use(
+        bool shared, bool checkpointing, bool lora, ScalarType type, ScalarType? computeType = null)
     {
         using var policy = new QwenPolicy(new Qwen2ForCausalLM(Config, CPU, type));
         using (var scope = TensorScope.BeginNoGrad())
@@ -40,6 +44,7 @@ public sealed class LiveActivationTests
         }
 
         policy.Model.GradientCheckpointing = checkpointing;
+        policy.Model.ComputeType = computeType ?? type;
         if (lora)
         {
             policy.Model.AddAdapter(new LoraOptions());

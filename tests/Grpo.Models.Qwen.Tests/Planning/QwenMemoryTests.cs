@@ -49,39 +49,42 @@ public sealed class QwenMemoryTests
     [Fact]
     public void Activations_are_what_autograd_keeps()
     {
-        // A layer: norms 88 + 3·2112 (R·4·2 scales; R·H·4·2), attention 4·(56·24 + 11·24) + 11·6·4, MLP 4·4·11·40: 20,160.
-        // Besides: final norm 2·1,056, predicting states 10·24·4, tables and mask 4·(2·11·4 + 4·7).
-        Assert.Equal((2 * 20_160) + 2_112 + 960 + 464, Memory().NeedsOf(Sizes).Activations);
+        // A layer: inputs and results of the norms 4·1,056 (R·H·4), attention 4·(56·24 + 11·24) + 11·6·4, MLP 3·4·11·40: 16,200.
+        // Besides: the final norm's input 1,056, predicting states 10·24·4, tables and mask 4·(2·11·4 + 4·7).
+        Assert.Equal((2 * 16_200) + 1_056 + 960 + 464, Memory().NeedsOf(Sizes).Activations);
         // Of a layer only its input, R·H·4.
-        Assert.Equal((2 * 1_056) + 2_112 + 960 + 464, (Memory() with { GradientCheckpointing = true }).NeedsOf(Sizes).Activations);
-        // Frozen norms do not keep the normalised: 88 + 2·2,112; and every adapter keeps A(x): 7·11·4·16.
-        Assert.Equal((2 * (4_312 + 6_696 + 7_040 + 4_928)) + 1_056 + 960 + 464, (Memory() with { Lora = new LoraOptions() }).NeedsOf(Sizes).Activations);
-        // In 16 bits: norms 88 + 2,112, attention 2·56·24 + 264, MLP 2·3·11·40, adapters 4,928 and float32 copies of what they read, 11·4·184.
+        Assert.Equal((2 * 1_056) + 1_056 + 960 + 464, (Memory() with { GradientCheckpointing = true }).NeedsOf(Sizes).Activations);
+        // Every adapter keeps A(x): 7·11·4·16.
+        Assert.Equal((2 * (16_200 + 4_928)) + 1_056 + 960 + 464, (Memory() with { Lora = new LoraOptions() }).NeedsOf(Sizes).Activations);
+        // In 16 bits: norms' inputs 2·528, attention 2·56·24 + 264, MLP 2·2·11·40, adapters 4,928 and float32 copies of what they read, 11·4·184.
         QwenMemory half = Memory() with { Lora = new LoraOptions(), WeightType = ScalarType.BFloat16 };
-        Assert.Equal((2 * (2_200 + 2_952 + 2_640 + 4_928 + 8_096)) + 1_056 + 480 + 232, half.NeedsOf(Sizes).Activations);
+        Assert.Equal((2 * (1_056 + 2_952 + 1_760 + 4_928 + 8_096)) + 528 + 480 + 232, half.NeedsOf(Sizes).Activations);
+        // Mixed: norms 4·528, attention 2·(56·24 + 11·24) + 264, MLP 3·2·11·40, and 2 bytes for each of 4,416 + 48 weights.
+        QwenMemory mixed = Memory() with { ComputeType = ScalarType.BFloat16 };
+        Assert.Equal((2 * (2_112 + 3_480 + 2_640 + 8_928)) + 528 + 480 + 232, mixed.NeedsOf(Sizes).Activations);
     }
 
     [Fact]
     public void Activations_grow_with_the_copies_of_a_prompt_that_is_not_shared()
     {
-        // R = S = 2·7 = 14. Norms 112 + 3·2,688, attention 4·56·24 + 14·6·4, MLP 4·4·14·40; final norm 2·1,344, predicting 960, tables 4·2·14·4.
-        Assert.Equal((2 * (8_176 + 5_712 + 8_960)) + 2_688 + 960 + 448, Memory().NeedsOf(Sizes with { SharesPrompts = false }).Activations);
+        // R = S = 2·7 = 14. Norms 4·1,344, attention 4·56·24 + 14·6·4, MLP 3·4·14·40; final norm 1,344, predicting 960, tables 4·2·14·4.
+        Assert.Equal((2 * (5_376 + 5_712 + 6_720)) + 1_344 + 960 + 448, Memory().NeedsOf(Sizes with { SharesPrompts = false }).Activations);
         // Two prompts differ in length, so there is a mask: [2, 1, 7, 7].
-        Assert.Equal((2 * (8_176 + 5_712 + 8_960)) + 2_688 + 960 + 448 + (4 * 98), Memory().NeedsOf(Sizes with { MicroBatchPrompts = 2 }).Activations);
+        Assert.Equal((2 * (5_376 + 5_712 + 6_720)) + 1_344 + 960 + 448 + (4 * 98), Memory().NeedsOf(Sizes with { MicroBatchPrompts = 2 }).Activations);
     }
 
     [Fact]
     public void Training_is_the_most_of_forward_turn_and_end()
     {
-        // First micro-batch: activations 43,856, the MLP's gradients 4·11·(80 + 48), the output layer's 4·888.
-        Assert.Equal(43_856 + 5_632 + 3_552, Memory().NeedsOf(Sizes).Training);
+        // First micro-batch: activations 34,880, the MLP's activations again and gradients 4·11·(200 + 48), the output layer's 4·888.
+        Assert.Equal(34_880 + 10_912 + 3_552, Memory().NeedsOf(Sizes).Training);
         // Others: all gradients, 4·9,920, in place of the output layer's.
-        Assert.Equal(39_680 + 43_856 + 5_632, Memory().NeedsOf(Sizes with { HasOtherMicroBatches = true }).Training);
+        Assert.Equal(39_680 + 34_880 + 10_912, Memory().NeedsOf(Sizes with { HasOtherMicroBatches = true }).Training);
         // Checkpointing: the layer that is run again beside what is kept; its gradients are there, 4·9,032 / 2, when the first layer's turn comes.
-        Assert.Equal(18_064 + 20_160 + 5_632 + 3_552, (Memory() with { GradientCheckpointing = true }).NeedsOf(Sizes).Training);
+        Assert.Equal(18_064 + 16_200 + 10_912 + 3_552, (Memory() with { GradientCheckpointing = true }).NeedsOf(Sizes).Training);
         // A larger vocabulary: the turn, with a tile of logits, 4·10·8,192, the states that predict and the output layer's gradient, 4·24·V.
         QwenMemory wide = new(TinyModels.Config() with { VocabularySize = 10_000 });
-        Assert.Equal(43_856 + 327_680 + 960 + (4 * 240_000), wide.NeedsOf(Sizes).Training);
+        Assert.Equal(34_880 + 327_680 + 960 + (4 * 240_000), wide.NeedsOf(Sizes).Training);
         // A larger one still: at the end there are the gradients of all weights, once.
         wide = new(TinyModels.Config(tied: false) with { VocabularySize = 10_000, IntermediateSize = 40_000 });
         Assert.Equal(4 * ((2 * 240_000) + (2 * (1_536 + 48 + 40 + (3 * 960_000))) + 24), wide.NeedsOf(Sizes with { CompletionLength = 1 }).Training);
@@ -90,11 +93,11 @@ public sealed class QwenMemoryTests
     [Fact]
     public void Small_blocks_are_activations_and_gradients_of_layers()
     {
-        Assert.Equal(36_128 + (2 * 20_160), Memory().NeedsOf(Sizes).SmallBlocks);
-        Assert.Equal(36_128 + 20_160 + 1_056, (Memory() with { GradientCheckpointing = true }).NeedsOf(Sizes).SmallBlocks);
+        Assert.Equal(36_128 + (2 * 16_200), Memory().NeedsOf(Sizes).SmallBlocks);
+        Assert.Equal(36_128 + 16_200 + 1_056, (Memory() with { GradientCheckpointing = true }).NeedsOf(Sizes).SmallBlocks);
         // 33 MiB of MLP inputs a tensor, all else is smaller.
         QwenMemory wide = new(TinyModels.Config() with { IntermediateSize = 786_432 });
-        Assert.Equal(2 * (6_424 + 6_696), wide.NeedsOf(Sizes).SmallBlocks);
+        Assert.Equal(2 * (4_224 + 6_696), wide.NeedsOf(Sizes).SmallBlocks);
     }
 
     [Fact]
@@ -114,6 +117,11 @@ public sealed class QwenMemoryTests
         Assert.Equal(6 * ((6 * 24) + (4 * 40)) * 4, needs.Decoding); // the MLP of 2 · 3 prompt tokens
         Assert.Equal(11 * 304 * 4, needs.Scoring); // of the micro-batch
         Assert.Equal(0, Memory().NeedsOf(Sizes with { WithReference = false }).Scoring);
+        QwenMemory mixed = Memory() with { ComputeType = ScalarType.BFloat16 };
+        Assert.Equal((needs.Cache, needs.Decoding), (mixed.NeedsOf(Sizes).Cache, mixed.NeedsOf(Sizes).Decoding)); // float32 on a CPU
+        MemoryNeeds onDevice = mixed.NeedsOf(Sizes with { Device = DeviceType.CUDA });
+        Assert.Equal((needs.Cache / 2, (needs.Decoding / 2) + (2 * 9_920)), (onDevice.Cache, onDevice.Decoding)); // a copy of the weights
+        Assert.Equal((2 * 9_920L, 4 * 9_920L), (onDevice.Reference, onDevice.Weights));
         Assert.Equal(needs.Decoding + (2 * 4_416) + 888, (Memory() with { Int8Rollouts = true }).NeedsOf(Sizes).Decoding); // a byte a weight
     }
 
@@ -122,7 +130,8 @@ public sealed class QwenMemoryTests
     {
         Assert.Equal(
             [
-                "gradient checkpointing (about a third more time in the update)", "adapters of rank 16 in place of all weights",
+                "gradient checkpointing (about a third more time in the update)", "gradient checkpointing, bfloat16 for products and activations",
+                "adapters of rank 16 in place of all weights",
                 "adapters of rank 16 in place of all weights, gradient checkpointing",
                 "adapters of rank 16 in place of all weights, gradient checkpointing, the frozen base in the 16 bits that it is stored in",
             ],

@@ -24,6 +24,10 @@ public sealed class SamplePlanTests : IDisposable
         Assert.Contains("does not fit into 8.05 GB", tooLarge.Output, StringComparison.Ordinal);
         Assert.Contains("adapters of rank 16", tooLarge.Output, StringComparison.Ordinal);
 
+        SampleProcess.Result mixed = (await SampleProcess.RunAsync("Gsm8k", [.. run, "--memory", "24GB", "--bfloat16", "true"])).Succeeded();
+        Assert.Contains("weights            1.98 GB  always\n", mixed.Output, StringComparison.Ordinal);
+        Assert.Contains("reference           988 MB  always\n", mixed.Output, StringComparison.Ordinal); // 2 bytes each
+
         // What it advises fits.
         (await SampleProcess.RunAsync("Gsm8k", [.. run, "--memory", "7.5GiB", "--lora-rank", "16", "--gradient-checkpointing", "true"])).Succeeded();
     }

@@ -25,6 +25,7 @@ public abstract class SafeFunction<T> : autograd.SingleTensorFunction<T>
     public sealed override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
         ArgumentNullException.ThrowIfNull(ctx);
+        FreedMemory.Bound();
         _ = Refused.Value;
         ctx.save_data(FailureKey, BackwardPass.OfThisThread);
         ctx.save_data(InputsKey, vars.Select(input => input is Tensor).ToArray());
@@ -35,11 +36,11 @@ public abstract class SafeFunction<T> : autograd.SingleTensorFunction<T>
     public sealed override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
         ArgumentNullException.ThrowIfNull(ctx);
+        FreedMemory.Bound();
         try
         {
             List<Tensor> gradients = Differentiate(ctx, grad_output);
             ReturnedGradients.Hold(gradients);
-            FreedMemory.Bound();
             return gradients;
         }
         catch (Exception exception)

@@ -1,3 +1,4 @@
+using Grpo.Models.Qwen.Tests.Text;
 using Grpo.Testing;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -152,6 +153,26 @@ public sealed class ComputeTypeTests
         Assert.Equal(ScalarType.BFloat16, copy.ComputeType);
         error = Assert.Throws<ArgumentException>(() => copy.ComputeType = ScalarType.Float32);
         Assert.Contains("ComputeType is Float32 but must be BFloat16, as the weights are; another one is for Float32 weights.", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_checkpoint_is_loaded_into_float32_and_computes_in_bfloat16()
+    {
+        using var folder = new TemporaryFolder();
+        using (var model = Qwen2ForCausalLM.Initialize(TinyModels.Config() with { VocabularySize = 264 }, seed: 7))
+        {
+            QwenWeights.Save(model, folder.Path, ScalarType.BFloat16);
+        }
+
+        TinyTokenizer.Load(TinyTokenizer.TokenizerJson()).Save(folder.Path);
+        using QwenPretrained qwen = await QwenPretrained.LoadAsync(folder.Path, new QwenLoadOptions { ComputeType = ScalarType.BFloat16, WithReference = true });
+        Assert.Equal((ScalarType.Float32, ScalarType.BFloat16), (qwen.Policy.Model.WeightType, qwen.Policy.Model.ComputeType));
+        Assert.Equal(ScalarType.BFloat16, ((QwenMemory)qwen.Policy.Memory).ComputeType);
+        Assert.Equal(ScalarType.BFloat16, ((Qwen2ForCausalLM)((QwenReferenceModel)qwen.Reference!).Module).WeightType);
+
+        var contradiction = new QwenLoadOptions { KeepStoredType = true, ComputeType = ScalarType.Float32 };
+        ArgumentException error = await Assert.ThrowsAsync<ArgumentException>(() => QwenPretrained.LoadAsync(folder.Path, contradiction));
+        Assert.Contains("ComputeType is Float32 but must be BFloat16", error.Message, StringComparison.Ordinal);
     }
 
     private static Qwen2ForCausalLM Model(bool tied = true)

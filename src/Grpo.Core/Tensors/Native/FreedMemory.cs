@@ -20,8 +20,9 @@ internal static partial class FreedMemory
     public static void GiveBack() => IfThere(ref s_canTrim, static () => _ = Trim(0));
 
     /// <summary>
-    /// Gives it back where it has become much beside what is in use. In a backward pass gradients do not fit the holes that activations leave: each
-    /// block is aligned, and what lies between goes to small ones. The heap would be a fifth larger after one update and a third after some.
+    /// Gives it back where it has become much beside what is in use; called between the parts of an update. Gradients do not fit the holes that
+    /// activations leave, nor the other way round: each block is aligned, and what lies between goes to small ones. The heap would be a fifth
+    /// larger after one update and a third after some.
     /// </summary>
     /// <param name="kept">Bytes that may be kept, besides a share of what is in use.</param>
     public static void Bound(long kept = Kept) => IfThere(ref s_canAsk, () =>

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -76,26 +75,10 @@ public sealed class LiveActivationTests
         GC.Collect();
         GC.WaitForPendingFinalizers();
         using var scope = TensorScope.Begin();
-        long before = InUse();
+        long before = HeapUse.Bytes();
         Tensor logProbs = policy.LogProbs(batch, 1);
-        long after = InUse();
+        long after = HeapUse.Bytes();
         Assert.True(logProbs.requires_grad); // and so holds the graph
         return after - before;
-    }
-
-    private static long InUse()
-    {
-        MallocInfo info = Ask();
-        return (long)(info.InArenas + info.Mapped);
-    }
-
-    [DllImport("libc", EntryPoint = "mallinfo2")]
-    private static extern MallocInfo Ask();
-
-    /// <summary>struct mallinfo2.</summary>
-    [StructLayout(LayoutKind.Sequential)]
-    private struct MallocInfo
-    {
-        public nuint Arena, FreeChunks, FastChunks, MappedChunks, Mapped, Unused, FastBytes, InArenas, FreeBytes, Releasable;
     }
 }

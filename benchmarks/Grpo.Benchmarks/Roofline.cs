@@ -69,7 +69,6 @@ internal sealed record Roofline(double Gemm, double GemmBFloat16, double Bandwid
     }
 
     /// <summary>The least seconds in which a case can be done.</summary>
-    /// <param name="item">The case.</param>
     public double Bound(Case item) => Math.Max((item.Operations / Gemm) + (item.OperationsInBFloat16 / GemmBFloat16), item.Bytes / Bandwidth);
 
     public override string ToString() => FormattableString.Invariant(

@@ -90,7 +90,7 @@ public static class MemoryPlanner
         };
     }
 
-    // Where the heap would keep more, a backward pass gives it back.
+    // Where the heap would keep more, an update gives it back.
     private static long Gaps(MemoryNeeds needs, long always) =>
         Math.Min(needs.SmallBlocks / GapsPerBlock, Math.Max(0, FreedMemory.MostKept(always - ProcessBytes + needs.Training) - ProcessBytes));
 

@@ -7,15 +7,22 @@ namespace Grpo;
 /// The logits of some rows against some of the vocabulary at a time, z = hidden · Wᵀ / temperature, and the products that turn their gradients into
 /// those of hidden and W. Tiles of a large vocabulary are nearly square: a product is fast then, and a tile stays in the cache.
 /// </summary>
+/// <remarks>
+/// Where a product is faster as a convolution (<see cref="FastLinear"/>), the tile is computed as W · hiddenᵀ: the convolution's own gradients are
+/// then those of hidden and W, and none of the three products needs a matrix turned round.
+/// </remarks>
 internal sealed class LogitTiles
 {
-    private const int WidestTile = 8192;
-    private const int WidestChunk = 32_768;
+    // With four bytes a logit just below NativeEnvironment's largest block: a tile's pages stay for the next one.
+    private const int WidestTile = 7168;
+    private const int WidestChunk = 4 * WidestTile;
 
     private readonly Tensor _hidden;
     private readonly Tensor _weight;                   // in hidden's type where it serves several rows of tiles
     private readonly double _temperature;
-    private readonly Tensor? _scratch;
+    private readonly Tensor? _scratch;                 // where products are no convolutions
+    private readonly bool _isTurned;
+    private (Tensor Hidden, Tensor Weight, Tensor Product)? _last;   // of the last tile that was turned, with gradients: [n, H], [w, H], [w, n]
 
     /// <summary>Makes the buffer that all tiles share where they can, in the current scope.</summary>
     /// <param name="hidden">[rows, H]. Borrowed.</param>
@@ -26,9 +33,8 @@ internal sealed class LogitTiles
         (Height, Width) = SizeOf(hidden.shape[0], weight.shape[0], settings.ChunkRows);
         (_hidden, _temperature) = (hidden, settings.Temperature);
         _weight = hidden.shape[0] > Height ? InTypeOfHidden(weight) : weight;
-        _scratch = hidden.dtype == ScalarType.Float32 && !IsFast(Height, Width)
-            ? empty([Height, Width], ScalarType.Float32, hidden.device)
-            : null;
+        _isTurned = IsFasterTurned();
+        _scratch = hidden.dtype == ScalarType.Float32 && !_isTurned ? empty([Height, Width], ScalarType.Float32, hidden.device) : null;
     }
 
     /// <summary>Rows of a tile; the last may be lower.</summary>
@@ -50,56 +56,78 @@ internal sealed class LogitTiles
     /// <summary>The logits of a tile. The next call may overwrite them.</summary>
     /// <param name="rows">Which rows.</param>
     /// <param name="tokens">Which tokens.</param>
+    /// <param name="withGradients">Whether <see cref="AddGradients"/> follows, in the same scope.</param>
     /// <returns>[n, w] float32, the caller's to overwrite, in the caller's scope.</returns>
-    internal Tensor Compute(Span rows, Span tokens)
+    internal Tensor Compute(Span rows, Span tokens, bool withGradients = false)
     {
         Tensor hidden = rows.Of(_hidden), weight = InTypeOfHidden(tokens.Of(_weight));
+        if (_isTurned)
+        {
+            return Turned(hidden, weight, withGradients).t().div_(_temperature);
+        }
+
         return _scratch is null
-            ? FastLinear.Apply(hidden, weight).to(ScalarType.Float32).div_(_temperature)
+            ? nn.functional.linear(hidden, weight).to(ScalarType.Float32).div_(_temperature)
             : _scratch.flatten().narrow(0, 0, rows.Count * tokens.Count).view(rows.Count, tokens.Count)
                 .addmm_(hidden, weight.t(), beta: 0, alpha: (float)(1 / _temperature));
     }
 
-    /// <summary>Adds what a tile contributes to the gradient of hidden.</summary>
-    /// <param name="gradient">[rows, H] float32; changed.</param>
+    /// <summary>Adds what the tile that was computed last contributes to the gradients of hidden and W.</summary>
+    /// <param name="hiddenGradient">[rows, H] float32, changed; null: not asked for.</param>
+    /// <param name="weightGradient">[V, H] float32, changed; null: not asked for.</param>
     /// <param name="rows">Which rows.</param>
     /// <param name="tokens">Which tokens.</param>
-    /// <param name="logitGradient">[n, w] float32, already divided by the temperature.</param>
-    internal void AddHiddenGradient(Tensor gradient, Span rows, Span tokens, Tensor logitGradient)
+    /// <param name="logitGradient">[n, w] float32, already divided by the temperature; may be the logits, overwritten.</param>
+    internal void AddGradients(Tensor? hiddenGradient, Tensor? weightGradient, Span rows, Span tokens, Tensor logitGradient)
     {
         using var scope = TensorScope.BeginNoGrad();
-        rows.Of(gradient).add_(FastLinear.Apply(logitGradient.to(_hidden.dtype), InTypeOfHidden(tokens.Of(_weight)).t()));
+        if (_last is { } turned)
+        {
+            Tensor gradient = logitGradient.t();                                                         // [w, n]
+            Tensor[] asked = [.. hiddenGradient is null ? Array.Empty<Tensor>() : [turned.Hidden], .. weightGradient is null ? Array.Empty<Tensor>() : [turned.Weight]];
+            IList<Tensor> found = autograd.grad([turned.Product], asked, [gradient]);
+            _ = hiddenGradient is null ? null : rows.Of(hiddenGradient).add_(found[0]);
+            _ = weightGradient is null ? null : tokens.Of(weightGradient).add_(found[^1]);
+            _last = null;
+            return;
+        }
+
+        Tensor hidden = rows.Of(_hidden), rounded = logitGradient.to(_hidden.dtype);                     // [n, H], [n, w]
+        if (hiddenGradient is not null)
+        {
+            rows.Of(hiddenGradient).add_(rounded.mm(InTypeOfHidden(tokens.Of(_weight))));
+        }
+
+        if (weightGradient is not null)
+        {
+            _ = hidden.dtype == ScalarType.Float32
+                ? tokens.Of(weightGradient).addmm_(rounded.t(), hidden)
+                : tokens.Of(weightGradient).add_(rounded.t().mm(hidden));
+        }
     }
 
-    /// <summary>Adds what a tile contributes to the gradient of W.</summary>
-    /// <param name="gradient">[V, H] float32; changed.</param>
-    /// <param name="rows">Which rows.</param>
-    /// <param name="tokens">Which tokens.</param>
-    /// <param name="logitGradient">[n, w] float32, already divided by the temperature.</param>
-    internal void AddWeightGradient(Tensor gradient, Span rows, Span tokens, Tensor logitGradient)
+    // [w, n], without a gradient of its own: what it is overwritten with concerns nobody who goes back through the product.
+    private Tensor Turned(Tensor hidden, Tensor weight, bool withGradients)
     {
-        using var scope = TensorScope.BeginNoGrad();
-        Tensor hidden = rows.Of(_hidden), transposed = logitGradient.to(_hidden.dtype).t();              // [n, H], [w, n]
-        if (FastLinear.IsFasterAsConvolution(transposed, hidden.t()))
+        if (!withGradients)
         {
-            tokens.Of(gradient).add_(FastLinear.Apply(transposed, hidden.t()));
+            return FastLinear.Apply(weight, hidden);
         }
-        else if (hidden.dtype == ScalarType.Float32)
-        {
-            tokens.Of(gradient).addmm_(transposed, hidden);
-        }
-        else
-        {
-            tokens.Of(gradient).add_(transposed.mm(hidden));
-        }
+
+        using IDisposable recording = enable_grad();
+        (Tensor hiddenLeaf, Tensor weightLeaf) = (hidden.detach().requires_grad_(true), weight.detach().requires_grad_(true));
+        Tensor product = FastLinear.Apply(weightLeaf, hiddenLeaf);
+        _last = (hiddenLeaf, weightLeaf, product);
+        return product.detach();
     }
 
     private Tensor InTypeOfHidden(Tensor weight) => weight.dtype == _hidden.dtype ? weight : weight.to(_hidden.dtype);
 
-    private bool IsFast(long rows, long tokens)
+    private bool IsFasterTurned()
     {
         using var scope = TensorScope.BeginNoGrad();
-        return FastLinear.IsFasterAsConvolution(_hidden.narrow(0, 0, rows), _weight.narrow(0, 0, tokens));
+        Tensor hidden = _hidden.narrow(0, 0, Height), weight = _weight.narrow(0, 0, Width);
+        return FastLinear.IsFasterAsConvolution(hidden, weight) && FastLinear.IsFasterAsConvolution(weight, hidden);
     }
 
     /// <summary>Consecutive rows of a matrix.</summary>

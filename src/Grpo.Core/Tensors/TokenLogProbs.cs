@@ -20,7 +20,7 @@ public static class TokenLogProbs
     /// </param>
     /// <param name="targets">[rows] int64, each from 0 to V − 1. Borrowed.</param>
     /// <param name="temperature">Divides the logits; above 0 and finite.</param>
-    /// <param name="chunkRows">A tile has no more logits than so many rows, over 32,768 tokens at most; at least 1.</param>
+    /// <param name="chunkRows">A tile has no more logits than so many rows, over 28,672 tokens at most; at least 1.</param>
     /// <returns>[rows] float32, nats, differentiable once in hidden and weight. Owned by the caller's scope.</returns>
     /// <exception cref="ArgumentException">A shape, type, device, the temperature or the chunk is wrong.</exception>
     /// <remarks>
@@ -64,11 +64,11 @@ public static class TokenLogProbs
         bool isSingle = type == ScalarType.Float32;
         // The tile in float32; entropies need p beside z; in 16 bits the product and its gradient are tiles too.
         long perLogit = sizeof(float) + (withEntropies ? sizeof(float) : 0) + (isSingle ? 0 : (type == ScalarType.Float64 ? 8 : 2) * (withGradients ? 2 : 1));
-        // A product as a convolution turns the tile round, and gives what is then added to the gradient.
+        // A convolution gives what is then added to the gradients.
         bool isLarge = isSingle && withGradients && height * width * across >= FastLinear.MinWork;
         // The weights in hidden's type: of a tile, or all where there are tiles of several rows.
         long rounded = type == weightType ? 0 : 2 * width * (rows > height ? vocabulary : across);
-        return (height * across * perLogit) + (isLarge ? sizeof(float) * across * (height + width) : 0) + rounded;
+        return (height * across * perLogit) + (isLarge ? sizeof(float) * width * (height + across) : 0) + rounded;
     }
 
     private static Tensor Run(Tensor hidden, Tensor weight, Tensor targets, TokenLogProbsFunction.Settings settings)

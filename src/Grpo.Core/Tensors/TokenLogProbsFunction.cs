@@ -88,7 +88,7 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
             foreach (LogitTiles.Span tokens in LogitTiles.Span.Over(weight.shape[0], tiles.Width))
             {
                 using var tileScope = TensorScope.BeginNoGrad();
-                Tensor logP = tiles.Compute(part, tokens).sub_(part.Of(logSums).unsqueeze(1));
+                Tensor logP = tiles.Compute(part, tokens, withGradients: true).sub_(part.Of(logSums).unsqueeze(1));
                 // d log p[target] / dz = 1[target] − p, and dH / dz = −p·(log p + H): both start from p.
                 Tensor logitGradient;                                                                    // [n, w]
                 if (settings.WithEntropies)
@@ -104,15 +104,7 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
 
                 var places = TargetPlaces.In(tokens, part.Of(targets));
                 logitGradient.scatter_add_(1, places.Columns, upstream.masked_fill(places.AreElsewhere, 0));
-                if (hiddenGradient is not null)
-                {
-                    tiles.AddHiddenGradient(hiddenGradient, part, tokens, logitGradient);
-                }
-
-                if (weightGradient is not null)
-                {
-                    tiles.AddWeightGradient(weightGradient, part, tokens, logitGradient);
-                }
+                tiles.AddGradients(hiddenGradient, weightGradient, part, tokens, logitGradient);
             }
         }
 

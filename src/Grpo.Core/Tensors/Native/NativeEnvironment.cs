@@ -10,6 +10,7 @@ internal static partial class NativeEnvironment
     private const int TrimThreshold = -1;
     private const int MmapThreshold = -3;
     private const int ArenaMax = -8;
+    private const int Never = -1;
 
     private const string MmapVariable = "MALLOC_MMAP_THRESHOLD_";
     private const int LargestThreshold = 32 << 20;
@@ -47,7 +48,8 @@ internal static partial class NativeEnvironment
         }
 
         TuneAllocator(MmapVariable, MmapThreshold, LargestThreshold);
-        TuneAllocator("MALLOC_TRIM_THRESHOLD_", TrimThreshold, 4 * LargestThreshold);
+        // FreedMemory says when the end of the heap goes back; where it cannot ask what is in use, glibc does.
+        TuneAllocator("MALLOC_TRIM_THRESHOLD_", TrimThreshold, FreedMemory.CanBound ? Never : 4 * LargestThreshold);
     }
 
     /// <summary>Lets smaller blocks go back, too. Does nothing off Linux, or where the user has chosen a bound.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Grpo.Core.Tests.Training;
 
 namespace Grpo.Core.Tests.Tensors;
@@ -18,9 +19,23 @@ public sealed class FreedMemoryTests
     public void Bound_gives_back_what_is_more_than_may_be_kept()
     {
         using var freed = new FreedBlocks();
-        FreedMemory.Bound(kept: long.MaxValue / 2);
+        FreedMemory.Bound(anew: true, kept: long.MaxValue / 2);
         Assert.InRange(freed.Resident(), 0.75, 1);
+        FreedMemory.Bound(anew: true, kept: 0);
+        Assert.InRange(freed.Resident(), 0, 0.25);
+    }
+
+    [LinuxFact]
+    public void Bound_keeps_what_is_freed_of_the_most_in_use_until_other_work_begins()
+    {
+        using var freed = new FreedBlocks();
+        nint room = Marshal.AllocHGlobal((nint)(2 * Environment.WorkingSet)); // in use, though no page of it is there
+        FreedMemory.Bound();
+        Marshal.FreeHGlobal(room);
         FreedMemory.Bound(kept: 0);
+        double sameWork = freed.Resident();
+        FreedMemory.Bound(anew: true, kept: 0);
+        Assert.InRange(sameWork, 0.75, 1);
         Assert.InRange(freed.Resident(), 0, 0.25);
     }
 

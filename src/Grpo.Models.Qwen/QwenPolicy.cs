@@ -57,6 +57,13 @@ public sealed class QwenPolicy : IPolicy, IDisposable
     public Tensor LogProbs(TokenBatch batch, double temperature) => CompletionLogProbs.Compute(Model, batch, temperature);
 
     /// <inheritdoc/>
+    public Tensor LogProbs(TokenBatch batch, double temperature, Func<Tensor, Tensor> lossGradient)
+    {
+        ArgumentNullException.ThrowIfNull(lossGradient);
+        return CompletionLogProbs.Compute(Model, batch, temperature, lossGradient);
+    }
+
+    /// <inheritdoc/>
     public TokenStatistics LogProbsAndEntropies(TokenBatch batch, double temperature) => CompletionLogProbs.ComputeWithEntropies(Model, batch, temperature);
 
     /// <inheritdoc/>

@@ -30,10 +30,22 @@ public interface IPolicy
     /// <returns>[B, C] float32, nats, 0 where the completion mask is 0, differentiable unless gradients are off. Owned by the caller's scope.</returns>
     Tensor LogProbs(TokenBatch batch, double temperature);
 
+    /// <summary>
+    /// The same for a loss that is known beforehand: a policy may go back through its output layer while it has the logits, so that it need not
+    /// compute them again. One that does not override this computes them as ever.
+    /// </summary>
+    /// <param name="batch">As in <see cref="LogProbs(TokenBatch, double)"/>.</param>
+    /// <param name="temperature">As there.</param>
+    /// <param name="lossGradient">
+    /// dL/d log π of log π, [B, C] both, each token's of its own log π alone (<see cref="TokenLogProbs"/> says when it is called).
+    /// </param>
+    /// <returns>As there. One backward pass must come with that gradient; where none follows, the gradients of the weights are to be dropped.</returns>
+    Tensor LogProbs(TokenBatch batch, double temperature, Func<Tensor, Tensor> lossGradient) => LogProbs(batch, temperature);
+
     /// <summary>The same with the entropy of each token's distribution, for the entropy bonus; only a policy that offers it need override this.</summary>
-    /// <param name="batch">As in <see cref="LogProbs"/>.</param>
-    /// <param name="temperature">As in <see cref="LogProbs"/>.</param>
-    /// <returns>Two tensors as <see cref="LogProbs"/> returns them, both differentiable unless gradients are off. Owned by the caller's scope.</returns>
+    /// <param name="batch">As in <see cref="LogProbs(TokenBatch, double)"/>.</param>
+    /// <param name="temperature">As in <see cref="LogProbs(TokenBatch, double)"/>.</param>
+    /// <returns>Two tensors as <see cref="LogProbs(TokenBatch, double)"/> returns them, both differentiable unless gradients are off. Owned by the caller's scope.</returns>
     /// <exception cref="NotSupportedException">The policy does not offer entropies.</exception>
     TokenStatistics LogProbsAndEntropies(TokenBatch batch, double temperature) =>
         throw new NotSupportedException($"{GetType().Name} gives no entropies. Implement IPolicy.LogProbsAndEntropies, or set EntropyCoefficient to 0.");

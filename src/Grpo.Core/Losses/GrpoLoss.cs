@@ -75,6 +75,16 @@ public static class GrpoLoss
         return new LossResult(scope.Keep(loss), scope.Keep(KlSum(logProbs, referenceLogProbs, inputs.Mask)), counts is null ? null : scope.Keep(counts));
     }
 
+    /// <summary>The gradient of the loss in the log-probs, [B, C] float32. Owned by the caller's scope.</summary>
+    /// <inheritdoc cref="Compute"/>
+    internal static Tensor Gradient(LossInputs inputs, LossSettings settings, LossDenominators denominators)
+    {
+        using var scope = TensorScope.Begin();
+        using IDisposable recording = enable_grad();
+        Tensor logProbs = inputs.LogProbs.detach().requires_grad_(true);
+        return scope.Keep(autograd.grad([Compute(inputs with { LogProbs = logProbs }, settings, denominators).Loss], [logProbs])[0]);
+    }
+
     private static Tensor KlSum(Tensor logProbs, Tensor? referenceLogProbs, Tensor mask)
     {
         using var scope = TensorScope.BeginNoGrad();

@@ -38,4 +38,7 @@ public sealed record LossSettings
     /// <summary>What happens above that cap.</summary>
     /// <value>Default <see cref="SamplerCorrectionMode.Truncate"/>.</value>
     public SamplerCorrectionMode SamplerCorrectionMode { get; init; } = SamplerCorrectionMode.Truncate;
+
+    /// <summary>Whether the gradient of a token's log-prob depends on nothing that other tokens' log-probs or entropies decide.</summary>
+    internal bool IsPerToken => Objective.IsPerToken && OffPolicyThreshold is null && EntropyCoefficient == 0 && EntropyThreshold is null;
 }

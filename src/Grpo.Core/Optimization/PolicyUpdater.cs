@@ -127,15 +127,23 @@ internal sealed class PolicyUpdater(
         return scope.Keep(reference!.LogProbs(tokens, options.Sampling.Temperature)); // [B, C]
     }
 
-    private (Tensor LogProbs, Tensor? Entropies) Forward(TokenBatch tokens)
+    private LossInputs Forward(MicroBatch batch, Tensor? oldLogProbs, LossSettings settings, LossDenominators denominators)
     {
-        if (!options.NeedsEntropies)
+        double temperature = options.Sampling.Temperature;
+        if (options.NeedsEntropies)
         {
-            return (policy.LogProbs(tokens, options.Sampling.Temperature), null);
+            TokenStatistics statistics = policy.LogProbsAndEntropies(batch.Tokens, temperature);
+            return Inputs(statistics.LogProbs) with { Entropies = statistics.Entropies };
         }
 
-        TokenStatistics statistics = policy.LogProbsAndEntropies(tokens, options.Sampling.Temperature);
-        return (statistics.LogProbs, statistics.Entropies);
+        return Inputs(settings.IsPerToken
+            ? policy.LogProbs(batch.Tokens, temperature, logProbs => GrpoLoss.Gradient(Inputs(logProbs), settings, denominators))
+            : policy.LogProbs(batch.Tokens, temperature));
+
+        LossInputs Inputs(Tensor logProbs) => new(logProbs, oldLogProbs, batch.ReferenceLogProbs, batch.Advantages, batch.Tokens.CompletionMask)
+        {
+            SamplerLogProbs = batch.SamplerLogProbs,
+        };
     }
 
     // Forward and backward of one micro-batch: the gradients are added to those of the others.
@@ -144,26 +152,21 @@ internal sealed class PolicyUpdater(
         MicroBatch batch, ref Tensor? oldLogProbs, LossSettings settings, LossDenominators denominators, NumericsGuard guard, bool first)
     {
         using var scope = TensorScope.Begin();
-        (Tensor logProbs, Tensor? entropies) = Forward(batch.Tokens);                                               // [B, C] each
-        var inputs = new LossInputs(logProbs, oldLogProbs, batch.ReferenceLogProbs, batch.Advantages, batch.Tokens.CompletionMask)
-        {
-            Entropies = entropies,
-            SamplerLogProbs = batch.SamplerLogProbs,
-        };
+        LossInputs inputs = Forward(batch, oldLogProbs, settings, denominators);
         LossResult result = GrpoLoss.Compute(inputs, settings, denominators);
         Tensor health = NumericsGuard.Measure(inputs, first ? batch.SamplerLogProbs : null);
 
-        // One stop of the device per micro-batch, before the backward pass: a bad forward must leave no gradient.
+        // One stop of the device per micro-batch, before the backward pass. What a bad forward pass leaves in the gradients goes with the round.
         Tensor[] numbers = [result.Loss.detach().reshape(1), result.KlSum.reshape(1), health, .. result.ClipCounts is { } counts ? [counts.reshape(-1)] : Array.Empty<Tensor>()];
         ReadOnlySpan<float> values = MemoryMarshal.Cast<byte, float>(torch.cat(numbers).cpu().bytes);
         int healthNumbers = NumericsGuard.Numbers(batch.Rows.Count);
         guard.Check(batch.Rows, values.Slice(2, healthNumbers), compared: first && batch.SamplerLogProbs is not null);
-        Capture?.Add(batch.Rows, logProbs, batch.ReferenceLogProbs);
+        Capture?.Add(batch.Rows, inputs.LogProbs, batch.ReferenceLogProbs);
         float[] sums = [.. values[..2], .. values[(2 + healthNumbers)..]];
         BackwardPass.Run(result.Loss);
 
         // The first update of a round sees the policy that sampled: its log-probs are the old ones of all later updates.
-        oldLogProbs ??= options.UpdatesPerRollout > 1 ? scope.Keep(logProbs.detach()) : null;
+        oldLogProbs ??= options.UpdatesPerRollout > 1 ? scope.Keep(inputs.LogProbs.detach()) : null;
         return sums;
     }
 

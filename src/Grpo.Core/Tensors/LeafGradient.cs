@@ -15,7 +15,7 @@ public static class LeafGradient
     public static Tensor? Of(Tensor weight)
     {
         ArgumentNullException.ThrowIfNull(weight);
-        if (!weight.is_leaf || weight.dtype != ScalarType.Float32)
+        if (!IsFor(weight))
         {
             return null;
         }
@@ -28,4 +28,7 @@ public static class LeafGradient
 
         return weight.grad;
     }
+
+    /// <summary>Whether <see cref="Of"/> gives the gradient of such a weight.</summary>
+    internal static bool IsFor(Tensor weight) => weight.is_leaf && weight.dtype == ScalarType.Float32;
 }

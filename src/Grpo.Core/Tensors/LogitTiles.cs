@@ -16,25 +16,26 @@ internal sealed class LogitTiles
     // With four bytes a logit just below NativeEnvironment's largest block: a tile's pages stay for the next one.
     private const int WidestTile = 7168;
     private const int WidestChunk = 4 * WidestTile;
+    private const int LargestTile = 1024 * WidestTile;
 
     private readonly Tensor _hidden;
     private readonly Tensor _weight;                   // in hidden's type where it serves several rows of tiles
     private readonly double _temperature;
-    private readonly Tensor? _scratch;                 // where products are no convolutions
+    private readonly Tensor? _scratch;                 // of one tile at a time, where products are no convolutions
     private readonly bool _isTurned;
-    private (Tensor Hidden, Tensor Weight, Tensor Product)? _last;   // of the last tile that was turned, with gradients: [n, H], [w, H], [w, n]
 
     /// <summary>Makes the buffer that all tiles share where they can, in the current scope.</summary>
     /// <param name="hidden">[rows, H]. Borrowed.</param>
     /// <param name="weight">[V, H], in the type of <paramref name="hidden"/> or float32. Borrowed.</param>
-    /// <param name="settings">Temperature and size.</param>
-    internal LogitTiles(Tensor hidden, Tensor weight, TokenLogProbsFunction.Settings settings)
+    /// <param name="temperature">Divides the logits.</param>
+    /// <param name="size">Of a tile.</param>
+    /// <param name="areKept">Whether a tile is used after the next has been computed.</param>
+    internal LogitTiles(Tensor hidden, Tensor weight, double temperature, (long Height, long Width) size, bool areKept = false)
     {
-        (Height, Width) = SizeOf(hidden.shape[0], weight.shape[0], settings.ChunkRows);
-        (_hidden, _temperature) = (hidden, settings.Temperature);
+        ((Height, Width), _hidden, _temperature) = (size, hidden, temperature);
         _weight = hidden.shape[0] > Height ? InTypeOfHidden(weight) : weight;
         _isTurned = IsFasterTurned();
-        _scratch = hidden.dtype == ScalarType.Float32 && !_isTurned ? empty([Height, Width], ScalarType.Float32, hidden.device) : null;
+        _scratch = hidden.dtype == ScalarType.Float32 && !_isTurned && !areKept ? empty([Height, Width], ScalarType.Float32, hidden.device) : null;
     }
 
     /// <summary>Rows of a tile; the last may be lower.</summary>
@@ -53,72 +54,83 @@ internal sealed class LogitTiles
         return (Math.Min(rows, chunkRows * Math.Min(vocabulary, WidestChunk) / width), width);
     }
 
-    /// <summary>The logits of a tile. The next call may overwrite them.</summary>
+    /// <summary>The size at which all tiles of some rows together hold no more logits than so many; of equal heights.</summary>
+    /// <param name="rows">There are.</param>
+    /// <param name="vocabulary">V.</param>
+    /// <param name="heldLogits">Logits that may be held; one row's are in any case.</param>
+    internal static (long Height, long Width) KeptSizeOf(long rows, long vocabulary, long heldLogits)
+    {
+        long width = Math.Min(vocabulary, WidestTile);
+        long most = Math.Max(1, Math.Min(heldLogits / vocabulary, LargestTile / width));
+        long parts = Math.Max(1, (rows + most - 1) / most);
+        return ((rows + parts - 1) / parts, width);
+    }
+
+    /// <summary>The logits of a tile. Unless tiles are kept, the next call may overwrite them.</summary>
     /// <param name="rows">Which rows.</param>
     /// <param name="tokens">Which tokens.</param>
-    /// <param name="withGradients">Whether <see cref="AddGradients"/> follows, in the same scope.</param>
-    /// <returns>[n, w] float32, the caller's to overwrite, in the caller's scope.</returns>
-    internal Tensor Compute(Span rows, Span tokens, bool withGradients = false)
+    /// <param name="withGradients">Whether <see cref="AddGradients"/> follows.</param>
+    /// <returns>In the caller's scope.</returns>
+    internal LogitTile Compute(Span rows, Span tokens, bool withGradients = false)
     {
         Tensor hidden = rows.Of(_hidden), weight = InTypeOfHidden(tokens.Of(_weight));
         if (_isTurned)
         {
-            return Turned(hidden, weight, withGradients).t().div_(_temperature);
+            return Turned(rows, tokens, hidden, weight, withGradients);
         }
 
-        return _scratch is null
+        return new LogitTile(rows, tokens, _scratch is null
             ? nn.functional.linear(hidden, weight).to(ScalarType.Float32).div_(_temperature)
             : _scratch.flatten().narrow(0, 0, rows.Count * tokens.Count).view(rows.Count, tokens.Count)
-                .addmm_(hidden, weight.t(), beta: 0, alpha: (float)(1 / _temperature));
+                .addmm_(hidden, weight.t(), beta: 0, alpha: (float)(1 / _temperature)));
     }
 
-    /// <summary>Adds what the tile that was computed last contributes to the gradients of hidden and W.</summary>
+    /// <summary>Adds what a tile contributes to the gradients of hidden and W.</summary>
     /// <param name="hiddenGradient">[rows, H] float32, changed; null: not asked for.</param>
     /// <param name="weightGradient">[V, H] float32, changed; null: not asked for.</param>
-    /// <param name="rows">Which rows.</param>
-    /// <param name="tokens">Which tokens.</param>
-    /// <param name="logitGradient">[n, w] float32, already divided by the temperature; may be the logits, overwritten.</param>
-    internal void AddGradients(Tensor? hiddenGradient, Tensor? weightGradient, Span rows, Span tokens, Tensor logitGradient)
+    /// <param name="tile">Computed with gradients.</param>
+    /// <param name="logitGradient">[n, w] float32, already divided by the temperature; may be the tile's logits, overwritten.</param>
+    internal void AddGradients(Tensor? hiddenGradient, Tensor? weightGradient, LogitTile tile, Tensor logitGradient)
     {
         using var scope = TensorScope.BeginNoGrad();
-        if (_last is { } turned)
+        Tensor? ofHidden = hiddenGradient is null ? null : tile.Rows.Of(hiddenGradient), ofWeight = weightGradient is null ? null : tile.Tokens.Of(weightGradient);
+        if (tile.Graph is { } graph)
         {
-            Tensor gradient = logitGradient.t();                                                         // [w, n]
-            Tensor[] asked = [.. hiddenGradient is null ? Array.Empty<Tensor>() : [turned.Hidden], .. weightGradient is null ? Array.Empty<Tensor>() : [turned.Weight]];
-            IList<Tensor> found = autograd.grad([turned.Product], asked, [gradient]);
-            _ = hiddenGradient is null ? null : rows.Of(hiddenGradient).add_(found[0]);
-            _ = weightGradient is null ? null : tokens.Of(weightGradient).add_(found[^1]);
-            _last = null;
+            Tensor[] asked = [.. ofHidden is null ? Array.Empty<Tensor>() : [graph.Hidden], .. ofWeight is null ? Array.Empty<Tensor>() : [graph.Weight]];
+            IList<Tensor> found = autograd.grad([graph.Product], asked, [logitGradient.t()]);
+            ofHidden?.add_(found[0]);
+            ofWeight?.add_(found[^1]);
             return;
         }
 
-        Tensor hidden = rows.Of(_hidden), rounded = logitGradient.to(_hidden.dtype);                     // [n, H], [n, w]
-        if (hiddenGradient is not null)
+        Tensor hidden = tile.Rows.Of(_hidden), rounded = logitGradient.to(_hidden.dtype);                // [n, H], [n, w]
+        ofHidden?.add_(rounded.mm(InTypeOfHidden(tile.Tokens.Of(_weight))));
+        if (hidden.dtype == ScalarType.Float32)
         {
-            rows.Of(hiddenGradient).add_(rounded.mm(InTypeOfHidden(tokens.Of(_weight))));
+            ofWeight?.addmm_(rounded.t(), hidden);
         }
-
-        if (weightGradient is not null)
+        else
         {
-            _ = hidden.dtype == ScalarType.Float32
-                ? tokens.Of(weightGradient).addmm_(rounded.t(), hidden)
-                : tokens.Of(weightGradient).add_(rounded.t().mm(hidden));
+            ofWeight?.add_(rounded.t().mm(hidden));
         }
     }
 
-    // [w, n], without a gradient of its own: what it is overwritten with concerns nobody who goes back through the product.
-    private Tensor Turned(Tensor hidden, Tensor weight, bool withGradients)
+    private LogitTile Turned(Span rows, Span tokens, Tensor hidden, Tensor weight, bool withGradients)
     {
         if (!withGradients)
         {
-            return FastLinear.Apply(weight, hidden);
+            return new LogitTile(rows, tokens, FastLinear.Apply(weight, hidden).t().div_(_temperature));
         }
 
-        using IDisposable recording = enable_grad();
         (Tensor hiddenLeaf, Tensor weightLeaf) = (hidden.detach().requires_grad_(true), weight.detach().requires_grad_(true));
-        Tensor product = FastLinear.Apply(weightLeaf, hiddenLeaf);
-        _last = (hiddenLeaf, weightLeaf, product);
-        return product.detach();
+        Tensor product;
+        using (enable_grad())
+        {
+            product = FastLinear.Apply(weightLeaf, hiddenLeaf);                                          // [w, n]
+        }
+
+        // A product's gradients do not depend on what it gave, so that may be overwritten.
+        return new LogitTile(rows, tokens, product.detach().t().div_(_temperature)) { Graph = (hiddenLeaf, weightLeaf, product) };
     }
 
     private Tensor InTypeOfHidden(Tensor weight) => weight.dtype == _hidden.dtype ? weight : weight.to(_hidden.dtype);

@@ -35,7 +35,7 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
         long rows = hidden.shape[0];
         Tensor results = empty([settings.WithEntropies ? 2 : 1, rows], ScalarType.Float32, hidden.device);
         Tensor logSums = empty([rows], ScalarType.Float32, hidden.device);
-        var tiles = new LogitTiles(hidden, weight, settings);
+        var tiles = new LogitTiles(hidden, weight, settings.Temperature, LogitTiles.SizeOf(hidden.shape[0], weight.shape[0], settings.ChunkRows));
         foreach (LogitTiles.Span part in LogitTiles.Span.Over(rows, tiles.Height))
         {
             using var partScope = TensorScope.BeginNoGrad();
@@ -44,9 +44,8 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
             foreach (LogitTiles.Span tokens in LogitTiles.Span.Over(weight.shape[0], tiles.Width))
             {
                 using var tileScope = TensorScope.BeginNoGrad();
-                Tensor logits = tiles.Compute(part, tokens);                                             // [n, w], overwritten below
-                var places = TargetPlaces.In(tokens, part.Of(targets));
-                chosen.add_(logits.gather(1, places.Columns).masked_fill_(places.AreElsewhere, 0));
+                Tensor logits = tiles.Compute(part, tokens).Logits;                                      // [n, w], overwritten below
+                TargetPlaces.In(tokens, part.Of(targets)).AddTo(chosen, logits);
                 sums.Add(logits);
             }
 
@@ -80,7 +79,7 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
         Tensor? ownGradient = weight.requires_grad ? LeafGradient.Of(weight) : null;
         Tensor? weightGradient = !weight.requires_grad ? null : ownGradient ?? zeros(weight.shape, ScalarType.Float32, weight.device);
         Tensor scaled = gradient.to(ScalarType.Float32) / settings.Temperature;
-        var tiles = new LogitTiles(hidden, weight, settings);
+        var tiles = new LogitTiles(hidden, weight, settings.Temperature, LogitTiles.SizeOf(hidden.shape[0], weight.shape[0], settings.ChunkRows));
         foreach (LogitTiles.Span part in LogitTiles.Span.Over(hidden.shape[0], tiles.Height))
         {
             using var partScope = TensorScope.BeginNoGrad();
@@ -88,7 +87,8 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
             foreach (LogitTiles.Span tokens in LogitTiles.Span.Over(weight.shape[0], tiles.Width))
             {
                 using var tileScope = TensorScope.BeginNoGrad();
-                Tensor logP = tiles.Compute(part, tokens, withGradients: true).sub_(part.Of(logSums).unsqueeze(1));
+                LogitTile tile = tiles.Compute(part, tokens, withGradients: true);
+                Tensor logP = tile.Logits.sub_(part.Of(logSums).unsqueeze(1));
                 // d log p[target] / dz = 1[target] − p, and dH / dz = −p·(log p + H): both start from p.
                 Tensor logitGradient;                                                                    // [n, w]
                 if (settings.WithEntropies)
@@ -102,9 +102,8 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
                     logitGradient = logP.exp_().mul_(-upstream);
                 }
 
-                var places = TargetPlaces.In(tokens, part.Of(targets));
-                logitGradient.scatter_add_(1, places.Columns, upstream.masked_fill(places.AreElsewhere, 0));
-                tiles.AddGradients(hiddenGradient, weightGradient, part, tokens, logitGradient);
+                TargetPlaces.In(tokens, part.Of(targets)).Spread(upstream, logitGradient);
+                tiles.AddGradients(hiddenGradient, weightGradient, tile, logitGradient);
             }
         }
 
@@ -115,21 +114,9 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
 
     private static Tensor? Hand(Tensor? gradient, in TensorScope scope) => gradient is null ? null : scope.Keep(gradient);
 
-    /// <summary>What <see cref="TokenLogProbs.Compute"/> was called with, tensors aside.</summary>
+    /// <summary>What <see cref="TokenLogProbs"/> was called with, tensors aside.</summary>
     /// <param name="Temperature">Divides the logits.</param>
     /// <param name="ChunkRows">Rows whose logits may be held at a time.</param>
     /// <param name="WithEntropies">Whether entropies are asked for: they cost another buffer of a chunk.</param>
     internal sealed record Settings(double Temperature, int ChunkRows, bool WithEntropies);
-
-    /// <summary>Where the targets of some rows are among the tokens of a tile.</summary>
-    /// <param name="Columns">[n, 1] int64: counted from the tile's first token; any column where the target is in another tile.</param>
-    /// <param name="AreElsewhere">[n, 1] bool: whether it is.</param>
-    private readonly record struct TargetPlaces(Tensor Columns, Tensor AreElsewhere)
-    {
-        internal static TargetPlaces In(LogitTiles.Span tokens, Tensor targets)
-        {
-            Tensor columns = (targets - tokens.Start).unsqueeze(1);
-            return new TargetPlaces(columns.clamp(0, tokens.Count - 1), columns.lt(0).logical_or_(columns.ge(tokens.Count)));
-        }
-    }
 }

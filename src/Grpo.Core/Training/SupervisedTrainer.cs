@@ -141,7 +141,7 @@ public sealed class SupervisedTrainer
                 cancellationToken.ThrowIfCancellationRequested();
                 using var scope = TensorScope.Begin();
                 TokenBatch micro = TokenBatchBuilder.Build(members, padTokenId: 0, device);
-                Tensor share = -_policy.LogProbs(micro, temperature: 1).sum() / tokens; // 0 where there is padding
+                Tensor share = -_policy.LogProbs(micro, temperature: 1, logProbs => full_like(logProbs, -1.0 / tokens)).sum() / tokens; // 0 where there is padding
                 BackwardPass.Run(share);
                 loss += share.item<float>();
             }

@@ -12,8 +12,9 @@ internal static class CompletionLogProbs
     /// <param name="model">The model.</param>
     /// <param name="batch">B rows.</param>
     /// <param name="temperature">Divides the logits.</param>
+    /// <param name="lossGradient">Of a loss that is known beforehand, as in <see cref="IPolicy"/>; null: it is not.</param>
     /// <returns>[B, C] float32, 0 where the completion mask is 0. Owned by the caller's scope.</returns>
-    internal static Tensor Compute(Qwen2ForCausalLM model, TokenBatch batch, double temperature)
+    internal static Tensor Compute(Qwen2ForCausalLM model, TokenBatch batch, double temperature, Func<Tensor, Tensor>? lossGradient = null)
     {
         using var scope = TensorScope.Begin();
         if (Predict(model, batch) is not { } predicted)
@@ -21,8 +22,12 @@ internal static class CompletionLogProbs
             return scope.Keep(batch.CompletionMask.new_zeros(batch.CompletionMask.shape));
         }
 
-        Tensor logProbs = TokenLogProbs.Compute(predicted.Hidden, model.HeadWeight, predicted.Targets, temperature);
+        Tensor logProbs = lossGradient is null
+            ? TokenLogProbs.Compute(predicted.Hidden, model.HeadWeight, predicted.Targets, temperature)
+            : TokenLogProbs.Compute(predicted.Hidden, model.HeadWeight, predicted.Targets, temperature, OfTokens);
         return scope.Keep(Scatter(logProbs, predicted.Positions, batch));
+
+        Tensor OfTokens(Tensor found) => lossGradient(Scatter(found, predicted.Positions, batch)).reshape(-1).index_select(0, predicted.Positions);
     }
 
     /// <summary>The same with entropies.</summary>

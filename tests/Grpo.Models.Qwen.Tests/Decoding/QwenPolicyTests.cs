@@ -64,6 +64,29 @@ public sealed class QwenPolicyTests
         }
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void LogProbs_and_gradients_of_a_loss_that_is_known_are_those_of_one_that_is_not(bool sharePrompts)
+    {
+        using var policy = new QwenPolicy(TinyModels.Create());
+        using var scope = TensorScope.Begin();
+        TokenBatch batch = TokenBatchBuilder.Build([new([1, 2, 3], [4, 5]), new([1, 2, 3], [7, 8, 9]), new([10, 11], [])], padTokenId: 0, CPU, sharePrompts);
+        Tensor factors = tensor(new float[,] { { 1, -2, 100 }, { 3, 0.5f, -1 }, { 100, 100, 100 } });        // 100: of padding
+        Tensor expected = policy.LogProbs(batch, 0.8);
+        (expected * factors * batch.CompletionMask).sum().backward();
+        Tensor[] gradients = [.. policy.Module.parameters().Select(parameter => parameter.grad!.clone())];
+        policy.Module.zero_grad();
+
+        Tensor actual = policy.LogProbs(batch, 0.8, logProbs => factors * batch.CompletionMask);
+        (actual * factors * batch.CompletionMask).sum().backward();
+        TensorAssert.Near(expected, actual, 2e-5);
+        foreach (((string name, Tensor parameter), Tensor gradient) in policy.Module.named_parameters().Zip(gradients))
+        {
+            TensorAssert.Near(gradient, parameter.grad!, 1e-5 * Math.Max(1, gradient.abs().max().item<float>()), name);
+        }
+    }
+
     [Fact]
     public void LogProbs_of_empty_completions_are_zeros()
     {
@@ -73,6 +96,7 @@ public sealed class QwenPolicyTests
         TokenBatch masked = Batch([new([1], [5, 6])]);
         masked = masked with { CompletionMask = zeros_like(masked.CompletionMask) };
         Assert.Equal(new float[] { 0, 0 }, policy.LogProbs(masked, 1).data<float>().ToArray());
+        Assert.Equal(new float[] { 0, 0 }, policy.LogProbs(masked, 1, logProbs => ones_like(logProbs)).data<float>().ToArray());
         Assert.Equal(new float[] { 0, 0 }, policy.LogProbsAndEntropies(masked, 1).Entropies.data<float>().ToArray());
     }
 

@@ -82,9 +82,9 @@ public sealed class QwenMemoryTests
         Assert.Equal(39_680 + 34_880 + 10_912, Memory().NeedsOf(Sizes with { HasOtherMicroBatches = true }).Training);
         // Checkpointing: the layer that is run again beside what is kept; its gradients are there, 4·9,032 / 2, when the first layer's turn comes.
         Assert.Equal(18_064 + 16_200 + 10_912 + 3_552, (Memory() with { GradientCheckpointing = true }).NeedsOf(Sizes).Training);
-        // A larger vocabulary: the turn, with a tile of logits, 4·10·8,192, the states that predict and the output layer's gradient, 4·24·V.
+        // A larger vocabulary: the turn, with the logits of all 10 rows, 4·10·V, the states that predict and the output layer's gradient, 4·24·V.
         QwenMemory wide = new(TinyModels.Config() with { VocabularySize = 10_000 });
-        Assert.Equal(34_880 + 327_680 + 960 + (4 * 240_000), wide.NeedsOf(Sizes).Training);
+        Assert.Equal(34_880 + 400_000 + 960 + (4 * 240_000), wide.NeedsOf(Sizes).Training);
         // A larger one still: at the end there are the gradients of all weights, once.
         wide = new(TinyModels.Config(tied: false) with { VocabularySize = 10_000, IntermediateSize = 40_000 });
         Assert.Equal(4 * ((2 * 240_000) + (2 * (1_536 + 48 + 40 + (3 * 960_000))) + 24), wide.NeedsOf(Sizes with { CompletionLength = 1 }).Training);
@@ -105,7 +105,11 @@ public sealed class QwenMemoryTests
     {
         Assert.Equal(10 * 37 * 4, Memory().NeedsOf(Sizes).Logits);
         Assert.Equal(10 * 37 * 8, Memory().NeedsOf(Sizes with { WithEntropies = true }).Logits);
-        Assert.Equal(256 * 37 * 4, Memory().NeedsOf(Sizes with { CompletionLength = 1_000 }).Logits);
+        MemorySizes longer = Sizes with { CompletionLength = 1_000 };
+        Assert.Equal(2_000 * 37 * 4, Memory().NeedsOf(longer).Logits); // of all rows, as long as they are below 2^25
+        Assert.Equal(256 * 37 * 8, Memory().NeedsOf(longer with { WithEntropies = true }).Logits);
+        QwenMemory wide = new(TinyModels.Config() with { VocabularySize = 151_936 });
+        Assert.Equal((200 * 151_936 * 4) + (4 * 24 * (200 + 7_168)), wide.NeedsOf(longer).Logits); // ten parts, none above 2^25 / V = 220
         Assert.Equal(10 * 37 * 8, (Memory() with { WeightType = ScalarType.BFloat16, Lora = new LoraOptions() }).NeedsOf(Sizes).Logits);
     }
 

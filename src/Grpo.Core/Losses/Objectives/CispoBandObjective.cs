@@ -22,6 +22,9 @@ public sealed record CispoBandObjective : PolicyObjective
     public double High { get; init; } = 0.2;
 
     /// <inheritdoc/>
+    public override bool IsPerToken => true;
+
+    /// <inheritdoc/>
     public override Tensor PerToken(ObjectiveInputs inputs)
     {
         using var scope = TensorScope.Begin();

@@ -22,6 +22,9 @@ public sealed record CispoObjective : PolicyObjective
     public RatioLevel Level { get; init; } = RatioLevel.Token;
 
     /// <inheritdoc/>
+    public override bool IsPerToken => Level == RatioLevel.Token;
+
+    /// <inheritdoc/>
     public override Tensor PerToken(ObjectiveInputs inputs)
     {
         using var scope = TensorScope.Begin();

@@ -31,6 +31,9 @@ public sealed record ClippedObjective : PolicyObjective
     public double? DualClip { get; init; }
 
     /// <inheritdoc/>
+    public override bool IsPerToken => true;
+
+    /// <inheritdoc/>
     public override Tensor PerToken(ObjectiveInputs inputs)
     {
         ArgumentNullException.ThrowIfNull(inputs);

@@ -24,6 +24,14 @@ public abstract record PolicyObjective
     /// <value>Default true.</value>
     public virtual bool AllowsForOldSamples => true;
 
+    /// <summary>
+    /// Whether ℓ of a token depends on the log-probs of that token alone, and not on others of its completion. Its gradient is then known as soon
+    /// as they are, and a policy can go back through its output layer at once (<see cref="IPolicy.LogProbs(TokenBatch, double, Func{Tensor, Tensor})"/>). With
+    /// true where it is not so an update fails, and says so.
+    /// </summary>
+    /// <value>Default false.</value>
+    public virtual bool IsPerToken => false;
+
     /// <summary>ℓ of every token.</summary>
     /// <param name="inputs">The micro-batch.</param>
     /// <returns>[B, C] float32, differentiable in the log-probs, finite also where the mask is 0. Owned by the caller's scope.</returns>

@@ -21,6 +21,9 @@ public sealed record ReinforceObjective : PolicyObjective
     public override bool AllowsForOldSamples => ImportanceWeighted;
 
     /// <inheritdoc/>
+    public override bool IsPerToken => true;
+
+    /// <inheritdoc/>
     public override Tensor PerToken(ObjectiveInputs inputs)
     {
         ArgumentNullException.ThrowIfNull(inputs);

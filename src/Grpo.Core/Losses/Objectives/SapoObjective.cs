@@ -30,6 +30,9 @@ public sealed record SapoObjective : PolicyObjective
     public override IReadOnlySet<LossReduction> Reductions => Level == RatioLevel.Sequence ? SequenceLevel.Reductions : base.Reductions;
 
     /// <inheritdoc/>
+    public override bool IsPerToken => Level == RatioLevel.Token;
+
+    /// <inheritdoc/>
     public override Tensor PerToken(ObjectiveInputs inputs)
     {
         using var scope = TensorScope.Begin();

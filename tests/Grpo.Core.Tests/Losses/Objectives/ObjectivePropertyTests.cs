@@ -62,6 +62,30 @@ public sealed class ObjectivePropertyTests
     }
 
     [Fact]
+    public void The_gradient_of_a_token_hangs_on_its_own_log_prob_alone_where_IsPerToken_says_so()
+    {
+        foreach (PolicyObjective objective in ObjectiveList.All)
+        {
+            int changed = 0;
+            Cases.Sample(
+                drawn =>
+                {
+                    ObjectiveCase given = drawn with { Objective = objective, OffPolicyThreshold = null, TopEntropy = 1, EntropyCoefficient = 0 };
+                    float[] gradient = given.Run().Gradient;
+                    for (int token = 0; token < gradient.Length; token++)
+                    {
+                        float[] others = new float[gradient.Length];
+                        others[token] = given.Data.LogProbs[token];
+                        float alone = (given with { Data = given.Data with { LogProbs = others } }).Run().Gradient[token];
+                        changed += BitConverter.SingleToInt32Bits(alone) != BitConverter.SingleToInt32Bits(gradient[token]) ? 1 : 0;
+                    }
+                },
+                iter: 20, threads: 1);
+            Assert.True(objective.IsPerToken == (changed == 0), $"{objective}: {changed} gradients hang on other tokens.");
+        }
+    }
+
+    [Fact]
     public void PerToken_is_finite_where_the_mask_is_zero() => Cases.Sample(
         drawn => Assert.All(drawn.Pad(2, float.NaN).Run().Gradient, value => Assert.True(float.IsFinite(value))), iter: 100);
 

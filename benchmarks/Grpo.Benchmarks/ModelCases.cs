@@ -117,7 +117,7 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
         }
     }
 
-    /// <summary>An update of one group with its prompt computed once, and once per completion.</summary>
+    /// <summary>An update of one group with its prompt computed once, and once per completion; each twice in a row, since the first finds the heap as the other left it.</summary>
     public IReadOnlyList<Case> SharedPrompt(int groupSize, int promptLength, int completionLength, List<IDisposable> optimizers)
     {
         IReadOnlyList<ScoredGroup> groups = _text.Groups(1, groupSize, promptLength, completionLength);
@@ -128,10 +128,12 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
         [
             new($"{name}, prompt per completion", tokens, () => unshared.Update(groups))
             {
+                Tries = 2,
                 Operations = 3 * shape.ForwardOperations(groupSize, promptLength + completionLength, groupSize * completionLength),
             },
             new($"{name}, prompt once", tokens, () => shared.Update(groups))
             {
+                Tries = 2,
                 Baseline = $"{name}, prompt per completion",
                 Operations = 3 * shape.SharedForwardOperations(1, groupSize, promptLength, completionLength),
             },

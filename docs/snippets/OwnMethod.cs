@@ -10,6 +10,8 @@ public sealed record SimplePolicyObjective : PolicyObjective
 
     public double Epsilon { get; init; } = 0.2;
 
+    public override bool IsPerToken => true;
+
     public override Tensor PerToken(ObjectiveInputs inputs)
     {
         using var scope = TensorScope.Begin();

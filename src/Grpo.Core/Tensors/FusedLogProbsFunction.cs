@@ -6,7 +6,7 @@ namespace Grpo;
 /// <see cref="TokenLogProbs"/> for a loss that is known beforehand: goes back through the output layer while it has the logits of a row, so that none
 /// is computed twice.
 /// </summary>
-/// <remarks>The idea is Liger Kernel's, arXiv:2410.10989, section 3.2: there for the cross entropy, and with all logits of a row in one tile.</remarks>
+/// <remarks>The idea is Liger Kernel's for the cross entropy, arXiv:2410.10989.</remarks>
 internal sealed class FusedLogProbsFunction : SafeFunction<FusedLogProbsFunction>
 {
     // Of the largest gradient. Both come from the same operations on the same numbers.
@@ -47,7 +47,9 @@ internal sealed class FusedLogProbsFunction : SafeFunction<FusedLogProbsFunction
 
             Tensor excess = sums.Excess();                                                               // [n, 1]
             part.Of(logProbs).copy_((chosen - sums.Largest - excess).squeeze(1));
-            part.Of(foretold).copy_(part.Of(settings.LossGradient(logProbs)));
+            Tensor gradient = settings.LossGradient(logProbs);
+            TensorGuard.Require(gradient, "the result of lossGradient", "[rows]", rows);
+            part.Of(foretold).copy_(part.Of(gradient));
             Tensor upstream = part.Of(foretold).unsqueeze(1) / settings.Temperature;                     // [n, 1]
             foreach ((LogitTile tile, Tensor largest) in kept)
             {

@@ -71,10 +71,10 @@ public sealed class MemoryPlannerTests
     [Fact]
     public void Plan_counts_no_more_gaps_than_a_backward_pass_leaves()
     {
-        // 512 MiB and a thirty-second of what is in use, less what the process has beside its heap: in use are 1,000 of weights and of reference, 800 of
+        // 384 MiB and a thirty-second of what is in use, less what the process has beside its heap: in use are 1,000 of weights and of reference, 800 of
         // moments, and 4,200 + 400 of an update of 6 sequences.
         var model = new LinearModel { SmallBlocks = 3_000_000_000 };
-        long gaps = (512L << 20) + ((1_000 + 1_000 + 800 + 4_600) / 32) - MemoryPlanner.ProcessBytes;
+        long gaps = (384L << 20) + ((1_000 + 1_000 + 800 + 4_600) / 32) - MemoryPlanner.ProcessBytes;
         Assert.Equal(gaps, Assert.Single(MemoryPlanner.Plan(Options() with { KlCoefficient = 0.1 }, model).Lines, line => line.What == "gaps of the heap").Bytes);
     }
 

@@ -133,6 +133,8 @@ public sealed class FusedLogProbsTests
         (Tensor hidden, Tensor weight, Tensor targets) = (zeros(3, 4), zeros(5, 4), zeros(3, ScalarType.Int64));
         Assert.Throws<ArgumentNullException>(() => TokenLogProbs.Compute(hidden, weight, targets, 1, lossGradient: null!));
         Assert.Throws<ArgumentOutOfRangeException>(() => TokenLogProbs.Compute(hidden, weight, targets, 1, values => values, heldLogits: 0));
+        Assert.Contains("the result of lossGradient must be [rows] = [3] but is [2]", Assert.Throws<ArgumentException>(
+            () => TokenLogProbs.Compute(hidden.requires_grad_(true), weight, targets, 1, _ => zeros(2))).Message, StringComparison.Ordinal);
         Assert.Contains("[V, H] = [any, 4]", Assert.Throws<ArgumentException>(
             () => TokenLogProbs.Compute(hidden, zeros(5, 6), targets, 1, values => values)).Message, StringComparison.Ordinal);
     }

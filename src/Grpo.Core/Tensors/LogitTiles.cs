@@ -73,16 +73,18 @@ internal sealed class LogitTiles
     /// <returns>In the caller's scope.</returns>
     internal LogitTile Compute(Span rows, Span tokens, bool withGradients = false)
     {
-        Tensor hidden = rows.Of(_hidden), weight = InTypeOfHidden(tokens.Of(_weight));
         if (_isTurned)
         {
-            return Turned(rows, tokens, hidden, weight, withGradients);
+            return Turned(rows, tokens, withGradients);
         }
 
-        return new LogitTile(rows, tokens, _scratch is null
+        using var scope = TensorScope.Begin(); // tiles that are kept must not keep rounded weights and products with them
+        Tensor hidden = rows.Of(_hidden), weight = InTypeOfHidden(tokens.Of(_weight));
+        Tensor logits = _scratch is null
             ? nn.functional.linear(hidden, weight).to(ScalarType.Float32).div_(_temperature)
             : _scratch.flatten().narrow(0, 0, rows.Count * tokens.Count).view(rows.Count, tokens.Count)
-                .addmm_(hidden, weight.t(), beta: 0, alpha: (float)(1 / _temperature)));
+                .addmm_(hidden, weight.t(), beta: 0, alpha: (float)(1 / _temperature));
+        return new LogitTile(rows, tokens, scope.Keep(logits));
     }
 
     /// <summary>Adds what a tile contributes to the gradients of hidden and W.</summary>
@@ -115,8 +117,9 @@ internal sealed class LogitTiles
         }
     }
 
-    private LogitTile Turned(Span rows, Span tokens, Tensor hidden, Tensor weight, bool withGradients)
+    private LogitTile Turned(Span rows, Span tokens, bool withGradients)
     {
+        Tensor hidden = rows.Of(_hidden), weight = tokens.Of(_weight);
         if (!withGradients)
         {
             return new LogitTile(rows, tokens, FastLinear.Apply(weight, hidden).t().div_(_temperature));

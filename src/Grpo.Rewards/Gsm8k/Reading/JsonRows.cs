@@ -34,10 +34,8 @@ internal static class JsonRows
     {
         try
         {
-            using JsonDocument json = JsonDocument.Parse(line, new JsonDocumentOptions { MaxDepth = 8 });
-            return json.RootElement.ValueKind == JsonValueKind.Object
-                ? new Gsm8kRow(number, place, Field(json.RootElement, "question"), Field(json.RootElement, "answer"))
-                : throw new InvalidDataException($"{place}: the line is a JSON {json.RootElement.ValueKind} but must be an object.");
+            var reader = new Utf8JsonReader(NonFiniteJson.Replace(line.Span), new JsonReaderOptions { MaxDepth = MaxLineBytes });
+            return ReadRow(ref reader, number, place);
         }
         catch (JsonException error)
         {
@@ -50,8 +48,62 @@ internal static class JsonRows
         }
     }
 
-    private static string? Field(JsonElement row, string name) =>
-        row.TryGetProperty(name, out JsonElement value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+    // Only the two fields are looked at; of the others it is enough that they are JSON.
+    private static Gsm8kRow ReadRow(ref Utf8JsonReader reader, int number, string place)
+    {
+        reader.Read();
+        if (reader.TokenType != JsonTokenType.StartObject)
+        {
+            throw new InvalidDataException($"{place}: the line is a JSON {Kind(reader.TokenType)} but must be an object.");
+        }
+
+        string? question = null, answer = null;
+        bool hasQuestion = false, hasAnswer = false;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            if (IsName(ref reader, "question"u8))
+            {
+                question = Once(ref hasQuestion, "question", place) ? Text(ref reader) : null;
+            }
+            else if (IsName(ref reader, "answer"u8))
+            {
+                answer = Once(ref hasAnswer, "answer", place) ? Text(ref reader) : null;
+            }
+            else
+            {
+                reader.Skip();
+            }
+        }
+
+        reader.Read(); // nothing may follow the object
+        return new Gsm8kRow(number, place, question, answer);
+    }
+
+    // A name with half of a surrogate pair is an error to the library, and none of these.
+    private static bool IsName(ref Utf8JsonReader reader, ReadOnlySpan<byte> name) =>
+        reader.ValueSpan.IndexOf(@"\ud"u8) < 0 && reader.ValueSpan.IndexOf(@"\uD"u8) < 0 && reader.ValueTextEquals(name);
+
+    private static bool Once(ref bool seen, string name, string place) =>
+        seen ? throw new InvalidDataException($"{place}: '{name}' stands twice in the object.") : seen = true;
+
+    private static string? Text(ref Utf8JsonReader reader)
+    {
+        reader.Read();
+        if (reader.TokenType == JsonTokenType.String)
+        {
+            return reader.GetString();
+        }
+
+        reader.Skip();
+        return null;
+    }
+
+    private static string Kind(JsonTokenType token) => token switch
+    {
+        JsonTokenType.StartArray => "Array",
+        JsonTokenType.True or JsonTokenType.False => "Boolean",
+        _ => token.ToString(),
+    };
 
     /// <summary>The lines without their ends; each is valid until the next one is read.</summary>
     private static IEnumerable<ReadOnlyMemory<byte>> Lines(string path)

@@ -2,12 +2,11 @@ using System.Globalization;
 using System.Runtime.CompilerServices;
 using Grpo.Diagnostics;
 using Parquet;
-using Parquet.Meta;
 using Parquet.Schema;
 
 namespace Grpo.Rewards;
 
-/// <summary>Reads the columns <c>question</c> and <c>answer</c> of a parquet file.</summary>
+/// <summary>Reads the columns <c>question</c> and <c>answer</c> of the root of a parquet file.</summary>
 internal static class ParquetRows
 {
     private const long MaxFileBytes = 512L << 20;
@@ -48,8 +47,7 @@ internal static class ParquetRows
     {
         ParquetReader reader = await ParquetReader.CreateAsync(stream).ConfigureAwait(false);
         await using ConfiguredAsyncDisposable disposal = reader.ConfigureAwait(false);
-        DataField question = Column(reader, "question");
-        DataField answer = Column(reader, "answer");
+        DataField[] columns = ParquetColumns.Select(reader, "question", "answer");
         var rows = new List<Gsm8kRow>();
         for (int group = 0; group < reader.RowGroupCount; group++)
         {
@@ -59,17 +57,15 @@ internal static class ParquetRows
                 throw new InvalidDataException($"row group {group} announces {rowGroup.RowCount} rows; a file may have {MaxRows} at most.");
             }
 
-            foreach (DataField column in new[] { question, answer })
+            foreach (DataField column in columns)
             {
-                ColumnMetaData metadata = rowGroup.GetMetadata(column)?.MetaData
-                    ?? throw new InvalidDataException($"row group {group} has no column '{column.Name}'.");
-                pages.Check(metadata, rowGroup.RowCount);
+                pages.Check(ParquetColumns.Chunk(rowGroup, group, column), rowGroup.RowCount);
             }
 
             string?[] questions = new string?[rowGroup.RowCount];
             string?[] answers = new string?[rowGroup.RowCount];
-            await rowGroup.ReadAsync(question, questions.AsMemory()).ConfigureAwait(false);
-            await rowGroup.ReadAsync(answer, answers.AsMemory()).ConfigureAwait(false);
+            await rowGroup.ReadAsync(columns[0], questions.AsMemory()).ConfigureAwait(false);
+            await rowGroup.ReadAsync(columns[1], answers.AsMemory()).ConfigureAwait(false);
             for (int i = 0; i < questions.Length; i++)
             {
                 int number = rows.Count + 1;
@@ -80,10 +76,4 @@ internal static class ParquetRows
 
         return rows;
     }
-
-    private static DataField Column(ParquetReader reader, string name) =>
-        reader.Schema.DataFields.FirstOrDefault(field =>
-            field.Name == name && (field.ClrType == typeof(string) || field.ClrType == typeof(ReadOnlyMemory<char>)))
-        ?? throw new InvalidDataException(
-            $"it has no text column '{name}'; its columns are {string.Join(", ", reader.Schema.DataFields.Select(field => field.Name))}.");
 }

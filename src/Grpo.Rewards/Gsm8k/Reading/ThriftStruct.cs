@@ -6,6 +6,7 @@ internal enum ThriftKind
     Boolean,
     Byte,
     Integer,
+    Double,
     Binary,
     Struct,
     List,
@@ -22,6 +23,8 @@ internal sealed record ThriftType(ThriftKind Kind, ThriftStruct? Fields = null, 
     public static ThriftType Octet { get; } = new(ThriftKind.Byte);
 
     public static ThriftType Number { get; } = new(ThriftKind.Integer);
+
+    public static ThriftType Real { get; } = new(ThriftKind.Double);
 
     public static ThriftType Bytes { get; } = new(ThriftKind.Binary);
 

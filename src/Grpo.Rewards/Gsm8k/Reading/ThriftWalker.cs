@@ -17,7 +17,10 @@ internal ref struct ThriftWalker(ReadOnlySpan<byte> bytes)
 
     /// <summary>Walks a struct to its end.</summary>
     /// <param name="fields">What it may hold.</param>
-    /// <param name="onInteger">Receives each number of the struct and of the structs in its fields: the field of this struct, the field in the inner one or 0, the number.</param>
+    /// <param name="onInteger">
+    /// Receives each number of the struct and of the structs in its fields: the field of this struct, the field in the inner one or 0, the number.
+    /// Of a list of structs it receives the field, 0 and the position before each struct.
+    /// </param>
     /// <exception cref="InvalidDataException">It is not whole, or not of that form.</exception>
     public void Walk(ThriftStruct fields, Action<int, int, long>? onInteger = null) => WalkStruct(fields, depth: 0, outer: 0, onInteger);
 
@@ -83,7 +86,7 @@ internal ref struct ThriftWalker(ReadOnlySpan<byte> bytes)
                 Skip(TakeVarint());
                 break;
             case 9 when type is not null:
-                WalkList(type, depth);
+                WalkList(type, depth, id, onInteger);
                 break;
             case 12 when type?.Fields is { } fields:
                 WalkStruct(fields, depth + 1, id, onInteger);
@@ -93,7 +96,7 @@ internal ref struct ThriftWalker(ReadOnlySpan<byte> bytes)
         }
     }
 
-    private void WalkList(ThriftType type, int depth)
+    private void WalkList(ThriftType type, int depth, int id, Action<int, int, long>? onInteger)
     {
         if (depth > MaxDepth)
         {
@@ -106,9 +109,14 @@ internal ref struct ThriftWalker(ReadOnlySpan<byte> bytes)
 
         // Every element takes a byte at least, so a count beyond the rest is broken, and the loop is bounded.
         Require(count <= (ulong)(_bytes.Length - Position) && (count == 0 || IsOf(type.Kind, header & 15)));
-        for (; count > 0; count--)
+        for (ulong i = 0; i < count; i++)
         {
-            WalkValue(type with { IsList = false }, header & 15, depth + 1, id: 0, onInteger: null);
+            if (type.Fields is not null)
+            {
+                onInteger?.Invoke(id, 0, (long)i);
+            }
+
+            WalkValue(type with { IsList = false }, header & 15, depth + 1, id, onInteger);
         }
     }
 
@@ -117,6 +125,7 @@ internal ref struct ThriftWalker(ReadOnlySpan<byte> bytes)
         ThriftKind.Boolean => stated is 1 or 2,
         ThriftKind.Byte => stated == 3,
         ThriftKind.Integer => stated is 4 or 5 or 6,
+        ThriftKind.Double => stated == 7,
         ThriftKind.Binary => stated == 8,
         _ => stated == 12,
     };

@@ -4,7 +4,7 @@ namespace Grpo.Rewards;
 internal static class AnswerLocator
 {
     private const string Hashes = "####";
-    private const string Box = @"\boxed{";
+    private const string Box = @"\boxed";
 
     public static Gsm8kExtraction InTag(string text)
     {
@@ -72,13 +72,21 @@ internal static class AnswerLocator
 
     public static Gsm8kExtraction InBox(string text)
     {
-        int boxes = CountUpToTwo(text, Box, out int box);
-        if (boxes != 1)
+        if (!TryFindBox(text, 0, out int box, out int start))
         {
-            return Gsm8kExtraction.Refuse(boxes == 0 ? Gsm8kVerdict.NoAnswer : Gsm8kVerdict.MultipleAnswers);
+            return Gsm8kExtraction.Refuse(Gsm8kVerdict.NoAnswer);
         }
 
-        int start = box + Box.Length;
+        if (TryFindBox(text, start, out _, out _))
+        {
+            return Gsm8kExtraction.Refuse(Gsm8kVerdict.MultipleAnswers);
+        }
+
+        if (IsPartOfMore(text.AsSpan(0, box)))
+        {
+            return Gsm8kExtraction.Refuse(Gsm8kVerdict.Unparseable);
+        }
+
         int close = FindClosingBrace(text, start);
         if (close < 0)
         {
@@ -88,36 +96,6 @@ internal static class AnswerLocator
         return MayFollowBox(text.AsSpan(close + 1))
             ? Read(text.AsSpan(start..close))
             : Gsm8kExtraction.Refuse(Gsm8kVerdict.TrailingText);
-    }
-
-    /// <summary>The last run of digits with the points and commas inside it, a minus sign before it unless that is a subtraction.</summary>
-    public static Gsm8kExtraction LastNumber(string text)
-    {
-        int end = text.Length;
-        while (end > 0 && !CharacterFolding.IsDigit(text[end - 1]))
-        {
-            end--;
-        }
-
-        if (end == 0)
-        {
-            return Gsm8kExtraction.Refuse(Gsm8kVerdict.NoAnswer);
-        }
-
-        int start = end - 1;
-        while (start > 0 && (CharacterFolding.IsDigit(text[start - 1])
-            || (text[start - 1] is '.' or ',' && start > 1 && CharacterFolding.IsDigit(text[start - 2]))))
-        {
-            start--;
-        }
-
-        // ".5" has its point in front of all digits.
-        start -= start > 0 && text[start - 1] == '.' && (start == 1 || char.IsWhiteSpace(text[start - 2])) ? 1 : 0;
-        bool negative = IsNegative(text.AsSpan(0, start));
-        Gsm8kExtraction found = Read(text.AsSpan(start..end)) with { IsOpenEnded = end == text.Length };
-        return negative && found.Number is { } number
-            ? found with { Number = new ExactNumber(-number.Numerator, number.Denominator), Candidate = "-" + found.Candidate }
-            : found;
     }
 
     private static Gsm8kExtraction Read(ReadOnlySpan<char> candidate)
@@ -142,6 +120,28 @@ internal static class AnswerLocator
         return first < 0 ? 0 : text.IndexOf(tag, first + tag.Length, StringComparison.Ordinal) < 0 ? 1 : 2;
     }
 
+    /// <summary>Finds the next box; its content begins at <paramref name="start"/>. LaTeX allows blanks before the brace.</summary>
+    private static bool TryFindBox(string text, int from, out int box, out int start)
+    {
+        for (box = text.IndexOf(Box, from, StringComparison.Ordinal); box >= 0; box = text.IndexOf(Box, start, StringComparison.Ordinal))
+        {
+            start = box + Box.Length;
+            while (start < text.Length && text[start] == ' ')
+            {
+                start++;
+            }
+
+            if (start < text.Length && text[start] == '{')
+            {
+                start++;
+                return true;
+            }
+        }
+
+        start = text.Length;
+        return false;
+    }
+
     private static bool IsReasoningOpen(ReadOnlySpan<char> before) =>
         before.Count("<reasoning>") > before.Count("</reasoning>")
         || before.LastIndexOf("<reasoning>", StringComparison.Ordinal) > before.LastIndexOf("</reasoning>", StringComparison.Ordinal);
@@ -161,29 +161,20 @@ internal static class AnswerLocator
         return -1;
     }
 
+    /// <summary>True if a sign, a digit or an operator stands right before the box, so that its content is a part of the answer: "-\boxed{5}".</summary>
+    private static bool IsPartOfMore(ReadOnlySpan<char> before) => before is [.., var last]
+        && (CharacterFolding.IsDigit(last) || last is '/' or '^'
+            || (last is '-' or '\u2212' && !(before is [.., var head, _] && char.IsLetter(head))));
+
     /// <summary>The end of a formula or sentence, or a unit on the same line: "\boxed{42}$ apples."</summary>
     private static bool MayFollowBox(ReadOnlySpan<char> rest)
     {
         rest = rest.Trim();
-        if (rest.Length > AnswerNumber.MaxCharacters || rest.Contains('\n'))
+        if (rest.Length > AnswerNumber.MaxCharacters || rest.Contains('\n') || !AnswerNumber.TryMakePlain(rest, out string plain))
         {
             return false;
         }
 
-        rest = rest.StartsWith(@"\)", StringComparison.Ordinal) || rest.StartsWith(@"\]", StringComparison.Ordinal) ? rest[2..] : rest;
-        rest = rest.Trim("$*.! ");
-        return rest.IsEmpty || (CharacterFolding.TryFold(rest, out string folded) && NumberUnit.IsUnit(folded));
-    }
-
-    /// <summary>A minus sign at the end, a currency aside, that does not follow an operand.</summary>
-    private static bool IsNegative(ReadOnlySpan<char> before)
-    {
-        before = before is [.., var last] && NumberUnit.IsCurrency(last) ? before[..^1] : before;
-        if (before is not [.. var head, '-' or '\u2212' or '\u2013' or '\u2014' or '\uFE63' or '\uFF0D'])
-        {
-            return false;
-        }
-
-        return head is not [.., var operand] || !(char.IsLetterOrDigit(operand) || operand is ')' or '}' or ']' or '%');
+        return NumberUnit.IsUnit(" " + plain.Trim().Trim('$', '*', '.', '!', ' '), hasCurrency: false);
     }
 }

@@ -20,7 +20,7 @@ public static class Gsm8kAnswer
             AnswerFormat.TagAnswer => AnswerLocator.InTag(text),
             AnswerFormat.HashMarks => AnswerLocator.AfterHashMarks(text),
             AnswerFormat.Boxed => AnswerLocator.InBox(text),
-            AnswerFormat.LastNumber => AnswerLocator.LastNumber(text),
+            AnswerFormat.LastNumber => LastNumberSearch.Find(text),
             _ => throw new ArgumentOutOfRangeException(nameof(format), format, "The format must be TagAnswer, HashMarks, Boxed or LastNumber."),
         };
     }
@@ -53,7 +53,7 @@ public static class Gsm8kAnswer
             return number == expected ? Gsm8kVerdict.Correct : Gsm8kVerdict.WrongNumber;
         }
 
-        return found.Refusal == Gsm8kVerdict.NoAnswer && AnswerLocator.LastNumber(text).Number == expected
+        return found.Refusal == Gsm8kVerdict.NoAnswer && LastNumberSearch.Find(text).Number == expected
             ? Gsm8kVerdict.OutsideTag
             : found.Refusal!.Value;
     }

@@ -1,7 +1,10 @@
+using System.Net;
+
 namespace Grpo.Rewards;
 
 /// <summary>
-/// Reads the one number of a candidate answer: folds characters, takes wrappings and phrases off, then scans what is left.
+/// Reads the one number of a candidate answer. HTML, Unicode and LaTeX become plain text; what stands around the number is taken off; what is
+/// left must be a number and its unit.
 /// Linear in the text, bounded to <see cref="MaxCharacters"/>, never throws, never evaluates.
 /// </summary>
 internal static class AnswerNumber
@@ -18,18 +21,35 @@ internal static class AnswerNumber
             return NumberReading.Empty;
         }
 
-        if (text.Length <= MaxCharacters
-            && CharacterFolding.TryFold(text, out string folded)
-            && AnswerWrapping.TryUnwrap(folded, out string bare)
-            && NumberScanner.TryScan(bare, out number))
+        if (text.Length > MaxCharacters)
         {
-            return NumberReading.Number;
+            return HasSeveralNumbers(text) ? NumberReading.SeveralNumbers : NumberReading.NotANumber;
         }
 
-        return HasSeveralNumbers(text) ? NumberReading.SeveralNumbers : NumberReading.NotANumber;
+        return TryMakePlain(text, out string plain)
+            && AnswerWrapping.TryUnwrap(plain, out string bare)
+            && NumberScanner.TryScan(bare, out number) ? NumberReading.Number
+            : HasSeveralNumbers(plain) ? NumberReading.SeveralNumbers
+            : NumberReading.NotANumber;
     }
 
-    /// <summary>Two or more runs of digits; a point, comma, slash or e between two digits does not end a run.</summary>
+    /// <summary>Turns the notations of HTML, Unicode and LaTeX into that of plain text.</summary>
+    /// <param name="text">At most <see cref="MaxCharacters"/> characters.</param>
+    /// <param name="plain">The plain text.</param>
+    /// <returns>False when the text has digits of another script or a brace that is not closed.</returns>
+    public static bool TryMakePlain(ReadOnlySpan<char> text, out string plain)
+    {
+        plain = WebUtility.HtmlDecode(text.ToString());
+        if (!CharacterFolding.TryFold(plain, out string folded))
+        {
+            return false;
+        }
+
+        plain = LatexNotation.ToPlain(folded, out bool isWhole);
+        return isWhole;
+    }
+
+    /// <summary>Two or more runs of digits; a point, comma, slash or e between two digits does not end a run, and a power is no run.</summary>
     private static bool HasSeveralNumbers(ReadOnlySpan<char> text)
     {
         int runs = 0;
@@ -37,8 +57,9 @@ internal static class AnswerNumber
         for (int i = 0; i < text.Length; i++)
         {
             bool digit = CharacterFolding.IsDigit(text[i]);
-            bool joins = inside && text[i] is '.' or ',' or '/' or 'e' or 'E' && i + 1 < text.Length && CharacterFolding.IsDigit(text[i + 1]);
-            runs += digit && !inside ? 1 : 0;
+            bool joins = text[i] is '.' or ',' or '/' or 'e' or 'E' && i + 1 < text.Length && CharacterFolding.IsDigit(text[i + 1]);
+            bool power = text[..i] is [.., '^'] or [.., '^', '-'];
+            runs += digit && !inside && !power ? 1 : 0;
             inside = digit || (inside && joins);
         }
 

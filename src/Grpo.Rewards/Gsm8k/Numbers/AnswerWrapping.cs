@@ -2,64 +2,32 @@ using System.Text.RegularExpressions;
 
 namespace Grpo.Rewards;
 
-/// <summary>Takes off what may stand around a number: LaTeX, markdown, the left side of an equation, "the answer is", a full stop.</summary>
-/// <remarks>Nothing is removed from between two digits: "4*2", "4_2" and "4\text{2}" do not become 42.</remarks>
+/// <summary>Takes off what may stand around a number: markdown, quotes, the left side of an equation, "the answer is", a full stop.</summary>
+/// <remarks>Nothing is removed from between two digits: "4*2" and "4_2" do not become 42.</remarks>
 internal static partial class AnswerWrapping
 {
-    private const string Box = @"\boxed{";
-    private const string Text = @"\text{";
-
     /// <summary>False when the text cannot be a single number.</summary>
-    /// <param name="text">Folded text.</param>
+    /// <param name="text">Plain text.</param>
     /// <param name="bare">What is left, trimmed.</param>
     public static bool TryUnwrap(string text, out string bare)
     {
-        bare = text.Replace(@"\$", "$", StringComparison.Ordinal).Replace(@"\%", "%", StringComparison.Ordinal);
-        if (!TryOpenBraces(ref bare) || !TryTakeRightSide(ref bare))
+        bare = text;
+        if (!TryTakeRightSide(ref bare))
         {
             return false;
         }
 
         bare = DropMarkdown(bare).Trim();
-        bare = bare[LeadingPhrase().Match(bare).Length..].TrimEnd();
-        if (bare.EndsWith('.') || bare.EndsWith('!'))
-        {
-            bare = bare[..^1].TrimEnd();
-        }
-
+        bare = bare[LeadingPhrase().Match(bare).Length..];
+        bare = DropStop(bare.TrimEnd());
+        bare = IsQuoted(bare) ? DropStop(bare[1..^1].Trim()) : bare;
         return true;
     }
 
-    private static bool TryOpenBraces(ref string text)
-    {
-        while (true)
-        {
-            // The last opening is the innermost, so its brace is the first to close.
-            int start = Math.Max(text.LastIndexOf(Box, StringComparison.Ordinal), text.LastIndexOf(Text, StringComparison.Ordinal));
-            if (start < 0)
-            {
-                return true;
-            }
+    private static string DropStop(string text) => text.EndsWith('.') || text.EndsWith('!') ? text[..^1].TrimEnd() : text;
 
-            int open = text.IndexOf('{', start);
-            int close = text.IndexOf('}', open);
-            if (close < 0)
-            {
-                return false;
-            }
-
-            string before = text[..start];
-            string content = text[(open + 1)..close];
-            string after = text[(close + 1)..];
-            bool touchesDigit = before.TrimEnd() is [.., >= '0' and <= '9'] || after.TrimStart() is [>= '0' and <= '9', ..];
-            if (touchesDigit && content.Any(char.IsAsciiDigit))
-            {
-                return false;
-            }
-
-            text = $"{before} {content} {after}";
-        }
-    }
+    private static bool IsQuoted(string text) =>
+        text is ['"', _, .., '"'] or ['\'', _, .., '\''] or ['“', _, .., '”'] or ['‘', _, .., '’'] or ['«', _, .., '»'];
 
     /// <summary>Of "a = b = c" keeps c, provided that a and b are names or calculations and not further answers.</summary>
     private static bool TryTakeRightSide(ref string text)
@@ -79,7 +47,7 @@ internal static partial class AnswerWrapping
     }
 
     private static bool IsCalculation(string side) => CalculationSide().IsMatch(side)
-        && !side.Contains(", ", StringComparison.Ordinal) && !side.Contains(" or ", StringComparison.Ordinal);
+        && !side.Contains(", ", StringComparison.Ordinal) && !side.Contains(" or ", StringComparison.OrdinalIgnoreCase);
 
     private static string DropMarkdown(string text)
     {
@@ -108,17 +76,17 @@ internal static partial class AnswerWrapping
         return next >= 0 && next < text.Length && (char.IsAsciiDigit(text[next]) || text[next] is '.' or ',');
     }
 
-    // A name: words without a digit, "x", "total cost", "**Total** ($)".
-    [GeneratedRegex(@"^[^0-9=<>!?:;≠≈]*\p{L}[^0-9=<>!?:;≠≈]*$", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant)]
+    // A name: words without a digit, "x", "total cost", "**Total** ($)". A tilde before the sign would make it "about".
+    [GeneratedRegex(@"^[^0-9=<>!?:;≠≈~]*\p{L}[^0-9=<>!?:;≠≈~]*$", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant)]
     private static partial Regex NameSide();
 
     // A calculation: a number, then somewhere an operator, then another number; units and brackets may stand between.
     // "41" and "41 or 43" are not calculations but answers.
-    [GeneratedRegex(@"^[^0-9=<>!?:;≠≈]*[0-9][^=<>!?:;≠≈]*(?:[-+*/×÷·^]|\\[a-z]|[ 0-9)]x[ 0-9(])[^=<>!?:;≠≈]*[0-9][^=<>!?:;≠≈]*$",
+    [GeneratedRegex(@"^[^0-9=<>!?:;≠≈~]*[0-9][^=<>!?:;≠≈~]*(?:[-+*/×÷·^]|\\[a-zA-Z]|\} *\{|[ 0-9)][xX][ 0-9(])[^=<>!?:;≠≈~]*[0-9][^=<>!?:;≠≈~]*$",
         RegexOptions.NonBacktracking | RegexOptions.CultureInvariant)]
     private static partial Regex CalculationSide();
 
     [GeneratedRegex(@"^(?:(?:so|thus|hence|therefore),? +)?(?:the +)?(?:(?:final|correct) +)?answer(?: +is)?(?: *:)? *",
-        RegexOptions.NonBacktracking | RegexOptions.CultureInvariant)]
+        RegexOptions.NonBacktracking | RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
     private static partial Regex LeadingPhrase();
 }

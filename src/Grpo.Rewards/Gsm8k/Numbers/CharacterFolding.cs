@@ -3,8 +3,7 @@ using System.Globalization;
 namespace Grpo.Rewards;
 
 /// <summary>
-/// The part of Unicode's NFKC that can stand in a number, in lower case: full-width forms, small forms, spaces and minus signs
-/// become ASCII. Done by hand because <see cref="string.Normalize()"/> throws on broken surrogates, does nothing where the
+/// The part of Unicode's NFKC that can stand in a number: full-width forms, small forms, spaces and minus signs become ASCII. Done by hand because <see cref="string.Normalize()"/> throws on broken surrogates, does nothing where the
 /// runtime has no ICU, and would turn 4² into 42 and 3½ into 31⁄2.
 /// </summary>
 internal static class CharacterFolding
@@ -15,7 +14,7 @@ internal static class CharacterFolding
     /// <summary>ASCII and full-width digits: the only ones that count as digits.</summary>
     public static bool IsDigit(char character) => char.IsAsciiDigit(character) || character is >= '０' and <= '９';
 
-    /// <summary>False when the text has a digit of another script, a superscript, a vulgar fraction, or a character beyond the basic plane.</summary>
+    /// <summary>False when the text has a digit of another script, a vulgar fraction, or a character beyond the basic plane. Superscripts stay.</summary>
     /// <param name="text">At most <see cref="AnswerNumber.MaxCharacters"/> characters.</param>
     /// <param name="folded">The folded text, as long as the original.</param>
     public static bool TryFold(ReadOnlySpan<char> text, out string folded)
@@ -24,7 +23,7 @@ internal static class CharacterFolding
         for (int i = 0; i < text.Length; i++)
         {
             char character = Fold(text[i]);
-            if (!char.IsAscii(character) && (char.IsNumber(character) || char.IsSurrogate(character)))
+            if (!char.IsAscii(character) && ((char.IsNumber(character) && !LatexNotation.IsSuperscript(character)) || char.IsSurrogate(character)))
             {
                 folded = "";
                 return false;
@@ -37,6 +36,18 @@ internal static class CharacterFolding
         return true;
     }
 
+    /// <summary>Folds running text, in which any character may stand.</summary>
+    public static string Fold(ReadOnlySpan<char> text)
+    {
+        char[] folded = text.ToArray();
+        for (int i = 0; i < folded.Length; i++)
+        {
+            folded[i] = Fold(folded[i]);
+        }
+
+        return new string(folded);
+    }
+
     private static char Fold(char character)
     {
         if (character is >= '！' and <= '～')
@@ -46,11 +57,12 @@ internal static class CharacterFolding
 
         if (char.IsAscii(character))
         {
-            return char.IsAsciiLetterUpper(character) ? (char)(character | 0x20) : character;
+            return character;
         }
 
         int small = SmallForms.IndexOf(character, StringComparison.Ordinal);
         return small >= 0 ? SmallFormsInAscii[small]
+            : character == 'μ' ? 'µ'                              // the Greek letter and the sign of the unit
             : character is '\u2212' or '\u2013' or '\u2014' or '\uFE63' ? '-'
             : char.GetUnicodeCategory(character) == UnicodeCategory.SpaceSeparator ? ' '
             : character;

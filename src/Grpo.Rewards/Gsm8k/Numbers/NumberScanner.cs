@@ -5,7 +5,7 @@ namespace Grpo.Rewards;
 
 /// <summary>
 /// Scans "[sign] [currency] number [unit]" from start to end. The number is an integer with or without thousands, a decimal with
-/// or without an exponent, a fraction a/b, or a mixed number "3 1/2".
+/// or without a power of ten (1.5e3, 1.5×10^3), a fraction (a/b, \frac{a}{b}), or a mixed number (3 1/2, 3\frac{1}{2}).
 /// </summary>
 internal ref struct NumberScanner
 {
@@ -18,11 +18,12 @@ internal ref struct NumberScanner
         _text = text;
     }
 
+    /// <summary>Reads a text that is one number and what may stand around it.</summary>
     public static bool TryScan(ReadOnlySpan<char> text, out ExactNumber number)
     {
         var scanner = new NumberScanner(text);
-        bool negative = scanner.SkipSignAndCurrency();
-        if (!scanner.TryNumber(out number) || scanner._digits > AnswerNumber.MaxDigits || !NumberUnit.IsUnit(scanner.Rest))
+        bool negative = scanner.SkipSignAndCurrency(out bool hasCurrency);
+        if (!scanner.TryNumber(out number) || !NumberUnit.IsUnit(scanner.Rest, hasCurrency))
         {
             number = default;
             return false;
@@ -32,81 +33,183 @@ internal ref struct NumberScanner
         return true;
     }
 
+    /// <summary>Reads the number without sign that begins at a place of a text.</summary>
+    /// <param name="text">Plain text.</param>
+    /// <param name="start">The place of its first character.</param>
+    /// <param name="number">The number, or 0.</param>
+    /// <param name="end">The place after its last character.</param>
+    public static bool TryScanAt(ReadOnlySpan<char> text, int start, out ExactNumber number, out int end)
+    {
+        var scanner = new NumberScanner(text) { _position = start };
+        bool found = scanner.TryNumber(out number);
+        end = scanner._position;
+        return found;
+    }
+
     private readonly ReadOnlySpan<char> Rest => _text[_position..];
 
     private readonly char Current => PeekAt(_position);
 
-    private readonly char PeekAt(int index) => index < _text.Length ? _text[index] : '\0';
+    private readonly char PeekAt(int index) => (uint)index < (uint)_text.Length ? _text[index] : '\0';
 
-    private bool SkipSignAndCurrency()
+    private bool SkipSignAndCurrency(out bool hasCurrency)
     {
-        // One sign and one currency in either order: "-$7" and "$-7".
-        bool signed = false, currency = false, negative = false;
+        // One sign and one currency in either order: "-$7" and "$-7", "USD -7" and "-US$7".
+        bool signed = false, negative = false;
+        hasCurrency = false;
         while (true)
         {
             if (!signed && Current is '-' or '+')
             {
                 signed = true;
                 negative = Current == '-';
+                _position++;
             }
-            else if (!currency && NumberUnit.IsCurrency(Current))
+            else if (!hasCurrency && NumberUnit.IsCurrency(Current))
             {
-                currency = true;
+                hasCurrency = true;
+                _position++;
             }
-            else
+            else if (hasCurrency || !TrySkipCurrencyCode())
             {
                 return negative;
             }
+            else
+            {
+                hasCurrency = true;
+            }
 
-            _position++;
             SkipSpaces();
         }
     }
 
-    private bool TryNumber(out ExactNumber number)
+    private bool TrySkipCurrencyCode()
     {
-        number = default;
-        ReadOnlySpan<char> integer = ReadInteger(out bool spaced);
-        if (!integer.IsEmpty && Current == ' ' && char.IsAsciiDigit(PeekAt(_position + 1)))
+        int end = _position;
+        while (char.IsAsciiLetter(PeekAt(end)))
         {
-            _position++;
-            return TryFractionAfter(integer, ReadDigits(), mixed: true, out number);
+            end++;
         }
 
-        if (!integer.IsEmpty && StartsDenominator())
-        {
-            // "1 200/300" is 1200/300 to one reader and 1 + 200/300 to another.
-            return !spaced && TryFractionAfter("0", integer, mixed: false, out number);
-        }
-
-        return TryDecimalAfter(integer, out number);
-    }
-
-    private bool TryFractionAfter(ReadOnlySpan<char> whole, ReadOnlySpan<char> numerator, bool mixed, out ExactNumber number)
-    {
-        number = default;
-        if (!StartsDenominator())
+        string code = _text[_position..end].ToString().ToLowerInvariant();
+        bool withSign = PeekAt(end) == '$';
+        if (!UnitWords.IsCurrencyCode(code) || (code.Length == 1 && !withSign))
         {
             return false;
         }
 
+        _position = end + (withSign || PeekAt(end) == '.' ? 1 : 0);
+        return true;
+    }
+
+    private bool TryNumber(out ExactNumber number) => TryAnyNumber(out number) && _digits <= AnswerNumber.MaxDigits;
+
+    private bool TryAnyNumber(out ExactNumber number)
+    {
+        if (StartsLatexFraction())
+        {
+            number = default;
+            return TryLatexFraction(out BigInteger top, out BigInteger bottom) && TryMakeFraction(0, top, bottom, mixed: false, out number);
+        }
+
+        ReadOnlySpan<char> integer = ReadInteger(out bool spaced);
+        if (integer.IsEmpty)
+        {
+            return TryDecimalAfter(integer, out number);
+        }
+
+        NumberScanner before = this;
+        if (TryMixedAfter(integer, out number))
+        {
+            return true;
+        }
+
+        this = before;
+        if (!StartsDenominator())
+        {
+            return TryDecimalAfter(integer, out number);
+        }
+
+        // "1 200/300" is 1200/300 to one reader and 1 + 200/300 to another.
+        return TryMakeFraction(0, Parse(integer), ReadDenominator(), mixed: false, out number) && !spaced;
+    }
+
+    private bool TryMixedAfter(ReadOnlySpan<char> whole, out ExactNumber number)
+    {
+        number = default;
+        if (Current == ' ' && char.IsAsciiDigit(PeekAt(_position + 1)))
+        {
+            _position++;
+            ReadOnlySpan<char> numerator = ReadDigits();
+            return StartsDenominator() && TryMakeFraction(Parse(whole), Parse(numerator), ReadDenominator(), mixed: true, out number);
+        }
+
+        SkipSpaces();
+        return StartsLatexFraction() && TryLatexFraction(out BigInteger top, out BigInteger bottom)
+            && TryMakeFraction(Parse(whole), top, bottom, mixed: true, out number);
+    }
+
+    private readonly bool TryMakeFraction(BigInteger whole, BigInteger top, BigInteger bottom, bool mixed, out ExactNumber number)
+    {
+        number = default;
+        if (bottom.IsZero || _digits > AnswerNumber.MaxDigits || (mixed && (top.Sign < 0 || top >= bottom)))
+        {
+            return false;
+        }
+
+        number = new ExactNumber((whole * bottom) + top, bottom);
+        return true;
+    }
+
+    private readonly bool StartsLatexFraction() => Rest.StartsWith(LatexNotation.Fraction, StringComparison.Ordinal);
+
+    private bool TryLatexFraction(out BigInteger top, out BigInteger bottom)
+    {
+        _position += LatexNotation.Fraction.Length;
+        bottom = default;
+        return TryArgument(out top) && TryArgument(out bottom);
+    }
+
+    /// <summary>An integer in braces, or a single digit without: \frac{84}{2}, \frac12.</summary>
+    private bool TryArgument(out BigInteger value)
+    {
+        value = default;
+        SkipSpaces();
+        if (char.IsAsciiDigit(Current))
+        {
+            value = Current - '0';
+            _position++;
+            _digits++;
+            return true;
+        }
+
+        if (Current != '{')
+        {
+            return false;
+        }
+
+        _position++;
+        SkipSpaces();
+        bool negative = Current == '-';
+        _position += negative ? 1 : 0;
+        ReadOnlySpan<char> digits = ReadInteger(out _);
+        SkipSpaces();
+        if (digits.IsEmpty || digits.Length > AnswerNumber.MaxDigits || Current != '}')
+        {
+            return false;
+        }
+
+        _position++;
+        value = negative ? -Parse(digits) : Parse(digits);
+        return true;
+    }
+
+    private BigInteger ReadDenominator()
+    {
         SkipSpaces();
         _position++;
         SkipSpaces();
-        ReadOnlySpan<char> denominator = ReadDigits();
-        if (_digits > AnswerNumber.MaxDigits)
-        {
-            return false;
-        }
-
-        BigInteger top = Parse(numerator), bottom = Parse(denominator);
-        if (bottom.IsZero || (mixed && top >= bottom))
-        {
-            return false;
-        }
-
-        number = new ExactNumber((Parse(whole) * bottom) + top, bottom);
-        return true;
+        return Parse(ReadDigits());
     }
 
     private bool TryDecimalAfter(ReadOnlySpan<char> integer, out ExactNumber number)
@@ -132,18 +235,19 @@ internal ref struct NumberScanner
         return true;
     }
 
-    /// <summary>The exponent's size counts as digits: 1e999 is a number of a thousand digits and so refused.</summary>
+    /// <summary>A power of ten, if there is one. Its size counts as digits: 1e999 is a number of a thousand digits and so refused.</summary>
     private bool TryExponent(out int exponent)
     {
         exponent = 0;
-        int sign = PeekAt(_position + 1) is '-' or '+' ? 1 : 0;
-        if (Current != 'e' || !char.IsAsciiDigit(PeekAt(_position + 1 + sign)))
+        int start = StartOfExponent();
+        int sign = PeekAt(start) is '-' or '+' ? 1 : 0;
+        if (start < 0 || !char.IsAsciiDigit(PeekAt(start + sign)))
         {
             return true;
         }
 
-        bool negative = PeekAt(_position + 1) == '-';
-        _position += 1 + sign;
+        bool negative = PeekAt(start) == '-';
+        _position = start + sign;
         int before = _digits;
         ReadOnlySpan<char> digits = ReadDigits().TrimStart('0');
         if (digits.Length > 2)
@@ -155,6 +259,23 @@ internal ref struct NumberScanner
         _digits = before + size;
         exponent = negative ? -size : size;
         return true;
+    }
+
+    // Where the exponent of "1.5e3" or "1.5 × 10^3" begins, or -1.
+    private readonly int StartOfExponent()
+    {
+        if (Current is 'e' or 'E')
+        {
+            return _position + 1;
+        }
+
+        ReadOnlySpan<char> rest = Rest.TrimStart(' ');
+        if (rest is not ['×' or '·' or '*' or 'x' or 'X', ..] || !rest[1..].TrimStart(' ').StartsWith("10^"))
+        {
+            return -1;
+        }
+
+        return _position + Rest.IndexOf("10^") + 3;
     }
 
     /// <summary>Digits, or up to three digits and then groups of exactly three after a comma or space.</summary>

@@ -1,62 +1,178 @@
-using System.Collections.Frozen;
 using System.Globalization;
 
 namespace Grpo.Rewards;
 
-/// <summary>What may follow a number: a percent sign, and one phrase of words that is a unit and does not change the number.</summary>
+/// <summary>
+/// The rule for what may follow a number. A percent sign, a degree or a currency may, and then one phrase of words that is a unit: it counts,
+/// names or measures, and leaves the number as it is. Whatever could make another number of it is refused: a scale (thousand, k, dozen, lakh),
+/// a part (thirds), a variable (x, π), a power, a calculation, a second number, a doubt. Nothing that is refused is ever read as a unit.
+/// </summary>
 internal static class NumberUnit
 {
-    // Each of these makes the phrase more than a unit: a second number, a scale, an alternative, a denial.
-    private static readonly FrozenSet<string> Refused = FrozenSet.ToFrozenSet(
-        [
-            "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen",
-            "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty",
-            "ninety", "hundred", "hundreds", "thousand", "thousands", "million", "millions", "billion", "billions", "trillion", "trillions",
-            "k", "mn", "bn", "half", "halves", "squared", "cubed", "factorial", "plus", "minus", "times", "point", "or", "not",
-        ],
-        StringComparer.Ordinal);
+    private const string ScaleSigns = "‰‱√∛∜\\^×÷";
+    private const string ScaleLetters = "万萬千百亿億兆半倍";
 
-    public static bool IsCurrency(char character) => char.GetUnicodeCategory(character) == UnicodeCategory.CurrencySymbol;
+    public static bool IsCurrency(char character) =>
+        char.GetUnicodeCategory(character) == UnicodeCategory.CurrencySymbol || character is '元' or '円';
 
-    /// <summary>Whether the rest of the text, after the number, is empty or a unit.</summary>
-    /// <param name="rest">Folded text.</param>
-    public static bool IsUnit(ReadOnlySpan<char> rest)
+    /// <summary>True for the letters that units are written in. Scales of other scripts are not known here, so their words are no units.</summary>
+    public static bool IsLetter(char character) =>
+        char.IsAsciiLetter(character) || (character is >= '\u00C0' and <= '\u024F' or >= '\u1E00' and <= '\u1EFF' or 'µ' && char.IsLetter(character));
+
+    /// <summary>True if the rest of a text, after its number, is empty or a unit.</summary>
+    /// <param name="rest">Plain text.</param>
+    /// <param name="hasCurrency">Whether a currency stands before the number. "$5m" is no length.</param>
+    public static bool IsUnit(ReadOnlySpan<char> rest, bool hasCurrency)
     {
+        bool glued = rest.Length > 0 && IsLetter(rest[0]);
         rest = rest.Trim();
         rest = rest.StartsWith('%') ? rest[1..].TrimStart() : rest;
-        return rest.IsEmpty || (StartsUnit(rest) && IsPhrase(rest));
+        return rest.IsEmpty || (StartsUnit(rest) && new Phrase(rest, glued, hasCurrency).IsUnit());
+    }
+
+    /// <summary>
+    /// True if what stands right after a number in running text makes another number of it. Only the next word counts: in
+    /// "42 apples, which is half of them" the half belongs to another thought.
+    /// </summary>
+    /// <param name="rest">Plain text.</param>
+    /// <param name="hasCurrency">Whether a currency stands before the number.</param>
+    public static bool ChangesNumber(ReadOnlySpan<char> rest, bool hasCurrency)
+    {
+        bool isDegree = rest.TrimStart(' ') is [var sign, ..] && IsDegree(sign);
+        ReadOnlySpan<char> word = rest.TrimStart(" %°-/(");
+        hasCurrency |= word.Length > 0 && IsCurrency(word[0]);
+        word = word.Length > 0 && IsCurrency(word[0]) ? word[1..].TrimStart(' ') : word;
+        if (word.IsEmpty)
+        {
+            return false;
+        }
+
+        if (!IsLetter(word[0]))
+        {
+            // ², ½ and ⅓ are numbers, but no digits.
+            return ScaleSigns.Contains(word[0], StringComparison.Ordinal) || ScaleLetters.Contains(word[0], StringComparison.Ordinal)
+                || word[0] is >= 'Α' and <= 'ω' || (!CharacterFolding.IsDigit(word[0]) && char.IsNumber(word[0]));
+        }
+
+        string first = TakeWord(ref word), lower = first.ToLowerInvariant();
+        if (lower == "and")
+        {
+            string article = TakeWord(ref word).ToLowerInvariant();
+            return (article is "a" or "an" || UnitWords.IsCardinal(article)) && UnitWords.Multiplies(TakeWord(ref word).ToLowerInvariant());
+        }
+
+        // A word of two letters behind a space may be any of the sentence, and so may these of one: "42 I think", "42 a day".
+        bool glued = IsLetter(rest[0]);
+        hasCurrency |= word.TrimStart(' ') is [var next, ..] && IsCurrency(next);
+        bool isWord = glued ? first.Length > 2 : first.Length > 1 || first is "a" or "A" or "I" || (isDegree && first is "C" or "F");
+        return UnitWords.Multiplies(lower) || first == "MM" || (first == "m" && hasCurrency)
+            || !(isWord || UnitWords.IsUnit(first, glued, last: true));
+    }
+
+    private static string TakeWord(ref ReadOnlySpan<char> text)
+    {
+        text = text.TrimStart(" -");
+        int length = 0;
+        while (length < text.Length && (IsLetter(text[length])
+            || (text[length] is '.' or '\'' or '’' && length + 1 < text.Length && IsLetter(text[length + 1]))))
+        {
+            length++;
+        }
+
+        string word = text[..length].ToString().Replace(".", "", StringComparison.Ordinal);
+        text = text[length..];
+        return word;
     }
 
     private static bool StartsUnit(ReadOnlySpan<char> rest) =>
-        char.IsLetter(rest[0]) || IsCurrency(rest[0]) || rest[0] is '°' or '('
-        || (rest[0] == '/' && rest.Length > 1 && char.IsLetter(rest[1]));
+        IsLetter(rest[0]) || IsCurrency(rest[0]) || IsDegree(rest[0]) || rest[0] == '('
+        || (rest[0] == '/' && rest[1..].TrimStart(' ') is [var next, ..] && IsLetter(next));
 
-    private static bool IsPhrase(ReadOnlySpan<char> phrase)
+    private static bool IsDegree(char character) => character is '°' or '℃' or '℉';
+
+    /// <summary>Reads a phrase word by word.</summary>
+    private ref struct Phrase(ReadOnlySpan<char> text, bool glued, bool hasCurrency)
     {
-        int wordStart = 0;
-        for (int i = 0; i <= phrase.Length; i++)
+        private readonly ReadOnlySpan<char> _text = text;
+        private bool _hasCurrency = hasCurrency;
+        private int _position;
+        private string _before = "";
+
+        public bool IsUnit()
         {
-            if (i < phrase.Length && IsWordCharacter(phrase[i]))
+            foreach (char character in _text)
             {
-                continue;
+                _hasCurrency |= IsCurrency(character);
             }
 
-            string word = phrase[wordStart..i].ToString();
-            bool opensWithAnd = wordStart == 0 && word == "and";        // "42 and a quarter"
-            if (opensWithAnd || Refused.Contains(word) || (i < phrase.Length && !IsSeparator(phrase[i])))
+            while (_position < _text.Length)
             {
-                return false;
+                char character = _text[_position];
+                bool taken = IsLetter(character) ? TakeWord() : character == '^' ? TakePower() : TakeSeparator(character);
+                if (!taken)
+                {
+                    return false;
+                }
             }
 
-            wordStart = i + 1;
+            return true;
         }
 
-        return true;
+        private bool TakeWord()
+        {
+            int start = _position;
+            while (_position < _text.Length && IsInWord(_text[_position]))
+            {
+                _position++;
+            }
+
+            bool first = _before.Length == 0 && start == 0;
+            string word = _text[start.._position].ToString().Replace(".", "", StringComparison.Ordinal);
+            string lower = word.ToLowerInvariant();
+            string next = NextWord();
+            bool isUnit = (lower is "squared" or "cubed" && UnitWords.TakesPowers(_before))
+                || (word is "C" or "F" && _before == "°")
+                || (UnitWords.IsUnit(word, glued && first, next.Length == 0) && !IsMillion(word, next));
+            bool opensWithAnd = _before.Length == 0 && lower == "and";        // "42 and a quarter"
+            _before = lower;
+            return isUnit && !opensWithAnd;
+        }
+
+        // "5 m" and "5 m long" are lengths; "$5m" and "5m people" are millions.
+        private readonly bool IsMillion(string word, string next) =>
+            word == "m" && _before.Length == 0 && (_hasCurrency || (next.Length > 0 && _text[_position] == ' ' && !UnitWords.FollowsLength(next)));
+
+        private readonly string NextWord()
+        {
+            ReadOnlySpan<char> rest = _text[_position..];
+            int start = 0;
+            while (start < rest.Length && !IsLetter(rest[start]))
+            {
+                start++;
+            }
+
+            rest = rest[start..];
+            return NumberUnit.TakeWord(ref rest).ToLowerInvariant();
+        }
+
+        // The powers that units have: cm^2, m^3, s^-1.
+        private bool TakePower()
+        {
+            ReadOnlySpan<char> power = _text[(_position + 1)..];
+            int length = power is ['2' or '3', ..] ? 1 : power is ['-', '1' or '2', ..] ? 2 : 0;
+            _position += 1 + length;
+            return length > 0 && UnitWords.TakesPowers(_before) && !(_position < _text.Length && char.IsLetterOrDigit(_text[_position]));
+        }
+
+        private bool TakeSeparator(char character)
+        {
+            _position++;
+            _before = IsDegree(character) ? "°" : char.IsWhiteSpace(character) ? _before : _before.Length == 0 ? "" : "-";
+            return char.IsWhiteSpace(character) || IsCurrency(character) || IsDegree(character)
+                || character is '\'' or '’' or '-' or '/' or '·' or '.' or '(' or ')' or '%';
+        }
+
+        private readonly bool IsInWord(char character) => IsLetter(character) || character is '.' or '\'' or '’'
+            || char.GetUnicodeCategory(character) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark;
     }
-
-    private static bool IsWordCharacter(char character) => char.IsLetter(character)
-        || char.GetUnicodeCategory(character) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark;
-
-    private static bool IsSeparator(char character) =>
-        char.IsWhiteSpace(character) || IsCurrency(character) || character is '\'' or '’' or '-' or '/' or '.' or '(' or ')' or '°' or '%';
 }

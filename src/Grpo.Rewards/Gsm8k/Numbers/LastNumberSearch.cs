@@ -1,0 +1,102 @@
+namespace Grpo.Rewards;
+
+/// <summary>
+/// Finds the last number of running text, in any notation that the other formats read, and refuses it when what follows makes another number of
+/// it. Looks at pieces of bounded length from the end on, so every character is read a fixed number of times.
+/// </summary>
+internal static class LastNumberSearch
+{
+    // A number has at most 64 characters; a word after it, with the LaTeX around it, seldom more than 48.
+    private const int Before = 96;
+    private const int After = 48;
+
+    public static Gsm8kExtraction Find(string text)
+    {
+        for (int end = text.Length; ;)
+        {
+            while (end > 0 && !CharacterFolding.IsDigit(text[end - 1]))
+            {
+                end--;
+            }
+
+            if (end == 0)
+            {
+                return Gsm8kExtraction.Refuse(Gsm8kVerdict.NoAnswer);
+            }
+
+            int start = Math.Max(0, end - Before), stop = Math.Min(text.Length, end + After);
+            string plain = LatexNotation.ToPlain(CharacterFolding.Fold(text.AsSpan(start..stop)), out _);
+            if (FindLast(plain) is { } token)
+            {
+                return Judge(plain, token) with { IsOpenEnded = stop == text.Length && token.End == plain.Length };
+            }
+
+            end = start;                                        // nothing but the powers of units
+        }
+    }
+
+    private static Gsm8kExtraction Judge(string plain, Token token)
+    {
+        ReadOnlySpan<char> before = plain.AsSpan(0, token.Start);
+        bool hasCurrency = before.TrimEnd(' ') is [.., var last] && NumberUnit.IsCurrency(last);
+        bool negative = IsNegative(before);
+        string candidate = plain[token.Start..token.End];
+        string shown = (negative ? "-" : "") + candidate[..Math.Min(candidate.Length, AnswerNumber.MaxCharacters)];
+        return token.Number is { } number && candidate.Length <= AnswerNumber.MaxCharacters && !NumberUnit.ChangesNumber(plain.AsSpan(token.End), hasCurrency)
+            ? new Gsm8kExtraction(negative ? new ExactNumber(-number.Numerator, number.Denominator) : number, null, shown)
+            : new Gsm8kExtraction(null, Gsm8kVerdict.Unparseable, shown);
+    }
+
+    private static Token? FindLast(string plain)
+    {
+        Token? last = null;
+        for (int i = 0; i < plain.Length;)
+        {
+            if (!StartsNumber(plain, i))
+            {
+                i++;
+                continue;
+            }
+
+            bool isNumber = NumberScanner.TryScanAt(plain, i, out ExactNumber number, out int end);
+            int run = EndOfRun(plain, isNumber ? end : i);
+            isNumber &= run == end;                             // "1,08" is no number, and neither is the 1 before its comma
+            end = Math.Max(run, i + 1);
+            last = IsPower(plain, i) ? last : new Token(i, end, isNumber ? number : null);
+            i = end;
+        }
+
+        return last;
+    }
+
+    // ".5" has its point in front of all digits.
+    private static bool StartsNumber(string plain, int index) => CharacterFolding.IsDigit(plain[index])
+        || (plain[index] == '.' && index + 1 < plain.Length && char.IsAsciiDigit(plain[index + 1]) && (index == 0 || char.IsWhiteSpace(plain[index - 1])))
+        || plain.AsSpan(index).StartsWith(LatexNotation.Fraction, StringComparison.Ordinal);
+
+    /// <summary>Where the digits end that begin or go on at a place, with the points and commas between them.</summary>
+    private static int EndOfRun(string plain, int index)
+    {
+        while (index < plain.Length && (char.IsAsciiDigit(plain[index])
+            || (plain[index] is '.' or ',' && index > 0 && char.IsAsciiDigit(plain[index - 1]) && index + 1 < plain.Length && char.IsAsciiDigit(plain[index + 1]))))
+        {
+            index++;
+        }
+
+        return index;
+    }
+
+    // The 2 of "cm^2" and of "5^2" is not the last number.
+    private static bool IsPower(string plain, int index) =>
+        plain.AsSpan(0, index) is [.., '^'] or [.., '^', '-' or '+'];
+
+    /// <summary>A minus sign at the end, a currency aside, that does not follow an operand.</summary>
+    private static bool IsNegative(ReadOnlySpan<char> before)
+    {
+        before = before is [.., var last] && NumberUnit.IsCurrency(last) ? before[..^1] : before;
+        return before is [.. var head, '-'] && !(head is [.., var operand] && (char.IsLetterOrDigit(operand) || operand is ')' or '}' or ']' or '%'));
+    }
+
+    /// <summary>A number in plain text; its value is null when it is none that can be read.</summary>
+    private readonly record struct Token(int Start, int End, ExactNumber? Number);
+}

@@ -1,0 +1,336 @@
+using System.Collections.Frozen;
+using System.Text;
+
+namespace Grpo.Rewards;
+
+/// <summary>
+/// Writes LaTeX as plain text: fonts, spaces, math delimiters and escaped signs go, "1{,}080" becomes "1,080", "cm^{2}" and "cm²" become "cm^2".
+/// A fraction stays for <see cref="NumberScanner"/>, and what is not known stays as it is and so is no number. One pass over the text.
+/// </summary>
+/// <remarks>What is taken away leaves a gap of two blanks, so that digits never come together: "4\text{2}" does not become 42.</remarks>
+internal sealed class LatexNotation
+{
+    /// <summary>How a fraction begins in plain text; its two arguments follow.</summary>
+    public const string Fraction = @"\frac";
+
+    private const string Gap = "  ";
+    private const string Superscripts = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻";
+    private const string SuperscriptsInAscii = "0123456789-";
+
+    // Fonts and frames: the command and its braces go, the argument stays.
+    private static readonly FrozenSet<string> Styles = Set(
+        "boxed fbox text textbf textit textrm textsf texttt textnormal emph mathrm mathbf mathit mathsf mathtt mathnormal operatorname mbox hbox",
+        "underline boldsymbol bm pmb");
+
+    private static readonly FrozenSet<string> Left = Set("left right displaystyle textstyle big Big bigl bigr Bigl Bigr quad qquad enspace color textcolor");
+
+    private static readonly FrozenSet<string> Spaces = Set("thinspace medspace thickspace nobreakspace space");
+
+    private static readonly FrozenSet<string> Fractions = Set("frac dfrac tfrac cfrac");
+
+    private static readonly FrozenDictionary<string, string> Signs = new Dictionary<string, string>
+    {
+        ["times"] = "×",
+        ["cdot"] = "·",
+        ["div"] = "÷",
+        ["pm"] = "±",
+        ["circ"] = "°",
+        ["degree"] = "°",
+        ["textdegree"] = "°",
+        ["textdollar"] = "$",
+        ["pounds"] = "£",
+        ["textsterling"] = "£",
+        ["euro"] = "€",
+        ["texteuro"] = "€",
+        ["yen"] = "¥",
+        ["textyen"] = "¥",
+        ["textcent"] = "¢",
+        ["cent"] = "¢",
+    }.ToFrozenDictionary(StringComparer.Ordinal);
+
+    private enum Brace
+    {
+        Kept,
+        Gap,
+        Dropped,
+    }
+
+    private readonly string _text;
+    private readonly StringBuilder _plain;
+    private readonly Stack<Brace> _open = [];
+    private readonly bool _hasMathDollars;
+    private int _position;
+    private bool _hasText;
+
+    private LatexNotation(string text)
+    {
+        _text = text;
+        _plain = new StringBuilder(text.Length + 8);
+        _hasMathDollars = HasMathDollars(text);
+    }
+
+    /// <summary>Writes a text as plain text.</summary>
+    /// <param name="text">Folded text, of a bounded length.</param>
+    /// <param name="isWhole">Whether every brace that was opened is closed.</param>
+    public static string ToPlain(string text, out bool isWhole)
+    {
+        if (!text.AsSpan().ContainsAny(@"\{}$~^") && !text.AsSpan().ContainsAny(Superscripts))
+        {
+            isWhole = true;
+            return text;
+        }
+
+        var notation = new LatexNotation(text);
+        while (notation._position < text.Length)
+        {
+            notation.TakeNext();
+        }
+
+        isWhole = notation._open.Count == 0;
+        return notation._plain.ToString();
+    }
+
+    /// <summary>True for the superscript digits and their minus sign.</summary>
+    public static bool IsSuperscript(char character) => Superscripts.Contains(character, StringComparison.Ordinal);
+
+    private void TakeNext()
+    {
+        char character = _text[_position];
+        if (character == '\\')
+        {
+            TakeCommand();
+        }
+        else if (character == '{')
+        {
+            TakeOpenBrace();
+        }
+        else if (character == '}')
+        {
+            TakeCloseBrace();
+        }
+        else if (character == '^')
+        {
+            TakePower();
+        }
+        else if (IsSuperscript(character))
+        {
+            TakeSuperscript();
+        }
+        else if (character == '$' && _hasMathDollars)
+        {
+            Write(Gap);
+        }
+        else if (character == '~' && _hasText && IsTie())
+        {
+            Write(" ");
+        }
+        else
+        {
+            Write(character.ToString());
+        }
+    }
+
+    private void TakeCommand()
+    {
+        int end = _position + 1;
+        while (end < _text.Length && char.IsAsciiLetter(_text[end]))
+        {
+            end++;
+        }
+
+        string name = _text[(_position + 1)..end];
+        if (name.Length == 0)
+        {
+            TakeSymbol(end < _text.Length ? _text[end] : '\0');
+            return;
+        }
+
+        if (Styles.Contains(name) && SkipTo('{', end, out int brace))
+        {
+            _position = brace;
+            _open.Push(Brace.Gap);
+            Write(Gap);
+        }
+        else if (Left.Contains(name))
+        {
+            // The first argument of a color is its name.
+            bool colored = name.EndsWith("color", StringComparison.Ordinal);
+            int close = colored && SkipTo('{', end, out int open) ? _text.IndexOf('}', open) : end - 1;
+            _position = close < 0 ? end - 1 : close;
+            Write(Gap);
+            if (name == "textcolor" && SkipTo('{', _position, out brace))
+            {
+                _position = brace + 1;
+                _open.Push(Brace.Gap);
+            }
+        }
+        else if (Fractions.Contains(name))
+        {
+            Write(Fraction, end - _position);
+        }
+        else if (Spaces.Contains(name))
+        {
+            SkipBlanks(ref end);
+            Write(" ", end - _position);
+        }
+        else if (Signs.TryGetValue(name, out string? sign))
+        {
+            // A degree is written as a power: ^\circ.
+            _plain.Length -= sign == "°" && _plain is [.., '^'] ? 1 : 0;
+            Write(sign, end - _position);
+        }
+        else
+        {
+            Write(_text[_position..end], end - _position);
+        }
+    }
+
+    private void TakeSymbol(char symbol)
+    {
+        switch (symbol)
+        {
+            case ',' or ':' or ';' or '>' or ' ' or '\0':
+                Write(" ", symbol == '\0' ? 1 : 2);
+                break;
+            case '!':
+                // "1,\!080" takes back what the comma has too much.
+                Write(IsDigit(_position - 1) && IsDigit(_position + 2) ? Gap : "", 2);
+                break;
+            case '(' or ')' or '[' or ']':
+                Write(Gap, 2);
+                break;
+            case '\\':
+                Write("\n", 2);
+                break;
+            case '$' or '%' or '#' or '&' or '_':
+                Write(symbol.ToString(), 2);
+                break;
+            default:
+                Write(@"\");
+                break;
+        }
+    }
+
+    private void TakeOpenBrace()
+    {
+        ReadOnlySpan<char> rest = _text.AsSpan(_position);
+        if (rest.StartsWith("{,}"))
+        {
+            Write(",", 3);
+        }
+        else if (rest.StartsWith(@"{\,}"))
+        {
+            Write(" ", 4);
+        }
+        else
+        {
+            _open.Push(Brace.Kept);
+            Write("{");
+        }
+    }
+
+    private void TakeCloseBrace() => Write(!_open.TryPop(out Brace brace) || brace == Brace.Kept ? "}" : Gap);
+
+    // A power stands at its base, whatever blanks a font left between them.
+    private void TakePower()
+    {
+        TrimBlanks();
+        int next = _position + 1;
+        if (SkipTo('{', next, out int brace))
+        {
+            _open.Push(Brace.Dropped);
+            Write("^", brace + 1 - _position);
+        }
+        else
+        {
+            SkipBlanks(ref next);
+            Write("^", next - _position);
+        }
+    }
+
+    private void TakeSuperscript()
+    {
+        TrimBlanks();
+        Write("^", 0);
+        while (_position < _text.Length && Superscripts.IndexOf(_text[_position], StringComparison.Ordinal) is >= 0 and var index)
+        {
+            Write(SuperscriptsInAscii[index].ToString());
+        }
+
+        Write(Gap, 0);
+    }
+
+    // Between a number and its unit. In front of a number, between two, and before an equals sign a tilde means "about" or "to".
+    private bool IsTie() => _position + 1 < _text.Length && (char.IsAsciiLetter(_text[_position + 1]) || _text[_position + 1] == '\\');
+
+    private void Write(string plain, int length = 1)
+    {
+        _hasText |= !string.IsNullOrWhiteSpace(plain);
+        _plain.Append(plain);
+        _position += length;
+    }
+
+    private void TrimBlanks()
+    {
+        while (_plain is [.., ' '])
+        {
+            _plain.Length--;
+        }
+    }
+
+    private bool SkipTo(char wanted, int from, out int index)
+    {
+        SkipBlanks(ref from);
+        index = from;
+        return from < _text.Length && _text[from] == wanted;
+    }
+
+    private void SkipBlanks(ref int index)
+    {
+        while (index < _text.Length && _text[index] == ' ')
+        {
+            index++;
+        }
+    }
+
+    private bool IsDigit(int index) => index >= 0 && index < _text.Length && char.IsAsciiDigit(_text[index]);
+
+    /// <summary>Whether dollar signs enclose a formula: two of them, or two pairs. Any other number of them is money.</summary>
+    private static bool HasMathDollars(string text)
+    {
+        int runs = 0, length = 0;
+        for (int i = 0; i < text.Length; i++)
+        {
+            if (text[i] == '\\')
+            {
+                i++;                                          // an escaped dollar is money
+                continue;
+            }
+
+            if (text[i] != '$')
+            {
+                continue;
+            }
+
+            int start = i;
+            while (i + 1 < text.Length && text[i + 1] == '$')
+            {
+                i++;
+            }
+
+            int run = i + 1 - start;
+            if (run > 2 || (runs > 0 && run != length))
+            {
+                return false;
+            }
+
+            runs++;
+            length = run;
+        }
+
+        return runs == 2;
+    }
+
+    private static FrozenSet<string> Set(params string[] lines) =>
+        lines.SelectMany(line => line.Split(' ')).ToFrozenSet(StringComparer.Ordinal);
+}

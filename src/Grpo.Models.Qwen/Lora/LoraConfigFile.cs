@@ -16,7 +16,7 @@ internal static class LoraConfigFile
 
     private static readonly JsonWriterOptions Indented = new() { Indented = true, NewLine = "\n" };
 
-    // Fields that change what the adapter computes. Everything else that PEFT writes is ignored.
+    // Fields that change what the adapter computes.
     private static readonly (string Field, string Reason)[] Unsupported =
     [
         ("use_dora", "DoRA also rescales the sum of weight and update"),
@@ -35,6 +35,17 @@ internal static class LoraConfigFile
         ("megatron_config", "the layers would be split over devices"),
         ("loftq_config", "the base weights would be others than the checkpoint's"),
         ("fan_in_fan_out", "the weights would be transposed"),
+        ("use_bdlora", "A or B would be block-diagonal"),
+        ("layers_pattern", "only some layers would be adapted"),
+        ("corda_config", "the base weights would be others than the checkpoint's"),
+    ];
+
+    // Fields without a meaning for an adapter that is trained already. Any field that is neither read nor in one of these lists is refused
+    // when it is set: a later version of PEFT may have given it one.
+    private static readonly string[] Harmless =
+    [
+        "auto_mapping", "inference_mode", "peft_version", "megatron_core", "qalora_group_size", "eva_config", "lora_ga_config", "runtime_config",
+        "ensure_weight_tying", "unsloth_fixed", "unsloth_version",
     ];
 
     internal static (LoraOptions Options, LoraBaseModel? Base) Load(string directory)
@@ -147,10 +158,15 @@ internal static class LoraConfigFile
     {
         foreach ((string field, string reason) in Unsupported)
         {
-            if (fields.Raw(field) is { } value && IsSet(value))
+            if (fields.Raw(field) is { } given && IsSet(given))
             {
                 fields.Problems.Add($"{field} is set but not supported: {reason}.");
             }
+        }
+
+        if (fields.Word("task_type") is { } task && task != "CAUSAL_LM")
+        {
+            fields.Problems.Add($"task_type is \"{task}\" but only \"CAUSAL_LM\" is supported: the adapter belongs to a model with another head.");
         }
 
         if (fields.Word("bias") is { } bias && bias != "none")
@@ -159,16 +175,27 @@ internal static class LoraConfigFile
         }
 
         // These two only say how A began; pissa, olora, corda and loftq also change the base.
-        if (fields.Raw("init_lora_weights") is { ValueKind: JsonValueKind.String } start
+        JsonElement? initial = fields.Raw("init_lora_weights");
+        if (initial is { ValueKind: not (JsonValueKind.String or JsonValueKind.True or JsonValueKind.False) } value)
+        {
+            fields.Problems.Add($"init_lora_weights is {ConfigFields.Excerpt(value)} but must be true, false or the name of a start.");
+        }
+
+        if (initial is { ValueKind: JsonValueKind.String } start
             && !(start.ValueEquals("gaussian") || start.ValueEquals("eva") || start.ValueEquals("orthogonal")))
         {
             fields.Problems.Add("init_lora_weights names a start that changes the base weights, which is not supported. Convert the adapter to a plain one with PEFT.");
+        }
+
+        foreach ((string field, JsonElement unread) in fields.Unread().Where(entry => !Harmless.Contains(entry.Key) && IsSet(entry.Value)))
+        {
+            fields.Problems.Add($"{field} is set but not known, so what the adapter computes cannot be told. It is {ConfigFields.Excerpt(unread)}. Remove it if it means nothing.");
         }
     }
 
     private static bool IsSet(JsonElement value) => value.ValueKind switch
     {
-        JsonValueKind.False => false,
+        JsonValueKind.False or JsonValueKind.Null => false,
         JsonValueKind.Array => value.GetArrayLength() > 0,
         JsonValueKind.Object => value.EnumerateObject().Any(),
         _ => true,

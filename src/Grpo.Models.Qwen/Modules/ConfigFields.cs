@@ -17,6 +17,9 @@ internal sealed class ConfigFields(JsonElement root)
     /// <summary>The field as it is; null when it is missing or null.</summary>
     internal JsonElement? Raw(string name) => Find(name);
 
+    /// <summary>The field as it is, null when it is missing or null; it still counts as not read, so saving writes it back.</summary>
+    internal JsonElement? Peek(string name) => root.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
+
     /// <summary>The fields that nobody asked for, independent of the document.</summary>
     internal IReadOnlyDictionary<string, JsonElement> Unread()
     {
@@ -85,9 +88,11 @@ internal sealed class ConfigFields(JsonElement root)
         return null;
     }
 
-    internal IReadOnlyList<string> Words(string name)
+    internal IReadOnlyList<string> Words(string name) => Words(name, Find(name));
+
+    internal IReadOnlyList<string> Words(string name, JsonElement? found)
     {
-        if (Find(name) is not { } value)
+        if (found is not { } value)
         {
             return [];
         }
@@ -125,31 +130,8 @@ internal sealed class ConfigFields(JsonElement root)
         return ids;
     }
 
-    /// <summary><c>rope_theta</c>, or the same inside the newer <c>rope_parameters</c>, whose type must be the plain one.</summary>
-    internal double RopeTheta(double missing)
-    {
-        double theta = Real("rope_theta", missing);
-        if (Find("rope_parameters") is not { } parameters)
-        {
-            return theta;
-        }
-
-        if (parameters.ValueKind != JsonValueKind.Object)
-        {
-            Problems.Add($"rope_parameters is {Excerpt(parameters)} but must be an object.");
-            return theta;
-        }
-
-        if (parameters.TryGetProperty("rope_type", out JsonElement type)
-            && !(type.ValueKind == JsonValueKind.String && type.ValueEquals("default")))
-        {
-            Problems.Add($"rope_parameters.rope_type is {Excerpt(type)} but only \"default\" is supported: {Qwen2ConfigFile.OtherAngles}.");
-        }
-
-        return parameters.TryGetProperty("rope_theta", out JsonElement nested) ? Real("rope_parameters.rope_theta", nested) : theta;
-    }
-
-    private double Real(string name, JsonElement value)
+    /// <summary>A number; NaN, and a problem, when it is none.</summary>
+    internal double Real(string name, JsonElement value)
     {
         if (value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number))
         {
@@ -163,10 +145,10 @@ internal sealed class ConfigFields(JsonElement root)
     private JsonElement? Find(string name)
     {
         _read.Add(name);
-        return root.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
+        return Peek(name);
     }
 
-    private static string Excerpt(JsonElement value)
+    internal static string Excerpt(JsonElement value)
     {
         string text = value.GetRawText();
         return text.Length <= 60 ? text : text[..60] + "…";

@@ -43,6 +43,9 @@ public sealed record Qwen2Config
         init => _headWidth = value;
     }
 
+    /// <summary>True if the width was given and does not follow from the other sizes.</summary>
+    internal bool HasOwnHeadWidth => _headWidth is not null;
+
     /// <summary>
     /// The longest sequence that the model was made for (<c>max_position_embeddings</c>). Not enforced: RoPE has no table that ends.
     /// </summary>

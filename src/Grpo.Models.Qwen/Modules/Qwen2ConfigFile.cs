@@ -11,8 +11,6 @@ internal static class Qwen2ConfigFile
 {
     internal const string FileName = "config.json";
 
-    internal const string OtherAngles = "positions would be rotated by other angles than the original model's";
-
     // Real files have about a kilobyte; a larger one is not a model configuration.
     private const long MaxBytes = 1 << 20;
 
@@ -68,6 +66,7 @@ internal static class Qwen2ConfigFile
             RequireQwen2(fields, source);
             Qwen2Config config = Read(fields);
             RefuseUnsupported(fields);
+            ConfigRules.Check(fields, config);
             fields.Problems.AddRange(fields.Problems.Count == 0 ? config.Problems() : []);
             return fields.Problems.Count == 0
                 ? config with { OtherFields = fields.Unread() }
@@ -98,7 +97,7 @@ internal static class Qwen2ConfigFile
             ["initializer_range"] = json => WriteReal(json, config.InitializerRange),
             ["torch_dtype"] = json => json.WriteStringValue(config.StoredType),
         };
-        if (config.HeadWidth * config.AttentionHeadCount != config.HiddenSize)
+        if (config.HasOwnHeadWidth)
         {
             fields["head_dim"] = json => json.WriteNumberValue(config.HeadWidth);
         }
@@ -137,6 +136,12 @@ internal static class Qwen2ConfigFile
     {
         // Renamed in newer files; either may occur.
         string? newName = fields.Word("dtype");
+        string? oldName = fields.Word("torch_dtype");
+        if (newName is not null && oldName is not null && newName != oldName)
+        {
+            fields.Problems.Add($"dtype is \"{newName}\" but torch_dtype is \"{oldName}\": which of them the weights have cannot be told.");
+        }
+
         var config = new Qwen2Config
         {
             VocabularySize = fields.Integer("vocab_size") ?? 0,
@@ -147,11 +152,11 @@ internal static class Qwen2ConfigFile
             KeyValueHeadCount = fields.Integer("num_key_value_heads") ?? 0,
             MaxPositions = fields.Integer("max_position_embeddings", 32_768) ?? 0,
             RmsNormEpsilon = fields.Real("rms_norm_eps", 1e-6),
-            RopeTheta = fields.RopeTheta(10_000),
+            RopeTheta = RopeFields.ReadTheta(fields, 10_000),
             TieWordEmbeddings = fields.Flag("tie_word_embeddings", false),
             InitializerRange = fields.Real("initializer_range", 0.02),
             EosTokenIds = fields.Ids("eos_token_id"),
-            StoredType = fields.Word("torch_dtype") ?? newName ?? "float32",
+            StoredType = oldName ?? newName ?? "float32",
         };
         return fields.Has("head_dim") ? config with { HeadWidth = fields.Integer("head_dim") ?? 0 } : config;
     }
@@ -188,21 +193,9 @@ internal static class Qwen2ConfigFile
             fields.Problems.Add($"attention_dropout is {dropout.ToString(CultureInfo.InvariantCulture)} but only 0 is supported.");
         }
 
-        if (fields.Words("layer_types").FirstOrDefault(type => type != "full_attention") is { } layerType)
+        if (fields.Words("layer_types", fields.Peek("layer_types")).FirstOrDefault(type => type != "full_attention") is { } layerType)
         {
             fields.Problems.Add($"layer_types contains \"{layerType}\" but only \"full_attention\" is supported.");
-        }
-
-        foreach ((string field, string reason) in new[]
-        {
-            ("rope_scaling", OtherAngles),
-            ("quantization_config", "quantised weights have other names and types"),
-        })
-        {
-            if (fields.Has(field))
-            {
-                fields.Problems.Add($"{field} is set but not supported: {reason}. Use a checkpoint without it.");
-            }
         }
     }
 

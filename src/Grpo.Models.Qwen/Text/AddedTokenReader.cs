@@ -131,8 +131,9 @@ internal sealed class AddedTokenReader
             }
         }
 
-        bool isSpecial = JsonFile.TryGet(token, "special", out JsonElement special) && special.ValueKind == JsonValueKind.True;
-        Add(json, new AddedToken(id, content, isSpecial));
+        Add(json, new AddedToken(id, content, IsTrue("special"), IsTrue("normalized")));
+
+        bool IsTrue(string flag) => JsonFile.TryGet(token, flag, out JsonElement value) && value.ValueKind == JsonValueKind.True;
     }
 
     private void Add(JsonFile json, AddedToken token)

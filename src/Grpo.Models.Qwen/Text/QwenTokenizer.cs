@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Text;
+using Grpo.Diagnostics;
 
 namespace Grpo.Models.Qwen;
 
@@ -12,7 +13,9 @@ public sealed class QwenTokenizer : ITokenizer
     private readonly TokenizerFiles _files;
     private readonly TokenTable _tokens;
     private readonly BytePairEncoder _encoder;
-    private readonly AddedTokenFinder _addedTokens;
+    private readonly AddedTokenFinder _rawTokens;
+    private readonly AddedTokenFinder? _normalizedTokens;
+    private readonly IReadOnlyList<AddedToken> _added;
     private readonly Dictionary<string, int> _addedIds;
 
     private QwenTokenizer(TokenizerFiles files, ByteLevelVocabulary vocabulary, IReadOnlyList<AddedToken> addedTokens)
@@ -20,7 +23,9 @@ public sealed class QwenTokenizer : ITokenizer
         _files = files;
         _tokens = TokenTable.Create(vocabulary, addedTokens);
         _encoder = BytePairEncoder.Create(vocabulary);
-        _addedTokens = new AddedTokenFinder(addedTokens);
+        _rawTokens = new AddedTokenFinder([.. addedTokens.Where(token => !token.IsNormalized)]);
+        _normalizedTokens = FinderOfNormalized(files, addedTokens);
+        _added = addedTokens;
         _addedIds = addedTokens.ToDictionary(token => token.Content, token => token.Id, StringComparer.Ordinal);
 
         int? IdOf(string content) =>
@@ -66,6 +71,7 @@ public sealed class QwenTokenizer : ITokenizer
 
     internal static QwenTokenizer Create(TokenizerFiles files)
     {
+        TokenizerSettings.RequireQwen2(files);
         ByteLevelVocabulary vocabulary = ByteLevelVocabulary.Read(files);
         return new QwenTokenizer(files, vocabulary, AddedTokenReader.Read(files, vocabulary.Ids.Count));
     }
@@ -78,14 +84,14 @@ public sealed class QwenTokenizer : ITokenizer
         ArgumentNullException.ThrowIfNull(text);
         var ids = new List<int>();
         int position = 0;
-        while (_addedTokens.TryFind(text.AsSpan(position), out int start, out int length, out int id))
+        while (_rawTokens.TryFind(text.AsSpan(position), out int start, out int length, out int id))
         {
-            EncodeSpan(text.Substring(position, start), ids);
+            EncodeSpan(text.Substring(position, start), ids, _normalizedTokens);
             ids.Add(id);
             position += start + length;
         }
 
-        EncodeSpan(text[position..], ids);
+        EncodeSpan(text[position..], ids, _normalizedTokens);
         return ids;
     }
 
@@ -97,7 +103,7 @@ public sealed class QwenTokenizer : ITokenizer
     {
         ArgumentNullException.ThrowIfNull(text);
         var ids = new List<int>();
-        EncodeSpan(text, ids);
+        EncodeSpan(text, ids, added: null);
         return ids;
     }
 
@@ -145,15 +151,44 @@ public sealed class QwenTokenizer : ITokenizer
     {
         string TextOf(int id) => Encoding.UTF8.GetString(_tokens[id]);
         int end = _addedIds.TryGetValue("<|im_end|>", out int id) && EndTokenIds.Contains(id) ? id : EndTokenIds.Min();
-        AddedToken[] added = [.. _addedIds.Select(token => new AddedToken(token.Value, token.Key, _tokens.IsSpecial(token.Value)))];
-        return TokenizerConfiguration.Write(added, TextOf(end), TextOf(PadTokenId));
+        return TokenizerConfiguration.Write(_added, TextOf(end), TextOf(PadTokenId));
     }
 
-    private void EncodeSpan(string text, List<int> ids)
+    private static AddedTokenFinder? FinderOfNormalized(TokenizerFiles files, IReadOnlyList<AddedToken> added)
     {
-        if (text.Length > 0)
+        AddedToken[] normalized = [.. added.Where(token => token.IsNormalized).Select(token => token with { Content = CanonicalText.Normalize(token.Content) })];
+        string? twice = normalized.GroupBy(token => token.Content, StringComparer.Ordinal).FirstOrDefault(same => same.Count() > 1)?.Key;
+        if (twice is not null)
         {
-            _encoder.Encode(CanonicalText.Normalize(text), ids);
+            throw new InvalidDataException($"The tokenizer in '{files.Source}' has two added tokens with the text '{TerminalText.EscapeLine(twice)}' in normalization form C.");
+        }
+
+        return normalized.Length > 0 ? new AddedTokenFinder(normalized) : null;
+    }
+
+    private void EncodeSpan(string text, List<int> ids, AddedTokenFinder? added)
+    {
+        if (text.Length == 0)
+        {
+            return;
+        }
+
+        ReadOnlySpan<char> rest = CanonicalText.Normalize(text);
+        while (added is not null && added.TryFind(rest, out int start, out int length, out int id))
+        {
+            EncodeWords(rest[..start], ids);
+            ids.Add(id);
+            rest = rest[(start + length)..];
+        }
+
+        EncodeWords(rest, ids);
+    }
+
+    private void EncodeWords(ReadOnlySpan<char> text, List<int> ids)
+    {
+        if (!text.IsEmpty)
+        {
+            _encoder.Encode(text, ids);
         }
     }
 

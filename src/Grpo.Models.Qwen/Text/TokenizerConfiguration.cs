@@ -28,7 +28,7 @@ internal static class TokenizerConfiguration
                 json.WriteStartObject(token.Id.ToString(CultureInfo.InvariantCulture));
                 json.WriteString("content", token.Content);
                 json.WriteBoolean("lstrip", false);
-                json.WriteBoolean("normalized", false);
+                json.WriteBoolean("normalized", token.IsNormalized);
                 json.WriteBoolean("rstrip", false);
                 json.WriteBoolean("single_word", false);
                 json.WriteBoolean("special", token.IsSpecial);

@@ -5,6 +5,12 @@ namespace Grpo.Models.Qwen;
 /// <summary>Refuses a <c>tokenizer.json</c> that tokenizes otherwise than Qwen2: its ids would be wrong without a sign.</summary>
 internal static class TokenizerJsonPipeline
 {
+    // unk_token and fuse_unk are harmless: every byte has a token. Cutting and padding, beside the model, are set anew by transformers for each call.
+    private static readonly string[] ModelKeys =
+    [
+        "type", "dropout", "unk_token", "fuse_unk", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges", "vocab", "merges",
+    ];
+
     /// <summary>Checks every stage that the file names; a stage that it leaves out is taken to be Qwen2's.</summary>
     public static void RequireQwen2(JsonFile json)
     {
@@ -22,6 +28,13 @@ internal static class TokenizerJsonPipeline
             Require(json, flag.ValueKind is JsonValueKind.Undefined or JsonValueKind.False, $"model.{name}", "false", flag);
         }
 
+        JsonFile.TryGet(model, "dropout", out JsonElement dropout);
+        Require(json, dropout.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null || IsZero(dropout), "model.dropout", "0", dropout);
+        foreach (JsonProperty property in model.EnumerateObject().Where(property => !ModelKeys.Contains(property.Name)))
+        {
+            throw json.Error($"model.{property.Name} is not known, so which ids a text has cannot be told.");
+        }
+
         if (json.Root.TryGetProperty("normalizer", out JsonElement normalizer))
         {
             Require(json, IsOfType(normalizer, "NFC"), "normalizer", """{"type": "NFC"}""", normalizer);
@@ -35,6 +48,11 @@ internal static class TokenizerJsonPipeline
         if (JsonFile.TryGet(json.Root, "post_processor", out JsonElement postProcessor))
         {
             Require(json, IsOfType(postProcessor, "ByteLevel"), "post_processor", """{"type": "ByteLevel"}""", postProcessor);
+        }
+
+        if (JsonFile.TryGet(json.Root, "decoder", out JsonElement decoder))
+        {
+            Require(json, IsOfType(decoder, "ByteLevel"), "decoder", """{"type": "ByteLevel"}""", decoder);
         }
     }
 
@@ -63,6 +81,9 @@ internal static class TokenizerJsonPipeline
         JsonFile.TryGet(element, "type", out JsonElement value) && Is(value, type);
 
     private static bool Is(JsonElement element, string text) => element.ValueKind == JsonValueKind.String && element.ValueEquals(text);
+
+    private static bool IsZero(JsonElement element) =>
+        element.ValueKind == JsonValueKind.Number && element.TryGetDouble(out double number) && number == 0;
 
     private static bool IsTrue(JsonElement element, string name) =>
         JsonFile.TryGet(element, name, out JsonElement value) && value.ValueKind == JsonValueKind.True;

@@ -33,6 +33,15 @@ internal sealed class CheckpointMatch(IReadOnlyDictionary<string, SafetensorsEnt
         }
     }
 
+    /// <summary>A tensor need not be there; if it is, its shape and type count.</summary>
+    internal void Allow(string name, long[] shape)
+    {
+        if (entries.ContainsKey(name))
+        {
+            Require(name, shape);
+        }
+    }
+
     /// <summary>Ends the comparison.</summary>
     /// <param name="title">The first line of the message.</param>
     /// <param name="mayBePresent">Whether a tensor that was not required does no harm; null: none may be there.</param>

@@ -6,13 +6,16 @@ internal static class Qwen2Parameters
     /// <summary>The name of the output layer where it is not tied.</summary>
     internal const string Head = "lm_head.weight";
 
+    /// <summary>The name of the embedding, which is the output layer too where both are tied.</summary>
+    internal const string Embedding = "model.embed_tokens.weight";
+
     /// <summary>Name and shape of every parameter, in the order of the modules.</summary>
     internal static IEnumerable<(string Name, long[] Shape)> Of(Qwen2Config config)
     {
         long hidden = config.HiddenSize;
         long queries = (long)config.AttentionHeadCount * config.HeadWidth;
         long keys = (long)config.KeyValueHeadCount * config.HeadWidth;
-        yield return ("model.embed_tokens.weight", [config.VocabularySize, hidden]);
+        yield return (Embedding, [config.VocabularySize, hidden]);
         for (int i = 0; i < config.LayerCount; i++)
         {
             string layer = $"model.layers.{i}.";
@@ -37,7 +40,6 @@ internal static class Qwen2Parameters
         }
     }
 
-    /// <summary>Whether a checkpoint may hold this tensor although the model has no such parameter: a second copy or a constant.</summary>
-    internal static bool IsRedundant(string name, Qwen2Config config) =>
-        (config.TieWordEmbeddings && name == Head) || name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal);
+    /// <summary>True if a checkpoint may hold this tensor although the model has no such parameter: it follows from the configuration.</summary>
+    internal static bool IsRedundant(string name) => name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal);
 }

@@ -141,6 +141,36 @@ public static class QwenWeights
             match.Require(name, shape);
         }
 
-        match.ThrowIfAny($"The weights in '{directory}' do not fit its config.json.", name => Qwen2Parameters.IsRedundant(name, config));
+        if (config.TieWordEmbeddings)
+        {
+            match.Allow(Qwen2Parameters.Head, [config.VocabularySize, config.HiddenSize]);
+        }
+
+        match.ThrowIfAny($"The weights in '{directory}' do not fit its config.json.", Qwen2Parameters.IsRedundant);
+        if (config.TieWordEmbeddings && checkpoint.Entries.ContainsKey(Qwen2Parameters.Head))
+        {
+            RequireTied(checkpoint, directory);
+        }
+    }
+
+    // A second copy of the embedding is harmless. Another output layer means that the flag is wrong, and the model would be another.
+    private static void RequireTied(SafetensorsCheckpoint checkpoint, string directory)
+    {
+        const int Rows = 4096; // compared at a time, so that little is held in float64
+        TorchBackend.EnsureAvailable();
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor embedding = checkpoint.Read(Qwen2Parameters.Embedding);                                  // [V, H]
+        Tensor head = checkpoint.Read(Qwen2Parameters.Head);                                            // [V, H]
+        for (long first = 0; first < head.shape[0]; first += Rows)
+        {
+            using var part = TensorScope.BeginNoGrad();
+            long count = Math.Min(Rows, head.shape[0] - first);
+            if (head.narrow(0, first, count).to(ScalarType.Float64).ne(embedding.narrow(0, first, count).to(ScalarType.Float64)).any().item<bool>())
+            {
+                throw new InvalidDataException(
+                    $"The weights in '{directory}' do not fit its config.json: {Qwen2Parameters.Head} differs from {Qwen2Parameters.Embedding}, but tie_word_embeddings is true. "
+                    + "If the model has an output layer of its own, set tie_word_embeddings to false; else remove the tensor.");
+            }
+        }
     }
 }

@@ -4,9 +4,11 @@ using static TorchSharp.torch;
 namespace Grpo.Snippets;
 
 /// <summary>A sampler from scratch: one group after the other, every row to the length limit.</summary>
-public sealed class PlainSampler(ITokenizer tokenizer, IChatTemplate template) : IGroupSampler
+public sealed class PlainSampler(ITokenizer tokenizer, IChatTemplate template) : IGroupSampler, IHasIdentity
 {
     private readonly PromptEncoder _encoder = new(tokenizer, template);
+
+    public PlugInIdentity Identity => new PlugInIdentity("plain sampler").WithPart("tokenizer", tokenizer).WithPart("template", template);
 
     public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(
         IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default)

@@ -20,9 +20,12 @@ public sealed class UnitReward : CompletionReward
 }
 
 /// <summary>Asks another model. The completions of a group wait together, and so do several groups.</summary>
-public sealed class PolitenessJudge(IChatClient judge) : IRewardFunction
+public sealed class PolitenessJudge(IChatClient judge) : IRewardFunction, IHasIdentity
 {
     public string Name => "Politeness";
+
+    public PlugInIdentity Identity =>
+        new PlugInIdentity("politeness judge").With("model", judge.GetService<ChatClientMetadata>()?.DefaultModelId);
 
     public async ValueTask<IReadOnlyList<Reward>> ScoreAsync(RolloutGroup group, CancellationToken cancellationToken = default) =>
         await Task.WhenAll(group.Completions.Select(completion => AskAsync(completion, cancellationToken)));
@@ -51,6 +54,13 @@ public static class RewardsAtWork
             (noDigits, 0.2),
             (new LengthPenaltyReward(maxTokens: 256, bufferTokens: 64), 1.0));
         return reward;
+    }
+
+    public static IRewardFunction WithIdentity(int limit)
+    {
+        IRewardFunction shortAnswers = RewardFunction.Create(
+            "ShortAnswers", (prompt, completion) => completion.Text.Length <= limit ? 1.0 : 0.0, identity: $"limit {limit}");
+        return shortAnswers;
     }
 
     public static GrpoOptions Patient()

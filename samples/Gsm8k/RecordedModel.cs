@@ -10,6 +10,7 @@ internal static class RecordedModel
     private const string Device = "Run.Device";
     private const string ReferenceDevice = "Run.ReferenceDevice";
     private const string FreezeEmbeddings = "Run.FreezeEmbeddings";
+    private const string Bfloat16 = "Run.Bfloat16";
     private const string Int8Rollouts = "Run.Int8Rollouts";
     private const string LoraRank = "Run.LoraRank";
     private const string LoraAlpha = "Run.LoraAlpha";
@@ -25,6 +26,11 @@ internal static class RecordedModel
         if (run.FreezeEmbeddings)
         {
             about[FreezeEmbeddings] = bool.TrueString;
+        }
+
+        if (run.Bfloat16)
+        {
+            about[Bfloat16] = bool.TrueString;
         }
 
         if (run.Int8Rollouts)
@@ -54,6 +60,7 @@ internal static class RecordedModel
         run.Device = keepDevice ? run.Device : about.GetValueOrDefault(Device, run.Device);
         run.ReferenceDevice = keepDevice || run.ReferenceDevice is { Length: > 0 } ? run.ReferenceDevice : about.GetValueOrDefault(ReferenceDevice);
         run.FreezeEmbeddings |= about.ContainsKey(FreezeEmbeddings);
+        run.Bfloat16 |= about.ContainsKey(Bfloat16);
         run.Int8Rollouts |= about.ContainsKey(Int8Rollouts);
         run.LoraRank ??= about.TryGetValue(LoraRank, out string? rank)
             ? int.TryParse(rank, NumberStyles.None, CultureInfo.InvariantCulture, out int whole) ? whole : throw NoNumber(LoraRank, rank)

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen;
 
 /// <summary>A frozen Qwen2 model that the KL term compares the policy with.</summary>
-public sealed class QwenReferenceModel : IReferenceModel, IDisposable
+public sealed class QwenReferenceModel : IReferenceModel, IHasIdentity, IDisposable
 {
     private readonly Qwen2ForCausalLM _model;
 
@@ -31,6 +31,13 @@ public sealed class QwenReferenceModel : IReferenceModel, IDisposable
 
     /// <inheritdoc/>
     public nn.Module Module => _model;
+
+    /// <inheritdoc/>
+    /// <remarks>
+    /// The weights are those that the reference had when an identity was first asked for, and so before <see cref="GrpoOptions.ReferenceSyncEvery"/>
+    /// moved them.
+    /// </remarks>
+    public PlugInIdentity Identity => ModelIdentity.Of("Qwen2", _model);
 
     /// <inheritdoc/>
     /// <remarks>The batch may be on another device than the weights: the tokens go there, and the log-probs, a number a token, come back.</remarks>

@@ -5,8 +5,11 @@ namespace Grpo.Rewards;
 /// once and in this order, white space and nothing else around the two blocks, a letter or digit inside each. There is no partial pay,
 /// so neither repeated nor empty tags earn anything.
 /// </summary>
-public sealed class FormatReward : CompletionReward
+public sealed class FormatReward : CompletionReward, IHasIdentity
 {
+    /// <inheritdoc/>
+    public PlugInIdentity Identity { get; } = new("tag format");
+
     /// <inheritdoc/>
     public override Reward Score(Prompt prompt, Completion completion)
     {

@@ -7,7 +7,7 @@ namespace Grpo.Rewards;
 /// down to −1 at L, and −1 beyond.
 /// </summary>
 /// <remarks>arXiv:2503.14476, eq. 13.</remarks>
-public sealed class LengthPenaltyReward : CompletionReward
+public sealed class LengthPenaltyReward : CompletionReward, IHasIdentity
 {
     private readonly int _free;
     private readonly int _buffer;
@@ -28,6 +28,9 @@ public sealed class LengthPenaltyReward : CompletionReward
         _free = maxTokens - bufferTokens;
         _buffer = bufferTokens;
     }
+
+    /// <inheritdoc/>
+    public PlugInIdentity Identity => new PlugInIdentity("length penalty").With("free tokens", _free).With("buffer tokens", _buffer);
 
     /// <inheritdoc/>
     public override Reward Score(Prompt prompt, Completion completion)

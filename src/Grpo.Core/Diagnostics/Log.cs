@@ -50,12 +50,18 @@ internal static partial class Log
     [LoggerMessage(EventId = 38, Level = LogLevel.Warning, Message = "The checkpoint {Checkpoint} does not say which options it was written with, so they were not compared.")]
     public static partial void OptionsNotSaved(this ILogger logger, string checkpoint);
 
-    [LoggerMessage(EventId = 39, Level = LogLevel.Warning, Message = "Resumed with other options, as allowed: {Differences}.")]
-    public static partial void OptionsChanged(this ILogger logger, string differences);
+    [LoggerMessage(EventId = 39, Level = LogLevel.Warning, Message = "Resumed with other {What}, as allowed: {Differences}.")]
+    public static partial void OptionsChanged(this ILogger logger, string what, string differences);
 
     [LoggerMessage(EventId = 40, Level = LogLevel.Error, Message = "The checkpoint of step {Step} was not written; the run goes on.")]
     public static partial void CheckpointFailed(this ILogger logger, Exception exception, long step);
 
     [LoggerMessage(EventId = 42, Level = LogLevel.Warning, Message = "{Failed} sequences at a time, of up to {Tokens} tokens, did not fit into memory; {Fitted} did. From now on at most {Cached} tokens are cached: set MaxCachedTokens to that to save the failed attempt.")]
     public static partial void TooManySequences(this ILogger logger, int failed, long tokens, int fitted, long cached);
+
+    [LoggerMessage(EventId = 51, Level = LogLevel.Warning, Message = "The checkpoint {Checkpoint} does not say which model, tokenizer, reward and arithmetic it was written with, so they were not compared.")]
+    public static partial void IdentityNotSaved(this ILogger logger, string checkpoint);
+
+    [LoggerMessage(EventId = 52, Level = LogLevel.Warning, Message = "Evaluations before and after the checkpoint cannot be compared with each other: {Differences}.")]
+    public static partial void EvaluatorChanged(this ILogger logger, string differences);
 }

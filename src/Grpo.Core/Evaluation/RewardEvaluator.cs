@@ -10,7 +10,7 @@ namespace Grpo;
 /// The report is a function of weights, prompts, options and seed. All completions are kept in it; what the device holds at a time is
 /// bounded by <see cref="SamplingOptions.MaxConcurrentSequences"/>.
 /// </remarks>
-public sealed class RewardEvaluator : IEvaluator
+public sealed class RewardEvaluator : IEvaluator, IHasIdentity
 {
     private static readonly RewardOptions Scoring = new();
 
@@ -50,6 +50,15 @@ public sealed class RewardEvaluator : IEvaluator
             ? prompts
             : throw new ArgumentException("There are no prompts to evaluate on: the data set is empty.", nameof(prompts));
     }
+
+    /// <inheritdoc/>
+    /// <value>What decides on accuracy and mean reward, by which the best step is chosen: prompts, sampling, sampler and reward.</value>
+    public PlugInIdentity Identity => OptionText.Of(_options.AccuracySampling, "")
+        .Aggregate(new PlugInIdentity("reward evaluator"), (identity, option) => identity.With(option.Key, option.Value))
+        .With("prompts", PromptText.Describe(_prompts))
+        .With("seed", _options.AccuracySampling.Temperature > 0 ? _options.Seed : (ulong?)null)
+        .WithPart("sampler", _sampler)
+        .WithPart("reward", _reward);
 
     /// <inheritdoc/>
     /// <exception cref="RewardException">The reward failed.</exception>

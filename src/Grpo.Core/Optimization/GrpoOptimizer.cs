@@ -77,6 +77,7 @@ public sealed class GrpoOptimizer : IDisposable
         _adam = new AdamW(policy.TrainedParameters(), AdamWOptions.From(Options), Options.OptimizerMoments);
         _updater = new PolicyUpdater(policy, reference, _adam, Options, _kl, spikes, _budget);
         _checkpoint = new OptimizerCheckpoint(policy, _adam, _referenceSync, _kl, spikes, Options.Seed);
+        Identity = new RunIdentity(policy, Options.KlCoefficient == 0 ? null : reference, ("sampler", sampler), ("reward", reward));
     }
 
     /// <summary>The options in force: a copy of those given.</summary>
@@ -87,6 +88,9 @@ public sealed class GrpoOptimizer : IDisposable
 
     /// <summary>Steps done.</summary>
     public long Step { get; internal set; }
+
+    /// <summary>The identity of the plug-ins, which checkpoints hold.</summary>
+    internal RunIdentity Identity { get; }
 
     /// <summary>How many want the reports of steps to have a <see cref="StepReport.Record"/>.</summary>
     internal int Recorders { get; set; }
@@ -229,6 +233,7 @@ public sealed class GrpoOptimizer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(groups);
         using Activity? activity = GrpoDiagnostics.Source.StartActivity("grpo.update");
+        Identity.Note();
         IReadOnlyList<UpdateReport> updates = TensorThread.Run(() => _updater.Update(groups, cancellationToken));
         Step++;
         if (updates.Count == 0)
@@ -268,7 +273,11 @@ public sealed class GrpoOptimizer : IDisposable
     /// <summary>Restores what <see cref="Save"/> wrote.</summary>
     /// <param name="directory">The folder.</param>
     /// <exception cref="InvalidDataException">The folder holds another format, seed or model; nothing was changed.</exception>
-    public void Load(string directory) => Step = _checkpoint.Load(directory);
+    public void Load(string directory)
+    {
+        Identity.Note();
+        Step = _checkpoint.Load(directory);
+    }
 
     /// <summary>Frees the moments. The policy stays.</summary>
     public void Dispose() => _adam.Dispose();

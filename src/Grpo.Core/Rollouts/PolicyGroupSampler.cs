@@ -16,11 +16,15 @@ namespace Grpo;
 /// Sequences that were under way begin anew, with the same random numbers; as always with another number of sequences, log-probs may differ in
 /// their last bits, which can tip a token.
 /// </remarks>
-public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate template, ILogger<PolicyGroupSampler>? logger = null) : IGroupSampler
+public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate template, ILogger<PolicyGroupSampler>? logger = null)
+    : IGroupSampler, IHasIdentity
 {
     private readonly PromptEncoder _encoder = new(tokenizer, template);
     private readonly ILogger _logger = logger ?? NullLogger<PolicyGroupSampler>.Instance;
     private long _tokensThatFit = long.MaxValue;
+
+    /// <inheritdoc/>
+    public PlugInIdentity Identity => new PlugInIdentity("policy sampler").WithPart("tokenizer", tokenizer).WithPart("template", template);
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">A prompt is too long, or the options are out of range.</exception>

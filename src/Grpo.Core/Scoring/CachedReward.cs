@@ -6,13 +6,16 @@ using System.Text;
 namespace Grpo;
 
 /// <summary>See <see cref="RewardFunction.Cached"/>. Keeps a hash and a reward per completion, never the completion.</summary>
-internal sealed class CachedReward(IRewardFunction inner, int capacity) : IRewardFunction
+internal sealed class CachedReward(IRewardFunction inner, int capacity) : IRewardFunction, IHasIdentity
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<Key, LinkedListNode<(Key Key, Reward Reward)>> _entries = [];
     private readonly LinkedList<(Key Key, Reward Reward)> _byUse = new(); // the one used last comes first
 
     public string Name => inner.Name;
+
+    // What is remembered is what would be computed: with and without a cache, and of any capacity, it is one reward.
+    public PlugInIdentity Identity => PlugInIdentity.Of(inner);
 
     /// <summary>Rewards kept at the moment.</summary>
     public int Count

@@ -8,21 +8,30 @@ public static class RewardFunction
     /// <summary>A reward that looks at one completion at a time.</summary>
     /// <param name="name">Names the reward in metrics and errors.</param>
     /// <param name="score">Scores one completion; a plain number will do.</param>
-    public static IRewardFunction Create(string name, Func<Prompt, Completion, Reward> score)
+    /// <param name="identity">
+    /// What tells this reward from others of the same name, such as "v2, threshold 0.5": a resumed run cannot compare code, but it compares this text.
+    /// Null: the name alone.
+    /// </param>
+    public static IRewardFunction Create(string name, Func<Prompt, Completion, Reward> score, string? identity = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
         ArgumentNullException.ThrowIfNull(score);
-        return new PerCompletion(name, score);
+        return new PerCompletion(name, score, identity);
     }
 
     /// <summary>A reward that sees the whole group and may wait, for a judge or a service.</summary>
     /// <param name="name">Names the reward in metrics and errors.</param>
     /// <param name="score">Returns one reward per completion, in their order.</param>
-    public static IRewardFunction Create(string name, Func<RolloutGroup, CancellationToken, ValueTask<IReadOnlyList<Reward>>> score)
+    /// <param name="identity">
+    /// What tells this reward from others of the same name, such as the name of the judge's model: a resumed run cannot compare code, but it
+    /// compares this text. Null: the name alone.
+    /// </param>
+    public static IRewardFunction Create(
+        string name, Func<RolloutGroup, CancellationToken, ValueTask<IReadOnlyList<Reward>>> score, string? identity = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
         ArgumentNullException.ThrowIfNull(score);
-        return new PerGroup(name, score);
+        return new PerGroup(name, score, identity);
     }
 
     /// <summary>
@@ -76,16 +85,23 @@ public static class RewardFunction
         return new CachedReward(inner, capacity);
     }
 
-    private sealed class PerCompletion(string name, Func<Prompt, Completion, Reward> score) : CompletionReward
+    private static PlugInIdentity OfDelegate(string? identity) => new PlugInIdentity("delegate").With("identity", identity);
+
+    private sealed class PerCompletion(string name, Func<Prompt, Completion, Reward> score, string? identity) : CompletionReward, IHasIdentity
     {
         public override string Name => name;
+
+        public PlugInIdentity Identity => OfDelegate(identity);
 
         public override Reward Score(Prompt prompt, Completion completion) => score(prompt, completion);
     }
 
-    private sealed class PerGroup(string name, Func<RolloutGroup, CancellationToken, ValueTask<IReadOnlyList<Reward>>> score) : IRewardFunction
+    private sealed class PerGroup(string name, Func<RolloutGroup, CancellationToken, ValueTask<IReadOnlyList<Reward>>> score, string? identity)
+        : IRewardFunction, IHasIdentity
     {
         public string Name => name;
+
+        public PlugInIdentity Identity => OfDelegate(identity);
 
         public ValueTask<IReadOnlyList<Reward>> ScoreAsync(RolloutGroup group, CancellationToken cancellationToken = default) =>
             score(group, cancellationToken);

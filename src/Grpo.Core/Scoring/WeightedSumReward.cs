@@ -1,7 +1,7 @@
 namespace Grpo;
 
 /// <summary>See <see cref="RewardFunction.WeightedSum"/>.</summary>
-internal sealed class WeightedSumReward : IRewardFunction
+internal sealed class WeightedSumReward : IRewardFunction, IHasIdentity
 {
     private readonly (IRewardFunction Reward, double Weight)[] _parts;
     private readonly Dictionary<string, double> _weights;
@@ -14,6 +14,11 @@ internal sealed class WeightedSumReward : IRewardFunction
     }
 
     public string Name { get; }
+
+    // The order of the parts is in the name.
+    public PlugInIdentity Identity => _parts.Aggregate(
+        new PlugInIdentity("weighted sum"),
+        (identity, part) => identity.WithPart(part.Reward.Name, part.Reward).With($"weight of {part.Reward.Name}", part.Weight));
 
     public async ValueTask<IReadOnlyList<Reward>> ScoreAsync(RolloutGroup group, CancellationToken cancellationToken = default)
     {

@@ -8,8 +8,9 @@ namespace Grpo;
 /// <summary>The loop around a <see cref="GrpoOptimizer"/>: prompts, evaluation, checkpoints, the best of them, collapse, callbacks, cancellation.</summary>
 /// <remarks>
 /// Which prompts a step uses is a function of (seed, step), with a curriculum of the recorded pass rates too, and so is every random number;
-/// a checkpoint holds the records, and the options. A resumed run equals an uninterrupted one. Checkpoints of versions without
-/// <c>trainer_state.json</c> resume with empty records, those without <c>run_options.json</c> with a warning.
+/// a checkpoint holds the records, the options and the identity of the plug-ins (<see cref="IHasIdentity"/>). A resumed run equals an
+/// uninterrupted one, and one that differs is refused. Checkpoints of versions without <c>trainer_state.json</c> resume with empty records, those
+/// without <c>run_options.json</c>, or without identities in it, with a warning.
 /// </remarks>
 public sealed class GrpoTrainer
 {
@@ -64,7 +65,7 @@ public sealed class GrpoTrainer
                 nameof(options));
         }
 
-        _savedOptions = new Lazy<SavedOptions>(() => SavedOptions.Of(optimizer.Options, _options, prompts));
+        _savedOptions = new Lazy<SavedOptions>(() => SavedOptions.Of(optimizer.Options, _options, prompts, optimizer.Identity, _services.Evaluator));
         _schedule = new PromptSchedule(prompts, optimizer.Options, _options.Curriculum == CurriculumMode.PassRate ? _options.PassRates : null);
     }
 
@@ -72,7 +73,7 @@ public sealed class GrpoTrainer
     /// <param name="cancellationToken">Stops within a token; a checkpoint is written before the exception.</param>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     /// <exception cref="InvalidDataException">
-    /// A checkpoint cannot be resumed: the message names the file, or every option that differs. Or all checkpoints are damaged.
+    /// A checkpoint cannot be resumed: the message names the file, or every option and part of the run that differs. Or all checkpoints are damaged.
     /// </exception>
     /// <exception cref="IOException">
     /// Another run uses the folder of the checkpoints, or a checkpoint cannot be written and <see cref="TrainerOptions.OnCheckpointFailure"/> says to stop.
@@ -172,7 +173,7 @@ public sealed class GrpoTrainer
         if (_options.Resume && _services.Checkpoints is { } store &&
             await store.FindLatestAsync(cancellationToken).ConfigureAwait(false) is { } latest)
         {
-            RequireSameOptions(latest);
+            ResumeCheck.Require(latest, _savedOptions.Value, _options.AllowOptionChanges, _logger);
             TrainerState? state = TrainerState.Read(latest); // before the weights change
             _optimizer.Load(latest);
             _logger.Resumed(latest, _optimizer.Step);
@@ -198,26 +199,6 @@ public sealed class GrpoTrainer
             // Not the run that this trainer left, if it left one.
             _progress = new TrainingProgress();
             _schedule.Reset(_optimizer.Step);
-        }
-    }
-
-    private void RequireSameOptions(string checkpoint)
-    {
-        if (SavedOptions.Read(checkpoint) is not { } saved)
-        {
-            _logger.OptionsNotSaved(checkpoint);
-        }
-        else if (saved.DifferencesTo(_savedOptions.Value) is { Count: > 0 } differences)
-        {
-            string list = string.Join("; ", differences);
-            if (!_options.AllowOptionChanges)
-            {
-                throw new InvalidDataException(
-                    $"'{checkpoint}' is of a run with other options, so going on would be neither that run nor this one: {list}. "
-                    + "Use the options of the checkpoint, or another folder for a new run, or set AllowOptionChanges to go on with these.");
-            }
-
-            _logger.OptionsChanged(list);
         }
     }
 }

@@ -1,12 +1,11 @@
-using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json;
 using Grpo.Diagnostics;
-using Microsoft.Extensions.AI;
 
 namespace Grpo;
 
-/// <summary><c>run_options.json</c>: the options and the data set of the run that wrote a checkpoint, to tell whether another continues it.</summary>
+/// <summary>
+/// <c>run_options.json</c>: the options, the data set and the plug-ins of the run that wrote a checkpoint, to tell whether another continues it.
+/// </summary>
 internal sealed record SavedOptions
 {
     public const string FileName = "run_options.json";
@@ -15,15 +14,24 @@ internal sealed record SavedOptions
     private const long MaxBytes = 1 << 20;
     private const string Grpo = "GrpoOptions.";
     private const string Trainer = "TrainerOptions.";
+    private const string Supervised = "SupervisedOptions.";
     private const string OnCollapse = "TrainerOptions.Guard.OnCollapse";
     private const string Moments = "GrpoOptions.OptimizerMoments";
+    private const string SupervisedMoments = "SupervisedOptions.OptimizerMoments";
+    private const string SupervisedSteps = "SupervisedOptions.Steps";
+    private const string SupervisedSchedule = "SupervisedOptions.Schedule";
     private const string DataSet = "data set";
+    private const string DataSetFields = "data set.fields";
+    private const string Evaluator = "evaluator";
+    private const string None = "none";
 
     // They say how long, how often and how patiently, or what a failure ends; no number of the run depends on them.
     private static readonly HashSet<string> Free =
     [
         "TrainerOptions.Steps", "TrainerOptions.CheckpointEvery", "TrainerOptions.Resume", "TrainerOptions.AllowOptionChanges",
         "TrainerOptions.OnCheckpointFailure", "GrpoOptions.Rewards.Timeout", "GrpoOptions.Rewards.MaxConcurrency", "GrpoOptions.Rewards.OnError",
+        "SupervisedOptions.CheckpointEvery", "SupervisedOptions.EvaluateEvery", "SupervisedOptions.MaxTokens", "SupervisedOptions.Resume",
+        "SupervisedOptions.AllowOptionChanges",
     ];
 
     // What decides on a roll-back changes the weights; otherwise it only says when the run ends.
@@ -34,12 +42,51 @@ internal sealed record SavedOptions
     /// <summary>Texts by name, as <see cref="OptionText"/> makes them.</summary>
     public required IReadOnlyDictionary<string, string?> Options { get; init; }
 
-    /// <summary>Those of a run that is about to start.</summary>
-    public static SavedOptions Of(GrpoOptions grpo, TrainerOptions trainer, IReadOnlyList<Prompt> prompts)
+    /// <summary>
+    /// Facts about the plug-ins by name (<see cref="IHasIdentity"/>); null in the files of versions that did not save them. Those versions pass over
+    /// it, so the format is still theirs.
+    /// </summary>
+    public IReadOnlyDictionary<string, string>? Identity { get; init; }
+
+    /// <summary>Creates the options of a GRPO run that is about to start.</summary>
+    /// <param name="grpo">The options of the optimizer.</param>
+    /// <param name="trainer">The options of the trainer.</param>
+    /// <param name="prompts">The data set.</param>
+    /// <param name="identity">The plug-ins; null: they are not saved.</param>
+    /// <param name="evaluator">The evaluator, if there is one.</param>
+    public static SavedOptions Of(
+        GrpoOptions grpo, TrainerOptions trainer, IReadOnlyList<Prompt> prompts, RunIdentity? identity = null, IEvaluator? evaluator = null)
     {
-        IEnumerable<KeyValuePair<string, string?>> options = OptionText.Of(grpo, Grpo).Concat(OptionText.Of(trainer, Trainer))
-            .Where(option => option.Key is not (Trainer + nameof(TrainerOptions.Resume) or Trainer + nameof(TrainerOptions.AllowOptionChanges)));
-        return new SavedOptions { Format = CurrentFormat, Options = new Dictionary<string, string?>(options) { [DataSet] = Describe(prompts) } };
+        Dictionary<string, string>? facts = identity is null ? null : new(identity.Facts, StringComparer.Ordinal);
+        if (facts is not null && evaluator is not null)
+        {
+            foreach ((string name, string value) in PlugInIdentity.Of(evaluator).Under(Evaluator))
+            {
+                facts[name] = value;
+            }
+        }
+
+        return Of(OptionText.Of(grpo, Grpo).Concat(OptionText.Of(trainer, Trainer)), PromptText.Describe(prompts), facts, prompts);
+    }
+
+    /// <summary>Creates the options of a supervised run that is about to start.</summary>
+    /// <param name="options">The options of the trainer.</param>
+    /// <param name="examples">The data set.</param>
+    /// <param name="identity">The plug-ins.</param>
+    public static SavedOptions Of(SupervisedOptions options, IReadOnlyList<SupervisedExample> examples, RunIdentity identity) =>
+        Of(OptionText.Of(options, Supervised), PromptText.Describe(examples), new(identity.Facts, StringComparer.Ordinal), []);
+
+    private static SavedOptions Of(
+        IEnumerable<KeyValuePair<string, string?>> options, string dataSet, Dictionary<string, string>? facts, IReadOnlyList<Prompt> prompts)
+    {
+        // Of the data set alone they would make another run of every checkpoint of the versions that did not look at them.
+        if (facts is not null && PromptText.DescribeFields(prompts) is { } fields)
+        {
+            facts[DataSetFields] = fields;
+        }
+
+        IEnumerable<KeyValuePair<string, string?>> kept = options.Where(option => option.Key.Split('.')[^1] is not (nameof(TrainerOptions.Resume) or nameof(TrainerOptions.AllowOptionChanges)));
+        return new SavedOptions { Format = CurrentFormat, Options = new Dictionary<string, string?>(kept) { [DataSet] = dataSet }, Identity = facts };
     }
 
     public void Write(string directory) =>
@@ -76,60 +123,85 @@ internal sealed record SavedOptions
         }
     }
 
-    /// <summary>What differs in a way that changes the numbers of the run, in words: "GrpoOptions.LearningRate was 1E-06 and is 2E-06".</summary>
+    /// <summary>True if both are of GRPO runs, or both of supervised ones.</summary>
+    public bool IsOfSameTrainer(SavedOptions now) => IsSupervised(this) == IsSupervised(now);
+
+    /// <summary>Returns the options that differ and change the numbers of the run: "GrpoOptions.LearningRate was 1E-06 and is 2E-06".</summary>
     /// <param name="now">The options of the run that wants to go on.</param>
     public IReadOnlyList<string> DifferencesTo(SavedOptions now)
     {
         // An option that a version does not know yet has its default there; one that it no longer knows cannot be what it was.
-        Dictionary<string, string?> defaults = new(OptionText.Of(new GrpoOptions(), Grpo).Concat(OptionText.Of(new TrainerOptions(), Trainer)));
-        string before = TextOf(Options, OnCollapse);
-
-        // A run that was to stop has not passed over a collapse: rolled back from now on, it is the run that would have been from the start.
-        bool rollsBack = before == nameof(CollapseAction.RollBack)
-            || (TextOf(now.Options, OnCollapse) == nameof(CollapseAction.RollBack) && before != nameof(CollapseAction.Stop));
+        Dictionary<string, string?> defaults = new(OptionText.Of(new GrpoOptions(), Grpo)
+            .Concat(OptionText.Of(new TrainerOptions(), Trainer)).Concat(OptionText.Of(new SupervisedOptions(), Supervised)));
+        bool rollsBack = RollsBack(now);
         string curriculum = Trainer + nameof(TrainerOptions.Curriculum);
         bool hasCurriculum = new[] { this, now }.Any(side => TextOf(side.Options, curriculum) == nameof(CurriculumMode.PassRate));
+        bool hasConstantRate = new[] { this, now }.All(side => TextOf(side.Options, SupervisedSchedule) == nameof(LearningRateSchedule.Constant));
         return
         [
             .. Options.Keys.Union(now.Options.Keys).Order(StringComparer.Ordinal).Where(Matters)
                 .Select(name => (Name: name, Was: TextOf(Options, name), Is: TextOf(now.Options, name)))
-                .Where(option => option.Was != option.Is && !(option.Name == Moments && IsFloat32(option.Was) && IsFloat32(option.Is)))
-                .Select(option => TerminalText.EscapeLine($"{option.Name} was {option.Was} and is {option.Is}")),
+                .Where(option => option.Was != option.Is && !(option.Name is Moments or SupervisedMoments && IsFloat32(option.Was) && IsFloat32(option.Is)))
+                .Select(option => Show(option.Name, option.Was, option.Is)),
         ];
 
         bool Matters(string name) => !Free.Contains(name)
             && (rollsBack || !RollBack.Any(start => name.StartsWith(start, StringComparison.Ordinal)))
-            && (hasCurriculum || !name.StartsWith(Trainer + "PassRates.", StringComparison.Ordinal));
+            && (hasCurriculum || !name.StartsWith(Trainer + "PassRates.", StringComparison.Ordinal))
+            && !(hasConstantRate && name == SupervisedSteps);
 
         // In main memory or beside the weights: the same numbers.
         static bool IsFloat32(string moments) => moments is nameof(OptimizerMoments.Float32) or nameof(OptimizerMoments.Host);
 
         string TextOf(IReadOnlyDictionary<string, string?> options, string name) =>
-            options.TryGetValue(name, out string? text) || defaults.TryGetValue(name, out text) ? text ?? "none" : "unknown";
+            options.TryGetValue(name, out string? text) || defaults.TryGetValue(name, out text) ? text ?? None : "unknown";
     }
 
-    // Which prompts, in which order: both decide what a step is about.
-    private static string Describe(IReadOnlyList<Prompt> prompts)
+    /// <summary>Returns the facts about plug-ins that differ and change the numbers of the run; none when the checkpoint holds none.</summary>
+    /// <param name="now">The run that wants to go on.</param>
+    public IReadOnlyList<string> PartDifferencesTo(SavedOptions now)
     {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (Prompt prompt in prompts)
+        bool rollsBack = RollsBack(now); // the evaluator decides on it
+        return FactDifferences(now, name => rollsBack || !IsOfEvaluator(name));
+    }
+
+    /// <summary>
+    /// Returns the facts by which evaluations before and after the checkpoint measure two different things. Where nothing is rolled back, no weight
+    /// depends on them. None when one of the two runs does not evaluate.
+    /// </summary>
+    /// <param name="now">The run that wants to go on.</param>
+    public IReadOnlyList<string> EvaluatorDifferencesTo(SavedOptions now) =>
+        new[] { this, now }.All(side => side.Identity?.ContainsKey(Evaluator) == true) ? FactDifferences(now, IsOfEvaluator) : [];
+
+    private static bool IsSupervised(SavedOptions saved) => saved.Options.ContainsKey(SupervisedSteps);
+
+    private static bool IsOfEvaluator(string name) => name == Evaluator || name.StartsWith(Evaluator + ".", StringComparison.Ordinal);
+
+    private static string Show(string name, string was, string now) => TerminalText.EscapeLine($"{name} was {was} and is {now}");
+
+    private IReadOnlyList<string> FactDifferences(SavedOptions now, Func<string, bool> matters)
+    {
+        if (Identity is not { } before || now.Identity is not { } after)
         {
-            Append(prompt.Id);
-            Append(prompt.Answer ?? string.Empty);
-            foreach (ChatMessage message in prompt.Messages)
-            {
-                Append(message.Role.Value);
-                Append(message.Text);
-            }
+            return [];
         }
 
-        return FormattableString.Invariant($"{prompts.Count} prompts, SHA-256 {Convert.ToHexStringLower(hash.GetHashAndReset())[..16]}");
+        return
+        [
+            .. before.Keys.Union(after.Keys).Order(StringComparer.Ordinal).Where(matters)
+                .Select(name => (Name: name, Was: before.GetValueOrDefault(name) ?? None, Is: after.GetValueOrDefault(name) ?? None))
+                .Where(fact => fact.Was != fact.Is)
+                .Select(fact => Show(fact.Name, fact.Was, fact.Is)),
+        ];
+    }
 
-        void Append(string text)
-        {
-            byte[] bytes = Encoding.UTF8.GetBytes(text);
-            hash.AppendData(BitConverter.GetBytes(bytes.LongLength)); // else "ab", "c" and "a", "bc" were one
-            hash.AppendData(bytes);
-        }
+    // A run that was to stop has not passed over a collapse: rolled back from now on, it is the run that would have been from the start.
+    private bool RollsBack(SavedOptions now)
+    {
+        string before = Action(Options);
+        return before == nameof(CollapseAction.RollBack)
+            || (Action(now.Options) == nameof(CollapseAction.RollBack) && before != nameof(CollapseAction.Stop));
+
+        static string Action(IReadOnlyDictionary<string, string?> options) => options.GetValueOrDefault(OnCollapse) ?? nameof(CollapseAction.Stop);
     }
 }

@@ -1,4 +1,6 @@
 using System.Runtime.CompilerServices;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -9,7 +11,7 @@ namespace Grpo;
 /// The loss is on the completion only, its end token included, averaged over all completion tokens of a step. The examples of a step are
 /// sorted by length before they are cut into micro-batches (<see cref="MicroBatcher"/>), so that a small
 /// <see cref="SupervisedOptions.MicroBatchSize"/> wastes little on padding. Which examples a step uses is a function of (seed, step): a
-/// resumed run equals an uninterrupted one.
+/// resumed run equals an uninterrupted one, and one that differs from the run that wrote the checkpoint is refused.
 /// </remarks>
 public sealed class SupervisedTrainer
 {
@@ -21,6 +23,9 @@ public sealed class SupervisedTrainer
     private readonly ICheckpointStore? _checkpoints;
     private readonly TokenSequence[] _sequences;
     private readonly TokenSequence[] _heldOut;
+    private readonly RunIdentity _identity;
+    private readonly Lazy<SavedOptions> _savedOptions;
+    private readonly ILogger _logger;
 
     /// <summary>Encodes the examples.</summary>
     /// <param name="policy">The model to train. Borrowed.</param>
@@ -29,10 +34,11 @@ public sealed class SupervisedTrainer
     /// <param name="examples">The data set.</param>
     /// <param name="options">Null: the defaults.</param>
     /// <param name="services">Held-out examples and checkpoint store; null: neither.</param>
+    /// <param name="logger">Told what a resumed run could not be compared with, and what differs and is allowed; null: no log.</param>
     /// <exception cref="ArgumentException">An option is out of range, there are no examples, or one is longer than <see cref="SupervisedOptions.MaxTokens"/>.</exception>
     public SupervisedTrainer(
         IPolicy policy, ITokenizer tokenizer, IChatTemplate template, IReadOnlyList<SupervisedExample> examples,
-        SupervisedOptions? options = null, SupervisedServices? services = null)
+        SupervisedOptions? options = null, SupervisedServices? services = null, ILogger<SupervisedTrainer>? logger = null)
     {
         ArgumentNullException.ThrowIfNull(policy);
         ArgumentNullException.ThrowIfNull(tokenizer);
@@ -54,6 +60,9 @@ public sealed class SupervisedTrainer
 
         _sequences = Encode(examples);
         _heldOut = Encode(services.HeldOut);
+        _logger = logger ?? (ILogger)NullLogger.Instance;
+        _identity = new RunIdentity(policy, reference: null, ("tokenizer", tokenizer), ("template", template));
+        _savedOptions = new Lazy<SavedOptions>(() => SavedOptions.Of(_options, examples, _identity));
 
         TokenSequence[] Encode(IReadOnlyList<SupervisedExample> set) =>
             [.. set.Select(example => SupervisedEncoder.Encode(example, tokenizer, template, _options.MaxTokens))];
@@ -65,12 +74,15 @@ public sealed class SupervisedTrainer
     /// </param>
     /// <remarks>Leaving the loop ends the run without a last checkpoint. A second enumeration starts at the first step, from the weights as they are.</remarks>
     /// <exception cref="TrainingDivergedException">The gradient is not finite; the update was not applied.</exception>
-    /// <exception cref="InvalidDataException">The checkpoint is of another seed, batch size, number of examples or model.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The checkpoint is damaged or of another run: the message names the file, or every option and part of the run that differs.
+    /// </exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public async IAsyncEnumerable<SupervisedReport> RunAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         using var adam = new AdamW(_policy.TrainedParameters(), new AdamWOptions(WeightDecay: _options.WeightDecay), _options.OptimizerMoments);
         var order = new PromptOrder(_sequences.Length, _options.Seed);
+        _identity.Note();
         await ResumeAsync(adam, cancellationToken).ConfigureAwait(false);
         for (long saved = adam.Step; adam.Step < _options.Steps;)
         {
@@ -177,6 +189,7 @@ public sealed class SupervisedTrainer
         adam.Save(Path.Combine(directory, MomentsFile));
         new SupervisedState { Step = adam.Step, Seed = _options.Seed, BatchSize = _options.BatchSize, Examples = _sequences.Length }
             .Write(Path.Combine(directory, StateFile));
+        _savedOptions.Value.Write(directory);
     });
 
     private async Task ResumeAsync(AdamW adam, CancellationToken cancellationToken)
@@ -190,6 +203,7 @@ public sealed class SupervisedTrainer
         string path = Path.Combine(latest, StateFile);
         SupervisedState state = SupervisedState.Read(path);
         state.RequireSameOrder(path, _options, _sequences.Length);
+        ResumeCheck.Require(latest, _savedOptions.Value, _options.AllowOptionChanges, _logger);
 
         // Everything that can be checked is checked before the first weight changes.
         using SafetensorsReader moments = adam.OpenMoments(Path.Combine(latest, MomentsFile));

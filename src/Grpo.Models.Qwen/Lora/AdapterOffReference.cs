@@ -10,7 +10,7 @@ namespace Grpo.Models.Qwen;
 /// Its log-probs are bit for bit those of the base model. There is nothing that could be moved towards the policy:
 /// <see cref="GrpoOptions.ReferenceSyncEvery"/> is refused.
 /// </remarks>
-public sealed class AdapterOffReference : IReferenceModel
+public sealed class AdapterOffReference : IReferenceModel, IHasIdentity
 {
     private readonly Qwen2ForCausalLM _model;
 
@@ -28,6 +28,10 @@ public sealed class AdapterOffReference : IReferenceModel
 
         _model = policy.Model;
     }
+
+    /// <inheritdoc/>
+    /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>
+    public PlugInIdentity Identity => ModelIdentity.Of("Qwen2 with its adapter off", _model);
 
     /// <inheritdoc/>
     /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>

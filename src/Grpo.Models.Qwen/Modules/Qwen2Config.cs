@@ -166,20 +166,7 @@ public sealed record Qwen2Config
     /// <summary>The first field that makes weights of the two models unusable in each other, in words; null when there is none.</summary>
     internal string? DifferenceFrom(Qwen2Config other)
     {
-        (string Field, object Mine, object Theirs)[] fields =
-        [
-            ("vocab_size", VocabularySize, other.VocabularySize),
-            ("hidden_size", HiddenSize, other.HiddenSize),
-            ("intermediate_size", IntermediateSize, other.IntermediateSize),
-            ("num_hidden_layers", LayerCount, other.LayerCount),
-            ("num_attention_heads", AttentionHeadCount, other.AttentionHeadCount),
-            ("num_key_value_heads", KeyValueHeadCount, other.KeyValueHeadCount),
-            ("head_dim", HeadWidth, other.HeadWidth),
-            ("rms_norm_eps", RmsNormEpsilon, other.RmsNormEpsilon),
-            ("rope_theta", RopeTheta, other.RopeTheta),
-            ("tie_word_embeddings", TieWordEmbeddings, other.TieWordEmbeddings),
-        ];
-        foreach ((string field, object mine, object theirs) in fields)
+        foreach (((string field, object mine), (_, object theirs)) in Mathematics().Zip(other.Mathematics()))
         {
             if (!mine.Equals(theirs))
             {
@@ -189,4 +176,19 @@ public sealed record Qwen2Config
 
         return null;
     }
+
+    /// <summary>The fields that decide what the model computes from its weights.</summary>
+    internal IReadOnlyList<(string Field, object Value)> Mathematics() =>
+    [
+        ("vocab_size", VocabularySize),
+        ("hidden_size", HiddenSize),
+        ("intermediate_size", IntermediateSize),
+        ("num_hidden_layers", LayerCount),
+        ("num_attention_heads", AttentionHeadCount),
+        ("num_key_value_heads", KeyValueHeadCount),
+        ("head_dim", HeadWidth),
+        ("rms_norm_eps", RmsNormEpsilon),
+        ("rope_theta", RopeTheta),
+        ("tie_word_embeddings", TieWordEmbeddings),
+    ];
 }

@@ -15,6 +15,7 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     [ComponentName(Name = "lm_head")] private readonly Projection? _head;
 
     private ScalarType _computeType;
+    private string? _firstWeights;
 
     /// <summary>A model without defined weights.</summary>
     internal Qwen2ForCausalLM(Qwen2Config config, Device? device = null, ScalarType type = ScalarType.Float32)
@@ -262,6 +263,24 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     /// <summary>The parameters of the model itself: all but those of the adapter.</summary>
     internal IEnumerable<(string Name, Parameter Parameter)> BaseParameters() =>
         named_parameters().Where(named => !LoraAdapter.IsParameter(named.name)).Select(named => (named.name, named.parameter));
+
+    /// <summary>
+    /// The weights without those of the adapter, in words, as they were when this was first asked for. Whoever trains them asks before they change.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>
+    internal string FirstWeights
+    {
+        get
+        {
+            if (_firstWeights is null)
+            {
+                Adapter?.ThrowIfMerged("those of the base cannot be told");
+                _firstWeights = WeightHash.Describe(BaseParameters().Select(named => (named.Name, (Tensor)named.Parameter)));
+            }
+
+            return _firstWeights;
+        }
+    }
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)

@@ -8,7 +8,7 @@ namespace Grpo.Models.Qwen;
 /// As in the original, text is not escaped: a message that contains <c>&lt;|im_end|&gt;</c> ends there for the model. Images, tool calls and
 /// tool results are refused, because rendered as text they would not be what the model was trained on.
 /// </remarks>
-public sealed class QwenChatTemplate : IChatTemplate
+public sealed class QwenChatTemplate : IChatTemplate, IHasIdentity
 {
     /// <summary>What Qwen2.5 puts before a conversation that has no system message.</summary>
     public const string QwenSystemMessage = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.";
@@ -21,6 +21,9 @@ public sealed class QwenChatTemplate : IChatTemplate
     {
         _defaultSystemMessage = defaultSystemMessage;
     }
+
+    /// <inheritdoc/>
+    public PlugInIdentity Identity => new PlugInIdentity("Qwen2.5").With("default system message", _defaultSystemMessage);
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">There are no messages.</exception>

@@ -8,7 +8,7 @@ namespace Grpo.Models.Qwen;
 /// Qwen2's tokenizer: added tokens are cut out of the raw text; each span between them is normalised (form C), split into words by
 /// Qwen2's expression and encoded by byte-level byte-pair merging. Safe for several threads.
 /// </summary>
-public sealed class QwenTokenizer : ITokenizer
+public sealed class QwenTokenizer : ITokenizer, IHasIdentity
 {
     private readonly TokenizerFiles _files;
     private readonly TokenTable _tokens;
@@ -17,6 +17,7 @@ public sealed class QwenTokenizer : ITokenizer
     private readonly AddedTokenFinder? _normalizedTokens;
     private readonly IReadOnlyList<AddedToken> _added;
     private readonly Dictionary<string, int> _addedIds;
+    private readonly string _merges;
 
     private QwenTokenizer(TokenizerFiles files, ByteLevelVocabulary vocabulary, IReadOnlyList<AddedToken> addedTokens)
     {
@@ -27,6 +28,7 @@ public sealed class QwenTokenizer : ITokenizer
         _normalizedTokens = FinderOfNormalized(files, addedTokens);
         _added = addedTokens;
         _addedIds = addedTokens.ToDictionary(token => token.Content, token => token.Id, StringComparer.Ordinal);
+        _merges = TokenizerIdentity.OfMerges(vocabulary.Merges);
 
         int? IdOf(string content) =>
             _addedIds.TryGetValue(content, out int id) || vocabulary.Ids.TryGetValue(content, out id) ? id : null;
@@ -50,6 +52,12 @@ public sealed class QwenTokenizer : ITokenizer
     /// <c>pad_token</c> of <c>tokenizer_config.json</c>, else <c>pad_token_id</c> of <c>generation_config.json</c>, else <c>&lt;|endoftext|&gt;</c>.
     /// </remarks>
     public int PadTokenId { get; }
+
+    /// <inheritdoc/>
+    /// <value>The tokens with their ids, the merges, and the added, special, end and padding tokens; not the files, which may be written in several ways.</value>
+    public PlugInIdentity Identity => TokenizerIdentity.Of(_tokens, _merges, _addedIds.Values)
+        .With("end tokens", string.Join(", ", EndTokenIds.Order()))
+        .With("pad token", PadTokenId);
 
     /// <summary>Ids of the added tokens (<c>&lt;|im_start|&gt;</c>, …) by their text.</summary>
     public IReadOnlyDictionary<string, int> AddedTokens => _addedIds;

@@ -9,7 +9,7 @@ namespace Grpo.Rewards;
 /// text's last number, so that both accuracies are reported side by side. Its answer is the number in the asked format, as
 /// <see cref="ExactNumber"/> writes it; none for a completion without one number there.
 /// </summary>
-public sealed class Gsm8kReward : CompletionReward
+public sealed class Gsm8kReward : CompletionReward, IHasIdentity
 {
     private readonly AnswerFormat _format;
     private readonly Dictionary<Gsm8kVerdict, double?> _values;
@@ -40,6 +40,11 @@ public sealed class Gsm8kReward : CompletionReward
     }
 
     /// <inheritdoc/>
+    public PlugInIdentity Identity => Enum.GetValues<Gsm8kVerdict>().Aggregate(
+        new PlugInIdentity("GSM8K").With("answer format", _format),
+        (identity, verdict) => identity.With($"{verdict} earns", Earns(verdict)));
+
+    /// <inheritdoc/>
     /// <exception cref="ArgumentException">The prompt has no answer, or one that is not a number.</exception>
     public override Reward Score(Prompt prompt, Completion completion)
     {
@@ -66,4 +71,8 @@ public sealed class Gsm8kReward : CompletionReward
             },
         };
     }
+
+    // Null where it is 0, whether the options say so or not.
+    private string? Earns(Gsm8kVerdict verdict) => !_values.TryGetValue(verdict, out double? value) || value == 0 ? null
+        : value?.ToString(CultureInfo.InvariantCulture) ?? "an abstention";
 }

@@ -12,11 +12,14 @@ namespace Grpo.Rewards;
 /// Faithful also where it is weak: the last <c>&lt;answer&gt;</c> counts, "1080" earns nothing against "1,080", and tags alone earn 0.8.
 /// Train on <see cref="Gsm8kReward"/> and <see cref="FormatReward"/> instead. Deviation: only ASCII digits are digits.
 /// </remarks>
-public sealed partial class TheLmBookReward : CompletionReward
+public sealed partial class TheLmBookReward : CompletionReward, IHasIdentity
 {
     private const double TagValue = 0.2;
 
     private static readonly string[] Tags = ["<reasoning>", "</reasoning>", "<answer>", "</answer>"];
+
+    /// <inheritdoc/>
+    public PlugInIdentity Identity { get; } = new("theLMbook");
 
     /// <inheritdoc/>
     /// <returns>

@@ -12,17 +12,24 @@ public sealed class KeptCheckpointTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public async Task A_checkpoint_of_the_first_format_resumes_with_a_warning_that_its_options_are_unknown()
+    public Task A_checkpoint_of_the_first_format_resumes_with_a_warning_that_its_options_are_unknown() => ResumeAsync(
+        "format-1", hasOptions: false, warning: 38, "does not say which options it was written with, so they were not compared.");
+
+    [Fact]
+    public Task A_checkpoint_without_identity_resumes_with_a_warning() => ResumeAsync(
+        "without-identity", hasOptions: true, warning: 51, "does not say which model, tokenizer, reward and arithmetic it was written with, so they were not compared.");
+
+    private async Task ResumeAsync(string kind, bool hasOptions, int warning, string message)
     {
-        string kept = Path.Combine(SharedData.RepositoryRoot, "tests", "Grpo.Core.Tests", "Checkpoints", "Kept", "format-1");
+        string kept = Path.Combine(SharedData.RepositoryRoot, "tests", "Grpo.Core.Tests", "Checkpoints", "Kept");
         const string name = "checkpoint-000004";
         Directory.CreateDirectory(_folder[name]);
-        foreach (string file in Directory.GetFiles(Path.Combine(kept, "run", name)))
+        foreach (string file in Directory.GetFiles(Path.Combine(kept, kind, "run", name)))
         {
             File.Copy(file, Path.Combine(_folder[name], Path.GetFileName(file)));
         }
 
-        Assert.False(File.Exists(Path.Combine(_folder[name], SavedOptions.FileName)));
+        Assert.Equal(hasOptions, File.Exists(Path.Combine(_folder[name], SavedOptions.FileName)));
         var log = new ListLogger<GrpoTrainer>();
         using BigramPolicy policy = Toy.Policy(seed: 99);
         IRewardFunction reward = new Toy.TestReward((_, completion) => new Reward(completion.Text.Count(letter => letter == 'a'))
@@ -45,10 +52,13 @@ public sealed class KeptCheckpointTests : IDisposable
 
         Assert.Equal(4, summary.Steps);
         Assert.Equal([0, 2, 4, 6, 8], summary.Evaluations.Select(evaluation => evaluation.Step));
-        Assert.Contains(log.Entries, entry => entry is { Level: LogLevel.Warning, Id: 38 });
+        (_, int id, string text) = Assert.Single(log.Entries, entry => entry.Level == LogLevel.Warning);
+        Assert.Equal(warning, id);
+        Assert.Equal($"The checkpoint {_folder[name]} {message}", text);
+        Assert.NotNull(SavedOptions.Read(_folder["checkpoint-000008"])!.Identity); // from now on it is compared
 
-        // The weights that the version which wrote the checkpoint ended with after 8 steps; another processor may round otherwise.
-        float[] expected = [.. File.ReadAllText(Path.Combine(kept, "expected.txt")).Split(' ')
+        // The weights that the version which wrote the first format ended with after 8 steps; another processor may round otherwise.
+        float[] expected = [.. File.ReadAllText(Path.Combine(kept, "format-1", "expected.txt")).Split(' ')
             .Select(bits => BitConverter.UInt32BitsToSingle(uint.Parse(bits, NumberStyles.HexNumber, CultureInfo.InvariantCulture)))];
         float[] weights = policy.Weights();
         Assert.Equal(expected.Length, weights.Length);

@@ -22,8 +22,8 @@ internal sealed record SavedOptions
     // They say how long, how often and how patiently, or what a failure ends; no number of the run depends on them.
     private static readonly HashSet<string> Free =
     [
-        "TrainerOptions.Steps", "TrainerOptions.CheckpointEvery", "TrainerOptions.Resume", "TrainerOptions.AllowOptionChanges",
-        "TrainerOptions.OnCheckpointFailure", "GrpoOptions.Rewards.Timeout", "GrpoOptions.Rewards.MaxConcurrency", "GrpoOptions.Rewards.OnError",
+        "TrainerOptions.Steps", "TrainerOptions.CheckpointEvery", "TrainerOptions.CheckpointInterval", "TrainerOptions.Resume",
+        "TrainerOptions.AllowOptionChanges", "TrainerOptions.OnCheckpointFailure", "GrpoOptions.Rewards.Timeout", "GrpoOptions.Rewards.MaxConcurrency", "GrpoOptions.Rewards.OnError",
     ];
 
     // What decides on a roll-back changes the weights; otherwise it only says when the run ends.

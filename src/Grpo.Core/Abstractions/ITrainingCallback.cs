@@ -10,7 +10,8 @@ public interface ITrainingCallback
 
     /// <summary>
     /// After each step and its evaluation, before its checkpoint: so a step that a checkpoint holds is never missing in what a callback
-    /// records, and a step that is repeated after a crash is one that no checkpoint holds.
+    /// records, and a step that is repeated after a crash is one that no checkpoint holds. An exception ends the run, after the other
+    /// callbacks have heard of the step and its checkpoint is written.
     /// </summary>
     /// <param name="report">What the step did.</param>
     /// <param name="cancellationToken">The run's token.</param>
@@ -26,8 +27,8 @@ public interface ITrainingCallback
     ValueTask OnEvaluationAsync(long step, EvaluationReport evaluation, CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
 
     /// <summary>
-    /// After the last step, also when the run was cancelled (then <see cref="TrainingSummary.Cancelled"/> is set) or failed (then
-    /// <see cref="TrainingSummary.Failure"/> is): once, if <see cref="OnStartAsync"/> was called.
+    /// After the last step, also when the run was stopped (then <see cref="TrainingSummary.Cancelled"/> is set) or failed (then
+    /// <see cref="TrainingSummary.Failure"/> is): once, if <see cref="OnStartAsync"/> was called. The last checkpoint is written by then.
     /// </summary>
     /// <param name="summary">The run in numbers.</param>
     ValueTask OnEndAsync(TrainingSummary summary) => ValueTask.CompletedTask;

@@ -1,3 +1,4 @@
+using Grpo.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -224,30 +225,9 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         string remedy = cause switch
         {
             _ when _claimed && !Directory.Exists(_root) => "It was there when the run began; put the disk or the folder back.",
-            _ when IsFull(cause) => "Make room on the disk, or keep fewer checkpoints.",
-            _ => "Choose a folder that can be written to.",
+            _ => WriteFailure.Remedy(cause, _root, "Choose a folder that can be written to.", whenFull: "Make room on the disk, or keep fewer checkpoints."),
         };
         return new IOException($"Cannot save checkpoints in '{_root}': {cause.Message} {remedy}", cause);
-    }
-
-    // ENOSPC; ERROR_HANDLE_DISK_FULL and ERROR_DISK_FULL. Reserving the space of a file fails without any of them, by a message of the
-    // runtime alone: then what is free says it, less than a thousandth of the disk.
-    private bool IsFull(Exception cause)
-    {
-        if (OperatingSystem.IsWindows() ? (cause.HResult & 0xFFFF) is 39 or 112 : cause.HResult == 28)
-        {
-            return true;
-        }
-
-        try
-        {
-            var drive = new DriveInfo(_root);
-            return cause is IOException && drive.AvailableFreeSpace < drive.TotalSize / 1000;
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or ArgumentException)
-        {
-            return false; // it cannot be told, as on a network share
-        }
     }
 
     // A save that was killed before or between its renames has left a whole checkpoint under a temporary name.

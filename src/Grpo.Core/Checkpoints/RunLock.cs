@@ -41,7 +41,8 @@ internal sealed class RunLock : IDisposable
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new IOException($"Cannot save checkpoints in '{root}': {exception.Message} Choose a folder that can be written to.", exception);
+            string remedy = WriteFailure.Remedy(exception, root, "Choose a folder that can be written to.");
+            throw new IOException($"Cannot save checkpoints in '{root}': {exception.Message} {remedy}", exception);
         }
 
         try

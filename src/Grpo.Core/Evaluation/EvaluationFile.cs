@@ -39,10 +39,10 @@ public static class EvaluationFile
             throw new IOException($"'{path}' is a folder. Name a file: {Path.Combine(path, "evaluation.json")}, for example.");
         }
 
-        Directory.CreateDirectory(Path.GetDirectoryName(target)!);
         string temporary = $"{target}.{Guid.NewGuid():N}.tmp";
         try
         {
+            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
             using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write))
             {
                 var content = new EvaluationFileContent(FormatVersion, about ?? new Dictionary<string, string>(), report);
@@ -53,9 +53,17 @@ public static class EvaluationFile
 
             File.Move(temporary, target, overwrite: true);
         }
+        catch (IOException exception)
+        {
+            throw new IOException(
+                $"The evaluation '{path}' cannot be written: {exception.Message} {WriteFailure.Remedy(exception, target, "Choose another file.")}", exception);
+        }
         finally
         {
-            File.Delete(temporary); // is gone already unless something failed
+            if (File.Exists(temporary))
+            {
+                File.Delete(temporary);
+            }
         }
     }
 
@@ -64,10 +72,17 @@ public static class EvaluationFile
     /// <returns>The report, without <see cref="EvaluationReport.Groups"/> and <see cref="EvaluationReport.Rewards"/>.</returns>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">The file is not a report, or one of another version.</exception>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    /// <exception cref="UnauthorizedAccessException">The file must not be read.</exception>
     public static EvaluationReport Read(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         var info = new FileInfo(path);
+        if (Directory.Exists(path))
+        {
+            throw new FileNotFoundException($"'{path}' is a folder. Name the file in it that is an evaluation.", path);
+        }
+
         if (!info.Exists)
         {
             throw new FileNotFoundException($"There is no evaluation '{path}'. Write one with EvaluationFile.Write, or with the option --json of eval.", path);
@@ -90,9 +105,9 @@ public static class EvaluationFile
                     CultureInfo.InvariantCulture, $"'{path}' has the format version {content.FormatVersion}; this version reads {FormatVersion}."));
             }
 
-            return !HasHoles(content.Report)
-                ? content.Report
-                : throw new InvalidDataException($"'{path}' is not an evaluation: one of its lists has a null in it.");
+            return FindProblem(content) is { } problem
+                ? throw new InvalidDataException($"'{path}' is not an evaluation: {problem}.")
+                : content.Report;
         }
         catch (JsonException exception)
         {
@@ -100,9 +115,20 @@ public static class EvaluationFile
         }
     }
 
-    // The serializer lets a null through where it stands for an element.
-    private static bool HasHoles(EvaluationReport report) =>
-        report.Items.Any(item => item is null || item.Samples.Any(sample => sample is null))
-        || report.Difficulties.Any(row => row is null)
-        || report.Sampled?.Accuracies.Any(row => row is null) == true;
+    // The serializer lets a null through where it stands for an element, and leaves null what a file does not have.
+    private static string? FindProblem(EvaluationFileContent content)
+    {
+        EvaluationReport report = content.Report;
+        return content.About.Values.Any(text => text is null) ? "a text of 'about' is null"
+            : FindHole(report.Items, "items") ?? report.Items.Select(item => FindHole(item.Samples, "samples")).FirstOrDefault(hole => hole is not null)
+            ?? FindHole(report.Difficulties, "difficulties") ?? (report.Verdicts is null ? "it has no 'verdicts'" : null)
+            ?? FindHole(report.Sampled is { } sampled ? sampled.Accuracies : [], "accuracies")
+            ?? (report.Sampled is { Verdicts: null } ? "its samples have no 'verdicts'" : null)
+            ?? (report.Count < 0 ? "its count is negative" : null)
+            ?? (report.Accuracy is < 0 or > 1 || report.LenientAccuracy is < 0 or > 1 ? "an accuracy is outside 0 to 1" : null)
+            ?? (report.Confidence is > 0 and < 1 ? null : "its confidence is not between 0 and 1");
+    }
+
+    private static string? FindHole<T>(IReadOnlyList<T>? list, string name) =>
+        list is null ? $"it has no '{name}'" : list.Any(element => element is null) ? $"its '{name}' have a null in them" : null;
 }

@@ -19,6 +19,7 @@ public sealed class GrpoOptimizer : IDisposable
     private readonly PolicyUpdater _updater;
     private readonly MicroBatchBudget _budget;
     private readonly KlControl _kl;
+    private readonly GradientSpikes _spikes;
     private readonly RewardKl? _rewardKl;
     private readonly ReferenceSync? _referenceSync;
     private readonly OptimizerCheckpoint _checkpoint;
@@ -73,10 +74,10 @@ public sealed class GrpoOptimizer : IDisposable
         _rewardKl = Options.HasKlInReward ? new RewardKl(policy, reference!, Options, _budget) : null;
         _referenceSync = Options.ReferenceSyncEvery is null ? null : new ReferenceSync(policy, reference!, Options);
         _kl = new KlControl(Options);
-        var spikes = new GradientSpikes(Options.GradientSpikeFactor);
+        _spikes = new GradientSpikes(Options.GradientSpikeFactor);
         _adam = new AdamW(policy.TrainedParameters(), AdamWOptions.From(Options), Options.OptimizerMoments);
-        _updater = new PolicyUpdater(policy, reference, _adam, Options, _kl, spikes, _budget);
-        _checkpoint = new OptimizerCheckpoint(policy, _adam, _referenceSync, _kl, spikes, Options.Seed);
+        _updater = new PolicyUpdater(policy, reference, _adam, Options, _kl, _spikes, _budget);
+        _checkpoint = new OptimizerCheckpoint(policy, _adam, _referenceSync, _kl, _spikes, Options.Seed);
         Identity = new RunIdentity(policy, Options.KlCoefficient == 0 ? null : reference, ("sampler", sampler), ("reward", reward));
     }
 
@@ -91,6 +92,9 @@ public sealed class GrpoOptimizer : IDisposable
 
     /// <summary>The identity of the plug-ins, which checkpoints hold.</summary>
     internal RunIdentity Identity { get; }
+
+    /// <summary>True if weights and moments are those after <see cref="Step"/> steps: no step has failed after a part of it was applied.</summary>
+    internal bool IsWhole { get; private set; } = true;
 
     /// <summary>How many want the reports of steps to have a <see cref="StepReport.Record"/>.</summary>
     internal int Recorders { get; set; }
@@ -122,6 +126,7 @@ public sealed class GrpoOptimizer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(reserve);
+        RequireWhole();
         StepCapture? capture = Recorders > 0 ? new StepCapture(_policy, Options.Seed) : null;
         var clock = Stopwatch.StartNew();
         TimeSpan rolloutTime = TimeSpan.Zero;
@@ -232,9 +237,10 @@ public sealed class GrpoOptimizer : IDisposable
     public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(groups);
+        RequireWhole();
         using Activity? activity = GrpoDiagnostics.Source.StartActivity("grpo.update");
         Identity.Note();
-        IReadOnlyList<UpdateReport> updates = TensorThread.Run(() => _updater.Update(groups, cancellationToken));
+        IReadOnlyList<UpdateReport> updates = Apply(groups, cancellationToken);
         Step++;
         if (updates.Count == 0)
         {
@@ -259,7 +265,6 @@ public sealed class GrpoOptimizer : IDisposable
 
         if (IsReferenceMove(Step))
         {
-            _referenceSync!.Move();
             _logger.ReferenceMoved(Step, Options.ReferenceSyncMix);
         }
 
@@ -268,7 +273,12 @@ public sealed class GrpoOptimizer : IDisposable
 
     /// <summary>Writes policy, moments and counters into an existing folder; with the same options <see cref="Load"/> continues exactly.</summary>
     /// <param name="directory">The folder.</param>
-    public void Save(string directory) => _checkpoint.Save(directory, Step);
+    /// <exception cref="InvalidOperationException">A step has failed after a part of it was applied: there is no whole step to save.</exception>
+    public void Save(string directory)
+    {
+        RequireWhole();
+        _checkpoint.Save(directory, Step);
+    }
 
     /// <summary>Restores what <see cref="Save"/> wrote.</summary>
     /// <param name="directory">The folder.</param>
@@ -277,10 +287,48 @@ public sealed class GrpoOptimizer : IDisposable
     {
         Identity.Note();
         Step = _checkpoint.Load(directory);
+        IsWhole = true;
+    }
+
+    /// <summary>Refuses to go on from weights and moments that belong to no whole step.</summary>
+    /// <exception cref="InvalidOperationException">A step has failed after a part of it was applied.</exception>
+    internal void RequireWhole()
+    {
+        if (!IsWhole)
+        {
+            throw new InvalidOperationException(
+                $"Step {Step + 1} failed after some of its updates were applied, so weights and moments are those of no whole step. "
+                + "Load a checkpoint into the optimizer, or make policy and optimizer anew.");
+        }
     }
 
     /// <summary>Frees the moments. The policy stays.</summary>
     public void Dispose() => _adam.Dispose();
+
+    // A failure before the first update was applied leaves everything as it was before the step; a later one leaves half a step.
+    private IReadOnlyList<UpdateReport> Apply(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken)
+    {
+        long applied = _adam.Step;
+        IReadOnlyList<double> norms = _spikes.State;
+        bool moving = false;
+        try
+        {
+            IReadOnlyList<UpdateReport> updates = TensorThread.Run(() => _updater.Update(groups, cancellationToken));
+            moving = IsReferenceMove(Step + 1);
+            if (moving)
+            {
+                _referenceSync!.Move();
+            }
+
+            return updates;
+        }
+        catch
+        {
+            IsWhole = _adam.Step == applied && !moving;
+            _spikes.Restore(norms);
+            throw;
+        }
+    }
 
     private bool IsReferenceMove(long step) => Options.ReferenceSyncEvery is { } every && step % every == 0;
 

@@ -60,14 +60,24 @@ public sealed record SupervisedOptions
     /// <value>0 (only then) or more; default 0.</value>
     public long EvaluateEvery { get; set; }
 
-    /// <summary>Write a checkpoint after every so many steps. The last step, and a cancelled run, are followed by one in any case.</summary>
-    /// <value>0 (only then) or more; default 0.</value>
+    /// <summary>
+    /// The number of steps between two checkpoints. A checkpoint also follows the last step, and the last whole step of a run that ends in
+    /// another way.
+    /// </summary>
+    /// <value>0 (not by steps) or more; default 0: supervised steps are short, and their time is bound by <see cref="CheckpointInterval"/>.</value>
     public long CheckpointEvery { get; set; }
 
     /// <summary>
+    /// The longest time between two checkpoints, looked at after each step. With <see cref="CheckpointEvery"/>, whichever comes first. No
+    /// number of the run depends on it.
+    /// </summary>
+    /// <value>0 (not by time) or more; default 10 minutes.</value>
+    public TimeSpan CheckpointInterval { get; set; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>
     /// Continue from the newest checkpoint of the store when there is one. The run must be the one that wrote it: with the same model, tokenizer,
-    /// chat template and examples, and the same options, except for <see cref="CheckpointEvery"/>, <see cref="EvaluateEvery"/>,
-    /// <see cref="MaxTokens"/> and, with a constant learning rate, <see cref="Steps"/>.
+    /// chat template and examples, and the same options, except for <see cref="CheckpointEvery"/>, <see cref="CheckpointInterval"/>,
+    /// <see cref="EvaluateEvery"/>, <see cref="MaxTokens"/> and, with a constant learning rate, <see cref="Steps"/>.
     /// </summary>
     /// <value>Default false.</value>
     public bool Resume { get; set; }
@@ -95,6 +105,7 @@ public sealed record SupervisedOptions
         Require(MaxTokens >= 2, MaxTokens, "2 or more");
         Require(EvaluateEvery >= 0, EvaluateEvery, "0 or more");
         Require(CheckpointEvery >= 0, CheckpointEvery, "0 or more");
+        Require(CheckpointInterval >= TimeSpan.Zero, CheckpointInterval, "0 or more");
         return problems;
 
         void Require<T>(bool holds, T value, string allowed, [CallerArgumentExpression(nameof(value))] string name = "") =>

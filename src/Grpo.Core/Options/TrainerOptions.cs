@@ -11,15 +11,26 @@ public sealed record TrainerOptions
     /// <value>0 (only then) or more; default 0.</value>
     public long EvaluateEvery { get; set; }
 
-    /// <summary>Write a checkpoint after every so many steps. The last step, and a cancelled run, are followed by one in any case.</summary>
-    /// <value>0 (only then) or more; default 0.</value>
-    public long CheckpointEvery { get; set; }
+    /// <summary>
+    /// The number of steps between two checkpoints. A checkpoint also follows the last step, and the last whole step of a run that ends in
+    /// another way.
+    /// </summary>
+    /// <value>0 (not by steps) or more; default 50.</value>
+    public long CheckpointEvery { get; set; } = 50;
+
+    /// <summary>
+    /// The longest time between two checkpoints, looked at after each step. With <see cref="CheckpointEvery"/>, whichever comes first. No
+    /// number of the run depends on it.
+    /// </summary>
+    /// <value>0 (not by time) or more; default 10 minutes.</value>
+    public TimeSpan CheckpointInterval { get; set; } = TimeSpan.FromMinutes(10);
 
     /// <summary>
     /// Continue from the newest checkpoint of the store when there is one. The run must be the one that wrote it: with the same model as before
     /// training, tokenizer, chat template, reward, reference and data set (<see cref="IHasIdentity"/>). Of the options only those may differ that no
-    /// number of the run depends on: <see cref="Steps"/>, <see cref="CheckpointEvery"/>, <see cref="EvaluateEvery"/>, <see cref="KeepBest"/>,
-    /// <see cref="Guard"/> (the last three, and the evaluator, only while nothing is rolled back), and how failures are treated.
+    /// number of the run depends on: <see cref="Steps"/>, <see cref="CheckpointEvery"/>, <see cref="CheckpointInterval"/>,
+    /// <see cref="EvaluateEvery"/>, <see cref="KeepBest"/>, <see cref="Guard"/> (the last three, and the evaluator, only while nothing is rolled
+    /// back), and how failures are treated.
     /// </summary>
     /// <value>Default false.</value>
     public bool Resume { get; set; }
@@ -67,6 +78,11 @@ public sealed record TrainerOptions
         if (CheckpointEvery < 0)
         {
             yield return $"CheckpointEvery is {CheckpointEvery} but must be 0 or more.";
+        }
+
+        if (CheckpointInterval < TimeSpan.Zero)
+        {
+            yield return $"CheckpointInterval is {CheckpointInterval:c} but must be 0 or more.";
         }
 
         if (!Enum.IsDefined(OnCheckpointFailure))

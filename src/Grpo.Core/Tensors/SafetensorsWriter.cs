@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Grpo.Diagnostics;
 using Microsoft.Win32.SafeHandles;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -64,9 +65,17 @@ public static class SafetensorsWriter
 
             File.Move(temporary, target, overwrite: true);
         }
-        catch
+        catch (Exception exception)
         {
             DeleteQuietly(temporary);
+
+            // Space that cannot be reserved is told by a message of the runtime alone, without the system's code.
+            if (exception is IOException && WriteFailure.FindSpace(target) is { Free: var free } && free < header.Length + dataLength)
+            {
+                throw WriteFailure.DiskFull(
+                    FormattableString.Invariant($"No space left on device: '{target}' needs {header.Length + dataLength} bytes, and {free} are free."), exception);
+            }
+
             throw;
         }
     }

@@ -70,6 +70,10 @@ public sealed class GrpoTrainer
     }
 
     /// <summary>Trains to the end, or until <see cref="TrainerOptions.Guard"/> stops the run.</summary>
+    /// <remarks>
+    /// Before any exception but <see cref="TrainingDivergedException"/> the checkpoint of the last whole step is written, if there is a store.
+    /// If that fails as well, the first exception surfaces; the log and <see cref="TrainingSummary.Failure"/> tell both.
+    /// </remarks>
     /// <param name="cancellationToken">Stops within a token; a checkpoint is written before the exception.</param>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     /// <exception cref="InvalidDataException">
@@ -89,7 +93,11 @@ public sealed class GrpoTrainer
         return session!.Summarize();
     }
 
-    /// <summary>Trains step by step; leaving the loop ends the run without a last checkpoint.</summary>
+    /// <summary>Trains step by step. Leaving the loop ends the run: the checkpoint of the last step is written, and the callbacks are told.</summary>
+    /// <remarks>
+    /// Exceptions are those of <see cref="TrainAsync"/>. A checkpoint that cannot be written when the loop is left is an exception too; it is
+    /// thrown from the end of the loop, in place of one that has left it.
+    /// </remarks>
     /// <param name="cancellationToken">Stops within a token; a checkpoint is written before the exception.</param>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public IAsyncEnumerable<StepReport> RunAsync(CancellationToken cancellationToken = default) => RunAsync(null, cancellationToken);
@@ -99,45 +107,57 @@ public sealed class GrpoTrainer
     {
         using IDisposable? claim = _services.Checkpoints?.BeginRun();
         await ResumeAsync(cancellationToken).ConfigureAwait(false);
-        List<string> events = [];
-        var checkpoints = new RunCheckpoints(_optimizer, _options, _services.Checkpoints, _progress, _schedule, _savedOptions, _logger) { OnFailure = events.Add };
-        var session = new TrainingSession(_optimizer, _options, _services, _progress, _schedule, checkpoints, events, _logger);
+        var checkpoints = new RunCheckpoints(
+            _optimizer, _options, _services.Checkpoints, _progress, _schedule, _savedOptions, _services.Clock, _logger) { OnFailure = _progress.Events.Add };
+        var session = new TrainingSession(_optimizer, _options, _services, _progress, _schedule, checkpoints, _logger);
         onStart?.Invoke(session);
-        bool running = true;
-        while (running)
+        bool running = true, ended = false;
+        try
         {
-            StepReport? report = null;
-            try
+            while (running)
             {
-                await session.StartAsync(cancellationToken).ConfigureAwait(false);
-                running = await session.OpenAsync(cancellationToken).ConfigureAwait(false);
-                if (running)
+                StepReport? report = null;
+                try
                 {
-                    report = await StepAsync(session, cancellationToken).ConfigureAwait(false);
+                    await session.StartAsync(cancellationToken).ConfigureAwait(false);
+                    running = await session.OpenAsync(cancellationToken).ConfigureAwait(false);
+                    if (running)
+                    {
+                        report = await StepAsync(session, cancellationToken).ConfigureAwait(false);
+                    }
+                    else
+                    {
+                        await session.SaveIfChangedAsync().ConfigureAwait(false);
+                    }
                 }
-                else
+                catch (Exception exception)
                 {
-                    await session.SaveIfChangedAsync().ConfigureAwait(false);
+                    ended = true;
+                    bool cancelled = exception is OperationCanceledException && cancellationToken.IsCancellationRequested;
+                    await session.EndAsync(exception, cancelled).ConfigureAwait(false);
+                    throw;
                 }
-            }
-            catch (Exception exception)
-            {
-                bool cancelled = exception is OperationCanceledException && cancellationToken.IsCancellationRequested;
-                await session.EndAsync(exception, cancelled).ConfigureAwait(false);
-                throw;
-            }
-            finally
-            {
-                _progressStep = _optimizer.Step;
+                finally
+                {
+                    _progressStep = _optimizer.Step;
+                }
+
+                if (report is not null)
+                {
+                    yield return report;
+                }
             }
 
-            if (report is not null)
+            ended = true;
+            await session.EndAsync(null, cancelled: false).ConfigureAwait(false);
+        }
+        finally
+        {
+            if (!ended)
             {
-                yield return report;
+                await session.LeaveAsync().ConfigureAwait(false);
             }
         }
-
-        await session.EndAsync(null, cancelled: false).ConfigureAwait(false);
     }
 
     // Null: the step diverged, and the best checkpoint was put back.
@@ -194,11 +214,15 @@ public sealed class GrpoTrainer
                 }
             }
         }
-        else if (_progressStep != _optimizer.Step)
+        else
         {
-            // Not the run that this trainer left, if it left one.
-            _progress = new TrainingProgress();
-            _schedule.Reset(_optimizer.Step);
+            _optimizer.RequireWhole();
+            if (_progressStep != _optimizer.Step)
+            {
+                // Not the run that this trainer left, if it left one.
+                _progress = new TrainingProgress();
+                _schedule.Reset(_optimizer.Step);
+            }
         }
     }
 }

@@ -6,10 +6,13 @@ namespace Grpo;
 /// <summary>The checkpoints that a run writes: when there is something new, the best one marked, and failures as configured.</summary>
 internal sealed class RunCheckpoints(
     GrpoOptimizer optimizer, TrainerOptions options, ICheckpointStore? store, TrainingProgress progress, PromptSchedule schedule,
-    Lazy<SavedOptions> savedOptions, ILogger logger)
+    Lazy<SavedOptions> savedOptions, TimeProvider clock, ILogger logger)
 {
     private long _step = -1;
+    private long _wholeStep = optimizer.Step;
+    private long _lastTried = clock.GetTimestamp();
     private bool _changed;
+    private Exception? _failure;
 
     /// <summary>The last one that was written; null before the first.</summary>
     public string? Folder { get; private set; }
@@ -20,8 +23,21 @@ internal sealed class RunCheckpoints(
     /// <summary>The checkpoint of a step; null when there is none.</summary>
     public string? FolderOf(long step) => _step == step ? Folder : null;
 
-    /// <summary>Says that there is something which the last checkpoint does not hold.</summary>
-    public void Change() => _changed = true;
+    /// <summary>True if <see cref="TrainerOptions.CheckpointInterval"/> has passed since a checkpoint was last written, or tried.</summary>
+    public bool IsTimeUp => options.CheckpointInterval > TimeSpan.Zero && clock.GetElapsedTime(_lastTried) >= options.CheckpointInterval;
+
+    /// <summary>Adds the files of others to a checkpoint's folder.</summary>
+    public Action<string>? OnWrite { get; set; }
+
+    /// <summary>Says that there is something which the last checkpoint does not hold, and that weights and records are of the same step.</summary>
+    public void Change()
+    {
+        _changed = true;
+        _wholeStep = optimizer.Step;
+    }
+
+    /// <summary>Says that weights and records are of different steps until the next <see cref="Change"/>.</summary>
+    public void Suspend() => _wholeStep = -1;
 
     /// <summary>Whether the best evaluation has a checkpoint: the caller has the model as it was before training, only a roll-back needs it on the disk.</summary>
     public static bool Keeps(long step, TrainerOptions options) =>
@@ -34,6 +50,30 @@ internal sealed class RunCheckpoints(
     /// <param name="isLast">Whether nothing follows, so that a failure cannot be passed over.</param>
     /// <remarks>A checkpoint is worth more than a quick exit: no token stops it.</remarks>
     public Task SaveAsync(bool isLast) => _changed && store is not null ? WriteAsync(store, isLast) : Task.CompletedTask;
+
+    /// <summary>Writes the checkpoint of the last whole step, at the end of a run that did not come to its last step.</summary>
+    /// <param name="failure">The failure that ended the run; null where it was stopped.</param>
+    public Task SaveLastAsync(Exception? failure)
+    {
+        if (!_changed || store is null || (failure is not null && ReferenceEquals(failure, _failure)))
+        {
+            return Task.CompletedTask; // the last: it is this checkpoint that could not be written
+        }
+
+        if (failure is TrainingDivergedException)
+        {
+            logger.LastCheckpointLeftOut("the policy has diverged.");
+            return Task.CompletedTask;
+        }
+
+        if (!optimizer.IsWhole || optimizer.Step != _wholeStep)
+        {
+            logger.LastCheckpointLeftOut("a step failed when a part of it was done, and what it has changed cannot be taken back.");
+            return Task.CompletedTask;
+        }
+
+        return WriteAsync(store, isLast: true);
+    }
 
     /// <summary>Writes and marks the checkpoint of the best evaluation, when that is the one of this step.</summary>
     public async Task SaveBestAsync(long step)
@@ -57,6 +97,7 @@ internal sealed class RunCheckpoints(
     // Whether it could be done; a failure that must not be passed over comes through.
     private async Task<bool> TryAsync(bool isLast, Func<Task> write)
     {
+        _lastTried = clock.GetTimestamp();
         try
         {
             await write().ConfigureAwait(false);
@@ -69,6 +110,11 @@ internal sealed class RunCheckpoints(
             OnFailure?.Invoke(FormattableString.Invariant($"The checkpoint of step {optimizer.Step} was not written: {exception.Message}"));
             return false;
         }
+        catch (Exception exception)
+        {
+            _failure = exception;
+            throw;
+        }
     }
 
     private void Write(string folder)
@@ -76,5 +122,6 @@ internal sealed class RunCheckpoints(
         optimizer.Save(folder);
         TrainerState.Of(progress, schedule).Write(folder);
         savedOptions.Value.Write(folder);
+        OnWrite?.Invoke(folder);
     }
 }

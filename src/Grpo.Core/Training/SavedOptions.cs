@@ -28,9 +28,10 @@ internal sealed record SavedOptions
     // They say how long, how often and how patiently, or what a failure ends; no number of the run depends on them.
     private static readonly HashSet<string> Free =
     [
-        "TrainerOptions.Steps", "TrainerOptions.CheckpointEvery", "TrainerOptions.Resume", "TrainerOptions.AllowOptionChanges",
-        "TrainerOptions.OnCheckpointFailure", "GrpoOptions.Rewards.Timeout", "GrpoOptions.Rewards.MaxConcurrency", "GrpoOptions.Rewards.OnError",
-        "SupervisedOptions.CheckpointEvery", "SupervisedOptions.EvaluateEvery", "SupervisedOptions.MaxTokens", "SupervisedOptions.Resume",
+        "TrainerOptions.Steps", "TrainerOptions.CheckpointEvery", "TrainerOptions.CheckpointInterval", "TrainerOptions.Resume",
+        "TrainerOptions.AllowOptionChanges", "TrainerOptions.OnCheckpointFailure", "GrpoOptions.Rewards.Timeout",
+        "GrpoOptions.Rewards.MaxConcurrency", "GrpoOptions.Rewards.OnError", "SupervisedOptions.CheckpointEvery",
+        "SupervisedOptions.CheckpointInterval", "SupervisedOptions.EvaluateEvery", "SupervisedOptions.MaxTokens", "SupervisedOptions.Resume",
         "SupervisedOptions.AllowOptionChanges",
     ];
 

@@ -10,4 +10,7 @@ public sealed record SupervisedServices
 
     /// <summary>Keeps checkpoints; without one nothing is written and nothing can be resumed.</summary>
     public ICheckpointStore? Checkpoints { get; init; }
+
+    /// <summary>The clock of <see cref="SupervisedOptions.CheckpointInterval"/>.</summary>
+    internal TimeProvider Clock { get; init; } = TimeProvider.System;
 }

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Grpo.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using TorchSharp;
@@ -21,11 +22,12 @@ public sealed class SupervisedTrainer
     private readonly IPolicy _policy;
     private readonly SupervisedOptions _options;
     private readonly ICheckpointStore? _checkpoints;
+    private readonly TimeProvider _clock;
+    private readonly ILogger _logger;
     private readonly TokenSequence[] _sequences;
     private readonly TokenSequence[] _heldOut;
     private readonly RunIdentity _identity;
     private readonly Lazy<SavedOptions> _savedOptions;
-    private readonly ILogger _logger;
 
     /// <summary>Encodes the examples.</summary>
     /// <param name="policy">The model to train. Borrowed.</param>
@@ -34,7 +36,9 @@ public sealed class SupervisedTrainer
     /// <param name="examples">The data set.</param>
     /// <param name="options">Null: the defaults.</param>
     /// <param name="services">Held-out examples and checkpoint store; null: neither.</param>
-    /// <param name="logger">Told what a resumed run could not be compared with, and what differs and is allowed; null: no log.</param>
+    /// <param name="logger">
+    /// Told of differences to the run that is resumed, and of a last checkpoint that could not be written; null: no log.
+    /// </param>
     /// <exception cref="ArgumentException">An option is out of range, there are no examples, or one is longer than <see cref="SupervisedOptions.MaxTokens"/>.</exception>
     public SupervisedTrainer(
         IPolicy policy, ITokenizer tokenizer, IChatTemplate template, IReadOnlyList<SupervisedExample> examples,
@@ -48,6 +52,8 @@ public sealed class SupervisedTrainer
         _options = (options ?? new SupervisedOptions()) with { };
         services ??= new SupervisedServices();
         _checkpoints = services.Checkpoints;
+        _clock = services.Clock;
+        _logger = logger ?? (ILogger)NullLogger.Instance;
         if (_options.Validate() is { Count: > 0 } problems)
         {
             throw new ArgumentException(string.Join(" ", problems), nameof(options));
@@ -60,7 +66,6 @@ public sealed class SupervisedTrainer
 
         _sequences = Encode(examples);
         _heldOut = Encode(services.HeldOut);
-        _logger = logger ?? (ILogger)NullLogger.Instance;
         _identity = new RunIdentity(policy, reference: null, ("tokenizer", tokenizer), ("template", template));
         _savedOptions = new Lazy<SavedOptions>(() => SavedOptions.Of(_options, examples, _identity));
 
@@ -72,47 +77,91 @@ public sealed class SupervisedTrainer
     /// <param name="cancellationToken">
     /// Stops between two micro-batches; the weights are then those before the step, and a checkpoint of them is written before the exception.
     /// </param>
-    /// <remarks>Leaving the loop ends the run without a last checkpoint. A second enumeration starts at the first step, from the weights as they are.</remarks>
+    /// <remarks>
+    /// However the run ends, also when the loop is left, the checkpoint of the last whole step is written, unless training has diverged. If that
+    /// fails after another failure, the first one surfaces and the log tells of the second. A second enumeration starts at the first step, from
+    /// the weights as they are.
+    /// </remarks>
     /// <exception cref="TrainingDivergedException">The gradient is not finite; the update was not applied.</exception>
     /// <exception cref="InvalidDataException">
     /// The checkpoint is damaged or of another run: the message names the file, or every option and part of the run that differs.
     /// </exception>
+    /// <exception cref="IOException">Another run uses the folder of the checkpoints, or a checkpoint cannot be written.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public async IAsyncEnumerable<SupervisedReport> RunAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
+        using IDisposable? claim = _checkpoints?.BeginRun();
         using var adam = new AdamW(_policy.TrainedParameters(), new AdamWOptions(WeightDecay: _options.WeightDecay), _options.OptimizerMoments);
         var order = new PromptOrder(_sequences.Length, _options.Seed);
         _identity.Note();
         await ResumeAsync(adam, cancellationToken).ConfigureAwait(false);
-        for (long saved = adam.Step; adam.Step < _options.Steps;)
+        long whole = adam.Step, saved = adam.Step, savedAt = _clock.GetTimestamp();
+        bool ended = false;
+        try
         {
-            SupervisedReport report;
+            while (adam.Step < _options.Steps)
+            {
+                SupervisedReport report;
+                try
+                {
+                    report = Step(adam, [.. order.At(adam.Step, _options.BatchSize).Select(index => _sequences[index])], cancellationToken);
+                    whole = adam.Step;
+                    if (_heldOut.Length > 0 && IsDue(adam.Step, _options.EvaluateEvery))
+                    {
+                        report = report with { HeldOutLoss = MeasureHeldOutLoss(cancellationToken) };
+                    }
+                }
+                catch (Exception exception)
+                {
+                    ended = true;
+                    await SaveLastAsync(exception, cancellationToken).ConfigureAwait(false);
+                    throw;
+                }
+
+                if (_checkpoints is not null && (IsDue(adam.Step, _options.CheckpointEvery) || IsTimeUp()))
+                {
+                    ended = true; // unless it can be written
+                    report = report with { Checkpoint = await SaveAsync(_checkpoints, adam).ConfigureAwait(false) };
+                    (saved, savedAt, ended) = (adam.Step, _clock.GetTimestamp(), false);
+                }
+
+                yield return report;
+            }
+
+            ended = true;
+        }
+        finally
+        {
+            if (!ended)
+            {
+                await SaveLastAsync(failure: null, cancellationToken).ConfigureAwait(false); // the caller has left the loop
+            }
+        }
+
+        bool IsTimeUp() => _options.CheckpointInterval > TimeSpan.Zero && _clock.GetElapsedTime(savedAt) >= _options.CheckpointInterval;
+
+        // A checkpoint is worth more than a quick exit. A failure to write one surfaces only where there is no other before it.
+        async Task SaveLastAsync(Exception? failure, CancellationToken token)
+        {
+            if (_checkpoints is null || adam.Step == saved || failure is TrainingDivergedException)
+            {
+                return;
+            }
+
+            if (adam.Step != whole)
+            {
+                _logger.LastCheckpointLeftOut("a step failed when a part of it was done, and what it has changed cannot be taken back.");
+                return;
+            }
+
             try
             {
-                report = Step(adam, [.. order.At(adam.Step, _options.BatchSize).Select(index => _sequences[index])], cancellationToken);
-                if (_heldOut.Length > 0 && IsDue(adam.Step, _options.EvaluateEvery))
-                {
-                    report = report with { HeldOutLoss = MeasureHeldOutLoss(cancellationToken) };
-                }
+                await SaveAsync(_checkpoints, adam).ConfigureAwait(false);
             }
-            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+            catch (Exception exception) when (failure is not null && !(failure is OperationCanceledException && token.IsCancellationRequested))
             {
-                // A checkpoint is worth more than a quick exit.
-                if (_checkpoints is not null && adam.Step > saved)
-                {
-                    await SaveAsync(_checkpoints, adam).ConfigureAwait(false);
-                }
-
-                throw;
+                _logger.LastCheckpointFailed(exception, adam.Step);
             }
-
-            if (_checkpoints is not null && IsDue(adam.Step, _options.CheckpointEvery))
-            {
-                report = report with { Checkpoint = await SaveAsync(_checkpoints, adam).ConfigureAwait(false) };
-                saved = adam.Step;
-            }
-
-            yield return report;
         }
     }
 

@@ -11,4 +11,7 @@ public sealed record TrainerServices
 
     /// <summary>Follow the run, in this order.</summary>
     public IReadOnlyList<ITrainingCallback> Callbacks { get; init; } = [];
+
+    /// <summary>The clock of <see cref="TrainerOptions.CheckpointInterval"/>.</summary>
+    internal TimeProvider Clock { get; init; } = TimeProvider.System;
 }

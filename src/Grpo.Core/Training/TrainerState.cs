@@ -37,6 +37,9 @@ internal sealed record TrainerState
 
     public required IReadOnlyDictionary<string, PassRate> PassRates { get; init; }
 
+    /// <summary>Sentences that the report of the next step tells; null where there are none.</summary>
+    public IReadOnlyList<string>? Events { get; init; }
+
     public static TrainerState Of(TrainingProgress progress, PromptSchedule schedule) => new()
     {
         Format = CurrentFormat,
@@ -48,6 +51,7 @@ internal sealed record TrainerState
         Collapse = progress.Collapse,
         Position = schedule.IsAdaptive ? schedule.Position : null,
         PassRates = schedule.IsAdaptive ? schedule.Records : new Dictionary<string, PassRate>(),
+        Events = progress.Events.Count == 0 ? null : [.. progress.Events],
     };
 
     /// <exception cref="InvalidOperationException">There are more pass rates than could be read again.</exception>
@@ -108,6 +112,7 @@ internal sealed record TrainerState
         progress.FirstEntropy = FirstEntropy;
         progress.RollBacks = RollBacks;
         progress.Collapse = Collapse;
+        progress.Events.AddRange(Events ?? []);
         return progress;
     }
 
@@ -120,6 +125,7 @@ internal sealed record TrainerState
         _ when Evaluations.Any(evaluation => evaluation is not { Step: >= 0, Count: >= 0, Accuracy: null or (>= 0 and <= 1) }) =>
             "an evaluation has a negative count or step, or an accuracy outside 0 to 1.",
         _ when BestStep is not null && Evaluations.All(evaluation => evaluation.Step != BestStep) => $"no evaluation is of step {BestStep}, the best.",
+        _ when Events?.Any(text => text is null) == true => "one of its events is null.",
         _ when PassRates.Any(entry => entry.Value is not { Pause: >= 0, LastPause: >= 0, LastStep: >= 0 }
             || entry.Value.Rates.Any(rate => rate is not (>= 0 and <= 1))
             || (entry.Value.Rates.Count == 0 && entry.Value.Pause > 0)) => "a pass rate is outside 0 to 1, or a pause or step is negative.",

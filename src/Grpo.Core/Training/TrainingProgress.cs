@@ -28,6 +28,9 @@ internal sealed class TrainingProgress
 
     public TrainingCollapse? Collapse { get; set; }
 
+    /// <summary>Sentences that the report of the next step tells the callbacks.</summary>
+    public List<string> Events { get; } = [];
+
     /// <summary>Takes up an evaluation.</summary>
     /// <returns>Whether it is better than all before.</returns>
     public bool Add(long step, EvaluationReport evaluation)

@@ -8,7 +8,7 @@ namespace Grpo;
 /// <summary>One run of a <see cref="GrpoTrainer"/>: what happens around its steps, and its counts.</summary>
 internal sealed class TrainingSession(
     GrpoOptimizer optimizer, TrainerOptions options, TrainerServices services, TrainingProgress progress, PromptSchedule schedule,
-    RunCheckpoints checkpoints, List<string> events, ILogger logger)
+    RunCheckpoints checkpoints, ILogger logger)
 {
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private readonly List<ITrainingCallback> _told = [];
@@ -50,10 +50,7 @@ internal sealed class TrainingSession(
                 if (isOwed)
                 {
                     checkpoints.Change(); // the one that the cancelled run left has no record of it
-                    foreach (ITrainingCallback callback in services.Callbacks)
-                    {
-                        await callback.OnEvaluationAsync(step, evaluation, CancellationToken.None).ConfigureAwait(false);
-                    }
+                    await TellAsync((callback, _) => callback.OnEvaluationAsync(step, evaluation, CancellationToken.None), CancellationToken.None).ConfigureAwait(false);
                 }
 
                 await checkpoints.SaveBestAsync(step).ConfigureAwait(false);
@@ -92,25 +89,24 @@ internal sealed class TrainingSession(
     public async Task<StepReport> AfterStepAsync(StepReport report, CancellationToken cancellationToken)
     {
         bool last = report.Step >= options.Steps;
-        if (services.Evaluator is { } evaluator && (last || IsDue(report.Step, options.EvaluateEvery)))
+        EvaluationReport? evaluation = null;
+        Exception? failure = await CatchAsync(async () =>
         {
-            try
+            if (services.Evaluator is { } evaluator && (last || IsDue(report.Step, options.EvaluateEvery)))
             {
-                report = report with { Evaluation = await EvaluateAsync(evaluator, cancellationToken).ConfigureAwait(false) };
+                evaluation = await EvaluateAsync(evaluator, cancellationToken).ConfigureAwait(false);
             }
-            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-            {
-                // The step is done and will be in the last checkpoint. The evaluation is made up for when the run goes on.
-                await TellAsync(report, CancellationToken.None).ConfigureAwait(false);
-                throw;
-            }
-        }
 
-        await GuardAsync(report.Step).ConfigureAwait(false);
-        report = report with { Event = TakeEvents() };
-        await TellAsync(report, cancellationToken).ConfigureAwait(false);
+            await GuardAsync(report.Step).ConfigureAwait(false);
+        }).ConfigureAwait(false);
+
+        // The step is done and will be in the last checkpoint, so it is told in any case. An evaluation that failed is made up for when the
+        // run goes on.
+        report = report with { Evaluation = evaluation, Event = TakeEvents() };
+        await TellAsync(
+            (callback, token) => callback.OnStepAsync(report, token), failure is null ? cancellationToken : CancellationToken.None, failure).ConfigureAwait(false);
         await checkpoints.SaveBestAsync(report.Step).ConfigureAwait(false);
-        if (last || IsDue(report.Step, options.CheckpointEvery))
+        if (last || IsDue(report.Step, options.CheckpointEvery) || checkpoints.IsTimeUp)
         {
             await checkpoints.SaveAsync(isLast: last).ConfigureAwait(false);
         }
@@ -136,6 +132,7 @@ internal sealed class TrainingSession(
         }
 
         TrainerState? state = TrainerState.Read(folder);
+        checkpoints.Suspend();
         optimizer.Load(folder);
         optimizer.Step = step;
         if (state is not null && schedule.IsAdaptive)
@@ -154,18 +151,28 @@ internal sealed class TrainingSession(
     /// <summary>Writes the last checkpoint unless there is one that holds all there is.</summary>
     public Task SaveIfChangedAsync() => checkpoints.SaveAsync(isLast: true);
 
-    /// <summary>Ends the run: a last checkpoint if it was cancelled, and the callbacks in any case.</summary>
-    /// <param name="failure">What ended it, and is thrown afterwards; null when it ended in order.</param>
-    /// <param name="cancelled">Whether that was the token.</param>
+    /// <summary>Ends the run when its caller has left the loop over its steps.</summary>
+    public Task LeaveAsync() => EndAsync(failure: null, cancelled: !_stopped && optimizer.Step < options.Steps);
+
+    /// <summary>Ends the run: writes the last checkpoint, and tells the callbacks.</summary>
+    /// <param name="failure">The exception that ended it, and is thrown afterwards; null when it ended in order.</param>
+    /// <param name="cancelled">Whether it was stopped, by the token or by leaving the loop.</param>
     public async Task EndAsync(Exception? failure, bool cancelled)
     {
-        Exception? own = null;
-        if (cancelled)
+        Exception? own = await CatchAsync(() => checkpoints.SaveLastAsync(failure)).ConfigureAwait(false);
+        string? told = own?.Message;
+        if (own is not null)
         {
-            own = await CatchAsync(SaveIfChangedAsync).ConfigureAwait(false);
+            logger.LastCheckpointFailed(own, optimizer.Step);
         }
 
-        TrainingSummary summary = Summarize() with { Cancelled = cancelled, Failure = (own ?? (cancelled ? null : failure))?.Message };
+        if (failure is not null && !cancelled)
+        {
+            told = own is null ? failure.Message : $"{failure.Message} And the last checkpoint could not be written: {own.Message}";
+            own = null; // the first failure is the one to surface
+        }
+
+        TrainingSummary summary = Summarize() with { Cancelled = cancelled, Failure = told };
         foreach (ITrainingCallback callback in _told)
         {
             if (await CatchAsync(() => callback.OnEndAsync(summary).AsTask()).ConfigureAwait(false) is not { } problem)
@@ -235,18 +242,32 @@ internal sealed class TrainingSession(
         return evaluation;
     }
 
-    private async Task TellAsync(StepReport report, CancellationToken cancellationToken)
+    // Tells every callback, also after one has failed: what the next checkpoint holds must be on record with all of them. The first failure
+    // surfaces, the others are logged.
+    private async Task TellAsync(Func<ITrainingCallback, CancellationToken, ValueTask> tell, CancellationToken cancellationToken, Exception? failure = null)
     {
         foreach (ITrainingCallback callback in services.Callbacks)
         {
-            await callback.OnStepAsync(report, cancellationToken).ConfigureAwait(false);
+            CancellationToken token = failure is null ? cancellationToken : CancellationToken.None;
+            Exception? problem = await CatchAsync(() => tell(callback, token).AsTask()).ConfigureAwait(false);
+            if (problem is not null && failure is not null)
+            {
+                logger.CallbackFailed(problem, callback.GetType().Name);
+            }
+
+            failure ??= problem;
+        }
+
+        if (failure is not null)
+        {
+            ExceptionDispatchInfo.Throw(failure);
         }
     }
 
     private string? TakeEvents()
     {
-        string? text = events.Count == 0 ? null : string.Join(" ", events);
-        events.Clear();
+        string? text = progress.Events.Count == 0 ? null : string.Join(" ", progress.Events);
+        progress.Events.Clear();
         return text;
     }
 
@@ -275,7 +296,7 @@ internal sealed class TrainingSession(
     private void Record(TrainingCollapse collapse, string consequence)
     {
         progress.Collapse = collapse;
-        events.Add($"{collapse.Reason} {consequence}");
+        progress.Events.Add($"{collapse.Reason} {consequence}");
         logger.Collapsed(collapse.Step, collapse.Reason, consequence);
     }
 }

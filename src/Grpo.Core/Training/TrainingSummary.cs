@@ -27,7 +27,7 @@ public sealed record TrainingSummary
     /// <summary>The folder of the last checkpoint; null when none was written.</summary>
     public string? Checkpoint { get; init; }
 
-    /// <summary>Whether the run was cancelled.</summary>
+    /// <summary>True if the run was stopped before its last step: by its token, or by leaving the loop over its steps.</summary>
     public bool Cancelled { get; init; }
 
     /// <summary>The last collapse that was found; null when there was none.</summary>
@@ -36,6 +36,9 @@ public sealed record TrainingSummary
     /// <summary>How often the best checkpoint was put back, before a resume included.</summary>
     public int RollBacks { get; init; }
 
-    /// <summary>The message of the exception that ended the run; null when it ended in order or was cancelled.</summary>
+    /// <summary>
+    /// The message of the exception that ended the run, and of the one that kept the last checkpoint from being written; null where there was
+    /// neither.
+    /// </summary>
     public string? Failure { get; init; }
 }

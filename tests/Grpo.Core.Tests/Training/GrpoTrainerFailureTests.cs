@@ -32,7 +32,7 @@ public sealed class GrpoTrainerFailureTests : IDisposable
         var first = new RecordingCallback(_log, "a ") { OnStep = (_, _) => throw new IOException("disk full") };
         var second = new RecordingCallback(_log, "b ");
         Assert.Equal("disk full", (await Assert.ThrowsAsync<IOException>(() => TrainAsync(first, second))).Message);
-        Assert.Equal(["a start 0 to 9", "b start 0 to 9", "a step 1", "a end 1", "b end 1"], _log);
+        Assert.Equal(["a start 0 to 9", "b start 0 to 9", "a step 1", "b step 1", "a end 1", "b end 1"], _log);
         Assert.Equal("disk full", second.Summary!.Failure);
     }
 

@@ -84,6 +84,7 @@ public sealed class ResumeOptionsTests : IDisposable
             Steps = 4,
             EvaluateEvery = 2,
             CheckpointEvery = 2,
+            CheckpointInterval = TimeSpan.FromSeconds(1),
             KeepBest = false,
             OnCheckpointFailure = CheckpointFailureAction.Continue,
             Guard = new CollapseGuard { MaxAccuracyDrop = 0.5 },

@@ -13,7 +13,7 @@ namespace Grpo;
 public sealed class GrpoOptimizer : IDisposable
 {
     private readonly IPolicy _policy;
-    private readonly IGroupSampler _sampler;
+    private readonly CheckedSampler _sampler;
     private readonly IRewardFunction _reward;
     private readonly AdamW _adam;
     private readonly PolicyUpdater _updater;
@@ -66,7 +66,7 @@ public sealed class GrpoOptimizer : IDisposable
 
         TorchBackend.EnsureAvailable();
         _policy = policy;
-        _sampler = sampler;
+        _sampler = new CheckedSampler(sampler);
         _reward = reward;
         _logger = logger ?? (ILogger)NullLogger.Instance;
         _budget = new MicroBatchBudget(Options, policy, _logger);
@@ -191,15 +191,7 @@ public sealed class GrpoOptimizer : IDisposable
             Seed = Options.Seed,
             Step = Step,
         };
-        ValueTask<IReadOnlyList<RolloutGroup>> sampling = await TensorThread.RunAsync(
-            () => _sampler.SampleAsync(_policy, request, cancellationToken)).ConfigureAwait(false);
-        IReadOnlyList<RolloutGroup> groups = await sampling.ConfigureAwait(false);
-        if (groups.Count != prompts.Count)
-        {
-            throw new InvalidOperationException($"{_sampler.GetType().Name} returned {groups.Count} groups for {prompts.Count} prompts; it must return one per prompt.");
-        }
-
-        return groups;
+        return await _sampler.SampleAsync(_policy, request, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Second stage: rewards and advantages.</summary>

@@ -7,7 +7,9 @@ namespace Grpo;
 
 /// <summary>One GRPO training step from the four plug-ins: sample groups, score them, compare each group with itself, update the policy.</summary>
 /// <remarks>
-/// Owns AdamW's moments and nothing else; who created the policy disposes it. Not thread-safe: one step at a time.
+/// Owns AdamW's moments and nothing else; who created the policy disposes it. One step at a time: what is called while a step runs on the same
+/// policy, by this optimizer or another one, is refused with an <see cref="InvalidOperationException"/>, and what is called after
+/// <see cref="Dispose"/> with an <see cref="ObjectDisposedException"/>.
 /// Between the stages no tensor is alive, so a reward may take its time and may resume on another thread.
 /// </remarks>
 public sealed class GrpoOptimizer : IDisposable
@@ -23,6 +25,7 @@ public sealed class GrpoOptimizer : IDisposable
     private readonly ReferenceSync? _referenceSync;
     private readonly OptimizerCheckpoint _checkpoint;
     private readonly ILogger _logger;
+    private readonly OptimizerUse _use;
     private double? _klInReward; // as measured when the groups of the coming update were scored
     private StepTimes? _times;
 
@@ -77,6 +80,7 @@ public sealed class GrpoOptimizer : IDisposable
         _adam = new AdamW(policy.TrainedParameters(), AdamWOptions.From(Options), Options.OptimizerMoments);
         _updater = new PolicyUpdater(policy, reference, _adam, Options, _kl, spikes, _budget);
         _checkpoint = new OptimizerCheckpoint(policy, _adam, _referenceSync, _kl, spikes, Options.Seed);
+        _use = new OptimizerUse(this, _adam.Dispose);
     }
 
     /// <summary>The options in force: a copy of those given.</summary>
@@ -92,7 +96,11 @@ public sealed class GrpoOptimizer : IDisposable
     internal int Recorders { get; set; }
 
     /// <summary>What the options amount to: print it before anything is run. After the first step it also says how long a step takes.</summary>
-    public TrainingPlan Explain() => TrainingPlanBuilder.Build(Options, _policy) with { StepTimes = _times };
+    public TrainingPlan Explain()
+    {
+        _use.RequireAlive();
+        return TrainingPlanBuilder.Build(Options, _policy) with { StepTimes = _times };
+    }
 
     /// <summary>Runs one step: rollout, score, update.</summary>
     /// <param name="prompts">The prompts of the step.</param>
@@ -118,6 +126,7 @@ public sealed class GrpoOptimizer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(reserve);
+        using IDisposable operation = _use.Begin();
         StepCapture? capture = Recorders > 0 ? new StepCapture(_policy, Options.Seed) : null;
         var clock = Stopwatch.StartNew();
         TimeSpan rolloutTime = TimeSpan.Zero;
@@ -127,7 +136,7 @@ public sealed class GrpoOptimizer : IDisposable
         for (int drawn = 0, round = 1; ; round++)
         {
             TimeSpan start = clock.Elapsed;
-            IReadOnlyList<RolloutGroup> groups = await RolloutAsync(next, cancellationToken).ConfigureAwait(false);
+            IReadOnlyList<RolloutGroup> groups = await SampleAsync(next, cancellationToken).ConfigureAwait(false);
             rolloutTime += clock.Elapsed - start;
             sampled.Add(groups, await ScoreRewardsAsync(groups, cancellationToken).ConfigureAwait(false));
             int wanted = Math.Min(sampled.Missing, reserve.Count - drawn);
@@ -146,7 +155,7 @@ public sealed class GrpoOptimizer : IDisposable
         IReadOnlyList<UpdateReport> updates;
         try
         {
-            updates = Update(chosen, cancellationToken);
+            updates = Apply(chosen, cancellationToken);
         }
         finally
         {
@@ -174,9 +183,16 @@ public sealed class GrpoOptimizer : IDisposable
     /// <summary>First stage: samples a group per prompt for the step that comes next.</summary>
     /// <param name="prompts">The prompts.</param>
     /// <param name="cancellationToken">Stops between two tokens.</param>
+    /// <exception cref="InvalidOperationException">The sampler returned something else than was asked for.</exception>
     public async Task<IReadOnlyList<RolloutGroup>> RolloutAsync(IReadOnlyList<Prompt> prompts, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(prompts);
+        using IDisposable operation = _use.Begin();
+        return await SampleAsync(prompts, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task<IReadOnlyList<RolloutGroup>> SampleAsync(IReadOnlyList<Prompt> prompts, CancellationToken cancellationToken)
+    {
         if (prompts.Count == 0)
         {
             throw new ArgumentException("A step needs at least one prompt.", nameof(prompts));
@@ -200,6 +216,7 @@ public sealed class GrpoOptimizer : IDisposable
     public async Task<IReadOnlyList<ScoredGroup>> ScoreAsync(IReadOnlyList<RolloutGroup> groups, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(groups);
+        using IDisposable operation = _use.Begin();
         var sampled = new SampledGroups(Options.Advantage, groups.Count);
         sampled.Add(groups, await ScoreRewardsAsync(groups, cancellationToken).ConfigureAwait(false));
         return Advantages(sampled, cancellationToken).All;
@@ -220,6 +237,12 @@ public sealed class GrpoOptimizer : IDisposable
     public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(groups);
+        using IDisposable operation = _use.Begin();
+        return Apply(groups, cancellationToken);
+    }
+
+    private IReadOnlyList<UpdateReport> Apply(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken)
+    {
         using Activity? activity = GrpoDiagnostics.Source.StartActivity("grpo.update");
         IReadOnlyList<UpdateReport> updates = TensorThread.Run(() => _updater.Update(groups, cancellationToken));
         Step++;
@@ -255,15 +278,31 @@ public sealed class GrpoOptimizer : IDisposable
 
     /// <summary>Writes policy, moments and counters into an existing folder; with the same options <see cref="Load"/> continues exactly.</summary>
     /// <param name="directory">The folder.</param>
-    public void Save(string directory) => _checkpoint.Save(directory, Step);
+    public void Save(string directory)
+    {
+        using IDisposable operation = _use.Begin();
+        _checkpoint.Save(directory, Step);
+    }
 
     /// <summary>Restores what <see cref="Save"/> wrote.</summary>
     /// <param name="directory">The folder.</param>
     /// <exception cref="InvalidDataException">The folder holds another format, seed or model; nothing was changed.</exception>
-    public void Load(string directory) => Step = _checkpoint.Load(directory);
+    public void Load(string directory)
+    {
+        using IDisposable operation = _use.Begin();
+        Step = _checkpoint.Load(directory);
+    }
 
-    /// <summary>Frees the moments. The policy stays.</summary>
-    public void Dispose() => _adam.Dispose();
+    /// <summary>Frees the moments, once nothing runs. The policy stays.</summary>
+    public void Dispose() => _use.Dispose();
+
+    /// <summary>Claims the policy for a training run, until the result is disposed.</summary>
+    /// <param name="member">The run, for messages.</param>
+    internal IDisposable BeginRun(string member)
+    {
+        _use.RequireAlive();
+        return PolicyUse.BeginRun(_policy, member);
+    }
 
     private bool IsReferenceMove(long step) => Options.ReferenceSyncEvery is { } every && step % every == 0;
 

@@ -15,6 +15,7 @@ public sealed class SupervisedTrainer
 {
     private const string MomentsFile = "optimizer.safetensors";
     private const string StateFile = "supervised_state.json";
+    private const string Member = $"{nameof(SupervisedTrainer)}.{nameof(RunAsync)}";
 
     private readonly IPolicy _policy;
     private readonly SupervisedOptions _options;
@@ -66,10 +67,12 @@ public sealed class SupervisedTrainer
     /// </param>
     /// <remarks>Leaving the loop ends the run without a last checkpoint. A second enumeration starts at the first step, from the weights as they are.</remarks>
     /// <exception cref="TrainingDivergedException">The gradient is not finite; the update was not applied.</exception>
+    /// <exception cref="InvalidOperationException">Another run trains the same policy.</exception>
     /// <exception cref="InvalidDataException">The checkpoint is of another seed, batch size, number of examples or model.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public async IAsyncEnumerable<SupervisedReport> RunAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
+        using IDisposable run = PolicyUse.BeginRun(_policy, Member);
         using var adam = new AdamW(_policy.TrainedParameters(), new AdamWOptions(WeightDecay: _options.WeightDecay), _options.OptimizerMoments);
         var order = new PromptOrder(_sequences.Length, _options.Seed);
         await ResumeAsync(adam, cancellationToken).ConfigureAwait(false);
@@ -130,6 +133,7 @@ public sealed class SupervisedTrainer
 
     private SupervisedReport Step(AdamW adam, TokenSequence[] batch, CancellationToken cancellationToken)
     {
+        using IDisposable operation = PolicyUse.BeginOperation(_policy, Member);
         long step = adam.Step;
         long tokens = CompletionTokens(batch);
         double loss = 0;

@@ -34,6 +34,9 @@ public sealed class QwenPolicy : IPolicy, IHasIdentity, IDisposable
     public bool SharesPrompts => true;
 
     /// <inheritdoc/>
+    public int? VocabularySize => Model.Config.VocabularySize;
+
+    /// <inheritdoc/>
     public IMemoryModel Memory => new QwenMemory(Model.Config)
     {
         WeightType = Model.WeightType,

@@ -33,6 +33,9 @@ public sealed class BigramPolicy : IPolicy, IReferenceModel, IDisposable
     /// <inheritdoc/>
     public nn.Module Module => _module;
 
+    /// <inheritdoc/>
+    public int? VocabularySize => (int)Table.shape[0];
+
     /// <summary>The table, [V, V]: row = last token, column = next token.</summary>
     public Parameter Table => _module.Table;
 

@@ -21,6 +21,13 @@ public interface IPolicy
     /// </summary>
     bool SharesPrompts => false;
 
+    /// <summary>
+    /// The number of token ids that the model has, from 0: the width of its logits, which may be more than the tokenizer knows. Token ids that a
+    /// sampler returns are compared with it. Null where the policy does not tell: it is then run on one token once to find out.
+    /// </summary>
+    /// <value>Default null.</value>
+    int? VocabularySize => null;
+
     /// <summary>Tells beforehand how much memory a run needs, for <see cref="GrpoOptimizer.Explain"/>; null where the policy cannot tell.</summary>
     IMemoryModel? Memory => null;
 

@@ -1,5 +1,3 @@
-using Grpo.Diagnostics;
-
 namespace Grpo;
 
 /// <summary>
@@ -14,7 +12,7 @@ public sealed class RewardEvaluator : IEvaluator, IHasIdentity
 {
     private static readonly RewardOptions Scoring = new();
 
-    private readonly IGroupSampler _sampler;
+    private readonly CheckedSampler _sampler;
     private readonly IRewardFunction _reward;
     private readonly IReadOnlyList<Prompt> _prompts;
     private readonly EvaluationOptions _options;
@@ -43,7 +41,7 @@ public sealed class RewardEvaluator : IEvaluator, IHasIdentity
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
-        _sampler = sampler;
+        _sampler = new CheckedSampler(sampler);
         _reward = reward;
         _options = options.Copy();
         _prompts = prompts.Count > 0
@@ -63,7 +61,7 @@ public sealed class RewardEvaluator : IEvaluator, IHasIdentity
     /// <inheritdoc/>
     /// <exception cref="RewardException">The reward failed.</exception>
     /// <exception cref="InvalidOperationException">
-    /// The sampler returned other prompts or numbers of completions than were asked for, or the lenient measure is neither 0 nor 1.
+    /// The sampler returned something else than was asked for, or the lenient measure is neither 0 nor 1.
     /// </exception>
     public async ValueTask<EvaluationReport> EvaluateAsync(IPolicy policy, CancellationToken cancellationToken = default)
     {
@@ -80,30 +78,8 @@ public sealed class RewardEvaluator : IEvaluator, IHasIdentity
         IPolicy policy, int count, SamplingOptions sampling, CancellationToken cancellationToken)
     {
         var request = new RolloutRequest { Prompts = _prompts, GroupSize = count, Sampling = sampling, Seed = _options.Seed };
-        ValueTask<IReadOnlyList<RolloutGroup>> sampled = await TensorThread.RunAsync(() => _sampler.SampleAsync(policy, request, cancellationToken)).ConfigureAwait(false);
-        IReadOnlyList<RolloutGroup> groups = await sampled.ConfigureAwait(false);
-        RequireWhatWasAskedFor(groups, count);
+        IReadOnlyList<RolloutGroup> groups = await _sampler.SampleAsync(policy, request, cancellationToken).ConfigureAwait(false);
         RewardScores scores = await RewardScorer.ScoreAsync(_reward, groups, Scoring, cancellationToken).ConfigureAwait(false);
         return [.. groups.Zip(scores.Rewards, (group, rewards) => new ScoredPrompt(group, rewards))];
-    }
-
-    // A report on other prompts, or with a prompt that counts twice, would look like any other.
-    private void RequireWhatWasAskedFor(IReadOnlyList<RolloutGroup> groups, int count)
-    {
-        string name = _sampler.GetType().Name;
-        if (groups.Count != _prompts.Count)
-        {
-            throw new InvalidOperationException($"{name} returned {groups.Count} groups for {_prompts.Count} prompts; it must return one per prompt.");
-        }
-
-        for (int i = 0; i < groups.Count; i++)
-        {
-            if (groups[i].Prompt.Id != _prompts[i].Id || groups[i].Completions.Count != count)
-            {
-                throw new InvalidOperationException(
-                    $"{name} returned {groups[i].Completions.Count} completions of prompt '{TerminalText.EscapeLine(groups[i].Prompt.Id)}' in place {i}; " +
-                    $"it must return {count} of prompt '{TerminalText.EscapeLine(_prompts[i].Id)}' there.");
-            }
-        }
     }
 }

@@ -7,13 +7,15 @@ namespace Grpo;
 
 /// <summary>One GRPO training step from the four plug-ins: sample groups, score them, compare each group with itself, update the policy.</summary>
 /// <remarks>
-/// Owns AdamW's moments and nothing else; who created the policy disposes it. Not thread-safe: one step at a time.
+/// Owns AdamW's moments and nothing else; who created the policy disposes it. One step at a time: what is called while a step runs on the same
+/// policy, by this optimizer or another one, is refused with an <see cref="InvalidOperationException"/>, and what is called after
+/// <see cref="Dispose"/> with an <see cref="ObjectDisposedException"/>.
 /// Between the stages no tensor is alive, so a reward may take its time and may resume on another thread.
 /// </remarks>
 public sealed class GrpoOptimizer : IDisposable
 {
     private readonly IPolicy _policy;
-    private readonly IGroupSampler _sampler;
+    private readonly CheckedSampler _sampler;
     private readonly IRewardFunction _reward;
     private readonly AdamW _adam;
     private readonly PolicyUpdater _updater;
@@ -24,6 +26,7 @@ public sealed class GrpoOptimizer : IDisposable
     private readonly ReferenceSync? _referenceSync;
     private readonly OptimizerCheckpoint _checkpoint;
     private readonly ILogger _logger;
+    private readonly OptimizerUse _use;
     private double? _klInReward; // as measured when the groups of the coming update were scored
     private StepTimes? _times;
 
@@ -67,7 +70,7 @@ public sealed class GrpoOptimizer : IDisposable
 
         TorchBackend.EnsureAvailable();
         _policy = policy;
-        _sampler = sampler;
+        _sampler = new CheckedSampler(sampler);
         _reward = reward;
         _logger = logger ?? (ILogger)NullLogger.Instance;
         _budget = new MicroBatchBudget(Options, policy, _logger);
@@ -79,6 +82,7 @@ public sealed class GrpoOptimizer : IDisposable
         _updater = new PolicyUpdater(policy, reference, _adam, Options, _kl, _spikes, _budget);
         _checkpoint = new OptimizerCheckpoint(policy, _adam, _referenceSync, _kl, _spikes, Options.Seed);
         Identity = new RunIdentity(policy, Options.KlCoefficient == 0 ? null : reference, ("sampler", sampler), ("reward", reward));
+        _use = new OptimizerUse(this, _adam.Dispose);
     }
 
     /// <summary>The options in force: a copy of those given.</summary>
@@ -100,7 +104,11 @@ public sealed class GrpoOptimizer : IDisposable
     internal int Recorders { get; set; }
 
     /// <summary>What the options amount to: print it before anything is run. After the first step it also says how long a step takes.</summary>
-    public TrainingPlan Explain() => TrainingPlanBuilder.Build(Options, _policy) with { StepTimes = _times };
+    public TrainingPlan Explain()
+    {
+        _use.RequireAlive();
+        return TrainingPlanBuilder.Build(Options, _policy) with { StepTimes = _times };
+    }
 
     /// <summary>Runs one step: rollout, score, update.</summary>
     /// <param name="prompts">The prompts of the step.</param>
@@ -126,6 +134,7 @@ public sealed class GrpoOptimizer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(reserve);
+        using IDisposable operation = _use.Begin();
         RequireWhole();
         StepCapture? capture = Recorders > 0 ? new StepCapture(_policy, Options.Seed) : null;
         var clock = Stopwatch.StartNew();
@@ -136,7 +145,7 @@ public sealed class GrpoOptimizer : IDisposable
         for (int drawn = 0, round = 1; ; round++)
         {
             TimeSpan start = clock.Elapsed;
-            IReadOnlyList<RolloutGroup> groups = await RolloutAsync(next, cancellationToken).ConfigureAwait(false);
+            IReadOnlyList<RolloutGroup> groups = await SampleAsync(next, cancellationToken).ConfigureAwait(false);
             rolloutTime += clock.Elapsed - start;
             sampled.Add(groups, await ScoreRewardsAsync(groups, cancellationToken).ConfigureAwait(false));
             int wanted = Math.Min(sampled.Missing, reserve.Count - drawn);
@@ -155,7 +164,7 @@ public sealed class GrpoOptimizer : IDisposable
         IReadOnlyList<UpdateReport> updates;
         try
         {
-            updates = Update(chosen, cancellationToken);
+            updates = Apply(chosen, cancellationToken);
         }
         finally
         {
@@ -183,9 +192,16 @@ public sealed class GrpoOptimizer : IDisposable
     /// <summary>First stage: samples a group per prompt for the step that comes next.</summary>
     /// <param name="prompts">The prompts.</param>
     /// <param name="cancellationToken">Stops between two tokens.</param>
+    /// <exception cref="InvalidOperationException">The sampler returned something else than was asked for.</exception>
     public async Task<IReadOnlyList<RolloutGroup>> RolloutAsync(IReadOnlyList<Prompt> prompts, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(prompts);
+        using IDisposable operation = _use.Begin();
+        return await SampleAsync(prompts, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task<IReadOnlyList<RolloutGroup>> SampleAsync(IReadOnlyList<Prompt> prompts, CancellationToken cancellationToken)
+    {
         if (prompts.Count == 0)
         {
             throw new ArgumentException("A step needs at least one prompt.", nameof(prompts));
@@ -200,15 +216,7 @@ public sealed class GrpoOptimizer : IDisposable
             Seed = Options.Seed,
             Step = Step,
         };
-        ValueTask<IReadOnlyList<RolloutGroup>> sampling = await TensorThread.RunAsync(
-            () => _sampler.SampleAsync(_policy, request, cancellationToken)).ConfigureAwait(false);
-        IReadOnlyList<RolloutGroup> groups = await sampling.ConfigureAwait(false);
-        if (groups.Count != prompts.Count)
-        {
-            throw new InvalidOperationException($"{_sampler.GetType().Name} returned {groups.Count} groups for {prompts.Count} prompts; it must return one per prompt.");
-        }
-
-        return groups;
+        return await _sampler.SampleAsync(_policy, request, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Second stage: rewards and advantages.</summary>
@@ -217,6 +225,7 @@ public sealed class GrpoOptimizer : IDisposable
     public async Task<IReadOnlyList<ScoredGroup>> ScoreAsync(IReadOnlyList<RolloutGroup> groups, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(groups);
+        using IDisposable operation = _use.Begin();
         var sampled = new SampledGroups(Options.Advantage, groups.Count);
         sampled.Add(groups, await ScoreRewardsAsync(groups, cancellationToken).ConfigureAwait(false));
         return Advantages(sampled, cancellationToken).All;
@@ -237,10 +246,16 @@ public sealed class GrpoOptimizer : IDisposable
     public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(groups);
+        using IDisposable operation = _use.Begin();
         RequireWhole();
+        return Apply(groups, cancellationToken);
+    }
+
+    private IReadOnlyList<UpdateReport> Apply(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken)
+    {
         using Activity? activity = GrpoDiagnostics.Source.StartActivity("grpo.update");
         Identity.Note();
-        IReadOnlyList<UpdateReport> updates = Apply(groups, cancellationToken);
+        IReadOnlyList<UpdateReport> updates = RunUpdates(groups, cancellationToken);
         Step++;
         if (updates.Count == 0)
         {
@@ -276,6 +291,7 @@ public sealed class GrpoOptimizer : IDisposable
     /// <exception cref="InvalidOperationException">A step has failed after a part of it was applied: there is no whole step to save.</exception>
     public void Save(string directory)
     {
+        using IDisposable operation = _use.Begin();
         RequireWhole();
         _checkpoint.Save(directory, Step);
     }
@@ -285,6 +301,7 @@ public sealed class GrpoOptimizer : IDisposable
     /// <exception cref="InvalidDataException">The folder holds another format, seed or model; nothing was changed.</exception>
     public void Load(string directory)
     {
+        using IDisposable operation = _use.Begin();
         Identity.Note();
         Step = _checkpoint.Load(directory);
         IsWhole = true;
@@ -302,11 +319,19 @@ public sealed class GrpoOptimizer : IDisposable
         }
     }
 
-    /// <summary>Frees the moments. The policy stays.</summary>
-    public void Dispose() => _adam.Dispose();
+    /// <summary>Frees the moments, once nothing runs. The policy stays.</summary>
+    public void Dispose() => _use.Dispose();
+
+    /// <summary>Claims the policy for a training run, until the result is disposed.</summary>
+    /// <param name="member">The run, for messages.</param>
+    internal IDisposable BeginRun(string member)
+    {
+        _use.RequireAlive();
+        return PolicyUse.BeginRun(_policy, member);
+    }
 
     // A failure before the first update was applied leaves everything as it was before the step; a later one leaves half a step.
-    private IReadOnlyList<UpdateReport> Apply(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken)
+    private IReadOnlyList<UpdateReport> RunUpdates(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken)
     {
         long applied = _adam.Step;
         IReadOnlyList<double> norms = _spikes.State;

@@ -11,7 +11,7 @@ internal static class RecordedTokens
     /// <exception cref="InvalidDataException">An id is none of the policy's, or a prompt has none.</exception>
     public static void Require(FlightStep step, IPolicy policy)
     {
-        int vocabulary = TensorThread.Run(() => VocabularyOf(policy));
+        int vocabulary = TensorThread.Run(() => PolicyVocabulary.Find(policy));
         for (int i = 0; i < step.Groups.Count; i++)
         {
             FlightGroup group = step.Groups[i];
@@ -30,14 +30,5 @@ internal static class RecordedTokens
                 }
             }
         }
-    }
-
-    // The size is what a distribution over the next token has; no interface states it, and a tokenizer may know fewer.
-    private static int VocabularyOf(IPolicy policy)
-    {
-        using var scope = TensorScope.BeginNoGrad();
-        TokenBatch prompt = TokenBatchBuilder.Build([new TokenSequence([0], [])], padTokenId: 0, policy.Device());
-        using IDecodingSession session = policy.StartDecoding(prompt, groupSize: 1, maxNewTokens: 1);
-        return checked((int)session.Prefill().shape[^1]);                // [1, V]
     }
 }

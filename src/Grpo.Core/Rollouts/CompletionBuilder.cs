@@ -31,7 +31,7 @@ internal sealed class CompletionBuilder(ulong randomKey)
         _finish = null;
     }
 
-    public Completion Build(ITokenizer tokenizer) => new(_ids, tokenizer.Decode(_ids), _finish!.Value)
+    public Completion Build(ITokenizer tokenizer) => new(_ids, CheckedText.Decode(tokenizer, _ids), _finish!.Value)
     {
         LogProbs = _logProbs,
         MeanEntropy = _entropy / _ids.Count,

@@ -7,14 +7,18 @@ namespace Grpo;
 /// <param name="template">The chat template.</param>
 public sealed class PromptEncoder(ITokenizer tokenizer, IChatTemplate template)
 {
+    private readonly ITokenizer _tokenizer = CheckedText.Require(tokenizer);
+    private readonly IChatTemplate _template = template ?? throw new ArgumentNullException(nameof(template));
+
     /// <summary>The ids that the policy is given for a prompt.</summary>
     /// <param name="prompt">The prompt.</param>
     /// <param name="maxTokens">The longest prompt allowed.</param>
     /// <exception cref="ArgumentException">The prompt is empty or longer than allowed; it is never cut.</exception>
+    /// <exception cref="InvalidOperationException">The template returned no text, or the tokenizer null or an id beyond its vocabulary.</exception>
     public IReadOnlyList<int> Encode(Prompt prompt, int maxTokens)
     {
         ArgumentNullException.ThrowIfNull(prompt);
-        IReadOnlyList<int> ids = tokenizer.Encode(template.Render(prompt.Messages));
+        IReadOnlyList<int> ids = CheckedText.Encode(_tokenizer, CheckedText.Render(_template, prompt.Messages, prompt), prompt);
         if (ids.Count == 0 || ids.Count > maxTokens)
         {
             throw new ArgumentException(

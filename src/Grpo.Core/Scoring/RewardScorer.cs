@@ -5,9 +5,10 @@ namespace Grpo;
 /// <summary>Scores groups: several waiting at a time, in a fixed order, every reward checked.</summary>
 /// <remarks>
 /// Reward code runs on a thread of its own, where it may block, loop for ever or deadlock: after <see cref="RewardOptions.Timeout"/>, or on
-/// cancellation, it is left behind. A thread cannot be ended from outside, so what is left behind keeps running; when 32 such calls have not
-/// come back, no further reward is called and scoring ends with a <see cref="RewardException"/>, whatever
-/// <see cref="RewardOptions.OnError"/> says. What no process survives, a stack overflow or exhausted memory, ends this one too.
+/// cancellation, it is left behind. A thread cannot be ended from outside, so what is left behind keeps running. When 32 calls of a reward
+/// function are past their time limit and have not come back, that function is not called any more: scoring ends with a
+/// <see cref="RewardException"/>, whatever <see cref="RewardOptions.OnError"/> says. Calls that were cancelled count only once their own limit
+/// is past. What no process survives, a stack overflow or exhausted memory, ends this one too.
 /// </remarks>
 public static class RewardScorer
 {

@@ -76,6 +76,8 @@ public sealed class GrpoTrainer
     /// </remarks>
     /// <param name="cancellationToken">Stops within a token; a checkpoint is written before the exception.</param>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    /// <exception cref="InvalidOperationException">Another run trains the same policy.</exception>
+    /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
     /// <exception cref="InvalidDataException">
     /// A checkpoint cannot be resumed: the message names the file, or every option and part of the run that differs. Or all checkpoints are damaged.
     /// </exception>
@@ -105,6 +107,7 @@ public sealed class GrpoTrainer
     private async IAsyncEnumerable<StepReport> RunAsync(
         Action<TrainingSession>? onStart, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
+        using IDisposable run = _optimizer.BeginRun($"{nameof(GrpoTrainer)}.{nameof(RunAsync)}");
         using IDisposable? claim = _services.Checkpoints?.BeginRun();
         await ResumeAsync(cancellationToken).ConfigureAwait(false);
         var checkpoints = new RunCheckpoints(

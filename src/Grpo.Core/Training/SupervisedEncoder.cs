@@ -8,15 +8,21 @@ internal static class SupervisedEncoder
 {
     public static TokenSequence Encode(SupervisedExample example, ITokenizer tokenizer, IChatTemplate template, int maxTokens)
     {
-        string prompt = template.Render(example.Prompt.Messages);
-        string whole = template.Render([.. example.Prompt.Messages, new ChatMessage(ChatRole.Assistant, example.Completion)], addGenerationPrompt: false);
+        string prompt = CheckedText.Render(template, example.Prompt.Messages, example.Prompt);
+        string whole = CheckedText.Render(
+            template, [.. example.Prompt.Messages, new ChatMessage(ChatRole.Assistant, example.Completion)], example.Prompt, addGenerationPrompt: false);
         if (!whole.StartsWith(prompt, StringComparison.Ordinal))
         {
             throw new ArgumentException($"The chat template renders prompt '{TerminalText.EscapeLine(example.Prompt.Id)}' differently with an answer behind it, so the answer cannot be told from the prompt.");
         }
 
-        IReadOnlyList<int> promptIds = tokenizer.Encode(prompt);
-        IReadOnlyList<int> ids = tokenizer.Encode(whole[prompt.Length..]);
+        IReadOnlyList<int> promptIds = CheckedText.Encode(tokenizer, prompt, example.Prompt);
+        IReadOnlyList<int> ids = CheckedText.Encode(tokenizer, whole[prompt.Length..], example.Prompt);
+        if (promptIds.Count == 0)
+        {
+            throw new ArgumentException($"The prompt of example '{TerminalText.EscapeLine(example.Prompt.Id)}' has no tokens; a model needs at least one. Leave the example out.");
+        }
+
         int end = -1;
         for (int i = 0; i < ids.Count && end < 0; i++)
         {

@@ -18,6 +18,7 @@ public sealed class SupervisedTrainer
 {
     private const string MomentsFile = "optimizer.safetensors";
     private const string StateFile = "supervised_state.json";
+    private const string Member = $"{nameof(SupervisedTrainer)}.{nameof(RunAsync)}";
 
     private readonly IPolicy _policy;
     private readonly SupervisedOptions _options;
@@ -40,12 +41,13 @@ public sealed class SupervisedTrainer
     /// Told of differences to the run that is resumed, and of a last checkpoint that could not be written; null: no log.
     /// </param>
     /// <exception cref="ArgumentException">An option is out of range, there are no examples, or one is longer than <see cref="SupervisedOptions.MaxTokens"/>.</exception>
+    /// <exception cref="InvalidOperationException">The template returned no text, or the tokenizer null or an id beyond its vocabulary.</exception>
     public SupervisedTrainer(
         IPolicy policy, ITokenizer tokenizer, IChatTemplate template, IReadOnlyList<SupervisedExample> examples,
         SupervisedOptions? options = null, SupervisedServices? services = null, ILogger<SupervisedTrainer>? logger = null)
     {
         ArgumentNullException.ThrowIfNull(policy);
-        ArgumentNullException.ThrowIfNull(tokenizer);
+        CheckedText.Require(tokenizer);
         ArgumentNullException.ThrowIfNull(template);
         ArgumentNullException.ThrowIfNull(examples);
         _policy = policy;
@@ -83,6 +85,7 @@ public sealed class SupervisedTrainer
     /// the weights as they are.
     /// </remarks>
     /// <exception cref="TrainingDivergedException">The gradient is not finite; the update was not applied.</exception>
+    /// <exception cref="InvalidOperationException">Another run trains the same policy.</exception>
     /// <exception cref="InvalidDataException">
     /// The checkpoint is damaged or of another run: the message names the file, or every option and part of the run that differs.
     /// </exception>
@@ -90,6 +93,7 @@ public sealed class SupervisedTrainer
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
     public async IAsyncEnumerable<SupervisedReport> RunAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
+        using IDisposable run = PolicyUse.BeginRun(_policy, Member);
         using IDisposable? claim = _checkpoints?.BeginRun();
         using var adam = new AdamW(_policy.TrainedParameters(), new AdamWOptions(WeightDecay: _options.WeightDecay), _options.OptimizerMoments);
         var order = new PromptOrder(_sequences.Length, _options.Seed);
@@ -190,6 +194,7 @@ public sealed class SupervisedTrainer
 
     private SupervisedReport Step(AdamW adam, TokenSequence[] batch, CancellationToken cancellationToken)
     {
+        using IDisposable operation = PolicyUse.BeginOperation(_policy, Member);
         long step = adam.Step;
         long tokens = CompletionTokens(batch);
         double loss = 0;

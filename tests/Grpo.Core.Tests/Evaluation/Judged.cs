@@ -46,5 +46,6 @@ internal static class Judged
     public static Task<EvaluationReport> EvaluateAsync(params IReadOnlyList<string> texts) =>
         EvaluateAsync(Prompts([.. texts.Select(_ => (string?)null)]), [.. texts.Select(text => new[] { text })]);
 
-    private static Completion ToCompletion(string text) => new([.. text.Select(letter => (int)letter)], text, FinishReason.EndToken);
+    // As many tokens as letters; which ones they are is not judged.
+    private static Completion ToCompletion(string text) => new([.. text.Select(letter => letter % Toy.Vocabulary)], text, FinishReason.EndToken);
 }

@@ -158,7 +158,7 @@ public sealed class GrpoOptimizerTests
     public async Task StepAsync_asks_for_the_samples_of_its_own_step()
     {
         using BigramPolicy policy = Toy.Policy();
-        var sampler = new FixedSampler(request => [.. request.Prompts.Select(prompt => Toy.Group(prompt, "a", "b"))]);
+        var sampler = new FixedSampler(request => [.. request.Prompts.Select(prompt => Toy.Group(prompt, "a", "b", "c", "d", "e", "f"))]);
         using var optimizer = new GrpoOptimizer(policy, sampler, new Toy.LetterReward(), Toy.Options with { Seed = 5 });
         await optimizer.StepAsync(Toy.Prompts);
         await optimizer.StepAsync(Toy.Prompts);

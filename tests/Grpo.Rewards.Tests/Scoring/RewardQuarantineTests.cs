@@ -3,11 +3,9 @@ using System.Diagnostics;
 namespace Grpo.Rewards.Tests;
 
 /// <summary>Whatever reward code does, scoring ends in time, and with an error that names it or a counted abstention.</summary>
-[Collection(nameof(RewardCalls))] // the count of calls that were left behind is the process's
+[Collection(nameof(RewardCalls))] // one after the other: they wait for time limits
 public sealed class RewardQuarantineTests
 {
-    private const int MostOfOthers = 8;
-
     // Long enough for a call that does nothing wrong on a busy machine.
     private static readonly RewardOptions Patient = new() { Timeout = TimeSpan.FromSeconds(60) };
 
@@ -43,14 +41,15 @@ public sealed class RewardQuarantineTests
     public async Task ScoreAsync_names_what_misbehaves_and_ends_in_time(string name, string message)
     {
         using var end = new CancellationTokenSource();
+        IRewardFunction reward = Reward(name, end.Token);
         var clock = Stopwatch.StartNew();
 
-        var error = await Assert.ThrowsAsync<RewardException>(() => RewardScorer.ScoreAsync(Reward(name, end.Token), Groups(3), LimitFor(message)).AsTask());
+        var error = await Assert.ThrowsAsync<RewardException>(() => RewardScorer.ScoreAsync(reward, Groups(3), LimitFor(message)).AsTask());
 
         Assert.StartsWith(message, error.Message, StringComparison.Ordinal);
         Assert.Equal((name, "1"), (error.RewardName, error.PromptId));
         Assert.True(clock.Elapsed < Bound, $"It took {clock.Elapsed}.");
-        await EndAsync(end);
+        await EndAsync(end, reward);
     }
 
     [Theory]
@@ -58,16 +57,17 @@ public sealed class RewardQuarantineTests
     public async Task ScoreAsync_counts_what_misbehaves_as_abstentions_when_told(string name, string message)
     {
         using var end = new CancellationTokenSource();
+        IRewardFunction reward = Reward(name, end.Token);
         var clock = Stopwatch.StartNew();
 
-        RewardScores scores = await RewardScorer.ScoreAsync(Reward(name, end.Token), Groups(3), LimitFor(message) with { OnError = RewardErrorHandling.Abstain });
+        RewardScores scores = await RewardScorer.ScoreAsync(reward, Groups(3), LimitFor(message) with { OnError = RewardErrorHandling.Abstain });
 
         bool oneOnly = message.Contains("on completion 1", StringComparison.Ordinal);
         Assert.Equal([0.5, 0.5, oneOnly ? 0.5 : null, null, 0.5, 0.5], scores.Rewards.SelectMany(group => group).Select(reward => reward.Value));
         Assert.Equal(oneOnly ? 1 : 2, scores.Errors);
         Assert.StartsWith(message, scores.FirstError!.Message, StringComparison.Ordinal);
         Assert.True(clock.Elapsed < Bound, $"It took {clock.Elapsed}.");
-        await EndAsync(end);
+        await EndAsync(end, reward);
     }
 
     [Theory]
@@ -78,13 +78,14 @@ public sealed class RewardQuarantineTests
     public async Task ScoreAsync_ends_on_cancellation_while_a_reward_without_time_limit_hangs(string name)
     {
         using CancellationTokenSource end = new(), source = new(TimeSpan.FromMilliseconds(200));
+        IRewardFunction reward = Reward(name, end.Token);
         var clock = Stopwatch.StartNew();
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(
-            () => RewardScorer.ScoreAsync(Reward(name, end.Token), Groups(3), new RewardOptions { Timeout = null }, source.Token).AsTask());
+            () => RewardScorer.ScoreAsync(reward, Groups(3), new RewardOptions { Timeout = null }, source.Token).AsTask());
 
         Assert.True(clock.Elapsed < Bound, $"It took {clock.Elapsed}.");
-        await EndAsync(end);
+        await EndAsync(end, reward);
     }
 
     [Fact]
@@ -152,20 +153,20 @@ public sealed class RewardQuarantineTests
 
         // 32, and those that ran out of time while the 32nd was counted: several calls wait at once.
         Assert.Matches("^Reward 'stuck' is not called any more: (3[2-9]|[45][0-9]) calls ran past their time limit and have not come back;", error.Message);
-        await EndAsync(end);
+        await EndAsync(end, stuck);
         Assert.Equal(0, (await RewardScorer.ScoreAsync(RewardFunction.Create("fine", (_, _) => 1), Groups(2), Patient)).Errors);
     }
 
-    // What was left behind must be over before the next test counts. Those few of RewardScorerTests never are: their rewards wait for ever.
-    private static async Task EndAsync(CancellationTokenSource end)
+    // What was left behind must be over before the next test, which has its own limits to keep.
+    private static async Task EndAsync(CancellationTokenSource end, IRewardFunction reward)
     {
         await end.CancelAsync();
-        for (var clock = Stopwatch.StartNew(); RewardCalls.LeftBehind > MostOfOthers && clock.Elapsed < Bound;)
+        for (var clock = Stopwatch.StartNew(); RewardCalls.OverdueOf(reward) > 0 && clock.Elapsed < Bound;)
         {
             await Task.Delay(5);
         }
 
-        Assert.InRange(RewardCalls.LeftBehind, 0, MostOfOthers);
+        Assert.Equal(0, RewardCalls.OverdueOf(reward));
     }
 
     private static RewardOptions LimitFor(string message) => message.Contains("took longer", StringComparison.Ordinal) ? Quick : Patient;

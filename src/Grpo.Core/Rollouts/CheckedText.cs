@@ -1,0 +1,96 @@
+using System.Globalization;
+using Grpo.Diagnostics;
+using Microsoft.Extensions.AI;
+
+namespace Grpo;
+
+/// <summary>The one way to ask a tokenizer and a chat template: with what they return checked before it becomes a prompt or an answer.</summary>
+internal static class CheckedText
+{
+    /// <summary>Requires ids that a completion can end with and a batch can be padded with.</summary>
+    /// <param name="tokenizer">The plug-in, not null.</param>
+    /// <returns>The same tokenizer.</returns>
+    /// <exception cref="InvalidOperationException">The tokenizer has no ids, no end token, or one that is none of its ids.</exception>
+    public static ITokenizer Require(ITokenizer tokenizer)
+    {
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        string name = tokenizer.GetType().Name;
+        int size = tokenizer.VocabularySize;
+        if (size < 1)
+        {
+            throw new InvalidOperationException(Text($"{name}.VocabularySize is {size} but must be 1 or more."));
+        }
+
+        if (tokenizer.EndTokenIds is not { Count: > 0 } ends)
+        {
+            throw new InvalidOperationException(
+                $"{name}.EndTokenIds is {(tokenizer.EndTokenIds is null ? "null" : "empty")}, so that every completion would run to its limit. Name at least one id that ends it.");
+        }
+
+        foreach (int id in ends)
+        {
+            RequireId(tokenizer, id, "EndTokenIds holds");
+        }
+
+        RequireId(tokenizer, tokenizer.PadTokenId, "PadTokenId is");
+        return tokenizer;
+    }
+
+    /// <summary>Renders a conversation.</summary>
+    /// <param name="template">The plug-in.</param>
+    /// <param name="messages">The conversation.</param>
+    /// <param name="prompt">The prompt that it belongs to, for messages.</param>
+    /// <param name="addGenerationPrompt">Whether the model is to answer.</param>
+    /// <exception cref="InvalidOperationException">The template returned null, or no text although there is some in the messages.</exception>
+    public static string Render(IChatTemplate template, IReadOnlyList<ChatMessage> messages, Prompt prompt, bool addGenerationPrompt = true)
+    {
+        string? text = template.Render(messages, addGenerationPrompt);
+        return text is null || (text.Length == 0 && messages.Any(message => message.Text.Length > 0))
+            ? throw new InvalidOperationException(
+                $"{template.GetType().Name}.Render returned {(text is null ? "null" : "an empty text")} for prompt '{TerminalText.EscapeLine(prompt.Id)}', which has {messages.Count} messages; a model needs at least one token.")
+            : text;
+    }
+
+    /// <summary>Encodes text.</summary>
+    /// <param name="tokenizer">The plug-in.</param>
+    /// <param name="text">The text.</param>
+    /// <param name="prompt">The prompt that it belongs to, for messages.</param>
+    /// <exception cref="InvalidOperationException">The tokenizer returned null, or an id beyond its vocabulary.</exception>
+    public static IReadOnlyList<int> Encode(ITokenizer tokenizer, string text, Prompt prompt)
+    {
+        IReadOnlyList<int>? ids = tokenizer.Encode(text);
+        if (ids is null)
+        {
+            throw new InvalidOperationException($"{tokenizer.GetType().Name}.Encode returned null for prompt '{TerminalText.EscapeLine(prompt.Id)}'.");
+        }
+
+        int size = tokenizer.VocabularySize;
+        for (int i = 0; i < ids.Count; i++)
+        {
+            if (ids[i] < 0 || ids[i] >= size)
+            {
+                RequireId(tokenizer, ids[i], $"Encode returned for prompt '{TerminalText.EscapeLine(prompt.Id)}', in place {i}, the id");
+            }
+        }
+
+        return ids;
+    }
+
+    /// <summary>Decodes a completion.</summary>
+    /// <param name="tokenizer">The plug-in.</param>
+    /// <param name="tokenIds">Its ids.</param>
+    /// <exception cref="InvalidOperationException">The tokenizer returned null.</exception>
+    public static string Decode(ITokenizer tokenizer, IReadOnlyList<int> tokenIds) => tokenizer.Decode(tokenIds)
+        ?? throw new InvalidOperationException(
+            Text($"{tokenizer.GetType().Name}.Decode returned null for a completion of {tokenIds.Count} tokens; it must return a text, which may be empty."));
+
+    private static void RequireId(ITokenizer tokenizer, int id, string what)
+    {
+        if (id < 0 || id >= tokenizer.VocabularySize)
+        {
+            throw new InvalidOperationException(Text($"{tokenizer.GetType().Name}.{what} {id}, but ids are 0 to {tokenizer.VocabularySize - 1} (VocabularySize)."));
+        }
+    }
+
+    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

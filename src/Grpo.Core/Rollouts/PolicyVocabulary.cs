@@ -1,0 +1,49 @@
+namespace Grpo;
+
+/// <summary>Finds how many token ids a policy has, and remembers it.</summary>
+internal sealed class PolicyVocabulary
+{
+    private (IPolicy Policy, int? Size)? _known;
+
+    /// <summary>Returns the number of token ids of a policy.</summary>
+    /// <param name="policy">The policy.</param>
+    /// <returns>Null where the policy neither tells nor decodes.</returns>
+    public async Task<int?> OfAsync(IPolicy policy)
+    {
+        if (_known is not { } known || !ReferenceEquals(known.Policy, policy))
+        {
+            _known = known = (policy, policy.VocabularySize ?? await TensorThread.RunAsync(() => Measure(policy)).ConfigureAwait(false));
+        }
+
+        return known.Size;
+    }
+
+    /// <summary>Returns the number of token ids of a policy, and runs it once if it does not tell.</summary>
+    /// <param name="policy">The policy.</param>
+    /// <exception cref="NotSupportedException">The policy neither tells nor decodes.</exception>
+    public static int Find(IPolicy policy)
+    {
+        if (policy.VocabularySize is { } size)
+        {
+            return size;
+        }
+
+        // What a distribution over the next token has. A tokenizer may know fewer: embeddings are often padded.
+        using var scope = TensorScope.BeginNoGrad();
+        TokenBatch prompt = TokenBatchBuilder.Build([new TokenSequence([0], [])], padTokenId: 0, policy.Device());
+        using IDecodingSession session = policy.StartDecoding(prompt, groupSize: 1, maxNewTokens: 1);
+        return checked((int)session.Prefill().shape[^1]);                // [1, V]
+    }
+
+    private static int? Measure(IPolicy policy)
+    {
+        try
+        {
+            return Find(policy);
+        }
+        catch (NotSupportedException)
+        {
+            return null; // the contract's way to say that the policy does not decode: another engine samples for it
+        }
+    }
+}

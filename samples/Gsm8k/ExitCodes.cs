@@ -1,7 +1,7 @@
 namespace Grpo.Samples.Gsm8k;
 
 /// <summary>
-/// What the process returns, beside 0 for success, and 137 (−1 on Windows) when a second Ctrl-C or SIGTERM ends it at once: the last checkpoint
+/// What the process returns, beside 0 for success, and 137 (−1 on Windows) when a second signal ends it at once: the last checkpoint
 /// is intact then, and what came after it is done again when the run is resumed.
 /// </summary>
 internal static class ExitCodes

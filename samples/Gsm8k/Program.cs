@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using Grpo;
 using Grpo.Diagnostics;
 using Grpo.Samples.Gsm8k;
@@ -26,14 +25,11 @@ if (args.Length == 0 || (args[0].StartsWith('-') && args[0] is not ("--help" or 
 
 // Signals are handled on the thread pool: a step whose work blocks as many of its threads as there are cores must not delay a second one.
 ThreadPool.SetMinThreads(Environment.ProcessorCount + 4, Environment.ProcessorCount + 4);
-int signals = 0;
-using var stop = new CancellationTokenSource();
-using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+using var signals = new StopSignals(Console.Error.WriteLine, Quit).Listen();
 try
 {
     return await root.Parse(args).InvokeAsync(
-        new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, stop.Token);
+        new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, signals.Token);
 }
 catch (OperationCanceledException)
 {
@@ -52,18 +48,9 @@ catch (Exception exception) when (exception is ArgumentException or InvalidOpera
     return ExitCodes.Error;
 }
 
-// The first signal stops within a token and writes a checkpoint, the second ends the process at once.
-void Stop(PosixSignalContext signal)
+// Not Exit: that runs what native libraries have to clean up, under threads that still compute.
+static void Quit()
 {
-    signal.Cancel = true;
-    if (Interlocked.Exchange(ref signals, 1) == 1)
-    {
-        // Not Exit: that runs what native libraries have to clean up, under threads that still compute.
-        Console.Error.WriteLine("Ended at once; the last checkpoint is intact.");
-        using Process self = Process.GetCurrentProcess();
-        self.Kill();
-    }
-
-    Console.Error.WriteLine("Stopping after the current token; a checkpoint is written. Once more to quit at once.");
-    stop.Cancel();
+    using Process self = Process.GetCurrentProcess();
+    self.Kill();
 }

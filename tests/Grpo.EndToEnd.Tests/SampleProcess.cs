@@ -1,42 +1,21 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
-using System.Text;
 using Grpo.Testing;
 
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>Runs a sample as a user does: as a process of its own, from the folder that the build put it in.</summary>
-internal static partial class SampleProcess
+internal static class SampleProcess
 {
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(9);
 
     /// <summary>The folder of the tiny model, as copied beside the sample.</summary>
     public static string TinyModel => Path.Combine(Folder("Gsm8k"), "tiny");
 
-    public static Task<Result> RunAsync(string sample, params string[] arguments) => RunInterruptedAsync(sample, interruptAt: null, arguments);
-
-    /// <summary>Runs a sample and sends it an interrupt when a line of its output contains a text.</summary>
-    public static async Task<Result> RunInterruptedAsync(string sample, string? interruptAt, params string[] arguments)
+    public static async Task<Result> RunAsync(string sample, params string[] arguments)
     {
-        ProcessStartInfo start = StartOf(sample, arguments);
-        using Process process = Process.Start(start)!;
+        using Process process = Process.Start(StartOf(sample, arguments))!;
         process.StandardInput.Close();
-        var output = new StringBuilder();
-        bool interrupted = false;
-        process.OutputDataReceived += (_, line) =>
-        {
-            lock (output)
-            {
-                output.AppendLine(line.Data);
-                if (!interrupted && interruptAt is not null && line.Data?.Contains(interruptAt, StringComparison.Ordinal) == true)
-                {
-                    interrupted = true;
-                    Assert.Equal(0, Kill(process.Id, Interrupt));
-                }
-            }
-        };
-        process.BeginOutputReadLine();
-        Task<string> errors = process.StandardError.ReadToEndAsync();
+        Task<string> output = process.StandardOutput.ReadToEndAsync(), errors = process.StandardError.ReadToEndAsync();
         using var limit = new CancellationTokenSource(Limit);
         try
         {
@@ -45,14 +24,10 @@ internal static partial class SampleProcess
         catch (OperationCanceledException)
         {
             process.Kill(entireProcessTree: true);
-            throw new TimeoutException($"{sample} {string.Join(' ', arguments)} ran past {Limit}:\n{output}");
+            throw new TimeoutException($"{sample} {string.Join(' ', arguments)} ran past {Limit}:\n{await output}");
         }
 
-        process.WaitForExit(); // until the output has been read to its end
-        lock (output)
-        {
-            return new Result(process.ExitCode, output.ToString(), errors.Result);
-        }
+        return new Result(process.ExitCode, await output, await errors);
     }
 
     /// <summary>How a sample is started.</summary>
@@ -73,16 +48,6 @@ internal static partial class SampleProcess
 
         return start;
     }
-
-    /// <summary>SIGINT.</summary>
-    public const int Interrupt = 2;
-
-    /// <summary>SIGTERM.</summary>
-    public const int Terminate = 15;
-
-    /// <summary>Sends a signal; 0 when it was sent.</summary>
-    [LibraryImport("libc", EntryPoint = "kill")]
-    public static partial int Kill(int process, int signal);
 
     /// <summary>Where the build puts a program of the repository.</summary>
     /// <param name="parent">samples or tests.</param>

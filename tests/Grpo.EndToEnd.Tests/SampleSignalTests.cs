@@ -40,7 +40,7 @@ public sealed class SampleSignalTests(ITestOutputHelper output) : IDisposable
             Assert.True(await sample.HasSaidAsync(moment), $"Cycle {cycle} ended before '{moment}':\n{sample.Output}");
             await Task.Delay(wait);
             var clock = Stopwatch.StartNew();
-            sample.Signal(SampleProcess.Terminate);
+            sample.Signal(Signals.Terminate);
             int code = await sample.EndAsync();
             output.WriteLine(string.Create(
                 CultureInfo.InvariantCulture, $"| {cycle + 1} | {wait} ms after '{moment.Trim()}' | {code} | {clock.ElapsedMilliseconds} ms | {Steps(interrupted).LastOrDefault()} |"));
@@ -60,23 +60,71 @@ public sealed class SampleSignalTests(ITestOutputHelper output) : IDisposable
     }
 
     [UnixFact]
+    public async Task Signals_at_once_are_one_and_no_step_is_lost()
+    {
+        int[][] bursts =
+        [
+            [Signals.Terminate, Signals.Terminate],
+            [Signals.Interrupt, Signals.Terminate],
+            // Held back until all of them are there: as close together as signals can be.
+            [Stop, Signals.Terminate, Signals.HangUp, Signals.Interrupt, Continue],
+        ];
+        foreach (int[] burst in bursts)
+        {
+            await EndsAfterAWholeStepAsync(SampleProcess.StartOf("Gsm8k", ["--steps", "1000", .. Small]), burst);
+        }
+    }
+
+    // It signals the process, and right after that its group, in which the process is.
+    [UnixFact]
+    public async Task A_timeout_stops_the_sample_and_no_step_is_lost()
+    {
+        ProcessStartInfo start = SampleProcess.StartOf("Gsm8k", ["--steps", "1000", .. Small]);
+        string[] words = ["--kill-after=3m", "1h", start.FileName, .. start.ArgumentList];
+        start.FileName = "timeout";
+        start.ArgumentList.Clear();
+        Array.ForEach(words, start.ArgumentList.Add);
+
+        await EndsAfterAWholeStepAsync(start, Signals.Terminate);
+    }
+
+    [UnixFact]
     public async Task A_second_signal_ends_the_sample_at_once_and_its_last_checkpoint_is_intact()
     {
-        string[] settings = ["--prompts-per-step", "2", "--eval-count", "4", "--max-completion-tokens", "40", "--output", _folder];
-        using (SignalledSample sample = SignalledSample.Start("Gsm8k", ["--steps", "1000", "--checkpoint-every", "1", .. settings]))
+        (await SampleProcess.RunAsync("Gsm8k", ["--steps", "1", .. Small])).Succeeded();
+        // A file that never comes: the sample waits in the system, where no token of the run is looked at.
+        string pipe = Path.Combine(_folder, "pipe.jsonl");
+        using (Process make = Process.Start("mkfifo", pipe))
         {
-            Assert.True(await sample.HasSaidAsync("step    2/"), sample.Output);
-            // Both at the same moment, however fast the first one alone would have ended it.
-            sample.Signal(Stop, SampleProcess.Interrupt, SampleProcess.Terminate, Continue);
+            await make.WaitForExitAsync();
+        }
+
+        using (SignalledSample sample = SignalledSample.Start("Gsm8k", ["--steps", "2", "--eval-dataset", pipe, .. Small]))
+        using (await Task.Run(() => new FileStream(pipe, FileMode.Open, FileAccess.Write, FileShare.ReadWrite)).WaitAsync(TimeSpan.FromMinutes(2))) // returns when the sample opens it
+        {
+            sample.Signal(Signals.Terminate);
+            Assert.True(await sample.HasSaidAsync("Stopping after"), sample.Output);
+            await Task.Delay(1500); // until a second one counts
+            sample.Signal(Signals.Terminate);
             Assert.Equal(137, await sample.EndAsync());
             Assert.Contains("Ended at once; the last checkpoint is intact.", sample.Output, StringComparison.Ordinal);
         }
 
-        Directory.CreateDirectory(Path.Combine(_folder, "checkpoints"));
-        long[] before = Steps(_folder);
-        string next = (before[^1] + 2).ToString(CultureInfo.InvariantCulture);
-        (await SampleProcess.RunAsync("Gsm8k", ["--steps", next, "--checkpoint-every", "1", .. settings])).Succeeded();
-        Assert.Equal(Enumerable.Range(1, (int)before[^1] + 2).Select(step => (long)step), Steps(_folder));
+        (await SampleProcess.RunAsync("Gsm8k", ["--steps", "2", .. Small])).Succeeded();
+        Assert.Equal([1, 2], Steps(_folder));
+    }
+
+    [UnixFact]
+    public async Task A_sample_that_must_ignore_ctrl_c_is_stopped_by_sigterm()
+    {
+        Process process = Signals.StartUninterruptible(SampleProcess.StartOf("Gsm8k", ["--steps", "1000", .. Small]));
+        using SignalledSample sample = SignalledSample.Watch(process);
+        Assert.True(await sample.HasSaidAsync("step    1/"), sample.Output);
+        sample.Signal(Signals.Interrupt);
+        Assert.True(await sample.HasSaidAsync("step    3/"), sample.Output);
+        Assert.DoesNotContain("Stopping", sample.Output, StringComparison.Ordinal);
+        sample.Signal(Signals.Terminate);
+        Assert.Equal(130, await sample.EndAsync());
     }
 
     [UnixFact]
@@ -91,12 +139,35 @@ public sealed class SampleSignalTests(ITestOutputHelper output) : IDisposable
         Assert.True(await sample.HasSaidAsync("Training "), sample.Output);
         await Task.Delay(1500); // in the rollout
         var clock = Stopwatch.StartNew();
-        sample.Signal(SampleProcess.Terminate);
+        sample.Signal(Signals.Terminate);
 
         Assert.Equal(130, await sample.EndAsync());
         output.WriteLine($"{clock.ElapsedMilliseconds} ms");
         Assert.True(clock.Elapsed < TimeSpan.FromSeconds(10), $"It took {clock.Elapsed}.");
         Assert.Contains("Stopped after 0 steps", sample.Output, StringComparison.Ordinal);
+    }
+
+    private string[] Small => ["--prompts-per-step", "2", "--eval-count", "4", "--max-completion-tokens", "40", "--output", _folder];
+
+    // Ended in order, with a checkpoint of every step that is on record, and it goes on from there.
+    private async Task EndsAfterAWholeStepAsync(ProcessStartInfo start, params int[] signals)
+    {
+        int before = Steps(_folder).Length;
+        using (SignalledSample sample = SignalledSample.Start(start))
+        {
+            Assert.True(await sample.HasSaidAsync("tokens/s  left"), sample.Output);
+            sample.Signal(signals);
+            int code = await sample.EndAsync();
+            Assert.True(code is 130 or 124, $"It ended with {code}:\n{sample.Output}"); // 124: timeout's own
+            Assert.DoesNotContain("Ended at once", sample.Output, StringComparison.Ordinal);
+        }
+
+        long last = Steps(_folder)[^1];
+        Assert.True(last > before);
+        Assert.True(Directory.Exists(Path.Combine(_folder, "checkpoints", string.Create(CultureInfo.InvariantCulture, $"checkpoint-{last:D6}"))));
+        string next = (last + 1).ToString(CultureInfo.InvariantCulture);
+        (await SampleProcess.RunAsync("Gsm8k", ["--steps", next, .. Small])).Succeeded();
+        Assert.Equal(Enumerable.Range(1, (int)last + 1).Select(step => (long)step), Steps(_folder));
     }
 
     private static long[] Steps(string folder) => File.Exists(Path.Combine(folder, "metrics.jsonl"))

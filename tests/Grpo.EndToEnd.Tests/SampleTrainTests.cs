@@ -117,11 +117,13 @@ public sealed class SampleTrainTests : IDisposable
     [UnixFact]
     public async Task Train_writes_a_checkpoint_and_exits_with_130_when_interrupted()
     {
-        SampleProcess.Result result = await SampleProcess.RunInterruptedAsync(
-            "Gsm8k", interruptAt: "step    1/", "--steps", "1000", "--prompts-per-step", "2", "--eval-count", "4", "--output", _output);
+        using SignalledSample sample = SignalledSample.Start(
+            "Gsm8k", "--steps", "1000", "--prompts-per-step", "2", "--eval-count", "4", "--output", _output);
+        Assert.True(await sample.HasSaidAsync("step    1/"), sample.Output);
+        sample.Signal(Signals.Interrupt);
 
-        Assert.Equal(130, result.ExitCode);
-        Assert.Contains("Stopped after", result.Output, StringComparison.Ordinal);
+        Assert.Equal(130, await sample.EndAsync());
+        Assert.Contains("Stopped after", sample.Output, StringComparison.Ordinal);
         string checkpoint = Assert.Single(Directory.GetDirectories(Path.Combine(_output, "checkpoints")));
         Assert.True(File.Exists(Path.Combine(checkpoint, "model.safetensors")));
     }

@@ -6,7 +6,7 @@ namespace Grpo.EndToEnd.Tests;
 /// <summary>A sample that runs, is watched, and gets signals.</summary>
 internal sealed class SignalledSample : IDisposable
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(3);
 
     private readonly Process _process;
     private readonly StringBuilder _output = new();
@@ -14,10 +14,16 @@ internal sealed class SignalledSample : IDisposable
 
     private SignalledSample(Process process) => _process = process;
 
-    /// <summary>Starts a sample.</summary>
-    public static SignalledSample Start(string sample, params string[] arguments)
+    /// <summary>Starts a sample, with SIGINT at its default.</summary>
+    public static SignalledSample Start(string sample, params string[] arguments) => Start(SampleProcess.StartOf(sample, arguments));
+
+    /// <summary>Starts a program, with SIGINT at its default.</summary>
+    public static SignalledSample Start(ProcessStartInfo start) => Watch(Signals.StartInterruptible(start));
+
+    /// <summary>Watches a program whose three streams are redirected, and owns it.</summary>
+    public static SignalledSample Watch(Process process)
     {
-        var running = new SignalledSample(Process.Start(SampleProcess.StartOf(sample, arguments))!);
+        var running = new SignalledSample(process);
         running._process.StandardInput.Close();
         running._process.OutputDataReceived += (_, line) => running.Read(line.Data);
         running._process.ErrorDataReceived += (_, line) => running.Read(line.Data);
@@ -53,19 +59,28 @@ internal sealed class SignalledSample : IDisposable
             _awaited.Add((text, seen));
         }
 
-        await Task.WhenAny(seen.Task, _process.WaitForExitAsync()).WaitAsync(Limit);
-        return seen.Task.IsCompleted;
+        // The output is read to its end before the exit is reported.
+        await Task.WhenAny(seen.Task, _process.WaitForExitAsync(), Task.Delay(Limit));
+        return seen.Task.IsCompleted || (!_process.HasExited ? throw new TimeoutException($"It has not said '{text}' within {Limit}:\n{Output}") : false);
     }
 
     /// <summary>Sends signals, one right after the other.</summary>
-    public void Signal(params int[] signals) => Assert.All(signals, signal => Assert.Equal(0, SampleProcess.Kill(_process.Id, signal)));
+    public void Signal(params int[] signals) => Assert.All(signals, signal => Assert.Equal(0, Signals.Kill(_process.Id, signal)));
 
     /// <summary>Waits for its end.</summary>
     /// <returns>The exit code; 128 and the signal's number when one ended it.</returns>
     public async Task<int> EndAsync()
     {
         using var limit = new CancellationTokenSource(Limit);
-        await _process.WaitForExitAsync(limit.Token);
+        try
+        {
+            await _process.WaitForExitAsync(limit.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            throw new TimeoutException($"It has not ended within {Limit}:\n{Output}");
+        }
+
         return _process.ExitCode;
     }
 

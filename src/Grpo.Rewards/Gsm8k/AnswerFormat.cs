@@ -16,8 +16,8 @@ public enum AnswerFormat
     Boxed,
 
     /// <summary>
-    /// The last number of the text, wherever it stands. For lenient evaluation: as a training reward it pays a list of guesses
-    /// that happens to end well.
+    /// The last number of the text, wherever it stands, unless the word behind it makes another number of it: "42 thousand". For lenient
+    /// evaluation: as a training reward it pays a list of guesses that happens to end well.
     /// </summary>
     LastNumber,
 }

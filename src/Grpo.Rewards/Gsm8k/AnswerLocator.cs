@@ -170,11 +170,12 @@ internal static class AnswerLocator
     private static bool MayFollowBox(ReadOnlySpan<char> rest)
     {
         rest = rest.Trim();
-        if (rest.Length > AnswerNumber.MaxCharacters || rest.Contains('\n') || !AnswerNumber.TryMakePlain(rest, out string plain))
+        if (rest.Length > AnswerNumber.MaxCharacters || !AnswerNumber.TryMakePlain(rest, out string plain))
         {
             return false;
         }
 
-        return NumberUnit.IsUnit(" " + plain.Trim().Trim('$', '*', '.', '!', ' '), hasCurrency: false);
+        plain = plain.Trim().Trim('$', '*', '`', '.', '!', ' ');
+        return !plain.Contains('\n', StringComparison.Ordinal) && NumberUnit.IsUnit(" " + plain, hasCurrency: false);
     }
 }

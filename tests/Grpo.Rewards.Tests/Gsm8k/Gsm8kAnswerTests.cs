@@ -182,7 +182,8 @@ public sealed class Gsm8kAnswerTests
     [InlineData(LastNumber)]
     public void Judge_takes_linear_time_on_hostile_text(AnswerFormat format)
     {
-        string[] pieces = ["<answer>", "<reasoning>", "####", "###", @"\boxed{", "{", "1,", "1", "-", " ", "=", "</answer>", "\n"];
+        string[] pieces = ["<answer>", "<reasoning>", "####", "###", @"\boxed{", "{", "1,", "1", "-", " ", "=", "</answer>", "\n",
+            "^2", "^{", @"\frac{1}", @"\text{", @"\boxed ", "{,}", @"\,", "$", "&#", " k", "and a "];
         foreach (string piece in pieces)
         {
             string text = string.Concat(Enumerable.Repeat(piece, 400_000));

@@ -64,6 +64,7 @@ internal static class CharacterFolding
         return small >= 0 ? SmallFormsInAscii[small]
             : character == 'μ' ? 'µ'                              // the Greek letter and the sign of the unit
             : character is '\u2212' or '\u2013' or '\u2014' or '\uFE63' ? '-'
+            : character is '\u2044' or '\u2215' ? '/'
             : char.GetUnicodeCategory(character) == UnicodeCategory.SpaceSeparator ? ' '
             : character;
     }

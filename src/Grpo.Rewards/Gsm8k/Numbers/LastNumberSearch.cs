@@ -28,7 +28,11 @@ internal static class LastNumberSearch
             string plain = LatexNotation.ToPlain(CharacterFolding.Fold(text.AsSpan(start..stop)), out _);
             if (FindLast(plain) is { } token)
             {
-                return Judge(plain, token) with { IsOpenEnded = stop == text.Length && token.End == plain.Length };
+                Gsm8kExtraction found = Judge(plain, token);
+
+                // Of a truncated completion the number or the word that refuses it may go on.
+                bool atEnd = token.End == plain.Length || (found.Number is null && NumberUnit.IsOneWord(plain.AsSpan(token.End)));
+                return found with { IsOpenEnded = stop == text.Length && atEnd };
             }
 
             end = start;                                        // nothing but the powers of units
@@ -58,11 +62,17 @@ internal static class LastNumberSearch
                 continue;
             }
 
+            if (IsPower(plain, i))
+            {
+                i = Math.Max(EndOfRun(plain, i), i + 1);
+                continue;
+            }
+
             bool isNumber = NumberScanner.TryScanAt(plain, i, out ExactNumber number, out int end);
             int run = EndOfRun(plain, isNumber ? end : i);
             isNumber &= run == end;                             // "1,08" is no number, and neither is the 1 before its comma
             end = Math.Max(run, i + 1);
-            last = IsPower(plain, i) ? last : new Token(i, end, isNumber ? number : null);
+            last = new Token(i, end, isNumber ? number : null);
             i = end;
         }
 

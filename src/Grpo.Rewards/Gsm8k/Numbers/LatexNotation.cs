@@ -1,4 +1,3 @@
-using System.Collections.Frozen;
 using System.Text;
 
 namespace Grpo.Rewards;
@@ -16,37 +15,6 @@ internal sealed class LatexNotation
     private const string Gap = "  ";
     private const string Superscripts = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻";
     private const string SuperscriptsInAscii = "0123456789-";
-
-    // Fonts and frames: the command and its braces go, the argument stays.
-    private static readonly FrozenSet<string> Styles = Set(
-        "boxed fbox text textbf textit textrm textsf texttt textnormal emph mathrm mathbf mathit mathsf mathtt mathnormal operatorname mbox hbox",
-        "underline boldsymbol bm pmb");
-
-    private static readonly FrozenSet<string> Left = Set("left right displaystyle textstyle big Big bigl bigr Bigl Bigr quad qquad enspace color textcolor");
-
-    private static readonly FrozenSet<string> Spaces = Set("thinspace medspace thickspace nobreakspace space");
-
-    private static readonly FrozenSet<string> Fractions = Set("frac dfrac tfrac cfrac");
-
-    private static readonly FrozenDictionary<string, string> Signs = new Dictionary<string, string>
-    {
-        ["times"] = "×",
-        ["cdot"] = "·",
-        ["div"] = "÷",
-        ["pm"] = "±",
-        ["circ"] = "°",
-        ["degree"] = "°",
-        ["textdegree"] = "°",
-        ["textdollar"] = "$",
-        ["pounds"] = "£",
-        ["textsterling"] = "£",
-        ["euro"] = "€",
-        ["texteuro"] = "€",
-        ["yen"] = "¥",
-        ["textyen"] = "¥",
-        ["textcent"] = "¢",
-        ["cent"] = "¢",
-    }.ToFrozenDictionary(StringComparer.Ordinal);
 
     private enum Brace
     {
@@ -74,12 +42,6 @@ internal sealed class LatexNotation
     /// <param name="isWhole">Whether every brace that was opened is closed.</param>
     public static string ToPlain(string text, out bool isWhole)
     {
-        if (!text.AsSpan().ContainsAny(@"\{}$~^") && !text.AsSpan().ContainsAny(Superscripts))
-        {
-            isWhole = true;
-            return text;
-        }
-
         var notation = new LatexNotation(text);
         while (notation._position < text.Length)
         {
@@ -126,7 +88,9 @@ internal sealed class LatexNotation
         }
         else
         {
-            Write(character.ToString());
+            _hasText |= character != ' ';
+            _plain.Append(character);
+            _position++;
         }
     }
 
@@ -145,13 +109,13 @@ internal sealed class LatexNotation
             return;
         }
 
-        if (Styles.Contains(name) && SkipTo('{', end, out int brace))
+        if (LatexCommands.Styles.Contains(name) && SkipTo('{', end, out int brace))
         {
             _position = brace;
             _open.Push(Brace.Gap);
             Write(Gap);
         }
-        else if (Left.Contains(name))
+        else if (LatexCommands.Gaps.Contains(name))
         {
             // The first argument of a color is its name.
             bool colored = name.EndsWith("color", StringComparison.Ordinal);
@@ -164,16 +128,16 @@ internal sealed class LatexNotation
                 _open.Push(Brace.Gap);
             }
         }
-        else if (Fractions.Contains(name))
+        else if (LatexCommands.Fractions.Contains(name))
         {
             Write(Fraction, end - _position);
         }
-        else if (Spaces.Contains(name))
+        else if (LatexCommands.Spaces.Contains(name))
         {
             SkipBlanks(ref end);
             Write(" ", end - _position);
         }
-        else if (Signs.TryGetValue(name, out string? sign))
+        else if (LatexCommands.Signs.TryGetValue(name, out string? sign))
         {
             // A degree is written as a power: ^\circ.
             _plain.Length -= sign == "°" && _plain is [.., '^'] ? 1 : 0;
@@ -330,7 +294,4 @@ internal sealed class LatexNotation
 
         return runs == 2;
     }
-
-    private static FrozenSet<string> Set(params string[] lines) =>
-        lines.SelectMany(line => line.Split(' ')).ToFrozenSet(StringComparer.Ordinal);
 }

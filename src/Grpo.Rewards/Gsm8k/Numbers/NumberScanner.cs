@@ -7,7 +7,7 @@ namespace Grpo.Rewards;
 /// Scans "[sign] [currency] number [unit]" from start to end. The number is an integer with or without thousands, a decimal with
 /// or without a power of ten (1.5e3, 1.5×10^3), a fraction (a/b, \frac{a}{b}), or a mixed number (3 1/2, 3\frac{1}{2}).
 /// </summary>
-internal ref struct NumberScanner
+internal ref partial struct NumberScanner
 {
     private readonly ReadOnlySpan<char> _text;
     private int _position;
@@ -92,13 +92,13 @@ internal ref struct NumberScanner
         }
 
         string code = _text[_position..end].ToString().ToLowerInvariant();
-        bool withSign = PeekAt(end) == '$';
-        if (!UnitWords.IsCurrencyCode(code) || (code.Length == 1 && !withSign))
+        bool isDollar = PeekAt(end) == '$' && UnitWords.IsCountryOfDollars(code);
+        if (!isDollar && !UnitWords.IsCurrencyCode(code))
         {
             return false;
         }
 
-        _position = end + (withSign || PeekAt(end) == '.' ? 1 : 0);
+        _position = end + (isDollar || PeekAt(end) == '.' ? 1 : 0);
         return true;
     }
 
@@ -132,84 +132,6 @@ internal ref struct NumberScanner
 
         // "1 200/300" is 1200/300 to one reader and 1 + 200/300 to another.
         return TryMakeFraction(0, Parse(integer), ReadDenominator(), mixed: false, out number) && !spaced;
-    }
-
-    private bool TryMixedAfter(ReadOnlySpan<char> whole, out ExactNumber number)
-    {
-        number = default;
-        if (Current == ' ' && char.IsAsciiDigit(PeekAt(_position + 1)))
-        {
-            _position++;
-            ReadOnlySpan<char> numerator = ReadDigits();
-            return StartsDenominator() && TryMakeFraction(Parse(whole), Parse(numerator), ReadDenominator(), mixed: true, out number);
-        }
-
-        SkipSpaces();
-        return StartsLatexFraction() && TryLatexFraction(out BigInteger top, out BigInteger bottom)
-            && TryMakeFraction(Parse(whole), top, bottom, mixed: true, out number);
-    }
-
-    private readonly bool TryMakeFraction(BigInteger whole, BigInteger top, BigInteger bottom, bool mixed, out ExactNumber number)
-    {
-        number = default;
-        if (bottom.IsZero || _digits > AnswerNumber.MaxDigits || (mixed && (top.Sign < 0 || top >= bottom)))
-        {
-            return false;
-        }
-
-        number = new ExactNumber((whole * bottom) + top, bottom);
-        return true;
-    }
-
-    private readonly bool StartsLatexFraction() => Rest.StartsWith(LatexNotation.Fraction, StringComparison.Ordinal);
-
-    private bool TryLatexFraction(out BigInteger top, out BigInteger bottom)
-    {
-        _position += LatexNotation.Fraction.Length;
-        bottom = default;
-        return TryArgument(out top) && TryArgument(out bottom);
-    }
-
-    /// <summary>An integer in braces, or a single digit without: \frac{84}{2}, \frac12.</summary>
-    private bool TryArgument(out BigInteger value)
-    {
-        value = default;
-        SkipSpaces();
-        if (char.IsAsciiDigit(Current))
-        {
-            value = Current - '0';
-            _position++;
-            _digits++;
-            return true;
-        }
-
-        if (Current != '{')
-        {
-            return false;
-        }
-
-        _position++;
-        SkipSpaces();
-        bool negative = Current == '-';
-        _position += negative ? 1 : 0;
-        ReadOnlySpan<char> digits = ReadInteger(out _);
-        SkipSpaces();
-        if (digits.IsEmpty || digits.Length > AnswerNumber.MaxDigits || Current != '}')
-        {
-            return false;
-        }
-
-        _position++;
-        value = negative ? -Parse(digits) : Parse(digits);
-        return true;
-    }
-
-    private BigInteger ReadDenominator()
-    {
-        SkipSpaces();
-        _position++;
-        SkipSpaces();
-        return Parse(ReadDigits());
     }
 
     private bool TryDecimalAfter(ReadOnlySpan<char> integer, out ExactNumber number)
@@ -302,13 +224,6 @@ internal ref struct NumberScanner
     private readonly bool StartsGroup() => Current is ',' or ' '
         && char.IsAsciiDigit(PeekAt(_position + 1)) && char.IsAsciiDigit(PeekAt(_position + 2))
         && char.IsAsciiDigit(PeekAt(_position + 3)) && !char.IsAsciiDigit(PeekAt(_position + 4));
-
-    /// <summary>A slash and a digit, spaces allowed; a slash and a letter begin a unit.</summary>
-    private readonly bool StartsDenominator()
-    {
-        ReadOnlySpan<char> rest = Rest.TrimStart(' ');
-        return rest is ['/', ..] && rest[1..].TrimStart(' ') is [>= '0' and <= '9', ..];
-    }
 
     private ReadOnlySpan<char> ReadDigits()
     {

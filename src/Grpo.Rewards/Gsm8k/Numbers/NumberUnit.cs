@@ -3,9 +3,9 @@ using System.Globalization;
 namespace Grpo.Rewards;
 
 /// <summary>
-/// The rule for what may follow a number. A percent sign, a degree or a currency may, and then one phrase of words that is a unit: it counts,
-/// names or measures, and leaves the number as it is. Whatever could make another number of it is refused: a scale (thousand, k, dozen, lakh),
-/// a part (thirds), a variable (x, π), a power, a calculation, a second number, a doubt. Nothing that is refused is ever read as a unit.
+/// The rule for what may follow a number. A percent sign, a degree or a currency may, and then one phrase of words that counts, names or
+/// measures and so leaves the number as it is. Whatever could make another number of it is refused: a scale (thousand, k, dozen, lakh), a part
+/// (thirds), a variable (x, π), a power, a calculation, a second number, a doubt.
 /// </summary>
 internal static class NumberUnit
 {
@@ -38,7 +38,7 @@ internal static class NumberUnit
     /// <param name="hasCurrency">Whether a currency stands before the number.</param>
     public static bool ChangesNumber(ReadOnlySpan<char> rest, bool hasCurrency)
     {
-        bool isDegree = rest.TrimStart(' ') is [var sign, ..] && IsDegree(sign);
+        char sign = rest.TrimStart(' ') is [var start, ..] ? start : ' ';
         ReadOnlySpan<char> word = rest.TrimStart(" %°-/(");
         hasCurrency |= word.Length > 0 && IsCurrency(word[0]);
         word = word.Length > 0 && IsCurrency(word[0]) ? word[1..].TrimStart(' ') : word;
@@ -64,9 +64,17 @@ internal static class NumberUnit
         // A word of two letters behind a space may be any of the sentence, and so may these of one: "42 I think", "42 a day".
         bool glued = IsLetter(rest[0]);
         hasCurrency |= word.TrimStart(' ') is [var next, ..] && IsCurrency(next);
-        bool isWord = glued ? first.Length > 2 : first.Length > 1 || first is "a" or "A" or "I" || (isDegree && first is "C" or "F");
-        return UnitWords.Multiplies(lower) || first == "MM" || (first == "m" && hasCurrency)
-            || !(isWord || UnitWords.IsUnit(first, glued, last: true));
+        bool isWord = glued ? first.Length > 2 : first.Length > 1 || first is "a" or "A" or "I" || (IsDegree(sign) && first is "C" or "F");
+        return UnitWords.Multiplies(lower) || first == "MM" || (first == "m" && hasCurrency && sign != '/')
+            || !(isWord || UnitWords.CanBeFirst(first, glued, last: true));
+    }
+
+    /// <summary>True if a text is one word, whatever blanks stand before it.</summary>
+    public static bool IsOneWord(ReadOnlySpan<char> text)
+    {
+        text = text.TrimStart(' ');
+        TakeWord(ref text);
+        return text.IsEmpty;
     }
 
     private static string TakeWord(ref ReadOnlySpan<char> text)
@@ -132,15 +140,16 @@ internal static class NumberUnit
             string next = NextWord();
             bool isUnit = (lower is "squared" or "cubed" && UnitWords.TakesPowers(_before))
                 || (word is "C" or "F" && _before == "°")
-                || (UnitWords.IsUnit(word, glued && first, next.Length == 0) && !IsMillion(word, next));
-            bool opensWithAnd = _before.Length == 0 && lower == "and";        // "42 and a quarter"
+                || (IsFirst ? UnitWords.CanBeFirst(word, glued && first, next.Length == 0) && !IsMillion(word, next) : UnitWords.CanFollow(word, _before));
             _before = lower;
-            return isUnit && !opensWithAnd;
+            return isUnit;
         }
+
+        private readonly bool IsFirst => _before is "" or "°";
 
         // "5 m" and "5 m long" are lengths; "$5m" and "5m people" are millions.
         private readonly bool IsMillion(string word, string next) =>
-            word == "m" && _before.Length == 0 && (_hasCurrency || (next.Length > 0 && _text[_position] == ' ' && !UnitWords.FollowsLength(next)));
+            word == "m" && (_hasCurrency || (next.Length > 0 && _text[_position] == ' ' && !UnitWords.FollowsLength(next)));
 
         private readonly string NextWord()
         {
@@ -167,12 +176,12 @@ internal static class NumberUnit
         private bool TakeSeparator(char character)
         {
             _position++;
-            _before = IsDegree(character) ? "°" : char.IsWhiteSpace(character) ? _before : _before.Length == 0 ? "" : "-";
+            _before = IsDegree(character) ? "°" : char.IsWhiteSpace(character) || (_before.Length == 0 && character != '/') ? _before : "-";
             return char.IsWhiteSpace(character) || IsCurrency(character) || IsDegree(character)
                 || character is '\'' or '’' or '-' or '/' or '·' or '.' or '(' or ')' or '%';
         }
 
-        private readonly bool IsInWord(char character) => IsLetter(character) || character is '.' or '\'' or '’'
+        private static bool IsInWord(char character) => IsLetter(character) || character is '.' or '\'' or '’'
             || char.GetUnicodeCategory(character) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark;
     }
 }

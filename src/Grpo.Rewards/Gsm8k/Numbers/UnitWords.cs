@@ -3,68 +3,89 @@ using System.Collections.Frozen;
 namespace Grpo.Rewards;
 
 /// <summary>
-/// The words that decide whether a phrase after a number is a unit. Words of one or two letters must be listed to be one; a longer word is one
-/// unless it is listed here. All lists are in lower case.
+/// The words that decide whether a phrase after a number is a unit. The first word stands beside the number: of one or two letters it must be
+/// listed to be a unit, and a longer one is a unit unless it is listed here. All lists are in lower case.
 /// </summary>
 internal static class UnitWords
 {
     private static readonly string[] NotIllions = ["pavilion", "pillion"];
 
     // Symbols of one letter depend on case: 5 m is a length, 5 M is five million.
-    private static readonly FrozenSet<string> OneLetter = FrozenSet.ToFrozenSet(["m", "g", "s", "h", "l", "L"], StringComparer.Ordinal);
+    private static readonly FrozenSet<string> OneLetter = FrozenSet.ToFrozenSet(["m", "g", "s", "h", "l", "L", "A", "V", "W"], StringComparer.Ordinal);
 
     private static readonly FrozenSet<string> TwoLetters = Set(
         "mm cm dm km nm µm in ft yd mi", "mg kg µg ug lb oz", "ml cl dl kl hl µl pt qt", "sq cu ha ac", "hr ms ns µs wk mo yr am pm bc ad",
-        "hz kw kv kj mw", "kb mb gb tb", "pc pp px ea rs kr us");
+        "hz kw kv kj mw ma hp db cc", "kb mb gb tb", "pc pp px ea rs kr us");
 
-    private static readonly FrozenSet<string> Connectives = Set("of in on at to by as is it he we my up go so do if us an be me");
+    private static readonly FrozenSet<string> Connectives = Set("of in on at to by as is it he we my up go so do if an be me");
 
     private static readonly FrozenSet<string> Cardinals = Set(
-        "zero nought nil none one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen",
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen",
         "nineteen twenty thirty forty fifty sixty seventy eighty ninety point");
 
+    // Wherever they stand in the phrase: "42 US$ million".
     private static readonly FrozenSet<string> Multipliers = Set(
-        // Scales, written out and abbreviated, also those of India and of other European languages; "…illion" is a rule below.
-        "k b t bn mn tn cr hundred hundreds thousand thousands thou grand myriad myriads lakh lakhs lac lacs crore crores dozen dozens doz score",
-        "scores gross googol mil bil tril mio mln bln tln trn mrd mega giga tera milli micro nano permille permil promille",
-        "tausend mille mila tusen duizend milliard milliards milliarde milliarden miljoen miljard miljon milyon milyar millon millón millones",
-        "milhao milhão milhoes milhões",
-        // Parts
-        "half halves third thirds quarter quarters fourth fourths fifth fifths sixth sixths seventh sevenths eighth eighths ninth ninths tenth",
-        "tenths ths eleventh elevenths twelfth twelfths sixteenth sixteenths twentieth twentieths hundredth hundredths thousandth thousandths",
-        // Calculations
-        "squared cubed factorial double doubled triple tripled quadruple quadrupled halved twice thrice plus minus multiplied divided",
-        "mod modulo sqrt sin cos pi xyz abc");
+        "k bn mn tn cr hundred hundreds thousand thousands myriad myriads lakh lakhs lac lacs crore crores dozen dozens doz mio mln bln tln trn mrd",
+        "googol permille permil promille tausend mille mila tusen duizend milliard milliards milliarde milliarden miljoen miljard miljon milyon",
+        "milyar millon millón millones milhao milhão milhoes milhões",
+        "half halves thirds fourths fifths sixths sevenths eighths ninths tenths ths elevenths twelfths sixteenths twentieths hundredths thousandths",
+        "squared cubed factorial doubled tripled quadrupled halved plus minus multiplied divided");
+
+    // Beside the number only: "1 third", but "8 apples in the third box"; "5 quarters", but "8 cents a quarter".
+    private static readonly FrozenSet<string> MultipliersAtNumber = Set(
+        "b t thou grand score scores gross mil bil tril mega giga tera milli micro nano",
+        "third quarter quarters fourth fifth sixth seventh eighth ninth tenth eleventh twelfth sixteenth twentieth hundredth thousandth",
+        "ones twos threes fours fives sixes sevens eights nines tens twenties thirties forties fifties",
+        "twice thrice mod modulo sqrt sin cos pi xyz abc");
 
     private static readonly FrozenSet<string> Doubts = Set(
-        "or nor not maybe perhaps possibly probably approximately approx roughly nearly almost ish least most unless versus");
+        "or not maybe perhaps possibly probably approximately approx roughly nearly almost estimated est least most unless versus");
 
     private static readonly FrozenSet<string> WithPowers = Set(
         "m mm cm dm km in ft yd mi s hr h min sec g kg l µm inch inches foot feet yard yards mile miles meter meters metre metres second seconds",
         "hour hours centimeter centimeters centimetre centimetres millimeter millimeters millimetre millimetres kilometer kilometers kilometre",
         "kilometres unit units");
 
-    private static readonly FrozenSet<string> CurrencyCodes = Set(
-        "usd eur gbp jpy inr cny rmb cad aud nzd chf sek nok dkk pln zar mxn brl sgd hkd rs us a c ca au nz hk");
+    private static readonly FrozenSet<string> Directions = Set(
+        "long longer tall taller wide wider deep deeper high higher away apart from per each every left total more less further above below ahead",
+        "behind around across before after");
 
-    /// <summary>True if the word can stand in a unit phrase.</summary>
+    private static readonly FrozenSet<string> CurrencyCodes = Set("usd eur gbp jpy inr cny rmb cad aud nzd chf sek nok dkk pln zar mxn brl sgd hkd rs");
+
+    private static readonly FrozenSet<string> CountriesOfDollars = Set("us a c ca au nz hk s");
+
+    /// <summary>True if the first word of a phrase, the one beside the number, can be a unit or begin one.</summary>
     /// <param name="word">The word as it was written, without dots.</param>
-    /// <param name="glued">Whether it stands right behind the number: "5in", but "5 in all".</param>
+    /// <param name="glued">Whether nothing stands between it and the number: "5in", but "5 in all".</param>
     /// <param name="last">Whether no word follows.</param>
-    public static bool IsUnit(string word, bool glued, bool last)
+    public static bool CanBeFirst(string word, bool glued, bool last)
     {
         string lower = word.ToLowerInvariant();
         return word.Length switch
         {
             1 => OneLetter.Contains(word) || (word == "a" && !glued && !last),
             2 => word != "MM" && (TwoLetters.Contains(lower) || (!glued && Connectives.Contains(lower))),
-            _ => !Multiplies(lower) && !Cardinals.Contains(lower) && !Doubts.Contains(lower),
+            _ => lower != "and" && !MultipliersAtNumber.Contains(lower) && CanFollow(word, before: ""),
         };
     }
 
-    /// <summary>True if a number times this word is another number: a scale, a part, a calculation.</summary>
+    /// <summary>True if a further word can stand in a unit phrase.</summary>
+    /// <param name="word">The word as it was written, without dots.</param>
+    /// <param name="before">The word before it, in lower case.</param>
+    public static bool CanFollow(string word, string before)
+    {
+        string lower = word.ToLowerInvariant();
+        return word.Length == 1
+            ? lower == "a" || OneLetter.Contains(word) || (char.IsUpper(word[0]) && IsLabeled(before))
+            : !Multipliers.Contains(lower) && !IsIllion(lower) && !Cardinals.Contains(lower) && !Doubts.Contains(lower);
+    }
+
+    /// <summary>True if a number times this word, which stands beside it, is another number: a scale, a part, a calculation.</summary>
     /// <param name="lower">The word in lower case.</param>
-    public static bool Multiplies(string lower) => Multipliers.Contains(lower) || IsIllion(lower);
+    public static bool Multiplies(string lower) => Multipliers.Contains(lower) || MultipliersAtNumber.Contains(lower) || IsIllion(lower);
+
+    // "36 students in class C", "5 units to B": a letter that names something. Behind a currency it would be a scale.
+    private static bool IsLabeled(string before) => (before.Length > 2 && !IsCurrencyCode(before) && before != "dollars") || Connectives.Contains(before);
 
     public static bool IsCardinal(string lower) => Cardinals.Contains(lower);
 
@@ -73,9 +94,12 @@ internal static class UnitWords
 
     public static bool IsCurrencyCode(string lower) => CurrencyCodes.Contains(lower);
 
+    /// <summary>True for what stands before a dollar sign to say whose dollars are meant: US$.</summary>
+    public static bool IsCountryOfDollars(string lower) => CountriesOfDollars.Contains(lower);
+
     /// <summary>True for the words that can follow a length, so that "5 m" before them is no million: a direction, another symbol.</summary>
     public static bool FollowsLength(string lower) =>
-        Connectives.Contains(lower) || OneLetter.Contains(lower) || TwoLetters.Contains(lower) || lower is "long" or "tall" or "wide" or "deep" or "high" or "away" or "apart" or "per" or "each" or "left" or "total";
+        Connectives.Contains(lower) || OneLetter.Contains(lower) || TwoLetters.Contains(lower) || Directions.Contains(lower);
 
     // Million, billions, zillionth and so on without an end.
     private static bool IsIllion(string lower)

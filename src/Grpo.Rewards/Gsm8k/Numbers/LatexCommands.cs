@@ -1,0 +1,45 @@
+using System.Collections.Frozen;
+
+namespace Grpo.Rewards;
+
+/// <summary>The commands of LaTeX that can stand in an answer, by what becomes of them.</summary>
+internal static class LatexCommands
+{
+    /// <summary>Fonts and frames: the command and its braces go, the argument stays.</summary>
+    public static FrozenSet<string> Styles { get; } = Set(
+        "boxed fbox text textbf textit textrm textsf texttt textnormal emph mathrm mathbf mathit mathsf mathtt mathnormal operatorname mbox hbox",
+        "underline boldsymbol bm pmb");
+
+    /// <summary>Sizes, colors, wide blanks: they leave a gap.</summary>
+    public static FrozenSet<string> Gaps { get; } = Set("left right displaystyle textstyle big Big bigl bigr Bigl Bigr quad qquad enspace color textcolor");
+
+    /// <summary>Thin blanks, which group thousands: they become one blank.</summary>
+    public static FrozenSet<string> Spaces { get; } = Set("thinspace medspace thickspace nobreakspace space");
+
+    /// <summary>Fractions in all sizes.</summary>
+    public static FrozenSet<string> Fractions { get; } = Set("frac dfrac tfrac cfrac");
+
+    /// <summary>Commands that are a single sign.</summary>
+    public static FrozenDictionary<string, string> Signs { get; } = new Dictionary<string, string>
+    {
+        ["times"] = "×",
+        ["cdot"] = "·",
+        ["div"] = "÷",
+        ["pm"] = "±",
+        ["circ"] = "°",
+        ["degree"] = "°",
+        ["textdegree"] = "°",
+        ["textdollar"] = "$",
+        ["pounds"] = "£",
+        ["textsterling"] = "£",
+        ["euro"] = "€",
+        ["texteuro"] = "€",
+        ["yen"] = "¥",
+        ["textyen"] = "¥",
+        ["textcent"] = "¢",
+        ["cent"] = "¢",
+    }.ToFrozenDictionary(StringComparer.Ordinal);
+
+    private static FrozenSet<string> Set(params string[] lines) =>
+        lines.SelectMany(line => line.Split(' ')).ToFrozenSet(StringComparer.Ordinal);
+}

@@ -88,6 +88,9 @@ public sealed class GrpoOptimizer : IDisposable
     /// <summary>Steps done.</summary>
     public long Step { get; internal set; }
 
+    /// <summary>Throws when the sampler can tell that it would refuse one of these prompts.</summary>
+    internal void CheckPrompts(IReadOnlyList<Prompt> prompts) => (_sampler as IPromptChecker)?.CheckPrompts(prompts, Options.Sampling);
+
     /// <summary>How many want the reports of steps to have a <see cref="StepReport.Record"/>.</summary>
     internal int Recorders { get; set; }
 

@@ -17,6 +17,9 @@ internal sealed class RunCheckpoints(
     /// <summary>Hears, in a sentence, of a failure after which the run goes on.</summary>
     public Action<string>? OnFailure { get; init; }
 
+    /// <summary>What the model is trained to do; null when the caller did not say.</summary>
+    public TaskDescription? Description { get; init; }
+
     /// <summary>The checkpoint of a step; null when there is none.</summary>
     public string? FolderOf(long step) => _step == step ? Folder : null;
 
@@ -76,5 +79,6 @@ internal sealed class RunCheckpoints(
         optimizer.Save(folder);
         TrainerState.Of(progress, schedule).Write(folder);
         savedOptions.Value.Write(folder);
+        Description?.Write(folder);
     }
 }

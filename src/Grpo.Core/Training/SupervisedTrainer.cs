@@ -19,6 +19,7 @@ public sealed class SupervisedTrainer
     private readonly IPolicy _policy;
     private readonly SupervisedOptions _options;
     private readonly ICheckpointStore? _checkpoints;
+    private readonly TaskDescription? _task;
     private readonly TokenSequence[] _sequences;
     private readonly TokenSequence[] _heldOut;
 
@@ -29,7 +30,7 @@ public sealed class SupervisedTrainer
     /// <param name="examples">The data set.</param>
     /// <param name="options">Null: the defaults.</param>
     /// <param name="services">Held-out examples and checkpoint store; null: neither.</param>
-    /// <exception cref="ArgumentException">An option is out of range, there are no examples, or one is longer than <see cref="SupervisedOptions.MaxTokens"/>.</exception>
+    /// <exception cref="ArgumentException">An option is out of range, there are no examples, or some are longer than <see cref="SupervisedOptions.MaxTokens"/>.</exception>
     public SupervisedTrainer(
         IPolicy policy, ITokenizer tokenizer, IChatTemplate template, IReadOnlyList<SupervisedExample> examples,
         SupervisedOptions? options = null, SupervisedServices? services = null)
@@ -42,6 +43,7 @@ public sealed class SupervisedTrainer
         _options = (options ?? new SupervisedOptions()) with { };
         services ??= new SupervisedServices();
         _checkpoints = services.Checkpoints;
+        _task = services.Task;
         if (_options.Validate() is { Count: > 0 } problems)
         {
             throw new ArgumentException(string.Join(" ", problems), nameof(options));
@@ -52,11 +54,17 @@ public sealed class SupervisedTrainer
             throw new ArgumentException("There are no examples to learn from.", nameof(examples));
         }
 
-        _sequences = Encode(examples);
-        _heldOut = Encode(services.HeldOut);
+        _sequences = Encode(examples, "examples", nameof(examples));
+        _heldOut = Encode(services.HeldOut, "held-out examples", nameof(services));
 
-        TokenSequence[] Encode(IReadOnlyList<SupervisedExample> set) =>
-            [.. set.Select(example => SupervisedEncoder.Encode(example, tokenizer, template, _options.MaxTokens))];
+        TokenSequence[] Encode(IReadOnlyList<SupervisedExample> set, string what, string parameter)
+        {
+            TokenSequence[] sequences = [.. set.Select(example => SupervisedEncoder.Encode(example, tokenizer, template))];
+            (string Id, int Tokens)[] lengths = [.. set.Zip(sequences, (example, sequence) => (example.Prompt.Id, sequence.PromptIds.Count + sequence.CompletionIds.Count))];
+            return TokenCounts.FindProblem(what, lengths, nameof(SupervisedOptions.MaxTokens), _options.MaxTokens) is { } problem
+                ? throw new ArgumentException(problem, parameter)
+                : sequences;
+        }
     }
 
     /// <summary>Trains step by step, from the newest checkpoint when <see cref="SupervisedOptions.Resume"/> is set and there is one.</summary>
@@ -174,6 +182,7 @@ public sealed class SupervisedTrainer
     private ValueTask<string> SaveAsync(ICheckpointStore store, AdamW adam) => store.SaveAsync(adam.Step, directory =>
     {
         _policy.Save(directory);
+        _task?.Write(directory);
         adam.Save(Path.Combine(directory, MomentsFile));
         new SupervisedState { Step = adam.Step, Seed = _options.Seed, BatchSize = _options.BatchSize, Examples = _sequences.Length }
             .Write(Path.Combine(directory, StateFile));

@@ -24,31 +24,46 @@ internal static class TrainingRun
         Settings settings, Gsm8kTask task, string output, IReadOnlyList<ITrainingCallback> views, CancellationToken cancellationToken)
     {
         string checkpoints = Path.Combine(output, "checkpoints");
+        RequireFolder(output);
+        settings.SayNotes();
         if (!settings.Trainer.Resume && !settings.Run.Explain)
         {
             RequireNoRun(output, checkpoints);
         }
 
-        using JsonLinesLogger? files = settings.Run.Explain ? null : new JsonLinesLogger(output);
         using QwenPretrained qwen = await ModelLoader.LoadForTrainingAsync(settings, withReference: settings.Grpo.KlCoefficient > 0, cancellationToken);
         var sampler = new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate, new ConsoleWarnings<PolicyGroupSampler>());
         using var optimizer = new GrpoOptimizer(qwen.Policy, sampler, task.Reward, settings.Grpo, qwen.Reference, new ConsoleWarnings<GrpoOptimizer>());
         Console.WriteLine(optimizer.Explain());
-        if (files is null)
+        if (settings.Run.Explain)
         {
-            return null; // --explain: nothing is written
+            return null;
         }
 
-        using TensorBoardLogger? tensorBoard = settings.Run.Tensorboard ? new TensorBoardLogger(Path.Combine(output, "tensorboard")) : null;
+        using var files = new OpenedAtStart(() => new JsonLinesLogger(output));
+        using OpenedAtStart? tensorBoard = settings.Run.Tensorboard ? new OpenedAtStart(() => new TensorBoardLogger(Path.Combine(output, "tensorboard"))) : null;
         using FlightRecorder? recorder = settings.Run.Record ? new FlightRecorder(optimizer, output, RecordedModel.Of(settings.Run)) : null;
         var report = new HtmlReport(Path.Combine(output, "report.html"), Facts(settings, task, trained: qwen), new TokenDetails(qwen.Policy, qwen.Tokenizer));
         var trainer = new GrpoTrainer(optimizer, task.Train, settings.Trainer, new TrainerServices
         {
             Evaluator = task.Held.Count == 0 ? null : new RewardEvaluator(sampler, task.Judge, task.Held, settings.Grpo.Sampling.ToGreedy()),
+            Task = task.Description,
             Checkpoints = new DirectoryCheckpointStore(checkpoints, settings.Run.KeepCheckpoints, new ConsoleWarnings<DirectoryCheckpointStore>()),
             Callbacks = [files, .. new ITrainingCallback?[] { tensorBoard, recorder }.OfType<ITrainingCallback>(), .. views, report, new ReportPath(report)],
         }, new ConsoleWarnings<GrpoTrainer>());
         return await trainer.TrainAsync(cancellationToken);
+    }
+
+    // What can be told without writing anything, before a model is fetched.
+    private static void RequireFolder(string output)
+    {
+        for (string? folder = Path.GetFullPath(output); folder is not null; folder = Path.GetDirectoryName(folder))
+        {
+            if (File.Exists(folder))
+            {
+                throw new IOException($"The output folder '{output}' cannot be written: '{folder}' is a file. Choose another folder.");
+            }
+        }
     }
 
     // A new run in the folder of another would leave checkpoints of higher steps and lines of other completions behind.

@@ -1,3 +1,5 @@
+using Grpo.Diagnostics;
+
 namespace Grpo.Models.Qwen;
 
 /// <summary>Where a model comes from: a folder or a hub id, and the folder of an adapter for it.</summary>
@@ -50,15 +52,30 @@ internal sealed record PretrainedSource(string FolderOrHubId, string Revision, s
             return Path.GetFullPath(FolderOrHubId);
         }
 
+        string shown = TerminalText.EscapeLine(FolderOrHubId);
+        if (File.Exists(FolderOrHubId))
+        {
+            throw new DirectoryNotFoundException($"'{shown}' is a file. Name the folder that holds it, with config.json, the weights and the tokenizer.");
+        }
+
         if (!HubClient.IsId(FolderOrHubId))
         {
             string origin = Adapter is null ? "" : $" The adapter in '{Adapter}' may name it as its base; where the base has moved, load it by name with the option Adapter.";
             throw new DirectoryNotFoundException(
-                $"There is no folder '{FolderOrHubId}', and it is not a hub id such as Qwen/Qwen2.5-1.5B-Instruct (owner/name).{origin}");
+                $"There is no folder '{shown}', and it is not a hub id such as Qwen/Qwen2.5-1.5B-Instruct (owner/name).{origin}");
         }
 
         var hub = new HubOptions { Revision = Revision, Progress = progress };
-        return await download(FolderOrHubId, hub, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            return await download(FolderOrHubId, hub, cancellationToken).ConfigureAwait(false);
+        }
+        catch (HubException exception) when (FolderOrHubId.Split('/')[0] is var parent && Directory.Exists(parent))
+        {
+            // owner/name may as well be a folder whose name has a typing mistake.
+            throw new HubException(
+                $"There is no folder '{shown}' (the folder '{parent}' is here, but not that one in it), so it was taken for a hub id. {exception.Message}", exception.InnerException);
+        }
     }
 
     private static PretrainedSource OfAdapter(string folder, string revision)

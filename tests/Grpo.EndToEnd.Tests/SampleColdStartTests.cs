@@ -48,7 +48,7 @@ public sealed class SampleColdStartTests : IDisposable
             "Gsm8k", "sft", "--model", SampleProcess.TinyModel, "--dataset", data, "--eval-dataset", data, "--answer-format", "HashMarks",
             "--steps", "60", "--batch-size", "2", "--learning-rate", "1e-3", "--output", model)).Succeeded();
         SampleProcess.Result generate = (await SampleProcess.RunAsync(
-            "Gsm8k", "generate", "Ben has 9 cups and gives 4 away. How many cups are left?", "--model", model, "--answer-format", "HashMarks")).Succeeded();
+            "Gsm8k", "generate", "Ben has 9 cups and gives 4 away. How many cups are left?", "--model", model)).Succeeded(); // asked as it was trained
 
         Assert.Contains("held-out ", sft.Output, StringComparison.Ordinal);
         Assert.Equal("There are 9 - 4 = <<9-4=5>>5 cups left.\n#### 5", generate.Output.ReplaceLineEndings("\n").Trim());
@@ -61,6 +61,6 @@ public sealed class SampleColdStartTests : IDisposable
             "Gsm8k", "sft", "--model", SampleProcess.TinyModel, "--dataset", Path.Combine(_output, "none.jsonl"), "--output", _output);
 
         Assert.NotEqual(0, result.ExitCode);
-        Assert.Contains("There is no GSM8K file", result.Errors, StringComparison.Ordinal);
+        Assert.Contains("none.jsonl', but there is no such file", result.Errors, StringComparison.Ordinal);
     }
 }

@@ -11,9 +11,11 @@ internal static class SampleProcess
     /// <summary>The folder of the tiny model, as copied beside the sample.</summary>
     public static string TinyModel => Path.Combine(Folder("Gsm8k"), "tiny");
 
-    public static async Task<Result> RunAsync(string sample, params string[] arguments)
+    public static Task<Result> RunAsync(string sample, params string[] arguments) => RunAsync(StartOf(sample, arguments));
+
+    public static async Task<Result> RunAsync(ProcessStartInfo start)
     {
-        using Process process = Process.Start(StartOf(sample, arguments))!;
+        using Process process = Process.Start(start)!;
         process.StandardInput.Close();
         Task<string> output = process.StandardOutput.ReadToEndAsync(), errors = process.StandardError.ReadToEndAsync();
         using var limit = new CancellationTokenSource(Limit);
@@ -24,7 +26,7 @@ internal static class SampleProcess
         catch (OperationCanceledException)
         {
             process.Kill(entireProcessTree: true);
-            throw new TimeoutException($"{sample} {string.Join(' ', arguments)} ran past {Limit}:\n{await output}");
+            throw new TimeoutException($"{string.Join(' ', start.ArgumentList)} ran past {Limit}:\n{await output}");
         }
 
         return new Result(process.ExitCode, await output, await errors);

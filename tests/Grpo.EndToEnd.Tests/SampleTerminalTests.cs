@@ -58,6 +58,25 @@ public sealed class SampleTerminalTests : IDisposable
         Assert.DoesNotContain("\u202E", output, StringComparison.Ordinal);
     }
 
+    [PseudoTerminalFact]
+    public async Task Live_view_shows_its_numbers_in_a_low_terminal()
+    {
+        string program = Path.Combine(SampleProcess.Folder("Gsm8k"), "Gsm8k.dll");
+        string command = $"stty cols 80 rows 10; dotnet '{program}' train --steps 2 --prompts-per-step 1 --group-size 2 --eval-count 2 --output '{_folder["out"]}'";
+        var start = new ProcessStartInfo("script", ["--quiet", "--return", "--command", command, "/dev/null"]) { RedirectStandardOutput = true, RedirectStandardInput = true };
+        start.Environment["TERM"] = "xterm-256color";
+        using Process process = Process.Start(start)!;
+        process.StandardInput.Close();
+        string output = await process.StandardOutput.ReadToEndAsync().WaitAsync(TimeSpan.FromMinutes(3));
+        await process.WaitForExitAsync();
+
+        Assert.True(process.ExitCode == 0, output);
+        foreach (string name in new[] { "step", "time left", "reward", "clipped low / high", "speed", "entropy", "held-out accuracy" })
+        {
+            Assert.Contains($" {name} ", output, StringComparison.Ordinal);
+        }
+    }
+
     private static void AssertHarmless(string output) => Assert.DoesNotContain(output, letter =>
         (char.IsControl(letter) && letter is not ('\n' or '\r' or '\t')) || char.IsSurrogate(letter) || letter is (>= '\u202A' and <= '\u202E') or (>= '\u2066' and <= '\u2069') or '\u2028' or '\u2029');
 

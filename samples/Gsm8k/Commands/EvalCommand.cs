@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using Grpo.Models.Qwen;
 using Grpo.Rewards;
+using Microsoft.Extensions.AI;
 
 namespace Grpo.Samples.Gsm8k;
 
@@ -44,6 +45,7 @@ internal static class EvalCommand
             Seed = settings.Grpo.Seed,
         };
         options.Validate();
+        settings.SayNotes();
         IReadOnlyList<Prompt> prompts = await Gsm8kTask.HeldOutAsync(settings, cancellationToken);
         using QwenPretrained qwen = await ModelLoader.LoadAsync(settings, cancellationToken);
         var sampler = new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate);
@@ -53,7 +55,7 @@ internal static class EvalCommand
         EvaluationView.Write(report, settings.Run.AnswerFormat.ToString());
         if (json is not null)
         {
-            EvaluationFile.Write(json, report, About(settings, options));
+            EvaluationFile.Write(json, report, About(settings, options, prompts[0].Messages.FirstOrDefault(message => message.Role == ChatRole.System)?.Text));
             Console.WriteLine($"Written to {json}.");
         }
 
@@ -65,7 +67,7 @@ internal static class EvalCommand
         return 0;
     }
 
-    private static Dictionary<string, string> About(Settings settings, EvaluationOptions options)
+    private static Dictionary<string, string> About(Settings settings, EvaluationOptions options, string? system)
     {
         var about = new Dictionary<string, string>
         {
@@ -73,6 +75,7 @@ internal static class EvalCommand
             ["dataset"] = settings.Run.EvalDataset is { Length: > 0 } held ? held
                 : settings.Run.Dataset is { Length: > 0 } dataset ? dataset
                 : "generated word problems",
+            ["system_prompt"] = system ?? "",
             ["answer_format"] = settings.Run.AnswerFormat.ToString(),
             ["max_completion_tokens"] = options.AccuracySampling.MaxCompletionTokens.ToString(CultureInfo.InvariantCulture),
         };

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using Grpo.Diagnostics;
 using Grpo.Models.Qwen;
-using Grpo.Rewards;
 
 namespace Grpo.Samples.Gsm8k;
 
@@ -27,11 +26,11 @@ internal static class GenerateCommand
 
     private static async Task RunAsync(Settings settings, string question, int count, bool sampled, CancellationToken cancellationToken)
     {
+        settings.SayNotes();
         using QwenPretrained qwen = await ModelLoader.LoadAsync(settings, cancellationToken);
-        string system = settings.Run.Model is { Length: > 0 } ? Gsm8kPrompts.For(settings.Run.AnswerFormat) : Defaults.SystemPrompt;
         var request = new RolloutRequest
         {
-            Prompts = [Prompt.Create("question", question.Trim(), system: system)],
+            Prompts = [Prompt.Create("question", question.Trim(), system: settings.Form.ForOthers)],
             GroupSize = count,
             Sampling = sampled ? settings.Grpo.Sampling : settings.Grpo.Sampling.ToGreedy(),
             Seed = settings.Grpo.Seed,

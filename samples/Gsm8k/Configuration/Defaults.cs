@@ -14,6 +14,18 @@ internal static class Defaults
     // Enough that ignoring a number has to be learned; not so many that a small model sees little else.
     private const double DistractorShare = 0.2;
 
+    private const int MaxPromptTokens = 1024;
+    private const int MaxCompletionTokens = 128;
+
+    /// <summary>The task of the tiny model.</summary>
+    public static TaskDescription TinyTask => new()
+    {
+        SystemPrompt = SystemPrompt,
+        AnswerFormat = nameof(AnswerFormat.TagAnswer),
+        MaxPromptTokens = MaxPromptTokens,
+        MaxCompletionTokens = MaxCompletionTokens,
+    };
+
     /// <summary>Gives options the sizes, learning rate and lengths that fit the tiny model; the method stays as it is.</summary>
     public static void FitTiny(GrpoOptions options)
     {
@@ -22,7 +34,7 @@ internal static class Defaults
         options.LearningRate = 2e-5;
         options.WarmupSteps = 5;
         options.MicroBatchSize = 32;
-        options.Sampling = new SamplingOptions { MaxCompletionTokens = 128, MaxPromptTokens = 1024, MaxConcurrentSequences = 128 };
+        options.Sampling = new SamplingOptions { MaxCompletionTokens = MaxCompletionTokens, MaxPromptTokens = MaxPromptTokens, MaxConcurrentSequences = 128 };
     }
 
     public static TrainerOptions TinyTrainer() => new() { Steps = 50, EvaluateEvery = 10 };

@@ -4,10 +4,10 @@ using Microsoft.Extensions.Configuration;
 namespace Grpo.Samples.Gsm8k;
 
 /// <summary>
-/// Settings from, in rising order: what fits the model, a preset, appsettings.json, environment variables (GRPO__LearningRate=1e-5),
+/// Settings from, in rising order: what fits the model, a preset, the answer format and the limits of the model's task.json, appsettings.json, environment variables (GRPO__LearningRate=1e-5),
 /// the command line (--learning-rate 1e-5). An unknown name anywhere is an error.
 /// </summary>
-internal sealed record Settings(RunSettings Run, GrpoOptions Grpo, TrainerOptions Trainer)
+internal sealed record Settings(RunSettings Run, GrpoOptions Grpo, TrainerOptions Trainer, PromptForm Form)
 {
     private static readonly IReadOnlyList<(string Key, Option<string?> Option)> All =
         [.. SettingOptions.For("Run", new RunSettings()), .. SettingOptions.For("Grpo", new GrpoOptions()), .. SettingOptions.For("Trainer", new TrainerOptions { Resume = true })];
@@ -51,9 +51,26 @@ internal sealed record Settings(RunSettings Run, GrpoOptions Grpo, TrainerOption
             Defaults.FitTiny(options);
         }
 
+        PromptForm form = PromptForm.Load(run.Model, configuration["Run:AnswerFormat"] is null ? null : run.AnswerFormat, run.SystemPrompt);
+        run.AnswerFormat = form.Format;
+        options.Sampling = options.Sampling with
+        {
+            MaxPromptTokens = form.Trained?.MaxPromptTokens ?? options.Sampling.MaxPromptTokens,
+            MaxCompletionTokens = form.Trained?.MaxCompletionTokens ?? options.Sampling.MaxCompletionTokens,
+        };
+
         TrainerOptions trainer = run.Model is { Length: > 0 } ? new TrainerOptions() : Defaults.TinyTrainer();
         trainer.Resume = true; // a folder of a run that was begun is one to go on with
-        return new Settings(run, Bind(configuration, "Grpo", options), Bind(configuration, "Trainer", trainer));
+        return new Settings(run, Bind(configuration, "Grpo", options), Bind(configuration, "Trainer", trainer), form);
+    }
+
+    /// <summary>Tells the person at the terminal what the settings change of the model's own task. Not on the output, which holds answers.</summary>
+    public void SayNotes()
+    {
+        foreach (string note in Form.Notes(Run.Model, Grpo.Sampling))
+        {
+            Console.Error.WriteLine($"Note: {note}");
+        }
     }
 
     private static T Bind<T>(IConfiguration configuration, string section, T values)

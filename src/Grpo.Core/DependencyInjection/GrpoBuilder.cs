@@ -66,6 +66,14 @@ public sealed class GrpoBuilder
         return this;
     }
 
+    /// <summary>Puts a description of the task into every checkpoint.</summary>
+    /// <param name="task">How prompts are written, and in which form they are answered.</param>
+    public GrpoBuilder UseTask(TaskDescription task)
+    {
+        ArgumentNullException.ThrowIfNull(task);
+        return Replace(_ => task);
+    }
+
     /// <summary>Adds <see cref="GrpoTrainer"/>.</summary>
     /// <param name="configure">Changes its options.</param>
     public GrpoBuilder AddTrainer(Action<TrainerOptions>? configure = null)
@@ -79,6 +87,7 @@ public sealed class GrpoBuilder
             {
                 Evaluator = provider.GetService<IEvaluator>(),
                 Checkpoints = provider.GetService<ICheckpointStore>(),
+                Task = provider.GetService<TaskDescription>(),
                 Callbacks = [.. provider.GetServices<ITrainingCallback>()],
             },
             provider.GetService<ILogger<GrpoTrainer>>()));

@@ -100,6 +100,9 @@ public sealed class GrpoOptimizer : IDisposable
     /// <summary>True if weights and moments are those after <see cref="Step"/> steps: no step has failed after a part of it was applied.</summary>
     internal bool IsWhole { get; private set; } = true;
 
+    /// <summary>Throws when the sampler can tell that it would refuse one of these prompts.</summary>
+    internal void CheckPrompts(IReadOnlyList<Prompt> prompts) => _sampler.CheckPrompts(prompts, Options.Sampling);
+
     /// <summary>How many want the reports of steps to have a <see cref="StepReport.Record"/>.</summary>
     internal int Recorders { get; set; }
 

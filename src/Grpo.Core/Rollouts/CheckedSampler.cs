@@ -8,6 +8,11 @@ internal sealed class CheckedSampler(IGroupSampler sampler)
     private readonly bool _samplesFromPolicy = sampler is PolicyGroupSampler or Playback;
     private readonly PolicyVocabulary _vocabulary = new();
 
+    /// <summary>Throws when the sampler can tell that it would refuse one of these prompts; does nothing when it cannot tell.</summary>
+    /// <param name="prompts">The prompts.</param>
+    /// <param name="sampling">The limits.</param>
+    public void CheckPrompts(IReadOnlyList<Prompt> prompts, SamplingOptions sampling) => (sampler as IPromptChecker)?.CheckPrompts(prompts, sampling);
+
     /// <summary>Samples the groups of a request.</summary>
     /// <param name="policy">The policy to sample from.</param>
     /// <param name="request">The prompts, the group size and the sampling options.</param>

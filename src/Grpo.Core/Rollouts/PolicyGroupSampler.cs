@@ -17,7 +17,7 @@ namespace Grpo;
 /// their last bits, which can tip a token.
 /// </remarks>
 public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate template, ILogger<PolicyGroupSampler>? logger = null)
-    : IGroupSampler, IHasIdentity
+    : IGroupSampler, IPromptChecker, IHasIdentity
 {
     private readonly PromptEncoder _encoder = new(tokenizer, template);
     private readonly ILogger _logger = logger ?? NullLogger<PolicyGroupSampler>.Instance;
@@ -56,6 +56,24 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
             new RolloutGroup(prompt, promptIds[i], [.. groups[i].Select(row => row.Completion.Build(tokenizer))]))]);
     }
 
+    /// <inheritdoc/>
+    /// <remarks>
+    /// Renders and encodes every prompt once: a data set of 7,473 takes about a second. Also checks that the longest one and its completion fit
+    /// into <see cref="SamplingOptions.MaxCachedTokens"/>.
+    /// </remarks>
+    public void CheckPrompts(IReadOnlyList<Prompt> prompts, SamplingOptions sampling)
+    {
+        ArgumentNullException.ThrowIfNull(prompts);
+        ArgumentNullException.ThrowIfNull(sampling);
+        (string Id, int Tokens)[] lengths = [.. prompts.Select(prompt => (prompt.Id, tokenizer.Encode(template.Render(prompt.Messages)).Count))];
+        if (TokenCounts.FindProblem("prompts", lengths, nameof(sampling.MaxPromptTokens), sampling.MaxPromptTokens) is { } problem)
+        {
+            throw new ArgumentException(problem, nameof(prompts));
+        }
+
+        RequireRoom(lengths.Select(prompt => prompt.Tokens).DefaultIfEmpty().Max(), sampling);
+    }
+
     // A prompt that comes twice in a step would get the same completions twice; its second group goes on counting instead.
     private static int[] FirstSamples(RolloutRequest request)
     {
@@ -70,14 +88,7 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
 
     private void Decode(IPolicy policy, SamplingOptions sampling, RolloutRow[][] groups, int longestPrompt, CancellationToken cancellationToken)
     {
-        long tokens = (long)longestPrompt + sampling.MaxCompletionTokens - 1; // of a sequence; the last one is never fed back
-        if (sampling.MaxCachedTokens < tokens)
-        {
-            throw new ArgumentException(FormattableString.Invariant(
-                $"The longest prompt has {longestPrompt} tokens and Sampling.MaxCompletionTokens is {sampling.MaxCompletionTokens}, so one sequence may need {tokens} tokens in the key/value cache, but Sampling.MaxCachedTokens is {sampling.MaxCachedTokens}. Raise it, or shorten prompts or completions."),
-                nameof(sampling));
-        }
-
+        long tokens = RequireRoom(longestPrompt, sampling);
         long room = Math.Min(sampling.MaxCachedTokens ?? long.MaxValue, Interlocked.Read(ref _tokensThatFit));
         int maxRows = (int)Math.Clamp(room / tokens, 1, sampling.MaxConcurrentSequences);
         var decoder = new ContinuousDecoder(policy, tokenizer, sampling);
@@ -87,5 +98,19 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
             Interlocked.Exchange(ref _tokensThatFit, fitted * tokens);
             _logger.TooManySequences(failed, tokens, fitted, fitted * tokens);
         }
+    }
+
+    // The tokens that a sequence may need in the cache; the last one is never fed back.
+    private static long RequireRoom(int longestPrompt, SamplingOptions sampling)
+    {
+        long tokens = (long)longestPrompt + sampling.MaxCompletionTokens - 1;
+        if (sampling.MaxCachedTokens < tokens)
+        {
+            throw new ArgumentException(FormattableString.Invariant(
+                $"The longest prompt has {longestPrompt} tokens and Sampling.MaxCompletionTokens is {sampling.MaxCompletionTokens}, so one sequence may need {tokens} tokens in the key/value cache, but Sampling.MaxCachedTokens is {sampling.MaxCachedTokens}. Raise it, or shorten prompts or completions."),
+                nameof(sampling));
+        }
+
+        return tokens;
     }
 }

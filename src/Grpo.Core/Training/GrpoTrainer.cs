@@ -30,7 +30,10 @@ public sealed class GrpoTrainer
     /// <param name="options">Null: the defaults.</param>
     /// <param name="services">Evaluator, checkpoint store and callbacks; null: none of them.</param>
     /// <param name="logger">Null: no log.</param>
-    /// <exception cref="ArgumentException">There are no prompts, two share an id, an option is out of range, or a roll-back has nothing to go back to.</exception>
+    /// <exception cref="ArgumentException">
+    /// There are no prompts, two share an id, the sampler would refuse some (<see cref="IPromptChecker"/>), an option is out of range, or a roll-back
+    /// has nothing to go back to.
+    /// </exception>
     public GrpoTrainer(
         GrpoOptimizer optimizer, IReadOnlyList<Prompt> prompts, TrainerOptions? options = null,
         TrainerServices? services = null, ILogger<GrpoTrainer>? logger = null)
@@ -65,6 +68,7 @@ public sealed class GrpoTrainer
                 nameof(options));
         }
 
+        optimizer.CheckPrompts(prompts);
         _savedOptions = new Lazy<SavedOptions>(() => SavedOptions.Of(optimizer.Options, _options, prompts, optimizer.Identity, _services.Evaluator));
         _schedule = new PromptSchedule(prompts, optimizer.Options, _options.Curriculum == CurriculumMode.PassRate ? _options.PassRates : null);
     }
@@ -111,7 +115,11 @@ public sealed class GrpoTrainer
         using IDisposable? claim = _services.Checkpoints?.BeginRun();
         await ResumeAsync(cancellationToken).ConfigureAwait(false);
         var checkpoints = new RunCheckpoints(
-            _optimizer, _options, _services.Checkpoints, _progress, _schedule, _savedOptions, _services.Clock, _logger) { OnFailure = _progress.Events.Add };
+            _optimizer, _options, _services.Checkpoints, _progress, _schedule, _savedOptions, _services.Clock, _logger)
+        {
+            OnFailure = _progress.Events.Add,
+            Description = _services.Task,
+        };
         var session = new TrainingSession(_optimizer, _options, _services, _progress, _schedule, checkpoints, _logger);
         onStart?.Invoke(session);
         bool running = true, ended = false;

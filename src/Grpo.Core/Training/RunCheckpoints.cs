@@ -20,6 +20,9 @@ internal sealed class RunCheckpoints(
     /// <summary>Hears, in a sentence, of a failure after which the run goes on.</summary>
     public Action<string>? OnFailure { get; init; }
 
+    /// <summary>What the model is trained to do; null when the caller did not say.</summary>
+    public TaskDescription? Description { get; init; }
+
     /// <summary>The checkpoint of a step; null when there is none.</summary>
     public string? FolderOf(long step) => _step == step ? Folder : null;
 
@@ -123,5 +126,6 @@ internal sealed class RunCheckpoints(
         TrainerState.Of(progress, schedule).Write(folder);
         savedOptions.Value.Write(folder);
         OnWrite?.Invoke(folder);
+        Description?.Write(folder);
     }
 }

@@ -6,7 +6,7 @@ namespace Grpo;
 /// <summary>Splits a conversation with its answer into prompt ids and completion ids exactly as decoding would see them.</summary>
 internal static class SupervisedEncoder
 {
-    public static TokenSequence Encode(SupervisedExample example, ITokenizer tokenizer, IChatTemplate template, int maxTokens)
+    public static TokenSequence Encode(SupervisedExample example, ITokenizer tokenizer, IChatTemplate template)
     {
         string prompt = CheckedText.Render(template, example.Prompt.Messages, example.Prompt);
         string whole = CheckedText.Render(
@@ -32,11 +32,6 @@ internal static class SupervisedEncoder
         if (end < 0)
         {
             throw new ArgumentException("The chat template closes an assistant message without an end token; a model trained on that would never stop.");
-        }
-
-        if (promptIds.Count + end + 1 > maxTokens)
-        {
-            throw new ArgumentException($"Example '{TerminalText.EscapeLine(example.Prompt.Id)}' has {promptIds.Count + end + 1} tokens but MaxTokens is {maxTokens}. Raise it, or leave the example out.");
         }
 
         return new TokenSequence(promptIds, [.. ids.Take(end + 1)]);

@@ -11,6 +11,9 @@ public sealed record SupervisedServices
     /// <summary>Keeps checkpoints; without one nothing is written and nothing can be resumed.</summary>
     public ICheckpointStore? Checkpoints { get; init; }
 
+    /// <summary>What the model is trained to do: written into every checkpoint. Null: nothing is written.</summary>
+    public TaskDescription? Task { get; init; }
+
     /// <summary>The clock of <see cref="SupervisedOptions.CheckpointInterval"/>.</summary>
     internal TimeProvider Clock { get; init; } = TimeProvider.System;
 }

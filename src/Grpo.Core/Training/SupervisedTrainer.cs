@@ -25,6 +25,7 @@ public sealed class SupervisedTrainer
     private readonly ICheckpointStore? _checkpoints;
     private readonly TimeProvider _clock;
     private readonly ILogger _logger;
+    private readonly TaskDescription? _task;
     private readonly TokenSequence[] _sequences;
     private readonly TokenSequence[] _heldOut;
     private readonly RunIdentity _identity;
@@ -40,7 +41,7 @@ public sealed class SupervisedTrainer
     /// <param name="logger">
     /// Told of differences to the run that is resumed, and of a last checkpoint that could not be written; null: no log.
     /// </param>
-    /// <exception cref="ArgumentException">An option is out of range, there are no examples, or one is longer than <see cref="SupervisedOptions.MaxTokens"/>.</exception>
+    /// <exception cref="ArgumentException">An option is out of range, there are no examples, or some are longer than <see cref="SupervisedOptions.MaxTokens"/>.</exception>
     /// <exception cref="InvalidOperationException">The template returned no text, or the tokenizer null or an id beyond its vocabulary.</exception>
     public SupervisedTrainer(
         IPolicy policy, ITokenizer tokenizer, IChatTemplate template, IReadOnlyList<SupervisedExample> examples,
@@ -56,6 +57,7 @@ public sealed class SupervisedTrainer
         _checkpoints = services.Checkpoints;
         _clock = services.Clock;
         _logger = logger ?? (ILogger)NullLogger.Instance;
+        _task = services.Task;
         if (_options.Validate() is { Count: > 0 } problems)
         {
             throw new ArgumentException(string.Join(" ", problems), nameof(options));
@@ -66,13 +68,19 @@ public sealed class SupervisedTrainer
             throw new ArgumentException("There are no examples to learn from.", nameof(examples));
         }
 
-        _sequences = Encode(examples);
-        _heldOut = Encode(services.HeldOut);
+        _sequences = Encode(examples, "examples", nameof(examples));
+        _heldOut = Encode(services.HeldOut, "held-out examples", nameof(services));
         _identity = new RunIdentity(policy, reference: null, ("tokenizer", tokenizer), ("template", template));
         _savedOptions = new Lazy<SavedOptions>(() => SavedOptions.Of(_options, examples, _identity));
 
-        TokenSequence[] Encode(IReadOnlyList<SupervisedExample> set) =>
-            [.. set.Select(example => SupervisedEncoder.Encode(example, tokenizer, template, _options.MaxTokens))];
+        TokenSequence[] Encode(IReadOnlyList<SupervisedExample> set, string what, string parameter)
+        {
+            TokenSequence[] sequences = [.. set.Select(example => SupervisedEncoder.Encode(example, tokenizer, template))];
+            (string Id, int Tokens)[] lengths = [.. set.Zip(sequences, (example, sequence) => (example.Prompt.Id, sequence.PromptIds.Count + sequence.CompletionIds.Count))];
+            return TokenCounts.FindProblem(what, lengths, nameof(SupervisedOptions.MaxTokens), _options.MaxTokens) is { } problem
+                ? throw new ArgumentException(problem, parameter)
+                : sequences;
+        }
     }
 
     /// <summary>Trains step by step, from the newest checkpoint when <see cref="SupervisedOptions.Resume"/> is set and there is one.</summary>
@@ -240,6 +248,7 @@ public sealed class SupervisedTrainer
     private ValueTask<string> SaveAsync(ICheckpointStore store, AdamW adam) => store.SaveAsync(adam.Step, directory =>
     {
         _policy.Save(directory);
+        _task?.Write(directory);
         adam.Save(Path.Combine(directory, MomentsFile));
         new SupervisedState { Step = adam.Step, Seed = _options.Seed, BatchSize = _options.BatchSize, Examples = _sequences.Length }
             .Write(Path.Combine(directory, StateFile));

@@ -9,6 +9,9 @@ public sealed record TrainerServices
     /// <summary>Keeps checkpoints; without one nothing is written and nothing can be resumed.</summary>
     public ICheckpointStore? Checkpoints { get; init; }
 
+    /// <summary>What the model is trained to do: written into every checkpoint. Null: nothing is written.</summary>
+    public TaskDescription? Task { get; init; }
+
     /// <summary>Follow the run, in this order.</summary>
     public IReadOnlyList<ITrainingCallback> Callbacks { get; init; } = [];
 

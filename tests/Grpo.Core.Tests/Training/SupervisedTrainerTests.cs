@@ -70,9 +70,16 @@ public sealed class SupervisedTrainerTests : IDisposable
     public void Constructor_refuses_what_cannot_be_learned_from()
     {
         Assert.StartsWith("There are no examples to learn from.", Error(() => Trainer(examples: [])), StringComparison.Ordinal);
-        Assert.Equal(
-            "Example 'e0' has 4 tokens but MaxTokens is 3. Raise it, or leave the example out.",
-            Error(() => Trainer(new SupervisedOptions { MaxTokens = 3 })));
+        // All that are too long at once: one prompt token, "ab" and the end.
+        Assert.StartsWith(
+            "8 of 8 examples must have 1 to 3 tokens (MaxTokens) and do not: 'e0' has 4, 'e1' has 4, 'e2' has 4, and 5 more. Raise MaxTokens to 4, the longest, or leave them out of the data set.",
+            Error(() => Trainer(new SupervisedOptions { MaxTokens = 3 })), StringComparison.Ordinal);
+        SupervisedExample held = new(Prompt.Create("held", "abcd"), "ab");
+        Assert.StartsWith(
+            "1 of 2 held-out examples must have 1 to 4 tokens (MaxTokens) and do not: 'held' has 7.",
+            Error(() => new SupervisedTrainer(
+                _policy, _tokenizer, new EndTemplate(), Examples, new SupervisedOptions { MaxTokens = 4 }, new SupervisedServices { HeldOut = [Examples[0], held] })),
+            StringComparison.Ordinal);
         Assert.Equal(
             "The chat template closes an assistant message without an end token; a model trained on that would never stop.",
             Error(() => Trainer(template: new PlainTemplate())));

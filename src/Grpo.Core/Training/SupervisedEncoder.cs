@@ -6,7 +6,8 @@ namespace Grpo;
 /// <summary>Splits a conversation with its answer into prompt ids and completion ids exactly as decoding would see them.</summary>
 internal static class SupervisedEncoder
 {
-    public static TokenSequence Encode(SupervisedExample example, ITokenizer tokenizer, IChatTemplate template, int maxTokens)
+    public static TokenSequence Encode(
+        SupervisedExample example, ITokenizer tokenizer, IChatTemplate template, IReadOnlySet<int> endTokenIds, int maxTokens)
     {
         string prompt = template.Render(example.Prompt.Messages);
         string whole = template.Render([.. example.Prompt.Messages, new ChatMessage(ChatRole.Assistant, example.Completion)], addGenerationPrompt: false);
@@ -20,7 +21,7 @@ internal static class SupervisedEncoder
         int end = -1;
         for (int i = 0; i < ids.Count && end < 0; i++)
         {
-            end = tokenizer.EndTokenIds.Contains(ids[i]) ? i : -1;
+            end = endTokenIds.Contains(ids[i]) ? i : -1;
         }
 
         if (end < 0)

@@ -29,7 +29,10 @@ public sealed class SupervisedTrainer
     /// <param name="examples">The data set.</param>
     /// <param name="options">Null: the defaults.</param>
     /// <param name="services">Held-out examples and checkpoint store; null: neither.</param>
-    /// <exception cref="ArgumentException">An option is out of range, there are no examples, or one is longer than <see cref="SupervisedOptions.MaxTokens"/>.</exception>
+    /// <exception cref="ArgumentException">
+    /// An option is out of range, there are no examples, one is longer than <see cref="SupervisedOptions.MaxTokens"/>, or the template closes an
+    /// answer without an end token.
+    /// </exception>
     public SupervisedTrainer(
         IPolicy policy, ITokenizer tokenizer, IChatTemplate template, IReadOnlyList<SupervisedExample> examples,
         SupervisedOptions? options = null, SupervisedServices? services = null)
@@ -52,11 +55,12 @@ public sealed class SupervisedTrainer
             throw new ArgumentException("There are no examples to learn from.", nameof(examples));
         }
 
+        IReadOnlySet<int> endTokenIds = new PromptEncoder(tokenizer, template).EndTokenIds;
         _sequences = Encode(examples);
         _heldOut = Encode(services.HeldOut);
 
         TokenSequence[] Encode(IReadOnlyList<SupervisedExample> set) =>
-            [.. set.Select(example => SupervisedEncoder.Encode(example, tokenizer, template, _options.MaxTokens))];
+            [.. set.Select(example => SupervisedEncoder.Encode(example, tokenizer, template, endTokenIds, _options.MaxTokens))];
     }
 
     /// <summary>Trains step by step, from the newest checkpoint when <see cref="SupervisedOptions.Resume"/> is set and there is one.</summary>

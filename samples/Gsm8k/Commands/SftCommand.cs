@@ -30,7 +30,14 @@ internal static class SftCommand
             IReadOnlyList<SupervisedExample> examples = Examples(parsed.GetRequiredValue(dataset), marks);
             IReadOnlyList<SupervisedExample> heldOut = parsed.GetValue(held) is { Length: > 0 } file ? [.. Examples(file, marks).Take(parsed.GetValue(evalCount))] : [];
             using QwenPretrained qwen = await QwenPretrained.LoadAsync(
-                parsed.GetRequiredValue(model), new QwenLoadOptions { Device = parsed.GetRequiredValue(device), Progress = new DownloadProgress() }, cancellationToken);
+                parsed.GetRequiredValue(model),
+                new QwenLoadOptions
+                {
+                    Device = parsed.GetRequiredValue(device),
+                    Progress = new DownloadProgress(),
+                    Logger = new ConsoleWarnings<QwenPretrained>(),
+                },
+                cancellationToken);
             Directory.CreateDirectory(folder);
             var services = new SupervisedServices { HeldOut = heldOut, Checkpoints = SupervisedRun.Checkpoints(options, folder) };
             await SupervisedRun.TrainAsync(

@@ -2,13 +2,16 @@ using Microsoft.Extensions.AI;
 
 namespace Grpo.Benchmarks;
 
-/// <summary>A tokenizer without text: a prompt is its ids as numbers, and no token ends a completion, so that all have the length that is asked for.</summary>
-/// <param name="vocabularySize">Ids.</param>
+/// <summary>
+/// A tokenizer without text: a prompt is its ids as numbers. The end token is one that the model has no row for, so that all completions have the
+/// length that is asked for.
+/// </summary>
+/// <param name="vocabularySize">The model's ids.</param>
 internal sealed class RandomText(int vocabularySize) : ITokenizer, IChatTemplate
 {
-    public int VocabularySize => vocabularySize;
+    public int VocabularySize => vocabularySize + 1;
 
-    public IReadOnlySet<int> EndTokenIds { get; } = new HashSet<int>();
+    public IReadOnlySet<int> EndTokenIds { get; } = new HashSet<int> { vocabularySize };
 
     public int PadTokenId => 0;
 

@@ -72,7 +72,7 @@ public sealed class PlainSampler(ITokenizer tokenizer, IChatTemplate template) :
         foreach (int id in tokens)
         {
             ids.Add(id);
-            if (tokenizer.EndTokenIds.Contains(id))
+            if (_encoder.EndTokenIds.Contains(id))
             {
                 return new Completion(ids, tokenizer.Decode(ids), FinishReason.EndToken);   // the end token belongs to it
             }

@@ -37,6 +37,7 @@ internal static class ModelLoader
             ComputeType = settings.Run.ToComputeType(),
             Int8Rollouts = settings.Run.Int8Rollouts,
             Progress = new DownloadProgress(),
+            Logger = new ConsoleWarnings<QwenPretrained>(),
         };
         return QwenPretrained.LoadAsync(model, options, cancellationToken);
     }

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -65,6 +66,17 @@ public sealed record QwenLoadOptions
     /// <summary>Decodes with weights and activations rounded to 8 bits (<see cref="QwenPolicy.Int8Rollouts"/>).</summary>
     /// <value>Default false.</value>
     public bool Int8Rollouts { get; init; }
+
+    /// <summary>
+    /// The chat template to use in place of the checkpoint's own. Needed where that is not one of the known ones (those of Qwen2 and Qwen2.5, and
+    /// plain ChatML), which is refused otherwise. One that closes messages with a token implements <see cref="IEndOfTurnTemplate"/>.
+    /// </summary>
+    /// <value>Default null: the checkpoint's own; where it has none, Qwen2.5's, which is logged.</value>
+    public IChatTemplate? ChatTemplate { get; init; }
+
+    /// <summary>Receives a warning when the checkpoint has no chat template and Qwen2.5's is used.</summary>
+    /// <value>Default null: nobody.</value>
+    public ILogger? Logger { get; init; }
 
     /// <summary>Branch, tag or commit of a hub id.</summary>
     /// <value>Default main.</value>

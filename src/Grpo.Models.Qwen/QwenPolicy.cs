@@ -24,6 +24,9 @@ public sealed class QwenPolicy : IPolicy, IHasIdentity, IDisposable
     /// <summary>The model.</summary>
     public Qwen2ForCausalLM Model { get; }
 
+    /// <summary>Writes the chat template into a folder, for a whole model and for an adapter; null: nothing is written.</summary>
+    internal Action<string>? SaveTemplate { get; init; }
+
     /// <inheritdoc/>
     public nn.Module Module => Model;
 
@@ -88,7 +91,8 @@ public sealed class QwenPolicy : IPolicy, IHasIdentity, IDisposable
 
     /// <summary>
     /// Writes <c>config.json</c>, <c>model.safetensors</c> (in the type of the weights) and the companions into an existing folder; with an
-    /// adapter that is not merged, only the adapter (<see cref="LoraAdapterFiles"/>), a small part of that.
+    /// adapter that is not merged, only the adapter (<see cref="LoraAdapterFiles"/>), a small part of that. A chat template that the files do not hold
+    /// is written as <c>chat_template.jinja</c>.
     /// </summary>
     /// <param name="directory">The folder.</param>
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
@@ -98,11 +102,13 @@ public sealed class QwenPolicy : IPolicy, IHasIdentity, IDisposable
         if (Model.Adapter is { IsMerged: false })
         {
             LoraAdapterFiles.Save(Model, directory);
+            SaveTemplate?.Invoke(directory);
             return;
         }
 
         QwenWeights.Save(Model, directory, Model.WeightType);
         _saveCompanions?.Invoke(directory);
+        SaveTemplate?.Invoke(directory);
     }
 
     /// <summary>

@@ -6,17 +6,20 @@ namespace Grpo.Models.Qwen;
 /// <summary>A pretrained Qwen2 model with everything that a training run needs of it. Owns the models.</summary>
 public sealed class QwenPretrained : IDisposable
 {
-    private QwenPretrained(QwenPolicy policy, IReferenceModel? reference, QwenTokenizer tokenizer, string directory)
+    private QwenPretrained(
+        QwenPolicy policy, IReferenceModel? reference, QwenTokenizer tokenizer, CheckpointTemplate template, string directory)
     {
         Policy = policy;
         Reference = reference;
         Tokenizer = tokenizer;
+        ChatTemplate = template.Template;
+        IsChatTemplateAssumed = template.IsAssumed;
         Directory = directory;
     }
 
     /// <summary>
-    /// The model to train; its <see cref="QwenPolicy.Save"/> also writes the tokenizer, or the name of the adapter's base, so that the folder
-    /// loads again.
+    /// The model to train; its <see cref="QwenPolicy.Save"/> also writes the tokenizer and the chat template, or the name of the adapter's base, so
+    /// that the folder loads again as it is here.
     /// </summary>
     public QwenPolicy Policy { get; }
 
@@ -26,11 +29,18 @@ public sealed class QwenPretrained : IDisposable
     /// </summary>
     public IReferenceModel? Reference { get; }
 
-    /// <summary>The tokenizer.</summary>
+    /// <summary>The tokenizer. Its end tokens include the one with which <see cref="ChatTemplate"/> closes a message.</summary>
     public QwenTokenizer Tokenizer { get; }
 
-    /// <summary>Qwen2.5's chat template.</summary>
-    public QwenChatTemplate ChatTemplate { get; } = new();
+    /// <summary>
+    /// The chat template: <see cref="QwenLoadOptions.ChatTemplate"/>, else the checkpoint's own, else Qwen2.5's. With an adapter, the adapter's own
+    /// goes before that of its base.
+    /// </summary>
+    /// <remarks>A template of your own is code and cannot be saved. A folder that was saved with one is refused until it is passed again.</remarks>
+    public IChatTemplate ChatTemplate { get; }
+
+    /// <summary>True if neither the options nor the checkpoint name a chat template, so that Qwen2.5's is used.</summary>
+    public bool IsChatTemplateAssumed { get; }
 
     /// <summary>The folder that the model was read from; with an adapter, that of its base.</summary>
     public string Directory { get; }
@@ -56,7 +66,10 @@ public sealed class QwenPretrained : IDisposable
     /// <exception cref="ArgumentException">The options contradict each other, or an option of the adapter is out of range.</exception>
     /// <exception cref="DirectoryNotFoundException">It is neither a folder nor a hub id.</exception>
     /// <exception cref="FileNotFoundException">The folder lacks config.json, the weights or the tokenizer.</exception>
-    /// <exception cref="InvalidDataException">A file is damaged or of another model; the message lists what does not fit.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A file is damaged or of another model, and the message lists what does not fit; or the chat template is not known, or one of its markers is no
+    /// token of the vocabulary.
+    /// </exception>
     /// <exception cref="InvalidOperationException">The weights, or those of the reference, do not fit into the memory of their device.</exception>
     public static async Task<QwenPretrained> LoadAsync(
         string folderOrHubId, QwenLoadOptions? options = null, CancellationToken cancellationToken = default)
@@ -69,7 +82,10 @@ public sealed class QwenPretrained : IDisposable
         string directory = await source.ResolveAsync(options.Progress, cancellationToken).ConfigureAwait(false);
         cancellationToken.ThrowIfCancellationRequested();
 
-        QwenTokenizer tokenizer = QwenTokenizer.Load(directory);
+        TokenizerFiles files = TokenizerFiles.Read(directory);
+        var template = CheckpointTemplate.Choose(
+            options.ChatTemplate, files, source.Adapter is { } folder ? TokenizerFiles.ReadTemplates(folder) : null);
+        QwenTokenizer tokenizer = template.Fit(QwenTokenizer.Create(files));
         ScalarType type = options.KeepStoredType ? QwenWeights.StoredType(Qwen2Config.Load(directory)) : ScalarType.Float32;
         Qwen2ForCausalLM.RequireComputeType(options.ComputeType ?? type, type);
         Qwen2ForCausalLM model = MemoryRoom.For(
@@ -77,7 +93,7 @@ public sealed class QwenPretrained : IDisposable
             $"The weights of the model in '{directory}' do not fit into the memory of {device}. Take a device with more memory, or a smaller model.");
         model.GradientCheckpointing = options.GradientCheckpointing;
         model.ComputeType = options.ComputeType ?? type;
-        var policy = new QwenPolicy(model, tokenizer.Save) { Int8Rollouts = options.Int8Rollouts };
+        var policy = new QwenPolicy(model, tokenizer.Save) { Int8Rollouts = options.Int8Rollouts, SaveTemplate = template.Save };
         try
         {
             RequireRoom(model.Config, tokenizer, directory);
@@ -95,7 +111,8 @@ public sealed class QwenPretrained : IDisposable
                 model.FreezeEmbeddings();
             }
 
-            return new QwenPretrained(policy, options.WithReference ? ReferenceOf(policy, referenceDevice) : null, tokenizer, directory);
+            template.Report(options.Logger, folderOrHubId);
+            return new QwenPretrained(policy, options.WithReference ? ReferenceOf(policy, referenceDevice) : null, tokenizer, template, directory);
         }
         catch
         {

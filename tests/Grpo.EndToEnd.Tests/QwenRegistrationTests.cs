@@ -1,5 +1,6 @@
 using Grpo.Models.Qwen;
 using Grpo.Rewards;
+using Grpo.Testing;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Grpo.EndToEnd.Tests;
@@ -47,6 +48,65 @@ public sealed class QwenRegistrationTests
         // 4 layers, 7 projections, A and B.
         Assert.Equal(56, provider.GetRequiredService<IPolicy>().TrainedParameters().Count);
         Assert.IsType<AdapterOffReference>(provider.GetRequiredService<IReferenceModel>());
+    }
+
+    // The checkpoint's own template is not known, so loading it depends on the one that the application gives.
+    [Theory]
+    [InlineData("option")]
+    [InlineData("before")]
+    [InlineData("after")]
+    public void UseQwen_takes_the_template_of_the_application(string where)
+    {
+        using TemporaryFolder folder = TinyWithUnknownTemplate();
+        var template = new QwenChatTemplate("of the application");
+        var services = new ServiceCollection();
+        if (where == "before")
+        {
+            services.AddSingleton<IChatTemplate>(template);
+        }
+
+        services.AddGrpo().UseQwen(folder.Path, new QwenLoadOptions { ChatTemplate = where == "option" ? template : null });
+        if (where == "after")
+        {
+            services.AddSingleton<IChatTemplate>(template);
+        }
+
+        using ServiceProvider provider = services.BuildServiceProvider();
+        Assert.Same(template, provider.GetRequiredService<QwenPretrained>().ChatTemplate);
+        Assert.Same(template, provider.GetRequiredService<IChatTemplate>());
+    }
+
+    [Fact]
+    public void UseQwen_refuses_a_template_that_is_not_known()
+    {
+        using TemporaryFolder folder = TinyWithUnknownTemplate();
+        var services = new ServiceCollection();
+        services.AddGrpo().UseQwen(folder.Path);
+        using ServiceProvider provider = services.BuildServiceProvider();
+        Assert.Contains(
+            "Pass an IChatTemplate", Assert.Throws<InvalidDataException>(() => provider.GetRequiredService<IGroupSampler>()).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void UseQwen_refuses_two_templates()
+    {
+        var services = new ServiceCollection();
+        services.AddSingleton<IChatTemplate>(new QwenChatTemplate("one"));
+        services.AddGrpo().UseQwen(SampleProcess.TinyModel, new QwenLoadOptions { ChatTemplate = new QwenChatTemplate("two") });
+        using ServiceProvider provider = services.BuildServiceProvider();
+        Assert.Contains("Give one.", Assert.Throws<InvalidOperationException>(() => provider.GetRequiredService<QwenPretrained>()).Message, StringComparison.Ordinal);
+    }
+
+    private static TemporaryFolder TinyWithUnknownTemplate()
+    {
+        var folder = new TemporaryFolder();
+        foreach (string file in Directory.GetFiles(SampleProcess.TinyModel))
+        {
+            File.Copy(file, folder[Path.GetFileName(file)]);
+        }
+
+        File.WriteAllText(folder["chat_template.jinja"], "{{ messages }}");
+        return folder;
     }
 
     [Fact]

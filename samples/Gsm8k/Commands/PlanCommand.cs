@@ -49,6 +49,7 @@ internal static class PlanCommand
             ComputeType = run.ToComputeType(),
             Int8Rollouts = run.Int8Rollouts,
             Progress = new DownloadProgress(),
+            Logger = new ConsoleWarnings<QwenPretrained>(),
         };
         return ModelShapes.IsName(model) && !Directory.Exists(model)
             ? new QwenMemory(ModelShapes.Of(model, QwenTokenizer.Load(Defaults.TinyModel)))

@@ -44,6 +44,7 @@ internal static class PretrainCommand
         await SupervisedRun.TrainAsync(trainer, options, cancellationToken);
         QwenWeights.Save(policy.Model, output, TorchSharp.torch.ScalarType.BFloat16); // half the size, and the loss is below what sampling shows
         tokenizer.Save(output);
+        template.Save(output);
         task.Write(output);
     }
 }

@@ -39,7 +39,14 @@ internal static class SftCommand
                 ? [.. (await ExamplesAsync("--eval-dataset", file, "test", form, cancellationToken)).Take(parsed.GetValue(evalCount))]
                 : [];
             using QwenPretrained qwen = await QwenPretrained.LoadAsync(
-                name, new QwenLoadOptions { Device = parsed.GetRequiredValue(device), Progress = new DownloadProgress() }, cancellationToken);
+                name,
+                new QwenLoadOptions
+                {
+                    Device = parsed.GetRequiredValue(device),
+                    Progress = new DownloadProgress(),
+                    Logger = new ConsoleWarnings<QwenPretrained>(),
+                },
+                cancellationToken);
             TaskDescription task = form.Describe(form.ForOthers, sampling: null);
             var services = new SupervisedServices { HeldOut = heldOut, Checkpoints = SupervisedRun.Checkpoints(options, folder), Task = task };
             var trainer = new SupervisedTrainer(

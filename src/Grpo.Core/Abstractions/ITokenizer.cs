@@ -7,6 +7,9 @@ public interface ITokenizer
     int VocabularySize { get; }
 
     /// <summary>The ids that end a completion (for Qwen2.5 both 151645 and 151643).</summary>
+    /// <remarks>
+    /// A chat template may close messages with another one. <see cref="PromptEncoder.EndTokenIds"/> joins both, and is what a run asks.
+    /// </remarks>
     IReadOnlySet<int> EndTokenIds { get; }
 
     /// <summary>The id that fills unused positions. It may be an end token: padding is told by position, never by id.</summary>

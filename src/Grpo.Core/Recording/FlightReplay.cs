@@ -116,11 +116,24 @@ public sealed class FlightReplay
         return ReplayReport.Compare(recorded, report.Record!, WeightHash.Compute(_policy));
     }
 
+    /// <summary>
+    /// Samples a completion again, from the same weights and the same random numbers, with the end tokens of the tokenizer alone. Give the chat
+    /// template as well, unless the tokenizer names its end of a message.
+    /// </summary>
+    /// <inheritdoc cref="RegenerateAsync(FlightStep, int, int, ITokenizer, IChatTemplate, string?, CancellationToken)"/>
+    public Task<RegeneratedCompletion> RegenerateAsync(
+        FlightStep recorded, int prompt, int sample, ITokenizer tokenizer, string? checkpoint = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        return RegenerateAsync(recorded, prompt, sample, tokenizer, tokenizer.EndTokenIds, checkpoint, cancellationToken);
+    }
+
     /// <summary>Samples a completion again, from the same weights and the same random numbers.</summary>
     /// <param name="recorded">The step.</param>
     /// <param name="prompt">Index of its group in the step, from 0.</param>
     /// <param name="sample">Index in the group, from 0.</param>
     /// <param name="tokenizer">The tokenizer of the model: its end tokens end the completion.</param>
+    /// <param name="template">The chat template of the run: its end of a message ends the completion too.</param>
     /// <param name="checkpoint">The checkpoint that the step began with; null: the policy as it is.</param>
     /// <param name="cancellationToken">Stops between two tokens.</param>
     /// <remarks>
@@ -134,11 +147,16 @@ public sealed class FlightReplay
     /// </exception>
     /// <exception cref="TrainingDivergedException">The logits are not finite.</exception>
     /// <exception cref="InvalidOperationException">Not even one sequence fits into memory.</exception>
-    public async Task<RegeneratedCompletion> RegenerateAsync(
-        FlightStep recorded, int prompt, int sample, ITokenizer tokenizer, string? checkpoint = null, CancellationToken cancellationToken = default)
+    public Task<RegeneratedCompletion> RegenerateAsync(
+        FlightStep recorded, int prompt, int sample, ITokenizer tokenizer, IChatTemplate template, string? checkpoint = null,
+        CancellationToken cancellationToken = default) =>
+        RegenerateAsync(recorded, prompt, sample, tokenizer, new PromptEncoder(tokenizer, template).EndTokenIds, checkpoint, cancellationToken);
+
+    private async Task<RegeneratedCompletion> RegenerateAsync(
+        FlightStep recorded, int prompt, int sample, ITokenizer tokenizer, IReadOnlySet<int> endTokenIds, string? checkpoint,
+        CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(recorded);
-        ArgumentNullException.ThrowIfNull(tokenizer);
         if (prompt < 0 || prompt >= recorded.Groups.Count)
         {
             throw new ArgumentOutOfRangeException(nameof(prompt), $"Step {recorded.Step} has prompts 0 to {recorded.Groups.Count - 1}, and no {prompt}.");
@@ -164,7 +182,7 @@ public sealed class FlightReplay
 
         async Task<RegeneratedCompletion> SampleAsync(int[] groups)
         {
-            var prompts = new RecordedPrompts(tokenizer, recorded);
+            var prompts = new RecordedPrompts(tokenizer, endTokenIds, recorded);
             var request = new RolloutRequest
             {
                 Prompts = [.. groups.Select(prompts.Prompt)],

@@ -4,11 +4,11 @@ using Microsoft.Extensions.AI;
 namespace Grpo;
 
 /// <summary>Lets the sampler take prompts by their recorded ids in place of their text: a prompt's message is the number of its group.</summary>
-internal sealed class RecordedPrompts(ITokenizer tokenizer, FlightStep step) : ITokenizer, IChatTemplate
+internal sealed class RecordedPrompts(ITokenizer tokenizer, IReadOnlySet<int> endTokenIds, FlightStep step) : ITokenizer, IChatTemplate
 {
     public int VocabularySize => tokenizer.VocabularySize;
 
-    public IReadOnlySet<int> EndTokenIds => tokenizer.EndTokenIds;
+    public IReadOnlySet<int> EndTokenIds => endTokenIds;
 
     public int PadTokenId => tokenizer.PadTokenId;
 

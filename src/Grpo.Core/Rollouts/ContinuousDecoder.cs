@@ -8,9 +8,10 @@ namespace Grpo;
 /// room for a waiting group, its prompt is run and its sequences join (continuous batching).
 /// </summary>
 /// <param name="policy">Decodes.</param>
-/// <param name="tokenizer">Tells where a completion ends.</param>
+/// <param name="padTokenId">Fills the prompts of a batch to the same length.</param>
+/// <param name="endTokenIds">The tokens that end a completion.</param>
 /// <param name="sampling">Temperature, filters and limits.</param>
-internal sealed class ContinuousDecoder(IPolicy policy, ITokenizer tokenizer, SamplingOptions sampling)
+internal sealed class ContinuousDecoder(IPolicy policy, int padTokenId, IReadOnlySet<int> endTokenIds, SamplingOptions sampling)
 {
     private int _rows;                                 // of the session that runs
 
@@ -108,7 +109,7 @@ internal sealed class ContinuousDecoder(IPolicy policy, ITokenizer tokenizer, Sa
     }
 
     private TokenBatch Prompts(List<RolloutRow[]> groups) =>
-        TokenBatchBuilder.Build([.. groups.Select(group => new TokenSequence(group[0].PromptIds, []))], tokenizer.PadTokenId, policy.Device());
+        TokenBatchBuilder.Build([.. groups.Select(group => new TokenSequence(group[0].PromptIds, []))], padTokenId, policy.Device());
 
     private void Draw(Tensor logits, IReadOnlyList<RolloutRow> rows)
     {
@@ -116,7 +117,7 @@ internal sealed class ContinuousDecoder(IPolicy policy, ITokenizer tokenizer, Sa
         logits.Dispose();
         for (int row = 0; row < tokens.Length; row++)
         {
-            rows[row].Completion.Append(tokens[row], tokenizer.EndTokenIds, sampling.MaxCompletionTokens);
+            rows[row].Completion.Append(tokens[row], endTokenIds, sampling.MaxCompletionTokens);
         }
     }
 

@@ -9,8 +9,9 @@ namespace Grpo;
 /// Sequences that are finished make room for those that wait (continuous batching), when the policy's sessions can do that.
 /// </summary>
 /// <param name="tokenizer">The policy's tokenizer.</param>
-/// <param name="template">The policy's chat template.</param>
+/// <param name="template">The policy's chat template. Its end of a message ends a completion, as the tokenizer's end tokens do.</param>
 /// <param name="logger">Told when fewer sequences fit into memory at a time than the options allow; null: nobody.</param>
+/// <exception cref="ArgumentException">No token ends a completion, or <see cref="IEndOfTurnTemplate.EndOfTurn"/> is not one token.</exception>
 /// <remarks>
 /// A failed allocation halves the number of sequences that are decoded at a time. What fitted, in tokens of the cache, bounds later requests too.
 /// Sequences that were under way begin anew, with the same random numbers; as always with another number of sequences, log-probs may differ in
@@ -91,7 +92,7 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
         long tokens = RequireRoom(longestPrompt, sampling);
         long room = Math.Min(sampling.MaxCachedTokens ?? long.MaxValue, Interlocked.Read(ref _tokensThatFit));
         int maxRows = (int)Math.Clamp(room / tokens, 1, sampling.MaxConcurrentSequences);
-        var decoder = new ContinuousDecoder(policy, tokenizer, sampling);
+        var decoder = new ContinuousDecoder(policy, tokenizer.PadTokenId, _encoder.EndTokenIds, sampling);
         int fitted = decoder.Run(groups, maxRows, cancellationToken);
         if (decoder.TooMany is { } failed)
         {

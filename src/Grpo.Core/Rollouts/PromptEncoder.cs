@@ -2,13 +2,30 @@ using Grpo.Diagnostics;
 
 namespace Grpo;
 
-/// <summary>Renders prompts with the chat template and encodes them; refuses what does not fit.</summary>
-/// <param name="tokenizer">The tokenizer.</param>
-/// <param name="template">The chat template.</param>
-public sealed class PromptEncoder(ITokenizer tokenizer, IChatTemplate template)
+/// <summary>Renders prompts with the chat template, encodes them, and knows which tokens end an answer; refuses what does not fit.</summary>
+public sealed class PromptEncoder
 {
-    private readonly ITokenizer _tokenizer = CheckedText.Require(tokenizer);
-    private readonly IChatTemplate _template = template ?? throw new ArgumentNullException(nameof(template));
+    private readonly ITokenizer _tokenizer;
+    private readonly IChatTemplate _template;
+
+    /// <summary>Creates an encoder for one tokenizer and one chat template.</summary>
+    /// <param name="tokenizer">The tokenizer.</param>
+    /// <param name="template">The chat template.</param>
+    /// <exception cref="ArgumentException">No token ends a completion, or <see cref="IEndOfTurnTemplate.EndOfTurn"/> is not one token.</exception>
+    public PromptEncoder(ITokenizer tokenizer, IChatTemplate template)
+    {
+        ArgumentNullException.ThrowIfNull(template);
+        _tokenizer = CheckedText.Require(tokenizer);
+        _template = template;
+        EndTokenIds = EndTokens.Of(tokenizer, template);
+    }
+
+    /// <summary>The ids that end a completion: those of the tokenizer, and the one with which the template closes a message.</summary>
+    /// <remarks>
+    /// Rollouts, evaluations, supervised training and replays all ask here. A template that does not implement <see cref="IEndOfTurnTemplate"/>
+    /// is asked to render an answer, and the first special token behind it counts.
+    /// </remarks>
+    public IReadOnlySet<int> EndTokenIds { get; }
 
     /// <summary>The ids that the policy is given for a prompt.</summary>
     /// <param name="prompt">The prompt.</param>

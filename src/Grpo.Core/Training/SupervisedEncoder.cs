@@ -6,7 +6,7 @@ namespace Grpo;
 /// <summary>Splits a conversation with its answer into prompt ids and completion ids exactly as decoding would see them.</summary>
 internal static class SupervisedEncoder
 {
-    public static TokenSequence Encode(SupervisedExample example, ITokenizer tokenizer, IChatTemplate template)
+    public static TokenSequence Encode(SupervisedExample example, ITokenizer tokenizer, IChatTemplate template, IReadOnlySet<int> endTokenIds)
     {
         string prompt = CheckedText.Render(template, example.Prompt.Messages, example.Prompt);
         string whole = CheckedText.Render(
@@ -26,7 +26,7 @@ internal static class SupervisedEncoder
         int end = -1;
         for (int i = 0; i < ids.Count && end < 0; i++)
         {
-            end = tokenizer.EndTokenIds.Contains(ids[i]) ? i : -1;
+            end = endTokenIds.Contains(ids[i]) ? i : -1;
         }
 
         if (end < 0)

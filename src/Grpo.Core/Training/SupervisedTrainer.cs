@@ -41,7 +41,10 @@ public sealed class SupervisedTrainer
     /// <param name="logger">
     /// Told of differences to the run that is resumed, and of a last checkpoint that could not be written; null: no log.
     /// </param>
-    /// <exception cref="ArgumentException">An option is out of range, there are no examples, or some are longer than <see cref="SupervisedOptions.MaxTokens"/>.</exception>
+    /// <exception cref="ArgumentException">
+    /// An option is out of range, there are no examples, some are longer than <see cref="SupervisedOptions.MaxTokens"/>, or the template closes an
+    /// answer without an end token.
+    /// </exception>
     /// <exception cref="InvalidOperationException">The template returned no text, or the tokenizer null or an id beyond its vocabulary.</exception>
     public SupervisedTrainer(
         IPolicy policy, ITokenizer tokenizer, IChatTemplate template, IReadOnlyList<SupervisedExample> examples,
@@ -68,6 +71,7 @@ public sealed class SupervisedTrainer
             throw new ArgumentException("There are no examples to learn from.", nameof(examples));
         }
 
+        IReadOnlySet<int> endTokenIds = new PromptEncoder(tokenizer, template).EndTokenIds;
         _sequences = Encode(examples, "examples", nameof(examples));
         _heldOut = Encode(services.HeldOut, "held-out examples", nameof(services));
         _identity = new RunIdentity(policy, reference: null, ("tokenizer", tokenizer), ("template", template));
@@ -75,7 +79,7 @@ public sealed class SupervisedTrainer
 
         TokenSequence[] Encode(IReadOnlyList<SupervisedExample> set, string what, string parameter)
         {
-            TokenSequence[] sequences = [.. set.Select(example => SupervisedEncoder.Encode(example, tokenizer, template))];
+            TokenSequence[] sequences = [.. set.Select(example => SupervisedEncoder.Encode(example, tokenizer, template, endTokenIds))];
             (string Id, int Tokens)[] lengths = [.. set.Zip(sequences, (example, sequence) => (example.Prompt.Id, sequence.PromptIds.Count + sequence.CompletionIds.Count))];
             return TokenCounts.FindProblem(what, lengths, nameof(SupervisedOptions.MaxTokens), _options.MaxTokens) is { } problem
                 ? throw new ArgumentException(problem, parameter)

@@ -27,7 +27,10 @@ public static class HubClient
         return await DownloadAsync(new HubModelFiles(HubRepositoryId.Model(id)), options, cancellationToken).ConfigureAwait(false);
     }
 
-    /// <summary>Downloads the <c>config.json</c> of a model and nothing else, unless the cache has it, and returns the folder that holds it.</summary>
+    /// <summary>
+    /// Downloads the <c>config.json</c> of a model and what may hold its chat template, unless the cache has them, and returns the folder that holds
+    /// them.
+    /// </summary>
     internal static async Task<string> DownloadConfigAsync(string id, HubOptions? options = null, CancellationToken cancellationToken = default)
     {
         HubNames.RequireId(id, "Qwen/Qwen2.5-0.5B-Instruct", "an existing folder");

@@ -1,17 +1,19 @@
 namespace Grpo.Models.Qwen;
 
-/// <summary>The configuration of a model alone: what its size is known from.</summary>
+/// <summary>The configuration of a model, from which its size is known, and the small files that may hold its chat template.</summary>
 internal sealed class HubConfigFile(HubRepositoryId id) : HubFiles(id)
 {
+    private static readonly string[] Templates = [TokenizerFiles.Configuration, TokenizerFiles.Template, TokenizerFiles.OlderTemplate];
+
     public override string ByHand => "that folder";
 
     public override bool IsSettledByCommit => true;
 
     public override IReadOnlyList<string> Select(IReadOnlySet<string> available) => available.Contains(Qwen2ConfigFile.FileName)
-        ? [Qwen2ConfigFile.FileName]
+        ? [Qwen2ConfigFile.FileName, .. Templates.Where(available.Contains)]
         : throw new HubException($"'{Id}' holds no {Qwen2ConfigFile.FileName}: it is not a model in Hugging Face format.");
 
-    public override long MaxBytes(string file) => 1_048_576;
+    public override long MaxBytes(string file) => (file == TokenizerFiles.Configuration ? 16 : 1) * 1_048_576;
 
     public override string PathIn(HubCache cache, string commit, IReadOnlyList<string> selected) => cache.SnapshotPath(commit);
 

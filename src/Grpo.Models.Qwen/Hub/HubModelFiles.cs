@@ -14,7 +14,7 @@ internal sealed class HubModelFiles(HubRepositoryId id) : HubFiles(id)
     private static readonly string[] Small =
     [
         Configuration, TokenizerFiles.Generation, TokenizerFiles.Configuration, TokenizerFiles.Tokenizer, TokenizerFiles.Vocabulary,
-        TokenizerFiles.Merges, TokenizerFiles.AddedTokens, TokenizerFiles.SpecialTokens, "chat_template.jinja",
+        TokenizerFiles.Merges, TokenizerFiles.AddedTokens, TokenizerFiles.SpecialTokens, TokenizerFiles.Template, TokenizerFiles.OlderTemplate,
     ];
 
     public override string ByHand => "that folder";
@@ -47,7 +47,7 @@ internal sealed class HubModelFiles(HubRepositoryId id) : HubFiles(id)
     /// <summary>Weights as large as they are, everything else bounded.</summary>
     public override long MaxBytes(string file) => file switch
     {
-        Configuration or TokenizerFiles.Generation or "chat_template.jinja" => 1_048_576,
+        Configuration or TokenizerFiles.Generation or TokenizerFiles.Template or TokenizerFiles.OlderTemplate => 1_048_576,
         TokenizerFiles.Configuration or TokenizerFiles.AddedTokens or TokenizerFiles.SpecialTokens => 16 * 1_048_576,
         TokenizerFiles.Vocabulary or TokenizerFiles.Merges or Index => MaxIndexMegabytes * 1_048_576,
         TokenizerFiles.Tokenizer => 128 * 1_048_576,

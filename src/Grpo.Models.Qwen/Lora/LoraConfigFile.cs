@@ -189,7 +189,8 @@ internal static class LoraConfigFile
 
         foreach ((string field, JsonElement unread) in fields.Unread().Where(entry => !Harmless.Contains(entry.Key) && IsSet(entry.Value)))
         {
-            fields.Problems.Add($"{field} is set but not known, so what the adapter computes cannot be told. It is {ConfigFields.Excerpt(unread)}. Remove it if it means nothing.");
+            fields.Problems.Add(
+                $"{field} is set but not known, so what the adapter computes cannot be told. It is {ConfigFields.Excerpt(unread)}. Remove it if it means nothing.");
         }
     }
 

@@ -18,7 +18,8 @@ internal sealed class ConfigFields(JsonElement root)
     internal JsonElement? Raw(string name) => Find(name);
 
     /// <summary>The field as it is, null when it is missing or null; it still counts as not read, so saving writes it back.</summary>
-    internal JsonElement? Peek(string name) => root.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
+    internal JsonElement? Peek(string name) =>
+        root.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
 
     /// <summary>The fields that nobody asked for, independent of the document.</summary>
     internal IReadOnlyDictionary<string, JsonElement> Unread()

@@ -3,8 +3,8 @@ using System.Text.Json;
 namespace Grpo.Models.Qwen;
 
 /// <summary>
-/// Refuses a <c>config.json</c> whose fields make another function of the weights than Qwen2. A field that the library reads is checked where it is
-/// read; one of these names must have its neutral value; any other is taken for a note and kept.
+/// Refuses a <c>config.json</c> whose fields make another function of the weights than Qwen2. A field that the library reads is checked where it
+/// is read; one of these names must have its neutral value; any other is taken for a note and kept.
 /// </summary>
 /// <remarks>
 /// The names are those of other families and of fine-tunes with code of their own. Fields are looked at without being marked as read, so that
@@ -23,11 +23,13 @@ internal static class ConfigRules
         ("off", IsOff, "linear layers would have biases that Qwen2's have not", ["mlp_bias", "use_bias", "o_proj_bias", "lm_head_bias", "head_bias"]),
         ("true", IsTrue, "Qwen2's queries, keys and values have biases", ["attention_bias", "qkv_bias"]),
         ("off", IsOff, "logits would be bounded",
-            ["attn_logit_softcapping", "final_logit_softcapping", "attn_logit_softcap", "final_logit_softcap", "attention_logit_cap", "logit_softcap", "logits_soft_cap"]),
+            ["attn_logit_softcapping", "final_logit_softcapping", "attn_logit_softcap", "final_logit_softcap", "attention_logit_cap", "logit_softcap",
+             "logits_soft_cap"]),
         ("1", IsOne, Angles, ["partial_rotary_factor", "rotary_pct", "rotary_percent", "rope_pct", "rope_ratio", "rope_scaling_factor"]),
         ("the width of a head", IsHeadWidth, Angles, ["rotary_dim", "rope_dim"]),
         ("off", IsOff, Angles,
-            ["rope_local_base_freq", "rope_interleave", "rope_interleaved", "use_dynamic_ntk", "no_rope_layers", "no_rope_layer_interval", "mrope_section"]),
+            ["rope_local_base_freq", "rope_interleave", "rope_interleaved", "use_dynamic_ntk", "no_rope_layers", "no_rope_layer_interval",
+             "mrope_section"]),
         ("\"rope\"", (value, _) => IsWord(value, "rope", "rotary"), Angles, ["position_embedding_type", "position_encoding"]),
         ("\"default\"", (value, _) => IsWord(value, "default"), Angles, ["rope_type"]),
         ("off", IsOff, "positions would be told otherwise than by rotation", ["alibi", "use_alibi", "learned_pos_emb"]),
@@ -35,23 +37,28 @@ internal static class ConfigRules
         ("off", IsOff, "tokens would see those that follow, or another text",
             ["use_bidirectional_attention", "bidirectional_attention", "bidirectional", "is_encoder_decoder", "add_cross_attention", "prefix_lm"]),
         ("off", IsOff, Attention,
-            ["use_logn_attn", "attention_chunk_size", "attention_window_size", "local_attention", "sliding_window_pattern", "attention_sinks", "use_attention_sinks",
-             "num_attention_sinks", "clip_qkv", "attn_output_gate", "use_gated_attention", "scale_attn_by_inverse_layer_idx", "attn_temperature_tuning"]),
+            ["use_logn_attn", "attention_chunk_size", "attention_window_size", "local_attention", "sliding_window_pattern", "attention_sinks",
+             "use_attention_sinks", "num_attention_sinks", "clip_qkv", "attn_output_gate", "use_gated_attention",
+             "scale_attn_by_inverse_layer_idx", "attn_temperature_tuning"]),
         ("off", IsOff, "queries and keys would be normalized", ["qk_norm", "use_qk_norm", "qk_layernorm", "use_qk_layernorm"]),
         ("1/√(width of a head)", IsAttentionScale, Attention, ["attention_multiplier", "attention_scale", "softmax_scale", "attn_scale"]),
         ("the width of a head", IsHeadWidth, Attention, ["query_pre_attn_scalar"]),
         ("true", IsTrue, Attention, ["scale_attn_weights"]),
         ("1", IsOne, Scale,
-            ["residual_multiplier", "embedding_multiplier", "logits_scaling", "logit_scale", "scale_emb", "embedding_scale", "embed_scale", "lm_head_multiplier",
-             "key_multiplier", "attention_in_multiplier", "attention_out_multiplier", "mlp_multipliers", "residual_scale", "logits_multiplier"]),
+            ["residual_multiplier", "embedding_multiplier", "logits_scaling", "logit_scale", "scale_emb", "embedding_scale", "embed_scale",
+             "lm_head_multiplier", "key_multiplier", "attention_in_multiplier", "attention_out_multiplier", "mlp_multipliers", "residual_scale",
+             "logits_multiplier"]),
         ("off", IsOff, Scale, ["scale_depth", "dim_model_base", "scale_embedding", "normalize_embedding", "mup_width_multiplier"]),
         ("\"silu\"", (value, _) => IsWord(value, "silu", "swish"), "the feed-forward layer would compute another function",
             ["hidden_activation", "activation_function", "hidden_activation_function", "mlp_activation", "act_fn", "ffn_act"]),
-        ("\"rmsnorm\"", (value, _) => IsWord(value, "rmsnorm", "rms_norm", "RMSNorm"), "the norms would be others", ["norm_type", "normalization_type", "norm_function"]),
-        ("rms_norm_eps", (value, config) => IsNumber(value, config.RmsNormEpsilon), "the norms would be others", ["norm_eps", "layer_norm_eps", "layernorm_epsilon", "layer_norm_epsilon"]),
+        ("\"rmsnorm\"", (value, _) => IsWord(value, "rmsnorm", "rms_norm", "RMSNorm"), "the norms would be others",
+            ["norm_type", "normalization_type", "norm_function"]),
+        ("rms_norm_eps", (value, config) => IsNumber(value, config.RmsNormEpsilon), "the norms would be others",
+            ["norm_eps", "layer_norm_eps", "layernorm_epsilon", "layer_norm_epsilon"]),
         ("off", IsOff, "the norms would be others", ["zero_centered_gamma", "rms_norm_add_unit_offset", "use_post_norm", "post_norm", "sandwich_norm"]),
         ("off", IsOff, "the layers would be joined otherwise",
-            ["parallel_residual", "use_parallel_residual", "parallel_attn", "apply_residual_connection_post_layernorm", "num_kv_shared_layers", "cla_share_factor", "layer_replication"]),
+            ["parallel_residual", "use_parallel_residual", "parallel_attn", "apply_residual_connection_post_layernorm", "num_kv_shared_layers",
+             "cla_share_factor", "layer_replication"]),
         ("off", IsOff, "layers would be mixtures of experts",
             ["num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "moe_intermediate_size", "shared_expert_intermediate_size"]),
         ("off", IsOff, "keys and values would be compressed", ["kv_lora_rank", "q_lora_rank", "qk_rope_head_dim"]),
@@ -96,7 +103,8 @@ internal static class ConfigRules
     private static bool IsHeadWidth(JsonElement value, Qwen2Config config) => IsNumber(value, config.HeadWidth);
 
     private static bool IsAttentionScale(JsonElement value, Qwen2Config config) =>
-        value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double scale) && Math.Abs((scale * Math.Sqrt(config.HeadWidth)) - 1) < 1e-6;
+        value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double scale)
+        && Math.Abs((scale * Math.Sqrt(config.HeadWidth)) - 1) < 1e-6;
 
     private static bool IsNumber(JsonElement value, double expected) =>
         value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) && number == expected;

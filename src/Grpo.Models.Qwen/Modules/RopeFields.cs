@@ -46,7 +46,8 @@ internal static class RopeFields
             }
         }
 
-        foreach ((string name, double value) in bases.Where(entry => double.IsFinite(theta) && double.IsFinite(entry.Value) && entry.Value != theta))
+        foreach ((string name, double value) in bases.Where(
+            entry => double.IsFinite(theta) && double.IsFinite(entry.Value) && entry.Value != theta))
         {
             fields.Problems.Add(FormattableString.Invariant(
                 $"{source} is {theta} but {name} is {value}: which of them the model was trained with cannot be told."));
@@ -97,7 +98,8 @@ internal static class RopeFields
         JsonElement kind = hasType ? type : older;
         if ((hasType || hasOlder) && !(kind.ValueKind == JsonValueKind.String && kind.ValueEquals("default")))
         {
-            return $"{name}.{typeKey} is {ConfigFields.Excerpt(kind)} but only \"default\" is supported: {Consequence}. Scaling is not supported yet.";
+            return $"{name}.{typeKey} is {ConfigFields.Excerpt(kind)} but only \"default\" is supported: {Consequence}. "
+                + "Scaling is not supported yet.";
         }
 
         foreach (JsonProperty property in set)

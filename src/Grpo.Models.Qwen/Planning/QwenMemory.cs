@@ -48,23 +48,32 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
 
     internal bool IsMixed => ComputeType != WeightType;
 
-    /// <summary>What loading a model would need. Of a hub id only <c>config.json</c> is fetched, and of a folder only that is read.</summary>
+    /// <summary>
+    /// What loading a model would need. Of a hub id only <c>config.json</c> and what holds the chat template are fetched, and of a folder no weights
+    /// are read.
+    /// </summary>
+    /// <remarks>
+    /// A chat template or a vocabulary that loading would refuse is refused here too, and one that is assumed is logged. A folder that holds nothing
+    /// but a <c>config.json</c> says nothing of either.
+    /// </remarks>
     /// <param name="folderOrHubId">As in <see cref="QwenPretrained.LoadAsync"/>.</param>
     /// <param name="options">Those of loading; device and reference are not read. Null: the defaults.</param>
     /// <param name="cancellationToken">Ends the download.</param>
     /// <exception cref="ArgumentException">The options contradict each other, or an option of the adapter is out of range.</exception>
     /// <exception cref="DirectoryNotFoundException">It is neither a folder nor a hub id.</exception>
     /// <exception cref="FileNotFoundException">The folder lacks <c>config.json</c>.</exception>
-    /// <exception cref="InvalidDataException">A configuration is damaged or not of a supported model.</exception>
+    /// <exception cref="InvalidDataException">A configuration is damaged or not of a supported model, or the chat template is not known.</exception>
     /// <exception cref="HubException">The hub is unreachable, or refuses.</exception>
     public static async Task<QwenMemory> OfAsync(string folderOrHubId, QwenLoadOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folderOrHubId);
         options ??= new QwenLoadOptions();
         PretrainedSource source = PretrainedSource.Of(folderOrHubId, options);
-        Qwen2Config config = Qwen2Config.Load(await source.ResolveConfigAsync(options.Progress, cancellationToken).ConfigureAwait(false));
+        string directory = await source.ResolveConfigAsync(options.Progress, cancellationToken).ConfigureAwait(false);
+        Qwen2Config config = Qwen2Config.Load(directory);
         ScalarType type = options.KeepStoredType ? QwenWeights.StoredType(config) : ScalarType.Float32;
         Qwen2ForCausalLM.RequireComputeType(options.ComputeType ?? type, type);
+        CheckpointTemplate.CheckFolder(directory, source.Adapter, folderOrHubId, options);
         return new QwenMemory(config)
         {
             WeightType = type,

@@ -3,27 +3,46 @@ using Microsoft.Extensions.AI;
 
 namespace Grpo.Models.Qwen;
 
-/// <summary>Qwen2.5's chat template: <c>&lt;|im_start|&gt;role⏎content&lt;|im_end|&gt;⏎</c> for each message, without tools.</summary>
+/// <summary>The chat template of Qwen2 and Qwen2.5: <c>&lt;|im_start|&gt;role⏎content&lt;|im_end|&gt;⏎</c> for each message, without tools.</summary>
 /// <remarks>
 /// As in the original, text is not escaped: a message that contains <c>&lt;|im_end|&gt;</c> ends there for the model. Images, tool calls and
 /// tool results are refused, because rendered as text they would not be what the model was trained on.
 /// </remarks>
-public sealed class QwenChatTemplate : IChatTemplate, IHasIdentity
+public sealed class QwenChatTemplate : IEndOfTurnTemplate, IHasIdentity
 {
+    private const string Start = "<|im_start|>";
+    private const string End = "<|im_end|>";
+
     /// <summary>What Qwen2.5 puts before a conversation that has no system message.</summary>
     public const string QwenSystemMessage = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.";
-
-    private readonly string? _defaultSystemMessage;
 
     /// <summary>A template for one model.</summary>
     /// <param name="defaultSystemMessage">Put first when the first message is not a system message; null puts none.</param>
     public QwenChatTemplate(string? defaultSystemMessage = QwenSystemMessage)
     {
-        _defaultSystemMessage = defaultSystemMessage;
+        DefaultSystemMessage = defaultSystemMessage;
+    }
+
+    /// <summary>The message that is put first when the first message is not a system message; null: none.</summary>
+    public string? DefaultSystemMessage { get; }
+
+    /// <inheritdoc/>
+    public string EndOfTurn => End;
+
+    /// <summary>The texts that must be tokens of the vocabulary.</summary>
+    internal static IReadOnlyList<string> Markers { get; } = [Start, End];
+
+    /// <summary>Writes the template as <c>chat_template.jinja</c>, which transformers and <see cref="QwenPretrained"/> read.</summary>
+    /// <param name="directory">An existing folder.</param>
+    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    public void Save(string directory)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(directory);
+        File.WriteAllText(Path.Combine(directory, TokenizerFiles.Template), ChatTemplateText.Write(DefaultSystemMessage));
     }
 
     /// <inheritdoc/>
-    public PlugInIdentity Identity => new PlugInIdentity("Qwen2.5").With("default system message", _defaultSystemMessage);
+    public PlugInIdentity Identity => new PlugInIdentity("Qwen2.5").With("default system message", DefaultSystemMessage);
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">There are no messages.</exception>
@@ -37,9 +56,9 @@ public sealed class QwenChatTemplate : IChatTemplate, IHasIdentity
         }
 
         var text = new StringBuilder();
-        if (_defaultSystemMessage is not null && messages[0].Role != ChatRole.System)
+        if (DefaultSystemMessage is not null && messages[0].Role != ChatRole.System)
         {
-            Append(text, ChatRole.System, _defaultSystemMessage);
+            Append(text, ChatRole.System, DefaultSystemMessage);
         }
 
         for (int i = 0; i < messages.Count; i++)
@@ -47,11 +66,11 @@ public sealed class QwenChatTemplate : IChatTemplate, IHasIdentity
             Append(text, messages[i].Role, TextOf(messages[i], i));
         }
 
-        return addGenerationPrompt ? text.Append("<|im_start|>assistant\n").ToString() : text.ToString();
+        return addGenerationPrompt ? text.Append(Start).Append("assistant\n").ToString() : text.ToString();
     }
 
     private static void Append(StringBuilder text, ChatRole role, string content) =>
-        text.Append("<|im_start|>").Append(role.Value).Append('\n').Append(content).Append("<|im_end|>\n");
+        text.Append(Start).Append(role.Value).Append('\n').Append(content).Append(End).Append('\n');
 
     private static string TextOf(ChatMessage message, int index)
     {

@@ -18,6 +18,7 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
     private readonly IReadOnlyList<AddedToken> _added;
     private readonly Dictionary<string, int> _addedIds;
     private readonly string _merges;
+    private readonly IReadOnlySet<int> _endsOfFiles;
 
     private QwenTokenizer(TokenizerFiles files, ByteLevelVocabulary vocabulary, IReadOnlyList<AddedToken> addedTokens)
     {
@@ -32,7 +33,7 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
 
         int? IdOf(string content) =>
             _addedIds.TryGetValue(content, out int id) || vocabulary.Ids.TryGetValue(content, out id) ? id : null;
-        EndTokenIds = SpecialTokenIds.ReadEnds(files, IdOf, _tokens.Count);
+        _endsOfFiles = EndTokenIds = SpecialTokenIds.ReadEnds(files, IdOf, _tokens.Count);
         PadTokenId = SpecialTokenIds.ReadPad(files, IdOf, _tokens.Count);
     }
 
@@ -43,9 +44,10 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
     /// <inheritdoc/>
     /// <remarks>
     /// <c>eos_token_id</c> of <c>generation_config.json</c>; without it the end tokens that <c>config.json</c> and
-    /// <c>tokenizer_config.json</c> name, and <c>&lt;|endoftext|&gt;</c>.
+    /// <c>tokenizer_config.json</c> name, and <c>&lt;|endoftext|&gt;</c>. As part of <see cref="QwenPretrained"/> also the token with which its chat
+    /// template closes a message.
     /// </remarks>
-    public IReadOnlySet<int> EndTokenIds { get; }
+    public IReadOnlySet<int> EndTokenIds { get; private set; }
 
     /// <inheritdoc/>
     /// <remarks>
@@ -58,6 +60,9 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
     public PlugInIdentity Identity => TokenizerIdentity.Of(_tokens, _merges, _addedIds.Values)
         .With("end tokens", string.Join(", ", EndTokenIds.Order()))
         .With("pad token", PadTokenId);
+
+    /// <summary>The folder that the tokenizer was read from, for messages.</summary>
+    internal string Source => _files.Source;
 
     /// <summary>Ids of the added tokens (<c>&lt;|im_start|&gt;</c>, …) by their text.</summary>
     public IReadOnlyDictionary<string, int> AddedTokens => _addedIds;
@@ -140,8 +145,9 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
     }
 
     /// <summary>
-    /// Writes the tokenizer's files as they were loaded, byte for byte, <c>generation_config.json</c> included because it names the end tokens.
-    /// Without a <c>tokenizer_config.json</c> one is made, so that transformers recognises the tokenizer.
+    /// Writes the tokenizer's files as they were loaded, byte for byte, <c>generation_config.json</c> included because it names the end tokens. Only
+    /// where the chat template closes messages with a token that the files do not name is <c>generation_config.json</c> written with it. Without a
+    /// <c>tokenizer_config.json</c> one is made, so that transformers recognises the tokenizer.
     /// </summary>
     /// <param name="directory">The folder; created when missing, files of these names in it are replaced.</param>
     /// <exception cref="IOException">The folder cannot be written.</exception>
@@ -153,6 +159,19 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
         {
             File.WriteAllBytes(Path.Combine(directory, TokenizerFiles.Configuration), MakeConfiguration());
         }
+
+        if (!EndTokenIds.SetEquals(_endsOfFiles))
+        {
+            File.WriteAllBytes(Path.Combine(directory, TokenizerFiles.Generation), SpecialTokenIds.WriteEnds(_files, EndTokenIds));
+        }
+    }
+
+    /// <summary>The same tokenizer with other end tokens.</summary>
+    internal QwenTokenizer WithEndTokens(IReadOnlySet<int> endTokenIds)
+    {
+        var copy = (QwenTokenizer)MemberwiseClone();
+        copy.EndTokenIds = endTokenIds;
+        return copy;
     }
 
     private byte[] MakeConfiguration()
@@ -164,11 +183,13 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
 
     private static AddedTokenFinder? FinderOfNormalized(TokenizerFiles files, IReadOnlyList<AddedToken> added)
     {
-        AddedToken[] normalized = [.. added.Where(token => token.IsNormalized).Select(token => token with { Content = CanonicalText.Normalize(token.Content) })];
+        AddedToken[] normalized =
+            [.. added.Where(token => token.IsNormalized).Select(token => token with { Content = CanonicalText.Normalize(token.Content) })];
         string? twice = normalized.GroupBy(token => token.Content, StringComparer.Ordinal).FirstOrDefault(same => same.Count() > 1)?.Key;
         if (twice is not null)
         {
-            throw new InvalidDataException($"The tokenizer in '{files.Source}' has two added tokens with the text '{TerminalText.EscapeLine(twice)}' in normalization form C.");
+            throw new InvalidDataException(
+                $"The tokenizer in '{files.Source}' has two added tokens with the text '{TerminalText.EscapeLine(twice)}' in normalization form C.");
         }
 
         return normalized.Length > 0 ? new AddedTokenFinder(normalized) : null;

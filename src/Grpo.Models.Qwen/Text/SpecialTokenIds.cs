@@ -44,6 +44,34 @@ internal static class SpecialTokenIds
                 + $"no eos_token in {TokenizerFiles.Configuration}, no added token {EndOfText}. Name one, or completions would never end.");
     }
 
+    /// <summary>The text of <c>generation_config.json</c> with these end tokens, and everything else as it was.</summary>
+    public static byte[] WriteEnds(TokenizerFiles files, IReadOnlySet<int> ends)
+    {
+        using var stream = new MemoryStream();
+        using JsonFile? json = files.Find(TokenizerFiles.Generation) is { } content
+            ? new JsonFile(files.PathOf(TokenizerFiles.Generation), content)
+            : null;
+        using (var writer = new Utf8JsonWriter(stream, TokenizerConfiguration.Indented))
+        {
+            writer.WriteStartObject();
+            foreach (JsonProperty property in json?.Root.EnumerateObject().Where(property => !property.NameEquals("eos_token_id")) ?? [])
+            {
+                property.WriteTo(writer);
+            }
+
+            writer.WriteStartArray("eos_token_id");
+            foreach (int id in ends.Order())
+            {
+                writer.WriteNumberValue(id);
+            }
+
+            writer.WriteEndArray();
+            writer.WriteEndObject();
+        }
+
+        return stream.ToArray();
+    }
+
     /// <summary>The pad token of <c>tokenizer_config.json</c>, else of <c>generation_config.json</c>, else <c>&lt;|endoftext|&gt;</c>.</summary>
     public static int ReadPad(TokenizerFiles files, Func<string, int?> idOf, int vocabularySize)
     {

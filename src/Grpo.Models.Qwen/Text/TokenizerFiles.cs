@@ -9,6 +9,8 @@ internal sealed class TokenizerFiles
     public const string Configuration = "tokenizer_config.json";
     public const string AddedTokens = "added_tokens.json";
     public const string SpecialTokens = "special_tokens_map.json";
+    public const string Template = "chat_template.jinja";
+    public const string OlderTemplate = "chat_template.json";
     public const string Generation = "generation_config.json";
     public const string Model = "config.json";
 
@@ -16,7 +18,7 @@ internal sealed class TokenizerFiles
     private static readonly (string Name, int MaxMegabytes, bool IsSaved)[] Known =
     [
         (Tokenizer, 128, true), (Vocabulary, 64, true), (Merges, 64, true), (Configuration, 16, true), (AddedTokens, 16, true),
-        (SpecialTokens, 16, true), ("chat_template.jinja", 1, true), (Generation, 1, true), (Model, 1, false),
+        (SpecialTokens, 16, true), (Template, 1, true), (OlderTemplate, 1, true), (Generation, 1, true), (Model, 1, false),
     ];
 
     private readonly Dictionary<string, byte[]> _contents;
@@ -38,7 +40,15 @@ internal sealed class TokenizerFiles
 
     public void Add(string name, byte[] content) => _contents.Add(name, content);
 
-    public static TokenizerFiles Read(string directory)
+    /// <summary>Reads every file of a tokenizer that a folder holds.</summary>
+    public static TokenizerFiles Read(string directory) => Read(directory, _ => true);
+
+    /// <summary>Reads the files that may hold a chat template, and no vocabulary.</summary>
+    public static TokenizerFiles ReadTemplates(string directory) => Directory.Exists(directory)
+        ? Read(directory, name => name is Template or OlderTemplate or Configuration)
+        : new TokenizerFiles(directory, []); // those who need the folder say what it should hold
+
+    private static TokenizerFiles Read(string directory, Func<string, bool> isWanted)
     {
         if (!Directory.Exists(directory))
         {
@@ -47,7 +57,7 @@ internal sealed class TokenizerFiles
         }
 
         var contents = new Dictionary<string, byte[]>(StringComparer.Ordinal);
-        foreach ((string name, int maxMegabytes, _) in Known)
+        foreach ((string name, int maxMegabytes, _) in Known.Where(file => isWanted(file.Name)))
         {
             string path = Path.Combine(directory, name);
             if (File.Exists(path))

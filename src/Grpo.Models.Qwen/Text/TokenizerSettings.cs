@@ -33,7 +33,8 @@ internal static class TokenizerSettings
 
         using var json = new JsonFile(files.PathOf(TokenizerFiles.Configuration), content);
         string? name = JsonFile.TryGet(json.Root, "tokenizer_class", out JsonElement type) ? json.Text(type, "tokenizer_class") : null;
-        if (files.Find(TokenizerFiles.Tokenizer) is null && name is not null && OtherClasses.Any(other => name.StartsWith(other + "Tokenizer", StringComparison.Ordinal)))
+        bool isOther = name is not null && OtherClasses.Any(other => name.StartsWith(other + "Tokenizer", StringComparison.Ordinal));
+        if (isOther && files.Find(TokenizerFiles.Tokenizer) is null)
         {
             throw json.Error($"tokenizer_class is \"{name}\", which splits words otherwise than Qwen2's. Only Qwen2's tokenization is implemented.");
         }

@@ -165,11 +165,12 @@ public static class QwenWeights
         {
             using var part = TensorScope.BeginNoGrad();
             long count = Math.Min(Rows, head.shape[0] - first);
-            if (head.narrow(0, first, count).to(ScalarType.Float64).ne(embedding.narrow(0, first, count).to(ScalarType.Float64)).any().item<bool>())
+            Tensor embedded = embedding.narrow(0, first, count).to(ScalarType.Float64);                 // [rows, H]
+            if (head.narrow(0, first, count).to(ScalarType.Float64).ne(embedded).any().item<bool>())
             {
                 throw new InvalidDataException(
-                    $"The weights in '{directory}' do not fit its config.json: {Qwen2Parameters.Head} differs from {Qwen2Parameters.Embedding}, but tie_word_embeddings is true. "
-                    + "If the model has an output layer of its own, set tie_word_embeddings to false; else remove the tensor.");
+                    $"The weights in '{directory}' do not fit its config.json: {Qwen2Parameters.Head} differs from {Qwen2Parameters.Embedding}, but "
+                    + "tie_word_embeddings is true. If the model has an output layer of its own, set tie_word_embeddings to false; else remove the tensor.");
             }
         }
     }

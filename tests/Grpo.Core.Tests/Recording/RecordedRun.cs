@@ -16,6 +16,8 @@ internal sealed class RecordedRun : IDisposable
 
     public GrpoOptions Options { get; }
 
+    public PolicyGroupSampler Sampler { get; init; } = Toy.Sampler;
+
     public string Output => _folder["run"];
 
     public string File => Path.Combine(Output, "flight.bin");
@@ -57,7 +59,7 @@ internal sealed class RecordedRun : IDisposable
     public async Task<BigramPolicy> TrainAsync(bool record = true, Action<StepReport>? after = null, long checkpointEvery = 1, bool resume = true)
     {
         BigramPolicy policy = NewPolicy();
-        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.TestReward(Judge), Options, NewReference());
+        using var optimizer = new GrpoOptimizer(policy, Sampler, new Toy.TestReward(Judge), Options, NewReference());
         using FlightRecorder? recorder = record ? new FlightRecorder(optimizer, Output, new Dictionary<string, string> { ["model"] = "toy" }) : null;
         var steps = new RecordingCallback([]) { OnStep = (report, _) => after?.Invoke(report) };
         var services = new TrainerServices

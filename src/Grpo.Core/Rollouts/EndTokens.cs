@@ -1,0 +1,86 @@
+using Grpo.Diagnostics;
+using Microsoft.Extensions.AI;
+
+namespace Grpo;
+
+/// <summary>Decides which tokens end a completion: those of the tokenizer, and the one with which the chat template closes a message.</summary>
+/// <remarks>
+/// The two come from different files and need not agree. The files of base models name <c>&lt;|endoftext|&gt;</c>, while the template closes
+/// messages with <c>&lt;|im_end|&gt;</c>.
+/// </remarks>
+internal static class EndTokens
+{
+    private const string Answer = "answer";
+
+    /// <summary>The set for one tokenizer and one template.</summary>
+    /// <exception cref="ArgumentException">No token ends a completion, or the template's end of a message is not one token.</exception>
+    public static IReadOnlySet<int> Of(ITokenizer tokenizer, IChatTemplate template)
+    {
+        IReadOnlySet<int> ends = tokenizer.EndTokenIds;
+        int? closing = template is IEndOfTurnTemplate named ? IdOf(tokenizer, named) : FirstSpecialAfterAnswer(tokenizer, template);
+        if (closing is { } id && !ends.Contains(id))
+        {
+            return ends.Append(id).ToHashSet();
+        }
+
+        return ends.Count > 0
+            ? ends
+            : throw new ArgumentException(
+                $"Nothing would end a completion: {tokenizer.GetType().Name} names no end token, and {template.GetType().Name} closes messages "
+                + "with none. "
+                + $"Name one in {nameof(ITokenizer.EndTokenIds)}, or let the template implement {nameof(IEndOfTurnTemplate)}.",
+                nameof(tokenizer));
+    }
+
+    private static int IdOf(ITokenizer tokenizer, IEndOfTurnTemplate template)
+    {
+        string text = template.EndOfTurn;
+        IReadOnlyList<int> ids = string.IsNullOrEmpty(text) ? [] : tokenizer.Encode(text);
+        return ids.Count == 1
+            ? ids[0]
+            : throw new ArgumentException(
+                $"{template.GetType().Name} closes messages with '{TerminalText.EscapeLine(text ?? "")}', which is {ids.Count} tokens for "
+                + $"{tokenizer.GetType().Name} but must be one: as plain text it would end no completion. Pass an {nameof(IChatTemplate)} whose "
+                + "markers are tokens of this vocabulary.",
+                nameof(template));
+    }
+
+    /// <summary>
+    /// The first token behind an answer that is no text, for templates that name none; null when there is none, or an end token comes first.
+    /// </summary>
+    private static int? FirstSpecialAfterAnswer(ITokenizer tokenizer, IChatTemplate template)
+    {
+        string whole;
+        try
+        {
+            whole = template.Render(
+                [new ChatMessage(ChatRole.User, "question"), new ChatMessage(ChatRole.Assistant, Answer)], addGenerationPrompt: false);
+        }
+        catch (NotSupportedException)
+        {
+            return null; // the template's way to say that it renders questions only
+        }
+
+        int position = whole.LastIndexOf(Answer, StringComparison.Ordinal);
+        string tail = position < 0 ? "" : whole[(position + Answer.Length)..];
+        if (tail.Length == 0)
+        {
+            return null;
+        }
+
+        foreach (int id in tokenizer.Encode(tail))
+        {
+            if (tokenizer.EndTokenIds.Contains(id))
+            {
+                return null;
+            }
+
+            if (tokenizer.Decode([id]).Length == 0 && tokenizer.Decode([id], skipSpecialTokens: false).Length > 0)
+            {
+                return id;
+            }
+        }
+
+        return null;
+    }
+}

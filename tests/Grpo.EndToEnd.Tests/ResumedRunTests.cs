@@ -2,6 +2,7 @@ using System.Text.RegularExpressions;
 using Grpo.Models.Qwen;
 using Grpo.Rewards;
 using Grpo.Testing;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using static TorchSharp.torch;
 
@@ -45,6 +46,8 @@ public sealed partial class ResumedRunTests : IDisposable
 
         public ScalarType ComputeType { get; init; } = ScalarType.Float32;
 
+        public ScalarType WeightType { get; init; } = ScalarType.Float32;
+
         public bool Int8Rollouts { get; init; }
 
         public bool FreezeEmbeddings { get; init; }
@@ -80,6 +83,8 @@ public sealed partial class ResumedRunTests : IDisposable
             ["reward.buffer tokens was 5 and is 4", "reward.free tokens was 5 and is 6"], true),
         ("other identity of a delegate", new() { Reward = Judge("model-1") }, new() { Reward = Judge("model-2") }, ["reward.identity was model-1 and is model-2"], true),
         ("bfloat16", new(), new() { ComputeType = ScalarType.BFloat16 }, ["model.compute type was Float32 and is BFloat16"], true),
+        ("weights in 16 bits below an adapter", new() { Lora = Lora }, new() { Lora = Lora, WeightType = ScalarType.BFloat16 },
+            ["model.weight type was Float32 and is BFloat16", "model.compute type was Float32 and is BFloat16"], true),
         ("rollouts in 8 bits", new(), new() { Int8Rollouts = true }, ["model.int8 rollouts was False and is True"], true),
         ("frozen embeddings", new(), new() { FreezeEmbeddings = true }, ["model.trained parameters was 14 of 14 and is 13 of 14, without model.embed_tokens.weight"], true),
         ("adapter in place of the weights", new(), new() { Lora = Lora }, ["model.lora.rank was none and is 2", "model.trained parameters was 14 of 14 and is 14 of 28, SHA-256 of their names …"], false),
@@ -146,6 +151,34 @@ public sealed partial class ResumedRunTests : IDisposable
     }
 
     [Fact]
+    public async Task Parts_that_a_container_makes_are_compared_too()
+    {
+        await TrainAsync(format: 0.1);
+        Assert.Equal(1, (await TrainAsync(format: 0.1, steps: 2)).Steps);
+        var error = await Assert.ThrowsAsync<InvalidDataException>(() => TrainAsync(format: 0.2, steps: 3));
+        Assert.Contains(": reward.weight of Format was 0.1 and is 0.2. ", error.Message, StringComparison.Ordinal);
+
+        async Task<TrainingSummary> TrainAsync(double format, long steps = 1)
+        {
+            var services = new ServiceCollection();
+            services.AddGrpo(options =>
+                {
+                    options.GroupSize = 2;
+                    options.PromptsPerStep = 1;
+                    options.Sampling.MaxCompletionTokens = 3;
+                })
+                .UseQwen(SampleProcess.TinyModel)
+                .UsePrompts(_ => Prompts)
+                .UseCheckpoints(_ => new DirectoryCheckpointStore(_folder.Path))
+                .AddReward<Gsm8kReward>()
+                .AddReward<FormatReward>(format)
+                .AddTrainer(trainer => (trainer.Steps, trainer.Resume) = (steps, true));
+            using ServiceProvider provider = services.BuildServiceProvider();
+            return await provider.GetRequiredService<GrpoTrainer>().TrainAsync();
+        }
+    }
+
+    [Fact]
     public void Identity_of_the_first_weights_stays_when_they_are_trained()
     {
         using QwenPolicy policy = Policy(new Parts());
@@ -176,7 +209,16 @@ public sealed partial class ResumedRunTests : IDisposable
     private static QwenPolicy Policy(Parts parts)
     {
         var model = Qwen2ForCausalLM.Initialize(parts.Config, parts.Seed);
-        model.ComputeType = parts.ComputeType;
+        if (parts.WeightType != ScalarType.Float32)
+        {
+            using Qwen2ForCausalLM original = model;
+            model = original.Clone(type: parts.WeightType);
+        }
+        else
+        {
+            model.ComputeType = parts.ComputeType;
+        }
+
         if (parts.Lora is { } lora)
         {
             model.AddAdapter(lora);

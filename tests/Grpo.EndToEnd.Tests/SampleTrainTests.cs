@@ -65,7 +65,7 @@ public sealed class SampleTrainTests : IDisposable
     {
         string[] settings =
         [
-            "--freeze-embeddings", "true", "--optimizer-moments", "Int8", "--kl-coefficient", "0.04", "--reference-device", "cpu", "--warmup-steps", "0",
+            "--freeze-embeddings", "true", "--bfloat16", "true", "--optimizer-moments", "Int8", "--kl-coefficient", "0.04", "--reference-device", "cpu", "--warmup-steps", "0",
             "--steps", "2", "--prompts-per-step", "2", "--eval-count", "4", "--max-completion-tokens", "40", "--record", "true", "--checkpoint-every", "1",
         ];
         SampleProcess.Result train = (await SampleProcess.RunAsync("Gsm8k", [.. settings, "--output", _output])).Succeeded();

@@ -201,6 +201,11 @@ public sealed class GrpoTrainer
 
     private async Task ResumeAsync(CancellationToken cancellationToken)
     {
+        if (_services.Checkpoints is not null)
+        {
+            _ = _savedOptions.Value; // a plug-in that cannot say what it is fails here, and not with the first checkpoint
+        }
+
         if (_options.Resume && _services.Checkpoints is { } store &&
             await store.FindLatestAsync(cancellationToken).ConfigureAwait(false) is { } latest)
         {

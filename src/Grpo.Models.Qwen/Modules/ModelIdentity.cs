@@ -13,6 +13,7 @@ internal static class ModelIdentity
             new PlugInIdentity(kind),
             (identity, entry) => identity.With($"config.{entry.Field}", Convert.ToString(entry.Value, CultureInfo.InvariantCulture)))
         .With("weights", model.FirstWeights)
+        .With("weight type", model.WeightType)
         .With("compute type", model.ComputeType);
 
     /// <summary>Adds the options of an adapter, each as a fact of its own; null adds nothing.</summary>

@@ -69,6 +69,7 @@ internal sealed class AdamW : IDisposable
     /// <summary>Applies one update with the gradients that the parameters hold.</summary>
     /// <param name="learningRate">The learning rate.</param>
     /// <param name="gradientScale">Multiplies the gradients: the factor of clipping by norm. Above 0.</param>
+    /// <exception cref="TrainingDivergedException">The update was applied and left a weight that is not finite.</exception>
     public void Apply(double learningRate, double gradientScale)
     {
         using var scope = TensorScope.BeginNoGrad();
@@ -85,6 +86,8 @@ internal sealed class AdamW : IDisposable
         {
             update.Apply();
         }
+
+        RequireFiniteWeights(learningRate);
     }
 
     /// <summary>Drops the gradients.</summary>
@@ -128,4 +131,27 @@ internal sealed class AdamW : IDisposable
     }
 
     public void Dispose() => _moments.Dispose();
+
+    // The sum is not finite if a weight is not: one read of the weights, and one number of each to the CPU.
+    private void RequireFiniteWeights(double learningRate)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        (string Name, Parameter Parameter)[] updated = [.. _parameters.Where(entry => entry.Parameter.grad is not null)];
+        if (updated.Length == 0)
+        {
+            return;
+        }
+
+        float[] sums = [.. torch.stack(updated.Select(entry => entry.Parameter.sum())).cpu().data<float>()];
+        for (int i = 0; i < sums.Length; i++)
+        {
+            // Finite weights may add up to more than float32 holds.
+            if (!float.IsFinite(sums[i]) && !updated[i].Parameter.isfinite().all().item<bool>())
+            {
+                throw new TrainingDivergedException(FormattableString.Invariant(
+                    $"Update {Step} left NaN or ∞ in the parameter '{updated[i].Name}' (learning rate {learningRate}, AdamEpsilon {_options.Epsilon}): the weights in memory cannot be used any more. ")
+                    + "Go back to the last checkpoint, and lower LearningRate or MaxGradientNorm, or raise AdamEpsilon.");
+            }
+        }
+    }
 }

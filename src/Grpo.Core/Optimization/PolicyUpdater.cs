@@ -43,8 +43,8 @@ internal sealed class PolicyUpdater(
         Capture?.Begin(all, rows);
         var denominators = new LossDenominators(rows.Length, rows.Sum(row => (long)row.Tokens.CompletionIds.Count), options.Sampling.MaxCompletionTokens);
 
-        // Without a KL term and an entropy bonus a row of advantage 0 has no gradient. It counts in the denominators and costs nothing.
-        TrainingRow[] trained = [.. rows.Where(row => row.Tokens.CompletionIds.Count > 0 && (row.Advantage != 0 || options.TrainsWithoutAdvantage))];
+        // Without a KL term and an entropy bonus a row of advantage 0, which 1e-50 is in float32, has no gradient. It counts in the denominators and costs nothing.
+        TrainingRow[] trained = [.. rows.Where(row => row.Tokens.CompletionIds.Count > 0 && ((float)row.Advantage != 0 || options.TrainsWithoutAdvantage))];
         if (trained.Length == 0)
         {
             return []; // Adam would turn leftover momentum into a step

@@ -1,6 +1,9 @@
 namespace Grpo;
 
-/// <summary>The model or its gradient is no longer finite. The weights are those before the failed update.</summary>
+/// <summary>
+/// The model or its gradient is no longer finite. The weights are those before the failed update, unless the message says that an update was
+/// applied and ruined them.
+/// </summary>
 public sealed class TrainingDivergedException : Exception
 {
     /// <summary>Creates the exception.</summary>

@@ -61,6 +61,18 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
         Require(rewards.Timeout is null || (rewards.Timeout > TimeSpan.Zero && rewards.Timeout <= TimeSpan.FromDays(24)), rewards.Timeout,
             "above zero and at most 24 days, or null");
         Require(rewards.MaxConcurrency is >= 1 and <= 1024, rewards.MaxConcurrency, "1 to 1024");
+        Fits(options.KlCoefficient is > 0 and <= 10, options.KlCoefficient, zeroIsAllowed: true);
+        Fits(options.EntropyCoefficient is > 0 and <= 1, options.EntropyCoefficient, zeroIsAllowed: true);
+        Fits(options.OffPolicyThreshold is > 0, options.OffPolicyThreshold ?? 0, zeroIsAllowed: true, nameof(options.OffPolicyThreshold));
+        Fits(options.SamplerCorrectionCap is >= 1, options.SamplerCorrectionCap ?? 1, zeroIsAllowed: false, nameof(options.SamplerCorrectionCap));
+        Fits(options.ReferenceSyncMix is > 0 and <= 1, options.ReferenceSyncMix);
+        Fits(options.AdamEpsilon is > 0 and <= 1, options.AdamEpsilon);
+        problems.AddRange(ValidateAdam(options.LearningRate, options.WeightDecay));
+        problems.AddRange(Float32.Problems(
+            options.AdamBeta1 is >= 0 and < 1 ? Float32.ProblemBelow1(nameof(options.AdamBeta1), options.AdamBeta1) : null,
+            options.AdamBeta2 is >= 0 and < 1 ? Float32.ProblemBelow1(nameof(options.AdamBeta2), options.AdamBeta2) : null));
+        Require(options.MaxGradientNorm is not (> 0 and < Float32.SmallestNorm), options.MaxGradientNorm,
+            Text($"{Float32.SmallestNorm} or more, or null for no clipping: gradients are divided by their norm over it, in float32"));
         problems.AddRange(options.Advantage.Validate());
         problems.AddRange(options.Objective.Validate());
         if (Enum.IsDefined(options.Reduction) && options.Objective.RefusalReason(options.Reduction) is { } reason)
@@ -82,7 +94,16 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
 
         void Require<T>(bool holds, T value, string allowed, [CallerArgumentExpression(nameof(value))] string name = "") =>
             Check(problems, holds, value, allowed, name);
+
+        // In range, and so judged by what float32 makes of it.
+        void Fits(bool isInRange, double value, bool zeroIsAllowed = false, [CallerArgumentExpression(nameof(value))] string name = "") =>
+            problems.AddRange(Float32.Problems(isInRange ? Float32.Problem(name[(name.LastIndexOf('.') + 1)..], value, zeroIsAllowed) : null));
     }
+
+    /// <summary>What float32 makes of the numbers that every trainer gives to AdamW.</summary>
+    internal static IEnumerable<string> ValidateAdam(double learningRate, double weightDecay) => Float32.Problems(
+        learningRate is > 0 and <= 1 ? Float32.Problem(nameof(GrpoOptions.LearningRate), learningRate, zeroIsAllowed: true) : null,
+        weightDecay is > 0 and <= 1 ? Float32.Problem(nameof(GrpoOptions.WeightDecay), weightDecay, zeroIsAllowed: true) : null);
 
     internal static IReadOnlyList<string> ValidateSampling(SamplingOptions sampling)
     {
@@ -93,6 +114,10 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
         Require(sampling.TopP is > 0 and <= 1, sampling.TopP, "above 0, at most 1 (off)");
         Require(sampling.MinP is >= 0 and <= 1, sampling.MinP, "0 (off) to 1");
         Require(sampling.RepetitionPenalty is > 0 and <= 10, sampling.RepetitionPenalty, "above 0, at most 10; 1 is off");
+        Require(sampling.Temperature is not (> 0 and < Float32.SmallestDivisor), sampling.Temperature,
+            Text($"0 (greedy), or {Float32.SmallestDivisor} or more: logits are divided by it, in float32"));
+        Require(sampling.RepetitionPenalty is not (> 0 and < Float32.SmallestDivisor), sampling.RepetitionPenalty,
+            Text($"{Float32.SmallestDivisor} or more: logits are divided by it, in float32"));
         Require(sampling.MaxCompletionTokens is >= 1 and <= 131072, sampling.MaxCompletionTokens, "1 to 131072");
         Require(sampling.MaxPromptTokens is >= 1 and <= 131072, sampling.MaxPromptTokens, "1 to 131072");
         Require(sampling.MaxConcurrentSequences is >= 1 and <= 65536, sampling.MaxConcurrentSequences, "1 to 65536");
@@ -102,6 +127,8 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
         void Require<T>(bool holds, T value, string allowed, [CallerArgumentExpression(nameof(value))] string name = "") =>
             Check(problems, holds, value, allowed, name);
     }
+
+    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 
     // NaN fails every range pattern, so it is caught here too.
     internal static void Check<T>(List<string> problems, bool holds, T value, string allowed, string name)

@@ -102,6 +102,9 @@ public sealed record SupervisedOptions
         Require(WeightDecay is >= 0 and <= 1, WeightDecay, "0 to 1");
         Require(Enum.IsDefined(OptimizerMoments), OptimizerMoments, string.Join(", ", Enum.GetNames<OptimizerMoments>()));
         Require(MaxGradientNorm > 0, MaxGradientNorm, "above 0");
+        Require(MaxGradientNorm is not (> 0 and < Float32.SmallestNorm), MaxGradientNorm,
+            FormattableString.Invariant($"{Float32.SmallestNorm} or more: gradients are divided by their norm over it, in float32"));
+        problems.AddRange(GrpoOptionsValidator.ValidateAdam(LearningRate, WeightDecay));
         Require(MaxTokens >= 2, MaxTokens, "2 or more");
         Require(EvaluateEvery >= 0, EvaluateEvery, "0 or more");
         Require(CheckpointEvery >= 0, CheckpointEvery, "0 or more");

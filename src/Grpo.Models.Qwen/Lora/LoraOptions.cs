@@ -52,6 +52,11 @@ public sealed record LoraOptions
         // Written so that NaN fails.
         Check(Alpha is > 0 and <= 1e6, $"Alpha is {Alpha} but must be above 0 and at most 1,000,000.");
         Check(Dropout is >= 0 and < 1, $"Dropout is {Dropout} but must be at least 0 and below 1.");
+        // What float32 makes of them.
+        Check(
+            Alpha is not (> 0 and <= 1e6) || Rank is not (>= 1 and <= 8_192) || float.IsNormal((float)Scale),
+            $"Alpha is {Alpha} and Rank {Rank}, so that the scale is {Scale}, which float32 holds as 0 or with fewer digits; it must be 1.2E-38 or more.");
+        Check(Dropout is not (>= 0 and < 1) || (float)Dropout < 1, $"Dropout is {Dropout}, which float32 rounds to 1; use 0.9999999 or less.");
         string allowed = string.Join(", ", AllTargetModules);
         Check(TargetModules.Count > 0, $"TargetModules is empty; name at least one of {allowed}.");
         // One of each kind: the names may come from a file that has a hundred thousand.

@@ -52,6 +52,63 @@ public sealed class AdamWTests
         Assert.Equal([1f, 1f], bias.detach().data<float>());
     }
 
+    /// <summary>The constants and the learning rate of an update whose result is NaN or infinite.</summary>
+    public static TheoryData<double, double, double, float> Ruinous => new()
+    {
+        { 1e-46, 0.125, 1, 0f },                  // ε is 0: 0 / 0
+        { 1e-8, 1e39, 1, 1f },                    // the step itself is infinite
+        { 1e-8, 0.125, 1, float.NaN },            // a gradient that nobody has looked at
+        { 1e-8, 0.125, 1, float.PositiveInfinity },
+    };
+
+    [Theory]
+    [MemberData(nameof(Ruinous))]
+    public void Apply_throws_when_it_leaves_a_weight_that_is_not_finite(double epsilon, double learningRate, double scale, float gradient)
+    {
+        using var scope = TensorScope.Begin();
+        Parameter good = new(zeros(3)), bad = new(zeros(2, 2));
+        using var adam = new AdamW([("good", good), ("bad", bad)], new AdamWOptions(Epsilon: epsilon));
+        good.grad = epsilon < 1e-40 || learningRate > 1 ? null : zeros(3);
+        bad.grad = full(2, 2, gradient);
+
+        var error = Assert.Throws<TrainingDivergedException>(() => adam.Apply(learningRate, scale));
+
+        Assert.Equal(
+            FormattableString.Invariant(
+                $"Update 1 left NaN or ∞ in the parameter 'bad' (learning rate {learningRate}, AdamEpsilon {epsilon}): the weights in memory cannot be used any more. ")
+            + "Go back to the last checkpoint, and lower LearningRate or MaxGradientNorm, or raise AdamEpsilon.",
+            error.Message);
+    }
+
+    [Fact]
+    public void Apply_takes_finite_weights_whose_sum_is_beyond_float32()
+    {
+        using var scope = TensorScope.Begin();
+        var parameter = new Parameter(full(4, 3e38f));
+        using var adam = new AdamW([("w", parameter)], new AdamWOptions());
+        parameter.grad = ones(4);
+        adam.Apply(0.125, gradientScale: 1);
+        Assert.Equal(3e38f, parameter.detach().data<float>()[0]);
+    }
+
+    [Fact]
+    public async Task StepAsync_does_not_report_an_update_that_ruined_the_weights()
+    {
+        using BigramPolicy policy = Toy.Policy();
+        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
+        using var folder = new TemporaryFolder();
+        optimizer.Save(folder.Path);
+        using (TensorScope.BeginNoGrad())
+        {
+            Tensor ruined = full(Toy.Vocabulary, Toy.Vocabulary, float.NaN);
+            SafetensorsWriter.Write(folder["optimizer.safetensors"], [new("exp_avg.table", ruined), new("exp_avg_sq.table", ruined)]);
+        }
+
+        optimizer.Load(folder.Path);
+        await Assert.ThrowsAsync<TrainingDivergedException>(() => optimizer.StepAsync(Toy.Prompts));
+        Assert.Equal(0, optimizer.Step);
+    }
+
     [Fact]
     public void Apply_scales_the_gradients_and_does_not_mind_their_layout()
     {

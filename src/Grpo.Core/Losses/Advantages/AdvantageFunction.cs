@@ -84,7 +84,7 @@ public abstract record AdvantageFunction
             }
 
             advantages[i] = estimates[next++];
-            if (!double.IsFinite(advantages[i]))
+            if (!float.IsFinite((float)advantages[i]))
             {
                 throw new InvalidOperationException(FormattableString.Invariant(
                     $"The advantage function '{Name}' gave {advantages[i]} for completion {i} of group {group}, whose reward is {reward}; ")

@@ -43,5 +43,7 @@ public sealed record CispoBandObjective : PolicyObjective
     public override IEnumerable<string> Validate() => ParameterProblems.Of(
         Name,
         (Low is > 0 and <= 1, nameof(Low), Low, "above 0, at most 1 (no lower bound)"),
-        (High is > 0 and <= 1000, nameof(High), High, "above 0, at most 1000"));
+        (High is > 0 and <= 1000, nameof(High), High, "above 0, at most 1000")).Concat(Float32.Problems(
+        Low is > 0 and <= 1 ? Float32.ProblemNear1(nameof(Low), Name, Low, isBelow: true) : null,
+        High is > 0 and <= 1000 ? Float32.ProblemNear1(nameof(High), Name, High, isBelow: false) : null));
 }

@@ -65,5 +65,9 @@ public sealed record ClippedObjective : PolicyObjective
         (High is > 0 and <= 100, nameof(High), High, "above 0, at most 100"),
         (Cap is null || Cap > 1 + High, nameof(Cap), Cap, "above 1 + High, or null: a lower cap would act before the clip"),
         (DualClip is null || DualClip > 1 + High, nameof(DualClip), DualClip, "above 1 + High, or null: a lower one would act before the clip"),
-        (Cap is null || DualClip is null, nameof(DualClip), DualClip, "null when Cap is set: both bound the ratio of a negative advantage"));
+        (Cap is null || DualClip is null, nameof(DualClip), DualClip, "null when Cap is set: both bound the ratio of a negative advantage")).Concat(Float32.Problems(
+        Low is > 0 and < 1 ? Float32.ProblemNear1(nameof(Low), Name, Low, isBelow: true) : null,
+        High is > 0 and <= 100 ? Float32.ProblemNear1(nameof(High), Name, High, isBelow: false) : null,
+        Cap > 1 ? Float32.Problem($"{nameof(Cap)} of {Name}", Cap.Value) : null,
+        DualClip > 1 ? Float32.Problem($"{nameof(DualClip)} of {Name}", DualClip.Value) : null));
 }

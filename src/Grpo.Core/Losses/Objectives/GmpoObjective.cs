@@ -51,5 +51,7 @@ public sealed record GmpoObjective : PolicyObjective
     public override IEnumerable<string> Validate() => ParameterProblems.Of(
         Name,
         (Low is > 0 and <= 10, nameof(Low), Low, "above 0, at most 10"),
-        (High is > 0 and <= 10, nameof(High), High, "above 0, at most 10"));
+        (High is > 0 and <= 10, nameof(High), High, "above 0, at most 10")).Concat(Float32.Problems(
+        Low is > 0 and <= 10 ? Float32.Problem($"{nameof(Low)} of {Name}", Low) : null,
+        High is > 0 and <= 10 ? Float32.Problem($"{nameof(High)} of {Name}", High) : null));
 }

@@ -58,5 +58,8 @@ public sealed record GspoObjective : PolicyObjective
         name,
         (low is > 0 and < 1, nameof(Low), low, "above 0 and below 1"),
         (high is > 0 and <= 100, nameof(High), high, "above 0, at most 100"),
-        (cap is null || cap > 1 + high, nameof(Cap), cap, "above 1 + High, or null: a lower cap would act before the clip"));
+        (cap is null || cap > 1 + high, nameof(Cap), cap, "above 1 + High, or null: a lower cap would act before the clip")).Concat(Float32.Problems(
+        low is > 0 and < 1 ? Float32.ProblemNear1(nameof(Low), name, low, isBelow: true) : null,
+        high is > 0 and <= 100 ? Float32.ProblemNear1(nameof(High), name, high, isBelow: false) : null,
+        cap > 1 ? Float32.Problem($"{nameof(Cap)} of {name}", cap.Value) : null));
 }

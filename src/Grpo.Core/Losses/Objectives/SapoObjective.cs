@@ -48,10 +48,14 @@ public sealed record SapoObjective : PolicyObjective
     public override string? RefusalReason(LossReduction reduction) =>
         Level == RatioLevel.Sequence ? SequenceLevel.RefusalReason(Name, reduction) : base.RefusalReason(reduction);
 
+    private static string TooSmall => FormattableString.Invariant($"{Float32.SmallestDivisor} or more: the loss is divided by it, in float32");
+
     /// <inheritdoc/>
     public override IEnumerable<string> Validate() => ParameterProblems.Of(
         Name,
         (PositiveTemperature is > 0 and <= 100, nameof(PositiveTemperature), PositiveTemperature, "above 0, at most 100"),
         (NegativeTemperature is > 0 and <= 100, nameof(NegativeTemperature), NegativeTemperature, "above 0, at most 100"),
+        (PositiveTemperature is not (> 0 and < Float32.SmallestDivisor), nameof(PositiveTemperature), PositiveTemperature, TooSmall),
+        (NegativeTemperature is not (> 0 and < Float32.SmallestDivisor), nameof(NegativeTemperature), NegativeTemperature, TooSmall),
         (Enum.IsDefined(Level), nameof(Level), Level, string.Join(" or ", Enum.GetNames<RatioLevel>())));
 }

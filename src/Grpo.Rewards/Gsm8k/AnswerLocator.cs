@@ -161,7 +161,9 @@ internal static class AnswerLocator
         return -1;
     }
 
-    /// <summary>True if a sign, a digit or an operator stands right before the box, so that its content is a part of the answer: "-\boxed{5}".</summary>
+    /// <summary>
+    /// True if a sign, a digit or an operator stands right before the box, so that its content is a part of the answer: "-\boxed{5}".
+    /// </summary>
     private static bool IsPartOfMore(ReadOnlySpan<char> before) => before is [.., var last]
         && (CharacterFolding.IsDigit(last) || last is '/' or '^'
             || (last is '-' or '\u2212' && !(before is [.., var head, _] && char.IsLetter(head))));

@@ -37,10 +37,10 @@ public readonly record struct ExactNumber
     /// <param name="number">The number, or 0.</param>
     /// <returns>False when the text is longer, has no number, a second number, or anything else that leaves a doubt. Never throws.</returns>
     /// <remarks>
-    /// Thousands are three digits after a comma or a blank, also as LaTeX writes them. Fractions, mixed numbers and powers of ten are read exactly.
-    /// Percent signs and units are dropped without rescaling. A scale or a factor behind the number ("42 thousand", "42k", "5x", "5 thirds") is
-    /// refused and not applied. Digits other than ASCII and full-width ones are refused. The text is never evaluated: of "40 + 2 = 42" only the
-    /// right side counts.
+    /// Thousands are three digits after a comma or a blank, also as LaTeX writes them. Fractions, mixed numbers and powers of ten are read
+    /// exactly. Percent signs and units are dropped without rescaling. A scale or a factor behind the number ("42 thousand", "42k", "5x",
+    /// "5 thirds") is refused and not applied. Digits other than ASCII and full-width ones are refused. The text is never evaluated: of "40
+    /// + 2 = 42" only the right side counts.
     /// </remarks>
     public static bool TryParse([NotNullWhen(true)] string? text, out ExactNumber number) =>
         AnswerNumber.Read(text, out number) == NumberReading.Number;

@@ -17,7 +17,8 @@ internal static class RewardTargets
             Folder.Reading("parquet", folder => ReadRows(Path.Combine(folder, "train.parquet"))), typeof(InvalidDataException));
         yield return new("answer of a model", 12, TrainingTargets.Texts(
             "<reasoning>\n40 + 2 = 42\n</reasoning>\n<answer>\n42\n</answer>", "It is 40 + 2.\n#### 1,080", "so \\boxed{\\frac{84}{2}} apples", "The answer is -$42.50 per day.", "<answer>3 1/2</answer>",
-            "\\(x = \\mathbf{1{,}080}^{\\circ}\\) and 12\\,\\text{ cm}^2", "<answer>$2\\tfrac12\\times 10^{3}$ US$ &#8239;m&sup2;</answer>"), ReadAnswer);
+            "\\(x = \\mathbf{1{,}080}^{\\circ}\\) and 12\\,\\text{ cm}^2",
+            "<answer>$2\\tfrac12\\times 10^{3}$ US$ &#8239;m&sup2;</answer>"), ReadAnswer);
     }
 
     private static void ReadRows(string path) => Assert.All(Gsm8kDataset.Load(path), prompt => Assert.True(ExactNumber.TryParse(prompt.Answer, out _)));

@@ -51,13 +51,15 @@ public sealed partial class AnswerFormsTests
     public void Judge_gives_the_verdict_of_the_kept_cases(string file)
     {
         string[][] lines = [.. File.ReadLines(SharedData.Path("cases", file)).Select(line => line.Split('\t'))];
-        int text = Array.IndexOf(lines[0], "text"), gold = Array.IndexOf(lines[0], "gold"), format = Array.IndexOf(lines[0], "format"), right = Array.IndexOf(lines[0], "right");
+        int text = Array.IndexOf(lines[0], "text"), gold = Array.IndexOf(lines[0], "gold");
+        int format = Array.IndexOf(lines[0], "format"), right = Array.IndexOf(lines[0], "right");
         Assert.NotEmpty(lines[1..]);
         Assert.All(lines[1..], row =>
         {
             AnswerFormat place = format < 0 ? AnswerFormat.Boxed : Enum.Parse<AnswerFormat>(row[format]);
             Gsm8kVerdict verdict = Gsm8kAnswer.Judge(row[text], row[gold], place);
-            Assert.True(row[right] == "refuse" ? verdict != Gsm8kVerdict.Correct : verdict.ToString() == row[right], $"{row[text]}: {verdict}");
+            bool isRight = row[right] == "refuse" ? verdict != Gsm8kVerdict.Correct : verdict.ToString() == row[right];
+            Assert.True(isRight, $"{row[text]}: {verdict}");
         });
     }
 
@@ -77,7 +79,7 @@ public sealed partial class AnswerFormsTests
 
             string[] columns = line.Split('\t');
             Assert.Equal(5, columns.Length);
-            (string where, string text) = (columns[0], CodePoint().Replace(columns[1], match => char.ConvertFromUtf32(int.Parse(match.Groups[1].Value, NumberStyles.HexNumber, CultureInfo.InvariantCulture))));
+            (string where, string text) = (columns[0], CodePoint().Replace(columns[1], Character));
             AnswerFormat[] formats = where switch
             {
                 "strict" => StrictFormats,
@@ -95,6 +97,9 @@ public sealed partial class AnswerFormsTests
             }
         }
     }
+
+    private static string Character(Match match) =>
+        char.ConvertFromUtf32(int.Parse(match.Groups[1].Value, NumberStyles.HexNumber, CultureInfo.InvariantCulture));
 
     private static string InPlace(string text, AnswerFormat format) => format switch
     {

@@ -1,16 +1,26 @@
+using System.Text;
 using Grpo.Rewards;
 using Grpo.Testing;
 using static Grpo.Rewards.Tests.HandmadeParquet;
 
 namespace Grpo.Rewards.Tests;
 
-/// <summary>Which columns of a data set are read: those of the root, by their whole path. No other column can hide them or stop the reading.</summary>
+/// <summary>
+/// Which columns of a data set are read: those of the root, by their whole path. No other column can hide them or stop the reading.
+/// </summary>
 public sealed class Gsm8kColumnTests : IDisposable
 {
     private const string Read = "\"question\": \"new\", \"answer\": \"#### 11\"";
 
-    private static readonly (string[] Path, string[]? Rows)[] Columns = [(["question"], ["new 1", "new 2"]), (["answer"], ["#### 11", "#### 12"])];
-    private static readonly (string[] Path, string[]? Rows)[] Others = [(["o", "question"], ["old 1", "old 2"]), (["o", "answer"], ["#### 1", "#### 2"])];
+    private static readonly (string[] Path, string[]? Rows)[] Columns =
+    [
+        (["question"], ["new 1", "new 2"]), (["answer"], ["#### 11", "#### 12"]),
+    ];
+
+    private static readonly (string[] Path, string[]? Rows)[] Others =
+    [
+        (["o", "question"], ["old 1", "old 2"]), (["o", "answer"], ["#### 1", "#### 2"]),
+    ];
 
     private readonly TemporaryFolder _folder = new();
 
@@ -20,16 +30,37 @@ public sealed class Gsm8kColumnTests : IDisposable
     {
         { "a struct before", Handmade([Group("o", 2), Text("question"), Text("answer")], Others) },
         { "an optional struct before", Handmade([Group("o", 2, Optional), Text("question"), Text("answer")], Others) },
-        { "a struct in a struct", Handmade([Group("a", 1), Group("o", 2), Text("question"), Text("answer")], [(["a", "o", "question"], ["1", "2"]), (["a", "o", "answer"], ["1", "2"])]) },
-        { "a struct without a name", Handmade([Group("", 2), Text("question"), Text("answer")], [(["", "question"], ["1", "2"]), (["", "answer"], ["1", "2"])]) },
-        { "a list of structs", Handmade([Group("o", 1, Optional, List), Group("list", 1, Repeated), Group("element", 2), Text("question"), Text("answer")], null) },
-        { "a list of structs in the old form", Handmade([Group("o", 1, Optional, List), Group("array", 2, Repeated), Text("question"), Text("answer")], null) },
+        {
+            "a struct in a struct",
+            Handmade(
+                [Group("a", 1), Group("o", 2), Text("question"), Text("answer")],
+                [(["a", "o", "question"], ["1", "2"]), (["a", "o", "answer"], ["1", "2"])])
+        },
+        {
+            "a struct without a name",
+            Handmade([Group("", 2), Text("question"), Text("answer")], [(["", "question"], ["1", "2"]), (["", "answer"], ["1", "2"])])
+        },
+        {
+            "a list of structs",
+            Handmade(
+                [Group("o", 1, Optional, List), Group("list", 1, Repeated), Group("element", 2), Text("question"), Text("answer")], null)
+        },
+        {
+            "a list of structs in the old form",
+            Handmade([Group("o", 1, Optional, List), Group("array", 2, Repeated), Text("question"), Text("answer")], null)
+        },
         { "structs that are repeated", Handmade([Group("o", 2, Repeated), Text("question"), Text("answer")], null) },
         { "a map", Handmade([Group("o", 1, Optional, Map), Group("key_value", 2, Repeated), Text("question"), Text("answer")], null) },
         { "a map of keys alone", Handmade([Group("o", 1, Optional, Map), Group("key_value", 1, Repeated), Text("question")], null) },
         { "a struct of nothing", Handmade([Group("o", 0)], []) },
-        { "names with dots", Handmade([Text("o.question"), Text("o/answer")], [(["o.question"], ["1", "2"]), (["o/answer"], ["1", "2"])], columns: 2) },
-        { "names in other case", Handmade([Text("Question"), Text("ANSWER")], [(["Question"], ["1", "2"]), (["ANSWER"], ["1", "2"])], columns: 2) },
+        {
+            "names with dots",
+            Handmade([Text("o.question"), Text("o/answer")], [(["o.question"], ["1", "2"]), (["o/answer"], ["1", "2"])], columns: 2)
+        },
+        {
+            "names in other case",
+            Handmade([Text("Question"), Text("ANSWER")], [(["Question"], ["1", "2"]), (["ANSWER"], ["1", "2"])], columns: 2)
+        },
         { "an unknown compression", Handmade([Leaf(Whole64, "o")], [(["o"], null)]) },
         { "an unknown type", Handmade([Leaf(77, "o")], [(["o"], null)]) },
         { "times of an unknown unit", Handmade([Leaf(Whole64, "o", logical: Struct((7, Struct((2, Struct())))))], [(["o"], null)]) },
@@ -81,7 +112,8 @@ public sealed class Gsm8kColumnTests : IDisposable
         };
         int columns = what is "twice" or "nameless" ? 3 : 2;
         string[] second = what == "nameless" ? ["", "question"] : ["question", "question"];
-        string path = Write("train.parquet", File(columns, [.. elements, Text("answer")], (["question"], ["1"]), (second, ["1"]), (["answer"], ["#### 1"])));
+        byte[] file = File(columns, [.. elements, Text("answer")], (["question"], ["1"]), (second, ["1"]), (["answer"], ["#### 1"]));
+        string path = Write("train.parquet", file);
 
         var error = Assert.Throws<InvalidDataException>(() => Gsm8kDataset.Load(path));
         Assert.StartsWith($"'{path}' cannot be read as GSM8K in parquet: ", error.Message, StringComparison.Ordinal);
@@ -92,9 +124,11 @@ public sealed class Gsm8kColumnTests : IDisposable
     public void Load_names_the_row_whose_optional_text_is_null()
     {
         // Levels in front of the values: two bits of which the first is set, one run of two (3 = 1 group of 8, packed).
-        byte[] page = [.. Struct((1, 0), (2, 17), (3, 17), (5, Struct((1, 2), (2, 0), (3, 3), (4, 3)))), 2, 0, 0, 0, 3, 0b01, .. BitConverter.GetBytes(7), .. "#### 11"u8];
-        byte[] whole = File(2, [Text("question"), Leaf(ByteArray, "answer", Optional, Utf8)], (["question"], ["q1", "q2"]), (["answer"], ["#### 11", "#### 12"]));
-        int at = whole.AsSpan().IndexOf("#### 11"u8) - 4 - Struct((1, 0), (2, 22), (3, 22), (5, Struct((1, 2), (2, 0), (3, 3), (4, 3)))).Length;
+        byte[] values = Struct((1, 2), (2, 0), (3, 3), (4, 3));
+        byte[] page = [.. Struct((1, 0), (2, 17), (3, 17), (5, values)), 2, 0, 0, 0, 3, 0b01, .. BitConverter.GetBytes(7), .. "#### 11"u8];
+        byte[][] elements = [Text("question"), Leaf(ByteArray, "answer", Optional, Utf8)];
+        byte[] whole = File(2, elements, (["question"], ["q1", "q2"]), (["answer"], ["#### 11", "#### 12"]));
+        int at = whole.AsSpan().IndexOf("#### 11"u8) - 4 - Struct((1, 0), (2, 22), (3, 22), (5, values)).Length;
         page.CopyTo(whole, at);
         string path = Write("train.parquet", whole);
 
@@ -105,7 +139,8 @@ public sealed class Gsm8kColumnTests : IDisposable
     [Fact]
     public void Load_refuses_a_row_group_that_lacks_a_column()
     {
-        string path = Write("train.parquet", File(3, [Text("question"), Text("answer"), Group("", 1), Text("answer")], (["question"], ["1"]), (["", "answer"], ["#### 1"])));
+        byte[][] elements = [Text("question"), Text("answer"), Group("", 1), Text("answer")];
+        string path = Write("train.parquet", File(3, elements, (["question"], ["1"]), (["", "answer"], ["#### 1"])));
 
         var error = Assert.Throws<InvalidDataException>(() => Gsm8kDataset.Load(path));
         Assert.Contains("row group 0 has 0 columns 'answer'; there must be one.", error.Message, StringComparison.Ordinal);
@@ -136,7 +171,7 @@ public sealed class Gsm8kColumnTests : IDisposable
     [InlineData("{\"x\": [[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]], " + Read + "}")]
     public void Load_reads_the_root_of_a_line_beside(string line)
     {
-        Prompt prompt = Assert.Single(Gsm8kDataset.Load(Write("train.jsonl", System.Text.Encoding.UTF8.GetBytes(line)), systemPrompt: null));
+        Prompt prompt = Assert.Single(Gsm8kDataset.Load(Write("train.jsonl", Encoding.UTF8.GetBytes(line)), systemPrompt: null));
 
         Assert.Equal(("new", "11"), (prompt.Messages[0].Text, prompt.Answer));
     }
@@ -145,7 +180,8 @@ public sealed class Gsm8kColumnTests : IDisposable
     public void Load_passes_over_a_column_of_any_depth()
     {
         string deep = new string('[', 400_000) + new string(']', 400_000);
-        Prompt prompt = Assert.Single(Gsm8kDataset.Load(Write("train.jsonl", System.Text.Encoding.UTF8.GetBytes("{\"x\": " + deep + ", " + Read + "}"))));
+        byte[] line = Encoding.UTF8.GetBytes("{\"x\": " + deep + ", " + Read + "}");
+        Prompt prompt = Assert.Single(Gsm8kDataset.Load(Write("train.jsonl", line)));
 
         Assert.Equal("11", prompt.Answer);
     }
@@ -168,7 +204,7 @@ public sealed class Gsm8kColumnTests : IDisposable
     [InlineData("NaN", "the line is a JSON Number but must be an object.")]
     public void Load_names_file_and_line_of(string line, string message)
     {
-        string path = Write("train.jsonl", System.Text.Encoding.UTF8.GetBytes("{" + Read + "}\n" + line));
+        string path = Write("train.jsonl", Encoding.UTF8.GetBytes("{" + Read + "}\n" + line));
 
         var error = Assert.Throws<InvalidDataException>(() => Gsm8kDataset.Load(path));
         Assert.StartsWith(path + ":2: " + message, error.Message, StringComparison.Ordinal);

@@ -172,7 +172,8 @@ public sealed class Gsm8kDatasetTests : IDisposable
         Assert.NotEmpty(rows);
         Assert.Equal(rows.Select((_, index) => $"gsm8k/{part}/{index + 1}"), prompts.Select(prompt => prompt.Id));
         Assert.Equal(rows.Select(row => row.GetProperty("question").GetString()), prompts.Select(prompt => prompt.Messages[^1].Text));
-        Assert.Equal(rows.Select(row => row.GetProperty("answer").GetString()!.Split("####")[^1].Trim()), prompts.Select(prompt => prompt.Answer));
+        IEnumerable<string> golds = rows.Select(row => row.GetProperty("answer").GetString()!.Split("####")[^1].Trim());
+        Assert.Equal(golds, prompts.Select(prompt => prompt.Answer));
     }
 
     [SharedTheory]

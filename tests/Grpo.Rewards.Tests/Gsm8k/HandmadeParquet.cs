@@ -22,7 +22,9 @@ internal static class HandmadeParquet
 
     public static byte[] Text(string name) => Leaf(ByteArray, name, Required, Utf8);
 
-    /// <summary>A file whose root has the elements in order; the leaves follow by their paths with what each row holds, or null for no page.</summary>
+    /// <summary>
+    /// A file whose root has the elements in order; the leaves follow by their paths with what each row holds, or null for no page.
+    /// </summary>
     public static byte[] File(int columns, byte[][] elements, params (string[] Path, string[]? Rows)[] leaves)
     {
         List<byte> file = [.. "PAR1"u8];
@@ -32,12 +34,14 @@ internal static class HandmadeParquet
         {
             long offset = file.Count;
             byte[] values = [.. (texts ?? ["no page"]).SelectMany(Plain)];
-            file.AddRange(texts is null ? [0xFF] : Struct((1, 0), (2, values.Length), (3, values.Length), (5, Struct((1, texts.Length), (2, 0), (3, 3), (4, 3)))));
+            byte[] header = Struct((1, texts?.Length), (2, 0), (3, 3), (4, 3));
+            file.AddRange(texts is null ? [0xFF] : Struct((1, 0), (2, values.Length), (3, values.Length), (5, header)));
             file.AddRange(values);
 
             // 77 is no compression that anyone knows.
             chunks.Add(Struct((2, offset), (3, Struct(
-                (1, ByteArray), (2, new[] { 0 }), (3, path), (4, texts is null ? 77 : 0), (5, rows), (6, values.Length), (7, file.Count - offset), (9, offset)))));
+                (1, ByteArray), (2, new[] { 0 }), (3, path), (4, texts is null ? 77 : 0), (5, rows),
+                (6, values.Length), (7, file.Count - offset), (9, offset)))));
         }
 
         byte[] group = Struct((1, chunks.ToArray()), (2, file.Count), (3, rows));
@@ -47,7 +51,11 @@ internal static class HandmadeParquet
 
     /// <summary>A struct in Thrift's compact protocol; a field without a value is left out.</summary>
     public static byte[] Struct(params (int Id, object? Value)[] fields) =>
-        [.. fields.Where(field => field.Value is not null).SelectMany(field => (byte[])[KindOf(field.Value!), .. Varint(field.Id), .. Value(field.Value!)]), 0];
+    [
+        .. fields.Where(field => field.Value is not null)
+            .SelectMany(field => (byte[])[KindOf(field.Value!), .. Varint(field.Id), .. Value(field.Value!)]),
+        0,
+    ];
 
     private static byte KindOf(object value) => value switch
     {
@@ -71,7 +79,8 @@ internal static class HandmadeParquet
 
     private static byte[] ListHead(Array list) => [(byte)(0xF0 | KindOf(list.GetValue(0)!)), .. Length(list.Length)];
 
-    private static byte[] Plain(string text) => [.. BitConverter.GetBytes(Encoding.UTF8.GetByteCount(text)), .. Encoding.UTF8.GetBytes(text)];
+    private static byte[] Plain(string text) =>
+        [.. BitConverter.GetBytes(Encoding.UTF8.GetByteCount(text)), .. Encoding.UTF8.GetBytes(text)];
 
     // Zigzag: the sign in the lowest bit.
     private static byte[] Varint(long number) => Length((number << 1) ^ (number >> 63));

@@ -3,9 +3,8 @@ using System.Net;
 namespace Grpo.Rewards;
 
 /// <summary>
-/// Reads the one number of a candidate answer. HTML, Unicode and LaTeX become plain text; what stands around the number is taken off; what is
-/// left must be a number and its unit.
-/// Linear in the text, bounded to <see cref="MaxCharacters"/>, never throws, never evaluates.
+/// Reads the one number of a candidate answer. HTML, Unicode and LaTeX become plain text; what stands around the number is taken off; what
+/// is left must be a number and its unit. Linear in the text, bounded to <see cref="MaxCharacters"/>, never throws, never evaluates.
 /// </summary>
 internal static class AnswerNumber
 {
@@ -45,11 +44,13 @@ internal static class AnswerNumber
             return false;
         }
 
-        plain = LatexNotation.ToPlain(folded, out bool isWhole);
+        plain = LatexNotation.ToPlain(folded, isRunningText: false, out bool isWhole);
         return isWhole;
     }
 
-    /// <summary>Two or more runs of digits; a point, comma, slash or e between two digits does not end a run, and a power is no run.</summary>
+    /// <summary>
+    /// Two or more runs of digits; a point, comma, slash or e between two digits does not end a run, and a power is no run.
+    /// </summary>
     private static bool HasSeveralNumbers(ReadOnlySpan<char> text)
     {
         int runs = 0;

@@ -2,7 +2,9 @@ using System.Text.RegularExpressions;
 
 namespace Grpo.Rewards;
 
-/// <summary>Takes off what may stand around a number: markdown, quotes, the left side of an equation, "the answer is", a full stop.</summary>
+/// <summary>
+/// Takes off what may stand around a number: markdown, quotes, the left side of an equation, "the answer is", a full stop.
+/// </summary>
 /// <remarks>Nothing is removed from between two digits: "4*2" and "4_2" do not become 42.</remarks>
 internal static partial class AnswerWrapping
 {
@@ -82,7 +84,8 @@ internal static partial class AnswerWrapping
 
     // A calculation: a number, then somewhere an operator, then another number; units and brackets may stand between.
     // "41" and "41 or 43" are not calculations but answers.
-    [GeneratedRegex(@"^[^0-9=<>!?:;≠≈~]*[0-9][^=<>!?:;≠≈~]*(?:[-+*/×÷·^]|\\[a-zA-Z]|\} *\{|[ 0-9)][xX][ 0-9(])[^=<>!?:;≠≈~]*[0-9][^=<>!?:;≠≈~]*$",
+    [GeneratedRegex(
+        @"^[^0-9=<>!?:;≠≈~]*[0-9][^=<>!?:;≠≈~]*(?:[-+*/×÷·^]|\\[a-zA-Z]|\} *\{|[ 0-9)][xX][ 0-9(])[^=<>!?:;≠≈~]*[0-9][^=<>!?:;≠≈~]*$",
         RegexOptions.NonBacktracking | RegexOptions.CultureInvariant)]
     private static partial Regex CalculationSide();
 

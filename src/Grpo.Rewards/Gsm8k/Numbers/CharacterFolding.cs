@@ -3,8 +3,9 @@ using System.Globalization;
 namespace Grpo.Rewards;
 
 /// <summary>
-/// The part of Unicode's NFKC that can stand in a number: full-width forms, small forms, spaces and minus signs become ASCII. Done by hand because <see cref="string.Normalize()"/> throws on broken surrogates, does nothing where the
-/// runtime has no ICU, and would turn 4² into 42 and 3½ into 31⁄2.
+/// The part of Unicode's NFKC that can stand in a number: full-width forms, small forms, spaces and minus signs become ASCII. Done by hand
+/// because <see cref="string.Normalize()"/> throws on broken surrogates, does nothing where the runtime has no ICU, and would turn 4² into
+/// 42 and 3½ into 31⁄2.
 /// </summary>
 internal static class CharacterFolding
 {
@@ -14,7 +15,9 @@ internal static class CharacterFolding
     /// <summary>ASCII and full-width digits: the only ones that count as digits.</summary>
     public static bool IsDigit(char character) => char.IsAsciiDigit(character) || character is >= '０' and <= '９';
 
-    /// <summary>False when the text has a digit of another script, a vulgar fraction, or a character beyond the basic plane. Superscripts stay.</summary>
+    /// <summary>
+    /// False when the text has a digit of another script, a vulgar fraction, or a character beyond the basic plane. Superscripts stay.
+    /// </summary>
     /// <param name="text">At most <see cref="AnswerNumber.MaxCharacters"/> characters.</param>
     /// <param name="folded">The folded text, as long as the original.</param>
     public static bool TryFold(ReadOnlySpan<char> text, out string folded)
@@ -23,7 +26,8 @@ internal static class CharacterFolding
         for (int i = 0; i < text.Length; i++)
         {
             char character = Fold(text[i]);
-            if (!char.IsAscii(character) && ((char.IsNumber(character) && !LatexNotation.IsSuperscript(character)) || char.IsSurrogate(character)))
+            bool isOtherNumber = char.IsNumber(character) && !LatexNotation.IsSuperscript(character);
+            if (!char.IsAscii(character) && (isOtherNumber || char.IsSurrogate(character)))
             {
                 folded = "";
                 return false;

@@ -1,8 +1,8 @@
 namespace Grpo.Rewards;
 
 /// <summary>
-/// Finds the last number of running text, in any notation that the other formats read, and refuses it when what follows makes another number of
-/// it. Looks at pieces of bounded length from the end on, so every character is read a fixed number of times.
+/// Finds the last number of running text, in any notation that the other formats read, and refuses it when what follows makes another
+/// number of it. Looks at pieces of bounded length from the end on, so every character is read a fixed number of times.
 /// </summary>
 internal static class LastNumberSearch
 {
@@ -25,7 +25,7 @@ internal static class LastNumberSearch
             }
 
             int start = Math.Max(0, end - Before), stop = Math.Min(text.Length, end + After);
-            string plain = LatexNotation.ToPlain(CharacterFolding.Fold(text.AsSpan(start..stop)), out _);
+            string plain = LatexNotation.ToPlain(CharacterFolding.Fold(text.AsSpan(start..stop)), isRunningText: true, out _);
             if (FindLast(plain) is { } token)
             {
                 Gsm8kExtraction found = Judge(plain, token);
@@ -42,11 +42,12 @@ internal static class LastNumberSearch
     private static Gsm8kExtraction Judge(string plain, Token token)
     {
         ReadOnlySpan<char> before = plain.AsSpan(0, token.Start);
-        bool hasCurrency = before.TrimEnd(' ') is [.., var last] && NumberUnit.IsCurrency(last);
+        char currency = before.TrimEnd(' ') is [.., var last] && NumberUnit.IsCurrency(last) ? last : '\0';
         bool negative = IsNegative(before);
         string candidate = plain[token.Start..token.End];
         string shown = (negative ? "-" : "") + candidate[..Math.Min(candidate.Length, AnswerNumber.MaxCharacters)];
-        return token.Number is { } number && candidate.Length <= AnswerNumber.MaxCharacters && !NumberUnit.ChangesNumber(plain.AsSpan(token.End), hasCurrency)
+        bool isLong = candidate.Length > AnswerNumber.MaxCharacters;
+        return token.Number is { } number && !isLong && !NumberUnit.ChangesNumber(plain.AsSpan(token.End), currency)
             ? new Gsm8kExtraction(negative ? new ExactNumber(-number.Numerator, number.Denominator) : number, null, shown)
             : new Gsm8kExtraction(null, Gsm8kVerdict.Unparseable, shown);
     }
@@ -81,20 +82,22 @@ internal static class LastNumberSearch
 
     // ".5" has its point in front of all digits.
     private static bool StartsNumber(string plain, int index) => CharacterFolding.IsDigit(plain[index])
-        || (plain[index] == '.' && index + 1 < plain.Length && char.IsAsciiDigit(plain[index + 1]) && (index == 0 || char.IsWhiteSpace(plain[index - 1])))
+        || (plain[index] == '.' && IsDigit(plain, index + 1) && (index == 0 || char.IsWhiteSpace(plain[index - 1])))
         || plain.AsSpan(index).StartsWith(LatexNotation.Fraction, StringComparison.Ordinal);
 
     /// <summary>Where the digits end that begin or go on at a place, with the points and commas between them.</summary>
     private static int EndOfRun(string plain, int index)
     {
-        while (index < plain.Length && (char.IsAsciiDigit(plain[index])
-            || (plain[index] is '.' or ',' && index > 0 && char.IsAsciiDigit(plain[index - 1]) && index + 1 < plain.Length && char.IsAsciiDigit(plain[index + 1]))))
+        while (IsDigit(plain, index)
+            || (index < plain.Length && plain[index] is '.' or ',' && IsDigit(plain, index - 1) && IsDigit(plain, index + 1)))
         {
             index++;
         }
 
         return index;
     }
+
+    private static bool IsDigit(string plain, int index) => index >= 0 && index < plain.Length && char.IsAsciiDigit(plain[index]);
 
     // The 2 of "cm^2" and of "5^2" is not the last number.
     private static bool IsPower(string plain, int index) =>
@@ -104,7 +107,8 @@ internal static class LastNumberSearch
     private static bool IsNegative(ReadOnlySpan<char> before)
     {
         before = before is [.., var last] && NumberUnit.IsCurrency(last) ? before[..^1] : before;
-        return before is [.. var head, '-'] && !(head is [.., var operand] && (char.IsLetterOrDigit(operand) || operand is ')' or '}' or ']' or '%'));
+        return before is [.. var head, '-']
+            && !(head is [.., var operand] && (char.IsLetterOrDigit(operand) || operand is ')' or '}' or ']' or '%'));
     }
 
     /// <summary>A number in plain text; its value is null when it is none that can be read.</summary>

@@ -7,11 +7,12 @@ internal static class LatexCommands
 {
     /// <summary>Fonts and frames: the command and its braces go, the argument stays.</summary>
     public static FrozenSet<string> Styles { get; } = Set(
-        "boxed fbox text textbf textit textrm textsf texttt textnormal emph mathrm mathbf mathit mathsf mathtt mathnormal operatorname mbox hbox",
-        "underline boldsymbol bm pmb");
+        "boxed fbox mbox hbox text textbf textit textrm textsf texttt textnormal emph underline",
+        "mathrm mathbf mathit mathsf mathtt mathnormal operatorname boldsymbol bm pmb");
 
     /// <summary>Sizes, colors, wide blanks: they leave a gap.</summary>
-    public static FrozenSet<string> Gaps { get; } = Set("left right displaystyle textstyle big Big bigl bigr Bigl Bigr quad qquad enspace color textcolor");
+    public static FrozenSet<string> Gaps { get; } = Set(
+        "left right displaystyle textstyle big Big bigl bigr Bigl Bigr quad qquad enspace color textcolor");
 
     /// <summary>Thin blanks, which group thousands: they become one blank.</summary>
     public static FrozenSet<string> Spaces { get; } = Set("thinspace medspace thickspace nobreakspace space");

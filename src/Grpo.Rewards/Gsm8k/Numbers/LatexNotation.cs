@@ -3,8 +3,9 @@ using System.Text;
 namespace Grpo.Rewards;
 
 /// <summary>
-/// Writes LaTeX as plain text: fonts, spaces, math delimiters and escaped signs go, "1{,}080" becomes "1,080", "cm^{2}" and "cm²" become "cm^2".
-/// A fraction stays for <see cref="NumberScanner"/>, and what is not known stays as it is and so is no number. One pass over the text.
+/// Writes LaTeX as plain text: fonts, spaces, math delimiters and escaped signs go, "1{,}080" becomes "1,080", "cm^{2}" and "cm²" become
+/// "cm^2". A fraction stays for <see cref="NumberScanner"/>, and what is not known stays as it is and so is no number. One pass over the
+/// text.
 /// </summary>
 /// <remarks>What is taken away leaves a gap of two blanks, so that digits never come together: "4\text{2}" does not become 42.</remarks>
 internal sealed class LatexNotation
@@ -30,19 +31,22 @@ internal sealed class LatexNotation
     private int _position;
     private bool _hasText;
 
-    private LatexNotation(string text)
+    private LatexNotation(string text, bool isRunningText)
     {
         _text = text;
         _plain = new StringBuilder(text.Length + 8);
-        _hasMathDollars = HasMathDollars(text);
+        _hasMathDollars = !isRunningText && HasMathDollars(text);
     }
 
     /// <summary>Writes a text as plain text.</summary>
     /// <param name="text">Folded text, of a bounded length.</param>
+    /// <param name="isRunningText">
+    /// Whether it is a piece of running text. The number of dollar signs in it says nothing, so they stay.
+    /// </param>
     /// <param name="isWhole">Whether every brace that was opened is closed.</param>
-    public static string ToPlain(string text, out bool isWhole)
+    public static string ToPlain(string text, bool isRunningText, out bool isWhole)
     {
-        var notation = new LatexNotation(text);
+        var notation = new LatexNotation(text, isRunningText);
         while (notation._position < text.Length)
         {
             notation.TakeNext();

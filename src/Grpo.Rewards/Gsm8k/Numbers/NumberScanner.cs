@@ -157,7 +157,9 @@ internal ref partial struct NumberScanner
         return true;
     }
 
-    /// <summary>A power of ten, if there is one. Its size counts as digits: 1e999 is a number of a thousand digits and so refused.</summary>
+    /// <summary>
+    /// A power of ten, if there is one. Its size counts as digits: 1e999 is a number of a thousand digits and so refused.
+    /// </summary>
     private bool TryExponent(out int exponent)
     {
         exponent = 0;

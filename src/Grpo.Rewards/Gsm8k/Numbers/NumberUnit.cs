@@ -4,8 +4,8 @@ namespace Grpo.Rewards;
 
 /// <summary>
 /// The rule for what may follow a number. A percent sign, a degree or a currency may, and then one phrase of words that counts, names or
-/// measures and so leaves the number as it is. Whatever could make another number of it is refused: a scale (thousand, k, dozen, lakh), a part
-/// (thirds), a variable (x, π), a power, a calculation, a second number, a doubt.
+/// measures and so leaves the number as it is. Whatever could make another number of it is refused: a scale (thousand, k, dozen, lakh), a
+/// part (thirds), a variable (x, π), a power, a calculation, a second number, a doubt.
 /// </summary>
 internal static class NumberUnit
 {
@@ -15,9 +15,12 @@ internal static class NumberUnit
     public static bool IsCurrency(char character) =>
         char.GetUnicodeCategory(character) == UnicodeCategory.CurrencySymbol || character is '元' or '円';
 
-    /// <summary>True for the letters that units are written in. Scales of other scripts are not known here, so their words are no units.</summary>
+    /// <summary>
+    /// True for the letters that units are written in. Scales of other scripts are not known here, so their words are no units.
+    /// </summary>
     public static bool IsLetter(char character) =>
-        char.IsAsciiLetter(character) || (character is >= '\u00C0' and <= '\u024F' or >= '\u1E00' and <= '\u1EFF' or 'µ' && char.IsLetter(character));
+        char.IsAsciiLetter(character)
+        || (character is >= '\u00C0' and <= '\u024F' or >= '\u1E00' and <= '\u1EFF' or 'µ' && char.IsLetter(character));
 
     /// <summary>True if the rest of a text, after its number, is empty or a unit.</summary>
     /// <param name="rest">Plain text.</param>
@@ -35,13 +38,13 @@ internal static class NumberUnit
     /// "42 apples, which is half of them" the half belongs to another thought.
     /// </summary>
     /// <param name="rest">Plain text.</param>
-    /// <param name="hasCurrency">Whether a currency stands before the number.</param>
-    public static bool ChangesNumber(ReadOnlySpan<char> rest, bool hasCurrency)
+    /// <param name="currency">The currency sign before the number, or '\0'.</param>
+    public static bool ChangesNumber(ReadOnlySpan<char> rest, char currency)
     {
         char sign = rest.TrimStart(' ') is [var start, ..] ? start : ' ';
         ReadOnlySpan<char> word = rest.TrimStart(" %°-/(");
-        hasCurrency |= word.Length > 0 && IsCurrency(word[0]);
-        word = word.Length > 0 && IsCurrency(word[0]) ? word[1..].TrimStart(' ') : word;
+        bool isMoney = currency != '\0' || IsCurrency(sign);
+        word = IsCurrency(sign) ? word[1..].TrimStart(' ') : word;
         if (word.IsEmpty)
         {
             return false;
@@ -58,15 +61,22 @@ internal static class NumberUnit
         if (lower == "and")
         {
             string article = TakeWord(ref word).ToLowerInvariant();
-            return (article is "a" or "an" || UnitWords.IsCardinal(article)) && UnitWords.Multiplies(TakeWord(ref word).ToLowerInvariant());
+            bool isCount = article is "a" or "an" || UnitWords.IsCardinal(article);
+            return isCount && UnitWords.Multiplies(TakeWord(ref word).ToLowerInvariant());
         }
 
-        // A word of two letters behind a space may be any of the sentence, and so may these of one: "42 I think", "42 a day".
+        // A word of two letters behind a blank may be any of the sentence, and so may these of one: "42 I think", "42 a day".
         bool glued = IsLetter(rest[0]);
-        hasCurrency |= word.TrimStart(' ') is [var next, ..] && IsCurrency(next);
         bool isWord = glued ? first.Length > 2 : first.Length > 1 || first is "a" or "A" or "I" || (IsDegree(sign) && first is "C" or "F");
-        return UnitWords.Multiplies(lower) || first == "MM" || (first == "m" && hasCurrency && sign != '/')
+        return UnitWords.Multiplies(lower) || first == "MM" || (first == "m" && sign != '/' && IsMillion(word, currency, isMoney))
             || !(isWord || UnitWords.CanBeFirst(first, glued, last: true));
+    }
+
+    // "$12 m$" is a formula, "$12 m" and "12 m €" are money.
+    private static bool IsMillion(ReadOnlySpan<char> afterWord, char currency, bool isMoney)
+    {
+        char next = afterWord.TrimStart(' ') is [var character, ..] ? character : ' ';
+        return !(currency == '$' && next == '$') && (isMoney || IsCurrency(next));
     }
 
     /// <summary>True if a text is one word, whatever blanks stand before it.</summary>
@@ -140,7 +150,9 @@ internal static class NumberUnit
             string next = NextWord();
             bool isUnit = (lower is "squared" or "cubed" && UnitWords.TakesPowers(_before))
                 || (word is "C" or "F" && _before == "°")
-                || (IsFirst ? UnitWords.CanBeFirst(word, glued && first, next.Length == 0) && !IsMillion(word, next) : UnitWords.CanFollow(word, _before));
+                || (IsFirst
+                    ? UnitWords.CanBeFirst(word, glued && first, next.Length == 0) && !IsMillion(word, next)
+                    : UnitWords.CanFollow(word, _before));
             _before = lower;
             return isUnit;
         }

@@ -3,15 +3,15 @@ using System.Collections.Frozen;
 namespace Grpo.Rewards;
 
 /// <summary>
-/// The words that decide whether a phrase after a number is a unit. The first word stands beside the number: of one or two letters it must be
-/// listed to be a unit, and a longer one is a unit unless it is listed here. All lists are in lower case.
+/// The words that decide whether a phrase after a number is a unit. The first word stands beside the number: of one or two letters it must
+/// be listed to be a unit, and a longer one is a unit unless it is listed here. All lists are in lower case.
 /// </summary>
 internal static class UnitWords
 {
     private static readonly string[] NotIllions = ["pavilion", "pillion"];
 
     // Symbols of one letter depend on case: 5 m is a length, 5 M is five million.
-    private static readonly FrozenSet<string> OneLetter = FrozenSet.ToFrozenSet(["m", "g", "s", "h", "l", "L", "A", "V", "W"], StringComparer.Ordinal);
+    private static readonly FrozenSet<string> OneLetter = Set("m g s h l L A V W");
 
     private static readonly FrozenSet<string> TwoLetters = Set(
         "mm cm dm km nm µm in ft yd mi", "mg kg µg ug lb oz", "ml cl dl kl hl µl pt qt", "sq cu ha ac", "hr ms ns µs wk mo yr am pm bc ad",
@@ -25,16 +25,20 @@ internal static class UnitWords
 
     // Wherever they stand in the phrase: "42 US$ million".
     private static readonly FrozenSet<string> Multipliers = Set(
-        "k bn mn tn cr hundred hundreds thousand thousands myriad myriads lakh lakhs lac lacs crore crores dozen dozens doz mio mln bln tln trn mrd",
-        "googol permille permil promille tausend mille mila tusen duizend milliard milliards milliarde milliarden miljoen miljard miljon milyon",
+        "k bn mn tn cr hundred hundreds thousand thousands myriad myriads lakh lakhs lac lacs crore crores dozen dozens doz mio",
+        "mln bln tln trn mrd",
+        "googol permille permil promille tausend mille mila tusen duizend milliard milliards milliarde milliarden miljoen",
+        "miljard miljon milyon",
         "milyar millon millón millones milhao milhão milhoes milhões",
-        "half halves thirds fourths fifths sixths sevenths eighths ninths tenths ths elevenths twelfths sixteenths twentieths hundredths thousandths",
+        "half halves thirds fourths fifths sixths sevenths eighths ninths tenths ths elevenths twelfths sixteenths twentieths",
+        "hundredths thousandths",
         "squared cubed factorial doubled tripled quadrupled halved plus minus multiplied divided");
 
     // Beside the number only: "1 third", but "8 apples in the third box"; "5 quarters", but "8 cents a quarter".
     private static readonly FrozenSet<string> MultipliersAtNumber = Set(
         "b t thou grand score scores gross mil bil tril mega giga tera milli micro nano",
-        "third quarter quarters fourth fifth sixth seventh eighth ninth tenth eleventh twelfth sixteenth twentieth hundredth thousandth",
+        "third quarter quarters fourth fifth sixth seventh eighth ninth tenth eleventh twelfth sixteenth twentieth hundredth",
+        "thousandth",
         "ones twos threes fours fives sixes sevens eights nines tens twenties thirties forties fifties",
         "twice thrice mod modulo sqrt sin cos pi xyz abc");
 
@@ -42,15 +46,16 @@ internal static class UnitWords
         "or not maybe perhaps possibly probably approximately approx roughly nearly almost estimated est least most unless versus");
 
     private static readonly FrozenSet<string> WithPowers = Set(
-        "m mm cm dm km in ft yd mi s hr h min sec g kg l µm inch inches foot feet yard yards mile miles meter meters metre metres second seconds",
-        "hour hours centimeter centimeters centimetre centimetres millimeter millimeters millimetre millimetres kilometer kilometers kilometre",
-        "kilometres unit units");
+        "m mm cm dm km in ft yd mi s hr h min sec g kg l µm inch inches foot feet yard yards mile miles meter meters",
+        "metre metres second seconds hour hours centimeter centimeters centimetre centimetres millimeter millimeters",
+        "millimetre millimetres kilometer kilometers kilometre kilometres unit units");
 
     private static readonly FrozenSet<string> Directions = Set(
-        "long longer tall taller wide wider deep deeper high higher away apart from per each every left total more less further above below ahead",
-        "behind around across before after");
+        "long longer tall taller wide wider deep deeper high higher away apart from per each every left total more less",
+        "further above below ahead behind around across before after");
 
-    private static readonly FrozenSet<string> CurrencyCodes = Set("usd eur gbp jpy inr cny rmb cad aud nzd chf sek nok dkk pln zar mxn brl sgd hkd rs");
+    private static readonly FrozenSet<string> CurrencyCodes = Set(
+        "usd eur gbp jpy inr cny rmb cad aud nzd chf sek nok dkk pln zar mxn brl sgd hkd rs");
 
     private static readonly FrozenSet<string> CountriesOfDollars = Set("us a c ca au nz hk s");
 
@@ -85,7 +90,8 @@ internal static class UnitWords
     public static bool Multiplies(string lower) => Multipliers.Contains(lower) || MultipliersAtNumber.Contains(lower) || IsIllion(lower);
 
     // "36 students in class C", "5 units to B": a letter that names something. Behind a currency it would be a scale.
-    private static bool IsLabeled(string before) => (before.Length > 2 && !IsCurrencyCode(before) && before != "dollars") || Connectives.Contains(before);
+    private static bool IsLabeled(string before) =>
+        (before.Length > 2 && !IsCurrencyCode(before) && before != "dollars") || Connectives.Contains(before);
 
     public static bool IsCardinal(string lower) => Cardinals.Contains(lower);
 
@@ -97,7 +103,9 @@ internal static class UnitWords
     /// <summary>True for what stands before a dollar sign to say whose dollars are meant: US$.</summary>
     public static bool IsCountryOfDollars(string lower) => CountriesOfDollars.Contains(lower);
 
-    /// <summary>True for the words that can follow a length, so that "5 m" before them is no million: a direction, another symbol.</summary>
+    /// <summary>
+    /// True for the words that can follow a length, so that "5 m" before them is no million: a direction, another symbol.
+    /// </summary>
     public static bool FollowsLength(string lower) =>
         Connectives.Contains(lower) || OneLetter.Contains(lower) || TwoLetters.Contains(lower) || Directions.Contains(lower);
 

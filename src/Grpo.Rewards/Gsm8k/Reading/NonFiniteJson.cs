@@ -1,12 +1,14 @@
 namespace Grpo.Rewards;
 
 /// <summary>
-/// Reads over the numbers that JSON does not have. Python writes NaN, Infinity and -Infinity for them, so a score in a column that nobody reads
-/// would make a whole file unreadable.
+/// Reads over the numbers that JSON does not have. Python writes NaN, Infinity and -Infinity for them, so a score in a column that nobody
+/// reads would make a whole file unreadable.
 /// </summary>
 internal static class NonFiniteJson
 {
-    /// <summary>Returns the line with a 0 in the place of each such number, as long as before; the line itself when there is none.</summary>
+    /// <summary>
+    /// Returns the line with a 0 in the place of each such number, as long as before; the line itself when there is none.
+    /// </summary>
     public static ReadOnlySpan<byte> Replace(ReadOnlySpan<byte> line)
     {
         byte[]? copy = null;
@@ -45,5 +47,5 @@ internal static class NonFiniteJson
     }
 
     private static bool IsBoundary(ReadOnlySpan<byte> line, int index) =>
-        index < 0 || index >= line.Length || line[index] is (byte)' ' or (byte)'\t' or (byte)'\r' or (byte)',' or (byte)':' or (byte)'[' or (byte)']' or (byte)'{' or (byte)'}';
+        index < 0 || index >= line.Length || " \t\r,:[]{}"u8.Contains(line[index]);
 }

@@ -6,8 +6,8 @@ using Parquet.Schema;
 namespace Grpo.Rewards;
 
 /// <summary>
-/// Finds columns by their whole path. A column is a child of the schema's root: one of the same name inside a struct, a list or a map is another
-/// column. The parquet library is shown the wanted columns only, because it cannot read every schema that the format allows.
+/// Finds columns by their whole path. A column is a child of the schema's root: one of the same name inside a struct, a list or a map is
+/// another column. The parquet library is shown the wanted columns only, because it cannot read every schema that the format allows.
 /// </summary>
 internal static class ParquetColumns
 {
@@ -29,7 +29,8 @@ internal static class ParquetColumns
     /// <exception cref="InvalidDataException">There is none, or more than one.</exception>
     public static ColumnMetaData Chunk(ParquetRowGroupReader rowGroup, int number, DataField column)
     {
-        ColumnChunk[] chunks = [.. rowGroup.RowGroup.Columns.Where(chunk => chunk.MetaData?.PathInSchema is [var name] && name == column.Name)];
+        ColumnChunk[] chunks =
+            [.. rowGroup.RowGroup.Columns.Where(chunk => chunk.MetaData?.PathInSchema is [var name] && name == column.Name)];
         if (chunks.Length != 1)
         {
             throw new InvalidDataException($"row group {number} has {chunks.Length} columns '{column.Name}'; there must be one.");
@@ -38,7 +39,8 @@ internal static class ParquetColumns
         // The library drops empty names from paths, so a column in a struct without a name can take the place of this one.
         return ReferenceEquals(rowGroup.GetMetadata(column), chunks[0])
             ? chunks[0].MetaData!
-            : throw new InvalidDataException($"row group {number} has a second column '{column.Name}', in a group whose name is empty. Name the group.");
+            : throw new InvalidDataException(
+                $"row group {number} has a second column '{column.Name}', in a group whose name is empty. Name the group.");
     }
 
     // The schema is a list in which the descendants of a group follow it.
@@ -75,5 +77,6 @@ internal static class ParquetColumns
         : column.ConvertedType == ConvertedType.UTF8 || column.LogicalType is { STRING: not null } or { ENUM: not null } ? null
         : "is of type BYTE_ARRAY and is not marked as text";
 
-    private static string Names(SchemaElement[] columns) => TerminalText.EscapeLine(string.Join(", ", columns.Select(column => column.Name)));
+    private static string Names(SchemaElement[] columns) =>
+        TerminalText.EscapeLine(string.Join(", ", columns.Select(column => column.Name)));
 }

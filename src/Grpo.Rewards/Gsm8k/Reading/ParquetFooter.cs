@@ -57,7 +57,9 @@ internal static class ParquetFooter
             else if (field == ParquetFormat.Schema && inner == ParquetFormat.Children && number != 0)
             {
                 // The library would take the lowest 32 bits of more.
-                _open.Push(number is > 0 and <= int.MaxValue ? number : throw new InvalidDataException($"a group of its schema announces {number} columns."));
+                _open.Push(number is > 0 and <= int.MaxValue
+                    ? number
+                    : throw new InvalidDataException($"a group of its schema announces {number} columns."));
                 if (_open.Count > MaxDepth)
                 {
                     throw new InvalidDataException($"its columns are nested more than {MaxDepth} deep.");

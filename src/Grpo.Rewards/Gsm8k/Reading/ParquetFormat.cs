@@ -16,17 +16,20 @@ internal static class ParquetFormat
     private static readonly ThriftStruct LogicalType = new(
         (1, Of(Empty)), (2, Of(Empty)), (3, Of(Empty)), (4, Of(Empty)), (5, Of(new ThriftStruct((1, Number), (2, Number)))), (6, Of(Empty)), (7, Of(TimeType)), (8, Of(TimeType)),
         (10, Of(new ThriftStruct((1, Octet), (2, Flag)))), (11, Of(Empty)), (12, Of(Empty)), (13, Of(Empty)), (14, Of(Empty)), (15, Of(Empty)),
-        (16, Of(new ThriftStruct((1, Octet)))), (17, Of(new ThriftStruct((1, Bytes)))), (18, Of(new ThriftStruct((1, Bytes), (2, Number)))));
+        (16, Of(new ThriftStruct((1, Octet)))), (17, Of(new ThriftStruct((1, Bytes)))),
+        (18, Of(new ThriftStruct((1, Bytes), (2, Number)))));
 
     private static readonly ThriftStruct SchemaElement = new(
         (1, Number), (2, Number), (3, Number), (4, Bytes), (5, Number), (6, Number), (7, Number), (8, Number), (9, Number), (10, Of(LogicalType)));
 
-    private static readonly ThriftStruct BoundingBox = new((1, Real), (2, Real), (3, Real), (4, Real), (5, Real), (6, Real), (7, Real), (8, Real));
+    private static readonly ThriftStruct BoundingBox = new(
+        (1, Real), (2, Real), (3, Real), (4, Real), (5, Real), (6, Real), (7, Real), (8, Real));
 
     private static readonly ThriftStruct ColumnMetaData = new(
         (1, Number), (2, Number.List()), (3, Bytes.List()), (4, Number), (5, Number), (6, Number), (7, Number), (8, Of(KeyValue).List()), (9, Number), (10, Number), (11, Number),
         (12, Of(Statistics)), (13, Of(new ThriftStruct((1, Number), (2, Number), (3, Number))).List()), (14, Number), (15, Number),
-        (16, Of(new ThriftStruct((1, Number), (2, Number.List()), (3, Number.List())))), (17, Of(new ThriftStruct((1, Of(BoundingBox)), (2, Number.List())))));
+        (16, Of(new ThriftStruct((1, Number), (2, Number.List()), (3, Number.List())))),
+        (17, Of(new ThriftStruct((1, Of(BoundingBox)), (2, Number.List())))));
 
     private static readonly ThriftStruct ColumnCrypto = new((1, Of(Empty)), (2, Of(new ThriftStruct((1, Bytes.List()), (2, Bytes)))));
 

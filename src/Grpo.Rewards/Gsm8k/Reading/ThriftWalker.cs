@@ -18,8 +18,8 @@ internal ref struct ThriftWalker(ReadOnlySpan<byte> bytes)
     /// <summary>Walks a struct to its end.</summary>
     /// <param name="fields">What it may hold.</param>
     /// <param name="onInteger">
-    /// Receives each number of the struct and of the structs in its fields: the field of this struct, the field in the inner one or 0, the number.
-    /// Of a list of structs it receives the field, 0 and the position before each struct.
+    /// Receives each number of the struct and of the structs in its fields: the field of this struct, the field in the inner one or 0, the
+    /// number. Of a list of structs it receives the field, 0 and the position before each struct.
     /// </param>
     /// <exception cref="InvalidDataException">It is not whole, or not of that form.</exception>
     public void Walk(ThriftStruct fields, Action<int, int, long>? onInteger = null) => WalkStruct(fields, depth: 0, outer: 0, onInteger);

@@ -15,7 +15,8 @@ internal sealed class HubConfigFile(HubRepositoryId id) : HubFiles(id)
 
     public override string PathIn(HubCache cache, string commit, IReadOnlyList<string> selected) => cache.SnapshotPath(commit);
 
-    protected override (string? Path, string Missing) FindCommit(HubCache cache, string commit) => cache.Has(commit, Qwen2ConfigFile.FileName)
-        ? (cache.SnapshotPath(commit), "")
-        : (null, $"{Qwen2ConfigFile.FileName} in '{cache.SnapshotPath(commit)}'");
+    protected override (string? Path, string Missing) FindCommit(HubCache cache, string commit) =>
+        cache.Lack(commit, Qwen2ConfigFile.FileName) is { } missing
+            ? (null, $"{missing} in '{cache.SnapshotPath(commit)}'")
+            : (cache.SnapshotPath(commit), "");
 }

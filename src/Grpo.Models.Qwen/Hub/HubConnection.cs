@@ -29,7 +29,9 @@ internal sealed class HubConnection : IDisposable
 
     /// <summary>Whether an address is on the hub's own scheme, host and port: the token goes nowhere else.</summary>
     public bool IsHub(Uri? address) => address is not null
-        && Uri.Compare(address, _settings.Endpoint, UriComponents.SchemeAndServer, UriFormat.Unescaped, StringComparison.OrdinalIgnoreCase) == 0;
+        && address.Scheme == _settings.Endpoint.Scheme
+        && address.Port == _settings.Endpoint.Port
+        && string.Equals(address.IdnHost, _settings.Endpoint.IdnHost, StringComparison.OrdinalIgnoreCase);
 
     /// <summary>
     /// Sends a request and returns the response's head. With <paramref name="stopAtOtherHost"/> a redirect away from the hub is returned as

@@ -33,7 +33,7 @@ internal sealed partial class HubDatasetFiles(HubRepositoryId id, string split) 
     {
         (string? file, string problem) = Choose(cache.Files(commit));
         return file is not null
-            ? (cache.FilePath(commit, file), "")
+            ? cache.Lack(commit, file) is { } damaged ? (null, $"{damaged} in '{cache.SnapshotPath(commit)}'") : (cache.FilePath(commit, file), "")
             : (null, $"the split '{split}' as one file in '{cache.SnapshotPath(commit)}': {problem}");
     }
 

@@ -1,5 +1,4 @@
 using System.Net.Http.Headers;
-using System.Security.Cryptography;
 
 namespace Grpo.Models.Qwen;
 
@@ -10,11 +9,10 @@ internal sealed class HubFileDownload(HubConnection connection, HubSettings sett
 
     private string? _validator = file.Validator;
 
-    /// <summary>Downloads into <paramref name="blobPath"/>; <paramref name="report"/> gets the bytes on disk.</summary>
-    public async Task RunAsync(string blobPath, Action<long> report, CancellationToken cancellationToken)
+    /// <summary>Downloads into <paramref name="partPath"/>, then renames it to the blob; <paramref name="report"/> gets the bytes on disk.</summary>
+    public async Task RunAsync(string partPath, string blobPath, Action<long> report, CancellationToken cancellationToken)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(blobPath)!);
-        string partPath = blobPath + ".incomplete";
         string actual;
         using (var part = new FileStream(partPath, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read, 4096, FileOptions.Asynchronous))
         {
@@ -140,24 +138,8 @@ internal sealed class HubFileDownload(HubConnection connection, HubSettings sett
         }
     }
 
-    private async Task<string> HashAsync(FileStream part, CancellationToken cancellationToken)
-    {
-        part.Seek(0, SeekOrigin.Begin);
-        using var hash = IncrementalHash.CreateHash(HubNames.IsSha256(file.Hash) ? HashAlgorithmName.SHA256 : HashAlgorithmName.SHA1);
-        if (hash.AlgorithmName == HashAlgorithmName.SHA1)
-        {
-            hash.AppendData(System.Text.Encoding.ASCII.GetBytes($"blob {file.Size}\0")); // git's name of a file
-        }
-
-        var buffer = new byte[1_048_576];
-        int count;
-        while ((count = await part.ReadAsync(buffer, cancellationToken).ConfigureAwait(false)) > 0)
-        {
-            hash.AppendData(buffer, 0, count);
-        }
-
-        return Convert.ToHexStringLower(hash.GetHashAndReset());
-    }
+    private Task<string> HashAsync(FileStream part, CancellationToken cancellationToken) =>
+        Task.Run(() => BlobHash.Compute(part, file.Hash, cancellationToken), cancellationToken);
 
     private void RequireSpace(FileStream part)
     {

@@ -97,31 +97,31 @@ internal sealed class HubModelFiles(HubRepositoryId id) : HubFiles(id)
 
     private static IEnumerable<string> Missing(HubCache cache, string commit)
     {
-        bool Has(string file) => cache.Has(commit, file);
-        if (!Has(Configuration))
+        bool Shows(string file) => cache.Look(commit, file) != CachedFile.Absent;
+        foreach (string damaged in Small.Where(Shows).Select(file => cache.Lack(commit, file)).OfType<string>())
+        {
+            yield return damaged;
+        }
+
+        if (!Shows(Configuration))
         {
             yield return Configuration;
         }
 
-        if (!HasTokenizer(Has))
+        if (!HasTokenizer(Shows))
         {
             yield return $"{TokenizerFiles.Tokenizer} (or {TokenizerFiles.Vocabulary} and {TokenizerFiles.Merges})";
         }
 
-        if (Has(Weights))
+        string[] weights = Shows(Weights) || !Shows(Index) ? [Weights] : [Index];
+        if (weights[0] == Index && cache.Has(commit, Index))
         {
-            yield break;
+            weights = [.. ReadShards(cache.FilePath(commit, Index))];
         }
 
-        if (!Has(Index))
+        foreach (string missing in weights.Select(file => cache.Lack(commit, file)).OfType<string>())
         {
-            yield return Weights;
-            yield break;
-        }
-
-        foreach (string shard in ReadShards(cache.FilePath(commit, Index)).Where(shard => !Has(shard)))
-        {
-            yield return shard;
+            yield return missing;
         }
     }
 

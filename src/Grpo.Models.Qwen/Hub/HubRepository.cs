@@ -28,11 +28,11 @@ internal sealed class HubRepository(HubConnection connection, HubSettings settin
             {
                 string name = json.Text(json.Require(file, "rfilename", JsonValueKind.String), "rfilename");
                 files.Add(HubNames.IsInsideFolder(name)
-                    ? name
+                    ? settings.Secret.Refuse(name, "the name of a file")
                     : throw json.Error($"The file name '{name}' could leave the folder that it is written to. Nothing was downloaded."));
             }
 
-            return HubNames.IsCommit(commit) ? (commit, files) : throw json.Error($"sha is '{commit}', which is no commit.");
+            return HubNames.IsCommit(commit) ? (settings.Secret.Refuse(commit, "the name of a commit"), files) : throw json.Error($"sha is '{commit}', which is no commit.");
         }
         catch (InvalidDataException e)
         {
@@ -69,6 +69,7 @@ internal sealed class HubRepository(HubConnection connection, HubSettings settin
                 + "A proxy may have removed it; download the files by hand and pass their folder.");
         }
 
+        settings.Secret.Refuse(hash, "the hash of a file");
         string? linked = Header(response, "X-Linked-Size");
         long? size = linked is null ? (isElsewhere ? null : response.Content.Headers.ContentLength)
             : long.TryParse(linked, NumberStyles.None, CultureInfo.InvariantCulture, out long value) ? value : null;

@@ -18,6 +18,9 @@ internal sealed class HubSettings
 
     public required string? Token { get; init; }
 
+    /// <summary>Finds and masks <see cref="Token"/> in text that a server had a part in.</summary>
+    public required HubSecret Secret { get; init; }
+
     public required bool Offline { get; init; }
 
     public required TimeSpan StallTimeout { get; init; }
@@ -43,20 +46,23 @@ internal sealed class HubSettings
         Require(delay >= TimeSpan.Zero && delay <= TimeSpan.FromSeconds(30), nameof(HubOptions.RetryDelay), delay, "0 to 30 seconds");
 
         string hubHome = Set("HF_HOME") ?? Path.Combine(Set("XDG_CACHE_HOME") ?? Path.Combine(home, ".cache"), "huggingface");
+        string? token = CheckToken(options.Token ?? Set("HF_TOKEN") ?? Set("HUGGING_FACE_HUB_TOKEN")
+            ?? ReadTokenFile(ExpandHome(Set("HF_TOKEN_PATH") ?? Path.Combine(hubHome, "token"), home)));
+        var secret = new HubSecret(token);
         return new HubSettings
         {
             Revision = HubNames.RequireRevision(options.Revision),
             Endpoint = RequireSecure(options.Endpoint ?? ParseEndpoint(Set("HF_ENDPOINT"))),
             CacheDirectory = Path.GetFullPath(ExpandHome(
                 options.CacheDirectory ?? Set("HF_HUB_CACHE") ?? Set("HUGGINGFACE_HUB_CACHE") ?? Path.Combine(hubHome, "hub"), home)),
-            Token = CheckToken(options.Token ?? Set("HF_TOKEN") ?? Set("HUGGING_FACE_HUB_TOKEN")
-                ?? ReadTokenFile(ExpandHome(Set("HF_TOKEN_PATH") ?? Path.Combine(hubHome, "token"), home))),
+            Token = token,
+            Secret = secret,
             Offline = options.Offline ?? (IsTrue(Set("HF_HUB_OFFLINE")) || IsTrue(Set("TRANSFORMERS_OFFLINE"))),
             StallTimeout = stall,
             MaxAttempts = attempts,
             RetryDelay = delay,
             Progress = options.Progress,
-            Logger = options.Logger ?? NullLogger.Instance,
+            Logger = secret.Guard(options.Logger ?? NullLogger.Instance),
             MessageHandler = options.MessageHandler,
         };
 
@@ -70,13 +76,14 @@ internal sealed class HubSettings
     private static Uri ParseEndpoint(string? value) =>
         Uri.TryCreate(value ?? "https://huggingface.co", UriKind.Absolute, out Uri? endpoint)
             ? endpoint
-            : throw new HubException($"HF_ENDPOINT is '{value}', which is no address. Give one such as https://huggingface.co, or unset it.");
+            : throw new HubException(
+                $"HF_ENDPOINT is '{WithoutPassword(value!)}', which is no address. Give one such as https://huggingface.co, or unset it.");
 
     private static Uri RequireSecure(Uri endpoint)
     {
         if (!endpoint.IsAbsoluteUri || !IsSecure(endpoint))
         {
-            string shown = endpoint.IsAbsoluteUri ? endpoint.GetComponents(UriComponents.SchemeAndServer, UriFormat.UriEscaped) : endpoint.ToString();
+            string shown = endpoint.IsAbsoluteUri ? endpoint.GetComponents(UriComponents.SchemeAndServer, UriFormat.UriEscaped) : WithoutPassword(endpoint.ToString());
             throw new HubException($"The hub's address is '{shown}'; it must be https, or http on this machine.");
         }
 
@@ -84,6 +91,9 @@ internal sealed class HubSettings
             ? endpoint
             : throw new HubException($"The hub's address on {endpoint.Host} holds a user name, password or query. Give the token in HF_TOKEN instead.");
     }
+
+    // What stands before an '@' may be a password, also in what is no address.
+    private static string WithoutPassword(string address) => address[(address.LastIndexOf('@') + 1)..];
 
     private static string? ReadTokenFile(string path)
     {

@@ -25,7 +25,7 @@ internal sealed class HubSnapshotDownload(
     private async Task FetchAsync(string name, int number, List<string> files, CancellationToken cancellationToken)
     {
         // A commit never changes: what its snapshot shows is what it was.
-        if (cache.Has(commit, name))
+        if (cache.Look(commit, name) == CachedFile.Intact)
         {
             return;
         }
@@ -48,18 +48,24 @@ internal sealed class HubSnapshotDownload(
 
     private async Task FetchAsync(HubFileInfo file, int number, int count, CancellationToken cancellationToken)
     {
-        if (cache.Has(commit, file.Name))
+        CachedFile shown = cache.Look(commit, file.Name);
+        bool isUnchecked = shown == CachedFile.Unchecked;
+        if (shown == CachedFile.Intact || (isUnchecked && cache.IsHashOf(cache.FilePath(commit, file.Name), file.Hash)))
         {
-            return; // another process finished it while this one waited
+            return; // another process finished it while this one waited, or it is what the hub says
         }
 
-        string blobPath = cache.BlobPath(file.Hash);
-        bool isNew = !(new FileInfo(blobPath) is { Exists: true } blob && blob.Length == file.Size);
+        bool isNew = !cache.IsIntact(file.Hash);
+        if (isUnchecked || shown == CachedFile.Damaged || (isNew && cache.HasBlob(file.Hash)))
+        {
+            settings.Logger.Damaged(file.Name);
+        }
+
         if (isNew)
         {
             var download = new HubFileDownload(connection, settings, repository, file, repository.AddressOf(commit, file.Name));
             void Report(long bytes) => settings.Progress?.Report(new HubProgress(file.Name, number, count, bytes, file.Size));
-            await download.RunAsync(blobPath, Report, cancellationToken).ConfigureAwait(false);
+            await download.RunAsync(cache.PartPath(file.Hash), cache.BlobPath(file.Hash), Report, cancellationToken).ConfigureAwait(false);
         }
 
         cache.Link(commit, file.Name, file.Hash, isNew);

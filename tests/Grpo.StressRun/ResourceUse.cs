@@ -10,20 +10,30 @@ namespace Grpo.StressRun;
 /// <param name="Tensors">Tensors alive.</param>
 /// <param name="Handles">Open files, sockets and the like.</param>
 /// <param name="Threads">Threads.</param>
-internal sealed record ResourceUse(long Step, long ResidentBytes, long ManagedBytes, long Tensors, int Handles, int Threads)
+/// <param name="PeakBytes">The highest VmRSS since <see cref="ForgetPeak"/> was last called, else since the start.</param>
+internal sealed record ResourceUse(long Step, long ResidentBytes, long ManagedBytes, long Tensors, int Handles, int Threads, long PeakBytes)
 {
     /// <summary>The names of the columns of <see cref="ToString"/>.</summary>
-    public const string Header = "step,resident_bytes,managed_bytes,tensors,handles,threads";
+    public const string Header = "step,resident_bytes,managed_bytes,tensors,handles,threads,peak_bytes";
 
-    /// <summary>Now, after a collection that gives back what it frees: garbage that waits for one comes and goes. Linux only.</summary>
+    /// <summary>Measures the process as it is now. Linux only.</summary>
     /// <param name="step">Steps done.</param>
-    public static ResourceUse Measure(long step)
+    /// <param name="afterCollection">True: after a collection that gives back what it frees. False: with its garbage, as seen from outside.</param>
+    public static ResourceUse Measure(long step, bool afterCollection)
     {
-        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        long peak = Status("VmHWM:") * 1024;
+        if (afterCollection)
+        {
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        }
+
         return new ResourceUse(
             step, Status("VmRSS:") * 1024, GC.GetTotalMemory(forceFullCollection: false), torch.Tensor.TotalCount,
-            Directory.EnumerateFileSystemEntries("/proc/self/fd").Count(), (int)Status("Threads:"));
+            Directory.EnumerateFileSystemEntries("/proc/self/fd").Count(), (int)Status("Threads:"), peak);
     }
+
+    /// <summary>Makes VmHWM begin again at what is resident now; proc(5), clear_refs.</summary>
+    public static void ForgetPeak() => File.WriteAllText("/proc/self/clear_refs", "5");
 
     /// <summary>A field of /proc/self/status, in its own unit: kB for memory.</summary>
     /// <param name="field">Its name with the colon.</param>
@@ -35,5 +45,5 @@ internal sealed record ResourceUse(long Step, long ResidentBytes, long ManagedBy
 
     /// <inheritdoc/>
     public override string ToString() => string.Create(
-        CultureInfo.InvariantCulture, $"{Step},{ResidentBytes},{ManagedBytes},{Tensors},{Handles},{Threads}");
+        CultureInfo.InvariantCulture, $"{Step},{ResidentBytes},{ManagedBytes},{Tensors},{Handles},{Threads},{PeakBytes}");
 }

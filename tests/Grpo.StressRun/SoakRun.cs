@@ -16,7 +16,8 @@ internal static class SoakRun
     /// <summary>Trains, and writes a line of <see cref="ResourceUse"/> to soak.csv every fifty steps and after the last.</summary>
     /// <param name="folder">Where everything is written.</param>
     /// <param name="steps">Steps.</param>
-    public static async Task ExecuteAsync(string folder, int steps)
+    /// <param name="collects">True: measure after a collection, so that nothing but growth shows. False: as the process is seen from outside.</param>
+    public static async Task ExecuteAsync(string folder, int steps, bool collects)
     {
         using QwenPretrained qwen = await QwenPretrained.LoadAsync(Path.Combine(AppContext.BaseDirectory, "tiny"));
         var sampler = new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate);
@@ -41,7 +42,7 @@ internal static class SoakRun
             {
                 Evaluator = new RewardEvaluator(sampler, judge, Problems(ProblemSplit.Test, 16), options.Sampling.ToGreedy()),
                 Checkpoints = new DirectoryCheckpointStore(Path.Combine(folder, "checkpoints"), keepLast: 2),
-                Callbacks = [files, tensorBoard, new HtmlReport(Path.Combine(folder, "report.html"), tokens: new TokenDetails(qwen.Policy, qwen.Tokenizer)), new Recorder(folder, steps)],
+                Callbacks = [files, tensorBoard, new HtmlReport(Path.Combine(folder, "report.html"), tokens: new TokenDetails(qwen.Policy, qwen.Tokenizer)), new Recorder(folder, steps, collects)],
             });
         await trainer.TrainAsync();
     }
@@ -56,7 +57,7 @@ internal static class SoakRun
         SystemPrompt = "Solve step by step.",
     }).ToPrompts();
 
-    private sealed class Recorder(string folder, long last) : ITrainingCallback
+    private sealed class Recorder(string folder, long last, bool collects) : ITrainingCallback
     {
         private readonly string _path = Path.Combine(folder, "soak.csv");
 
@@ -70,7 +71,11 @@ internal static class SoakRun
         {
             if (report.Step % Every == 0 || report.Step == last || report.Step == 1)
             {
-                File.AppendAllText(_path, ResourceUse.Measure(report.Step) + "\n");
+                File.AppendAllText(_path, ResourceUse.Measure(report.Step, collects) + "\n");
+                if (!collects)
+                {
+                    ResourceUse.ForgetPeak();
+                }
             }
 
             return ValueTask.CompletedTask;

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
@@ -40,7 +41,7 @@ public sealed class GrpoBuilder
     /// <summary>Adds a reward; several are summed by weight.</summary>
     /// <typeparam name="TReward">The reward; its constructor may ask for services.</typeparam>
     /// <param name="weight">Its weight.</param>
-    public GrpoBuilder AddReward<TReward>(double weight = 1)
+    public GrpoBuilder AddReward<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TReward>(double weight = 1)
         where TReward : class, IRewardFunction
     {
         Services.AddSingleton(provider => new WeightedReward(ActivatorUtilities.CreateInstance<TReward>(provider), weight));
@@ -59,7 +60,7 @@ public sealed class GrpoBuilder
 
     /// <summary>Follows the run.</summary>
     /// <typeparam name="TCallback">The callback; its constructor may ask for services.</typeparam>
-    public GrpoBuilder AddCallback<TCallback>()
+    public GrpoBuilder AddCallback<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TCallback>()
         where TCallback : class, ITrainingCallback
     {
         Services.AddSingleton<ITrainingCallback, TCallback>();

@@ -21,7 +21,7 @@ namespace Grpo;
 /// A policy whose best checkpoint is the collapsed one itself is not rolled back: the run stops.
 /// </para>
 /// </remarks>
-public sealed record CollapseGuard
+public sealed record CollapseGuard : IReflectedOptions
 {
     /// <summary>What to do.</summary>
     /// <value>Default <see cref="CollapseAction.Stop"/>. <see cref="CollapseAction.RollBack"/> needs an evaluator and a checkpoint store.</value>

@@ -4,7 +4,7 @@ namespace Grpo;
 
 /// <summary>Options of a <see cref="GrpoOptimizer"/>. The defaults: GRPO's advantages, DAPO's token mean, no KL term.</summary>
 /// <remarks><see cref="Validate"/> lists every value out of range; the optimizer's constructor calls it.</remarks>
-public sealed record GrpoOptions
+public sealed record GrpoOptions : IReflectedOptions
 {
     /// <summary>Completions per prompt, G (num_generations).</summary>
     /// <value>2 to 1024; default 8.</value>

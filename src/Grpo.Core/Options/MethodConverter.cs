@@ -13,7 +13,7 @@ namespace Grpo;
 /// </summary>
 /// <typeparam name="T">The family.</typeparam>
 internal abstract partial class MethodConverter<T> : TypeConverter
-    where T : class
+    where T : class, IReflectedOptions
 {
     private readonly string _suffix;
     private readonly Func<T>[] _methods;
@@ -69,7 +69,7 @@ internal abstract partial class MethodConverter<T> : TypeConverter
         try
         {
             Type type = Nullable.GetUnderlyingType(property.PropertyType) ?? property.PropertyType;
-            property.SetValue(method, TypeDescriptor.GetConverter(type).ConvertFromInvariantString(sides[1]));
+            property.SetValue(method, OptionConverter.Parse(type, sides[1]));
         }
         catch (Exception exception) when (exception is FormatException or ArgumentException or NotSupportedException)
         {
@@ -77,7 +77,7 @@ internal abstract partial class MethodConverter<T> : TypeConverter
         }
     }
 
-    private static IEnumerable<PropertyInfo> Parameters(T method) =>
+    private static IEnumerable<PropertyInfo> Parameters(IReflectedOptions method) =>
         method.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(property => property.SetMethod is { IsPublic: true });
 
     private string TextName(T method)

@@ -1,5 +1,5 @@
 using System.Collections;
-using System.ComponentModel;
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Reflection;
 using System.Runtime.CompilerServices;
@@ -16,16 +16,16 @@ internal static class OptionText
     /// <summary>Every settable property, those of inner options under "Outer.Inner".</summary>
     /// <param name="options">The options.</param>
     /// <param name="path">Stands before each name.</param>
-    public static IEnumerable<KeyValuePair<string, string?>> Of(object options, string path)
+    public static IEnumerable<KeyValuePair<string, string?>> Of(IReflectedOptions options, string path)
     {
         foreach (PropertyInfo property in options.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance)
             .Where(property => property.GetSetMethod() is not null && property.GetIndexParameters().Length == 0)
             .OrderBy(property => property.Name, StringComparer.Ordinal))
         {
             object? value = property.GetValue(options);
-            if (value is not null && IsSection(value.GetType()))
+            if (value is IReflectedOptions section && !OptionConverter.HasText(value.GetType()))
             {
-                foreach (KeyValuePair<string, string?> inner in Of(value, $"{path}{property.Name}."))
+                foreach (KeyValuePair<string, string?> inner in Of(section, $"{path}{property.Name}."))
                 {
                     yield return inner;
                 }
@@ -42,7 +42,7 @@ internal static class OptionText
     /// <param name="path">As it was.</param>
     /// <param name="texts">Names and texts; what they lack stays as it is.</param>
     /// <exception cref="FormatException">There is no such option, or a text is none of its values; the message names it.</exception>
-    public static void Apply(object options, string path, IReadOnlyDictionary<string, string?> texts)
+    public static void Apply(IReflectedOptions options, string path, IReadOnlyDictionary<string, string?> texts)
     {
         var unknown = new HashSet<string>(texts.Keys, StringComparer.Ordinal);
         Apply(options, path, texts, unknown);
@@ -58,15 +58,15 @@ internal static class OptionText
     /// </summary>
     public static string? Show(object? value) => Show(value, depth: 0);
 
-    private static void Apply(object options, string path, IReadOnlyDictionary<string, string?> texts, HashSet<string> unknown)
+    private static void Apply(IReflectedOptions options, string path, IReadOnlyDictionary<string, string?> texts, HashSet<string> unknown)
     {
         foreach (PropertyInfo property in options.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance)
             .Where(property => property.GetSetMethod() is not null && property.GetIndexParameters().Length == 0))
         {
             string name = path + property.Name;
-            if (property.GetValue(options) is { } value && IsSection(value.GetType()))
+            if (property.GetValue(options) is IReflectedOptions section && !OptionConverter.HasText(section.GetType()))
             {
-                Apply(value, $"{name}.", texts, unknown);
+                Apply(section, $"{name}.", texts, unknown);
             }
             else if (texts.TryGetValue(name, out string? text))
             {
@@ -86,7 +86,7 @@ internal static class OptionText
 
         try
         {
-            return TypeDescriptor.GetConverter(type).ConvertFromInvariantString(text ?? string.Empty);
+            return OptionConverter.Parse(type, text ?? string.Empty);
         }
         catch (Exception exception) when (exception is FormatException or ArgumentException or NotSupportedException)
         {
@@ -102,15 +102,14 @@ internal static class OptionText
         TimeSpan time => time.ToString("c", CultureInfo.InvariantCulture),
         IFormattable number => number.ToString(null, CultureInfo.InvariantCulture),
         IEnumerable items => depth >= MaxDepth ? "…" : $"[{string.Join(", ", items.Cast<object?>().Select(item => Show(item, depth + 1) ?? "null"))}]",
-        _ when IsOurs(value.GetType()) && TypeDescriptor.GetConverter(value.GetType()) is var converter && converter.CanConvertFrom(typeof(string)) =>
-            converter.ConvertToInvariantString(value),
+        _ when IsOurs(value.GetType()) && OptionConverter.HasText(value.GetType()) => OptionConverter.Text(value),
         _ => ShowObject(value, depth),
     };
 
     private static string ShowObject(object value, int depth)
     {
         Type type = value.GetType();
-        IEnumerable<string> properties = depth >= MaxDepth ? ["…"] : type.GetProperties(BindingFlags.Public | BindingFlags.Instance)
+        IEnumerable<string> properties = depth >= MaxDepth ? ["…"] : PropertiesOf(value)
             .Where(property => property.GetIndexParameters().Length == 0 && IsStored(property))
             .OrderBy(property => property.Name, StringComparer.Ordinal)
             .Select(property => $"{property.Name}={Show(property.GetValue(value), depth + 1) ?? "null"}");
@@ -122,7 +121,12 @@ internal static class OptionText
     private static bool IsStored(PropertyInfo property) => property.GetMethod is { IsPublic: true } getter
         && (property.SetMethod is { IsPublic: true } || getter.IsDefined(typeof(CompilerGeneratedAttribute), inherit: false));
 
-    private static bool IsSection(Type type) => IsOurs(type) && !type.IsEnum && !TypeDescriptor.GetConverter(type).CanConvertFrom(typeof(string));
+    [UnconditionalSuppressMessage(
+        "Trimming",
+        "IL2075",
+        Justification = "Options and methods keep their properties. An object that a user's method holds keeps those that the application reads; "
+            + "it is shown in the same words on saving and on resuming.")]
+    private static PropertyInfo[] PropertiesOf(object value) => value.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance);
 
     private static bool IsOurs(Type type) => type.Assembly == typeof(OptionText).Assembly;
 }

@@ -14,7 +14,7 @@ namespace Grpo;
 /// step is always used whole.
 /// </para>
 /// </remarks>
-public sealed record PassRateOptions
+public sealed record PassRateOptions : IReflectedOptions
 {
     /// <summary>Groups that the pass rate is the mean of; with fewer seen, a prompt is never passed over.</summary>
     /// <value>1 to 64; default 2: one group of 8 without a right answer is no rarity at a pass rate of 0.2 (17 %), two are (3 %).</value>

@@ -1,7 +1,7 @@
 namespace Grpo;
 
 /// <summary>How rewards are computed.</summary>
-public sealed record RewardOptions
+public sealed record RewardOptions : IReflectedOptions
 {
     /// <summary>What a failing reward function does to the step.</summary>
     /// <value>Default <see cref="RewardErrorHandling.Throw"/>.</value>

@@ -5,7 +5,7 @@ namespace Grpo;
 /// Training log-probs know the temperature and nothing else: with a filter (top-k, top-p, min-p, repetition penalty) the tokens
 /// come from another distribution than the one that is trained, so filters are for evaluation and <see cref="GrpoOptions"/> refuses them.
 /// </remarks>
-public sealed record SamplingOptions
+public sealed record SamplingOptions : IReflectedOptions
 {
     /// <summary>Divides the logits. 0 is greedy decoding: the most probable token, without chance.</summary>
     /// <value>0 to 10; default 1.</value>

@@ -1,7 +1,7 @@
 namespace Grpo;
 
 /// <summary>Options of a <see cref="GrpoTrainer"/>.</summary>
-public sealed record TrainerOptions
+public sealed record TrainerOptions : IReflectedOptions
 {
     /// <summary>The step after which training ends, counted from the very first: a resumed run does the rest.</summary>
     /// <value>1 or more; default 100.</value>

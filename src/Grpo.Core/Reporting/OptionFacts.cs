@@ -1,5 +1,4 @@
 using System.Collections;
-using System.ComponentModel;
 using System.Globalization;
 using System.Reflection;
 
@@ -15,15 +14,15 @@ internal static class OptionFacts
         return facts;
     }
 
-    private static void Collect(string path, object values, object defaults, List<OptionFact> facts)
+    private static void Collect(string path, IReflectedOptions values, IReflectedOptions defaults, List<OptionFact> facts)
     {
         foreach (PropertyInfo property in values.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance)
             .Where(property => property.GetSetMethod() is not null && property.GetIndexParameters().Length == 0))
         {
             object? value = property.GetValue(values), usual = property.GetValue(defaults);
-            if (value is not null && usual is not null && value.GetType() == usual.GetType() && IsSection(value))
+            if (value is IReflectedOptions inner && usual is IReflectedOptions usualInner && !OptionConverter.HasText(value.GetType()))
             {
-                Collect($"{path}{property.Name}.", value, usual, facts);
+                Collect($"{path}{property.Name}.", inner, usualInner, facts);
             }
             else
             {
@@ -33,16 +32,13 @@ internal static class OptionFacts
         }
     }
 
-    // As configuration sees it: what no text can set is a group of options.
-    private static bool IsSection(object value) => value is not IEnumerable && !TypeDescriptor.GetConverter(value.GetType()).CanConvertFrom(typeof(string));
-
     private static string Show(object? value) => value switch
     {
         null => "none",
         string text => text,
         IFormattable number and not Enum => number.ToString(null, CultureInfo.InvariantCulture),
         IEnumerable items => string.Join(", ", items.Cast<object?>().Select(Show)),
-        _ => TypeDescriptor.GetConverter(value.GetType()).ConvertToInvariantString(value) is { Length: > 0 } text ? text : Numbers.Missing,
+        _ => OptionConverter.Text(value) is { Length: > 0 } text ? text : Numbers.Missing,
     };
 }
 

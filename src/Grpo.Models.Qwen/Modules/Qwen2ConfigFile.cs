@@ -108,7 +108,7 @@ internal static class Qwen2ConfigFile
         }
         else if (config.EosTokenIds.Count > 1)
         {
-            fields["eos_token_id"] = json => JsonSerializer.Serialize(json, config.EosTokenIds);
+            fields["eos_token_id"] = json => WriteIds(json, config.EosTokenIds);
         }
 
         foreach ((string name, JsonElement value) in config.OtherFields)
@@ -197,6 +197,17 @@ internal static class Qwen2ConfigFile
         {
             fields.Problems.Add($"layer_types contains \"{layerType}\" but only \"full_attention\" is supported.");
         }
+    }
+
+    private static void WriteIds(Utf8JsonWriter json, IReadOnlyList<int> ids)
+    {
+        json.WriteStartArray();
+        foreach (int id in ids)
+        {
+            json.WriteNumberValue(id);
+        }
+
+        json.WriteEndArray();
     }
 
     private static void WriteReal(Utf8JsonWriter json, double value)

@@ -11,7 +11,7 @@ namespace Grpo.Losses;
 /// step. Rewards that are NaN or ∞ are refused by group and index, and so is a method that returns one.</para>
 /// </remarks>
 [TypeConverter(typeof(AdvantageFunctionConverter))]
-public abstract record AdvantageFunction
+public abstract record AdvantageFunction : IReflectedOptions
 {
     /// <summary>The field's name of the method, as shown in plans and reports.</summary>
     public abstract string Name { get; }

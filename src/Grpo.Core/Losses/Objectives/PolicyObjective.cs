@@ -9,7 +9,7 @@ namespace Grpo.Losses;
 /// loop, never in here. Keep no tensor in a field and give no property an initializer that makes a collection: records compare by field.
 /// </remarks>
 [TypeConverter(typeof(PolicyObjectiveConverter))]
-public abstract record PolicyObjective
+public abstract record PolicyObjective : IReflectedOptions
 {
     private static readonly HashSet<LossReduction> Every = [.. Enum.GetValues<LossReduction>()];
 

@@ -21,6 +21,7 @@ internal static class PretrainCommand
             LearningRate = 1.5e-3,
             WarmupSteps = 100,
             Seed = 1,
+            CheckpointInterval = TimeSpan.Zero, // a few minutes that leave nothing but a model behind, unless checkpoints are asked for
         });
         var command = new Command("pretrain", "Makes the tiny model that comes with this sample.") { output, examples };
         run.AddTo(command);
@@ -39,7 +40,8 @@ internal static class PretrainCommand
         using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(TinyShape.Config(tokenizer), options.Seed), tokenizer.Save);
         Directory.CreateDirectory(output);
         var services = new SupervisedServices { Checkpoints = SupervisedRun.Checkpoints(options, output) };
-        var trainer = new SupervisedTrainer(policy, tokenizer, template, ColdStart.Examples(problems), options, services);
+        var trainer = new SupervisedTrainer(
+            policy, tokenizer, template, ColdStart.Examples(problems), options, services, new ConsoleWarnings<SupervisedTrainer>());
         await SupervisedRun.TrainAsync(trainer, options, cancellationToken);
         QwenWeights.Save(policy.Model, output, TorchSharp.torch.ScalarType.BFloat16); // half the size, and the loss is below what sampling shows
         tokenizer.Save(output);

@@ -34,7 +34,9 @@ internal static class SftCommand
             Directory.CreateDirectory(folder);
             var services = new SupervisedServices { HeldOut = heldOut, Checkpoints = SupervisedRun.Checkpoints(options, folder) };
             await SupervisedRun.TrainAsync(
-                new SupervisedTrainer(qwen.Policy, qwen.Tokenizer, qwen.ChatTemplate, examples, options, services), options, cancellationToken);
+                new SupervisedTrainer(
+                    qwen.Policy, qwen.Tokenizer, qwen.ChatTemplate, examples, options, services, new ConsoleWarnings<SupervisedTrainer>()),
+                options, cancellationToken);
             qwen.Policy.Save(folder);
             Console.WriteLine($"The model is in {folder}.");
             return 0;

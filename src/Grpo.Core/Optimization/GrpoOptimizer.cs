@@ -89,7 +89,7 @@ public sealed class GrpoOptimizer : IDisposable
     /// <summary>Steps done.</summary>
     public long Step { get; internal set; }
 
-    /// <summary>True if weights and moments are those after <see cref="Step"/> steps: no step has failed after a part of it was applied.</summary>
+    /// <summary>True if weights and moments are those after <see cref="Step"/> steps: no step has failed half-way.</summary>
     internal bool IsWhole { get; private set; } = true;
 
     /// <summary>How many want the reports of steps to have a <see cref="StepReport.Record"/>.</summary>
@@ -268,7 +268,7 @@ public sealed class GrpoOptimizer : IDisposable
 
     /// <summary>Writes policy, moments and counters into an existing folder; with the same options <see cref="Load"/> continues exactly.</summary>
     /// <param name="directory">The folder.</param>
-    /// <exception cref="InvalidOperationException">A step has failed after a part of it was applied: there is no whole step to save.</exception>
+    /// <exception cref="InvalidOperationException">A step has failed after a part of it was applied.</exception>
     public void Save(string directory)
     {
         RequireWhole();

@@ -23,7 +23,8 @@ internal sealed record SavedOptions
     private static readonly HashSet<string> Free =
     [
         "TrainerOptions.Steps", "TrainerOptions.CheckpointEvery", "TrainerOptions.CheckpointInterval", "TrainerOptions.Resume",
-        "TrainerOptions.AllowOptionChanges", "TrainerOptions.OnCheckpointFailure", "GrpoOptions.Rewards.Timeout", "GrpoOptions.Rewards.MaxConcurrency", "GrpoOptions.Rewards.OnError",
+        "TrainerOptions.AllowOptionChanges", "TrainerOptions.OnCheckpointFailure", "GrpoOptions.Rewards.Timeout",
+        "GrpoOptions.Rewards.MaxConcurrency", "GrpoOptions.Rewards.OnError",
     ];
 
     // What decides on a roll-back changes the weights; otherwise it only says when the run ends.

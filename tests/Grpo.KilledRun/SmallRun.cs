@@ -1,4 +1,5 @@
 using Grpo.Diagnostics;
+using Grpo.Reporting;
 using Grpo.Testing;
 using Microsoft.Extensions.Logging;
 
@@ -23,6 +24,9 @@ public sealed class SmallRun : IDisposable
     private readonly BigramPolicy _policy = new(Tokenizer.VocabularySize, seed: 11);
     private readonly BigramPolicy _reference = new(Tokenizer.VocabularySize, seed: 11);
     private readonly GrpoOptimizer _optimizer;
+
+    /// <summary>Whether report.html is written, and evaluations have completions to show in it.</summary>
+    public bool HasReport { get; init; }
 
     /// <summary>Sets the run up; nothing is read or written yet.</summary>
     /// <param name="folder">Where it writes, and resumes from.</param>
@@ -63,9 +67,29 @@ public sealed class SmallRun : IDisposable
     }
 
     /// <summary>Resumes from what is in the folder and trains to the end.</summary>
-    public async Task<TrainingSummary> TrainAsync()
+    /// <param name="cancellationToken">Stops the run.</param>
+    public async Task<TrainingSummary> TrainAsync(CancellationToken cancellationToken = default)
     {
         using var files = new JsonLinesLogger(_folder);
+        return await Trainer(files).TrainAsync(cancellationToken);
+    }
+
+    /// <summary>Resumes from what is in the folder, does some steps and leaves the loop over them.</summary>
+    /// <param name="steps">How many.</param>
+    public async Task LeaveAsync(int steps)
+    {
+        using var files = new JsonLinesLogger(_folder);
+        await foreach (StepReport _ in Trainer(files).RunAsync())
+        {
+            if (--steps == 0)
+            {
+                break;
+            }
+        }
+    }
+
+    private GrpoTrainer Trainer(JsonLinesLogger files)
+    {
         var store = new DirectoryCheckpointStore(Path.Combine(_folder, "checkpoints"), keepLast: 3, _logger)
         {
             Probe = stage => _fuse.Pass($"checkpoint: {stage}"),
@@ -82,12 +106,21 @@ public sealed class SmallRun : IDisposable
         };
         var services = new TrainerServices
         {
-            Evaluator = new StepEvaluator(_optimizer, _fuse),
+            Evaluator = new StepEvaluator(_optimizer, _fuse) { HasCompletions = HasReport },
             Checkpoints = store,
-            Callbacks = [new PassingCallback(_fuse, "before the log"), files, new PassingCallback(_fuse, "after the log")],
+            Callbacks =
+            [
+                new PassingCallback(_fuse, "before the log"),
+                files,
+                .. HasReport ? new ITrainingCallback[] { Report() } : [],
+                new PassingCallback(_fuse, "after the log"),
+            ],
         };
-        return await new GrpoTrainer(_optimizer, Prompts, options, services).TrainAsync();
+        return new GrpoTrainer(_optimizer, Prompts, options, services);
     }
+
+    private HtmlReport Report() =>
+        new(Path.Combine(_folder, "report.html"), [new("Model", "toy")], new TokenDetails(_reference, Tokenizer));
 
     /// <inheritdoc/>
     public void Dispose()
@@ -100,14 +133,26 @@ public sealed class SmallRun : IDisposable
     /// <summary>An accuracy that follows from the step: better at 4, collapsed at 6, best at 8; each evaluation is two places.</summary>
     private sealed class StepEvaluator(GrpoOptimizer optimizer, Fuse fuse) : IEvaluator
     {
+        public bool HasCompletions { get; init; }
+
         public async ValueTask<EvaluationReport> EvaluateAsync(IPolicy policy, CancellationToken cancellationToken = default)
         {
             fuse.Pass("evaluation");
             await Task.Yield();
             fuse.Pass("evaluation");
             double accuracy = optimizer.Step switch { 4 => 0.6, 6 => 0.1, 8 => 0.7, _ => 0.5 };
-            return new EvaluationReport { Count = 512, Accuracy = accuracy };
+            return new EvaluationReport
+            {
+                Count = 512,
+                Accuracy = accuracy,
+                Groups = HasCompletions ? [.. Prompts.Select(prompt => new RolloutGroup(prompt, [2], [Completion(prompt)]))] : [],
+                Rewards = HasCompletions
+                    ? [.. Prompts.Select((_, i) => new Reward(i) { Verdict = "Given", IsCorrect = i < 5 * accuracy })]
+                    : [],
+            };
         }
+
+        private Completion Completion(Prompt prompt) => new([3], $"{prompt.Id} after step {optimizer.Step}", FinishReason.EndToken);
     }
 
     private sealed class PassingCallback(Fuse fuse, string place) : ITrainingCallback

@@ -21,6 +21,7 @@ internal static class PretrainCommand
             LearningRate = 1.5e-3,
             WarmupSteps = 100,
             Seed = 1,
+            CheckpointInterval = TimeSpan.Zero, // a few minutes that leave nothing but a model behind, unless checkpoints are asked for
         });
         var command = new Command("pretrain", "Makes the tiny model that comes with this sample.") { output, examples };
         run.AddTo(command);

@@ -33,9 +33,22 @@ internal sealed class SupervisedRun(SupervisedOptions defaults)
         return options with { WarmupSteps = Math.Min(options.WarmupSteps, Math.Max(0, options.Steps - 1)) }; // short trials need not say so
     }
 
-    /// <summary>The store for a run's checkpoints; null when none was asked for, so that a finished model is all that is left behind.</summary>
-    public static ICheckpointStore? Checkpoints(SupervisedOptions options, string output) =>
-        options.CheckpointEvery > 0 || options.Resume ? new DirectoryCheckpointStore(Path.Combine(output, "checkpoints")) : null;
+    /// <summary>Makes the store for a run's checkpoints; null where none are due, so that only a finished model is left behind.</summary>
+    /// <exception cref="InvalidOperationException">A new run is to begin in the folder of another one.</exception>
+    public static ICheckpointStore? Checkpoints(SupervisedOptions options, string output)
+    {
+        string folder = Path.Combine(output, "checkpoints");
+        if (!options.Resume && Directory.Exists(folder) && Directory.EnumerateDirectories(folder, "checkpoint-*").Any())
+        {
+            throw new InvalidOperationException(
+                $"'{output}' holds the checkpoints of a run already. Give --resume true to continue that run, "
+                + "name another folder with --output, or delete them.");
+        }
+
+        return options.CheckpointEvery > 0 || options.CheckpointInterval > TimeSpan.Zero || options.Resume
+            ? new DirectoryCheckpointStore(folder, logger: new ConsoleWarnings<DirectoryCheckpointStore>())
+            : null;
+    }
 
     /// <summary>Trains to the end.</summary>
     public static async Task TrainAsync(SupervisedTrainer trainer, SupervisedOptions options, CancellationToken cancellationToken)

@@ -9,8 +9,10 @@ internal static class RunEnd
 {
     public static IEnumerable<string> Lines(TrainingSummary summary)
     {
+        string end = summary.Cancelled ? "Stopped" : summary.Failure is null ? "Done" : "Failed";
+        string now = summary.Steps == summary.LastStep ? "" : string.Create(CultureInfo.InvariantCulture, $", {summary.Steps} of them now");
         yield return string.Create(CultureInfo.InvariantCulture,
-            $"{(summary.Cancelled ? "Stopped" : "Done")} after {summary.Steps} steps, {summary.CompletionTokens} completion tokens, {summary.Elapsed:hh\\:mm\\:ss}.");
+            $"{end} after {summary.LastStep} steps{now}, {summary.CompletionTokens} completion tokens, {summary.Elapsed:hh\\:mm\\:ss}.");
         if (summary is { Before: { } before, After: { } after })
         {
             yield return $"Held-out accuracy: {Share(before)} before, {Share(after)} after, {after.Count} problems, 95 % intervals in brackets.";

@@ -225,7 +225,8 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         string remedy = cause switch
         {
             _ when _claimed && !Directory.Exists(_root) => "It was there when the run began; put the disk or the folder back.",
-            _ => WriteFailure.Remedy(cause, _root, "Choose a folder that can be written to.", whenFull: "Make room on the disk, or keep fewer checkpoints."),
+            _ => WriteFailure.Remedy(
+                cause, _root, "Choose a folder that can be written to.", whenFull: "Make room on the disk, or keep fewer checkpoints."),
         };
         return new IOException($"Cannot save checkpoints in '{_root}': {cause.Message} {remedy}", cause);
     }

@@ -10,8 +10,16 @@ internal sealed class JsonLinesFile : IDisposable
 
     private readonly string _path;
     private FileStream _file;
+    private long _length;
 
-    public JsonLinesFile(string path) => (_path, _file) = (path, Open(path));
+    public JsonLinesFile(string path)
+    {
+        (_path, _file) = (path, Open(path));
+        _length = _file.Length;
+    }
+
+    /// <summary>The whole lines of the file, those that could not be written included.</summary>
+    public long Count { get; private set; }
 
     public void Append(Action<Utf8JsonWriter> write)
     {
@@ -24,11 +32,34 @@ internal sealed class JsonLinesFile : IDisposable
         }
 
         buffer.Write(NewLine);
-        _file.Write(buffer.GetBuffer(), 0, (int)buffer.Length);
+        Count++;
+        try
+        {
+            _file.Write(buffer.GetBuffer(), 0, (int)buffer.Length);
+        }
+        catch (IOException)
+        {
+            RemoveHalf();
+            throw;
+        }
+
+        _length += buffer.Length;
     }
 
     /// <summary>Everything appended is on the disk afterwards.</summary>
-    public void Flush() => _file.Flush(flushToDisk: true);
+    /// <exception cref="IOException">The disk is full, or the file is not the one that was opened any more.</exception>
+    public void Flush()
+    {
+        _file.Flush(flushToDisk: true);
+        RequireThere();
+    }
+
+    /// <summary>Requires that the file is still there, as the last flush has left it: it may have been removed while it is open.</summary>
+    /// <exception cref="FileNotFoundException">It is gone, or something else has changed it.</exception>
+    public void RequireThere() => WriteFailure.RequireThere(_path, _length);
+
+    /// <summary>Counts the lines that the file has.</summary>
+    public void CountLines() => Rewrite(line => line);
 
     /// <summary>
     /// Removes the lines of later steps, and a last line that was cut short. Written beside, flushed and renamed: the file is either as it was
@@ -49,7 +80,15 @@ internal sealed class JsonLinesFile : IDisposable
         _file.Dispose();
         try
         {
-            if (Lines().Any(line => change(line) != line))
+            (Count, bool isChanged) = (0, false);
+            foreach (string line in Lines())
+            {
+                string? kept = change(line);
+                Count += kept is not null && IsWhole(kept) ? 1 : 0;
+                isChanged |= kept != line;
+            }
+
+            if (isChanged)
             {
                 string temporary = _path + ".tmp";
                 using (var kept = new FileStream(temporary, FileMode.Create, FileAccess.Write))
@@ -68,12 +107,27 @@ internal sealed class JsonLinesFile : IDisposable
         finally
         {
             _file = Open(_path);
+            _length = _file.Length;
         }
     }
 
     public void Dispose() => _file.Dispose();
 
-    private static FileStream Open(string path) => new(path, FileMode.Append, FileAccess.Write, FileShare.Read, bufferSize: 1 << 16);
+    // Without a buffer: what a full disk has left in one would fail again when the file is closed.
+    private static FileStream Open(string path) => new(path, FileMode.Append, FileAccess.Write, FileShare.Read, bufferSize: 0);
+
+    // A line of which a full disk has taken a part only. Where that fails too, a run that resumes drops the half line.
+    private void RemoveHalf()
+    {
+        try
+        {
+            _file.SetLength(_length);
+        }
+        catch (IOException)
+        {
+            // The failure to write is the one to tell.
+        }
+    }
 
     // With their line ends, so that a line without one can be told: it was cut short when the process died.
     private IEnumerable<string> Lines()

@@ -6,9 +6,10 @@ namespace Grpo.Diagnostics;
 /// <remarks>
 /// Every step is flushed to the disk before its checkpoint is written. A run that resumes (<see cref="TrainingStart.Resumes"/>, or with steps
 /// done) first drops the lines of later steps, which were lost with the checkpoint that was not written and come again, and a line that was
-/// cut short: so every step is there once, however often the run was killed.
+/// cut short: so every step is there once, however often the run was killed. A checkpoint counts the lines. Where a resumed run finds
+/// fewer, the log of the trainer says so.
 /// </remarks>
-public sealed class JsonLinesLogger : ITrainingCallback, IDisposable
+public sealed class JsonLinesLogger : ITrainingCallback, ICheckpointedCallback, IDisposable
 {
     private readonly string _directory;
     private readonly JsonLinesFile _metrics;
@@ -38,16 +39,40 @@ public sealed class JsonLinesLogger : ITrainingCallback, IDisposable
     public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(start);
-        if (start.Resumes || start.FirstStep > 0)
+        bool goesOn = start.Resumes || start.FirstStep > 0;
+        foreach (JsonLinesFile file in new[] { _metrics, _completions })
         {
             Write(() =>
             {
-                _metrics.DropAfter(start.FirstStep);
-                _completions.DropAfter(start.FirstStep);
+                file.RequireThere();
+                if (goesOn)
+                {
+                    file.DropAfter(start.FirstStep);
+                }
+                else
+                {
+                    file.CountLines();
+                }
             });
         }
 
+        if (start.Checkpoint is { } checkpoint && LogCounts.Read(checkpoint) is { } expected)
+        {
+            Compare("metrics.jsonl", _metrics.Count, expected.Metrics);
+            Compare("completions.jsonl", _completions.Count, expected.Completions);
+        }
+
         return ValueTask.CompletedTask;
+
+        void Compare(string name, long there, long counted)
+        {
+            if (there < counted)
+            {
+                start.Warn?.Invoke(FormattableString.Invariant(
+                    $"'{Path.Combine(_directory, name)}' has {there} of the {counted} lines that the checkpoint '{checkpoint}' counts. ")
+                    + "Training goes on and adds its lines; those that are missing come back from a copy of the file only.");
+            }
+        }
     }
 
     /// <inheritdoc/>
@@ -58,6 +83,8 @@ public sealed class JsonLinesLogger : ITrainingCallback, IDisposable
         ArgumentNullException.ThrowIfNull(report);
         Write(() =>
         {
+            _metrics.RequireThere();
+            _completions.RequireThere();
             _metrics.Append(json => WriteMetrics(json, report));
             foreach (ScoredGroup group in report.Groups)
             {
@@ -80,9 +107,16 @@ public sealed class JsonLinesLogger : ITrainingCallback, IDisposable
     public ValueTask OnEvaluationAsync(long step, EvaluationReport evaluation, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(evaluation);
-        Write(() => _metrics.Amend(step, StepMetrics.From(evaluation), StepMetrics.AfterEvaluation));
+        Write(() =>
+        {
+            _metrics.RequireThere();
+            _metrics.Amend(step, StepMetrics.From(evaluation), StepMetrics.AfterEvaluation);
+        });
         return ValueTask.CompletedTask;
     }
+
+    void ICheckpointedCallback.Save(string directory, TrainingSummary summary) =>
+        new LogCounts(_metrics.Count, _completions.Count).Write(directory);
 
     /// <summary>Closes the files.</summary>
     public void Dispose()
@@ -99,12 +133,12 @@ public sealed class JsonLinesLogger : ITrainingCallback, IDisposable
         }
         catch (Exception exception) when (exception is UnauthorizedAccessException or IOException)
         {
-            throw Failure(exception, "Make room, or see to its permissions, and resume.");
+            throw Failure(exception, "See to its permissions, and resume.");
         }
     }
 
     private IOException Failure(Exception cause, string remedy) =>
-        new($"The output folder '{_directory}' cannot be written: {cause.Message} {remedy}", cause);
+        new($"The output folder '{_directory}' cannot be written: {cause.Message} {WriteFailure.Remedy(cause, _directory, remedy)}", cause);
 
     private static void WriteMetrics(Utf8JsonWriter json, StepReport report)
     {

@@ -56,14 +56,20 @@ internal static partial class Log
     [LoggerMessage(EventId = 40, Level = LogLevel.Error, Message = "The checkpoint of step {Step} was not written; the run goes on.")]
     public static partial void CheckpointFailed(this ILogger logger, Exception exception, long step);
 
-    [LoggerMessage(EventId = 51, Level = LogLevel.Error, Message = "The run ended early, and the checkpoint of step {Step} could not be written.")]
+    [LoggerMessage(
+        EventId = 51, Level = LogLevel.Error, Message = "The run ended early, and the checkpoint of step {Step} could not be written.")]
     public static partial void LastCheckpointFailed(this ILogger logger, Exception exception, long step);
 
-    [LoggerMessage(EventId = 52, Level = LogLevel.Warning, Message = "The run ended early, without a checkpoint of what came after the last one: {Reason}")]
+    [LoggerMessage(
+        EventId = 52, Level = LogLevel.Warning,
+        Message = "The run ended early, without a checkpoint of what came after the last one: {Reason}")]
     public static partial void LastCheckpointLeftOut(this ILogger logger, string reason);
 
     [LoggerMessage(EventId = 53, Level = LogLevel.Error, Message = "The callback {Callback} failed as well.")]
     public static partial void CallbackFailed(this ILogger logger, Exception exception, string callback);
+
+    [LoggerMessage(EventId = 54, Level = LogLevel.Warning, Message = "{Problem}")]
+    public static partial void CallbackWarned(this ILogger logger, string problem);
 
     [LoggerMessage(EventId = 42, Level = LogLevel.Warning, Message = "{Failed} sequences at a time, of up to {Tokens} tokens, did not fit into memory; {Fitted} did. From now on at most {Cached} tokens are cached: set MaxCachedTokens to that to save the failed attempt.")]
     public static partial void TooManySequences(this ILogger logger, int failed, long tokens, int fitted, long cached);

@@ -18,6 +18,7 @@ public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
 
     private static int _files;
 
+    private readonly string _directory;
     private readonly FileStream _file;
 
     /// <summary>Begins a new event file, as TensorBoard wants it; those of earlier runs in the folder stay and are shown with it.</summary>
@@ -25,19 +26,20 @@ public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
     /// <exception cref="IOException">The folder cannot be written.</exception>
     public TensorBoardLogger(string directory)
     {
+        _directory = directory;
         try
         {
             Directory.CreateDirectory(directory);
             string name = string.Create(
                 CultureInfo.InvariantCulture,
                 $"events.out.tfevents.{DateTimeOffset.UtcNow.ToUnixTimeSeconds():D10}.grpo.{Environment.ProcessId}.{Interlocked.Increment(ref _files)}");
-            _file = new FileStream(Path.Combine(directory, name), FileMode.CreateNew, FileAccess.Write, FileShare.Read);
-            Append(new Event { WallTime = Now(), FileVersion = FileVersion });
+            _file = new FileStream(Path.Combine(directory, name), FileMode.CreateNew, FileAccess.Write, FileShare.Read, bufferSize: 0);
+            Write(new Event { WallTime = Now(), FileVersion = FileVersion });
         }
         catch (Exception exception) when (exception is UnauthorizedAccessException or IOException)
         {
             _file?.Dispose();
-            throw new IOException($"The TensorBoard folder '{directory}' cannot be written: {exception.Message} Choose another folder.", exception);
+            throw Failure(exception, "Choose another folder.");
         }
     }
 
@@ -55,6 +57,7 @@ public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
     }
 
     /// <inheritdoc/>
+    /// <exception cref="IOException">The disk is full, or the file has vanished or become unwritable.</exception>
     public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(report);
@@ -86,8 +89,26 @@ public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
         Append(new Event { WallTime = Now(), Step = step, Summary = summary });
     }
 
-    // A TFRecord: length, its checksum, the message, its checksum; little endian.
     private void Append(Event message)
+    {
+        try
+        {
+            WriteFailure.RequireThere(_file.Name, _file.Length);
+            Write(message);
+        }
+        catch (Exception exception) when (exception is UnauthorizedAccessException or IOException)
+        {
+            throw Failure(exception, "See to its permissions, and resume.");
+        }
+    }
+
+    private IOException Failure(Exception cause, string remedy) =>
+        new(
+            $"The TensorBoard folder '{_directory}' cannot be written: {cause.Message} {WriteFailure.Remedy(cause, _directory, remedy)}",
+            cause);
+
+    // A TFRecord: length, its checksum, the message, its checksum; little endian.
+    private void Write(Event message)
     {
         byte[] body = message.ToByteArray();
         var record = new byte[8 + 4 + body.Length + 4];

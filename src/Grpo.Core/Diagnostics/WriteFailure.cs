@@ -11,13 +11,37 @@ internal static class WriteFailure
     /// <summary>The remedy for a full disk, in place of any other.</summary>
     public const string FreeSpace = "The disk is full, or your share of it: free some space there and run it again.";
 
+    /// <summary>The remedy for a file or folder that has vanished during a run.</summary>
+    public const string PutBack = "Put the disk or the folder back, and run it again.";
+
     /// <summary>Chooses the remedy that fits a failure.</summary>
     /// <param name="cause">The failure.</param>
     /// <param name="path">The file or folder that could not be written.</param>
     /// <param name="otherwise">The remedy where the disk is not full.</param>
     /// <param name="whenFull">The remedy where it is.</param>
     public static string Remedy(Exception cause, string path, string otherwise, string whenFull = FreeSpace) =>
-        IsDiskFull(cause, path) ? whenFull : otherwise;
+        cause is FileNotFoundException or DirectoryNotFoundException ? PutBack : IsDiskFull(cause, path) ? whenFull : otherwise;
+
+    /// <summary>Requires that a file which is being written is still there under its name, and as long as it was left.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="length">Its length in bytes.</param>
+    /// <exception cref="FileNotFoundException">It is gone, or another is in its place.</exception>
+    public static void RequireThere(string path, long length)
+    {
+        var file = new FileInfo(path);
+        if (!file.Exists)
+        {
+            throw new FileNotFoundException($"'{path}' was there when the run began and is gone.", path);
+        }
+
+        if (file.Length != length)
+        {
+            throw new FileNotFoundException(
+                FormattableString.Invariant(
+                    $"'{path}' has {file.Length} bytes where the run has left {length}: something else has changed it."),
+                path);
+        }
+    }
 
     /// <summary>True if a file could not be written because the disk, or the user's share of it, is full.</summary>
     /// <param name="cause">The failure.</param>
@@ -36,7 +60,7 @@ internal static class WriteFailure
         return cause is IOException && FindSpace(path) is { } space && space.Free < space.Total / 1000;
     }
 
-    /// <summary>Finds the free and the total bytes of the disk that a path is on; null where they cannot be told, as on a network share.</summary>
+    /// <summary>Finds the free and the total bytes of the disk that a path is on; null where they are unknown, as on some shares.</summary>
     /// <param name="path">A file or folder; it need not exist.</param>
     public static (long Free, long Total)? FindSpace(string path)
     {

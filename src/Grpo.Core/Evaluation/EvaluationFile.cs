@@ -55,8 +55,8 @@ public static class EvaluationFile
         }
         catch (IOException exception)
         {
-            throw new IOException(
-                $"The evaluation '{path}' cannot be written: {exception.Message} {WriteFailure.Remedy(exception, target, "Choose another file.")}", exception);
+            string remedy = WriteFailure.Remedy(exception, target, "Choose another file.");
+            throw new IOException($"The evaluation '{path}' cannot be written: {exception.Message} {remedy}", exception);
         }
         finally
         {
@@ -120,7 +120,8 @@ public static class EvaluationFile
     {
         EvaluationReport report = content.Report;
         return content.About.Values.Any(text => text is null) ? "a text of 'about' is null"
-            : FindHole(report.Items, "items") ?? report.Items.Select(item => FindHole(item.Samples, "samples")).FirstOrDefault(hole => hole is not null)
+            : FindHole(report.Items, "items")
+            ?? report.Items.Select(item => FindHole(item.Samples, "samples")).FirstOrDefault(hole => hole is not null)
             ?? FindHole(report.Difficulties, "difficulties") ?? (report.Verdicts is null ? "it has no 'verdicts'" : null)
             ?? FindHole(report.Sampled is { } sampled ? sampled.Accuracies : [], "accuracies")
             ?? (report.Sampled is { Verdicts: null } ? "its samples have no 'verdicts'" : null)

@@ -97,7 +97,7 @@ public sealed class GrpoOptimizer : IDisposable
     /// <summary>The identity of the plug-ins, which checkpoints hold.</summary>
     internal RunIdentity Identity { get; }
 
-    /// <summary>True if weights and moments are those after <see cref="Step"/> steps: no step has failed after a part of it was applied.</summary>
+    /// <summary>True if weights and moments are those after <see cref="Step"/> steps: no step has failed half-way.</summary>
     internal bool IsWhole { get; private set; } = true;
 
     /// <summary>Throws when the sampler can tell that it would refuse one of these prompts.</summary>
@@ -291,7 +291,7 @@ public sealed class GrpoOptimizer : IDisposable
 
     /// <summary>Writes policy, moments and counters into an existing folder; with the same options <see cref="Load"/> continues exactly.</summary>
     /// <param name="directory">The folder.</param>
-    /// <exception cref="InvalidOperationException">A step has failed after a part of it was applied: there is no whole step to save.</exception>
+    /// <exception cref="InvalidOperationException">A step has failed after a part of it was applied.</exception>
     public void Save(string directory)
     {
         using IDisposable operation = _use.Begin();

@@ -64,7 +64,7 @@ public sealed record SupervisedOptions
     /// The number of steps between two checkpoints. A checkpoint also follows the last step, and the last whole step of a run that ends in
     /// another way.
     /// </summary>
-    /// <value>0 (not by steps) or more; default 0: supervised steps are short, and their time is bound by <see cref="CheckpointInterval"/>.</value>
+    /// <value>0 (not by steps) or more; default 0: steps are short, so that <see cref="CheckpointInterval"/> is enough.</value>
     public long CheckpointEvery { get; set; }
 
     /// <summary>

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Numerics;
+using Grpo.Diagnostics;
 
 namespace Grpo;
 
@@ -43,6 +44,9 @@ internal sealed class FlightFile : IDisposable
     /// <summary>Whether the last record is incomplete: the process died while it was written, or is writing it.</summary>
     public bool IsCutShort { get; private set; }
 
+    /// <summary>The step whose record was the last one and damaged, so that opening has removed it; null where there was none.</summary>
+    public long? RemovedStep { get; private set; }
+
     /// <summary>Opens an existing file to read, while another may append to it.</summary>
     /// <exception cref="InvalidDataException">It is no such file, of another version, or damaged.</exception>
     public static FlightFile OpenRead(string path) =>
@@ -66,6 +70,7 @@ internal sealed class FlightFile : IDisposable
             // After a power failure the length may be on the disk and the payload not.
             if (file._frames.Count > 0 && !file.TryRead(file._frames[^1], out _))
             {
+                file.RemovedStep = file.LastStep;
                 file.Truncate(file._frames.Count - 1);
             }
 
@@ -128,8 +133,38 @@ internal sealed class FlightFile : IDisposable
         }
     }
 
+    /// <summary>Compares every payload with its checksum, in a fixed amount of memory.</summary>
+    /// <exception cref="InvalidDataException">One is damaged; the message names its step.</exception>
+    public void Verify()
+    {
+        byte[] block = new byte[1 << 16];
+        Span<byte> sum = stackalloc byte[SumLength];
+        foreach (FlightFrame frame in _frames)
+        {
+            uint state = uint.MaxValue;
+            for (int done = 0; done < frame.Length; done += block.Length)
+            {
+                Span<byte> part = block.AsSpan(0, Math.Min(block.Length, frame.Length - done));
+                Read(frame.Position + HeadLength + done, part);
+                state = Add(state, part);
+            }
+
+            Read(frame.Position + HeadLength + frame.Length, sum);
+            if (~state != BinaryPrimitives.ReadUInt32LittleEndian(sum))
+            {
+                bool isStep = frame.Kind == FlightKind.Step;
+                throw Damaged(frame.Position, isStep ? $", in the record of step {frame.Step}" : ", in the settings of the run");
+            }
+        }
+    }
+
     /// <summary>Everything appended is on the disk afterwards.</summary>
-    public void Flush() => _file.Flush(flushToDisk: true);
+    /// <exception cref="IOException">The disk is full, or the file has vanished.</exception>
+    public void Flush()
+    {
+        _file.Flush(flushToDisk: true);
+        WriteFailure.RequireThere(_path, _file.Length);
+    }
 
     public void Dispose()
     {
@@ -265,13 +300,14 @@ internal sealed class FlightFile : IDisposable
         return true;
     }
 
-    private InvalidDataException Damaged(long position) => new(
-        $"'{_path}' is damaged at byte {position}. Put it back from a copy, or move it away: training does not need it.");
+    private InvalidDataException Damaged(long position, string where = "") => new(
+        $"'{_path}' is damaged at byte {position}{where}. Put it back from a copy, or move it away: training does not need it.");
 
     // CRC-32C.
-    private static uint Checksum(ReadOnlySpan<byte> bytes)
+    private static uint Checksum(ReadOnlySpan<byte> bytes) => ~Add(uint.MaxValue, bytes);
+
+    private static uint Add(uint sum, ReadOnlySpan<byte> bytes)
     {
-        uint sum = uint.MaxValue;
         while (bytes.Length >= sizeof(ulong))
         {
             sum = BitOperations.Crc32C(sum, BinaryPrimitives.ReadUInt64LittleEndian(bytes));
@@ -283,6 +319,6 @@ internal sealed class FlightFile : IDisposable
             sum = BitOperations.Crc32C(sum, value);
         }
 
-        return ~sum;
+        return sum;
     }
 }

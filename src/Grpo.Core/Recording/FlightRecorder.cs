@@ -1,3 +1,5 @@
+using Grpo.Diagnostics;
+
 namespace Grpo;
 
 /// <summary>
@@ -54,6 +56,7 @@ public sealed class FlightRecorder : ITrainingCallback, IDisposable
         Write(() =>
         {
             file.CutAfter(start.FirstStep);
+            file.Verify();
             var settings = new FlightWriter();
             FlightSettings.Of(start.Options, _about).Write(settings);
             if (!IsLastSettings(file, settings.Written))
@@ -63,6 +66,7 @@ public sealed class FlightRecorder : ITrainingCallback, IDisposable
 
             file.Flush();
         });
+        WarnOfGaps(file, start);
         return ValueTask.CompletedTask;
     }
 
@@ -104,6 +108,19 @@ public sealed class FlightRecorder : ITrainingCallback, IDisposable
         }
     }
 
+    // A step that a checkpoint holds does not come again, so its record will be missing for good.
+    private void WarnOfGaps(FlightFile file, TrainingStart start)
+    {
+        long last = file.LastStep ?? 0;
+        if (start.Checkpoint is not null && last < start.FirstStep)
+        {
+            start.Warn?.Invoke(file.RemovedStep == start.FirstStep
+                ? $"'{FilePath}': the record of step {start.FirstStep} was damaged and has been removed."
+                : $"'{FilePath}' has no record of steps {last + 1} to {start.FirstStep}, which the checkpoint '{start.Checkpoint}' holds. "
+                + "Training goes on.");
+        }
+    }
+
     private static bool IsLastSettings(FlightFile file, ReadOnlySpan<byte> settings)
     {
         FlightFrame? last = file.Frames.Where(frame => frame.Kind == FlightKind.Settings).Select(frame => (FlightFrame?)frame).LastOrDefault();
@@ -137,9 +154,10 @@ public sealed class FlightRecorder : ITrainingCallback, IDisposable
         }
         catch (Exception exception) when (exception is UnauthorizedAccessException or IOException)
         {
-            throw Failure(exception, "Make room, or see to its permissions, and resume.");
+            throw Failure(exception, "See to its permissions, and resume.");
         }
     }
 
-    private IOException Failure(Exception cause, string remedy) => new($"'{FilePath}' cannot be written: {cause.Message} {remedy}", cause);
+    private IOException Failure(Exception cause, string remedy) =>
+        new($"'{FilePath}' cannot be written: {cause.Message} {WriteFailure.Remedy(cause, FilePath, remedy)}", cause);
 }

@@ -42,7 +42,8 @@ internal sealed class BeforeAfter
         return [.. byChange.SelectMany((pairs, i) => pairs.Take(taken[i]))];
     }
 
-    private static IEnumerable<(Prompt Prompt, Side Side)> Sides(EvaluationReport report)
+    /// <summary>The prompts of an evaluation, each with its first completion.</summary>
+    public static IEnumerable<(Prompt Prompt, Side Side)> Sides(EvaluationReport report)
     {
         int position = 0;
         foreach (RolloutGroup group in report.Groups)

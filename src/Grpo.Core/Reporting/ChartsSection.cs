@@ -80,7 +80,8 @@ internal static class ChartsSection
         IEnumerable<EvaluationPoint> points = history.Evaluations;
         if (summary.Before is { } before)
         {
-            points = points.Prepend(EvaluationPoint.Of(history.Start?.FirstStep ?? 0, before));
+            long step = summary.Evaluations.Count > 0 ? summary.Evaluations[0].Step : history.FirstStep;
+            points = points.Prepend(EvaluationPoint.Of(step, before));
         }
 
         return new ChartLine(

@@ -18,9 +18,22 @@ internal sealed class RunHistory
     private long _evaluationStride = 1;
     private EvaluationPoint? _lastEvaluation;
 
-    public RunHistory(TrainingStart? start) => Start = start;
+    private RememberedAnswers _answers = new();
+    private long _steps;
+    private long _tokens;
+    private TimeSpan _time;
 
-    public TrainingStart? Start { get; }
+    public RunHistory(TrainingStart? start)
+    {
+        Start = start;
+        FirstStep = LastStep = start?.FirstStep ?? 0;
+    }
+
+    /// <summary>The start of the session that is under way.</summary>
+    public TrainingStart? Start { get; private set; }
+
+    /// <summary>The steps done before those on record: 0 where the whole run is.</summary>
+    public long FirstStep { get; private init; }
 
     /// <summary>The last step done; where the run began when none was.</summary>
     public long LastStep { get; private set; }
@@ -50,6 +63,95 @@ internal sealed class RunHistory
     /// <summary>A metric by its name in <see cref="StepMetrics"/>, or one of ours: tokens_per_second.</summary>
     public Series Metric(string name) => _series.TryGetValue(name, out Series? series) ? series : new Series();
 
+    /// <summary>Goes on with a further session of the same run.</summary>
+    public void Continue(TrainingStart start) => Start = start;
+
+    /// <summary>Makes the numbers of a session those of the whole run.</summary>
+    public TrainingSummary Complete(TrainingSummary session) => _answers.Complete(session) with
+    {
+        Steps = _steps + session.Steps,
+        CompletionTokens = _tokens + session.CompletionTokens,
+        Elapsed = _time + session.Elapsed,
+    };
+
+    /// <summary>Takes a session that has ended into the run.</summary>
+    public void Close(TrainingSummary session)
+    {
+        TrainingSummary whole = Complete(session);
+        (_steps, _tokens, _time) = (whole.Steps, whole.CompletionTokens, whole.Elapsed);
+        _answers.Keep(whole);
+    }
+
+    /// <summary>Gives everything that is remembered, with a session that is under way.</summary>
+    public ReportState Save(TrainingSummary session)
+    {
+        TrainingSummary whole = Complete(session);
+        var answers = new RememberedAnswers();
+        answers.Keep(whole);
+        return answers.AddTo(new ReportState
+        {
+            Format = ReportState.CurrentFormat,
+            Steps = whole.Steps,
+            CompletionTokens = whole.CompletionTokens,
+            Seconds = whole.Elapsed.TotalSeconds,
+            Answers = [],
+            Before = null,
+            After = null,
+            Best = null,
+            Evaluations = 0,
+            BestStep = null,
+            History = new SavedHistory
+            {
+                FirstStep = FirstStep,
+                LastStep = LastStep,
+                RolloutSeconds = RolloutSeconds,
+                ScoringSeconds = ScoringSeconds,
+                UpdateSeconds = UpdateSeconds,
+                Series = _series.ToDictionary(entry => entry.Key, entry => entry.Value.Save(), StringComparer.Ordinal),
+                Evaluations = [.. _evaluations],
+                EvaluationsSeen = _evaluationsSeen,
+                EvaluationStride = _evaluationStride,
+                LastEvaluation = _lastEvaluation,
+                Events = [.. _events.Select(item => new SavedEvent(item.Step, item.Text))],
+                MoreEvents = MoreEvents,
+                FirstGroups = [.. FirstGroups.Select(SavedGroup.Of)],
+                LastGroups = [.. LastGroups.Select(SavedGroup.Of)],
+            },
+        });
+    }
+
+    /// <summary>Makes the history that <see cref="Save"/> gave.</summary>
+    public static RunHistory From(ReportState state, TrainingStart start)
+    {
+        SavedHistory saved = state.History;
+        var history = new RunHistory(start)
+        {
+            FirstStep = saved.FirstStep,
+            LastStep = saved.LastStep,
+            RolloutSeconds = saved.RolloutSeconds,
+            ScoringSeconds = saved.ScoringSeconds,
+            UpdateSeconds = saved.UpdateSeconds,
+            MoreEvents = saved.MoreEvents,
+            FirstGroups = [.. saved.FirstGroups.Select(group => group.ToGroup())],
+            LastGroups = [.. saved.LastGroups.Select(group => group.ToGroup())],
+            _answers = RememberedAnswers.From(state),
+            _steps = state.Steps,
+            _tokens = state.CompletionTokens,
+            _time = TimeSpan.FromSeconds(state.Seconds),
+            _evaluationsSeen = saved.EvaluationsSeen,
+            _evaluationStride = saved.EvaluationStride,
+            _lastEvaluation = saved.LastEvaluation,
+        };
+        history._evaluations.AddRange(saved.Evaluations);
+        history._events.AddRange(saved.Events.Select(item => (item.Step, item.Text)));
+        foreach ((string name, SavedSeries series) in saved.Series)
+        {
+            history._series[name] = Series.From(series);
+        }
+
+        return history;
+    }
+
     public void Add(StepReport report)
     {
         LastStep = report.Step;
@@ -74,16 +176,15 @@ internal sealed class RunHistory
         ScoringSeconds += report.ScoringTime.TotalSeconds;
         UpdateSeconds += report.UpdateTime.TotalSeconds;
         foreach (string text in report.Updates.Select(update => update.SkipReason is null ? null : $"An update was skipped. {update.SkipReason}")
-            .Append(report.ReferenceMoved ? "The reference model was moved towards the policy." : null).Append(report.Event).OfType<string>())
+            .Append(report.ReferenceMoved ? "The reference model was moved towards the policy." : null).OfType<string>())
         {
-            if (_events.Count < MaxEvents)
-            {
-                _events.Add((report.Step, text));
-            }
-            else
-            {
-                MoreEvents++;
-            }
+            Note(report.Step, text);
+        }
+
+        // One that was noted under its own step, before this report told it, stands there once.
+        if (report.Event is { } told && !_events.Exists(item => item.Step < report.Step && item.Text == told))
+        {
+            Note(report.Step, told);
         }
 
         if (report.Evaluation is { } evaluation)
@@ -92,6 +193,19 @@ internal sealed class RunHistory
         }
 
         Keep(GroupChoice.Of(report));
+    }
+
+    /// <summary>Takes in an event of a step.</summary>
+    public void Note(long step, string text)
+    {
+        if (_events.Count < MaxEvents)
+        {
+            _events.Add((step, text));
+        }
+        else
+        {
+            MoreEvents++;
+        }
     }
 
     /// <summary>Takes in an evaluation of a step.</summary>

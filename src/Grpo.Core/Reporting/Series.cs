@@ -43,6 +43,23 @@ internal sealed class Series
         _buckets.Add(next);
     }
 
+    /// <summary>Gives the series as numbers.</summary>
+    public SavedSeries Save() => new(_stride, [.. _buckets.Select(bucket =>
+        new[] { bucket.FirstStep, bucket.LastStep, bucket.Steps, bucket.Count, bucket.Sum, bucket.Min, bucket.Max })]);
+
+    /// <summary>Makes the series that <see cref="Save"/> gave.</summary>
+    public static Series From(SavedSeries saved)
+    {
+        var series = new Series { _stride = saved.Stride };
+        series._buckets.AddRange(saved.Buckets.Select(numbers =>
+            new Bucket((long)numbers[0], (long)numbers[1], (long)numbers[2], (long)numbers[3], numbers[4])
+            {
+                Min = numbers[5],
+                Max = numbers[6],
+            }));
+        return series;
+    }
+
     private void Halve()
     {
         for (int i = 0; i < Capacity / 2; i++)
@@ -63,9 +80,9 @@ internal sealed class Series
 /// <param name="Sum">Sum of the values.</param>
 internal readonly record struct Bucket(long FirstStep, long LastStep, long Steps, long Count, double Sum)
 {
-    public double Min { get; private init; } = Count == 0 ? double.NaN : Sum;
+    public double Min { get; init; } = Count == 0 ? double.NaN : Sum;
 
-    public double Max { get; private init; } = Count == 0 ? double.NaN : Sum;
+    public double Max { get; init; } = Count == 0 ? double.NaN : Sum;
 
     public double Mean => Count == 0 ? double.NaN : Sum / Count;
 

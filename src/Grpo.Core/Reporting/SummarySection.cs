@@ -10,9 +10,9 @@ internal static class SummarySection
         if (history.Start is { } start)
         {
             page.Write($" · seed {start.Options.Seed.ToString(System.Globalization.CultureInfo.InvariantCulture)}");
-            if (start.FirstStep > 0)
+            if (history.FirstStep > 0)
             {
-                page.Write($" · resumed after step {Numbers.Count(start.FirstStep)}");
+                page.Write($" · from step {Numbers.Count(history.FirstStep + 1)} on: of the steps before there is no record");
             }
         }
 

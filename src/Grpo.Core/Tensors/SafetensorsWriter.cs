@@ -73,7 +73,9 @@ public static class SafetensorsWriter
             if (exception is IOException && WriteFailure.FindSpace(target) is { Free: var free } && free < header.Length + dataLength)
             {
                 throw WriteFailure.DiskFull(
-                    FormattableString.Invariant($"No space left on device: '{target}' needs {header.Length + dataLength} bytes, and {free} are free."), exception);
+                    FormattableString.Invariant(
+                        $"No space left on device: '{target}' needs {header.Length + dataLength} bytes, and {free} are free."),
+                    exception);
             }
 
             throw;

@@ -75,8 +75,8 @@ public sealed class GrpoTrainer
 
     /// <summary>Trains to the end, or until <see cref="TrainerOptions.Guard"/> stops the run.</summary>
     /// <remarks>
-    /// Before any exception but <see cref="TrainingDivergedException"/> the checkpoint of the last whole step is written, if there is a store.
-    /// If that fails as well, the first exception surfaces; the log and <see cref="TrainingSummary.Failure"/> tell both.
+    /// Before any exception but <see cref="TrainingDivergedException"/> the checkpoint of the last whole step is written, if there is a
+    /// store. If that fails as well, the first exception surfaces; the log and <see cref="TrainingSummary.Failure"/> tell both.
     /// </remarks>
     /// <param name="cancellationToken">Stops within a token; a checkpoint is written before the exception.</param>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
@@ -99,10 +99,10 @@ public sealed class GrpoTrainer
         return session!.Summarize();
     }
 
-    /// <summary>Trains step by step. Leaving the loop ends the run: the checkpoint of the last step is written, and the callbacks are told.</summary>
+    /// <summary>Trains step by step. Leaving the loop ends the run, with a checkpoint of the last step.</summary>
     /// <remarks>
-    /// Exceptions are those of <see cref="TrainAsync"/>. A checkpoint that cannot be written when the loop is left is an exception too; it is
-    /// thrown from the end of the loop, in place of one that has left it.
+    /// Exceptions are those of <see cref="TrainAsync"/>. A checkpoint that cannot be written when the loop is left is an exception too. It
+    /// is thrown from the end of the loop, in place of one that has left it.
     /// </remarks>
     /// <param name="cancellationToken">Stops within a token; a checkpoint is written before the exception.</param>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
@@ -113,14 +113,14 @@ public sealed class GrpoTrainer
     {
         using IDisposable run = _optimizer.BeginRun($"{nameof(GrpoTrainer)}.{nameof(RunAsync)}");
         using IDisposable? claim = _services.Checkpoints?.BeginRun();
-        await ResumeAsync(cancellationToken).ConfigureAwait(false);
+        string? resumedFrom = await ResumeAsync(cancellationToken).ConfigureAwait(false);
         var checkpoints = new RunCheckpoints(
             _optimizer, _options, _services.Checkpoints, _progress, _schedule, _savedOptions, _services.Clock, _logger)
         {
             OnFailure = _progress.Events.Add,
             Description = _services.Task,
         };
-        var session = new TrainingSession(_optimizer, _options, _services, _progress, _schedule, checkpoints, _logger);
+        var session = new TrainingSession(_optimizer, _options, _services, _progress, _schedule, checkpoints, resumedFrom, _logger);
         onStart?.Invoke(session);
         bool running = true, ended = false;
         try
@@ -199,7 +199,8 @@ public sealed class GrpoTrainer
         return await session.AfterStepAsync(report, cancellationToken).ConfigureAwait(false);
     }
 
-    private async Task ResumeAsync(CancellationToken cancellationToken)
+    // The folder of the checkpoint that the run goes on from; null for none.
+    private async Task<string?> ResumeAsync(CancellationToken cancellationToken)
     {
         if (_services.Checkpoints is not null)
         {
@@ -229,16 +230,18 @@ public sealed class GrpoTrainer
                     _logger.BestCheckpointMissing(best);
                 }
             }
+
+            return latest;
         }
-        else
+
+        _optimizer.RequireWhole();
+        if (_progressStep != _optimizer.Step)
         {
-            _optimizer.RequireWhole();
-            if (_progressStep != _optimizer.Step)
-            {
-                // Not the run that this trainer left, if it left one.
-                _progress = new TrainingProgress();
-                _schedule.Reset(_optimizer.Step);
-            }
+            // Not the run that this trainer left, if it left one.
+            _progress = new TrainingProgress();
+            _schedule.Reset(_optimizer.Step);
         }
+
+        return null;
     }
 }

@@ -32,7 +32,7 @@ internal sealed class RunCheckpoints(
     /// <summary>Adds the files of others to a checkpoint's folder.</summary>
     public Action<string>? OnWrite { get; set; }
 
-    /// <summary>Says that there is something which the last checkpoint does not hold, and that weights and records are of the same step.</summary>
+    /// <summary>Says that the last checkpoint does not hold all there is, and that weights and records are of the same step.</summary>
     public void Change()
     {
         _changed = true;

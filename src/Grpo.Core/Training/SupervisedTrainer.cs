@@ -92,9 +92,9 @@ public sealed class SupervisedTrainer
     /// Stops between two micro-batches; the weights are then those before the step, and a checkpoint of them is written before the exception.
     /// </param>
     /// <remarks>
-    /// However the run ends, also when the loop is left, the checkpoint of the last whole step is written, unless training has diverged. If that
-    /// fails after another failure, the first one surfaces and the log tells of the second. A second enumeration starts at the first step, from
-    /// the weights as they are.
+    /// However the run ends, also when the loop is left, the checkpoint of the last whole step is written, unless training has diverged. If
+    /// that fails after another failure, the first one surfaces and the log tells of the second. A second enumeration starts at the first
+    /// step, from the weights as they are.
     /// </remarks>
     /// <exception cref="TrainingDivergedException">The gradient is not finite; the update was not applied.</exception>
     /// <exception cref="InvalidOperationException">Another run trains the same policy.</exception>
@@ -170,11 +170,12 @@ public sealed class SupervisedTrainer
                 return;
             }
 
+            bool isCancelled = failure is OperationCanceledException && token.IsCancellationRequested;
             try
             {
                 await SaveAsync(_checkpoints, adam).ConfigureAwait(false);
             }
-            catch (Exception exception) when (failure is not null && !(failure is OperationCanceledException && token.IsCancellationRequested))
+            catch (Exception exception) when (failure is not null && !isCancelled)
             {
                 _logger.LastCheckpointFailed(exception, adam.Step);
             }

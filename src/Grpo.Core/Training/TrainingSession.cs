@@ -8,7 +8,7 @@ namespace Grpo;
 /// <summary>One run of a <see cref="GrpoTrainer"/>: what happens around its steps, and its counts.</summary>
 internal sealed class TrainingSession(
     GrpoOptimizer optimizer, TrainerOptions options, TrainerServices services, TrainingProgress progress, PromptSchedule schedule,
-    RunCheckpoints checkpoints, ILogger logger)
+    RunCheckpoints checkpoints, string? resumedFrom, ILogger logger)
 {
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private readonly List<ITrainingCallback> _told = [];
@@ -28,7 +28,13 @@ internal sealed class TrainingSession(
         }
 
         _started = true;
-        var start = new TrainingStart(optimizer.Step, options.Steps, optimizer.Options) { Resumes = options.Resume };
+        checkpoints.OnWrite = SaveCallbacks;
+        var start = new TrainingStart(optimizer.Step, options.Steps, optimizer.Options)
+        {
+            Resumes = options.Resume,
+            Checkpoint = resumedFrom,
+            Warn = logger.CallbackWarned,
+        };
         foreach (ITrainingCallback callback in services.Callbacks)
         {
             _told.Add(callback);
@@ -50,15 +56,22 @@ internal sealed class TrainingSession(
                 if (isOwed)
                 {
                     checkpoints.Change(); // the one that the cancelled run left has no record of it
-                    await TellAsync((callback, _) => callback.OnEvaluationAsync(step, evaluation, CancellationToken.None), CancellationToken.None).ConfigureAwait(false);
+                    await TellAsync(
+                        (callback, token) => callback.OnEvaluationAsync(step, evaluation, token),
+                        CancellationToken.None).ConfigureAwait(false);
                 }
 
                 await checkpoints.SaveBestAsync(step).ConfigureAwait(false);
             }
 
-            if (isOwed || step < options.Steps)
+            bool isKnown = progress.Collapse is { Action: CollapseAction.Continue } collapse && collapse.Step == step;
+            if ((isOwed || step < options.Steps) && !isKnown)
             {
                 await GuardAsync(step).ConfigureAwait(false);
+                if (isOwed)
+                {
+                    NoteEvents(step);
+                }
             }
 
             _opened = true;
@@ -103,8 +116,7 @@ internal sealed class TrainingSession(
         // The step is done and will be in the last checkpoint, so it is told in any case. An evaluation that failed is made up for when the
         // run goes on.
         report = report with { Evaluation = evaluation, Event = TakeEvents() };
-        await TellAsync(
-            (callback, token) => callback.OnStepAsync(report, token), failure is null ? cancellationToken : CancellationToken.None, failure).ConfigureAwait(false);
+        await TellAsync((callback, token) => callback.OnStepAsync(report, token), cancellationToken, failure).ConfigureAwait(false);
         await checkpoints.SaveBestAsync(report.Step).ConfigureAwait(false);
         if (last || IsDue(report.Step, options.CheckpointEvery) || checkpoints.IsTimeUp)
         {
@@ -200,6 +212,7 @@ internal sealed class TrainingSession(
     public TrainingSummary Summarize() => new()
     {
         Steps = _steps,
+        LastStep = optimizer.Step,
         CompletionTokens = _tokens,
         Elapsed = _clock.Elapsed,
         Before = progress.Before,
@@ -215,6 +228,24 @@ internal sealed class TrainingSession(
     private bool IsOwed(long step) => progress.EvaluatedStep >= 0 && progress.EvaluatedStep < step && (step >= options.Steps || IsDue(step, options.EvaluateEvery));
 
     private static bool IsDue(long step, long every) => every > 0 && step % every == 0;
+
+    // Those that were told of the start; the others have nothing of this run.
+    private void SaveCallbacks(string folder)
+    {
+        foreach (ICheckpointedCallback callback in _told.OfType<ICheckpointedCallback>())
+        {
+            callback.Save(folder, Summarize());
+        }
+    }
+
+    private void NoteEvents(long step)
+    {
+        if (progress.Events.Count > 0)
+        {
+            string text = string.Join(" ", progress.Events);
+            _told.OfType<ICheckpointedCallback>().ToList().ForEach(callback => callback.Note(step, text));
+        }
+    }
 
     private static async Task<Exception?> CatchAsync(Func<Task> action)
     {
@@ -244,7 +275,8 @@ internal sealed class TrainingSession(
 
     // Tells every callback, also after one has failed: what the next checkpoint holds must be on record with all of them. The first failure
     // surfaces, the others are logged.
-    private async Task TellAsync(Func<ITrainingCallback, CancellationToken, ValueTask> tell, CancellationToken cancellationToken, Exception? failure = null)
+    private async Task TellAsync(
+        Func<ITrainingCallback, CancellationToken, ValueTask> tell, CancellationToken cancellationToken, Exception? failure = null)
     {
         foreach (ITrainingCallback callback in services.Callbacks)
         {

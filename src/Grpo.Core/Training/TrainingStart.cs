@@ -11,4 +11,10 @@ public sealed record TrainingStart(long FirstStep, long Steps, GrpoOptions Optio
     /// on record of later steps is of steps that were lost with it, and comes again.
     /// </summary>
     public bool Resumes { get; init; }
+
+    /// <summary>The folder of the checkpoint that the run goes on from; null where it goes on from none.</summary>
+    public string? Checkpoint { get; init; }
+
+    /// <summary>Hears a sentence that belongs into the log of the run.</summary>
+    internal Action<string>? Warn { get; init; }
 }

@@ -3,13 +3,16 @@ namespace Grpo;
 /// <summary>A training run in numbers.</summary>
 public sealed record TrainingSummary
 {
-    /// <summary>Steps done in this run.</summary>
+    /// <summary>Steps done since the run was started or resumed.</summary>
     public required long Steps { get; init; }
 
-    /// <summary>Completion tokens sampled in this run.</summary>
+    /// <summary>The step that the run has come to, counted from the very first: those before a resume included.</summary>
+    public long LastStep { get; init; }
+
+    /// <summary>Completion tokens sampled since the run was started or resumed.</summary>
     public required long CompletionTokens { get; init; }
 
-    /// <summary>Wall time of this run, evaluations and checkpoints included.</summary>
+    /// <summary>Wall time since the run was started or resumed, evaluations and checkpoints included.</summary>
     public required TimeSpan Elapsed { get; init; }
 
     /// <summary>The first evaluation of all, before the first step; null without an evaluator. From before a resume it has no completions.</summary>
@@ -37,8 +40,8 @@ public sealed record TrainingSummary
     public int RollBacks { get; init; }
 
     /// <summary>
-    /// The message of the exception that ended the run, and of the one that kept the last checkpoint from being written; null where there was
-    /// neither.
+    /// The message of the exception that ended the run, and of the one that kept the last checkpoint from being written; null where there
+    /// was neither.
     /// </summary>
     public string? Failure { get; init; }
 }

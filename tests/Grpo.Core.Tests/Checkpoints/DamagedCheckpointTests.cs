@@ -32,7 +32,10 @@ public sealed class DamagedCheckpointTests : IAsyncLifetime, IDisposable
     {
         string[] files = [.. Directory.GetFiles(_newest).Order(StringComparer.Ordinal)];
         Assert.Equal(
-            ["bigram.safetensors", "checkpoint.json", "grpo_state.json", "optimizer.safetensors", "reference.safetensors", "run_options.json", "trainer_state.json"],
+            [
+                "bigram.safetensors", "checkpoint.json", "grpo_state.json", "log_counts.json", "optimizer.safetensors",
+                "reference.safetensors", "run_options.json", "trainer_state.json",
+            ],
             files.Select(Path.GetFileName));
         int positions = 0;
         foreach (string file in files)

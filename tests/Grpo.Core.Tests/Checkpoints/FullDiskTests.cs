@@ -126,6 +126,90 @@ public sealed class FullDiskTests : IDisposable
         Assert.Empty(_log);
     }
 
+    [RootFact]
+    public async Task TrainAsync_that_fails_on_a_full_disk_tells_both_and_resumes()
+    {
+        string root = Mount();
+        var callback = new Training.RecordingCallback(_log)
+        {
+            OnStep = (report, _) => Do(report.Step == 3, () =>
+            {
+                Fill(root);
+                throw new InvalidOperationException("broken on purpose");
+            }),
+        };
+
+        var failure = await Assert.ThrowsAsync<InvalidOperationException>(() => TrainAsync(root, CheckpointFailureAction.Stop, callback));
+
+        Assert.Equal("broken on purpose", failure.Message);
+        string told = "broken on purpose And the last checkpoint could not be written: Cannot save checkpoints in ";
+        Assert.StartsWith(told, callback.Summary!.Failure, StringComparison.Ordinal);
+        Assert.EndsWith("Make room on the disk, or keep fewer checkpoints.", callback.Summary.Failure, StringComparison.Ordinal);
+        Assert.Equal(Path.Combine(root, "checkpoint-000002"), await new DirectoryCheckpointStore(root).FindLatestAsync());
+        File.Delete(Path.Combine(root, "filler"));
+        using BigramPolicy policy = Toy.Policy(), whole = Toy.Policy();
+        await RunAsync(policy, new DirectoryCheckpointStore(root));
+        await RunAsync(whole, null);
+        Assert.Equal(whole.Weights(), policy.Weights());
+
+        static async Task RunAsync(BigramPolicy policy, ICheckpointStore? store)
+        {
+            using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
+            var options = new TrainerOptions { Steps = 7, Resume = true };
+            await new GrpoTrainer(optimizer, Toy.Prompts, options, new TrainerServices { Checkpoints = store }).TrainAsync();
+        }
+    }
+
+    // Everything else that a run writes says the same of a full disk.
+    [RootTheory]
+    [InlineData("metrics")]
+    [InlineData("tensorboard")]
+    [InlineData("flight")]
+    [InlineData("report")]
+    [InlineData("evaluation")]
+    public async Task Whatever_is_written_says_that_a_full_disk_wants_space(string what)
+    {
+        string root = Mount();
+        using var optimizer = new GrpoOptimizer(_policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
+        using var recorder = new FlightRecorder(optimizer, Path.Combine(root, "flight"));
+        using var files = new Grpo.Diagnostics.JsonLinesLogger(Path.Combine(root, "files"));
+        using var board = new Grpo.Diagnostics.TensorBoardLogger(Path.Combine(root, "board"));
+        var report = new Grpo.Reporting.HtmlReport(Path.Combine(root, "report.html"));
+        var start = new TrainingStart(0, 9, Toy.Options);
+        await recorder.OnStartAsync(start);
+        await report.OnStartAsync(start);
+        StepReport step = await optimizer.StepAsync(Toy.Prompts);
+        Fill(root);
+
+        IOException problem = await Assert.ThrowsAsync<IOException>(async () =>
+        {
+            for (int i = 0; i < 40; i++) // the last block of each file may have room for some more
+            {
+                switch (what)
+                {
+                    case "metrics":
+                        await files.OnStepAsync(step with { Step = i + 1 });
+                        break;
+                    case "tensorboard":
+                        await board.OnStepAsync(step with { Step = i + 1 });
+                        break;
+                    case "flight":
+                        await recorder.OnStepAsync(step with { Record = step.Record! with { Step = i + 1 } });
+                        break;
+                    case "report":
+                        await report.OnEndAsync(new TrainingSummary { Steps = 1, CompletionTokens = 1, Elapsed = TimeSpan.Zero });
+                        break;
+                    default:
+                        EvaluationFile.Write(Path.Combine(root, "evaluation.json"), new EvaluationReport { Count = 1 });
+                        break;
+                }
+            }
+        });
+        Assert.Contains("No space left on device", problem.Message, StringComparison.Ordinal);
+        Assert.EndsWith(
+            "The disk is full, or your share of it: free some space there and run it again.", problem.Message, StringComparison.Ordinal);
+    }
+
     private static void Do(bool condition, Action action)
     {
         if (condition)

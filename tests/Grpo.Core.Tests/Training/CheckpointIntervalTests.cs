@@ -21,7 +21,8 @@ public sealed class CheckpointIntervalTests : IDisposable
     [InlineData(0, 0, 10, "10")]
     public async Task TrainAsync_saves_by_steps_or_by_time(int minutes, int every, int interval, string expected)
     {
-        await TrainAsync(new TrainerOptions { Steps = 10, CheckpointEvery = every, CheckpointInterval = TimeSpan.FromMinutes(interval) }, minutes);
+        var time = TimeSpan.FromMinutes(interval);
+        await TrainAsync(new TrainerOptions { Steps = 10, CheckpointEvery = every, CheckpointInterval = time }, minutes);
         Assert.Equal(expected.Split(' ').Select(step => $"save {step}"), _log);
     }
 
@@ -40,12 +41,20 @@ public sealed class CheckpointIntervalTests : IDisposable
     public async Task RunAsync_of_supervised_training_saves_by_steps_or_by_time(int minutes, int every, int interval, string expected)
     {
         using BigramPolicy policy = Toy.Policy();
-        var options = new SupervisedOptions { Steps = 9, BatchSize = 2, LearningRate = 0.1, CheckpointEvery = every, CheckpointInterval = TimeSpan.FromMinutes(interval) };
+        var options = new SupervisedOptions
+        {
+            Steps = 9,
+            BatchSize = 2,
+            LearningRate = 0.1,
+            CheckpointEvery = every,
+            CheckpointInterval = TimeSpan.FromMinutes(interval),
+        };
         var services = new SupervisedServices { Checkpoints = new RecordingStore(_log, _folder.Path), Clock = _clock };
         policy.OnLogProbs = () => _clock.Add(TimeSpan.FromMinutes(minutes)); // one pass a step
         SupervisedExample[] examples = [new(Prompt.Create("a", "b"), "c"), new(Prompt.Create("d", "e"), "f")];
-        await foreach (SupervisedReport _ in new SupervisedTrainer(
-            policy, new SupervisedTrainerTests.EndTokenizer(), new SupervisedTrainerTests.EndTemplate(), examples, options, services).RunAsync())
+        var trainer = new SupervisedTrainer(
+            policy, new SupervisedTrainerTests.EndTokenizer(), new SupervisedTrainerTests.EndTemplate(), examples, options, services);
+        await foreach (SupervisedReport _ in trainer.RunAsync())
         {
             // The log tells.
         }
@@ -61,13 +70,11 @@ public sealed class CheckpointIntervalTests : IDisposable
         using BigramPolicy policy = Toy.Policy();
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
         var minus = TimeSpan.FromSeconds(-1);
-        ArgumentException error = Assert.Throws<ArgumentException>(() =>
-        {
-            _ = which == "TrainerOptions"
-                ? (object)new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { CheckpointInterval = minus })
-                : new SupervisedTrainer(
-                    policy, Toy.Tokenizer, new PlainTemplate(), [new(Prompt.Create("a", "b"), "c")], new SupervisedOptions { CheckpointInterval = minus });
-        });
+        SupervisedExample[] examples = [new(Prompt.Create("a", "b"), "c")];
+        var options = new SupervisedOptions { CheckpointInterval = minus };
+        ArgumentException error = Assert.Throws<ArgumentException>(() => which == "TrainerOptions"
+            ? (object)new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { CheckpointInterval = minus })
+            : new SupervisedTrainer(policy, Toy.Tokenizer, new PlainTemplate(), examples, options));
         Assert.Contains("CheckpointInterval is -00:00:01 but must be 0 or more.", error.Message, StringComparison.Ordinal);
     }
 

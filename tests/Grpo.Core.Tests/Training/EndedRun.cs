@@ -1,3 +1,4 @@
+using System.Globalization;
 using Grpo.Testing;
 using Microsoft.Extensions.Logging;
 
@@ -62,11 +63,17 @@ internal sealed class EndedRun : IDisposable
 
     /// <summary>The newest checkpoint of a folder, as the number of its step; −1 where there is none.</summary>
     public static async Task<long> LatestAsync(string folder) =>
-        await new DirectoryCheckpointStore(folder).FindLatestAsync() is { } latest ? long.Parse(latest[^6..], System.Globalization.CultureInfo.InvariantCulture) : -1;
+        await new DirectoryCheckpointStore(folder).FindLatestAsync() is { } latest
+            ? long.Parse(latest[^6..], CultureInfo.InvariantCulture)
+            : -1;
 
     /// <summary>All files of the checkpoint of the last step, byte by byte.</summary>
-    public static string Describe(string folder) => string.Join('\n', Directory.GetFiles(Path.Combine(folder, FormattableString.Invariant($"checkpoint-{Steps:D6}")))
-        .Order(StringComparer.Ordinal).Select(file => $"{Path.GetFileName(file)} {Convert.ToHexString(File.ReadAllBytes(file))}"));
+    public static string Describe(string folder)
+    {
+        string last = Path.Combine(folder, FormattableString.Invariant($"checkpoint-{Steps:D6}"));
+        return string.Join('\n', Directory.GetFiles(last).Order(StringComparer.Ordinal)
+            .Select(file => $"{Path.GetFileName(file)} {Convert.ToHexString(File.ReadAllBytes(file))}"));
+    }
 
     public void Dispose()
     {
@@ -76,7 +83,8 @@ internal sealed class EndedRun : IDisposable
 
     private sealed class Sampler(EndedRun run) : IGroupSampler
     {
-        public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default)
+        public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(
+            IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default)
         {
             run.At("sampler", request.Step);
             return Toy.Sampler.SampleAsync(policy, request, cancellationToken);
@@ -96,11 +104,13 @@ internal sealed class EndedRun : IDisposable
     {
         private long _step;
 
-        public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default) => Pass("OnStart", start.FirstStep);
+        public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default) =>
+            Pass("OnStart", start.FirstStep);
 
         public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default) => Pass("OnStep", report.Step);
 
-        public ValueTask OnEvaluationAsync(long step, EvaluationReport evaluation, CancellationToken cancellationToken = default) => Pass("OnEvaluation", step);
+        public ValueTask OnEvaluationAsync(long step, EvaluationReport evaluation, CancellationToken cancellationToken = default) =>
+            Pass("OnEvaluation", step);
 
         public ValueTask OnEndAsync(TrainingSummary summary) => Pass("OnEnd", _step);
 

@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Grpo.Core.Tests.Training;
 
-/// <summary>Whatever ends a run, the checkpoint of its last whole step is there, and the run goes on from it as if nothing had happened.</summary>
+/// <summary>Whatever ends a run, the checkpoint of its last whole step is there, and the run goes on from it to the same bits.</summary>
 public sealed class LastCheckpointTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -45,7 +45,11 @@ public sealed class LastCheckpointTests : IDisposable
         string folder = _folder["left"];
         using (var run = new EndedRun())
         {
-            Task loop = run.TrainAsync(folder, report => report.Step < 3 || (byBreak ? false : throw new InvalidOperationException("broken on purpose")));
+            Task loop = run.TrainAsync(folder, report =>
+            {
+                ThrowIf(report.Step == 3 && !byBreak);
+                return report.Step < 3;
+            });
             if (byBreak)
             {
                 await loop;
@@ -101,15 +105,18 @@ public sealed class LastCheckpointTests : IDisposable
 
         Assert.Contains("broken on purpose", failure.ToString(), StringComparison.Ordinal);
         Assert.StartsWith(failure.Message, run.Callback.Summary!.Failure, StringComparison.Ordinal);
-        Assert.Contains(" And the last checkpoint could not be written: Cannot save checkpoints in ", run.Callback.Summary.Failure, StringComparison.Ordinal);
-        Assert.Contains(run.Log.Entries, entry => entry is { Id: 51, Text: "The run ended early, and the checkpoint of step 2 could not be written." });
+        string second = " And the last checkpoint could not be written: Cannot save checkpoints in ";
+        Assert.Contains(second, run.Callback.Summary.Failure, StringComparison.Ordinal);
+        string logged = "The run ended early, and the checkpoint of step 2 could not be written.";
+        Assert.Contains(run.Log.Entries, entry => entry.Id == 51 && entry.Text == logged);
     }
 
     [Fact]
     public async Task RunAsync_throws_when_the_loop_is_left_and_the_last_checkpoint_fails()
     {
         using var run = new EndedRun { At = (at, _) => ThrowIf(at == "store written") };
-        Assert.Equal("broken on purpose", (await Assert.ThrowsAsync<InvalidOperationException>(() => run.TrainAsync(_folder["left"], _ => false))).Message);
+        var failure = await Assert.ThrowsAsync<InvalidOperationException>(() => run.TrainAsync(_folder["left"], _ => false));
+        Assert.Equal("broken on purpose", failure.Message);
         Assert.Equal("broken on purpose", run.Callback.Summary!.Failure);
     }
 
@@ -126,7 +133,8 @@ public sealed class LastCheckpointTests : IDisposable
 
         string folder = _folder["ended"];
         int calls = 0;
-        using (var run = new EndedRun { Grpo = options, Options = trainer, At = (at, step) => ThrowIf(at == "policy" && step == 3 && ++calls == 2) })
+        void At(string at, long step) => ThrowIf(at == "policy" && step == 3 && ++calls == 2);
+        using (var run = new EndedRun { Grpo = options, Options = trainer, At = At })
         {
             await Assert.ThrowsAsync<InvalidOperationException>(() => run.TrainAsync(folder));
             Assert.Contains(run.Log.Entries, entry => entry.Id == 52);
@@ -142,7 +150,8 @@ public sealed class LastCheckpointTests : IDisposable
     public async Task Save_and_the_next_step_are_refused_when_a_step_failed_half_way()
     {
         using BigramPolicy policy = Toy.Policy();
-        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { UpdatesPerRollout = 2, MicroBatchSize = 100 });
+        GrpoOptions options = Toy.Options with { UpdatesPerRollout = 2, MicroBatchSize = 100 };
+        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), options);
         optimizer.Save(Directory.CreateDirectory(_folder["before"]).FullName);
         int calls = 0;
         policy.OnLogProbs = () => ThrowIf(++calls == 2);
@@ -164,7 +173,8 @@ public sealed class LastCheckpointTests : IDisposable
     {
         await WholeAsync();
         string folder = _folder["ended"];
-        using (var run = new EndedRun { Options = new TrainerOptions { Steps = 10, EvaluateEvery = 2, CheckpointEvery = 2, Resume = true }, OptimizerLog = new ThrowingLog("Step 5") })
+        var options = new TrainerOptions { Steps = EndedRun.Steps, EvaluateEvery = 2, CheckpointEvery = 2, Resume = true };
+        using (var run = new EndedRun { Options = options, OptimizerLog = new ThrowingLog("Step 5") })
         {
             await Assert.ThrowsAsync<InvalidOperationException>(() => run.TrainAsync(folder));
         }
@@ -187,7 +197,7 @@ public sealed class LastCheckpointTests : IDisposable
             return true;
         }));
         Assert.Equal(-1, await EndedRun.LatestAsync(_folder["ended"]));
-        Assert.Contains(run.Log.Entries, entry => entry is { Id: 52 } && entry.Text.EndsWith("the policy has diverged.", StringComparison.Ordinal));
+        Assert.EndsWith("the policy has diverged.", Assert.Single(run.Log.Entries, entry => entry.Id == 52).Text, StringComparison.Ordinal);
     }
 
     private static void ThrowIf(bool condition)

@@ -80,7 +80,8 @@ public sealed class SupervisedTrainer
         TokenSequence[] Encode(IReadOnlyList<SupervisedExample> set, string what, string parameter)
         {
             TokenSequence[] sequences = [.. set.Select(example => SupervisedEncoder.Encode(example, tokenizer, template, endTokenIds))];
-            (string Id, int Tokens)[] lengths = [.. set.Zip(sequences, (example, sequence) => (example.Prompt.Id, sequence.PromptIds.Count + sequence.CompletionIds.Count))];
+            (string Id, int Tokens)[] lengths =
+                [.. set.Zip(sequences, (example, sequence) => (example.Prompt.Id, sequence.PromptIds.Count + sequence.CompletionIds.Count))];
             return TokenCounts.FindProblem(what, lengths, nameof(SupervisedOptions.MaxTokens), _options.MaxTokens) is { } problem
                 ? throw new ArgumentException(problem, parameter)
                 : sequences;

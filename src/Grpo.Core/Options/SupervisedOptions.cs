@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace Grpo;
 
 /// <summary>Options of a <see cref="SupervisedTrainer"/>.</summary>
-public sealed record SupervisedOptions
+public sealed record SupervisedOptions : IReflectedOptions
 {
     /// <summary>Optimizer steps.</summary>
     /// <value>1 or more; default 1000.</value>

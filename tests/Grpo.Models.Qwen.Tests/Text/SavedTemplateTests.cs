@@ -175,6 +175,15 @@ public sealed class SavedTemplateTests : IDisposable
     }
 
     [Fact]
+    public void A_plan_fetches_what_may_hold_the_template()
+    {
+        var files = new HubConfigFile(HubRepositoryId.Model("owner/name"));
+        string[] wanted = ["config.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json"];
+        Assert.Equal(wanted, files.Select(new HashSet<string>([.. wanted, "model.safetensors", "tokenizer.json"])));
+        Assert.Equal(["config.json"], files.Select(new HashSet<string>(["config.json", "vocab.json"])));
+    }
+
+    [Fact]
     public async Task A_plan_refuses_a_vocabulary_without_the_markers()
     {
         JsonObject tokenizer = TinyTokenizer.TokenizerJson();

@@ -39,7 +39,8 @@ internal static class PretrainCommand
         using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(TinyShape.Config(tokenizer), options.Seed), tokenizer.Save);
         Directory.CreateDirectory(output);
         var services = new SupervisedServices { Checkpoints = SupervisedRun.Checkpoints(options, output) };
-        var trainer = new SupervisedTrainer(policy, tokenizer, template, ColdStart.Examples(problems), options, services, new ConsoleWarnings<SupervisedTrainer>());
+        var trainer = new SupervisedTrainer(
+            policy, tokenizer, template, ColdStart.Examples(problems), options, services, new ConsoleWarnings<SupervisedTrainer>());
         await SupervisedRun.TrainAsync(trainer, options, cancellationToken);
         QwenWeights.Save(policy.Model, output, TorchSharp.torch.ScalarType.BFloat16); // half the size, and the loss is below what sampling shows
         tokenizer.Save(output);

@@ -33,8 +33,9 @@ internal static class SftCommand
                 parsed.GetRequiredValue(model), new QwenLoadOptions { Device = parsed.GetRequiredValue(device), Progress = new DownloadProgress() }, cancellationToken);
             Directory.CreateDirectory(folder);
             var services = new SupervisedServices { HeldOut = heldOut, Checkpoints = SupervisedRun.Checkpoints(options, folder) };
-            await SupervisedRun.TrainAsync(
-                new SupervisedTrainer(qwen.Policy, qwen.Tokenizer, qwen.ChatTemplate, examples, options, services, new ConsoleWarnings<SupervisedTrainer>()), options, cancellationToken);
+            var trainer = new SupervisedTrainer(
+                qwen.Policy, qwen.Tokenizer, qwen.ChatTemplate, examples, options, services, new ConsoleWarnings<SupervisedTrainer>());
+            await SupervisedRun.TrainAsync(trainer, options, cancellationToken);
             qwen.Policy.Save(folder);
             Console.WriteLine($"The model is in {folder}.");
             return 0;

@@ -61,12 +61,14 @@ public sealed class QwenPolicy : IPolicy, IHasIdentity, IDisposable
 
     /// <inheritdoc/>
     /// <remarks>
-    /// The weights are those of the whole model, or of the base where there is an adapter, as they were when an identity was first asked for: an
-    /// optimizer asks before it changes them. They are read once, in about a second for 0.5 billion float32 weights. Device and
+    /// The weights are those of the whole model, or of the base where there is an adapter, as they were when an identity was first asked
+    /// for: an optimizer asks before it changes them. They are read once, in about a second for 0.5 billion float32 weights. Device and
     /// <see cref="Qwen2ForCausalLM.GradientCheckpointing"/>, on which no number depends beyond rounding, are left out.
     /// </remarks>
     /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>
-    public PlugInIdentity Identity => ModelIdentity.Of("Qwen2", Model).With("int8 rollouts", Int8Rollouts.ToString()).WithAdapter(Model.Adapter?.Options);
+    public PlugInIdentity Identity => ModelIdentity.Of("Qwen2", Model)
+        .With("int8 rollouts", Int8Rollouts.ToString())
+        .WithAdapter(Model.Adapter?.Options);
 
     /// <inheritdoc/>
     public Tensor LogProbs(TokenBatch batch, double temperature) => CompletionLogProbs.Compute(Model, batch, temperature);

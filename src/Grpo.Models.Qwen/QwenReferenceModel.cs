@@ -34,8 +34,8 @@ public sealed class QwenReferenceModel : IReferenceModel, IHasIdentity, IDisposa
 
     /// <inheritdoc/>
     /// <remarks>
-    /// The weights are those that the reference had when an identity was first asked for, and so before <see cref="GrpoOptions.ReferenceSyncEvery"/>
-    /// moved them.
+    /// The weights are those that the reference had when an identity was first asked for, and so before
+    /// <see cref="GrpoOptions.ReferenceSyncEvery"/> moved them.
     /// </remarks>
     public PlugInIdentity Identity => ModelIdentity.Of("Qwen2", _model);
 

@@ -8,7 +8,9 @@ using static TorchSharp.torch;
 
 namespace Grpo.EndToEnd.Tests;
 
-/// <summary>A run of Qwen2 with the rewards of GSM8K that goes on with another model, tokenizer, reward, arithmetic or frozen set.</summary>
+/// <summary>
+/// A run of Qwen2 with the rewards of GSM8K that goes on with another model, tokenizer, reward, arithmetic or frozen set.
+/// </summary>
 public sealed partial class ResumedRunTests : IDisposable
 {
     private static readonly Qwen2Config Config = new()
@@ -22,9 +24,16 @@ public sealed partial class ResumedRunTests : IDisposable
         TieWordEmbeddings = true,
     };
 
+    // Of the configuration above: embeddings 8,192, attention 272 + 136 + 136 + 256, feed-forward 1,152, norms 48.
+    private const string OtherWeights = "weights was 10,192 numbers, SHA-256 … and is 10,192 numbers, SHA-256 …";
+
     private static readonly LoraOptions Lora = new() { Rank = 2, Alpha = 4 };
     private static readonly Lazy<QwenTokenizer> Tokenizer = new(() => QwenTokenizer.Load(SampleProcess.TinyModel));
     private static readonly Prompt[] Prompts = [.. WordProblems.Generate(new WordProblemOptions { Count = 2 }).ToPrompts()];
+
+    // What earns 0 is not told from what is not named.
+    private static readonly Dictionary<Gsm8kVerdict, double?> OtherPay =
+        new() { [Gsm8kVerdict.Correct] = 2, [Gsm8kVerdict.Truncated] = null, [Gsm8kVerdict.WrongNumber] = 0 };
 
     private readonly TemporaryFolder _folder = new();
     private readonly WarningLogger _log = new();
@@ -57,40 +66,53 @@ public sealed partial class ResumedRunTests : IDisposable
         public ITokenizer? OwnTokenizer { get; init; }
     }
 
-    /// <summary>A change, the differences that the message must name ("…" stands for a hash), and whether the checkpoint's weights still fit.</summary>
+    /// <summary>
+    /// A change, the differences that the message must name ("…" stands for a hash), and whether the checkpoint's weights still fit.
+    /// </summary>
     private static readonly (string Name, Parts Before, Parts After, string[] Differences, bool Fits)[] Changes =
     [
-        ("other base weights", new(), new() { Seed = 3 }, ["model.weights was 10,192 numbers, SHA-256 … and is 10,192 numbers, SHA-256 …"], true),
+        ("other base weights", new(), new() { Seed = 3 }, ["model." + OtherWeights], true),
         ("other configuration", new(), new() { Config = Config with { RopeTheta = 20_000 } },
             ["model.config.rope_theta was 10000 and is 20000", "reference.config.rope_theta was 10000 and is 20000"], false),
         ("adapter over another base", new() { Lora = Lora }, new() { Lora = Lora, Seed = 3 },
-            ["model.weights was 10,192 numbers, SHA-256 … and is 10,192 numbers, SHA-256 …", "reference.weights was 10,192 numbers, SHA-256 … and is 10,192 numbers, SHA-256 …"], true),
-        ("KL reference of another model", new(), new() { ReferenceSeed = 3 }, ["reference.weights was 10,192 numbers, SHA-256 … and is 10,192 numbers, SHA-256 …"], true),
+            ["model." + OtherWeights, "reference." + OtherWeights], true),
+        ("KL reference of another model", new(), new() { ReferenceSeed = 3 }, ["reference." + OtherWeights], true),
         ("other vocabulary", new(), new() { Tokenizer = BpeTrainer.Train(["to be or not to be"], 263) },
-            ["sampler.tokenizer.end tokens was 509, 511 and is 260, 262", "sampler.tokenizer.merges was 253, SHA-256 … and is 4, SHA-256 …",
-                "sampler.tokenizer.pad token was 509 and is 260", "sampler.tokenizer.vocabulary was 512, SHA-256 … and is 263, SHA-256 …"], true),
-        ("tokenizer of another type", new(), new() { OwnTokenizer = new CharTokenizer("abc") }, ["sampler.tokenizer was Qwen2 and is Grpo.Testing.CharTokenizer"], true),
+            [
+                "sampler.tokenizer.end tokens was 509, 511 and is 260, 262", "sampler.tokenizer.merges was 253, SHA-256 … and is 4, SHA-256 …",
+                "sampler.tokenizer.pad token was 509 and is 260", "sampler.tokenizer.vocabulary was 512, SHA-256 … and is 263, SHA-256 …",
+            ], true),
+        ("tokenizer of another type", new(), new() { OwnTokenizer = new CharTokenizer("abc") },
+            ["sampler.tokenizer was Qwen2 and is Grpo.Testing.CharTokenizer"], true),
         ("other default system message", new(), new() { SystemMessage = "You are a cat." },
-            ["sampler.template.default system message was You are Qwen, created by Alibaba Cloud. You are a helpful assistant. and is You are a cat."], true),
-        ("no default system message", new() { SystemMessage = "You are a cat." }, new() { SystemMessage = null }, ["sampler.template.default system message was You are a cat. and is none"], true),
+            ["default system message was You are Qwen, created by Alibaba Cloud. You are a helpful assistant. and is You are a cat."], true),
+        ("no default system message", new() { SystemMessage = "You are a cat." }, new() { SystemMessage = null },
+            ["sampler.template.default system message was You are a cat. and is none"], true),
         ("other reward type", new(), new() { Reward = new TheLmBookReward() }, ["reward was weighted sum and is theLMbook"], true),
-        ("other reward weight", new(), new() { Reward = Sum(new Gsm8kReward(), 0.2) }, ["reward.weight of Format was 0.1 and is 0.2"], true),
+        ("other reward weight", new(), new() { Reward = Sum(new Gsm8kReward(), 0.2) },
+            ["reward.weight of Format was 0.1 and is 0.2"], true),
         ("other answer format", new(), new() { Reward = Sum(new Gsm8kReward(new Gsm8kRewardOptions { Format = AnswerFormat.Boxed })) },
             ["reward.Gsm8k.answer format was TagAnswer and is Boxed"], true),
-        ("other pay", new(), new() { Reward = Sum(new Gsm8kReward(new Gsm8kRewardOptions { Values = new Dictionary<Gsm8kVerdict, double?> { [Gsm8kVerdict.Correct] = 2, [Gsm8kVerdict.Truncated] = null, [Gsm8kVerdict.WrongNumber] = 0 } })) },
+        ("other pay", new(), new() { Reward = Sum(new Gsm8kReward(new Gsm8kRewardOptions { Values = OtherPay })) },
             ["reward.Gsm8k.Correct earns was 1 and is 2", "reward.Gsm8k.Truncated earns was none and is an abstention"], true),
         ("other length penalty", new() { Reward = new LengthPenaltyReward(10, 5) }, new() { Reward = new LengthPenaltyReward(10, 4) },
             ["reward.buffer tokens was 5 and is 4", "reward.free tokens was 5 and is 6"], true),
-        ("other identity of a delegate", new() { Reward = Judge("model-1") }, new() { Reward = Judge("model-2") }, ["reward.identity was model-1 and is model-2"], true),
+        ("other identity of a delegate", new() { Reward = Judge("model-1") }, new() { Reward = Judge("model-2") },
+            ["reward.identity was model-1 and is model-2"], true),
         ("bfloat16", new(), new() { ComputeType = ScalarType.BFloat16 }, ["model.compute type was Float32 and is BFloat16"], true),
         ("weights in 16 bits below an adapter", new() { Lora = Lora }, new() { Lora = Lora, WeightType = ScalarType.BFloat16 },
             ["model.weight type was Float32 and is BFloat16", "model.compute type was Float32 and is BFloat16"], true),
         ("rollouts in 8 bits", new(), new() { Int8Rollouts = true }, ["model.int8 rollouts was False and is True"], true),
-        ("frozen embeddings", new(), new() { FreezeEmbeddings = true }, ["model.trained parameters was 14 of 14 and is 13 of 14, without model.embed_tokens.weight"], true),
-        ("adapter in place of the weights", new(), new() { Lora = Lora }, ["model.lora.rank was none and is 2", "model.trained parameters was 14 of 14 and is 14 of 28, SHA-256 of their names …"], false),
+        ("frozen embeddings", new(), new() { FreezeEmbeddings = true },
+            ["model.trained parameters was 14 of 14 and is 13 of 14, without model.embed_tokens.weight"], true),
+        ("adapter in place of the weights", new(), new() { Lora = Lora },
+            ["model.lora.rank was none and is 2", "model.trained parameters was 14 of 14 and is 14 of 28, SHA-256 of their names …"], false),
         ("other rank", new() { Lora = Lora }, new() { Lora = Lora with { Rank = 4 } }, ["model.lora.rank was 2 and is 4"], false),
         ("other targets", new() { Lora = Lora }, new() { Lora = Lora with { TargetModules = ["v_proj", "q_proj"] } },
-            ["model.lora.target modules was down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj and is q_proj, v_proj", "model.trained parameters was 14 of 28, "], false),
+            [
+                "model.lora.target modules was down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj and is q_proj, v_proj",
+                "model.trained parameters was 14 of 28, ",
+            ], false),
         ("other seed of the adapter", new() { Lora = Lora }, new() { Lora = Lora with { Seed = 5 } }, ["model.lora.seed was 0 and is 5"], true),
     ];
 
@@ -200,9 +222,11 @@ public sealed partial class ResumedRunTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    private static IRewardFunction Sum(IRewardFunction judge, double format = 0.1) => RewardFunction.WeightedSum((judge, 1), (new FormatReward(), format));
+    private static IRewardFunction Sum(IRewardFunction judge, double format = 0.1) =>
+        RewardFunction.WeightedSum((judge, 1), (new FormatReward(), format));
 
-    private static IRewardFunction Judge(string model) => RewardFunction.Create("Judge", (_, completion) => completion.TokenIds.Count, model);
+    private static IRewardFunction Judge(string model) =>
+        RewardFunction.Create("Judge", (_, completion) => completion.TokenIds.Count, model);
 
     private static string WithoutHashes(string text) => Hash().Replace(text, "…");
 
@@ -235,10 +259,13 @@ public sealed partial class ResumedRunTests : IDisposable
     private async Task<TrainingSummary> TrainAsync(Parts parts, long steps, bool allow = false, QwenPolicy? policy = null)
     {
         using QwenPolicy own = policy ?? Policy(parts);
-        using QwenReferenceModel? frozen = parts.Lora is null ? new QwenReferenceModel(Qwen2ForCausalLM.Initialize(parts.Config, parts.ReferenceSeed)) : null;
+        using QwenReferenceModel? frozen = parts.Lora is null
+            ? new QwenReferenceModel(Qwen2ForCausalLM.Initialize(parts.Config, parts.ReferenceSeed))
+            : null;
         IReferenceModel reference = frozen ?? (IReferenceModel)new AdapterOffReference(own);
         var sampler = new PolicyGroupSampler(parts.OwnTokenizer ?? parts.Tokenizer, new QwenChatTemplate(parts.SystemMessage));
-        var options = new GrpoOptions { GroupSize = 2, PromptsPerStep = 1, KlCoefficient = 0.04, Sampling = new SamplingOptions { MaxCompletionTokens = 3 } };
+        var sampling = new SamplingOptions { MaxCompletionTokens = 3 };
+        var options = new GrpoOptions { GroupSize = 2, PromptsPerStep = 1, KlCoefficient = 0.04, Sampling = sampling };
         using var optimizer = new GrpoOptimizer(own, sampler, parts.Reward, options, reference);
         var trainer = new TrainerOptions { Steps = steps, Resume = true, AllowOptionChanges = allow };
         var services = new TrainerServices { Checkpoints = new DirectoryCheckpointStore(_folder.Path) };
@@ -257,7 +284,8 @@ public sealed partial class ResumedRunTests : IDisposable
 
         public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Warning;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(
+            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
             if (logLevel >= LogLevel.Warning)
             {

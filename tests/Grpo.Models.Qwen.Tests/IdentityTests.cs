@@ -79,7 +79,8 @@ public sealed class IdentityTests
     [Fact]
     public void Weights_of_a_model_do_not_depend_on_an_adapter_or_on_what_is_frozen()
     {
-        using QwenPolicy plain = new(TinyModels.Create()), frozen = new(TinyModels.Create()), adapted = new(TinyModels.Create()), untied = new(TinyModels.Create(tied: false));
+        using QwenPolicy plain = new(TinyModels.Create()), frozen = new(TinyModels.Create());
+        using QwenPolicy adapted = new(TinyModels.Create()), untied = new(TinyModels.Create(tied: false));
         frozen.Model.FreezeEmbeddings();
         adapted.Model.AddAdapter(new LoraOptions { Rank = 2 });
 

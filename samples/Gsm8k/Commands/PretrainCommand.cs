@@ -40,7 +40,8 @@ internal static class PretrainCommand
         using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(TinyShape.Config(tokenizer), options.Seed), tokenizer.Save);
         TaskDescription task = Defaults.TinyTask;
         var services = new SupervisedServices { Checkpoints = SupervisedRun.Checkpoints(options, output), Task = task };
-        var trainer = new SupervisedTrainer(policy, tokenizer, template, ColdStart.Examples(problems), options, services, new ConsoleWarnings<SupervisedTrainer>());
+        var trainer = new SupervisedTrainer(
+            policy, tokenizer, template, ColdStart.Examples(problems), options, services, new ConsoleWarnings<SupervisedTrainer>());
         Directory.CreateDirectory(output);
         await SupervisedRun.TrainAsync(trainer, options, cancellationToken);
         QwenWeights.Save(policy.Model, output, TorchSharp.torch.ScalarType.BFloat16); // half the size, and the loss is below what sampling shows

@@ -35,7 +35,9 @@ public sealed class PlugInIdentity
 
     /// <summary>Adds a fact.</summary>
     /// <param name="name">The name of the fact, such as "answer format". Unique within the identity.</param>
-    /// <param name="value">The value. Null adds nothing, so that a fact that a later version adds does not refuse the runs of earlier ones.</param>
+    /// <param name="value">
+    /// The value. Null adds nothing, so that a fact that a later version adds does not refuse the runs of earlier ones.
+    /// </param>
     /// <exception cref="ArgumentException">The name is empty, or there is a fact of this name.</exception>
     public PlugInIdentity With(string name, string? value)
     {
@@ -64,7 +66,8 @@ public sealed class PlugInIdentity
     {
         ArgumentNullException.ThrowIfNull(plugIn);
         PlugInIdentity identity = plugIn is IHasIdentity known
-            ? known.Identity ?? throw new InvalidOperationException($"{plugIn.GetType().Name}.Identity is null. Return what tells it from others, or leave IHasIdentity out.")
+            ? known.Identity ?? throw new InvalidOperationException(
+                $"{plugIn.GetType().Name}.Identity is null. Return what tells it from others, or leave IHasIdentity out.")
             : OfType(plugIn);
         return plugIn is IRewardFunction reward && !identity.Has("name") ? identity.With("name", reward.Name) : identity;
     }
@@ -81,9 +84,10 @@ public sealed class PlugInIdentity
     {
         Type type = plugIn.GetType();
         var identity = new PlugInIdentity(type.FullName ?? type.Name);
-        return plugIn is ITokenizer tokenizer
-            ? identity.With("tokens", tokenizer.VocabularySize).With("end tokens", string.Join(", ", tokenizer.EndTokenIds.Order())).With("pad token", tokenizer.PadTokenId)
-            : identity;
+        return plugIn is not ITokenizer tokenizer ? identity : identity
+            .With("tokens", tokenizer.VocabularySize)
+            .With("end tokens", string.Join(", ", tokenizer.EndTokenIds.Order()))
+            .With("pad token", tokenizer.PadTokenId);
     }
 
     private static string Checked(string kind)
@@ -92,15 +96,26 @@ public sealed class PlugInIdentity
         return Shorten(kind);
     }
 
-    private static string Shorten(string text) => text.Length <= LongestText ? text : string.Create(
-        CultureInfo.InvariantCulture,
-        $"{text[..ShownOfLongText]}… ({text.Length} characters, SHA-256 {Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..16]})");
+    private static string Shorten(string text)
+    {
+        if (text.Length <= LongestText)
+        {
+            return text;
+        }
+
+        string hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
+        return string.Create(CultureInfo.InvariantCulture, $"{text[..ShownOfLongText]}… ({text.Length} characters, SHA-256 {hash[..16]})");
+    }
 
     private PlugInIdentity Add(KeyValuePair<string, string>[] facts)
     {
         KeyValuePair<string, string>[] all = [.. _facts, .. facts];
-        return all.GroupBy(fact => fact.Key, StringComparer.Ordinal).FirstOrDefault(group => group.Count() > 1) is { } twins
-            ? throw new ArgumentException($"The identity of {Kind} has the fact '{twins.Key}' already; every fact needs a name of its own.", nameof(facts))
-            : new PlugInIdentity(Kind, all);
+        if (all.GroupBy(fact => fact.Key, StringComparer.Ordinal).FirstOrDefault(group => group.Count() > 1) is { } twins)
+        {
+            throw new ArgumentException(
+                $"The identity of {Kind} has the fact '{twins.Key}' already; every fact needs a name of its own.", nameof(facts));
+        }
+
+        return new PlugInIdentity(Kind, all);
     }
 }

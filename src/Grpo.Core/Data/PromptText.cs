@@ -14,12 +14,21 @@ internal static class PromptText
         Count(examples.Count, "examples", examples.SelectMany(example => Texts(example.Prompt).Append(example.Completion)));
 
     /// <summary>Describes the fields of prompts, which a reward may read; null where no prompt has one.</summary>
-    public static string? DescribeFields(IReadOnlyList<Prompt> prompts) => prompts.All(prompt => prompt.Fields.Count == 0) ? null : $"SHA-256 {TextHash.Short(
-        prompts.SelectMany(prompt => prompt.Fields.OrderBy(field => field.Key, StringComparer.Ordinal).SelectMany(field => new[] { field.Key, field.Value })
-            .Prepend(prompt.Fields.Count.ToString(CultureInfo.InvariantCulture))))}";
+    public static string? DescribeFields(IReadOnlyList<Prompt> prompts) =>
+        prompts.All(prompt => prompt.Fields.Count == 0) ? null : $"SHA-256 {TextHash.Short(prompts.SelectMany(Fields))}";
 
     private static string Count(int count, string what, IEnumerable<string> texts) =>
         string.Create(CultureInfo.InvariantCulture, $"{count} {what}, SHA-256 {TextHash.Short(texts)}");
+
+    private static IEnumerable<string> Fields(Prompt prompt)
+    {
+        yield return prompt.Fields.Count.ToString(CultureInfo.InvariantCulture);
+        foreach ((string name, string value) in prompt.Fields.OrderBy(field => field.Key, StringComparer.Ordinal))
+        {
+            yield return name;
+            yield return value;
+        }
+    }
 
     private static IEnumerable<string> Texts(Prompt prompt)
     {

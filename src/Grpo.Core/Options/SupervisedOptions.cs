@@ -75,16 +75,17 @@ public sealed record SupervisedOptions : IReflectedOptions
     public TimeSpan CheckpointInterval { get; set; } = TimeSpan.FromMinutes(10);
 
     /// <summary>
-    /// Continue from the newest checkpoint of the store when there is one. The run must be the one that wrote it: with the same model, tokenizer,
-    /// chat template and examples, and the same options, except for <see cref="CheckpointEvery"/>, <see cref="CheckpointInterval"/>,
-    /// <see cref="EvaluateEvery"/>, <see cref="MaxTokens"/> and, with a constant learning rate, <see cref="Steps"/>.
+    /// Continue from the newest checkpoint of the store when there is one. The run must be the one that wrote it: with the same model,
+    /// tokenizer, chat template and examples, and the same options, except for <see cref="CheckpointEvery"/>,
+    /// <see cref="CheckpointInterval"/>, <see cref="EvaluateEvery"/>, <see cref="MaxTokens"/> and, with a constant learning rate,
+    /// <see cref="Steps"/>.
     /// </summary>
     /// <value>Default false.</value>
     public bool Resume { get; set; }
 
     /// <summary>
-    /// Resume although the run differs from the one that wrote the checkpoint. Otherwise it is refused, and every difference named with both values.
-    /// Another seed, batch size or number of examples is refused in any case.
+    /// Resume although the run differs from the one that wrote the checkpoint. Otherwise it is refused, and every difference named with
+    /// both values. Another seed, batch size or number of examples is refused in any case.
     /// </summary>
     /// <value>Default false.</value>
     public bool AllowOptionChanges { get; set; }

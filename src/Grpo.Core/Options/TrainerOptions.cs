@@ -26,19 +26,19 @@ public sealed record TrainerOptions : IReflectedOptions
     public TimeSpan CheckpointInterval { get; set; } = TimeSpan.FromMinutes(10);
 
     /// <summary>
-    /// Continue from the newest checkpoint of the store when there is one. The run must be the one that wrote it: with the same model as before
-    /// training, tokenizer, chat template, reward, reference and data set (<see cref="IHasIdentity"/>). Of the options only those may differ that no
-    /// number of the run depends on: <see cref="Steps"/>, <see cref="CheckpointEvery"/>, <see cref="CheckpointInterval"/>,
-    /// <see cref="EvaluateEvery"/>, <see cref="KeepBest"/>, <see cref="Guard"/> (the last three, and the evaluator, only while nothing is rolled
-    /// back), and how failures are treated.
+    /// Continue from the newest checkpoint of the store when there is one. The run must be the one that wrote it: with the same model as
+    /// before training, tokenizer, chat template, reward, reference and data set (<see cref="IHasIdentity"/>). Of the options only those
+    /// may differ that no number of the run depends on: <see cref="Steps"/>, <see cref="CheckpointEvery"/>,
+    /// <see cref="CheckpointInterval"/>, <see cref="EvaluateEvery"/>, <see cref="KeepBest"/>, <see cref="Guard"/> (the last three, and the
+    /// evaluator, only while nothing is rolled back), and how failures are treated.
     /// </summary>
     /// <value>Default false.</value>
     public bool Resume { get; set; }
 
     /// <summary>
-    /// Resume although an option or a part of the run that changes its numbers differs from the checkpoint's: the run goes on from its weights, and a
-    /// warning in the log has every difference. Otherwise the run is refused, and every difference named with both values. Another seed is refused
-    /// in any case.
+    /// Resume although an option or a part of the run that changes its numbers differs from the checkpoint's: the run goes on from its
+    /// weights, and a warning in the log has every difference. Otherwise the run is refused, and every difference named with both values.
+    /// Another seed is refused in any case.
     /// </summary>
     /// <value>Default false.</value>
     public bool AllowOptionChanges { get; set; }

@@ -13,8 +13,8 @@ namespace Grpo;
 public static class WeightHash
 {
     /// <summary>
-    /// Computes SHA-256 over name, number type, shape and values of every trained parameter, in the order of their names. Frozen weights, those
-    /// below an adapter, are not in it.
+    /// Computes SHA-256 over name, number type, shape and values of every trained parameter, in the order of their names. Frozen weights,
+    /// those below an adapter, are not in it.
     /// </summary>
     /// <param name="policy">The policy.</param>
     /// <returns>Hexadecimal, lower case.</returns>
@@ -24,7 +24,10 @@ public static class WeightHash
         return Compute(policy.TrainedParameters().Select(pair => (pair.Name, (Tensor)pair.Parameter)));
     }
 
-    /// <summary>Describes weights for <see cref="IHasIdentity"/>: "1,234 numbers, SHA-256 0123456789abcdef", with the first 16 characters of the hash.</summary>
+    /// <summary>
+    /// Describes weights for <see cref="IHasIdentity"/>: "1,234 numbers, SHA-256 0123456789abcdef", with the first 16 characters of the
+    /// hash.
+    /// </summary>
     /// <param name="weights">The weights with their names. Borrowed; their order does not matter.</param>
     public static string Describe(IEnumerable<(string Name, Tensor Weight)> weights)
     {

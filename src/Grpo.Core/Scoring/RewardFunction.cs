@@ -9,8 +9,8 @@ public static class RewardFunction
     /// <param name="name">Names the reward in metrics and errors.</param>
     /// <param name="score">Scores one completion; a plain number will do.</param>
     /// <param name="identity">
-    /// What tells this reward from others of the same name, such as "v2, threshold 0.5": a resumed run cannot compare code, but it compares this text.
-    /// Null: the name alone.
+    /// What tells this reward from others of the same name, such as "v2, threshold 0.5": a resumed run cannot compare code, but it
+    /// compares this text. Null: the name alone.
     /// </param>
     public static IRewardFunction Create(string name, Func<Prompt, Completion, Reward> score, string? identity = null)
     {
@@ -23,8 +23,8 @@ public static class RewardFunction
     /// <param name="name">Names the reward in metrics and errors.</param>
     /// <param name="score">Returns one reward per completion, in their order.</param>
     /// <param name="identity">
-    /// What tells this reward from others of the same name, such as the name of the judge's model: a resumed run cannot compare code, but it
-    /// compares this text. Null: the name alone.
+    /// What tells this reward from others of the same name, such as the name of the judge's model: a resumed run cannot compare code, but
+    /// it compares this text. Null: the name alone.
     /// </param>
     public static IRewardFunction Create(
         string name, Func<RolloutGroup, CancellationToken, ValueTask<IReadOnlyList<Reward>>> score, string? identity = null)

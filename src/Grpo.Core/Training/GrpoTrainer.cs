@@ -9,8 +9,8 @@ namespace Grpo;
 /// <remarks>
 /// Which prompts a step uses is a function of (seed, step), with a curriculum of the recorded pass rates too, and so is every random number;
 /// a checkpoint holds the records, the options and the identity of the plug-ins (<see cref="IHasIdentity"/>). A resumed run equals an
-/// uninterrupted one, and one that differs is refused. Checkpoints of versions without <c>trainer_state.json</c> resume with empty records, those
-/// without <c>run_options.json</c>, or without identities in it, with a warning.
+/// uninterrupted one, and one that differs is refused. Checkpoints of versions without <c>trainer_state.json</c> resume with empty
+/// records, those without <c>run_options.json</c>, or without identities in it, with a warning.
 /// </remarks>
 public sealed class GrpoTrainer
 {
@@ -69,7 +69,8 @@ public sealed class GrpoTrainer
         }
 
         optimizer.CheckPrompts(prompts);
-        _savedOptions = new Lazy<SavedOptions>(() => SavedOptions.Of(optimizer.Options, _options, prompts, optimizer.Identity, _services.Evaluator));
+        _savedOptions = new Lazy<SavedOptions>(
+            () => SavedOptions.Of(optimizer.Options, _options, prompts, optimizer.Identity, _services.Evaluator));
         _schedule = new PromptSchedule(prompts, optimizer.Options, _options.Curriculum == CurriculumMode.PassRate ? _options.PassRates : null);
     }
 
@@ -83,7 +84,8 @@ public sealed class GrpoTrainer
     /// <exception cref="InvalidOperationException">Another run trains the same policy.</exception>
     /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
     /// <exception cref="InvalidDataException">
-    /// A checkpoint cannot be resumed: the message names the file, or every option and part of the run that differs. Or all checkpoints are damaged.
+    /// A checkpoint cannot be resumed: the message names the file, or every option and part of the run that differs. Or all checkpoints
+    /// are damaged.
     /// </exception>
     /// <exception cref="IOException">
     /// Another run uses the folder of the checkpoints, or a checkpoint cannot be written and <see cref="TrainerOptions.OnCheckpointFailure"/> says to stop.

@@ -13,7 +13,9 @@ internal static class ResumeCheck
     /// <param name="now">The run that wants to go on.</param>
     /// <param name="allowChanges">Whether differences are told in the log in place of an exception.</param>
     /// <param name="logger">Told what was not compared, and what differs and is allowed.</param>
-    /// <exception cref="InvalidDataException">The run differs, and the message has every difference with both values. Or the file is damaged.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The run differs, and the message has every difference with both values. Or the file is damaged.
+    /// </exception>
     public static void Require(string checkpoint, SavedOptions now, bool allowChanges, ILogger logger)
     {
         if (SavedOptions.Read(checkpoint) is not { } saved)
@@ -40,7 +42,8 @@ internal static class ResumeCheck
             if (!allowChanges)
             {
                 throw new InvalidDataException(
-                    $"'{checkpoint}' is of a run with other {what}, so going on would be neither that run nor this one: {list}. {Remedy(parts)}"
+                    $"'{checkpoint}' is of a run with other {what}, so going on would be neither that run nor this one: {list}. "
+                    + Remedy(parts)
                     + $"Use the {what} of the checkpoint, or another folder for a new run, or set AllowOptionChanges to go on with these.");
             }
 
@@ -54,7 +57,8 @@ internal static class ResumeCheck
     }
 
     // Who resumes from a checkpoint is tempted to name that checkpoint as the model.
-    private static string Remedy(IReadOnlyList<string> parts) => parts.Any(part => OfModel.Any(start => part.StartsWith(start, StringComparison.Ordinal)))
+    private static string Remedy(IReadOnlyList<string> parts) =>
+        parts.Any(part => OfModel.Any(start => part.StartsWith(start, StringComparison.Ordinal)))
         ? "Load the model that the run began with, and not one of its checkpoints: the trainer loads the checkpoint into it. "
         : "";
 }

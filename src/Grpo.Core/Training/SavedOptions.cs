@@ -4,7 +4,8 @@ using Grpo.Diagnostics;
 namespace Grpo;
 
 /// <summary>
-/// <c>run_options.json</c>: the options, the data set and the plug-ins of the run that wrote a checkpoint, to tell whether another continues it.
+/// <c>run_options.json</c>: the options, the data set and the plug-ins of the run that wrote a checkpoint, to tell whether another
+/// continues it.
 /// </summary>
 internal sealed record SavedOptions
 {
@@ -44,8 +45,8 @@ internal sealed record SavedOptions
     public required IReadOnlyDictionary<string, string?> Options { get; init; }
 
     /// <summary>
-    /// Facts about the plug-ins by name (<see cref="IHasIdentity"/>); null in the files of versions that did not save them. Those versions pass over
-    /// it, so the format is still theirs.
+    /// Facts about the plug-ins by name (<see cref="IHasIdentity"/>); null in the files of versions that did not save them. Those
+    /// versions pass over it, so the format is still theirs.
     /// </summary>
     public IReadOnlyDictionary<string, string>? Identity { get; init; }
 
@@ -86,8 +87,12 @@ internal sealed record SavedOptions
             facts[DataSetFields] = fields;
         }
 
-        IEnumerable<KeyValuePair<string, string?>> kept = options.Where(option => option.Key.Split('.')[^1] is not (nameof(TrainerOptions.Resume) or nameof(TrainerOptions.AllowOptionChanges)));
-        return new SavedOptions { Format = CurrentFormat, Options = new Dictionary<string, string?>(kept) { [DataSet] = dataSet }, Identity = facts };
+        var kept = new Dictionary<string, string?>(options.Where(option => option.Key.Split('.')[^1]
+            is not (nameof(TrainerOptions.Resume) or nameof(TrainerOptions.AllowOptionChanges))))
+        {
+            [DataSet] = dataSet,
+        };
+        return new SavedOptions { Format = CurrentFormat, Options = kept, Identity = facts };
     }
 
     public void Write(string directory) =>
@@ -127,7 +132,9 @@ internal sealed record SavedOptions
     /// <summary>True if both are of GRPO runs, or both of supervised ones.</summary>
     public bool IsOfSameTrainer(SavedOptions now) => IsSupervised(this) == IsSupervised(now);
 
-    /// <summary>Returns the options that differ and change the numbers of the run: "GrpoOptions.LearningRate was 1E-06 and is 2E-06".</summary>
+    /// <summary>
+    /// Returns the options that differ and change the numbers of the run: "GrpoOptions.LearningRate was 1E-06 and is 2E-06".
+    /// </summary>
     /// <param name="now">The options of the run that wants to go on.</param>
     public IReadOnlyList<string> DifferencesTo(SavedOptions now)
     {
@@ -136,13 +143,14 @@ internal sealed record SavedOptions
             .Concat(OptionText.Of(new TrainerOptions(), Trainer)).Concat(OptionText.Of(new SupervisedOptions(), Supervised)));
         bool rollsBack = RollsBack(now);
         string curriculum = Trainer + nameof(TrainerOptions.Curriculum);
-        bool hasCurriculum = new[] { this, now }.Any(side => TextOf(side.Options, curriculum) == nameof(CurriculumMode.PassRate));
-        bool hasConstantRate = new[] { this, now }.All(side => TextOf(side.Options, SupervisedSchedule) == nameof(LearningRateSchedule.Constant));
+        SavedOptions[] sides = [this, now];
+        bool hasCurriculum = sides.Any(side => TextOf(side.Options, curriculum) == nameof(CurriculumMode.PassRate));
+        bool hasConstantRate = sides.All(side => TextOf(side.Options, SupervisedSchedule) == nameof(LearningRateSchedule.Constant));
         return
         [
             .. Options.Keys.Union(now.Options.Keys).Order(StringComparer.Ordinal).Where(Matters)
                 .Select(name => (Name: name, Was: TextOf(Options, name), Is: TextOf(now.Options, name)))
-                .Where(option => option.Was != option.Is && !(option.Name is Moments or SupervisedMoments && IsFloat32(option.Was) && IsFloat32(option.Is)))
+                .Where(option => option.Was != option.Is && !(option.Name is Moments or SupervisedMoments && AreFloat32(option.Was, option.Is)))
                 .Select(option => Show(option.Name, option.Was, option.Is)),
         ];
 
@@ -152,13 +160,16 @@ internal sealed record SavedOptions
             && !(hasConstantRate && name == SupervisedSteps);
 
         // In main memory or beside the weights: the same numbers.
-        static bool IsFloat32(string moments) => moments is nameof(OptimizerMoments.Float32) or nameof(OptimizerMoments.Host);
+        static bool AreFloat32(params IEnumerable<string> moments) =>
+            moments.All(where => where is nameof(OptimizerMoments.Float32) or nameof(OptimizerMoments.Host));
 
         string TextOf(IReadOnlyDictionary<string, string?> options, string name) =>
             options.TryGetValue(name, out string? text) || defaults.TryGetValue(name, out text) ? text ?? None : "unknown";
     }
 
-    /// <summary>Returns the facts about plug-ins that differ and change the numbers of the run; none when the checkpoint holds none.</summary>
+    /// <summary>
+    /// Returns the facts about plug-ins that differ and change the numbers of the run; none when the checkpoint holds none.
+    /// </summary>
     /// <param name="now">The run that wants to go on.</param>
     public IReadOnlyList<string> PartDifferencesTo(SavedOptions now)
     {
@@ -167,8 +178,8 @@ internal sealed record SavedOptions
     }
 
     /// <summary>
-    /// Returns the facts by which evaluations before and after the checkpoint measure two different things. Where nothing is rolled back, no weight
-    /// depends on them. None when one of the two runs does not evaluate.
+    /// Returns the facts by which evaluations before and after the checkpoint measure two different things. Where nothing is rolled back,
+    /// no weight depends on them. None when one of the two runs does not evaluate.
     /// </summary>
     /// <param name="now">The run that wants to go on.</param>
     public IReadOnlyList<string> EvaluatorDifferencesTo(SavedOptions now) =>
@@ -203,6 +214,7 @@ internal sealed record SavedOptions
         return before == nameof(CollapseAction.RollBack)
             || (Action(now.Options) == nameof(CollapseAction.RollBack) && before != nameof(CollapseAction.Stop));
 
-        static string Action(IReadOnlyDictionary<string, string?> options) => options.GetValueOrDefault(OnCollapse) ?? nameof(CollapseAction.Stop);
+        static string Action(IReadOnlyDictionary<string, string?> options) =>
+            options.GetValueOrDefault(OnCollapse) ?? nameof(CollapseAction.Stop);
     }
 }

@@ -265,7 +265,8 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         named_parameters().Where(named => !LoraAdapter.IsParameter(named.name)).Select(named => (named.name, named.parameter));
 
     /// <summary>
-    /// The weights without those of the adapter, in words, as they were when this was first asked for. Whoever trains them asks before they change.
+    /// The weights without those of the adapter, in words, as they were when this was first asked for. Whoever trains them asks before
+    /// they change.
     /// </summary>
     /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>
     internal string FirstWeights

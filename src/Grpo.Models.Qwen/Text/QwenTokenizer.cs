@@ -56,7 +56,10 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
     public int PadTokenId { get; }
 
     /// <inheritdoc/>
-    /// <value>The tokens with their ids, the merges, and the added, special, end and padding tokens; not the files, which may be written in several ways.</value>
+    /// <value>
+    /// The tokens with their ids, the merges, and the added, special, end and padding tokens; not the files, which may be written in
+    /// several ways.
+    /// </value>
     public PlugInIdentity Identity => TokenizerIdentity.Of(_tokens, _merges, _addedIds.Values)
         .With("end tokens", string.Join(", ", EndTokenIds.Order()))
         .With("pad token", PadTokenId);

@@ -9,7 +9,11 @@ public sealed class PlugInIdentityTests
     public void Facts_of_parts_stand_under_their_name()
     {
         IRewardFunction inner = RewardFunction.Create("Judge", (_, _) => 1.0, identity: "model-1");
-        PlugInIdentity identity = new PlugInIdentity("best of").With("samples", 8).With("temperature", 0.5).With("note", (string?)null).WithPart("inner", inner);
+        PlugInIdentity identity = new PlugInIdentity("best of")
+            .With("samples", 8)
+            .With("temperature", 0.5)
+            .With("note", (string?)null)
+            .WithPart("inner", inner);
 
         Assert.Equal("best of", identity.Kind);
         Assert.Equal(

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Grpo.Testing;
 using Microsoft.Extensions.AI;
 using Microsoft.Extensions.Logging;
@@ -43,9 +44,13 @@ public sealed class ResumeIdentityTests : IDisposable
         string before = Files();
 
         var error = await Assert.ThrowsAsync<InvalidDataException>(() => TrainAsync(change, Trainer));
-        Assert.StartsWith($"'{_folder["checkpoint-000002"]}' is of a run with other parts, so going on would be neither that run nor this one: ", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"'{_folder["checkpoint-000002"]}' is of a run with other parts, so going on would be neither that run nor this one: ",
+            error.Message, StringComparison.Ordinal);
         Assert.Contains(difference, WithoutHashes(error.Message), StringComparison.Ordinal);
-        Assert.EndsWith("Use the parts of the checkpoint, or another folder for a new run, or set AllowOptionChanges to go on with these.", error.Message, StringComparison.Ordinal);
+        Assert.EndsWith(
+            "Use the parts of the checkpoint, or another folder for a new run, or set AllowOptionChanges to go on with these.",
+            error.Message, StringComparison.Ordinal);
         Assert.Equal(before, Files());
         Assert.DoesNotContain(_log.Entries, entry => entry.Level >= LogLevel.Warning);
         if (change == "vocabulary of the model")
@@ -84,7 +89,9 @@ public sealed class ResumeIdentityTests : IDisposable
     {
         await TrainAsync("nothing", Trainer);
         var error = await Assert.ThrowsAsync<InvalidDataException>(() => TrainAsync("weights of the checkpoint", Trainer));
-        Assert.Contains(". Load the model that the run began with, and not one of its checkpoints: the trainer loads the checkpoint into it. ", error.Message, StringComparison.Ordinal);
+        Assert.Contains(
+            ". Load the model that the run began with, and not one of its checkpoints: the trainer loads the checkpoint into it. ",
+            error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -96,16 +103,14 @@ public sealed class ResumeIdentityTests : IDisposable
         for (int steps = 1; steps <= 3; steps++)
         {
             using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), moving, reference);
-            var trainer = new GrpoTrainer(optimizer, Toy.Prompts, Trainer with { Steps = steps }, new TrainerServices { Checkpoints = new DirectoryCheckpointStore(_folder.Path) }, _log);
-            Assert.Equal(1, (await trainer.TrainAsync()).Steps);
+            Assert.Equal(1, (await NewTrainer(optimizer, steps).TrainAsync()).Steps);
         }
 
         Assert.NotEqual(before, policy.Weights());
         Assert.NotEqual(beforeOfReference, reference.Weights());
         using BigramPolicy again = Toy.Policy(), itsReference = Toy.Policy(seed: 5);
         using var inAnotherProcess = new GrpoOptimizer(again, Toy.Sampler, new Toy.LetterReward(), moving, itsReference);
-        var fourth = new GrpoTrainer(inAnotherProcess, Toy.Prompts, Trainer with { Steps = 4 }, new TrainerServices { Checkpoints = new DirectoryCheckpointStore(_folder.Path) }, _log);
-        Assert.Equal(1, (await fourth.TrainAsync()).Steps);
+        Assert.Equal(1, (await NewTrainer(inAnotherProcess, steps: 4).TrainAsync()).Steps);
     }
 
     [Fact]
@@ -114,12 +119,11 @@ public sealed class ResumeIdentityTests : IDisposable
         using BigramPolicy policy = Toy.Policy();
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
         await optimizer.StepAsync([Toy.Prompts[0]]);
-        await new GrpoTrainer(optimizer, Toy.Prompts, Trainer, new TrainerServices { Checkpoints = new DirectoryCheckpointStore(_folder.Path) }).TrainAsync();
+        await NewTrainer(optimizer, steps: 2).TrainAsync();
 
         using BigramPolicy again = Toy.Policy();
         using var other = new GrpoOptimizer(again, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        var trainer = new GrpoTrainer(other, Toy.Prompts, Trainer with { Steps = 3 }, new TrainerServices { Checkpoints = new DirectoryCheckpointStore(_folder.Path) });
-        Assert.Equal(1, (await trainer.TrainAsync()).Steps);
+        Assert.Equal(1, (await NewTrainer(other, steps: 3).TrainAsync()).Steps);
     }
 
     [Fact]
@@ -131,10 +135,12 @@ public sealed class ResumeIdentityTests : IDisposable
         await TrainAsync("nothing", Trainer with { Steps = 3 }, [.. Toy.Prompts.Take(2)]);
         (_, int id, string text) = Assert.Single(_log.Entries, entry => entry.Level == LogLevel.Warning);
         Assert.Equal(52, id);
-        Assert.Equal($"Evaluations before and after the checkpoint cannot be compared with each other: {difference}.", WithoutHashes(text));
+        Assert.Equal(
+            $"Evaluations before and after the checkpoint cannot be compared with each other: {difference}.", WithoutHashes(text));
 
         await TrainAsync("nothing", rolling with { Steps = 4 }, [.. Toy.Prompts.Take(2)]);
-        var error = await Assert.ThrowsAsync<InvalidDataException>(() => TrainAsync("nothing", rolling with { Steps = 5 }, [.. Toy.Prompts.Skip(2)]));
+        var error = await Assert.ThrowsAsync<InvalidDataException>(
+            () => TrainAsync("nothing", rolling with { Steps = 5 }, [.. Toy.Prompts.Skip(2)]));
         Assert.Contains("evaluator.prompts was 2 prompts, ", error.Message, StringComparison.Ordinal);
         Assert.Single(_log.Entries, entry => entry.Id == 52);
     }
@@ -143,25 +149,35 @@ public sealed class ResumeIdentityTests : IDisposable
     public async Task A_checkpoint_holds_the_plug_ins_in_readable_form()
     {
         await TrainAsync("nothing", Trainer);
-        JsonElement identity = JsonDocument.Parse(File.ReadAllText(_folder["checkpoint-000002/run_options.json"])).RootElement.GetProperty("identity");
+        string json = File.ReadAllText(_folder["checkpoint-000002/run_options.json"]);
+        JsonElement identity = JsonDocument.Parse(json).RootElement.GetProperty("identity");
         Assert.Equal(
-            ["model", "model.trained parameters", "model.weights", "reference", "reference.weights", "reward", "reward.Judge", "reward.Judge.identity",
-                "reward.Judge.name", "reward.Letter", "reward.Letter.name", "reward.name", "reward.weight of Judge", "reward.weight of Letter", "sampler",
-                "sampler.template", "sampler.tokenizer", "sampler.tokenizer.end tokens", "sampler.tokenizer.pad token", "sampler.tokenizer.tokens"],
+            [
+                "model", "model.trained parameters", "model.weights", "reference", "reference.weights", "reward", "reward.Judge",
+                "reward.Judge.identity", "reward.Judge.name", "reward.Letter", "reward.Letter.name", "reward.name", "reward.weight of Judge",
+                "reward.weight of Letter", "sampler", "sampler.template", "sampler.tokenizer", "sampler.tokenizer.end tokens",
+                "sampler.tokenizer.pad token", "sampler.tokenizer.tokens",
+            ],
             identity.EnumerateObject().Select(fact => fact.Name).Order(StringComparer.Ordinal));
         Assert.Equal(
             ["Grpo.Testing.BigramPolicy", "1 of 1", "weighted sum", "0.5"],
-            new[] { "model", "model.trained parameters", "reward", "reward.weight of Judge" }.Select(name => identity.GetProperty(name).GetString()));
+            new[] { "model", "model.trained parameters", "reward", "reward.weight of Judge" }
+                .Select(name => identity.GetProperty(name).GetString()));
     }
 
-    private static string WithoutHashes(string text) => System.Text.RegularExpressions.Regex.Replace(text, "SHA-256 [0-9a-f]{16}", "SHA-256 …");
+    private static string WithoutHashes(string text) => Regex.Replace(text, "SHA-256 [0-9a-f]{16}", "SHA-256 …");
 
-    private string Files() => string.Join('\n', Directory.GetFiles(_folder.Path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal)
-        .Select(file => $"{file} {Convert.ToHexString(File.ReadAllBytes(file))}"));
+    private string Files() => string.Join('\n', Directory.GetFiles(_folder.Path, "*", SearchOption.AllDirectories)
+        .Order(StringComparer.Ordinal).Select(file => $"{file} {Convert.ToHexString(File.ReadAllBytes(file))}"));
+
+    private GrpoTrainer NewTrainer(GrpoOptimizer optimizer, long steps) => new(
+        optimizer, Toy.Prompts, Trainer with { Steps = steps }, new TrainerServices { Checkpoints = new DirectoryCheckpointStore(_folder.Path) }, _log);
 
     private async Task<TrainingSummary> TrainAsync(string change, TrainerOptions options, IReadOnlyList<Prompt>? held = null)
     {
-        using BigramPolicy policy = change == "vocabulary of the model" ? new BigramPolicy(Toy.Vocabulary + 1, 11) : Toy.Policy(change == "weights" ? 12UL : 11UL);
+        using BigramPolicy policy = change == "vocabulary of the model"
+            ? new BigramPolicy(Toy.Vocabulary + 1, 11)
+            : Toy.Policy(change == "weights" ? 12UL : 11UL);
         using BigramPolicy reference = Toy.Policy(change == "reference" ? 6UL : 5UL);
         if (change == "weights of the checkpoint")
         {
@@ -169,11 +185,13 @@ public sealed class ResumeIdentityTests : IDisposable
         }
 
         using var optimizer = new GrpoOptimizer(policy, Sampler(change), Reward(change), Toy.Options with { KlCoefficient = 0.1 }, reference);
-        Prompt[] prompts = [.. Toy.Prompts.Select(prompt => change == "fields" ? prompt with { Fields = new Dictionary<string, string> { ["unit"] = "km" } } : prompt)];
+        var fields = new Dictionary<string, string> { ["unit"] = "km" };
+        Prompt[] prompts = [.. Toy.Prompts.Select(prompt => change == "fields" ? prompt with { Fields = fields } : prompt)];
+        var evaluation = new EvaluationOptions { AccuracySampling = Toy.Options.Sampling.ToGreedy() };
         var services = new TrainerServices
         {
             Checkpoints = new DirectoryCheckpointStore(_folder.Path),
-            Evaluator = held is null ? null : new RewardEvaluator(Toy.Sampler, new Toy.LetterReward(), held, new EvaluationOptions { AccuracySampling = Toy.Options.Sampling.ToGreedy() }),
+            Evaluator = held is null ? null : new RewardEvaluator(Toy.Sampler, new Toy.LetterReward(), held, evaluation),
         };
         return await new GrpoTrainer(optimizer, prompts, options, services, _log).TrainAsync();
     }
@@ -191,7 +209,9 @@ public sealed class ResumeIdentityTests : IDisposable
     {
         IRewardFunction letter = change == "reward's type" ? RewardFunction.Create("Letter", new Toy.LetterReward().Score) : new Toy.LetterReward();
         IRewardFunction judge = RewardFunction.Create(
-            change == "reward's name" ? "Other" : "Judge", (_, _) => 1.0, change.EndsWith("reward's identity", StringComparison.Ordinal) ? "model-2" : "model-1");
+            change == "reward's name" ? "Other" : "Judge",
+            (_, _) => 1.0,
+            change.EndsWith("reward's identity", StringComparison.Ordinal) ? "model-2" : "model-1");
         if (change is "cached reward's identity" or "a cache")
         {
             judge = RewardFunction.Cached(judge, capacity: 10);
@@ -208,7 +228,8 @@ public sealed class ResumeIdentityTests : IDisposable
 
     private sealed class OtherSampler : IGroupSampler
     {
-        public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default) =>
+        public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(
+            IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default) =>
             Toy.Sampler.SampleAsync(policy, request, cancellationToken);
     }
 
@@ -216,12 +237,14 @@ public sealed class ResumeIdentityTests : IDisposable
     {
         public PlugInIdentity Identity => new PlugInIdentity("best of").With("samples", 8).WithPart("inner", Toy.Sampler);
 
-        public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default) =>
+        public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(
+            IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default) =>
             Toy.Sampler.SampleAsync(policy, request, cancellationToken);
     }
 
     private sealed class OtherTemplate : IChatTemplate
     {
-        public string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt = true) => new PlainTemplate().Render(messages, addGenerationPrompt);
+        public string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt = true) =>
+            new PlainTemplate().Render(messages, addGenerationPrompt);
     }
 }

@@ -8,7 +8,8 @@ namespace Grpo.Core.Tests.Training;
 /// <summary>Supervised training goes on only as the run that wrote the checkpoint.</summary>
 public sealed class SupervisedIdentityTests : IDisposable
 {
-    private static readonly SupervisedOptions Options = new() { Steps = 2, BatchSize = 2, LearningRate = 0.1, CheckpointEvery = 1, Resume = true };
+    private static readonly SupervisedOptions Options =
+        new() { Steps = 2, BatchSize = 2, LearningRate = 0.1, CheckpointEvery = 1, Resume = true };
 
     private readonly TemporaryFolder _folder = new();
     private readonly ListLogger<SupervisedTrainer> _log = new();
@@ -17,12 +18,18 @@ public sealed class SupervisedIdentityTests : IDisposable
     public static TheoryData<string, string, string> Changes => new()
     {
         { "weights", "parts", "model.weights was 100 numbers, SHA-256 … and is 100 numbers, SHA-256 …" },
-        { "tokenizer", "parts", $"tokenizer was {typeof(SupervisedTrainerTests).FullName}+EndTokenizer and is {typeof(SupervisedIdentityTests).FullName}+OtherTokenizer" },
+        {
+            "tokenizer", "parts",
+            $"tokenizer was {typeof(SupervisedTrainerTests).FullName}+EndTokenizer and is {typeof(SupervisedIdentityTests).FullName}+OtherTokenizer"
+        },
         { "template", "parts", "template.default system message was none and is Be brief." },
         { "examples", "options", "data set was 4 examples, SHA-256 … and is 4 examples, SHA-256 …" },
         { "learning rate", "options", "SupervisedOptions.LearningRate was 0.1 and is 0.2" },
         { "steps", "options", "SupervisedOptions.Steps was 2 and is 3" }, // the cosine ends elsewhere
-        { "weights and learning rate", "options and parts", "SupervisedOptions.LearningRate was 0.1 and is 0.2; model.weights was 100 numbers" },
+        {
+            "weights and learning rate", "options and parts",
+            "SupervisedOptions.LearningRate was 0.1 and is 0.2; model.weights was 100 numbers"
+        },
     };
 
     [Theory]
@@ -32,7 +39,8 @@ public sealed class SupervisedIdentityTests : IDisposable
         await RunAsync("nothing", Options);
 
         var error = await Assert.ThrowsAsync<InvalidDataException>(() => RunAsync(change, Options));
-        Assert.Contains($"' is of a run with other {what}, so going on would be neither that run nor this one: ", error.Message, StringComparison.Ordinal);
+        Assert.Contains(
+            $"' is of a run with other {what}, so going on would be neither that run nor this one: ", error.Message, StringComparison.Ordinal);
         Assert.Contains(difference, WithoutHashes(error.Message), StringComparison.Ordinal);
         Assert.Empty(_log.Entries);
 
@@ -48,7 +56,14 @@ public sealed class SupervisedIdentityTests : IDisposable
     {
         SupervisedOptions constant = Options with { Schedule = LearningRateSchedule.Constant };
         await RunAsync("nothing", constant);
-        SupervisedOptions other = constant with { Steps = 4, CheckpointEvery = 3, EvaluateEvery = 2, MaxTokens = 4096, OptimizerMoments = OptimizerMoments.Host };
+        SupervisedOptions other = constant with
+        {
+            Steps = 4,
+            CheckpointEvery = 3,
+            EvaluateEvery = 2,
+            MaxTokens = 4096,
+            OptimizerMoments = OptimizerMoments.Host,
+        };
         Assert.Equal(2, await RunAsync("nothing", other));
         Assert.Empty(_log.Entries);
     }
@@ -61,7 +76,8 @@ public sealed class SupervisedIdentityTests : IDisposable
         File.Delete(Path.Combine(checkpoint, SavedOptions.FileName)); // earlier versions wrote none
 
         Assert.Equal(0, await RunAsync("weights", Options));
-        Assert.Equal((LogLevel.Warning, 38, $"The checkpoint {checkpoint} does not say which options it was written with, so they were not compared."), Assert.Single(_log.Entries));
+        string warning = $"The checkpoint {checkpoint} does not say which options it was written with, so they were not compared.";
+        Assert.Equal((LogLevel.Warning, 38, warning), Assert.Single(_log.Entries));
     }
 
     [Fact]
@@ -70,8 +86,8 @@ public sealed class SupervisedIdentityTests : IDisposable
         await RunAsync("nothing", Options);
         using BigramPolicy policy = Toy.Policy();
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        var trainer = new GrpoTrainer(
-            optimizer, Toy.Prompts, new TrainerOptions { Steps = 3, Resume = true }, new TrainerServices { Checkpoints = new RecordingStore([], _folder.Path) });
+        var services = new TrainerServices { Checkpoints = new RecordingStore([], _folder.Path) };
+        var trainer = new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 3, Resume = true }, services);
         var error = await Assert.ThrowsAsync<FileNotFoundException>(() => trainer.TrainAsync());
         Assert.Contains("holds no training state: expected grpo_state.json", error.Message, StringComparison.Ordinal);
     }
@@ -84,15 +100,17 @@ public sealed class SupervisedIdentityTests : IDisposable
     {
         using BigramPolicy policy = Toy.Policy(change.StartsWith("weights", StringComparison.Ordinal) ? 12UL : 11UL);
         ITokenizer tokenizer = new SupervisedTrainerTests.EndTokenizer();
-        SupervisedExample[] examples = [.. "abcd".Select((letter, i) => new SupervisedExample(Prompt.Create($"e{i}", $"{letter}"), change == "examples" && i == 3 ? "c" : "ab"))];
+        SupervisedExample[] examples = [.. "abcd".Select(
+            (letter, i) => new SupervisedExample(Prompt.Create($"e{i}", $"{letter}"), change == "examples" && i == 3 ? "c" : "ab"))];
         SupervisedOptions changed = options with
         {
             Steps = change == "steps" ? 3 : options.Steps,
             LearningRate = change.EndsWith("learning rate", StringComparison.Ordinal) ? 0.2 : options.LearningRate,
         };
-        var trainer = new SupervisedTrainer(
-            policy, change == "tokenizer" ? new OtherTokenizer(tokenizer) : tokenizer, new SystemTemplate(change == "template" ? "Be brief." : null), examples, changed,
-            new SupervisedServices { Checkpoints = new RecordingStore([], _folder.Path) }, _log);
+        tokenizer = change == "tokenizer" ? new OtherTokenizer(tokenizer) : tokenizer;
+        var template = new SystemTemplate(change == "template" ? "Be brief." : null);
+        var services = new SupervisedServices { Checkpoints = new RecordingStore([], _folder.Path) };
+        var trainer = new SupervisedTrainer(policy, tokenizer, template, examples, changed, services, _log);
         int steps = 0;
         await foreach (SupervisedReport _ in trainer.RunAsync())
         {
@@ -120,6 +138,7 @@ public sealed class SupervisedIdentityTests : IDisposable
     {
         public PlugInIdentity Identity => new PlugInIdentity("plain").With("default system message", system);
 
-        public string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt = true) => new SupervisedTrainerTests.EndTemplate().Render(messages, addGenerationPrompt);
+        public string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt = true) =>
+            new SupervisedTrainerTests.EndTemplate().Render(messages, addGenerationPrompt);
     }
 }

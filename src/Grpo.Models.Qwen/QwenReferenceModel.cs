@@ -30,13 +30,21 @@ public sealed class QwenReferenceModel : IReferenceModel, IDisposable
     }
 
     /// <inheritdoc/>
-    public nn.Module Module => _model;
+    public nn.Module Module
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_model.IsDisposed, this);
+            return _model;
+        }
+    }
 
     /// <inheritdoc/>
     /// <remarks>The batch may be on another device than the weights: the tokens go there, and the log-probs, a number a token, come back.</remarks>
     public Tensor LogProbs(TokenBatch batch, double temperature)
     {
         ArgumentNullException.ThrowIfNull(batch);
+        ObjectDisposedException.ThrowIf(_model.IsDisposed, this);
         using var scope = TensorScope.BeginNoGrad();
         Tensor logProbs = CompletionLogProbs.Compute(_model, batch.To(_model.Device), temperature);
         return scope.Keep(logProbs.to(batch.PromptIds.device));

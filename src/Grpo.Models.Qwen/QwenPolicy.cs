@@ -27,8 +27,19 @@ public sealed class QwenPolicy : IPolicy, IHasIdentity, IDisposable
     /// <summary>Writes the chat template into a folder, for a whole model and for an adapter; null: nothing is written.</summary>
     internal Action<string>? SaveTemplate { get; init; }
 
+    // What a disposed model answers otherwise is of no use: that it has no parameters, or an invalid tensor.
+    private Qwen2ForCausalLM Alive
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(Model.IsDisposed, this);
+            return Model;
+        }
+    }
+
     /// <inheritdoc/>
-    public nn.Module Module => Model;
+    /// <exception cref="ObjectDisposedException">The policy or its model was disposed.</exception>
+    public nn.Module Module => Alive;
 
     /// <inheritdoc/>
     public bool IsStochastic => Model.Adapter is { Options.Dropout: > 0 };
@@ -66,30 +77,30 @@ public sealed class QwenPolicy : IPolicy, IHasIdentity, IDisposable
     /// <see cref="Qwen2ForCausalLM.GradientCheckpointing"/>, on which no number depends beyond rounding, are left out.
     /// </remarks>
     /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>
-    public PlugInIdentity Identity => ModelIdentity.Of("Qwen2", Model)
+    public PlugInIdentity Identity => ModelIdentity.Of("Qwen2", Alive)
         .With("int8 rollouts", Int8Rollouts.ToString())
         .WithAdapter(Model.Adapter?.Options);
 
     /// <inheritdoc/>
-    public Tensor LogProbs(TokenBatch batch, double temperature) => CompletionLogProbs.Compute(Model, batch, temperature);
+    public Tensor LogProbs(TokenBatch batch, double temperature) => CompletionLogProbs.Compute(Alive, batch, temperature);
 
     /// <inheritdoc/>
     public Tensor LogProbs(TokenBatch batch, double temperature, Func<Tensor, Tensor> lossGradient)
     {
         ArgumentNullException.ThrowIfNull(lossGradient);
-        return CompletionLogProbs.Compute(Model, batch, temperature, lossGradient);
+        return CompletionLogProbs.Compute(Alive, batch, temperature, lossGradient);
     }
 
     /// <inheritdoc/>
-    public TokenStatistics LogProbsAndEntropies(TokenBatch batch, double temperature) => CompletionLogProbs.ComputeWithEntropies(Model, batch, temperature);
+    public TokenStatistics LogProbsAndEntropies(TokenBatch batch, double temperature) => CompletionLogProbs.ComputeWithEntropies(Alive, batch, temperature);
 
     /// <inheritdoc/>
     /// <exception cref="NotSupportedException"><see cref="Int8Rollouts"/> is set and the model is not on a CPU with vectors of 256 bits.</exception>
     public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) =>
-        Int8Rollouts && (Model.Device.type != DeviceType.CPU || !Int8Weight.IsSupported)
+        Int8Rollouts && (Alive.Device.type != DeviceType.CPU || !Int8Weight.IsSupported)
             ? throw new NotSupportedException(
                 $"{nameof(Int8Rollouts)} is for models on a CPU with vectors of 256 bits, but this one is on {Model.Device}{(Int8Weight.IsSupported ? "" : " of a processor without them")}. Set it to false.")
-            : new Qwen2DecodingSession(Model, prompts, groupSize, maxNewTokens, Int8Rollouts);
+            : new Qwen2DecodingSession(Alive, prompts, groupSize, maxNewTokens, Int8Rollouts);
 
     /// <summary>
     /// Writes <c>config.json</c>, <c>model.safetensors</c> (in the type of the weights) and the companions into an existing folder; with an
@@ -101,7 +112,7 @@ public sealed class QwenPolicy : IPolicy, IHasIdentity, IDisposable
     /// <exception cref="InvalidOperationException">The folder holds a model and this is an adapter, or the other way round.</exception>
     public void Save(string directory)
     {
-        if (Model.Adapter is { IsMerged: false })
+        if (Alive.Adapter is { IsMerged: false })
         {
             LoraAdapterFiles.Save(Model, directory);
             SaveTemplate?.Invoke(directory);
@@ -125,7 +136,7 @@ public sealed class QwenPolicy : IPolicy, IHasIdentity, IDisposable
     /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>
     public void Load(string directory)
     {
-        if (Model.Adapter is null)
+        if (Alive.Adapter is null)
         {
             QwenWeights.LoadInto(Model, directory);
         }
@@ -153,6 +164,6 @@ public sealed class QwenPolicy : IPolicy, IHasIdentity, IDisposable
     /// <summary>Frees the model.</summary>
     public void Dispose() => Model.Dispose();
 
-    private LoraAdapter Adapter() => Model.Adapter
+    private LoraAdapter Adapter() => Alive.Adapter
         ?? throw new InvalidOperationException($"The policy has no adapter. Load it with {nameof(QwenLoadOptions)}.{nameof(QwenLoadOptions.Lora)}.");
 }

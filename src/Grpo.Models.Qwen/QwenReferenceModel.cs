@@ -30,7 +30,14 @@ public sealed class QwenReferenceModel : IReferenceModel, IHasIdentity, IDisposa
     }
 
     /// <inheritdoc/>
-    public nn.Module Module => _model;
+    public nn.Module Module
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_model.IsDisposed, this);
+            return _model;
+        }
+    }
 
     /// <inheritdoc/>
     /// <remarks>
@@ -44,6 +51,7 @@ public sealed class QwenReferenceModel : IReferenceModel, IHasIdentity, IDisposa
     public Tensor LogProbs(TokenBatch batch, double temperature)
     {
         ArgumentNullException.ThrowIfNull(batch);
+        ObjectDisposedException.ThrowIf(_model.IsDisposed, this);
         using var scope = TensorScope.BeginNoGrad();
         Tensor logProbs = CompletionLogProbs.Compute(_model, batch.To(_model.Device), temperature);
         return scope.Keep(logProbs.to(batch.PromptIds.device));

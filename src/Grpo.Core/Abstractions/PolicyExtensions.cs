@@ -12,7 +12,7 @@ public static class PolicyExtensions
     {
         ArgumentNullException.ThrowIfNull(policy);
         return policy.Module.parameters().FirstOrDefault()?.device
-            ?? throw new InvalidOperationException($"The module of {policy.GetType().Name} has no parameters. Did its constructor call RegisterComponents()?");
+            ?? throw new InvalidOperationException($"The module of {policy.GetType().Name} has no parameters. Was it disposed, or did its constructor not call RegisterComponents()?");
     }
 
     /// <summary>The parameters that are trained, with their names, in a fixed order.</summary>

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Grpo;
 
 /// <summary>
@@ -17,15 +19,15 @@ public sealed class RewardEvaluator : IEvaluator, IHasIdentity
     private readonly IReadOnlyList<Prompt> _prompts;
     private readonly EvaluationOptions _options;
 
-    /// <summary>Measures accuracy.</summary>
+    /// <summary>Measures accuracy with other limits or another temperature. A literal null is a null of the other constructor.</summary>
     /// <param name="sampler">Samples the completions.</param>
     /// <param name="reward">Scores them; the same object as in training, so that both agree on what an answer is.</param>
     /// <param name="prompts">Held-out prompts; at least one.</param>
-    /// <param name="sampling">Limits, and the temperature when not greedy. Null: greedy with the default limits.</param>
+    /// <param name="sampling">Limits, and the temperature when not greedy.</param>
     /// <exception cref="ArgumentException">
     /// There are no prompts, the sampler would refuse some (<see cref="IPromptChecker"/>), or the options are out of range.
     /// </exception>
-    public RewardEvaluator(IGroupSampler sampler, IRewardFunction reward, IReadOnlyList<Prompt> prompts, SamplingOptions? sampling = null)
+    public RewardEvaluator(IGroupSampler sampler, IRewardFunction reward, IReadOnlyList<Prompt> prompts, SamplingOptions? sampling)
         : this(sampler, reward, prompts, new EvaluationOptions { AccuracySampling = sampling ?? new SamplingOptions().ToGreedy() })
     {
     }
@@ -34,16 +36,17 @@ public sealed class RewardEvaluator : IEvaluator, IHasIdentity
     /// <param name="sampler">Samples the completions.</param>
     /// <param name="reward">Scores them; the same object as in training, so that both agree on what an answer is.</param>
     /// <param name="prompts">Held-out prompts; at least one.</param>
-    /// <param name="options">Copied: later changes have no effect.</param>
+    /// <param name="options">Null: accuracy, greedy, with the default limits. Copied: later changes have no effect.</param>
     /// <exception cref="ArgumentException">
     /// There are no prompts, the sampler would refuse some (<see cref="IPromptChecker"/>), or the options are out of range.
     /// </exception>
-    public RewardEvaluator(IGroupSampler sampler, IRewardFunction reward, IReadOnlyList<Prompt> prompts, EvaluationOptions options)
+    [OverloadResolutionPriority(1)]
+    public RewardEvaluator(IGroupSampler sampler, IRewardFunction reward, IReadOnlyList<Prompt> prompts, EvaluationOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(sampler);
         ArgumentNullException.ThrowIfNull(reward);
         ArgumentNullException.ThrowIfNull(prompts);
-        ArgumentNullException.ThrowIfNull(options);
+        options ??= new EvaluationOptions();
         options.Validate();
         _sampler = new CheckedSampler(sampler);
         _reward = reward;

@@ -27,6 +27,7 @@ public sealed class GrpoOptimizer : IDisposable
     private readonly OptimizerCheckpoint _checkpoint;
     private readonly ILogger _logger;
     private readonly OptimizerUse _use;
+    private readonly PolicyVocabulary _vocabulary = new();
     private double? _klInReward; // as measured when the groups of the coming update were scored
     private StepTimes? _times;
 
@@ -229,6 +230,7 @@ public sealed class GrpoOptimizer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(groups);
         using IDisposable operation = _use.Begin();
+        new RolloutCheck(_policy.GetType().Name, await _vocabulary.OfAsync(_policy).ConfigureAwait(false)).RequireGroups(groups, nameof(groups));
         var sampled = new SampledGroups(Options.Advantage, groups.Count);
         sampled.Add(groups, await ScoreRewardsAsync(groups, cancellationToken).ConfigureAwait(false));
         return Advantages(sampled, cancellationToken).All;
@@ -251,6 +253,7 @@ public sealed class GrpoOptimizer : IDisposable
         ArgumentNullException.ThrowIfNull(groups);
         using IDisposable operation = _use.Begin();
         RequireWhole();
+        RequireScored(groups);
         return Apply(groups, cancellationToken);
     }
 
@@ -355,6 +358,28 @@ public sealed class GrpoOptimizer : IDisposable
             IsWhole = _adam.Step == applied && !moving;
             _spikes.Restore(norms);
             throw;
+        }
+    }
+
+    // Groups that a caller made. Those of a step were checked when they were sampled.
+    private void RequireScored(IReadOnlyList<ScoredGroup> groups)
+    {
+        if (groups.Any(scored => scored is null))
+        {
+            throw new ArgumentException("A scored group is null.", nameof(groups));
+        }
+
+        int? vocabulary = _vocabulary.OfAsync(_policy).GetAwaiter().GetResult();
+        new RolloutCheck(_policy.GetType().Name, vocabulary).RequireGroups(groups.Select(scored => scored.Group), nameof(groups));
+        foreach (ScoredGroup scored in groups)
+        {
+            int count = scored.Group.Completions.Count;
+            if (scored.Rewards?.Count != count || scored.Advantages?.Count != count)
+            {
+                throw new ArgumentException(FormattableString.Invariant(
+                    $"A group of {count} completions has {scored.Rewards?.Count ?? 0} rewards and {scored.Advantages?.Count ?? 0} advantages; there must be one each per completion."),
+                    nameof(groups));
+            }
         }
     }
 

@@ -124,7 +124,7 @@ internal sealed class PolicyUpdater(
         }
 
         using var scope = TensorScope.BeginNoGrad();
-        return scope.Keep(reference!.LogProbs(tokens, options.Sampling.Temperature)); // [B, C]
+        return scope.Keep(CheckedLogProbs.Of(reference!, tokens, options.Sampling.Temperature)); // [B, C]
     }
 
     private LossInputs Forward(MicroBatch batch, Tensor? oldLogProbs, LossSettings settings, LossDenominators denominators)
@@ -132,13 +132,13 @@ internal sealed class PolicyUpdater(
         double temperature = options.Sampling.Temperature;
         if (options.NeedsEntropies)
         {
-            TokenStatistics statistics = policy.LogProbsAndEntropies(batch.Tokens, temperature);
+            TokenStatistics statistics = CheckedLogProbs.WithEntropies(policy, batch.Tokens, temperature);
             return Inputs(statistics.LogProbs) with { Entropies = statistics.Entropies };
         }
 
         return Inputs(settings.IsPerToken
-            ? policy.LogProbs(batch.Tokens, temperature, logProbs => GrpoLoss.Gradient(Inputs(logProbs), settings, denominators))
-            : policy.LogProbs(batch.Tokens, temperature));
+            ? CheckedLogProbs.Of(policy, batch.Tokens, temperature, logProbs => GrpoLoss.Gradient(Inputs(logProbs), settings, denominators))
+            : CheckedLogProbs.Of(policy, batch.Tokens, temperature));
 
         LossInputs Inputs(Tensor logProbs) => new(logProbs, oldLogProbs, batch.ReferenceLogProbs, batch.Advantages, batch.Tokens.CompletionMask)
         {

@@ -62,8 +62,8 @@ internal sealed class RewardKl(IPolicy policy, IReferenceModel reference, GrpoOp
     {
         using var scope = TensorScope.BeginNoGrad();
         TokenBatch batch = TokenBatchBuilder.Build([.. rows.Select(row => row.Tokens)], padTokenId: 0, policy.Device(), budget.Limits.SharePrompts);
-        float[][]? computed = rows.All(row => row.Completion.LogProbs is not null) ? null : RowLogProbs.Download(rows, policy.LogProbs(batch, options.Sampling.Temperature));
-        float[][] compared = RowLogProbs.Download(rows, reference.LogProbs(batch, options.Sampling.Temperature));
+        float[][]? computed = rows.All(row => row.Completion.LogProbs is not null) ? null : RowLogProbs.Download(rows, CheckedLogProbs.Of(policy, batch, options.Sampling.Temperature));
+        float[][] compared = RowLogProbs.Download(rows, CheckedLogProbs.Of(reference, batch, options.Sampling.Temperature));
         return [.. rows.Select((row, i) => (row.Completion.LogProbs?.ToArray() ?? computed![i], compared[i]))];
     }
 }

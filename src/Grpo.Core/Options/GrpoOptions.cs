@@ -3,7 +3,10 @@ using Grpo.Losses;
 namespace Grpo;
 
 /// <summary>Options of a <see cref="GrpoOptimizer"/>. The defaults: GRPO's advantages, DAPO's token mean, no KL term.</summary>
-/// <remarks><see cref="Validate"/> lists every value out of range; the optimizer's constructor calls it.</remarks>
+/// <remarks>
+/// <see cref="Validate"/> lists every value out of range; the optimizer's constructor calls it. Numbers that float32 rounds to 0 or to infinity
+/// are out of range too.
+/// </remarks>
 public sealed record GrpoOptions : IReflectedOptions
 {
     /// <summary>Completions per prompt, G (num_generations).</summary>
@@ -140,15 +143,15 @@ public sealed record GrpoOptions : IReflectedOptions
     public double ScheduleFloor { get; set; }
 
     /// <summary>β₁ of AdamW.</summary>
-    /// <value>0 to below 1; default 0.9.</value>
+    /// <value>0 to 0.9999999; default 0.9.</value>
     public double AdamBeta1 { get; set; } = 0.9;
 
     /// <summary>β₂ of AdamW.</summary>
-    /// <value>0 to below 1; default 0.999.</value>
+    /// <value>0 to 0.9999999; default 0.999.</value>
     public double AdamBeta2 { get; set; } = 0.999;
 
     /// <summary>Added to the square root of AdamW's second moment.</summary>
-    /// <value>Above 0, to 1; default 1e-8.</value>
+    /// <value>1.2e-38, the smallest number that float32 holds in full, to 1; default 1e-8.</value>
     public double AdamEpsilon { get; set; } = 1e-8;
 
     /// <summary>
@@ -163,7 +166,7 @@ public sealed record GrpoOptions : IReflectedOptions
     public double WeightDecay { get; set; }
 
     /// <summary>Longest gradient over all parameters, L2; a longer one is scaled down. Null: no clipping.</summary>
-    /// <value>Above 0, or null; default 1.</value>
+    /// <value>1e-19 or more, or null; default 1.</value>
     public double? MaxGradientNorm { get; set; } = 1.0;
 
     /// <summary>

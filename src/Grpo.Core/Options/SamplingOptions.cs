@@ -8,7 +8,7 @@ namespace Grpo;
 public sealed record SamplingOptions : IReflectedOptions
 {
     /// <summary>Divides the logits. 0 is greedy decoding: the most probable token, without chance.</summary>
-    /// <value>0 to 10; default 1.</value>
+    /// <value>0, or 1e-6 to 10; default 1. Less is as good as 0, and the quotients leave float32.</value>
     public double Temperature { get; set; } = 1.0;
 
     /// <summary>Keeps the k most probable tokens, ties with the k-th included. 0: off.</summary>
@@ -24,7 +24,7 @@ public sealed record SamplingOptions : IReflectedOptions
     public double MinP { get; set; }
 
     /// <summary>Divides positive and multiplies negative logits of tokens that occurred already (prompt included). 1: off.</summary>
-    /// <value>Above 0, to 10; default 1.</value>
+    /// <value>1e-6 to 10; default 1.</value>
     public double RepetitionPenalty { get; set; } = 1.0;
 
     /// <summary>Upper limit of a completion, tokens, the end token included.</summary>

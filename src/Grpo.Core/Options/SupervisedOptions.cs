@@ -45,7 +45,7 @@ public sealed record SupervisedOptions : IReflectedOptions
     public OptimizerMoments OptimizerMoments { get; set; } = OptimizerMoments.Float32;
 
     /// <summary>Longest gradient, L2.</summary>
-    /// <value>Above 0; default 1.</value>
+    /// <value>1e-19 or more; default 1.</value>
     public double MaxGradientNorm { get; set; } = 1;
 
     /// <summary>Longest example, prompt and completion together, tokens; a longer one is an error.</summary>

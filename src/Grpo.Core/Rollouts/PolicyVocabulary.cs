@@ -3,7 +3,7 @@ namespace Grpo;
 /// <summary>Finds how many token ids a policy has, and remembers it.</summary>
 internal sealed class PolicyVocabulary
 {
-    private (IPolicy Policy, int? Size)? _known;
+    private Known? _known;
 
     /// <summary>Returns the number of token ids of a policy.</summary>
     /// <param name="policy">The policy.</param>
@@ -12,7 +12,7 @@ internal sealed class PolicyVocabulary
     {
         if (_known is not { } known || !ReferenceEquals(known.Policy, policy))
         {
-            _known = known = (policy, policy.VocabularySize ?? await TensorThread.RunAsync(() => Measure(policy)).ConfigureAwait(false));
+            _known = known = new Known(policy, policy.VocabularySize ?? await TensorThread.RunAsync(() => Measure(policy)).ConfigureAwait(false));
         }
 
         return known.Size;
@@ -34,6 +34,8 @@ internal sealed class PolicyVocabulary
         using IDecodingSession session = policy.StartDecoding(prompt, groupSize: 1, maxNewTokens: 1);
         return checked((int)session.Prefill().shape[^1]);                // [1, V]
     }
+
+    private sealed record Known(IPolicy Policy, int? Size);
 
     private static int? Measure(IPolicy policy)
     {

@@ -22,6 +22,7 @@ public static class RewardScorer
     /// A reward function threw, took too long, or returned NaN, ∞, a number beyond ±1e18 or the wrong number of rewards, and
     /// <see cref="RewardOptions.OnError"/> is <see cref="RewardErrorHandling.Throw"/>. No further group is started then.
     /// </exception>
+    /// <exception cref="InvalidOperationException">The reward function has no name.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public static async ValueTask<RewardScores> ScoreAsync(
         IRewardFunction reward, IReadOnlyList<RolloutGroup> groups, RewardOptions options, CancellationToken cancellationToken = default)
@@ -30,6 +31,11 @@ public static class RewardScorer
         ArgumentNullException.ThrowIfNull(groups);
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
+        if (string.IsNullOrWhiteSpace(reward.Name))
+        {
+            throw new InvalidOperationException($"{reward.GetType().Name}.{nameof(IRewardFunction.Name)} is null or empty; metrics and errors need a name.");
+        }
+
         cancellationToken.ThrowIfCancellationRequested();
 
         var outcomes = new RewardOutcome[groups.Count][];

@@ -50,6 +50,11 @@ public sealed class GrpoTrainer
             throw new ArgumentException("There are no prompts: the data set is empty.", nameof(prompts));
         }
 
+        if (prompts.Any(prompt => prompt is null) || _services.Callbacks.Any(callback => callback is null))
+        {
+            throw new ArgumentException("A prompt or a callback is null; leave it out of the list.");
+        }
+
         // Random numbers are keyed by the id: two prompts of one id would share theirs.
         if (prompts.GroupBy(prompt => prompt.Id, StringComparer.Ordinal).FirstOrDefault(group => group.Count() > 1) is { } twins)
         {

@@ -90,7 +90,7 @@ internal sealed class RunCheckpoints(
 
     private Task<bool> WriteAsync(ICheckpointStore into, bool isLast) => TryAsync(isLast, async () =>
     {
-        Folder = await into.SaveAsync(optimizer.Step, Write, CancellationToken.None).ConfigureAwait(false);
+        Folder = await CheckedServices.SaveAsync(into, optimizer.Step, Write).ConfigureAwait(false);
         _step = optimizer.Step;
         _changed = false;
         FreedMemory.GiveBack();

@@ -200,7 +200,7 @@ public sealed class SupervisedTrainer
             cancellationToken.ThrowIfCancellationRequested();
             using var scope = TensorScope.BeginNoGrad();
             TokenBatch micro = TokenBatchBuilder.Build(members, padTokenId: 0, device);
-            sum -= _policy.LogProbs(micro, temperature: 1).sum().item<float>();
+            sum -= CheckedLogProbs.Of(_policy, micro, temperature: 1).sum().item<float>();
         }
 
         return sum / CompletionTokens(_heldOut);
@@ -221,7 +221,7 @@ public sealed class SupervisedTrainer
                 cancellationToken.ThrowIfCancellationRequested();
                 using var scope = TensorScope.Begin();
                 TokenBatch micro = TokenBatchBuilder.Build(members, padTokenId: 0, device);
-                Tensor share = -_policy.LogProbs(micro, temperature: 1, logProbs => full_like(logProbs, -1.0 / tokens)).sum() / tokens; // 0 where there is padding
+                Tensor share = -CheckedLogProbs.Of(_policy, micro, temperature: 1, logProbs => full_like(logProbs, -1.0 / tokens)).sum() / tokens; // 0 where there is padding
                 BackwardPass.Run(share);
                 loss += share.item<float>();
             }
@@ -251,7 +251,7 @@ public sealed class SupervisedTrainer
 
     private bool IsDue(long step, long every) => step == _options.Steps || (every > 0 && step % every == 0);
 
-    private ValueTask<string> SaveAsync(ICheckpointStore store, AdamW adam) => store.SaveAsync(adam.Step, directory =>
+    private ValueTask<string> SaveAsync(ICheckpointStore store, AdamW adam) => CheckedServices.SaveAsync(store, adam.Step, directory =>
     {
         _policy.Save(directory);
         _task?.Write(directory);

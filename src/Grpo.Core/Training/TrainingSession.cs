@@ -262,7 +262,7 @@ internal sealed class TrainingSession(
 
     private async Task<EvaluationReport> EvaluateAsync(IEvaluator evaluator, CancellationToken cancellationToken)
     {
-        EvaluationReport evaluation = await evaluator.EvaluateAsync(optimizer.Policy, cancellationToken).ConfigureAwait(false);
+        EvaluationReport evaluation = await CheckedServices.EvaluateAsync(evaluator, optimizer.Policy, cancellationToken).ConfigureAwait(false);
         FreedMemory.GiveBack();
         long step = optimizer.Step;
         if (progress.Add(step, evaluation))

@@ -37,6 +37,7 @@ public sealed class AdapterOffReference : IReferenceModel, IHasIdentity
     /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>
     public Tensor LogProbs(TokenBatch batch, double temperature)
     {
+        ObjectDisposedException.ThrowIf(_model.IsDisposed, this);
         using var scope = TensorScope.BeginNoGrad();
         return scope.Keep(_model.Adapter!.Without(() => CompletionLogProbs.Compute(_model, batch, temperature)));
     }

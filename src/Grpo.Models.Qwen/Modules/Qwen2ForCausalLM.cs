@@ -260,6 +260,9 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         return scope.Keep(_model.call(tokenIds.unsqueeze(1), WithAdapter(context)));
     }
 
+    /// <summary>True if the weights were freed.</summary>
+    internal bool IsDisposed { get; private set; }
+
     /// <summary>The parameters of the model itself: all but those of the adapter.</summary>
     internal IEnumerable<(string Name, Parameter Parameter)> BaseParameters() =>
         named_parameters().Where(named => !LoraAdapter.IsParameter(named.name)).Select(named => (named.name, named.parameter));
@@ -286,6 +289,7 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
+        IsDisposed = true;
         if (disposing)
         {
             Adapter?.FreeOriginals();

@@ -30,6 +30,29 @@ public sealed class RewardEvaluatorTests
     }
 
     [Fact]
+    public async Task Constructor_can_be_called_with_every_way_to_say_the_defaults()
+    {
+        using BigramPolicy policy = Toy.Policy();
+        var reward = new Toy.LetterReward();
+        EvaluationOptions? noOptions = null;
+        SamplingOptions? noSampling = null;
+        var sampler = new FixedSampler(request => [.. request.Prompts.Select(prompt => Toy.Group(prompt, "a"))]);
+        RewardEvaluator[] evaluators =
+        [
+            new(sampler, reward, Toy.Prompts), new(sampler, reward, Toy.Prompts, null), new(sampler, reward, Toy.Prompts, new()),
+            new(sampler, reward, Toy.Prompts, default), new(sampler, reward, Toy.Prompts, noOptions), new(sampler, reward, Toy.Prompts, noSampling),
+            new(sampler, reward, Toy.Prompts, options: null), new(sampler, reward, Toy.Prompts, sampling: null),
+        ];
+        foreach (RewardEvaluator evaluator in evaluators)
+        {
+            await evaluator.EvaluateAsync(policy);
+        }
+
+        Assert.All(sampler.Requests, request => Assert.Equal((1, new SamplingOptions().ToGreedy()), (request.GroupSize, request.Sampling)));
+        Assert.Equal(8, sampler.Requests.Count);
+    }
+
+    [Fact]
     public async Task EvaluateAsync_repeats_itself()
     {
         using BigramPolicy policy = Toy.Policy();

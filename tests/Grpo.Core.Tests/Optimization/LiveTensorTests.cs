@@ -63,6 +63,19 @@ public sealed class LiveTensorTests
     }
 
     [Fact]
+    public void TotalCount_keeps_one_for_each_parameter_that_was_made()
+    {
+        // A fact of TorchSharp that docs/memory.md warns of: the tensor that becomes a parameter is never counted off.
+        long before = torch.Tensor.TotalCount;
+        for (int i = 0; i < 5; i++)
+        {
+            new BigramPolicy(vocabularySize: 3).Dispose(); // one parameter each
+        }
+
+        Assert.Equal(5, torch.Tensor.TotalCount - before);
+    }
+
+    [Fact]
     public void Dispose_frees_everything_that_the_optimizer_owns()
     {
         using BigramPolicy policy = Toy.Policy();

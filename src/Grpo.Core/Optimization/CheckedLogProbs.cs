@@ -1,0 +1,72 @@
+using System.Globalization;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo;
+
+/// <summary>The one way to ask a policy or a reference model for log-probs: a result of another shape, type or device is refused by name.</summary>
+/// <remarks>Values are checked where they are on the CPU anyway: <see cref="NumericsGuard"/>, <see cref="RewardKl"/>.</remarks>
+internal static class CheckedLogProbs
+{
+    /// <summary>Computes log-probs of the policy.</summary>
+    /// <param name="policy">The plug-in.</param>
+    /// <param name="batch">As in the plug-in's own method.</param>
+    /// <param name="temperature">As in the plug-in's own method.</param>
+    /// <exception cref="InvalidOperationException">The result is not [B, C] float32 on the device of the batch.</exception>
+    public static Tensor Of(IPolicy policy, TokenBatch batch, double temperature) =>
+        Require(policy.LogProbs(batch, temperature), policy, nameof(IPolicy.LogProbs), batch);
+
+    /// <summary>Computes log-probs of the policy for a loss that is known beforehand.</summary>
+    /// <param name="policy">The plug-in.</param>
+    /// <param name="batch">As in the plug-in's own method.</param>
+    /// <param name="temperature">As in the plug-in's own method.</param>
+    /// <param name="lossGradient">As in the plug-in's own method.</param>
+    /// <exception cref="InvalidOperationException">The result is not [B, C] float32 on the device of the batch.</exception>
+    public static Tensor Of(IPolicy policy, TokenBatch batch, double temperature, Func<Tensor, Tensor> lossGradient) =>
+        Require(policy.LogProbs(batch, temperature, lossGradient), policy, nameof(IPolicy.LogProbs), batch);
+
+    /// <summary>Computes log-probs and entropies of the policy.</summary>
+    /// <param name="policy">The plug-in.</param>
+    /// <param name="batch">As in the plug-in's own method.</param>
+    /// <param name="temperature">As in the plug-in's own method.</param>
+    /// <exception cref="InvalidOperationException">A result is not [B, C] float32 on the device of the batch.</exception>
+    public static TokenStatistics WithEntropies(IPolicy policy, TokenBatch batch, double temperature)
+    {
+        TokenStatistics statistics = policy.LogProbsAndEntropies(batch, temperature);
+        Require(statistics.LogProbs, policy, nameof(IPolicy.LogProbsAndEntropies), batch);
+        Require(statistics.Entropies, policy, nameof(IPolicy.LogProbsAndEntropies) + " (entropies)", batch);
+        return statistics;
+    }
+
+    /// <summary>Computes log-probs of the reference model. Call without recording gradients.</summary>
+    /// <param name="reference">The plug-in.</param>
+    /// <param name="batch">As in the plug-in's own method.</param>
+    /// <param name="temperature">As in the plug-in's own method.</param>
+    /// <exception cref="InvalidOperationException">The result is not [B, C] float32 on the device of the batch, or has a gradient.</exception>
+    public static Tensor Of(IReferenceModel reference, TokenBatch batch, double temperature)
+    {
+        Tensor logProbs = Require(reference.LogProbs(batch, temperature), reference, nameof(IReferenceModel.LogProbs), batch);
+        return logProbs.requires_grad
+            ? throw new InvalidOperationException($"{reference.GetType().Name}.{nameof(IReferenceModel.LogProbs)} returned a tensor with a gradient; the reference is frozen, so return detach().")
+            : logProbs;
+    }
+
+    private static Tensor Require(Tensor? result, object plugIn, string member, TokenBatch batch)
+    {
+        string name = $"{plugIn.GetType().Name}.{member}";
+        if (result is null)
+        {
+            throw new InvalidOperationException($"{name} returned null; it must return [B, C] float32.");
+        }
+
+        long[] wanted = batch.CompletionIds.shape;
+        Device device = batch.CompletionIds.device;
+        if (!result.shape.AsSpan().SequenceEqual(wanted) || result.dtype != ScalarType.Float32 || result.device.ToString() != device.ToString())
+        {
+            throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
+                $"{name} returned [{string.Join(", ", result.shape)}] {result.dtype} on {result.device}; it must return [B, C] = [{string.Join(", ", wanted)}] Float32 on {device}."));
+        }
+
+        return result;
+    }
+}

@@ -1,0 +1,56 @@
+using System.Globalization;
+
+namespace Grpo;
+
+/// <summary>The one way for trainers to ask an evaluator and a checkpoint store: with what they return checked by name.</summary>
+internal static class CheckedServices
+{
+    /// <summary>Evaluates a policy.</summary>
+    /// <param name="evaluator">The plug-in.</param>
+    /// <param name="policy">The policy.</param>
+    /// <param name="cancellationToken">Passed to the evaluator.</param>
+    /// <exception cref="InvalidOperationException">The report is null, or holds a number that no checkpoint could be read with again.</exception>
+    public static async ValueTask<EvaluationReport> EvaluateAsync(IEvaluator evaluator, IPolicy policy, CancellationToken cancellationToken)
+    {
+        EvaluationReport? report = await evaluator.EvaluateAsync(policy, cancellationToken).ConfigureAwait(false);
+        string? problem = report switch
+        {
+            null => "null; it must return a report",
+            { Count: < 0 } => Text($"a report with Count {report.Count}; it must be 0 or more"),
+            { Accuracy: { } accuracy } when accuracy is not (>= 0 and <= 1) => Text($"a report with Accuracy {accuracy}; it must be 0 to 1, or null where nothing is judged"),
+            { MeanReward: double.PositiveInfinity or double.NegativeInfinity } => Text($"a report with MeanReward {report.MeanReward}; it must be finite, or NaN where nothing is scored"),
+            _ when !double.IsFinite(report.MeanCompletionTokens) => Text($"a report with MeanCompletionTokens {report.MeanCompletionTokens}; it must be finite"),
+            { Verdicts: null } => "a report whose Verdicts are null; where there are none they are empty",
+            _ => null,
+        };
+        return problem is null ? report! : throw new InvalidOperationException($"{evaluator.GetType().Name}.{nameof(IEvaluator.EvaluateAsync)} returned {problem}.");
+    }
+
+    /// <summary>Writes a checkpoint.</summary>
+    /// <param name="store">The plug-in.</param>
+    /// <param name="step">Steps done.</param>
+    /// <param name="write">Fills the folder.</param>
+    /// <returns>The folder of the checkpoint.</returns>
+    /// <exception cref="InvalidOperationException">The store wrote nothing, or names no folder.</exception>
+    public static async ValueTask<string> SaveAsync(ICheckpointStore store, long step, Action<string> write)
+    {
+        bool isWritten = false;
+        string? folder = await store.SaveAsync(
+            step,
+            directory =>
+            {
+                write(directory);
+                isWritten = true;
+            },
+            CancellationToken.None).ConfigureAwait(false);
+        string? problem = (isWritten, folder) switch
+        {
+            (false, _) => "returned without having called write: there is no checkpoint",
+            (_, null or "") => $"returned {(folder is null ? "null" : "an empty text")}; it must return the folder of the checkpoint",
+            _ => null,
+        };
+        return problem is null ? folder! : throw new InvalidOperationException(Text($"{store.GetType().Name}.{nameof(ICheckpointStore.SaveAsync)} {problem} of step {step}."));
+    }
+
+    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

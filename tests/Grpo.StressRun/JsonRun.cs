@@ -48,7 +48,8 @@ internal static class JsonRun
         }
 
         await QwenMemory.OfAsync(tiny);
-        foreach (string file in Directory.EnumerateFiles(folder, "*.json*", SearchOption.AllDirectories).Select(path => Path.GetFileName(path)!).Distinct().Order(StringComparer.Ordinal))
+        IEnumerable<string> written = Directory.EnumerateFiles(folder, "*.json*", SearchOption.AllDirectories).Select(path => Path.GetFileName(path)!);
+        foreach (string file in written.Distinct().Order(StringComparer.Ordinal))
         {
             Console.WriteLine(file);
         }
@@ -107,5 +108,6 @@ internal static class JsonRun
 
     private static GrpoOptions Options() => new() { GroupSize = 2, PromptsPerStep = 2, MicroBatchSize = 4, KlCoefficient = 0.01, Sampling = Short };
 
-    private static IReadOnlyList<Prompt> Problems(int count) => WordProblems.Generate(new WordProblemOptions { Seed = 1, Count = count, MinSteps = 1, MaxSteps = 1 }).ToPrompts();
+    private static IReadOnlyList<Prompt> Problems(int count) =>
+        WordProblems.Generate(new WordProblemOptions { Seed = 1, Count = count, MinSteps = 1, MaxSteps = 1 }).ToPrompts();
 }

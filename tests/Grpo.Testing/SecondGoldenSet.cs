@@ -40,9 +40,15 @@ public static class SecondGoldenSet
     }
 
     // Models A and B change places, with everything that belongs to them.
-    private static string Exchange(string name) => name
-        .Replace("model-A/", "model-?/", StringComparison.Ordinal).Replace("model-B/", "model-A/", StringComparison.Ordinal).Replace("model-?/", "model-B/", StringComparison.Ordinal)
-        .Replace("forward-A.", "forward-?.", StringComparison.Ordinal).Replace("forward-B.", "forward-A.", StringComparison.Ordinal).Replace("forward-?.", "forward-B.", StringComparison.Ordinal);
+    private static string Exchange(string name) =>
+        name.StartsWith("model-A/", StringComparison.Ordinal) ? $"model-B/{name[8..]}"
+        : name.StartsWith("model-B/", StringComparison.Ordinal) ? $"model-A/{name[8..]}"
+        : name switch
+        {
+            "forward-A.safetensors" => "forward-B.safetensors",
+            "forward-B.safetensors" => "forward-A.safetensors",
+            _ => name,
+        };
 
     private static void Change(string name, JsonObject file)
     {

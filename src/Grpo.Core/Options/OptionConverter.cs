@@ -38,7 +38,8 @@ internal static class OptionConverter
         : throw new NotSupportedException($"{type.Name} has no values that can be written as text.");
 
     /// <summary>Writes a value as <see cref="Parse"/> reads it; any other object in its own words.</summary>
-    public static string? Text(object value) => Find(value.GetType()) is { } converter ? converter.ConvertToInvariantString(value) : value.ToString();
+    public static string? Text(object value) =>
+        Find(value.GetType()) is { } converter ? converter.ConvertToInvariantString(value) : value.ToString();
 
     private static TypeConverter? Find(Type type) =>
         typeof(PolicyObjective).IsAssignableFrom(type) ? Objectives

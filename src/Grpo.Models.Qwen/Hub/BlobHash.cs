@@ -4,7 +4,7 @@ using System.Text;
 
 namespace Grpo.Models.Qwen;
 
-/// <summary>The hash by which a blob is named: SHA-256 of its content (64 digits), or the SHA-1 by which git names a file (40 digits).</summary>
+/// <summary>The hash by which a blob is named: SHA-256 of its content (64 digits), or git's SHA-1 of it (40 digits).</summary>
 internal static class BlobHash
 {
     private const int BufferBytes = 1_048_576;
@@ -23,7 +23,8 @@ internal static class BlobHash
         using var hash = IncrementalHash.CreateHash(HubNames.IsSha256(kind) ? HashAlgorithmName.SHA256 : HashAlgorithmName.SHA1);
         if (hash.AlgorithmName == HashAlgorithmName.SHA1)
         {
-            hash.AppendData(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"blob {content.Length}\0"))); // git's name of a file
+            string head = string.Create(CultureInfo.InvariantCulture, $"blob {content.Length}\0"); // git hashes it before the content
+            hash.AppendData(Encoding.ASCII.GetBytes(head));
         }
 
         var buffer = new byte[BufferBytes];

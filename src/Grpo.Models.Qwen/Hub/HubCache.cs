@@ -16,7 +16,9 @@ internal enum CachedFile
     Intact,
 }
 
-/// <summary>One repository in the cache that Python's huggingface_hub shares: blobs by hash, snapshots by commit, refs by branch.</summary>
+/// <summary>
+/// One repository in the cache that Python's huggingface_hub shares: blobs by hash, snapshots by commit, refs by branch.
+/// </summary>
 /// <remarks>
 /// A cache is not trusted. Links are followed from a snapshot to a blob of the same repository and nowhere else, and a blob is taken when its
 /// content has the hash that it is named by. One object checks each blob once.
@@ -69,7 +71,9 @@ internal sealed class HubCache(string cacheDirectory, HubRepositoryId id, Cancel
         _ => null,
     };
 
-    /// <summary>The files that a snapshot shows, which may be a part of those in the commit; names with '/'. Their hashes are not checked.</summary>
+    /// <summary>
+    /// The files that a snapshot shows, which may be a part of those in the commit; names with '/'. Their hashes are not checked.
+    /// </summary>
     public IEnumerable<string> Files(string commit)
     {
         string folder = Own(SnapshotPath(commit));
@@ -176,7 +180,7 @@ internal sealed class HubCache(string cacheDirectory, HubRepositoryId id, Cancel
             return null;
         }
 
-        // The text of the link, not the place that it leads to: a detour through another link would lead elsewhere when the file is read.
+        // The text of the link, not the place that it leads to: a detour through another link would lead elsewhere later.
         string hash = Path.GetFileName(target);
         return BlobHash.IsName(hash) && (target == Path.GetRelativePath(folder, BlobPath(hash)) || target == BlobPath(hash))
             ? hash

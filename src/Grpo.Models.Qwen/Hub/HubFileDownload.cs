@@ -9,7 +9,7 @@ internal sealed class HubFileDownload(HubConnection connection, HubSettings sett
 
     private string? _validator = file.Validator;
 
-    /// <summary>Downloads into <paramref name="partPath"/>, then renames it to the blob; <paramref name="report"/> gets the bytes on disk.</summary>
+    /// <summary>Downloads into a part, then renames it to the blob; <paramref name="report"/> gets the bytes on disk.</summary>
     public async Task RunAsync(string partPath, string blobPath, Action<long> report, CancellationToken cancellationToken)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(blobPath)!);

@@ -28,6 +28,7 @@ internal static partial class HubLog
     [LoggerMessage(
         EventId = 406,
         Level = LogLevel.Warning,
-        Message = "'{Path}' holds files and no links to blobs, so there is no hash to check them with. Without the hub they are taken as they are.")]
+        Message = "'{Path}' holds files and no links to blobs, so there is no hash to check them with. "
+            + "Without the hub they are taken as they are.")]
     public static partial void Unchecked(this ILogger logger, string path);
 }

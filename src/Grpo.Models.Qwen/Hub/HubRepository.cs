@@ -32,7 +32,9 @@ internal sealed class HubRepository(HubConnection connection, HubSettings settin
                     : throw json.Error($"The file name '{name}' could leave the folder that it is written to. Nothing was downloaded."));
             }
 
-            return HubNames.IsCommit(commit) ? (settings.Secret.Refuse(commit, "the name of a commit"), files) : throw json.Error($"sha is '{commit}', which is no commit.");
+            return HubNames.IsCommit(commit)
+                ? (settings.Secret.Refuse(commit, "the name of a commit"), files)
+                : throw json.Error($"sha is '{commit}', which is no commit.");
         }
         catch (InvalidDataException e)
         {

@@ -4,8 +4,8 @@ using Microsoft.Extensions.Logging;
 namespace Grpo.Models.Qwen;
 
 /// <summary>
-/// The access token as something to look for in text that a server had a part in. The server knows it, and could send it back as a host, a file
-/// name, a hash or a body, so every message, log and path goes through here.
+/// The access token as something to look for in text that a server had a part in. The server knows it, and could send it back as a host, a
+/// file name, a hash or a body, so every message, log and path goes through here.
 /// </summary>
 /// <remarks>
 /// The token is found in any case, percent-encoded once or several times, in hexadecimal, and in Base64 of either alphabet at any place. A
@@ -59,7 +59,8 @@ internal sealed class HubSecret
     /// <param name="what">The place where the server put it, for the message.</param>
     /// <exception cref="HubException">It holds the token.</exception>
     public string Refuse(string text, string what) => !IsIn(text) ? text : throw new HubException(
-        $"The hub sends the access token back in {what}. Nothing was written. Do not use this hub (HF_ENDPOINT) any more, and revoke the token.");
+        $"The hub sends the access token back in {what}. Nothing was written. Do not use this hub (HF_ENDPOINT) any more, "
+        + "and revoke the token.");
 
     /// <summary>A logger that masks the token in what it is given.</summary>
     public ILogger Guard(ILogger logger) => new GuardedLogger(logger, this);
@@ -142,7 +143,8 @@ internal sealed class HubSecret
 
         public bool IsEnabled(LogLevel logLevel) => logger.IsEnabled(logLevel);
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(
+            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
             if (!logger.IsEnabled(logLevel))
             {
@@ -152,7 +154,8 @@ internal sealed class HubSecret
             string text = formatter(state, exception);
             if (secret.IsIn(text) || (exception is not null && secret.IsIn(exception.ToString())))
             {
-                logger.Log(logLevel, eventId, secret.Mask(text), null, static (masked, _) => masked); // without fields, which hold it as well
+                // Without its fields and its cause, which hold the token as well.
+                logger.Log(logLevel, eventId, secret.Mask(text), null, static (masked, _) => masked);
             }
             else
             {

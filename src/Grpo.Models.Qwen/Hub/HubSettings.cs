@@ -83,7 +83,9 @@ internal sealed class HubSettings
     {
         if (!endpoint.IsAbsoluteUri || !IsSecure(endpoint))
         {
-            string shown = endpoint.IsAbsoluteUri ? endpoint.GetComponents(UriComponents.SchemeAndServer, UriFormat.UriEscaped) : WithoutPassword(endpoint.ToString());
+            string shown = endpoint.IsAbsoluteUri
+                ? endpoint.GetComponents(UriComponents.SchemeAndServer, UriFormat.UriEscaped)
+                : WithoutPassword(endpoint.ToString());
             throw new HubException($"The hub's address is '{shown}'; it must be https, or http on this machine.");
         }
 

@@ -18,7 +18,12 @@ public sealed class SecondGoldenSetTests
         SecondGoldenSet.Make(folder.Path);
         using IDisposable other = SharedData.UseGolden(folder.Path);
         var failures = new List<string>();
-        foreach (Type type in (Type[])[typeof(SamplingFiltersTests), typeof(AdvantageFunctionGoldenTests), typeof(GrpoLossGoldenTests), typeof(ObjectiveGoldenTests), typeof(AdamWGoldenTests), typeof(LearningRateTests), typeof(SafetensorsReferenceTests)])
+        Type[] golden =
+        [
+            typeof(SamplingFiltersTests), typeof(AdvantageFunctionGoldenTests), typeof(GrpoLossGoldenTests), typeof(ObjectiveGoldenTests),
+            typeof(AdamWGoldenTests), typeof(LearningRateTests), typeof(SafetensorsReferenceTests),
+        ];
+        foreach (Type type in golden)
         {
             Assert.NotEqual(0, await GoldenRun.RunAsync(type, failures));
         }

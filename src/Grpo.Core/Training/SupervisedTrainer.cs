@@ -30,8 +30,8 @@ public sealed class SupervisedTrainer
     /// <param name="options">Null: the defaults.</param>
     /// <param name="services">Held-out examples and checkpoint store; null: neither.</param>
     /// <exception cref="ArgumentException">
-    /// An option is out of range, there are no examples, one is longer than <see cref="SupervisedOptions.MaxTokens"/>, or the template closes an
-    /// answer without an end token.
+    /// An option is out of range, there are no examples, one is longer than <see cref="SupervisedOptions.MaxTokens"/>, or the template
+    /// closes an answer without an end token.
     /// </exception>
     public SupervisedTrainer(
         IPolicy policy, ITokenizer tokenizer, IChatTemplate template, IReadOnlyList<SupervisedExample> examples,

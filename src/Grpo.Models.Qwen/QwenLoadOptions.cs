@@ -68,8 +68,9 @@ public sealed record QwenLoadOptions
     public bool Int8Rollouts { get; init; }
 
     /// <summary>
-    /// The chat template to use in place of the checkpoint's own. Needed where that is not one of the known ones (those of Qwen2 and Qwen2.5, and
-    /// plain ChatML), which is refused otherwise. One that closes messages with a token implements <see cref="IEndOfTurnTemplate"/>.
+    /// The chat template to use in place of the checkpoint's own. Needed where that is not one of the known ones (those of Qwen2 and
+    /// Qwen2.5, and plain ChatML), which is refused otherwise. One that closes messages with a token implements
+    /// <see cref="IEndOfTurnTemplate"/>.
     /// </summary>
     /// <value>Default null: the checkpoint's own; where it has none, Qwen2.5's, which is logged.</value>
     public IChatTemplate? ChatTemplate { get; init; }

@@ -104,8 +104,8 @@ public sealed class QwenPolicy : IPolicy, IHasIdentity, IDisposable
 
     /// <summary>
     /// Writes <c>config.json</c>, <c>model.safetensors</c> (in the type of the weights) and the companions into an existing folder; with an
-    /// adapter that is not merged, only the adapter (<see cref="LoraAdapterFiles"/>), a small part of that. A chat template that the files do not hold
-    /// is written as <c>chat_template.jinja</c>.
+    /// adapter that is not merged, only the adapter (<see cref="LoraAdapterFiles"/>), a small part of that. A chat template that the files
+    /// do not hold is written as <c>chat_template.jinja</c>.
     /// </summary>
     /// <param name="directory">The folder.</param>
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>

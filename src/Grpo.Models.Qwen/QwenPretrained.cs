@@ -18,8 +18,8 @@ public sealed class QwenPretrained : IDisposable
     }
 
     /// <summary>
-    /// The model to train; its <see cref="QwenPolicy.Save"/> also writes the tokenizer and the chat template, or the name of the adapter's base, so
-    /// that the folder loads again as it is here.
+    /// The model to train; its <see cref="QwenPolicy.Save"/> also writes the tokenizer and the chat template, or the name of the adapter's
+    /// base, so that the folder loads again as it is here.
     /// </summary>
     public QwenPolicy Policy { get; }
 
@@ -33,10 +33,12 @@ public sealed class QwenPretrained : IDisposable
     public QwenTokenizer Tokenizer { get; }
 
     /// <summary>
-    /// The chat template: <see cref="QwenLoadOptions.ChatTemplate"/>, else the checkpoint's own, else Qwen2.5's. With an adapter, the adapter's own
-    /// goes before that of its base.
+    /// The chat template: <see cref="QwenLoadOptions.ChatTemplate"/>, else the checkpoint's own, else Qwen2.5's. With an adapter, the
+    /// adapter's own goes before that of its base.
     /// </summary>
-    /// <remarks>A template of your own is code and cannot be saved. A folder that was saved with one is refused until it is passed again.</remarks>
+    /// <remarks>
+    /// A template of your own is code and cannot be saved. A folder that was saved with one is refused until it is passed again.
+    /// </remarks>
     public IChatTemplate ChatTemplate { get; }
 
     /// <summary>True if neither the options nor the checkpoint name a chat template, so that Qwen2.5's is used.</summary>
@@ -67,8 +69,8 @@ public sealed class QwenPretrained : IDisposable
     /// <exception cref="DirectoryNotFoundException">It is neither a folder nor a hub id.</exception>
     /// <exception cref="FileNotFoundException">The folder lacks config.json, the weights or the tokenizer.</exception>
     /// <exception cref="InvalidDataException">
-    /// A file is damaged or of another model, and the message lists what does not fit; or the chat template is not known, or one of its markers is no
-    /// token of the vocabulary.
+    /// A file is damaged or of another model, and the message lists what does not fit; or the chat template is not known, or one of its
+    /// markers is no token of the vocabulary.
     /// </exception>
     /// <exception cref="InvalidOperationException">The weights, or those of the reference, do not fit into the memory of their device.</exception>
     public static async Task<QwenPretrained> LoadAsync(

@@ -4,8 +4,8 @@ namespace Grpo;
 
 /// <summary>Turns a conversation into the text that a model was trained on.</summary>
 /// <remarks>
-/// A template that closes messages with a token implements <see cref="IEndOfTurnTemplate"/>, so that the token ends completions. One that cannot
-/// render an answer throws <see cref="NotSupportedException"/>.
+/// A template that closes messages with a token implements <see cref="IEndOfTurnTemplate"/>, so that the token ends completions. One that
+/// cannot render an answer throws <see cref="NotSupportedException"/>.
 /// </remarks>
 public interface IChatTemplate
 {

@@ -117,8 +117,8 @@ public sealed class FlightReplay
     }
 
     /// <summary>
-    /// Samples a completion again, from the same weights and the same random numbers, with the end tokens of the tokenizer alone. Give the chat
-    /// template as well, unless the tokenizer names its end of a message.
+    /// Samples a completion again, from the same weights and the same random numbers, with the end tokens of the tokenizer alone. Give the
+    /// chat template as well, unless the tokenizer names its end of a message.
     /// </summary>
     /// <inheritdoc cref="RegenerateAsync(FlightStep, int, int, ITokenizer, IChatTemplate, string?, CancellationToken)"/>
     public Task<RegeneratedCompletion> RegenerateAsync(

@@ -3,10 +3,12 @@ using Microsoft.Extensions.AI;
 
 namespace Grpo;
 
-/// <summary>Decides which tokens end a completion: those of the tokenizer, and the one with which the chat template closes a message.</summary>
+/// <summary>
+/// Decides which tokens end a completion: those of the tokenizer, and the one with which the chat template closes a message.
+/// </summary>
 /// <remarks>
-/// The two come from different files and need not agree. The files of base models name <c>&lt;|endoftext|&gt;</c>, while the template closes
-/// messages with <c>&lt;|im_end|&gt;</c>.
+/// The two come from different files and need not agree. The files of base models name <c>&lt;|endoftext|&gt;</c>, while the template
+/// closes messages with <c>&lt;|im_end|&gt;</c>.
 /// </remarks>
 internal static class EndTokens
 {
@@ -46,7 +48,8 @@ internal static class EndTokens
     }
 
     /// <summary>
-    /// The first token behind an answer that is no text, for templates that name none; null when there is none, or an end token comes first.
+    /// The first token behind an answer that is no text, for templates that name none; null when there is none, or an end token comes
+    /// first.
     /// </summary>
     private static int? FirstSpecialAfterAnswer(ITokenizer tokenizer, IChatTemplate template)
     {

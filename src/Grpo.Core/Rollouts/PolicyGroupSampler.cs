@@ -11,7 +11,9 @@ namespace Grpo;
 /// <param name="tokenizer">The policy's tokenizer.</param>
 /// <param name="template">The policy's chat template. Its end of a message ends a completion, as the tokenizer's end tokens do.</param>
 /// <param name="logger">Told when fewer sequences fit into memory at a time than the options allow; null: nobody.</param>
-/// <exception cref="ArgumentException">No token ends a completion, or <see cref="IEndOfTurnTemplate.EndOfTurn"/> is not one token.</exception>
+/// <exception cref="ArgumentException">
+/// No token ends a completion, or <see cref="IEndOfTurnTemplate.EndOfTurn"/> is not one token.
+/// </exception>
 /// <remarks>
 /// A failed allocation halves the number of sequences that are decoded at a time. What fitted, in tokens of the cache, bounds later requests too.
 /// Sequences that were under way begin anew, with the same random numbers; as always with another number of sequences, log-probs may differ in

@@ -2,7 +2,9 @@ using Grpo.Diagnostics;
 
 namespace Grpo;
 
-/// <summary>Renders prompts with the chat template, encodes them, and knows which tokens end an answer; refuses what does not fit.</summary>
+/// <summary>
+/// Renders prompts with the chat template, encodes them, and knows which tokens end an answer; refuses what does not fit.
+/// </summary>
 public sealed class PromptEncoder
 {
     private readonly ITokenizer _tokenizer;
@@ -11,7 +13,9 @@ public sealed class PromptEncoder
     /// <summary>Creates an encoder for one tokenizer and one chat template.</summary>
     /// <param name="tokenizer">The tokenizer.</param>
     /// <param name="template">The chat template.</param>
-    /// <exception cref="ArgumentException">No token ends a completion, or <see cref="IEndOfTurnTemplate.EndOfTurn"/> is not one token.</exception>
+    /// <exception cref="ArgumentException">
+    /// No token ends a completion, or <see cref="IEndOfTurnTemplate.EndOfTurn"/> is not one token.
+    /// </exception>
     public PromptEncoder(ITokenizer tokenizer, IChatTemplate template)
     {
         ArgumentNullException.ThrowIfNull(template);
@@ -22,8 +26,8 @@ public sealed class PromptEncoder
 
     /// <summary>The ids that end a completion: those of the tokenizer, and the one with which the template closes a message.</summary>
     /// <remarks>
-    /// Rollouts, evaluations, supervised training and replays all ask here. A template that does not implement <see cref="IEndOfTurnTemplate"/>
-    /// is asked to render an answer, and the first special token behind it counts.
+    /// Rollouts, evaluations, supervised training and replays all ask here. A template that does not implement
+    /// <see cref="IEndOfTurnTemplate"/> is asked to render an answer, and the first special token behind it counts.
     /// </remarks>
     public IReadOnlySet<int> EndTokenIds { get; }
 

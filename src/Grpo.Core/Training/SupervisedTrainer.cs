@@ -42,8 +42,8 @@ public sealed class SupervisedTrainer
     /// Told of differences to the run that is resumed, and of a last checkpoint that could not be written; null: no log.
     /// </param>
     /// <exception cref="ArgumentException">
-    /// An option is out of range, there are no examples, some are longer than <see cref="SupervisedOptions.MaxTokens"/>, or the template closes an
-    /// answer without an end token.
+    /// An option is out of range, there are no examples, some are longer than <see cref="SupervisedOptions.MaxTokens"/>, or the template
+    /// closes an answer without an end token.
     /// </exception>
     /// <exception cref="InvalidOperationException">The template returned no text, or the tokenizer null or an id beyond its vocabulary.</exception>
     public SupervisedTrainer(

@@ -19,8 +19,9 @@ public static class QwenBuilderExtensions
     /// <param name="builder">The builder.</param>
     /// <param name="folderOrHubId">An existing folder, or an id such as Qwen/Qwen2.5-1.5B-Instruct.</param>
     /// <param name="options">
-    /// How it is loaded; with <see cref="QwenLoadOptions.Lora"/> only adapters are trained. Without <see cref="QwenLoadOptions.ChatTemplate"/> an
-    /// object that is registered as <see cref="IChatTemplate"/> goes before the checkpoint's own.
+    /// How it is loaded; with <see cref="QwenLoadOptions.Lora"/> only adapters are trained. Without
+    /// <see cref="QwenLoadOptions.ChatTemplate"/> an object that is registered as <see cref="IChatTemplate"/> goes before the checkpoint's
+    /// own.
     /// </param>
     /// <exception cref="ArgumentException">The options ask for dropout.</exception>
     public static GrpoBuilder UseQwen(this GrpoBuilder builder, string folderOrHubId, QwenLoadOptions options)
@@ -46,8 +47,8 @@ public static class QwenBuilderExtensions
             : builder;
     }
 
-    // A template that the application registers, before or after UseQwen, is the one that prompts are rendered with. Only an object is looked at: a
-    // factory may ask for the model, which is being loaded here.
+    // A template that the application registers, before or after UseQwen, is the one that prompts are rendered with. Only an object is
+    // looked at: a factory may ask for the model, which is being loaded here.
     private static IChatTemplate? ChatTemplateOf(IServiceCollection services, QwenLoadOptions options)
     {
         ServiceDescriptor? last = services.LastOrDefault(service => service.ServiceType == typeof(IChatTemplate) && !service.IsKeyedService);

@@ -28,8 +28,8 @@ public static class HubClient
     }
 
     /// <summary>
-    /// Downloads the <c>config.json</c> of a model and what may hold its chat template, unless the cache has them, and returns the folder that holds
-    /// them.
+    /// Downloads the <c>config.json</c> of a model and what may hold its chat template, unless the cache has them, and returns the folder
+    /// that holds them.
     /// </summary>
     internal static async Task<string> DownloadConfigAsync(string id, HubOptions? options = null, CancellationToken cancellationToken = default)
     {

@@ -3,12 +3,12 @@ using System.Text.Json;
 namespace Grpo.Models.Qwen;
 
 /// <summary>
-/// Refuses a <c>config.json</c> whose fields make another function of the weights than Qwen2. A field that the library reads is checked where it
-/// is read; one of these names must have its neutral value; any other is taken for a note and kept.
+/// Refuses a <c>config.json</c> whose fields make another function of the weights than Qwen2. A field that the library reads is checked
+/// where it is read; one of these names must have its neutral value; any other is taken for a note and kept.
 /// </summary>
 /// <remarks>
-/// The names are those of other families and of fine-tunes with code of their own. Fields are looked at without being marked as read, so that
-/// a neutral one is written back on saving.
+/// The names are those of other families and of fine-tunes with code of their own. Fields are looked at without being marked as read, so
+/// that a neutral one is written back on saving.
 /// </remarks>
 internal static class ConfigRules
 {

@@ -2,10 +2,13 @@ using System.Text.Json;
 
 namespace Grpo.Models.Qwen;
 
-/// <summary>Reads the base of the rotary angles from a <c>config.json</c>, and refuses settings by which the angles would be others.</summary>
+/// <summary>
+/// Reads the base of the rotary angles from a <c>config.json</c>, and refuses settings by which the angles would be others.
+/// </summary>
 /// <remarks>
-/// The settings are <c>rope_parameters</c>, in older files <c>rope_scaling</c> beside <c>rope_theta</c>. Every key in them is known or refused.
-/// The kind is <c>rope_type</c>, else the older <c>type</c>; without either they are plain only when no key of a scaling stands there.
+/// The settings are <c>rope_parameters</c>, in older files <c>rope_scaling</c> beside <c>rope_theta</c>. Every key in them is known or
+/// refused. The kind is <c>rope_type</c>, else the older <c>type</c>; without either they are plain only when no key of a scaling stands
+/// there.
 /// </remarks>
 internal static class RopeFields
 {

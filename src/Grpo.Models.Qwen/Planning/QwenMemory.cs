@@ -49,12 +49,12 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
     internal bool IsMixed => ComputeType != WeightType;
 
     /// <summary>
-    /// What loading a model would need. Of a hub id only <c>config.json</c> and what holds the chat template are fetched, and of a folder no weights
-    /// are read.
+    /// What loading a model would need. Of a hub id only <c>config.json</c> and what holds the chat template are fetched, and of a folder
+    /// no weights are read.
     /// </summary>
     /// <remarks>
-    /// A chat template or a vocabulary that loading would refuse is refused here too, and one that is assumed is logged. A folder that holds nothing
-    /// but a <c>config.json</c> says nothing of either.
+    /// A chat template or a vocabulary that loading would refuse is refused here too, and one that is assumed is logged. A folder that
+    /// holds nothing but a <c>config.json</c> says nothing of either.
     /// </remarks>
     /// <param name="folderOrHubId">As in <see cref="QwenPretrained.LoadAsync"/>.</param>
     /// <param name="options">Those of loading; device and reference are not read. Null: the defaults.</param>
@@ -62,7 +62,9 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
     /// <exception cref="ArgumentException">The options contradict each other, or an option of the adapter is out of range.</exception>
     /// <exception cref="DirectoryNotFoundException">It is neither a folder nor a hub id.</exception>
     /// <exception cref="FileNotFoundException">The folder lacks <c>config.json</c>.</exception>
-    /// <exception cref="InvalidDataException">A configuration is damaged or not of a supported model, or the chat template is not known.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A configuration is damaged or not of a supported model, or the chat template is not known.
+    /// </exception>
     /// <exception cref="HubException">The hub is unreachable, or refuses.</exception>
     public static async Task<QwenMemory> OfAsync(string folderOrHubId, QwenLoadOptions? options = null, CancellationToken cancellationToken = default)
     {

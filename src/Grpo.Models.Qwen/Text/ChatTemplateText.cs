@@ -5,7 +5,8 @@ using System.Text;
 namespace Grpo.Models.Qwen;
 
 /// <summary>
-/// Recognizes the texts of the templates that <see cref="QwenChatTemplate"/> renders, whatever their default system message, and writes such a text.
+/// Recognizes the texts of the templates that <see cref="QwenChatTemplate"/> renders, whatever their default system message, and writes
+/// such a text.
 /// </summary>
 /// <remarks>
 /// A template is Jinja, which is not run here. What is left of a text without its default system message is its skeleton. A known skeleton

@@ -36,7 +36,9 @@ internal sealed class CheckpointTemplate
     /// <param name="given">The template of the options; null: none.</param>
     /// <param name="model">The files of the model.</param>
     /// <param name="adapter">The files of the adapter, whose template goes before the model's; null: no adapter.</param>
-    /// <exception cref="InvalidDataException">The template of the files is not known and the options name none, or a file is damaged.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The template of the files is not known and the options name none, or a file is damaged.
+    /// </exception>
     public static CheckpointTemplate Choose(IChatTemplate? given, TokenizerFiles model, TokenizerFiles? adapter)
     {
         (string Path, string Text)? own = adapter is null ? null : Find(adapter);
@@ -118,7 +120,8 @@ internal sealed class CheckpointTemplate
         }
     }
 
-    // A template of the caller's that cannot be written must not be replaced without a word by that of the files when the folder is loaded again.
+    // A template of the caller's that cannot be written must not be replaced without a word by that of the files when the folder is loaded
+    // again.
     private static string? FileFor(IChatTemplate given, bool isFound, QwenChatTemplate? known) => given switch
     {
         QwenChatTemplate own when known is not null && known.DefaultSystemMessage == own.DefaultSystemMessage => null,

@@ -3,7 +3,9 @@ using Microsoft.Extensions.AI;
 
 namespace Grpo.Models.Qwen;
 
-/// <summary>The chat template of Qwen2 and Qwen2.5: <c>&lt;|im_start|&gt;role⏎content&lt;|im_end|&gt;⏎</c> for each message, without tools.</summary>
+/// <summary>
+/// The chat template of Qwen2 and Qwen2.5: <c>&lt;|im_start|&gt;role⏎content&lt;|im_end|&gt;⏎</c> for each message, without tools.
+/// </summary>
 /// <remarks>
 /// As in the original, text is not escaped: a message that contains <c>&lt;|im_end|&gt;</c> ends there for the model. Images, tool calls and
 /// tool results are refused, because rendered as text they would not be what the model was trained on.

@@ -44,8 +44,8 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
     /// <inheritdoc/>
     /// <remarks>
     /// <c>eos_token_id</c> of <c>generation_config.json</c>; without it the end tokens that <c>config.json</c> and
-    /// <c>tokenizer_config.json</c> name, and <c>&lt;|endoftext|&gt;</c>. As part of <see cref="QwenPretrained"/> also the token with which its chat
-    /// template closes a message.
+    /// <c>tokenizer_config.json</c> name, and <c>&lt;|endoftext|&gt;</c>. As part of <see cref="QwenPretrained"/> also the token with which
+    /// its chat template closes a message.
     /// </remarks>
     public IReadOnlySet<int> EndTokenIds { get; private set; }
 
@@ -148,9 +148,9 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
     }
 
     /// <summary>
-    /// Writes the tokenizer's files as they were loaded, byte for byte, <c>generation_config.json</c> included because it names the end tokens. Only
-    /// where the chat template closes messages with a token that the files do not name is <c>generation_config.json</c> written with it. Without a
-    /// <c>tokenizer_config.json</c> one is made, so that transformers recognises the tokenizer.
+    /// Writes the tokenizer's files as they were loaded, byte for byte, <c>generation_config.json</c> included because it names the end
+    /// tokens. Only where the chat template closes messages with a token that the files do not name is <c>generation_config.json</c>
+    /// written with it. Without a <c>tokenizer_config.json</c> one is made, so that transformers recognises the tokenizer.
     /// </summary>
     /// <param name="directory">The folder; created when missing, files of these names in it are replaced.</param>
     /// <exception cref="IOException">The folder cannot be written.</exception>

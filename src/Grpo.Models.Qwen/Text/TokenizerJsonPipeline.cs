@@ -5,7 +5,8 @@ namespace Grpo.Models.Qwen;
 /// <summary>Refuses a <c>tokenizer.json</c> that tokenizes otherwise than Qwen2: its ids would be wrong without a sign.</summary>
 internal static class TokenizerJsonPipeline
 {
-    // unk_token and fuse_unk are harmless: every byte has a token. Cutting and padding, beside the model, are set anew by transformers for each call.
+    // unk_token and fuse_unk are harmless: every byte has a token. Cutting and padding, beside the model, are set anew by transformers for
+    // each call.
     private static readonly string[] ModelKeys =
     [
         "type", "dropout", "unk_token", "fuse_unk", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges", "vocab", "merges",

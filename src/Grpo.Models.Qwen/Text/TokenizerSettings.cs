@@ -4,8 +4,8 @@ namespace Grpo.Models.Qwen;
 
 /// <summary>Refuses settings of <c>tokenizer_config.json</c> by which a text would have other ids than Qwen2's.</summary>
 /// <remarks>
-/// Settings of decoding, of cutting and of padding change no id and are left alone. <c>add_bos_token</c> counts for Qwen2's own class only: for
-/// others a chat template writes the token itself, and text that a template has rendered is encoded without adding any.
+/// Settings of decoding, of cutting and of padding change no id and are left alone. <c>add_bos_token</c> counts for Qwen2's own class only:
+/// for others a chat template writes the token itself, and text that a template has rendered is encoded without adding any.
 /// </remarks>
 internal static class TokenizerSettings
 {

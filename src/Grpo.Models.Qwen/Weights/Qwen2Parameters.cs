@@ -40,6 +40,8 @@ internal static class Qwen2Parameters
         }
     }
 
-    /// <summary>True if a checkpoint may hold this tensor although the model has no such parameter: it follows from the configuration.</summary>
+    /// <summary>
+    /// True if a checkpoint may hold this tensor although the model has no such parameter: it follows from the configuration.
+    /// </summary>
     internal static bool IsRedundant(string name) => name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal);
 }

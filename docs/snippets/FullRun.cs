@@ -27,6 +27,7 @@ public static class FullRun
             {
                 Evaluator = new RewardEvaluator(sampler, reward, Gsm8kDataset.Load("test.jsonl"), options.Sampling.ToGreedy()),
                 Checkpoints = new DirectoryCheckpointStore("runs/first/checkpoints"),
+                Task = new TaskDescription { SystemPrompt = Gsm8kPrompts.TagAnswer, AnswerFormat = "TagAnswer" }, // as Load prompts
                 Callbacks = [files],
             });
         TrainingSummary summary = await trainer.TrainAsync(cancellationToken);

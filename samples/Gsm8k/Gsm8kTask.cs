@@ -3,7 +3,8 @@ using Grpo.Rewards;
 namespace Grpo.Samples.Gsm8k;
 
 /// <summary>Prompts and rewards of a run: real GSM8K where a file is given, else generated problems in its format.</summary>
-internal sealed record Gsm8kTask(IReadOnlyList<Prompt> Train, IReadOnlyList<Prompt> Held, IRewardFunction Reward, IRewardFunction Judge, TaskDescription Description)
+internal sealed record Gsm8kTask(
+    IReadOnlyList<Prompt> Train, IReadOnlyList<Prompt> Held, IRewardFunction Reward, IRewardFunction Judge, TaskDescription Description)
 {
     private const int GeneratedProblems = 20_000;
 
@@ -30,7 +31,9 @@ internal sealed record Gsm8kTask(IReadOnlyList<Prompt> Train, IReadOnlyList<Prom
     public static async Task<IReadOnlyList<Prompt>> HeldOutAsync(Settings settings, CancellationToken cancellationToken)
     {
         RunSettings run = settings.Run;
-        (string option, string? source) = run.EvalDataset is { Length: > 0 } ? ("--eval-dataset", run.EvalDataset) : ("--dataset", run.Dataset);
+        (string option, string? source) = run.EvalDataset is { Length: > 0 }
+            ? ("--eval-dataset", run.EvalDataset)
+            : ("--dataset", run.Dataset);
         IReadOnlyList<Prompt> prompts = source is { Length: > 0 }
             ? await DataSource.LoadAsync(option, source, "test", settings.Form.ForOthers, cancellationToken).ConfigureAwait(false)
             : Generated(run, settings.Form.ForGenerated);

@@ -6,9 +6,11 @@ internal sealed class OpenedAtStart(Func<ITrainingCallback> open) : ITrainingCal
 {
     private ITrainingCallback? _opened;
 
-    public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default) => (_opened = open()).OnStartAsync(start, cancellationToken);
+    public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default) =>
+        (_opened = open()).OnStartAsync(start, cancellationToken);
 
-    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default) => _opened!.OnStepAsync(report, cancellationToken);
+    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default) =>
+        _opened!.OnStepAsync(report, cancellationToken);
 
     public ValueTask OnEvaluationAsync(long step, EvaluationReport evaluation, CancellationToken cancellationToken = default) =>
         _opened!.OnEvaluationAsync(step, evaluation, cancellationToken);

@@ -4,36 +4,17 @@ using Grpo;
 using Grpo.Diagnostics;
 using Grpo.Samples.Gsm8k;
 
-var root = new RootCommand("Trains a Qwen2 model on grade-school maths with GRPO. Without a command: train.")
-{
-    TrainCommand.Create(),
-    EvalCommand.Create(),
-    ControlsCommand.Create(),
-    ReplayCommand.Create(),
-    GenerateCommand.Create(),
-    PretrainCommand.Create(),
-    SftCommand.Create(),
-    InitCommand.Create(),
-    PlanCommand.Create(),
-};
-
-// "Gsm8k --steps 5" trains: no command means train.
-if (args.Length == 0 || (args[0].StartsWith('-') && args[0] is not ("--help" or "-h" or "-?" or "--version")))
-{
-    args = ["train", .. args];
-}
-
 // Signals are handled on the thread pool: a step whose work blocks as many of its threads as there are cores must not delay a second one.
 ThreadPool.SetMinThreads(Environment.ProcessorCount + 4, Environment.ProcessorCount + 4);
 using var signals = new StopSignals(Console.Error.WriteLine, Quit).Listen();
 try
 {
-    return await root.Parse(args).InvokeAsync(
+    return await SampleCommands.Parse(args).InvokeAsync(
         new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, signals.Token);
 }
 catch (OperationCanceledException)
 {
-    Console.Error.WriteLine("Stopped.");
+    signals.Say("Stopped.");
     return ExitCodes.Cancelled;
 }
 catch (Exception exception) when (exception is ArgumentException or InvalidOperationException or IOException or InvalidDataException
@@ -42,7 +23,7 @@ catch (Exception exception) when (exception is ArgumentException or InvalidOpera
     // A caller's mistake or a problem of the machine: its message says what to do, a stack trace would hide it.
     for (Exception? cause = exception; cause is not null; cause = cause.InnerException)
     {
-        Console.Error.WriteLine(cause == exception ? $"Error: {TerminalText.Escape(cause.Message)}" : $"  because: {TerminalText.Escape(cause.Message)}");
+        signals.Say($"{(cause == exception ? "Error" : "  because")}: {TerminalText.Escape(cause.Message)}");
     }
 
     return ExitCodes.Error;

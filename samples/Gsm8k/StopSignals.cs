@@ -25,7 +25,8 @@ internal sealed class StopSignals : IDisposable
     /// <param name="say">Tells the person at the terminal.</param>
     /// <param name="quit">Ends the process at once.</param>
     /// <param name="time">The clock; null for the system's.</param>
-    public StopSignals(Action<string> say, Action quit, TimeProvider? time = null) => (_say, _quit, _time) = (say, quit, time ?? TimeProvider.System);
+    public StopSignals(Action<string> say, Action quit, TimeProvider? time = null) =>
+        (_say, _quit, _time) = (say, quit, time ?? TimeProvider.System);
 
     /// <summary>Cancelled by the first signal.</summary>
     public CancellationToken Token => _stop.Token;
@@ -72,14 +73,8 @@ internal sealed class StopSignals : IDisposable
         }
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-        _registrations.ForEach(registration => registration.Dispose());
-        _stop.Dispose();
-    }
-
-    private void Say(string text)
+    /// <summary>Tells the person at the terminal, if there still is one.</summary>
+    public void Say(string text)
     {
         try
         {
@@ -89,5 +84,12 @@ internal sealed class StopSignals : IDisposable
         {
             // The terminal is gone, which may be why the signal came: nobody is left to be told, and stopping matters more.
         }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _registrations.ForEach(registration => registration.Dispose());
+        _stop.Dispose();
     }
 }

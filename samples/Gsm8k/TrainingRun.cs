@@ -41,15 +41,19 @@ internal static class TrainingRun
         }
 
         using var files = new OpenedAtStart(() => new JsonLinesLogger(output));
-        using OpenedAtStart? tensorBoard = settings.Run.Tensorboard ? new OpenedAtStart(() => new TensorBoardLogger(Path.Combine(output, "tensorboard"))) : null;
+        using OpenedAtStart? tensorBoard = settings.Run.Tensorboard
+            ? new OpenedAtStart(() => new TensorBoardLogger(Path.Combine(output, "tensorboard")))
+            : null;
         using FlightRecorder? recorder = settings.Run.Record ? new FlightRecorder(optimizer, output, RecordedModel.Of(settings.Run)) : null;
         var report = new HtmlReport(Path.Combine(output, "report.html"), Facts(settings, task, trained: qwen), new TokenDetails(qwen.Policy, qwen.Tokenizer));
+        // The views last: a terminal that is gone must not cost the report.
+        ITrainingCallback?[] callbacks = [files, tensorBoard, recorder, report, .. views, new ReportPath(report)];
         var trainer = new GrpoTrainer(optimizer, task.Train, settings.Trainer, new TrainerServices
         {
             Evaluator = task.Held.Count == 0 ? null : new RewardEvaluator(sampler, task.Judge, task.Held, settings.Grpo.Sampling.ToGreedy()),
             Task = task.Description,
             Checkpoints = new DirectoryCheckpointStore(checkpoints, settings.Run.KeepCheckpoints, new ConsoleWarnings<DirectoryCheckpointStore>()),
-            Callbacks = [files, .. new ITrainingCallback?[] { tensorBoard, recorder }.OfType<ITrainingCallback>(), .. views, report, new ReportPath(report)],
+            Callbacks = [.. callbacks.OfType<ITrainingCallback>()],
         }, new ConsoleWarnings<GrpoTrainer>());
         return await trainer.TrainAsync(cancellationToken);
     }

@@ -55,7 +55,8 @@ internal sealed record PretrainedSource(string FolderOrHubId, string Revision, s
         string shown = TerminalText.EscapeLine(FolderOrHubId);
         if (File.Exists(FolderOrHubId))
         {
-            throw new DirectoryNotFoundException($"'{shown}' is a file. Name the folder that holds it, with config.json, the weights and the tokenizer.");
+            throw new DirectoryNotFoundException(
+                $"'{shown}' is a file. Name the folder that holds it, with config.json, the weights and the tokenizer.");
         }
 
         if (!HubClient.IsId(FolderOrHubId))
@@ -74,7 +75,8 @@ internal sealed record PretrainedSource(string FolderOrHubId, string Revision, s
         {
             // owner/name may as well be a folder whose name has a typing mistake.
             throw new HubException(
-                $"There is no folder '{shown}' (the folder '{parent}' is here, but not that one in it), so it was taken for a hub id. {exception.Message}", exception.InnerException);
+                $"There is no folder '{shown}' (the folder '{parent}' is here, but not that one in it), so it was taken for a hub id. {exception.Message}",
+                exception.InnerException);
         }
     }
 

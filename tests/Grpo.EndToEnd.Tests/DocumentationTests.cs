@@ -1,6 +1,8 @@
+using System.CommandLine.Parsing;
 using System.Text.RegularExpressions;
 using Grpo.Diagnostics;
 using Grpo.Losses;
+using Grpo.Samples.Gsm8k;
 using Grpo.Snippets;
 using Grpo.Testing;
 using static TorchSharp.torch;
@@ -98,6 +100,25 @@ public sealed partial class DocumentationTests
             Assert.True(File.Exists(Full(file)), file);
             Assert.Contains($"\"{file.Replace('/', '\\')}\"", solution, StringComparison.Ordinal);
         });
+    }
+
+    [Fact]
+    public void Every_command_of_the_sample_on_a_page_can_be_parsed()
+    {
+        const string Sample = "--project samples/Gsm8k";
+        (string Page, string Line)[] commands = [.. Pages().SelectMany(page => MarkdownBlocks(page)
+            .Where(block => block.Language == "bash")
+            .SelectMany(block => SignificantLines(block.Lines))
+            .Where(line => line.Contains(Sample, StringComparison.Ordinal))
+            .Select(line => (page, line.Split(" # ")[0])))]; // without the shell's comment
+        Assert.True(commands.Length >= 8, $"Only {commands.Length} commands were found.");
+
+        AssertNone(commands.SelectMany(command =>
+        {
+            string[] parts = command.Line.Split(Sample, 2)[1].Split(" -- ", 2);
+            string[] arguments = parts.Length == 2 ? [.. CommandLineParser.SplitCommandLine(parts[1])] : [];
+            return SampleCommands.Parse(arguments).Errors.Select(error => $"{command.Page}: '{command.Line}': {error.Message}");
+        }));
     }
 
     [Fact]

@@ -81,6 +81,15 @@ public sealed class LivePictureTests
     private static LiveState State(string question, string completion)
     {
         var group = new RolloutGroup(Prompt.Create("p", question, "12"), [1], [new Completion([1], completion, FinishReason.Truncated)]);
+        var update = new UpdateReport
+        {
+            Loss = 0,
+            Kl = 0.0123,
+            Clip = new Losses.ClipMetrics(0.0456, 0.0789, 0.1245, 0, 0),
+            SamplerDifference = new LogProbDifference(0, 0),
+            GradientNorm = 1,
+            LearningRate = 1,
+        };
         var report = new StepReport
         {
             Step = 3,
@@ -99,7 +108,7 @@ public sealed class LivePictureTests
             Groups = [new ScoredGroup(group, [new Reward(0.1) { IsCorrect = false, Verdict = "WrongNumber" }], [0])],
             RewardComponents = new Dictionary<string, double>(),
             Verdicts = new Dictionary<string, int>(),
-            Updates = [new UpdateReport { Loss = 0, Kl = 0.0123, Clip = new Losses.ClipMetrics(0.0456, 0.0789, 0.1245, 0, 0), SamplerDifference = new LogProbDifference(0, 0), GradientNorm = 1, LearningRate = 1 }],
+            Updates = [update],
             RolloutTime = TimeSpan.FromSeconds(1), // 650 tokens in a second
         };
         string model = "a/very/long/path/of/a/model/that/is/wider/than/a/small/terminal/checkpoint-000050";

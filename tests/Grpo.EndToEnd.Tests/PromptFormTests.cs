@@ -98,5 +98,6 @@ public sealed class PromptFormTests : IDisposable
     public void IsPath_tells_a_file_from_a_hub_id(string source, bool expected) => Assert.Equal(expected, DataSource.IsPath(source));
 
     private static bool TaskComparer(TaskDescription one, TaskDescription other) =>
-        (one.SystemPrompt, one.AnswerFormat, one.MaxPromptTokens, one.MaxCompletionTokens) == (other.SystemPrompt, other.AnswerFormat, other.MaxPromptTokens, other.MaxCompletionTokens);
+        (one.SystemPrompt, one.AnswerFormat, one.MaxPromptTokens, one.MaxCompletionTokens)
+        == (other.SystemPrompt, other.AnswerFormat, other.MaxPromptTokens, other.MaxCompletionTokens);
 }

@@ -100,7 +100,8 @@ public sealed class SampleSignalTests(ITestOutputHelper output) : IDisposable
         }
 
         using (SignalledSample sample = SignalledSample.Start("Gsm8k", ["--steps", "2", "--eval-dataset", pipe, .. Small]))
-        using (await Task.Run(() => new FileStream(pipe, FileMode.Open, FileAccess.Write, FileShare.ReadWrite)).WaitAsync(TimeSpan.FromMinutes(2))) // returns when the sample opens it
+        // Opening it for writing returns when the sample opens it for reading.
+        using (await Task.Run(() => new FileStream(pipe, FileMode.Open, FileAccess.Write, FileShare.ReadWrite)).WaitAsync(TimeSpan.FromMinutes(2)))
         {
             sample.Signal(Signals.Terminate);
             Assert.True(await sample.HasSaidAsync("Stopping after"), sample.Output);

@@ -11,7 +11,7 @@ public sealed class SampleTaskTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public async Task Generate_answers_a_question_as_the_evaluation_of_the_run_does()
+    public async Task Generate_answers_as_the_evaluation_of_the_run_does()
     {
         string run = _folder["run"], json = _folder["eval.json"];
         (await SampleProcess.RunAsync(
@@ -28,7 +28,8 @@ public sealed class SampleTaskTests : IDisposable
 
         foreach (JsonElement item in evaluation.GetProperty("report").GetProperty("items").EnumerateArray().Take(2))
         {
-            SampleProcess.Result generate = (await SampleProcess.RunAsync("Gsm8k", "generate", item.GetProperty("question").GetString()!, "--model", checkpoint)).Succeeded();
+            string question = item.GetProperty("question").GetString()!;
+            SampleProcess.Result generate = (await SampleProcess.RunAsync("Gsm8k", "generate", question, "--model", checkpoint)).Succeeded();
             Assert.Equal(item.GetProperty("completion").GetProperty("text").GetString()!.Trim(), generate.Output.ReplaceLineEndings("\n").Trim());
             Assert.Equal("", generate.Errors);
         }
@@ -41,7 +42,7 @@ public sealed class SampleTaskTests : IDisposable
     }
 
     [Fact]
-    public async Task Train_goes_on_in_the_form_of_the_checkpoint_that_it_starts_from()
+    public async Task Train_keeps_the_form_of_the_model_that_it_starts_from()
     {
         // An adapter's folder has the file as well, and an adapter on top of a model that answers in boxes learns to answer in boxes.
         string model = _folder["model"], run = _folder["run"];
@@ -53,7 +54,8 @@ public sealed class SampleTaskTests : IDisposable
 
         new TaskDescription { SystemPrompt = "Box it.", AnswerFormat = "Boxed", MaxPromptTokens = 300, MaxCompletionTokens = 24 }.Write(model);
         (await SampleProcess.RunAsync(
-            "Gsm8k", "train", "--model", model, "--output", run, "--steps", "1", "--prompts-per-step", "1", "--group-size", "2", "--eval-count", "2", "--lora-rank", "2")).Succeeded();
+            "Gsm8k", "train", "--model", model, "--output", run, "--steps", "1", "--prompts-per-step", "1", "--group-size", "2",
+            "--eval-count", "2", "--lora-rank", "2")).Succeeded();
 
         TaskDescription task = TaskDescription.Read(Path.Combine(run, "checkpoints", "checkpoint-000001"))!;
         Assert.Equal(("Box it.", "Boxed", 300, 24), (task.SystemPrompt, task.AnswerFormat, task.MaxPromptTokens, task.MaxCompletionTokens));

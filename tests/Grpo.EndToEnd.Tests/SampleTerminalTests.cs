@@ -43,14 +43,8 @@ public sealed class SampleTerminalTests : IDisposable
         File.WriteAllText(file, "{\"question\": \"1+1? \\u001b]0;owned\\u0007 \\u202e[bold]\", \"answer\": \"#### 2\"}\n{\"question\": \"2+2? \\u001b]0;owned\\u0007 \\u202e[bold]\", \"answer\": \"#### 4\"}\n");
         string program = Path.Combine(SampleProcess.Folder("Gsm8k"), "Gsm8k.dll");
         string command = $"dotnet '{program}' train --model '{HostileModel()}' --dataset '{file}' --steps 2 --prompts-per-step 1 --group-size 2 --max-completion-tokens 40 --learning-rate 1e-6 --output '{_folder["out"]}'";
-        var start = new ProcessStartInfo("script", ["--quiet", "--return", "--command", command, "/dev/null"]) { RedirectStandardOutput = true, RedirectStandardInput = true };
-        start.Environment["TERM"] = "xterm-256color";
-        using Process process = Process.Start(start)!;
-        process.StandardInput.Close();
-        string output = await process.StandardOutput.ReadToEndAsync().WaitAsync(TimeSpan.FromMinutes(3));
-        await process.WaitForExitAsync();
+        string output = await RunInTerminalAsync(command);
 
-        Assert.True(process.ExitCode == 0, output);
         Assert.Contains("\u001b[", output, StringComparison.Ordinal); // it was the live view, which moves the cursor
         Assert.Contains("\\u{1B}]0;owned\\u{7}", output.ReplaceLineEndings(""), StringComparison.Ordinal);
         Assert.DoesNotContain("\u001b]", output, StringComparison.Ordinal);
@@ -62,18 +56,38 @@ public sealed class SampleTerminalTests : IDisposable
     public async Task Live_view_shows_its_numbers_in_a_low_terminal()
     {
         string program = Path.Combine(SampleProcess.Folder("Gsm8k"), "Gsm8k.dll");
-        string command = $"stty cols 80 rows 10; dotnet '{program}' train --steps 2 --prompts-per-step 1 --group-size 2 --eval-count 2 --output '{_folder["out"]}'";
-        var start = new ProcessStartInfo("script", ["--quiet", "--return", "--command", command, "/dev/null"]) { RedirectStandardOutput = true, RedirectStandardInput = true };
+        string train = "train --steps 2 --prompts-per-step 1 --group-size 2 --eval-count 2";
+        string command = $"stty cols 80 rows 10; dotnet '{program}' {train} --output '{_folder["out"]}'";
+        string output = await RunInTerminalAsync(command);
+
+        // After each of the two steps; at the end all is shown, whatever fits.
+        foreach (string name in new[] { "time left", "clipped low / high", "tokens/s", "held-out accuracy" })
+        {
+            Assert.InRange(output.Split(name).Length - 1, 2, 3);
+        }
+    }
+
+    // What the program writes to a terminal of its own; it must succeed.
+    private static async Task<string> RunInTerminalAsync(string command)
+    {
+        var start = new ProcessStartInfo("script", ["--quiet", "--return", "--command", command, "/dev/null"])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardInput = true,
+        };
         start.Environment["TERM"] = "xterm-256color";
         using Process process = Process.Start(start)!;
         process.StandardInput.Close();
-        string output = await process.StandardOutput.ReadToEndAsync().WaitAsync(TimeSpan.FromMinutes(3));
-        await process.WaitForExitAsync();
-
-        Assert.True(process.ExitCode == 0, output);
-        foreach (string name in new[] { "step", "time left", "reward", "clipped low / high", "speed", "entropy", "held-out accuracy" })
+        try
         {
-            Assert.Contains($" {name} ", output, StringComparison.Ordinal);
+            string output = await process.StandardOutput.ReadToEndAsync().WaitAsync(TimeSpan.FromMinutes(3));
+            await process.WaitForExitAsync().WaitAsync(TimeSpan.FromMinutes(1));
+            Assert.True(process.ExitCode == 0, output);
+            return output;
+        }
+        finally
+        {
+            process.Kill(entireProcessTree: true); // nothing happens when it has ended
         }
     }
 

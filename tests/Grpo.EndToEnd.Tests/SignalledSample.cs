@@ -61,7 +61,8 @@ internal sealed class SignalledSample : IDisposable
 
         // The output is read to its end before the exit is reported.
         await Task.WhenAny(seen.Task, _process.WaitForExitAsync(), Task.Delay(Limit));
-        return seen.Task.IsCompleted || (!_process.HasExited ? throw new TimeoutException($"It has not said '{text}' within {Limit}:\n{Output}") : false);
+        return seen.Task.IsCompleted
+            || (_process.HasExited ? false : throw new TimeoutException($"It has not said '{text}' within {Limit}:\n{Output}"));
     }
 
     /// <summary>Sends signals, one right after the other.</summary>

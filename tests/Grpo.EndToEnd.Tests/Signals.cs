@@ -13,7 +13,7 @@ internal static partial class Signals
     private const nint Default = 0;
     private const nint Ignore = 1;
 
-    /// <summary>True if whoever started this process told it to ignore SIGINT, as shells do in the background; a child inherits that.</summary>
+    /// <summary>True if this process was started to ignore SIGINT, as shells start one in the background; a child inherits that.</summary>
     public static bool IsInterruptIgnored
     {
         get

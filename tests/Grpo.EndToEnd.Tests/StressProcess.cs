@@ -20,7 +20,14 @@ internal static class StressProcess
         using Process process = Process.Start(start)!;
         Task<string> output = process.StandardOutput.ReadToEndAsync(), errors = process.StandardError.ReadToEndAsync();
         using var limit = new CancellationTokenSource(Limit);
-        await process.WaitForExitAsync(limit.Token);
-        return (process.ExitCode, await output, await errors);
+        try
+        {
+            await process.WaitForExitAsync(limit.Token);
+            return (process.ExitCode, await output, await errors);
+        }
+        finally
+        {
+            process.Kill(entireProcessTree: true); // nothing happens when it has ended
+        }
     }
 }

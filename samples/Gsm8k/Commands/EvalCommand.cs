@@ -55,7 +55,8 @@ internal static class EvalCommand
         EvaluationView.Write(report, settings.Run.AnswerFormat.ToString());
         if (json is not null)
         {
-            EvaluationFile.Write(json, report, About(settings, options, prompts[0].Messages.FirstOrDefault(message => message.Role == ChatRole.System)?.Text));
+            string? system = prompts[0].Messages.FirstOrDefault(message => message.Role == ChatRole.System)?.Text;
+            EvaluationFile.Write(json, report, About(settings, options, system));
             Console.WriteLine($"Written to {json}.");
         }
 

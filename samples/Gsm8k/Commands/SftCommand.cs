@@ -13,8 +13,14 @@ internal static class SftCommand
         var dataset = new Option<string>("--dataset") { Description = "jsonl or parquet file with worked solutions.", Required = true };
         var held = new Option<string?>("--eval-dataset") { Description = "File whose loss is measured and that is not learned from." };
         var evalCount = new Option<int>("--eval-count") { Description = "Rows of it.", DefaultValueFactory = _ => 256 };
-        var format = new Option<AnswerFormat?>("--answer-format") { Description = "How answers are marked; default as the model's task.json says, else TagAnswer." };
-        var system = new Option<string?>("--system-prompt") { Description = "System message of every prompt; default that of the model's task.json, else one that asks for the format." };
+        var format = new Option<AnswerFormat?>("--answer-format")
+        {
+            Description = "How answers are marked; default as the model's task.json says, else TagAnswer.",
+        };
+        var system = new Option<string?>("--system-prompt")
+        {
+            Description = "System message of every prompt; default that of the model's task.json, else one that asks for the format.",
+        };
         var device = new Option<string>("--device") { Description = "cpu, cuda or cuda:n.", DefaultValueFactory = _ => "cpu" };
         var output = new Option<string>("--output") { Description = "Folder for the trained model; checkpoints go below it.", Required = true };
         var run = new SupervisedRun(new SupervisedOptions { MicroBatchSize = 8 });
@@ -34,14 +40,22 @@ internal static class SftCommand
             }
 
             string folder = parsed.GetRequiredValue(output);
-            IReadOnlyList<SupervisedExample> examples = await ExamplesAsync("--dataset", parsed.GetRequiredValue(dataset), "train", form, cancellationToken);
+            IReadOnlyList<SupervisedExample> examples =
+                await ExamplesAsync("--dataset", parsed.GetRequiredValue(dataset), "train", form, cancellationToken);
             IReadOnlyList<SupervisedExample> heldOut = parsed.GetValue(held) is { Length: > 0 } file
                 ? [.. (await ExamplesAsync("--eval-dataset", file, "test", form, cancellationToken)).Take(parsed.GetValue(evalCount))]
                 : [];
             using QwenPretrained qwen = await QwenPretrained.LoadAsync(
-                name, new QwenLoadOptions { Device = parsed.GetRequiredValue(device), Progress = new DownloadProgress() }, cancellationToken);
+                name,
+                new QwenLoadOptions { Device = parsed.GetRequiredValue(device), Progress = new DownloadProgress() },
+                cancellationToken);
             TaskDescription task = form.Describe(form.ForOthers, sampling: null);
-            var services = new SupervisedServices { HeldOut = heldOut, Checkpoints = SupervisedRun.Checkpoints(options, folder), Task = task };
+            var services = new SupervisedServices
+            {
+                HeldOut = heldOut,
+                Checkpoints = SupervisedRun.Checkpoints(options, folder),
+                Task = task,
+            };
             var trainer = new SupervisedTrainer(qwen.Policy, qwen.Tokenizer, qwen.ChatTemplate, examples, options, services);
             Directory.CreateDirectory(folder);
             await SupervisedRun.TrainAsync(trainer, options, cancellationToken);

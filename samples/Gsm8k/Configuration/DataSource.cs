@@ -9,7 +9,8 @@ internal static class DataSource
 {
     // Names of files that hold data, also of kinds that are not read: a person who writes one means a file.
     private static readonly HashSet<string> FileEndings = new(
-        [".jsonl", ".json", ".ndjson", ".parquet", ".csv", ".tsv", ".txt", ".arrow", ".gz", ".zst", ".bz2", ".xz", ".zip", ".tar"], StringComparer.OrdinalIgnoreCase);
+        [".jsonl", ".json", ".ndjson", ".parquet", ".csv", ".tsv", ".txt", ".arrow", ".gz", ".zst", ".bz2", ".xz", ".zip", ".tar"],
+        StringComparer.OrdinalIgnoreCase);
 
     /// <summary>Loads the rows of a source.</summary>
     /// <param name="option">The option that names the source, for messages.</param>
@@ -18,7 +19,8 @@ internal static class DataSource
     /// <param name="system">The system message of every prompt; null for none.</param>
     /// <param name="cancellationToken">Stops a download.</param>
     /// <exception cref="FileNotFoundException">The source is a file or a path, and there is none.</exception>
-    public static async Task<IReadOnlyList<Prompt>> LoadAsync(string option, string source, string split, string? system, CancellationToken cancellationToken) =>
+    public static async Task<IReadOnlyList<Prompt>> LoadAsync(
+        string option, string source, string split, string? system, CancellationToken cancellationToken) =>
         Gsm8kDataset.Load(await FindAsync(option, source, split, cancellationToken).ConfigureAwait(false), system);
 
     /// <summary>True if a source that does not exist here can only be meant as a path, not as owner/name on the hub.</summary>
@@ -37,8 +39,9 @@ internal static class DataSource
         if (IsPath(source))
         {
             throw new FileNotFoundException(
-                $"{option} is '{shown}', but there is no such file in '{TerminalText.EscapeLine(Directory.GetCurrentDirectory())}'. Give a jsonl or parquet file, or owner/name of a data set " +
-                "on the hub, such as openai/gsm8k.", source);
+                $"{option} is '{shown}', but there is no such file in '{TerminalText.EscapeLine(Directory.GetCurrentDirectory())}'. " +
+                "Give a jsonl or parquet file, or owner/name of a data set on the hub, such as openai/gsm8k.",
+                source);
         }
 
         try
@@ -47,7 +50,8 @@ internal static class DataSource
         }
         catch (HubException exception)
         {
-            throw new HubException($"{option} is '{shown}'. There is no file of that name, so it was taken for a data set on the hub, and that failed.", exception);
+            throw new HubException(
+                $"{option} is '{shown}'. There is no file of that name, so it was taken for a data set on the hub, and that failed.", exception);
         }
     }
 }

@@ -34,7 +34,12 @@ internal static class Defaults
         options.LearningRate = 2e-5;
         options.WarmupSteps = 5;
         options.MicroBatchSize = 32;
-        options.Sampling = new SamplingOptions { MaxCompletionTokens = MaxCompletionTokens, MaxPromptTokens = MaxPromptTokens, MaxConcurrentSequences = 128 };
+        options.Sampling = new SamplingOptions
+        {
+            MaxCompletionTokens = MaxCompletionTokens,
+            MaxPromptTokens = MaxPromptTokens,
+            MaxConcurrentSequences = 128,
+        };
     }
 
     public static TrainerOptions TinyTrainer() => new() { Steps = 50, EvaluateEvery = 10 };

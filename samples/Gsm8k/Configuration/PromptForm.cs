@@ -1,9 +1,12 @@
+using System.Globalization;
 using Grpo.Diagnostics;
 using Grpo.Rewards;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>How a model is asked and how it marks its answers: as the settings say, else as its <c>task.json</c> says, else by the sample's own rules.</summary>
+/// <summary>
+/// How a model is asked and how it marks its answers: as the settings say, else as its <c>task.json</c> says, else by the sample's own rules.
+/// </summary>
 /// <param name="Trained">The task that the model's folder describes; null when it describes none.</param>
 /// <param name="Format">How answers are marked.</param>
 /// <param name="Given">The system prompt of the settings, empty for none; null when they name none.</param>
@@ -36,8 +39,8 @@ internal sealed record PromptForm(TaskDescription? Trained, AnswerFormat Format,
         {
             if (model is { Length: > 0 } && Given is null)
             {
-                yield return $"'{TerminalText.EscapeLine(model)}' has no {TaskDescription.FileName} that says how it was prompted in training. It gets the system prompt for answers as {Format}; " +
-                    "--system-prompt sets another.";
+                yield return $"'{TerminalText.EscapeLine(model)}' has no {TaskDescription.FileName} that says how it was prompted in training. " +
+                    $"It gets the system prompt for answers as {Format}; --system-prompt sets another.";
             }
 
             yield break;
@@ -55,15 +58,18 @@ internal sealed record PromptForm(TaskDescription? Trained, AnswerFormat Format,
 
         if (sampling is not null && Trained.MaxPromptTokens is { } prompt && prompt != sampling.MaxPromptTokens)
         {
-            yield return Differs("MaxPromptTokens", FormattableString.Invariant($"{prompt}"), FormattableString.Invariant($"{sampling.MaxPromptTokens}"));
+            yield return Differs("MaxPromptTokens", Number(prompt), Number(sampling.MaxPromptTokens));
         }
 
         if (sampling is not null && Trained.MaxCompletionTokens is { } completion && completion != sampling.MaxCompletionTokens)
         {
-            yield return Differs("MaxCompletionTokens", FormattableString.Invariant($"{completion}"), FormattableString.Invariant($"{sampling.MaxCompletionTokens}"));
+            yield return Differs("MaxCompletionTokens", Number(completion), Number(sampling.MaxCompletionTokens));
         }
 
-        static string Differs(string what, string trained, string now) => $"The model was trained with {what} {trained}; the settings ask for {now}.";
+        static string Differs(string what, string trained, string now) =>
+            $"The model was trained with {what} {trained}; the settings ask for {now}.";
+
+        static string Number(int value) => value.ToString(CultureInfo.InvariantCulture);
 
         static string Quoted(string? text) => text is null ? "none" : $"'{TerminalText.EscapeLine(text)}'";
     }
@@ -95,7 +101,7 @@ internal sealed record PromptForm(TaskDescription? Trained, AnswerFormat Format,
         null => null,
         { } name when Enum.GetNames<AnswerFormat>().Contains(name) => Enum.Parse<AnswerFormat>(name),
         { } name => throw new InvalidDataException(
-            $"'{TerminalText.EscapeLine(Path.Combine(folder, TaskDescription.FileName))}' has the answer format '{TerminalText.EscapeLine(name)}', which is none of " +
-            $"{string.Join(", ", Enum.GetNames<AnswerFormat>())}. Name the one to read with --answer-format."),
+            $"'{TerminalText.EscapeLine(Path.Combine(folder, TaskDescription.FileName))}' has the answer format " +
+            $"'{TerminalText.EscapeLine(name)}', which is none of {string.Join(", ", Enum.GetNames<AnswerFormat>())}. Name the one to read with --answer-format."),
     };
 }

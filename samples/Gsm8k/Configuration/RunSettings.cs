@@ -57,10 +57,10 @@ internal sealed class RunSettings
     /// <summary>Calculations of the hardest generated held-out problems, 1 to 5; those that are trained on have up to three.</summary>
     public int EvalMaxSteps { get; set; } = 3;
 
-    /// <summary>How answers are marked: TagAnswer, HashMarks, Boxed or LastNumber. Not given: as the model's task.json says, else TagAnswer.</summary>
+    /// <summary>How answers are marked: TagAnswer, HashMarks, Boxed or LastNumber; not given: as the model's task.json says.</summary>
     public Rewards.AnswerFormat AnswerFormat { get; set; } = Rewards.AnswerFormat.TagAnswer;
 
-    /// <summary>System message of every prompt, also an empty one; not given: that of the model's task.json, else one that asks for the answer format.</summary>
+    /// <summary>System message of every prompt, empty for none; not given: that of the model's task.json, else one that asks for the format.</summary>
     public string? SystemPrompt { get; set; }
 
     /// <summary>Whether train prints its plan and stops, before anything is sampled or written.</summary>

@@ -4,8 +4,9 @@ using Microsoft.Extensions.Configuration;
 namespace Grpo.Samples.Gsm8k;
 
 /// <summary>
-/// Settings from, in rising order: what fits the model, a preset, the answer format and the limits of the model's task.json, appsettings.json, environment variables (GRPO__LearningRate=1e-5),
-/// the command line (--learning-rate 1e-5). An unknown name anywhere is an error.
+/// Settings from, in rising order: what fits the model, a preset, the answer format and the limits of the model's task.json,
+/// appsettings.json, environment variables (GRPO__LearningRate=1e-5), the command line (--learning-rate 1e-5). An unknown name anywhere is an
+/// error.
 /// </summary>
 internal sealed record Settings(RunSettings Run, GrpoOptions Grpo, TrainerOptions Trainer, PromptForm Form)
 {
@@ -64,7 +65,7 @@ internal sealed record Settings(RunSettings Run, GrpoOptions Grpo, TrainerOption
         return new Settings(run, Bind(configuration, "Grpo", options), Bind(configuration, "Trainer", trainer), form);
     }
 
-    /// <summary>Tells the person at the terminal what the settings change of the model's own task. Not on the output, which holds answers.</summary>
+    /// <summary>Says, on the error stream, what the settings change of the model's own task.</summary>
     public void SayNotes()
     {
         foreach (string note in Form.Notes(Run.Model, Grpo.Sampling))

@@ -12,9 +12,10 @@ namespace Grpo.Samples.Gsm8k;
 /// <param name="Evaluation">The latest evaluation; null before the first.</param>
 /// <param name="Left">The time to the last step.</param>
 /// <param name="Rewards">The mean rewards of the steps so far.</param>
-internal sealed record LiveState(string Model, long Steps, StepReport Report, EvaluationReport? Evaluation, TimeSpan Left, IReadOnlyList<double> Rewards);
+internal sealed record LiveState(
+    string Model, long Steps, StepReport Report, EvaluationReport? Evaluation, TimeSpan Left, IReadOnlyList<double> Rewards);
 
-/// <summary>Arranges a step in as many lines as the terminal has: all numbers first, then the verdict, then as much text as there is room for.</summary>
+/// <summary>Arranges a step in as many lines as the terminal has: all numbers first, then the verdict, then as much text as fits.</summary>
 /// <param name="console">The terminal, for its width and height and what it can show.</param>
 internal sealed class LivePicture(IAnsiConsole console)
 {
@@ -24,7 +25,7 @@ internal sealed class LivePicture(IAnsiConsole console)
     private const int Frame = 2;            // lines and columns that a border takes on both sides
     private const int Padding = 2;          // columns inside of it
     private const int SparklineHeight = 3;
-    private const int RoomForText = 5;      // lines of the completion's panel, border included, below which the course of the reward gives way
+    private const int RoomForText = 5;      // lines of the completion's panel, with its border, below which the sparkline gives way
 
     private int Width => console.Profile.Width;
 
@@ -42,7 +43,8 @@ internal sealed class LivePicture(IAnsiConsole console)
 
         if (left > Frame)
         {
-            parts.Add(new Panel(new Rows(Sample(state.Report, Math.Max(1, Width - Frame - Padding), left - Frame))).Header("a completion").Expand());
+            var sample = new Rows(Sample(state.Report, Math.Max(1, Width - Frame - Padding), left - Frame));
+            parts.Add(new Panel(sample).Header("a completion").Expand());
         }
 
         return new Rows(parts);
@@ -98,29 +100,30 @@ internal sealed class LivePicture(IAnsiConsole console)
         Grid grid = new Grid().AddColumns(2 * pairs);
         foreach ((string Name, string Value)[] row in cells.Chunk(pairs))
         {
-            grid.AddRow([.. row.SelectMany(cell => new IRenderable[] { new Text(cell.Name, new Style(Color.Grey)), new Text(cell.Value) })]);
+            grid.AddRow([.. row.SelectMany(cell => new Text[] { new(cell.Name, new Style(Color.Grey)), new(cell.Value) })]);
         }
 
         return grid;
     }
 
     // Model output is shown as text: neither as markup nor as what a terminal obeys.
-    private IEnumerable<IRenderable> Sample(StepReport report, int width, int height)
+    private List<Text> Sample(StepReport report, int width, int height)
     {
         ScoredGroup group = report.Groups[0];
         Reward reward = group.Rewards[0];
-        string verdict = TerminalText.EscapeLine($"reward {TrainingView.Number(reward.Value)} · {reward.Verdict} · answer {group.Group.Prompt.Answer}");
+        string verdict = TerminalText.EscapeLine(
+            $"reward {TrainingView.Number(reward.Value)} · {reward.Verdict} · answer {group.Group.Prompt.Answer}");
         string question = TerminalText.Escape(group.Group.Prompt.Messages[^1].Text);
         string completion = TerminalText.Escape(group.Group.Completions[0].Text);
 
         int room = height - 1; // the verdict has its line
         int forQuestion = Math.Min(Wrapped(question, width).Count, Math.Max(room - Wrapped(completion, width).Count, room / 3));
-        foreach (Text line in Cut(question, width, forQuestion, new Style(Color.Grey)).Concat(Cut(completion, width, room - forQuestion, Style.Plain)))
-        {
-            yield return line;
-        }
-
-        yield return Cut(verdict, width, 1, new Style(reward.IsCorrect == true ? Color.Green : Color.Red)).Single();
+        return
+        [
+            .. Cut(question, width, forQuestion, new Style(Color.Grey)),
+            .. Cut(completion, width, room - forQuestion, Style.Plain),
+            .. Cut(verdict, width, 1, new Style(reward.IsCorrect == true ? Color.Green : Color.Red)),
+        ];
     }
 
     // The first lines of a text; the last of them says when there would be more.
@@ -144,7 +147,8 @@ internal sealed class LivePicture(IAnsiConsole console)
     private List<string> Wrapped(string text, int width) =>
         [.. Lines(new Text(text), width).Select(line => string.Concat(line.Select(segment => segment.Text)).TrimEnd())];
 
-    private List<SegmentLine> Lines(IRenderable what, int width) => Segment.SplitLines(what.Render(RenderOptions.Create(console, console.Profile.Capabilities), width), width);
+    private List<SegmentLine> Lines(IRenderable what, int width) =>
+        Segment.SplitLines(what.Render(RenderOptions.Create(console, console.Profile.Capabilities), width), width);
 
     private string Sparkline(IReadOnlyList<double> rewards)
     {

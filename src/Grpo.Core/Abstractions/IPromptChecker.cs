@@ -1,7 +1,7 @@
 namespace Grpo;
 
 /// <summary>Implemented by samplers that can say, without sampling, which prompts they would refuse.</summary>
-/// <remarks>The trainer and the evaluator ask it in their constructors, so that a prompt that is too long fails before the first step.</remarks>
+/// <remarks>Trainer and evaluator ask it in their constructors, so that a prompt that is too long fails before the first step.</remarks>
 public interface IPromptChecker
 {
     /// <summary>Throws when <see cref="IGroupSampler.SampleAsync"/> would refuse any of the prompts.</summary>

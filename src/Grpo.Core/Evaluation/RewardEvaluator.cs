@@ -24,7 +24,9 @@ public sealed class RewardEvaluator : IEvaluator
     /// <param name="reward">Scores them; the same object as in training, so that both agree on what an answer is.</param>
     /// <param name="prompts">Held-out prompts; at least one.</param>
     /// <param name="sampling">Limits, and the temperature when not greedy. Null: greedy with the default limits.</param>
-    /// <exception cref="ArgumentException">There are no prompts, the sampler would refuse some (<see cref="IPromptChecker"/>), or the options are out of range.</exception>
+    /// <exception cref="ArgumentException">
+    /// There are no prompts, the sampler would refuse some (<see cref="IPromptChecker"/>), or the options are out of range.
+    /// </exception>
     public RewardEvaluator(IGroupSampler sampler, IRewardFunction reward, IReadOnlyList<Prompt> prompts, SamplingOptions? sampling = null)
         : this(sampler, reward, prompts, new EvaluationOptions { AccuracySampling = sampling ?? new SamplingOptions().ToGreedy() })
     {
@@ -35,7 +37,9 @@ public sealed class RewardEvaluator : IEvaluator
     /// <param name="reward">Scores them; the same object as in training, so that both agree on what an answer is.</param>
     /// <param name="prompts">Held-out prompts; at least one.</param>
     /// <param name="options">Copied: later changes have no effect.</param>
-    /// <exception cref="ArgumentException">There are no prompts, the sampler would refuse some (<see cref="IPromptChecker"/>), or the options are out of range.</exception>
+    /// <exception cref="ArgumentException">
+    /// There are no prompts, the sampler would refuse some (<see cref="IPromptChecker"/>), or the options are out of range.
+    /// </exception>
     public RewardEvaluator(IGroupSampler sampler, IRewardFunction reward, IReadOnlyList<Prompt> prompts, EvaluationOptions options)
     {
         ArgumentNullException.ThrowIfNull(sampler);
@@ -52,7 +56,7 @@ public sealed class RewardEvaluator : IEvaluator
         if (sampler is IPromptChecker checker)
         {
             checker.CheckPrompts(prompts, _options.AccuracySampling);
-            if (_options is { Samples: > 0, PassSampling: { } sampling } && sampling.MaxPromptTokens < _options.AccuracySampling.MaxPromptTokens)
+            if (_options is { Samples: > 0, PassSampling: { } sampling })
             {
                 checker.CheckPrompts(prompts, sampling);
             }

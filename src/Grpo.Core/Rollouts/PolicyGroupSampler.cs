@@ -16,7 +16,8 @@ namespace Grpo;
 /// Sequences that were under way begin anew, with the same random numbers; as always with another number of sequences, log-probs may differ in
 /// their last bits, which can tip a token.
 /// </remarks>
-public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate template, ILogger<PolicyGroupSampler>? logger = null) : IGroupSampler, IPromptChecker
+public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate template, ILogger<PolicyGroupSampler>? logger = null)
+    : IGroupSampler, IPromptChecker
 {
     private readonly PromptEncoder _encoder = new(tokenizer, template);
     private readonly ILogger _logger = logger ?? NullLogger<PolicyGroupSampler>.Instance;
@@ -54,14 +55,15 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
 
     /// <inheritdoc/>
     /// <remarks>
-    /// Renders and encodes every prompt once: a data set of 7,473 takes about a second. Also checks that the longest one and its completion fit
-    /// into <see cref="SamplingOptions.MaxCachedTokens"/>.
+    /// Renders and encodes every prompt once: a data set of 7,473 takes about a second. Also checks that the longest one and its completion
+    /// fit into <see cref="SamplingOptions.MaxCachedTokens"/>.
     /// </remarks>
     public void CheckPrompts(IReadOnlyList<Prompt> prompts, SamplingOptions sampling)
     {
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(sampling);
-        (string Id, int Tokens)[] lengths = [.. prompts.Select(prompt => (prompt.Id, tokenizer.Encode(template.Render(prompt.Messages)).Count))];
+        (string Id, int Tokens)[] lengths =
+            [.. prompts.Select(prompt => (prompt.Id, tokenizer.Encode(template.Render(prompt.Messages)).Count))];
         if (TokenCounts.FindProblem("prompts", lengths, nameof(sampling.MaxPromptTokens), sampling.MaxPromptTokens) is { } problem)
         {
             throw new ArgumentException(problem, nameof(prompts));

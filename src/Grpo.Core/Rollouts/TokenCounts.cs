@@ -22,13 +22,15 @@ internal static class TokenCounts
             return null;
         }
 
-        string list = string.Join(", ", refused.Take(Shown).Select(item => $"'{TerminalText.EscapeLine(item.Id)}' has {Number(item.Tokens)}"));
+        string list = string.Join(
+            ", ", refused.Take(Shown).Select(item => $"'{TerminalText.EscapeLine(item.Id)}' has {Number(item.Tokens)}"));
         string more = refused.Length > Shown ? $", and {Number(refused.Length - Shown)} more" : "";
         int longest = refused.Max(item => item.Tokens);
         string remedy = longest > limit
             ? $"Raise {limitName} to {Number(longest)}, the longest, or leave them out of the data set."
             : "Leave them out of the data set.";
-        return $"{Number(refused.Length)} of {Number(items.Count)} {what} must have 1 to {Number(limit)} tokens ({limitName}) and do not: {list}{more}. {remedy}";
+        return $"{Number(refused.Length)} of {Number(items.Count)} {what} must have 1 to {Number(limit)} tokens ({limitName}) and do not: "
+            + $"{list}{more}. {remedy}";
     }
 
     private static string Number(int value) => value.ToString("#,0", CultureInfo.InvariantCulture);

@@ -30,8 +30,8 @@ public sealed class GrpoTrainer
     /// <param name="services">Evaluator, checkpoint store and callbacks; null: none of them.</param>
     /// <param name="logger">Null: no log.</param>
     /// <exception cref="ArgumentException">
-    /// There are no prompts, two share an id, the sampler would refuse some (<see cref="IPromptChecker"/>), an option is out of range, or a roll-back
-    /// has nothing to go back to.
+    /// There are no prompts, two share an id, the sampler would refuse some (<see cref="IPromptChecker"/>), an option is out of range, or a
+    /// roll-back has nothing to go back to.
     /// </exception>
     public GrpoTrainer(
         GrpoOptimizer optimizer, IReadOnlyList<Prompt> prompts, TrainerOptions? options = null,

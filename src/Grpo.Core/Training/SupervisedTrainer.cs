@@ -30,7 +30,9 @@ public sealed class SupervisedTrainer
     /// <param name="examples">The data set.</param>
     /// <param name="options">Null: the defaults.</param>
     /// <param name="services">Held-out examples and checkpoint store; null: neither.</param>
-    /// <exception cref="ArgumentException">An option is out of range, there are no examples, or some are longer than <see cref="SupervisedOptions.MaxTokens"/>.</exception>
+    /// <exception cref="ArgumentException">
+    /// An option is out of range, there are no examples, or some are longer than <see cref="SupervisedOptions.MaxTokens"/>.
+    /// </exception>
     public SupervisedTrainer(
         IPolicy policy, ITokenizer tokenizer, IChatTemplate template, IReadOnlyList<SupervisedExample> examples,
         SupervisedOptions? options = null, SupervisedServices? services = null)
@@ -60,7 +62,8 @@ public sealed class SupervisedTrainer
         TokenSequence[] Encode(IReadOnlyList<SupervisedExample> set, string what, string parameter)
         {
             TokenSequence[] sequences = [.. set.Select(example => SupervisedEncoder.Encode(example, tokenizer, template))];
-            (string Id, int Tokens)[] lengths = [.. set.Zip(sequences, (example, sequence) => (example.Prompt.Id, sequence.PromptIds.Count + sequence.CompletionIds.Count))];
+            (string Id, int Tokens)[] lengths =
+                [.. set.Zip(sequences, (example, sequence) => (example.Prompt.Id, sequence.PromptIds.Count + sequence.CompletionIds.Count))];
             return TokenCounts.FindProblem(what, lengths, nameof(SupervisedOptions.MaxTokens), _options.MaxTokens) is { } problem
                 ? throw new ArgumentException(problem, parameter)
                 : sequences;

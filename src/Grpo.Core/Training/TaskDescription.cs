@@ -5,7 +5,7 @@ using Grpo.Diagnostics;
 
 namespace Grpo;
 
-/// <summary>What a model was trained to do, as <c>task.json</c> of its folder says: how it is prompted, and in which form it answers.</summary>
+/// <summary>The task that a model was trained for, as <c>task.json</c> of its folder tells it: how it is prompted and how it answers.</summary>
 /// <remarks>
 /// A model answers well only when it is prompted as it was in training. <see cref="TrainerServices.Task"/> puts the description into every
 /// checkpoint of a run, so that whoever loads one can do that.
@@ -19,7 +19,8 @@ public sealed record TaskDescription
     private const long MaxBytes = 1 << 20;
 
     // Prompts are full of quotes and tags; the default encoder writes them as escapes, for pages that embed JSON.
-    private static readonly TaskJson Json = new(new JsonSerializerOptions(TaskJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+    private static readonly TaskJson Json =
+        new(new JsonSerializerOptions(TaskJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
 
     /// <summary>The version of the file's format.</summary>
     [JsonInclude]
@@ -93,13 +94,14 @@ public sealed record TaskDescription
     {
         { Format: not CurrentFormat } => FormattableString.Invariant($"it has format {Format}; this version reads format {CurrentFormat}."),
         { MaxPromptTokens: < 1 } => FormattableString.Invariant($"max_prompt_tokens is {MaxPromptTokens}; it must be 1 or more."),
-        { MaxCompletionTokens: < 1 } => FormattableString.Invariant($"max_completion_tokens is {MaxCompletionTokens}; it must be 1 or more."),
+        { MaxCompletionTokens: < 1 } =>
+            FormattableString.Invariant($"max_completion_tokens is {MaxCompletionTokens}; it must be 1 or more."),
         _ when Fields.Any(field => field.Value is null) => "a field is null.",
         _ => null,
     };
 }
 
-/// <summary>Reads and writes <see cref="TaskDescription"/> without reflection; refuses repeated fields and nulls where none belongs.</summary>
+/// <summary>Reads and writes <see cref="TaskDescription"/> without reflection; refuses repeated fields and unexpected nulls.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
     WriteIndented = true,

@@ -93,8 +93,15 @@ public sealed class KilledRunTests(ITestOutputHelper output) : IDisposable
         using Process process = Process.Start(start)!;
         Task<string> errors = process.StandardError.ReadToEndAsync(), says = process.StandardOutput.ReadToEndAsync();
         using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(3));
-        await process.WaitForExitAsync(limit.Token);
-        Assert.True(process.ExitCode is 137 or -1, $"{place}, visit {visit}: exit code {process.ExitCode}. {await says}{await errors}");
+        try
+        {
+            await process.WaitForExitAsync(limit.Token);
+            Assert.True(process.ExitCode is 137 or -1, $"{place}, visit {visit}: exit code {process.ExitCode}. {await says}{await errors}");
+        }
+        finally
+        {
+            process.Kill(entireProcessTree: true); // nothing happens when it has ended
+        }
     }
 
     /// <summary>All that a run leaves behind, without the times in the metrics.</summary>

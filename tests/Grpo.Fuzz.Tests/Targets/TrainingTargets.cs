@@ -17,7 +17,8 @@ internal static class TrainingTargets
         yield return new("best.json", 2, [Folder.Written(folder => BestMark.Write(folder, Path.Combine(folder, "temporary"), 8, "checkpoint-000008"))], Folder.Reading("best", folder => BestMark.Read(folder)));
         yield return new("trainer_state.json", 5, [State()], Folder.Reading("trainer", ReadState), typeof(InvalidDataException));
         yield return new("run_options.json", 3, [Folder.Written(Options().Write)], Folder.Reading("options", folder => SavedOptions.Read(folder)!.DifferencesTo(Options())), typeof(InvalidDataException));
-        yield return new("task.json", 2, [Folder.Written(new TaskDescription { SystemPrompt = "s", AnswerFormat = "TagAnswer", MaxPromptTokens = 9, Fields = new Dictionary<string, string> { ["a"] = "b" } }.Write)], Folder.Reading("task", folder => TaskDescription.Read(folder)), typeof(InvalidDataException));
+        var task = new TaskDescription { SystemPrompt = "s", AnswerFormat = "TagAnswer", MaxPromptTokens = 9, Fields = new Dictionary<string, string> { ["a"] = "b" } };
+        yield return new("task.json", 2, [Folder.Written(task.Write)], Folder.Reading("task", folder => TaskDescription.Read(folder)), typeof(InvalidDataException));
         yield return new("supervised_state.json", 2, [Folder.Written(WriteSupervised)], Folder.Reading("supervised", ReadSupervised), typeof(InvalidDataException));
         yield return new("optimizer's files", 6, [Optimizer()], LoadOptimizer, typeof(InvalidDataException));
         yield return new("evaluation file", 5, [Evaluation()], Folder.Reading("evaluation", ReadEvaluation), typeof(InvalidDataException), typeof(ArgumentException));

@@ -98,7 +98,15 @@ internal static class JsonRun
         SupervisedExample[] examples = [.. Problems(4).Select(prompt => new SupervisedExample(prompt, "<answer>1</answer>"))];
         var trainer = new SupervisedTrainer(
             qwen.Policy, qwen.Tokenizer, qwen.ChatTemplate, examples,
-            new SupervisedOptions { Steps = steps, BatchSize = 2, MicroBatchSize = 2, CheckpointEvery = 1, Resume = true },
+            new SupervisedOptions
+            {
+                Steps = steps,
+                Schedule = LearningRateSchedule.Constant, // with another one the number of steps is part of the run
+                BatchSize = 2,
+                MicroBatchSize = 2,
+                CheckpointEvery = 1,
+                Resume = true,
+            },
             new SupervisedServices { Checkpoints = new DirectoryCheckpointStore(folder) });
         await foreach (SupervisedReport report in trainer.RunAsync())
         {

@@ -74,9 +74,9 @@ internal static partial class Log
     [LoggerMessage(EventId = 42, Level = LogLevel.Warning, Message = "{Failed} sequences at a time, of up to {Tokens} tokens, did not fit into memory; {Fitted} did. From now on at most {Cached} tokens are cached: set MaxCachedTokens to that to save the failed attempt.")]
     public static partial void TooManySequences(this ILogger logger, int failed, long tokens, int fitted, long cached);
 
-    [LoggerMessage(EventId = 51, Level = LogLevel.Warning, Message = "The checkpoint {Checkpoint} does not say which model, tokenizer, reward and arithmetic it was written with, so they were not compared.")]
+    [LoggerMessage(EventId = 55, Level = LogLevel.Warning, Message = "The checkpoint {Checkpoint} does not say which model, tokenizer, reward and arithmetic it was written with, so they were not compared.")]
     public static partial void IdentityNotSaved(this ILogger logger, string checkpoint);
 
-    [LoggerMessage(EventId = 52, Level = LogLevel.Warning, Message = "Evaluations before and after the checkpoint cannot be compared with each other: {Differences}.")]
+    [LoggerMessage(EventId = 56, Level = LogLevel.Warning, Message = "Evaluations before and after the checkpoint cannot be compared with each other: {Differences}.")]
     public static partial void EvaluatorChanged(this ILogger logger, string differences);
 }

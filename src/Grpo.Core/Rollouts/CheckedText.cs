@@ -7,10 +7,10 @@ namespace Grpo;
 /// <summary>The one way to ask a tokenizer and a chat template: with what they return checked before it becomes a prompt or an answer.</summary>
 internal static class CheckedText
 {
-    /// <summary>Requires ids that a completion can end with and a batch can be padded with.</summary>
+    /// <summary>Requires that the end tokens and the padding token are ids of the tokenizer.</summary>
     /// <param name="tokenizer">The plug-in, not null.</param>
     /// <returns>The same tokenizer.</returns>
-    /// <exception cref="InvalidOperationException">The tokenizer has no ids, no end token, or one that is none of its ids.</exception>
+    /// <exception cref="InvalidOperationException">The tokenizer has no ids, no set of end tokens, or one that is none of its ids.</exception>
     public static ITokenizer Require(ITokenizer tokenizer)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
@@ -21,12 +21,9 @@ internal static class CheckedText
             throw new InvalidOperationException(Text($"{name}.VocabularySize is {size} but must be 1 or more."));
         }
 
-        if (tokenizer.EndTokenIds is not { Count: > 0 } ends)
-        {
-            throw new InvalidOperationException(
-                $"{name}.EndTokenIds is {(tokenizer.EndTokenIds is null ? "null" : "empty")}, so that every completion would run to its limit. Name at least one id that ends it.");
-        }
-
+        // Whether there is one at all is judged together with the template: its end of a message is an end token too.
+        IReadOnlySet<int> ends = tokenizer.EndTokenIds
+            ?? throw new InvalidOperationException($"{name}.EndTokenIds is null; it must be a set, which may be empty where the chat template names an end.");
         foreach (int id in ends)
         {
             RequireId(tokenizer, id, "EndTokenIds holds");

@@ -37,7 +37,7 @@ internal static class EndTokens
     private static int IdOf(ITokenizer tokenizer, IEndOfTurnTemplate template)
     {
         string text = template.EndOfTurn;
-        IReadOnlyList<int> ids = string.IsNullOrEmpty(text) ? [] : tokenizer.Encode(text);
+        IReadOnlyList<int> ids = string.IsNullOrEmpty(text) ? [] : tokenizer.Encode(text) ?? [];
         return ids.Count == 1
             ? ids[0]
             : throw new ArgumentException(
@@ -53,7 +53,7 @@ internal static class EndTokens
     /// </summary>
     private static int? FirstSpecialAfterAnswer(ITokenizer tokenizer, IChatTemplate template)
     {
-        string whole;
+        string? whole;
         try
         {
             whole = template.Render(
@@ -64,21 +64,17 @@ internal static class EndTokens
             return null; // the template's way to say that it renders questions only
         }
 
-        int position = whole.LastIndexOf(Answer, StringComparison.Ordinal);
-        string tail = position < 0 ? "" : whole[(position + Answer.Length)..];
-        if (tail.Length == 0)
-        {
-            return null;
-        }
-
-        foreach (int id in tokenizer.Encode(tail))
+        // A plug-in that returns null is named when the first prompt is rendered and encoded (CheckedText).
+        int position = whole?.LastIndexOf(Answer, StringComparison.Ordinal) ?? -1;
+        string tail = position < 0 ? "" : whole![(position + Answer.Length)..];
+        foreach (int id in tail.Length == 0 ? [] : tokenizer.Encode(tail) ?? [])
         {
             if (tokenizer.EndTokenIds.Contains(id))
             {
                 return null;
             }
 
-            if (tokenizer.Decode([id]).Length == 0 && tokenizer.Decode([id], skipSpecialTokens: false).Length > 0)
+            if (tokenizer.Decode([id]) is "" && tokenizer.Decode([id], skipSpecialTokens: false) is { Length: > 0 })
             {
                 return id;
             }

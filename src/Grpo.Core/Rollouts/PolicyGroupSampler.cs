@@ -46,6 +46,7 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
         ArgumentOutOfRangeException.ThrowIfLessThan(request.GroupSize, 1);
         // All prompts are encoded before the first is run: one that is too long must not cost the others' work.
         IReadOnlyList<int>[] promptIds = [.. request.Prompts.Select(prompt => _encoder.Encode(prompt, request.Sampling.MaxPromptTokens))];
+        RequireRows(policy, request.Prompts, promptIds);
         int[] firstSamples = FirstSamples(request);
         RolloutRow[][] groups = [.. request.Prompts.Select((prompt, i) => Enumerable.Range(firstSamples[i], request.GroupSize).Select(
             sample => new RolloutRow(promptIds[i], new CompletionBuilder(CounterRandom.Key(request.Seed, request.Step, prompt.Id, sample)))).ToArray())];
@@ -69,13 +70,28 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(sampling);
         (string Id, int Tokens)[] lengths =
-            [.. prompts.Select(prompt => (prompt.Id, tokenizer.Encode(template.Render(prompt.Messages)).Count))];
+            [.. prompts.Select(prompt => (prompt.Id, _encoder.Encode(prompt).Count))];
         if (TokenCounts.FindProblem("prompts", lengths, nameof(sampling.MaxPromptTokens), sampling.MaxPromptTokens) is { } problem)
         {
             throw new ArgumentException(problem, nameof(prompts));
         }
 
         RequireRoom(lengths.Select(prompt => prompt.Tokens).DefaultIfEmpty().Max(), sampling);
+    }
+
+    // An id without a row in the policy's embedding would end in an error of the native library that names neither.
+    private void RequireRows(IPolicy policy, IReadOnlyList<Prompt> prompts, IReadOnlyList<int>[] promptIds)
+    {
+        int rows = policy.VocabularySize ?? int.MaxValue;
+        for (int i = 0; i < promptIds.Length; i++)
+        {
+            if (promptIds[i].Max() is var largest && largest >= rows)
+            {
+                throw new InvalidOperationException(
+                    $"{tokenizer.GetType().Name} encodes prompt '{TerminalText.EscapeLine(prompts[i].Id)}' with the id {largest}, but "
+                    + $"{policy.GetType().Name} has the ids 0 to {rows - 1}. The tokenizer belongs to another model.");
+            }
+        }
     }
 
     // A prompt that comes twice in a step would get the same completions twice; its second group goes on counting instead.

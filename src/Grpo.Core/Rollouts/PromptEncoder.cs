@@ -39,7 +39,7 @@ public sealed class PromptEncoder
     public IReadOnlyList<int> Encode(Prompt prompt, int maxTokens)
     {
         ArgumentNullException.ThrowIfNull(prompt);
-        IReadOnlyList<int> ids = CheckedText.Encode(_tokenizer, CheckedText.Render(_template, prompt.Messages, prompt), prompt);
+        IReadOnlyList<int> ids = Encode(prompt);
         if (ids.Count == 0 || ids.Count > maxTokens)
         {
             throw new ArgumentException(
@@ -49,4 +49,8 @@ public sealed class PromptEncoder
 
         return ids;
     }
+
+    /// <summary>The ids of a prompt of any length.</summary>
+    internal IReadOnlyList<int> Encode(Prompt prompt) =>
+        CheckedText.Encode(_tokenizer, CheckedText.Render(_template, prompt.Messages, prompt), prompt);
 }

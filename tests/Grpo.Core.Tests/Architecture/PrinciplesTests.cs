@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Runtime.CompilerServices;
+using Microsoft.Extensions.Logging;
 using TorchSharp;
 
 namespace Grpo.Core.Tests.Architecture;
@@ -53,6 +54,18 @@ public sealed class PrinciplesTests
         Assert.NotEmpty(machines);
         Assert.All(machines.SelectMany(machine => machine.GetFields(Everything)), field => Assert.False(
             Parts(field.FieldType).Any(IsTensor), $"{field.DeclaringType} keeps the tensor {field.Name} across an await."));
+    }
+
+    [Fact]
+    public void Every_log_event_has_an_id_of_its_own()
+    {
+        int[] ids =
+        [
+            .. Core.GetTypes().SelectMany(type => type.GetMethods(Everything))
+                .Select(method => method.GetCustomAttribute<LoggerMessageAttribute>()?.EventId).OfType<int>(),
+        ];
+        Assert.NotEmpty(ids);
+        Assert.Empty(ids.GroupBy(id => id).Where(same => same.Count() > 1).Select(same => same.Key));
     }
 
     [Fact]

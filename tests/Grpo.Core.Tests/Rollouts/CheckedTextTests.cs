@@ -13,8 +13,7 @@ public sealed class CheckedTextTests
     {
         { "no ids", "FaultyTokenizer.VocabularySize is 0 but must be 1 or more." },
         { "negative size", "FaultyTokenizer.VocabularySize is -3 but must be 1 or more." },
-        { "null ends", "FaultyTokenizer.EndTokenIds is null, so that every completion would run to its limit. Name at least one id that ends it." },
-        { "no ends", "FaultyTokenizer.EndTokenIds is empty, so that every completion would run to its limit. Name at least one id that ends it." },
+        { "null ends", "FaultyTokenizer.EndTokenIds is null; it must be a set, which may be empty where the chat template names an end." },
         { "end of 10", "FaultyTokenizer.EndTokenIds holds 10, but ids are 0 to 9 (VocabularySize)." },
         { "end of -1", "FaultyTokenizer.EndTokenIds holds -1, but ids are 0 to 9 (VocabularySize)." },
         { "pad of 10", "FaultyTokenizer.PadTokenId is 10, but ids are 0 to 9 (VocabularySize)." },
@@ -83,7 +82,6 @@ public sealed class CheckedTextTests
         public IReadOnlySet<int> EndTokenIds => fault switch
         {
             "null ends" => null!,
-            "no ends" => new HashSet<int>(),
             "end of 10" => new HashSet<int> { 1, 10 },
             "end of -1" => new HashSet<int> { -1 },
             _ => new HashSet<int> { 1 },

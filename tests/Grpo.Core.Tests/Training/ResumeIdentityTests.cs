@@ -134,7 +134,7 @@ public sealed class ResumeIdentityTests : IDisposable
         await TrainAsync("nothing", Trainer, Toy.Prompts);
         await TrainAsync("nothing", Trainer with { Steps = 3 }, [.. Toy.Prompts.Take(2)]);
         (_, int id, string text) = Assert.Single(_log.Entries, entry => entry.Level == LogLevel.Warning);
-        Assert.Equal(52, id);
+        Assert.Equal(56, id);
         Assert.Equal(
             $"Evaluations before and after the checkpoint cannot be compared with each other: {difference}.", WithoutHashes(text));
 
@@ -142,7 +142,7 @@ public sealed class ResumeIdentityTests : IDisposable
         var error = await Assert.ThrowsAsync<InvalidDataException>(
             () => TrainAsync("nothing", rolling with { Steps = 5 }, [.. Toy.Prompts.Skip(2)]));
         Assert.Contains("evaluator.prompts was 2 prompts, ", error.Message, StringComparison.Ordinal);
-        Assert.Single(_log.Entries, entry => entry.Id == 52);
+        Assert.Single(_log.Entries, entry => entry.Id == 56);
     }
 
     [Fact]

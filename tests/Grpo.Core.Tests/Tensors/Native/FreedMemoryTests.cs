@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Grpo.Core.Tests.Training;
+using Grpo.Testing;
 
 namespace Grpo.Core.Tests.Tensors;
 
@@ -78,6 +79,8 @@ public sealed class FreedMemoryTests
         public ValueTask<string> SaveAsync(long step, Action<string> write, CancellationToken cancellationToken = default)
         {
             free();
+            using var folder = new TemporaryFolder();
+            write(folder.Path);
             return ValueTask.FromResult("nowhere");
         }
 

@@ -35,7 +35,7 @@ public sealed class QwenRegistrationTests
         }
 
         // Container and QwenPretrained both dispose the models: that must be harmless, and must have happened.
-        Assert.All(qwen.Policy.Module.parameters(), parameter => Assert.True(parameter.IsInvalid));
+        Assert.All(qwen.Policy.Model.parameters(), parameter => Assert.True(parameter.IsInvalid));
     }
 
     [Fact]

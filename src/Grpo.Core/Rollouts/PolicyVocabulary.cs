@@ -43,9 +43,9 @@ internal sealed class PolicyVocabulary
         {
             return Find(policy);
         }
-        catch (NotSupportedException)
+        catch (Exception exception) when (exception is NotSupportedException or NotImplementedException or InvalidOperationException)
         {
-            return null; // the contract's way to say that the policy does not decode: another engine samples for it
+            return null; // The policy does not decode, because another engine samples for it. Its ids are then checked for their sign only.
         }
     }
 }

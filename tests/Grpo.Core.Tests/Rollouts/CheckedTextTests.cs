@@ -56,6 +56,16 @@ public sealed class CheckedTextTests
     }
 
     [Fact]
+    public void Sampling_refuses_an_id_that_the_policy_lacks()
+    {
+        using var policy = new BigramPolicy(vocabularySize: 5, seed: 11);
+        Assert.Equal(
+            "CharTokenizer encodes prompt 'p3' with the id 9, but BigramPolicy has the ids 0 to 4. The tokenizer belongs to another model.", // h: 2 + 7
+            Assert.Throws<InvalidOperationException>(
+                () => Toy.Sampler.SampleAsync(policy, Toy.Request(Toy.Prompts[3])).AsTask().GetAwaiter().GetResult()).Message);
+    }
+
+    [Fact]
     public void Supervised_training_refuses_a_prompt_without_tokens()
     {
         using BigramPolicy policy = Toy.Policy();

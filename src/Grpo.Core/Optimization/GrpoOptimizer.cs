@@ -118,10 +118,13 @@ public sealed class GrpoOptimizer : IDisposable
     /// <param name="prompts">The prompts of the step.</param>
     /// <param name="cancellationToken">Stops with an <see cref="OperationCanceledException"/>; the weights are then those before the step.</param>
     /// <exception cref="RewardException">A reward failed and <see cref="RewardOptions.OnError"/> says to throw.</exception>
-    /// <exception cref="TrainingDivergedException">Logits, log-probs, loss or gradient are not finite; the update was not applied.</exception>
+    /// <exception cref="TrainingDivergedException">
+    /// Logits, log-probs, loss or gradient are not finite, and the update was not applied. Or the update left weights or moments that are not finite.
+    /// </exception>
+    /// <exception cref="ObjectDisposedException">The optimizer or the policy was disposed.</exception>
     /// <exception cref="InvalidOperationException">
     /// The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>), or a single completion does not fit into
-    /// memory; nothing was applied.
+    /// memory; nothing was applied. Or something else is at work on the policy, or a plug-in answered wrongly.
     /// </exception>
     public Task<StepReport> StepAsync(IReadOnlyList<Prompt> prompts, CancellationToken cancellationToken = default) =>
         StepAsync(prompts, reserve: [], cancellationToken);
@@ -243,10 +246,13 @@ public sealed class GrpoOptimizer : IDisposable
     /// One report per optimizer step, those that were skipped included; none when every advantage is 0 and the loss has neither a KL term nor an
     /// entropy bonus: then weights and moments are not touched.
     /// </returns>
-    /// <exception cref="TrainingDivergedException">Log-probs, loss or gradient are not finite; the update was not applied.</exception>
+    /// <exception cref="TrainingDivergedException">
+    /// Log-probs, loss or gradient are not finite, and the update was not applied. Or the update left weights or moments that are not finite.
+    /// </exception>
+    /// <exception cref="ObjectDisposedException">The optimizer or the policy was disposed.</exception>
     /// <exception cref="InvalidOperationException">
     /// The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>), or a single completion does not fit into
-    /// memory; nothing was applied.
+    /// memory; nothing was applied. Or something else is at work on the policy, or a plug-in answered wrongly.
     /// </exception>
     public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken = default)
     {
@@ -297,7 +303,7 @@ public sealed class GrpoOptimizer : IDisposable
     /// <exception cref="InvalidOperationException">A step has failed after a part of it was applied.</exception>
     public void Save(string directory)
     {
-        using IDisposable operation = _use.Begin();
+        using IDisposable operation = _use.BeginSave();
         RequireWhole();
         _checkpoint.Save(directory, Step);
     }
@@ -325,16 +331,15 @@ public sealed class GrpoOptimizer : IDisposable
         }
     }
 
-    /// <summary>Frees the moments, once nothing runs. The policy stays.</summary>
+    /// <summary>
+    /// Frees the moments. The policy stays. A step that is under way ends first, and so does a <see cref="GrpoTrainer"/>'s run: its next step
+    /// throws, and its last checkpoint is written.
+    /// </summary>
     public void Dispose() => _use.Dispose();
 
     /// <summary>Claims the policy for a training run, until the result is disposed.</summary>
     /// <param name="member">The run, for messages.</param>
-    internal IDisposable BeginRun(string member)
-    {
-        _use.RequireAlive();
-        return PolicyUse.BeginRun(_policy, member);
-    }
+    internal IDisposable BeginRun(string member) => _use.BeginRun(member);
 
     // A failure before the first update was applied leaves everything as it was before the step; a later one leaves half a step.
     private IReadOnlyList<UpdateReport> RunUpdates(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken)

@@ -31,7 +31,9 @@ internal sealed class PolicyUpdater(
     /// Cancellation is heeded until the first optimizer step is applied; from then on the round runs to its end, so that the
     /// weights are always those between two rounds.
     /// </remarks>
-    /// <exception cref="TrainingDivergedException">Log-probs, loss or gradient are not finite; the update was not applied.</exception>
+    /// <exception cref="TrainingDivergedException">
+    /// Log-probs, loss or gradient are not finite, and the update was not applied. Or the update left weights that are not finite.
+    /// </exception>
     /// <exception cref="InvalidOperationException">
     /// The sampler's log-probs contradict the policy's, and nothing was applied; or a single completion does not fit into memory, and the message
     /// says which optimizer steps were applied before, if any.

@@ -101,16 +101,23 @@ public sealed class FlightReplay
         }
 
         optimizer.Step = recorded.Step - 1; // that of the checkpoint, unless it is another's
+        string before = WeightHash.Compute(_policy);
         StepReport report;
         try
         {
             report = await optimizer.StepAsync([.. playback.Prompts.Take(first)], [.. playback.Prompts.Skip(first)], cancellationToken).ConfigureAwait(false);
         }
-        catch (Exception exception) when (exception is TrainingDivergedException or InvalidOperationException)
+        catch (Exception exception) when (exception is TrainingDivergedException or (InvalidOperationException and not ObjectDisposedException))
         {
-            // Nothing was applied: what weights there are is what the step was given.
-            string weights = WeightHash.Compute(_policy);
-            return new ReplayReport { Step = recorded.Step, RecordedWeights = recorded.WeightHash, Weights = weights, WeightsAfter = weights, Refusal = exception.Message };
+            // Most refusals leave the weights as they were, but not one of a second update, or of an update that ruined them.
+            return new ReplayReport
+            {
+                Step = recorded.Step,
+                RecordedWeights = recorded.WeightHash,
+                Weights = before,
+                WeightsAfter = WeightHash.Compute(_policy),
+                Refusal = exception.Message,
+            };
         }
 
         return ReplayReport.Compare(recorded, report.Record!, WeightHash.Compute(_policy));

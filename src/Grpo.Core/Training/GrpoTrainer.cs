@@ -82,7 +82,8 @@ public sealed class GrpoTrainer
     /// <summary>Trains to the end, or until <see cref="TrainerOptions.Guard"/> stops the run.</summary>
     /// <remarks>
     /// Before any exception but <see cref="TrainingDivergedException"/> the checkpoint of the last whole step is written, if there is a
-    /// store. If that fails as well, the first exception surfaces; the log and <see cref="TrainingSummary.Failure"/> tell both.
+    /// store, unless a step failed half-way. If that fails as well, the first exception surfaces; the log and
+    /// <see cref="TrainingSummary.Failure"/> tell both.
     /// </remarks>
     /// <param name="cancellationToken">Stops within a token; a checkpoint is written before the exception.</param>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>

@@ -51,7 +51,7 @@ public sealed class SupervisedTrainer
         SupervisedOptions? options = null, SupervisedServices? services = null, ILogger<SupervisedTrainer>? logger = null)
     {
         ArgumentNullException.ThrowIfNull(policy);
-        CheckedText.Require(tokenizer);
+        ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(template);
         ArgumentNullException.ThrowIfNull(examples);
         _policy = policy;
@@ -93,11 +93,13 @@ public sealed class SupervisedTrainer
     /// Stops between two micro-batches; the weights are then those before the step, and a checkpoint of them is written before the exception.
     /// </param>
     /// <remarks>
-    /// However the run ends, also when the loop is left, the checkpoint of the last whole step is written, unless training has diverged. If
-    /// that fails after another failure, the first one surfaces and the log tells of the second. A second enumeration starts at the first
-    /// step, from the weights as they are.
+    /// However the run ends, also when the loop is left, the checkpoint of the last whole step is written, unless training has diverged or a
+    /// step failed half-way. If that fails after another failure, the first one surfaces and the log tells of the second. A second
+    /// enumeration starts at the first step, from the weights as they are.
     /// </remarks>
-    /// <exception cref="TrainingDivergedException">The gradient is not finite; the update was not applied.</exception>
+    /// <exception cref="TrainingDivergedException">
+    /// The gradient is not finite, and the update was not applied. Or the update left weights or moments that are not finite.
+    /// </exception>
     /// <exception cref="InvalidOperationException">Another run trains the same policy.</exception>
     /// <exception cref="InvalidDataException">
     /// The checkpoint is damaged or of another run: the message names the file, or every option and part of the run that differs.
@@ -160,8 +162,14 @@ public sealed class SupervisedTrainer
         // A checkpoint is worth more than a quick exit. A failure to write one surfaces only where there is no other before it.
         async Task SaveLastAsync(Exception? failure, CancellationToken token)
         {
-            if (_checkpoints is null || adam.Step == saved || failure is TrainingDivergedException)
+            if (_checkpoints is null || adam.Step == saved)
             {
+                return;
+            }
+
+            if (failure is TrainingDivergedException)
+            {
+                _logger.LastCheckpointLeftOut("the policy has diverged.");
                 return;
             }
 
@@ -193,6 +201,7 @@ public sealed class SupervisedTrainer
             throw new InvalidOperationException("There are no held-out examples. Pass SupervisedServices.HeldOut.");
         }
 
+        using IDisposable operation = PolicyUse.BeginOperation(_policy, $"{nameof(SupervisedTrainer)}.{nameof(MeasureHeldOutLoss)}");
         Device device = _policy.Device();
         double sum = 0;
         foreach (TokenSequence[] members in MicroBatches(_heldOut))
@@ -253,6 +262,7 @@ public sealed class SupervisedTrainer
 
     private ValueTask<string> SaveAsync(ICheckpointStore store, AdamW adam) => CheckedServices.SaveAsync(store, adam.Step, directory =>
     {
+        using IDisposable operation = PolicyUse.BeginOperation(_policy, Member);
         _policy.Save(directory);
         _task?.Write(directory);
         adam.Save(Path.Combine(directory, MomentsFile));
@@ -275,6 +285,7 @@ public sealed class SupervisedTrainer
         ResumeCheck.Require(latest, _savedOptions.Value, _options.AllowOptionChanges, _logger);
 
         // Everything that can be checked is checked before the first weight changes.
+        using IDisposable operation = PolicyUse.BeginOperation(_policy, Member);
         using SafetensorsReader moments = adam.OpenMoments(Path.Combine(latest, MomentsFile));
         _policy.Load(latest);
         adam.Load(moments, state.Step);

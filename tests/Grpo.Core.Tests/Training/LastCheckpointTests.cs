@@ -68,6 +68,27 @@ public sealed class LastCheckpointTests : IDisposable
     }
 
     [Fact]
+    public async Task Dispose_of_the_optimizer_in_the_loop_leaves_the_last_step()
+    {
+        using BigramPolicy policy = Toy.Policy();
+        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
+        var trainer = new GrpoTrainer(
+            optimizer, Toy.Prompts, new TrainerOptions { Steps = 10 }, new TrainerServices { Checkpoints = new DirectoryCheckpointStore(_folder.Path) });
+        await Assert.ThrowsAsync<ObjectDisposedException>(async () =>
+        {
+            await foreach (StepReport report in trainer.RunAsync())
+            {
+                if (report.Step == 3)
+                {
+                    optimizer.Dispose(); // as a container does when its host shuts down
+                }
+            }
+        });
+        Assert.Equal(3, await EndedRun.LatestAsync(_folder.Path));
+        Assert.Throws<ObjectDisposedException>(() => optimizer.Save(_folder.Path));
+    }
+
+    [Fact]
     public async Task RunAsync_leaves_the_last_step_when_an_owed_evaluation_cannot_be_told()
     {
         await WholeAsync();

@@ -1,10 +1,12 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 
 namespace Grpo.Models.Qwen;
 
 /// <summary>
 /// Refuses a <c>config.json</c> whose fields make another function of the weights than Qwen2. A field that the library reads is checked
-/// where it is read; one of these names must have its neutral value; any other is taken for a note and kept.
+/// where it is read. A field with one of these names, or with a part of a name that speaks of the same mathematics, must have its neutral
+/// value. Any other is taken for a note and kept.
 /// </summary>
 /// <remarks>
 /// The names are those of other families and of fine-tunes with code of their own. Fields are looked at without being marked as read, so
@@ -66,6 +68,22 @@ internal static class ConfigRules
         ("without a model", NamesNoModel, "the model would be computed by code that comes with it", ["auto_map"]),
     ];
 
+    private static Regex Name(string pattern) =>
+        new(pattern, RegexOptions.IgnoreCase | RegexOptions.CultureInvariant | RegexOptions.NonBacktracking);
+
+    // Names that no list can hold: every author spells them anew. The first pattern that a name fits decides.
+    private static readonly (Regex Name, string Neutral, Func<JsonElement, Qwen2Config, bool> IsNeutral, string Reason)[] Patterns =
+    [
+        (Name("soft_?cap|logits?_cap|capping$"), "off", IsOff, "logits would be bounded"),
+        (Name("(^|_)m?rope(_|$)|rope_?scal|rotary|yarn|(^|_)ntk(_|$)|^(long|short)_factor|position_interpolation|seq_len_interpolation|^original_max_position"), "off", IsOff, Angles),
+        (Name("non_?causal|not_causal|bidirectional"), "off", IsOff, "tokens would see those that follow"),
+        (Name("(^|_)causal(_|$)"), "true", IsTrue, "tokens would see those that follow"),
+        (Name("(attn|attention|qkv|^[qkv]_proj).*_bias$"), "true", IsTrue, "Qwen2's queries, keys and values have biases"),
+        (Name("(^|_)bias(es)?$"), "off", IsOff, "linear layers would have other biases than Qwen2's"),
+        (Name("quantiz|^quant_|load_in_[0-9]+_?bit"), "off", IsOff, "weights would have other names and types"),
+        (Name("^use_mup$|^mup|(logits?|output|embed[a-z]*|residual|attn|attention|softmax|hidden)_.*(scale|scaling|multiplier)"), "1", (value, config) => IsOff(value, config) || IsOne(value, config), Scale),
+    ];
+
     /// <summary>Adds a problem for each field that is not neutral.</summary>
     /// <param name="fields">The file.</param>
     /// <param name="config">What was read of it.</param>
@@ -75,13 +93,31 @@ internal static class ConfigRules
         {
             foreach (string name in names)
             {
-                if (fields.Peek(name) is { } value && !isNeutral(value, config))
+                if (fields.Peek(name) is { } value)
                 {
-                    fields.Problems.Add(neutral == "off"
-                        ? $"{name} is set but not supported: {reason}. It is {ConfigFields.Excerpt(value)}. Use a checkpoint without it."
-                        : $"{name} is {ConfigFields.Excerpt(value)} but only {neutral} is supported: {reason}.");
+                    Require(fields, name, value, isNeutral(value, config), neutral, reason);
                 }
             }
+        }
+
+        HashSet<string> known = [.. Rules.SelectMany(rule => rule.Fields), .. RopeFields.OtherNamesOfTheta];
+        foreach ((string name, JsonElement value) in fields.Unread().Where(field => !known.Contains(field.Key)))
+        {
+            string plain = name.Replace('-', '_');
+            if (value.ValueKind != JsonValueKind.Null && Array.Find(Patterns, pattern => pattern.Name.IsMatch(plain)) is { Name: not null } fits)
+            {
+                Require(fields, name, value, fits.IsNeutral(value, config), fits.Neutral, fits.Reason);
+            }
+        }
+    }
+
+    private static void Require(ConfigFields fields, string name, JsonElement value, bool isNeutral, string neutral, string reason)
+    {
+        if (!isNeutral)
+        {
+            fields.Problems.Add(neutral == "off"
+                ? $"{name} is set but not supported: {reason}. It is {ConfigFields.Excerpt(value)}. Use a checkpoint without it."
+                : $"{name} is {ConfigFields.Excerpt(value)} but only {neutral} is supported: {reason}.");
         }
     }
 

@@ -46,7 +46,7 @@ internal static class Qwen2ConfigFile
         JsonDocument document;
         try
         {
-            document = JsonDocument.Parse(json);
+            document = JsonDocument.Parse(json, new JsonDocumentOptions { AllowDuplicateProperties = false });
         }
         catch (Exception exception) when (exception is JsonException or ArgumentException)
         {
@@ -193,9 +193,15 @@ internal static class Qwen2ConfigFile
             fields.Problems.Add($"attention_dropout is {dropout.ToString(CultureInfo.InvariantCulture)} but only 0 is supported.");
         }
 
-        if (fields.Words("layer_types", fields.Peek("layer_types")).FirstOrDefault(type => type != "full_attention") is { } layerType)
+        IReadOnlyList<string> layerTypes = fields.Words("layer_types", fields.Peek("layer_types"));
+        if (layerTypes.FirstOrDefault(type => type != "full_attention") is { } layerType)
         {
             fields.Problems.Add($"layer_types contains \"{layerType}\" but only \"full_attention\" is supported.");
+        }
+
+        if (layerTypes.Count > 0 && fields.Integer("num_hidden_layers") is { } layers && layers != layerTypes.Count)
+        {
+            fields.Problems.Add($"layer_types names {layerTypes.Count} layers but num_hidden_layers is {layers}.");
         }
     }
 

@@ -20,8 +20,8 @@ internal static class RopeFields
         "low_freq_factor", "high_freq_factor", "mscale", "mscale_all_dim", "short_mscale", "long_mscale", "truncate", "alpha", "mrope_section",
     ];
 
-    // Other families' names for the same number.
-    private static readonly string[] OtherNamesOfTheta = ["rotary_emb_base", "rotary_base", "rope_base"];
+    /// <summary>Other families' names for the same number.</summary>
+    internal static readonly string[] OtherNamesOfTheta = ["rotary_emb_base", "rotary_base", "rope_base"];
 
     /// <summary>The base of the angles, from wherever it stands.</summary>
     internal static double ReadTheta(ConfigFields fields, double missing)

@@ -61,6 +61,31 @@ public sealed class ConfigRulesTests
     [InlineData("pruned_heads", "{\"0\": [1]}")]
     [InlineData("auto_map", "{\"AutoModelForCausalLM\": \"modeling_qwen.Qwen2ForCausalLM\"}")]
     [InlineData("text_config", "{\"hidden_size\": 64}")]
+    [InlineData("rope_config", "{\"type\": \"yarn\", \"factor\": 4}")]
+    [InlineData("ROPE_SCALING", "{\"type\": \"yarn\", \"factor\": 4}")]
+    [InlineData("rope-scaling", "{\"type\": \"yarn\", \"factor\": 4}")]
+    [InlineData("yarn", "{\"factor\": 4}")]
+    [InlineData("rope_alpha", "1000")]
+    [InlineData("global_rope_theta", "1000000")]
+    [InlineData("partial_rotary", "0.5")]
+    [InlineData("long_factor", "[1.1, 1.2]")]
+    [InlineData("original_max_position_embeddings", "4096")]
+    [InlineData("position_interpolation_factor", "2")]
+    [InlineData("attn_soft_cap", "50")]
+    [InlineData("logits_softcap", "30")]
+    [InlineData("logit_cap", "30")]
+    [InlineData("logits_scale", "0.5")]
+    [InlineData("output_multiplier_scale", "2")]
+    [InlineData("attention_softmax_scale", "0.5")]
+    [InlineData("mup", "true")]
+    [InlineData("bias", "true")]
+    [InlineData("no_bias", "true")]
+    [InlineData("ffn_bias", "true")]
+    [InlineData("attn_bias", "false")]
+    [InlineData("non_causal", "true")]
+    [InlineData("is_bidirectional", "true")]
+    [InlineData("quantization_method", "\"awq\"")]
+    [InlineData("load_in_4bit", "true")]
     [InlineData("dtype", "\"bfloat16\"", "\"float32\"")]
     public void Parse_refuses_a_field_that_changes_the_function(string field, string value, string? storedType = null)
     {
@@ -92,6 +117,15 @@ public sealed class ConfigRulesTests
     [InlineData("auto_map", "{\"AutoTokenizer\": [\"tokenization.T\", null]}")]
     [InlineData("layer_types", "[\"full_attention\", \"full_attention\"]")]
     [InlineData("sliding_window", "1024")]
+    [InlineData("rope_alpha", "null")]
+    [InlineData("ffn_bias", "false")]
+    [InlineData("attn_bias", "true")]
+    [InlineData("logits_scale", "1.0")]
+    [InlineData("load_in_8bit", "false")]
+    [InlineData("initializer_range", "0.02")]
+    [InlineData("max_window_layers", "21")]
+    [InlineData("use_cache", "true")]
+    [InlineData("property", "true")]
     [InlineData("head_dim", "16")]
     [InlineData("pretraining_tp", "1")]
     [InlineData("a_field_of_someones_own", "{\"x\": [1, 2]}")]
@@ -100,6 +134,23 @@ public sealed class ConfigRulesTests
         JsonNode written = JsonNode.Parse(Qwen2Config.Parse(With(field, value)).ToJson())!;
         Assert.True(written.AsObject().ContainsKey(field), written.ToJsonString());
         Assert.True(JsonNode.DeepEquals(JsonNode.Parse(value), written[field]), written.ToJsonString());
+    }
+
+    [Fact]
+    public void Parse_refuses_layer_types_of_another_number_of_layers() => Assert.Contains(
+        "layer_types names 3 layers but num_hidden_layers is 2.",
+        Assert.Throws<InvalidDataException>(
+            () => Qwen2Config.Parse(With("layer_types", """["full_attention", "full_attention", "full_attention"]"""))).Message,
+        StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4}, \"rope_scaling\": null")]
+    [InlineData("\"rope_theta\": 1000000, \"rope_theta\": 5000")]
+    [InlineData("\"rope_parameters\": {\"rope_type\": \"yarn\", \"rope_type\": \"default\"}")]
+    public void Parse_refuses_a_field_that_comes_twice(string fields)
+    {
+        string json = Plain.TrimEnd().TrimEnd('}') + ", " + fields + "}";
+        Assert.Contains("is not valid JSON", Assert.Throws<InvalidDataException>(() => Qwen2Config.Parse(json)).Message, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -75,7 +75,7 @@ public sealed class Qwen2ConfigTests
             fields.Remove("rope_theta");
             fields["dtype"] = "float16";
             fields["rope_parameters"] = new JsonObject { ["rope_type"] = "default", ["rope_theta"] = 5000.0 };
-            fields["layer_types"] = new JsonArray("full_attention", "full_attention");
+            fields["layer_types"] = new JsonArray([.. Enumerable.Repeat("full_attention", 24).Select(type => (JsonNode)type)]);
             fields["eos_token_id"] = new JsonArray(7, 8);
             fields["head_dim"] = 32;
         }));

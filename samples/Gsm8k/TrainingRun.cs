@@ -40,10 +40,8 @@ internal static class TrainingRun
             return null;
         }
 
-        using var files = new OpenedAtStart(() => new JsonLinesLogger(output));
-        using OpenedAtStart? tensorBoard = settings.Run.Tensorboard
-            ? new OpenedAtStart(() => new TensorBoardLogger(Path.Combine(output, "tensorboard")))
-            : null;
+        using var files = new JsonLinesLogger(output);
+        using TensorBoardLogger? tensorBoard = settings.Run.Tensorboard ? new TensorBoardLogger(Path.Combine(output, "tensorboard")) : null;
         using FlightRecorder? recorder = settings.Run.Record ? new FlightRecorder(optimizer, output, RecordedModel.Of(settings.Run)) : null;
         var report = new HtmlReport(Path.Combine(output, "report.html"), Facts(settings, task, trained: qwen), new TokenDetails(qwen.Policy, qwen.Tokenizer));
         // The views last: a terminal that is gone must not cost the report.

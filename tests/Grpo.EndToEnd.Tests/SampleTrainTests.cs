@@ -24,6 +24,7 @@ public sealed class SampleTrainTests : IDisposable
         Assert.Equal(2 * 4 * 8, File.ReadLines(Path.Combine(_output, "completions.jsonl")).Count());
 
         string checkpoint = Assert.Single(Directory.GetDirectories(Path.Combine(_output, "checkpoints")));
+        Assert.Equal("""{"metrics":2,"completions":64}""", File.ReadAllText(Path.Combine(checkpoint, "log_counts.json")));
         SampleProcess.Result eval = (await SampleProcess.RunAsync("Gsm8k", "eval", "--model", checkpoint, "--eval-count", "8")).Succeeded();
         Assert.Contains("accuracy", eval.Output, StringComparison.Ordinal);
         SampleProcess.Result generate = (await SampleProcess.RunAsync(

@@ -18,8 +18,8 @@ internal sealed class JsonLinesFile : IDisposable
         _length = _file.Length;
     }
 
-    /// <summary>The whole lines of the file, those that could not be written included.</summary>
-    public long Count { get; private set; }
+    /// <summary>The lines that a run has given to the file, those that could not be written included.</summary>
+    public long Count { get; set; }
 
     public void Append(Action<Utf8JsonWriter> write)
     {
@@ -32,7 +32,6 @@ internal sealed class JsonLinesFile : IDisposable
         }
 
         buffer.Write(NewLine);
-        Count++;
         try
         {
             _file.Write(buffer.GetBuffer(), 0, (int)buffer.Length);
@@ -58,14 +57,11 @@ internal sealed class JsonLinesFile : IDisposable
     /// <exception cref="FileNotFoundException">It is gone, or something else has changed it.</exception>
     public void RequireThere() => WriteFailure.RequireThere(_path, _length);
 
-    /// <summary>Counts the lines that the file has.</summary>
-    public void CountLines() => Rewrite(line => line);
-
     /// <summary>
     /// Removes the lines of later steps, and a last line that was cut short. Written beside, flushed and renamed: the file is either as it was
-    /// or without them.
+    /// or without them. The lines that are left are counted.
     /// </summary>
-    public void DropAfter(long step) => Rewrite(line => IsWhole(line) && !(StepOf(line) > step) ? line : null);
+    public void DropAfter(long step) => Count = Rewrite(line => IsWhole(line) && !(StepOf(line) > step) ? line : null);
 
     /// <summary>Puts numbers into the line of a step, in place of those of the same names. The other fields keep their order and their digits.</summary>
     /// <param name="step">The step.</param>
@@ -74,17 +70,17 @@ internal sealed class JsonLinesFile : IDisposable
     public void Amend(long step, IReadOnlyList<KeyValuePair<string, double>> numbers, IReadOnlyList<string> before) =>
         Rewrite(line => IsWhole(line) && StepOf(line) == step ? Amended(line, numbers, before) : line);
 
-    // Null drops a line. Nothing is written when nothing changes.
-    private void Rewrite(Func<string, string?> change)
+    // Null drops a line. Nothing is written when nothing changes. Gives the number of whole lines that are there afterwards.
+    private long Rewrite(Func<string, string?> change)
     {
         _file.Dispose();
         try
         {
-            (Count, bool isChanged) = (0, false);
+            (long count, bool isChanged) = (0, false);
             foreach (string line in Lines())
             {
                 string? kept = change(line);
-                Count += kept is not null && IsWhole(kept) ? 1 : 0;
+                count += kept is not null && IsWhole(kept) ? 1 : 0;
                 isChanged |= kept != line;
             }
 
@@ -103,6 +99,8 @@ internal sealed class JsonLinesFile : IDisposable
 
                 File.Move(temporary, _path, overwrite: true);
             }
+
+            return count;
         }
         finally
         {

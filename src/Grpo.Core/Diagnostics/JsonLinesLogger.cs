@@ -6,41 +6,33 @@ namespace Grpo.Diagnostics;
 /// <remarks>
 /// Every step is flushed to the disk before its checkpoint is written. A run that resumes (<see cref="TrainingStart.Resumes"/>, or with steps
 /// done) first drops the lines of later steps, which were lost with the checkpoint that was not written and come again, and a line that was
-/// cut short: so every step is there once, however often the run was killed. A checkpoint counts the lines. Where a resumed run finds
-/// fewer, the log of the trainer says so.
+/// cut short: so every step is there once, however often the run was killed. A checkpoint counts the lines of its run. Where a resumed run
+/// finds fewer, the log of the trainer says so.
 /// </remarks>
 public sealed class JsonLinesLogger : ITrainingCallback, ICheckpointedCallback, IDisposable
 {
     private readonly string _directory;
-    private readonly JsonLinesFile _metrics;
-    private readonly JsonLinesFile _completions;
+    private JsonLinesFile? _metrics;
+    private JsonLinesFile? _completions;
 
-    /// <summary>Opens the files.</summary>
+    /// <summary>Prepares the logger; the files are opened when the run starts.</summary>
     /// <param name="directory">The folder; made when it is not there.</param>
-    /// <exception cref="IOException">The folder cannot be written.</exception>
     public JsonLinesLogger(string directory)
     {
+        ArgumentException.ThrowIfNullOrEmpty(directory);
         _directory = directory;
-        try
-        {
-            Directory.CreateDirectory(directory);
-            _metrics = new JsonLinesFile(Path.Combine(directory, "metrics.jsonl"));
-            _completions = new JsonLinesFile(Path.Combine(directory, "completions.jsonl"));
-        }
-        catch (Exception exception) when (exception is UnauthorizedAccessException or IOException)
-        {
-            _metrics?.Dispose();
-            throw Failure(exception, "Choose another folder.");
-        }
     }
 
     /// <inheritdoc/>
-    /// <exception cref="IOException">The lines of later steps cannot be removed; the files are then as they were.</exception>
+    /// <exception cref="IOException">
+    /// The folder cannot be written, or the lines of later steps cannot be removed; the files are then as they were.
+    /// </exception>
     public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(start);
         bool goesOn = start.Resumes || start.FirstStep > 0;
-        foreach (JsonLinesFile file in new[] { _metrics, _completions })
+        (JsonLinesFile metrics, JsonLinesFile completions) = Open();
+        foreach (JsonLinesFile file in new[] { metrics, completions })
         {
             Write(() =>
             {
@@ -51,15 +43,15 @@ public sealed class JsonLinesLogger : ITrainingCallback, ICheckpointedCallback, 
                 }
                 else
                 {
-                    file.CountLines();
+                    file.Count = 0; // what is there is another run's
                 }
             });
         }
 
         if (start.Checkpoint is { } checkpoint && LogCounts.Read(checkpoint) is { } expected)
         {
-            Compare("metrics.jsonl", _metrics.Count, expected.Metrics);
-            Compare("completions.jsonl", _completions.Count, expected.Completions);
+            Compare("metrics.jsonl", metrics.Count, expected.Metrics);
+            Compare("completions.jsonl", completions.Count, expected.Completions);
         }
 
         return ValueTask.CompletedTask;
@@ -81,22 +73,25 @@ public sealed class JsonLinesLogger : ITrainingCallback, ICheckpointedCallback, 
     public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(report);
+        (JsonLinesFile metrics, JsonLinesFile completions) = Open();
+        metrics.Count++; // before anything can fail: a line that is not written is missed when the run resumes
+        completions.Count += report.Groups.Sum(group => group.Rewards.Count);
         Write(() =>
         {
-            _metrics.RequireThere();
-            _completions.RequireThere();
-            _metrics.Append(json => WriteMetrics(json, report));
+            metrics.RequireThere();
+            completions.RequireThere();
+            metrics.Append(json => WriteMetrics(json, report));
             foreach (ScoredGroup group in report.Groups)
             {
                 for (int i = 0; i < group.Rewards.Count; i++)
                 {
                     int sample = i;
-                    _completions.Append(json => WriteCompletion(json, report.Step, group, sample));
+                    completions.Append(json => WriteCompletion(json, report.Step, group, sample));
                 }
             }
 
-            _completions.Flush();
-            _metrics.Flush();
+            completions.Flush();
+            metrics.Flush();
         });
         return ValueTask.CompletedTask;
     }
@@ -107,22 +102,48 @@ public sealed class JsonLinesLogger : ITrainingCallback, ICheckpointedCallback, 
     public ValueTask OnEvaluationAsync(long step, EvaluationReport evaluation, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(evaluation);
+        (JsonLinesFile metrics, _) = Open();
         Write(() =>
         {
-            _metrics.RequireThere();
-            _metrics.Amend(step, StepMetrics.From(evaluation), StepMetrics.AfterEvaluation);
+            metrics.RequireThere();
+            metrics.Amend(step, StepMetrics.From(evaluation), StepMetrics.AfterEvaluation);
         });
         return ValueTask.CompletedTask;
     }
 
-    void ICheckpointedCallback.Save(string directory, TrainingSummary summary) =>
-        new LogCounts(_metrics.Count, _completions.Count).Write(directory);
+    void ICheckpointedCallback.Save(string directory, TrainingSummary summary)
+    {
+        if (_metrics is not null && _completions is not null)
+        {
+            new LogCounts(_metrics.Count, _completions.Count).Write(directory);
+        }
+    }
 
     /// <summary>Closes the files.</summary>
     public void Dispose()
     {
-        _metrics.Dispose();
-        _completions.Dispose();
+        _metrics?.Dispose();
+        _completions?.Dispose();
+    }
+
+    private (JsonLinesFile Metrics, JsonLinesFile Completions) Open()
+    {
+        if (_metrics is not null && _completions is not null)
+        {
+            return (_metrics, _completions); // a folder that has vanished since is not made anew
+        }
+
+        try
+        {
+            Directory.CreateDirectory(_directory);
+            _metrics ??= new JsonLinesFile(Path.Combine(_directory, "metrics.jsonl"));
+            _completions ??= new JsonLinesFile(Path.Combine(_directory, "completions.jsonl"));
+            return (_metrics, _completions);
+        }
+        catch (Exception exception) when (exception is UnauthorizedAccessException or IOException)
+        {
+            throw Failure(exception, "Choose another folder.");
+        }
     }
 
     private void Write(Action write)

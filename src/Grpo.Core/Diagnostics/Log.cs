@@ -57,6 +57,11 @@ internal static partial class Log
     public static partial void CheckpointFailed(this ILogger logger, Exception exception, long step);
 
     [LoggerMessage(
+        EventId = 68, Level = LogLevel.Error,
+        Message = "The checkpoint of step {Step} was written, but it could not be marked as the best; the run goes on.")]
+    public static partial void BestMarkFailed(this ILogger logger, Exception exception, long step);
+
+    [LoggerMessage(
         EventId = 51, Level = LogLevel.Error, Message = "The run ended early, and the checkpoint of step {Step} could not be written.")]
     public static partial void LastCheckpointFailed(this ILogger logger, Exception exception, long step);
 

@@ -19,35 +19,26 @@ public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
     private static int _files;
 
     private readonly string _directory;
-    private readonly FileStream _file;
+    private FileStream? _file;
 
-    /// <summary>Begins a new event file, as TensorBoard wants it; those of earlier runs in the folder stay and are shown with it.</summary>
+    /// <summary>
+    /// Prepares the logger. When the run starts it begins a new event file, as TensorBoard wants it; those of earlier runs in the folder stay
+    /// and are shown with it.
+    /// </summary>
     /// <param name="directory">The folder; made when it is not there.</param>
-    /// <exception cref="IOException">The folder cannot be written.</exception>
     public TensorBoardLogger(string directory)
     {
+        ArgumentException.ThrowIfNullOrEmpty(directory);
         _directory = directory;
-        try
-        {
-            Directory.CreateDirectory(directory);
-            string name = string.Create(
-                CultureInfo.InvariantCulture,
-                $"events.out.tfevents.{DateTimeOffset.UtcNow.ToUnixTimeSeconds():D10}.grpo.{Environment.ProcessId}.{Interlocked.Increment(ref _files)}");
-            _file = new FileStream(Path.Combine(directory, name), FileMode.CreateNew, FileAccess.Write, FileShare.Read, bufferSize: 0);
-            Write(new Event { WallTime = Now(), FileVersion = FileVersion });
-        }
-        catch (Exception exception) when (exception is UnauthorizedAccessException or IOException)
-        {
-            _file?.Dispose();
-            throw Failure(exception, "Choose another folder.");
-        }
     }
 
     /// <inheritdoc/>
+    /// <exception cref="IOException">The folder cannot be written.</exception>
     /// <remarks>Of a run that goes on, TensorBoard then drops what earlier files hold of steps that come again.</remarks>
     public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(start);
+        Open();
         if (start.Resumes || start.FirstStep > 0)
         {
             Append(new Event { WallTime = Now(), Step = start.FirstStep + 1, SessionLog = new SessionLog { Status = SessionLog.Types.SessionStatus.Start } });
@@ -74,7 +65,7 @@ public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
     }
 
     /// <summary>Closes the file.</summary>
-    public void Dispose() => _file.Dispose();
+    public void Dispose() => _file?.Dispose();
 
     private static double Now() => DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000.0;
 
@@ -89,12 +80,38 @@ public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
         Append(new Event { WallTime = Now(), Step = step, Summary = summary });
     }
 
-    private void Append(Event message)
+    private FileStream Open()
     {
+        if (_file is not null)
+        {
+            return _file;
+        }
+
+        FileStream? file = null;
         try
         {
-            WriteFailure.RequireThere(_file.Name, _file.Length);
-            Write(message);
+            Directory.CreateDirectory(_directory);
+            string name = string.Create(
+                CultureInfo.InvariantCulture,
+                $"events.out.tfevents.{DateTimeOffset.UtcNow.ToUnixTimeSeconds():D10}.grpo.{Environment.ProcessId}.{Interlocked.Increment(ref _files)}");
+            file = new FileStream(Path.Combine(_directory, name), FileMode.CreateNew, FileAccess.Write, FileShare.Read, bufferSize: 0);
+            Write(file, new Event { WallTime = Now(), FileVersion = FileVersion });
+            return _file = file;
+        }
+        catch (Exception exception) when (exception is UnauthorizedAccessException or IOException)
+        {
+            file?.Dispose();
+            throw Failure(exception, "Choose another folder.");
+        }
+    }
+
+    private void Append(Event message)
+    {
+        FileStream file = Open();
+        try
+        {
+            WriteFailure.RequireThere(file.Name, file.Length);
+            Write(file, message);
         }
         catch (Exception exception) when (exception is UnauthorizedAccessException or IOException)
         {
@@ -108,7 +125,7 @@ public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
             cause);
 
     // A TFRecord: length, its checksum, the message, its checksum; little endian.
-    private void Write(Event message)
+    private static void Write(FileStream file, Event message)
     {
         byte[] body = message.ToByteArray();
         var record = new byte[8 + 4 + body.Length + 4];
@@ -116,8 +133,8 @@ public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
         BinaryPrimitives.WriteUInt32LittleEndian(record.AsSpan(8), MaskedCrc(record.AsSpan(0, 8)));
         body.CopyTo(record, 12);
         BinaryPrimitives.WriteUInt32LittleEndian(record.AsSpan(12 + body.Length), MaskedCrc(body));
-        _file.Write(record);
-        _file.Flush();
+        file.Write(record);
+        file.Flush();
     }
 
     // CRC-32C, turned and shifted: a checksum of data that holds checksums would be weak otherwise.

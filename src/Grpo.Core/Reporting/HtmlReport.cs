@@ -115,7 +115,7 @@ public sealed class HtmlReport : ITrainingCallback, ICheckpointedCallback
 
     void ICheckpointedCallback.Save(string directory, TrainingSummary summary) => _history.Save(summary).Write(directory);
 
-    void ICheckpointedCallback.Note(long step, string text) => _history.Note(step, text);
+    void ICheckpointedCallback.Note(long step, string text) => _history.NoteEarly(step, text);
 
     private IOException Failure(Exception cause)
     {

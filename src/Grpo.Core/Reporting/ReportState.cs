@@ -111,6 +111,9 @@ internal sealed record SavedHistory
 
     public required long MoreEvents { get; init; }
 
+    /// <summary>Events that no report has told yet; null when there are none.</summary>
+    public IReadOnlyList<string>? NotedEarly { get; init; }
+
     public required IReadOnlyList<SavedGroup> FirstGroups { get; init; }
 
     public required IReadOnlyList<SavedGroup> LastGroups { get; init; }
@@ -119,6 +122,7 @@ internal sealed record SavedHistory
         && Series.Values.All(series => series is { Stride: > 0 }
             && series.Buckets.Count <= Reporting.Series.Capacity && series.Buckets.All(bucket => bucket is { Length: 7 }))
         && Events.All(item => item is not null)
+        && NotedEarly?.Any(text => text is null) != true
         && FirstGroups.Concat(LastGroups).All(group => group is not null && group.Completions.All(completion => completion is not null));
 }
 

@@ -14,6 +14,7 @@ internal sealed class RunHistory
     private readonly Dictionary<string, Series> _series = new(StringComparer.Ordinal);
     private readonly List<EvaluationPoint> _evaluations = [];
     private readonly List<(long Step, string Text)> _events = [];
+    private readonly List<string> _notedEarly = [];
     private long _evaluationsSeen;
     private long _evaluationStride = 1;
     private EvaluationPoint? _lastEvaluation;
@@ -114,6 +115,7 @@ internal sealed class RunHistory
                 LastEvaluation = _lastEvaluation,
                 Events = [.. _events.Select(item => new SavedEvent(item.Step, item.Text))],
                 MoreEvents = MoreEvents,
+                NotedEarly = _notedEarly.Count == 0 ? null : [.. _notedEarly],
                 FirstGroups = [.. FirstGroups.Select(SavedGroup.Of)],
                 LastGroups = [.. LastGroups.Select(SavedGroup.Of)],
             },
@@ -144,6 +146,7 @@ internal sealed class RunHistory
         };
         history._evaluations.AddRange(saved.Evaluations);
         history._events.AddRange(saved.Events.Select(item => (item.Step, item.Text)));
+        history._notedEarly.AddRange(saved.NotedEarly ?? []);
         foreach ((string name, SavedSeries series) in saved.Series)
         {
             history._series[name] = Series.From(series);
@@ -181,11 +184,12 @@ internal sealed class RunHistory
             Note(report.Step, text);
         }
 
-        // One that was noted under its own step, before this report told it, stands there once.
-        if (report.Event is { } told && !_events.Exists(item => item.Step < report.Step && item.Text == told))
+        if (report.Event is { } told && WithoutNoted(told) is { Length: > 0 } rest)
         {
-            Note(report.Step, told);
+            Note(report.Step, rest);
         }
+
+        _notedEarly.Clear();
 
         if (report.Evaluation is { } evaluation)
         {
@@ -195,8 +199,15 @@ internal sealed class RunHistory
         Keep(GroupChoice.Of(report));
     }
 
+    /// <summary>Takes in an event under its own step, which the next report tells again.</summary>
+    public void NoteEarly(long step, string text)
+    {
+        Note(step, text);
+        _notedEarly.Add(text);
+    }
+
     /// <summary>Takes in an event of a step.</summary>
-    public void Note(long step, string text)
+    private void Note(long step, string text)
     {
         if (_events.Count < MaxEvents)
         {
@@ -225,6 +236,19 @@ internal sealed class RunHistory
             _evaluations.AddRange(kept);
             _evaluationStride *= 2;
         }
+    }
+
+    // A report joins its events with spaces. Each one that was noted early is taken out once.
+    private string WithoutNoted(string told)
+    {
+        string rest = $" {told} ";
+        foreach (string text in _notedEarly)
+        {
+            int at = rest.IndexOf($" {text} ", StringComparison.Ordinal);
+            rest = at < 0 ? rest : rest.Remove(at, text.Length + 1);
+        }
+
+        return rest.Length > 1 ? rest[1..^1] : string.Empty;
     }
 
     private void Keep(IReadOnlyList<ShownGroup> groups)

@@ -83,24 +83,30 @@ internal sealed class RunCheckpoints(
     {
         if (KeepsBest && progress.Best is { Folder: null } best && best.Step == step && await WriteAsync(store!, isLast: false).ConfigureAwait(false))
         {
-            await TryAsync(isLast: false, async () =>
-                progress.Best = best with { Folder = await store!.MarkBestAsync(step, CancellationToken.None).ConfigureAwait(false) }).ConfigureAwait(false);
+            await TryAsync(
+                isLast: false,
+                async () => progress.Best = best with { Folder = await store!.MarkBestAsync(step, CancellationToken.None).ConfigureAwait(false) },
+                logger.BestMarkFailed,
+                "was written, but it could not be marked as the best").ConfigureAwait(false);
         }
     }
 
-    private Task<bool> WriteAsync(ICheckpointStore into, bool isLast) => TryAsync(isLast, async () =>
-    {
-        Folder = await CheckedServices.SaveAsync(into, optimizer.Step, Write).ConfigureAwait(false);
-        _step = optimizer.Step;
-        _changed = false;
-        FreedMemory.GiveBack();
-        logger.CheckpointWritten(Folder);
-    });
+    private Task<bool> WriteAsync(ICheckpointStore into, bool isLast) => TryAsync(
+        isLast,
+        async () =>
+        {
+            Folder = await CheckedServices.SaveAsync(into, optimizer.Step, Write).ConfigureAwait(false);
+            _step = optimizer.Step;
+            _changed = false;
+            FreedMemory.GiveBack();
+            logger.CheckpointWritten(Folder);
+        },
+        logger.CheckpointFailed,
+        "was not written");
 
     // Whether it could be done; a failure that must not be passed over comes through.
-    private async Task<bool> TryAsync(bool isLast, Func<Task> write)
+    private async Task<bool> TryAsync(bool isLast, Func<Task> write, Action<Exception, long> log, string what)
     {
-        _lastTried = clock.GetTimestamp();
         try
         {
             await write().ConfigureAwait(false);
@@ -109,14 +115,18 @@ internal sealed class RunCheckpoints(
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException
             && options.OnCheckpointFailure == CheckpointFailureAction.Continue && !isLast)
         {
-            logger.CheckpointFailed(exception, optimizer.Step);
-            OnFailure?.Invoke(FormattableString.Invariant($"The checkpoint of step {optimizer.Step} was not written: {exception.Message}"));
+            log(exception, optimizer.Step);
+            OnFailure?.Invoke(FormattableString.Invariant($"The checkpoint of step {optimizer.Step} {what}: {exception.Message}"));
             return false;
         }
         catch (Exception exception)
         {
             _failure = exception;
             throw;
+        }
+        finally
+        {
+            _lastTried = clock.GetTimestamp(); // only now: a save may take longer than the time between two
         }
     }
 

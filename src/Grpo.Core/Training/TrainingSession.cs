@@ -67,10 +67,11 @@ internal sealed class TrainingSession(
             bool isKnown = progress.Collapse is { Action: CollapseAction.Continue } collapse && collapse.Step == step;
             if ((isOwed || step < options.Steps) && !isKnown)
             {
+                int before = progress.Events.Count;
                 await GuardAsync(step).ConfigureAwait(false);
                 if (isOwed)
                 {
-                    NoteEvents(step);
+                    NoteEvents(step, progress.Events.Skip(before));
                 }
             }
 
@@ -238,11 +239,10 @@ internal sealed class TrainingSession(
         }
     }
 
-    private void NoteEvents(long step)
+    private void NoteEvents(long step, IEnumerable<string> events)
     {
-        if (progress.Events.Count > 0)
+        foreach (string text in events)
         {
-            string text = string.Join(" ", progress.Events);
             _told.OfType<ICheckpointedCallback>().ToList().ForEach(callback => callback.Note(step, text));
         }
     }

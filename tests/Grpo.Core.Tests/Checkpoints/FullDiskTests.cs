@@ -160,6 +160,31 @@ public sealed class FullDiskTests : IDisposable
         }
     }
 
+    [RootFact]
+    public async Task OnStepAsync_counts_the_lines_that_a_full_disk_does_not_take()
+    {
+        string root = Mount();
+        using var optimizer = new GrpoOptimizer(_policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
+        using var files = new Grpo.Diagnostics.JsonLinesLogger(root);
+        await files.OnStartAsync(new TrainingStart(0, 9, Toy.Options));
+        StepReport step = await optimizer.StepAsync(Toy.Prompts);
+        int completions = step.Groups.Sum(group => group.Rewards.Count);
+        Fill(root);
+
+        int steps = 0;
+        await Assert.ThrowsAsync<IOException>(async () =>
+        {
+            while (steps < 40) // the last block of each file may have room for some more
+            {
+                steps++;
+                await files.OnStepAsync(step with { Step = steps });
+            }
+        });
+        string folder = Directory.CreateDirectory(_folder["counts"]).FullName;
+        ((ICheckpointedCallback)files).Save(folder, new TrainingSummary { Steps = 1, CompletionTokens = 1, Elapsed = TimeSpan.Zero });
+        Assert.Equal(new Grpo.Diagnostics.LogCounts(steps, steps * completions), Grpo.Diagnostics.LogCounts.Read(folder));
+    }
+
     // Everything else that a run writes says the same of a full disk.
     [RootTheory]
     [InlineData("metrics")]
@@ -178,6 +203,8 @@ public sealed class FullDiskTests : IDisposable
         var start = new TrainingStart(0, 9, Toy.Options);
         await recorder.OnStartAsync(start);
         await report.OnStartAsync(start);
+        await files.OnStartAsync(start);
+        await board.OnStartAsync(start);
         StepReport step = await optimizer.StepAsync(Toy.Prompts);
         Fill(root);
 

@@ -177,11 +177,12 @@ public sealed class JsonLinesLoggerTests
     }
 
     [Fact]
-    public void Constructor_says_which_folder_cannot_be_written()
+    public async Task OnStartAsync_says_which_folder_cannot_be_written()
     {
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder["file"], "");
-        var exception = Assert.Throws<IOException>(() => new JsonLinesLogger(folder["file"]));
+        using var logger = new JsonLinesLogger(folder["file"]);
+        var exception = await Assert.ThrowsAsync<IOException>(() => logger.OnStartAsync(new TrainingStart(0, 9, Toy.Options)).AsTask());
         Assert.StartsWith($"The output folder '{folder["file"]}' cannot be written:", exception.Message, StringComparison.Ordinal);
         Assert.EndsWith("Choose another folder.", exception.Message, StringComparison.Ordinal);
     }

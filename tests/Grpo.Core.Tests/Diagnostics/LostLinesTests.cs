@@ -100,12 +100,60 @@ public sealed class LostLinesTests : IDisposable
         Assert.False(Directory.Exists(_folder["board"]));
     }
 
-    private async Task TrainAsync(long steps)
+    // The file that cannot be written any more; the step has one line of metrics and two of completions.
+    [Theory]
+    [InlineData("metrics.jsonl")]
+    [InlineData("completions.jsonl")]
+    public async Task OnStepAsync_counts_all_lines_of_a_step_that_fails(string name)
+    {
+        using var logger = new JsonLinesLogger(_folder["run"]);
+        await logger.OnStepAsync(StepMetricsTests.FullReport());
+        using (var file = new FileStream(_folder[$"run/{name}"], FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
+        {
+            file.SetLength(0);
+        }
+
+        await Assert.ThrowsAsync<IOException>(() => logger.OnStepAsync(StepMetricsTests.FullReport() with { Step = 8 }).AsTask());
+        ((ICheckpointedCallback)logger).Save(_folder.Path, new TrainingSummary { Steps = 2, CompletionTokens = 1, Elapsed = TimeSpan.Zero });
+        Assert.Equal(new LogCounts(Metrics: 2, Completions: 4), LogCounts.Read(_folder.Path));
+    }
+
+    // An older run of ten steps has left its logs in the folder. Resumed from step 6, the lines of its later steps are dropped.
+    [Theory]
+    [InlineData(10)]
+    [InlineData(6)]
+    [InlineData(3)]
+    public async Task OnStartAsync_does_not_miss_the_lines_of_an_older_run(long older)
+    {
+        await TrainAsync(older, "older");
+        await TrainAsync(steps: 6, "newer", resume: false);
+        await TrainAsync(steps: 8, "newer");
+        Assert.DoesNotContain(_log.Entries, entry => entry.Id == 54);
+        File.Delete(_folder["run/metrics.jsonl"]);
+        await TrainAsync(steps: 9, "newer");
+        Assert.Contains("has 0 of the ", Assert.Single(_log.Entries, entry => entry.Id == 54).Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Loggers_write_nothing_before_the_run_starts()
+    {
+        using var files = new JsonLinesLogger(_folder["run"]);
+        using var board = new TensorBoardLogger(_folder["board"]);
+        Assert.Empty(Directory.GetFileSystemEntries(_folder.Path));
+
+        var start = new TrainingStart(0, 9, Toy.Options);
+        await files.OnStartAsync(start);
+        await board.OnStartAsync(start);
+        Assert.Equal(2, Directory.GetFiles(_folder["run"], "*.jsonl").Length);
+        Assert.Single(Directory.GetFiles(_folder["board"]));
+    }
+
+    private async Task TrainAsync(long steps, string checkpoints = "checkpoints", bool resume = true)
     {
         using BigramPolicy policy = Toy.Policy();
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
         using var files = new JsonLinesLogger(_folder["run"]);
-        var services = new TrainerServices { Checkpoints = new DirectoryCheckpointStore(_folder["checkpoints"]), Callbacks = [files] };
-        await new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = steps, Resume = true }, services, _log).TrainAsync();
+        var services = new TrainerServices { Checkpoints = new DirectoryCheckpointStore(_folder[checkpoints]), Callbacks = [files] };
+        await new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = steps, Resume = resume }, services, _log).TrainAsync();
     }
 }

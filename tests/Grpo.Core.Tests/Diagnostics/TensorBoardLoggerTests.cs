@@ -76,20 +76,23 @@ public sealed class TensorBoardLoggerTests
     }
 
     [Fact]
-    public void Two_loggers_of_one_folder_write_two_files()
+    public async Task Two_loggers_of_one_folder_write_two_files()
     {
         using var folder = new TemporaryFolder();
         using var first = new TensorBoardLogger(folder.Path);
         using var second = new TensorBoardLogger(folder.Path);
+        await first.OnStartAsync(new TrainingStart(0, 9, Toy.Options));
+        await second.OnStartAsync(new TrainingStart(0, 9, Toy.Options));
         Assert.Equal(2, Directory.GetFiles(folder.Path, "events.out.tfevents.*").Length);
     }
 
     [Fact]
-    public void Constructor_says_which_folder_cannot_be_written()
+    public async Task OnStartAsync_says_which_folder_cannot_be_written()
     {
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder["file"], "");
-        var exception = Assert.Throws<IOException>(() => new TensorBoardLogger(folder["file"]));
+        using var logger = new TensorBoardLogger(folder["file"]);
+        var exception = await Assert.ThrowsAsync<IOException>(() => logger.OnStartAsync(new TrainingStart(0, 9, Toy.Options)).AsTask());
         Assert.StartsWith($"The TensorBoard folder '{folder["file"]}' cannot be written:", exception.Message, StringComparison.Ordinal);
     }
 

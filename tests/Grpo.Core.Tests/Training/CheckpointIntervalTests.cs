@@ -78,17 +78,59 @@ public sealed class CheckpointIntervalTests : IDisposable
         Assert.Contains("CheckpointInterval is -00:00:01 but must be 0 or more.", error.Message, StringComparison.Ordinal);
     }
 
-    private async Task TrainAsync(TrainerOptions options, int minutes)
+    // Of steps of four minutes with saves of twelve, where ten minutes are to lie between two: after steps 3, 6 and 9.
+    [Theory]
+    [InlineData(false, "3 6 9 10")]
+    [InlineData(true, "3 6 9")] // a failed save counts too; the last one, which may not fail, is of no interest here
+    public async Task TrainAsync_counts_the_time_from_the_end_of_a_save(bool fails, string expected)
+    {
+        var options = new TrainerOptions
+        {
+            Steps = 10,
+            CheckpointEvery = 0,
+            CheckpointInterval = TimeSpan.FromMinutes(10),
+            OnCheckpointFailure = CheckpointFailureAction.Continue,
+        };
+        var store = new SlowStore(new RecordingStore(_log, _folder.Path), step =>
+        {
+            _clock.Add(TimeSpan.FromMinutes(12));
+            if (fails && step < 10)
+            {
+                _log.Add($"save {step}");
+                throw new IOException("full on purpose");
+            }
+        });
+        await TrainAsync(options, minutes: 4, store);
+        Assert.Equal(expected.Split(' ').Select(step => $"save {step}"), _log.Where(entry => !fails || entry != "save 10"));
+    }
+
+    private async Task TrainAsync(TrainerOptions options, int minutes, ICheckpointStore? store = null)
     {
         using BigramPolicy policy = Toy.Policy();
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
         var services = new TrainerServices
         {
-            Checkpoints = new RecordingStore(_log, _folder.Path),
+            Checkpoints = store ?? new RecordingStore(_log, _folder.Path),
             Callbacks = [new RecordingCallback([]) { OnStep = (_, _) => _clock.Add(TimeSpan.FromMinutes(minutes)) }],
             Clock = _clock,
         };
         await new GrpoTrainer(optimizer, Toy.Prompts, options, services).TrainAsync();
+    }
+
+    private sealed class SlowStore(ICheckpointStore inner, Action<long> onSave) : ICheckpointStore
+    {
+        public ValueTask<string> SaveAsync(long step, Action<string> write, CancellationToken cancellationToken = default)
+        {
+            onSave(step);
+            return inner.SaveAsync(step, write, cancellationToken);
+        }
+
+        public ValueTask<string?> FindLatestAsync(CancellationToken cancellationToken = default) => inner.FindLatestAsync(cancellationToken);
+
+        public ValueTask<string?> MarkBestAsync(long step, CancellationToken cancellationToken = default) =>
+            inner.MarkBestAsync(step, cancellationToken);
+
+        public ValueTask<string?> FindBestAsync(CancellationToken cancellationToken = default) => inner.FindBestAsync(cancellationToken);
     }
 
     private sealed class ManualClock : TimeProvider

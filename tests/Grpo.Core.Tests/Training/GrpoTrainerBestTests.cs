@@ -48,6 +48,28 @@ public sealed class GrpoTrainerBestTests : IDisposable
         Assert.Equal((1, 0.5, null), (summary.Best!.Step, summary.Best.Evaluation.Accuracy, summary.Best.Folder));
     }
 
+    [Fact]
+    public async Task TrainAsync_says_that_the_mark_failed_where_the_save_did_not()
+    {
+        var log = new ListLogger<GrpoTrainer>();
+        var callback = new RecordingCallback(_log);
+        using var optimizer = Optimizer();
+        var options = new TrainerOptions { Steps = 2, EvaluateEvery = 1, OnCheckpointFailure = CheckpointFailureAction.Continue };
+        var services = new TrainerServices
+        {
+            Evaluator = new ScriptedEvaluator(16, 0.3, 0.5, 0.4),
+            Checkpoints = new UnmarkedStore(new RecordingStore(_log, _folder.Path)),
+            Callbacks = [callback],
+        };
+        await new GrpoTrainer(optimizer, Toy.Prompts, options, services, log).TrainAsync();
+
+        Assert.Equal(["start 0 to 2", "step 1", "save 1", "step 2", "save 2", "end 2"], _log);
+        Assert.Equal("The checkpoint of step 1 was written, but it could not be marked as the best: no mark on purpose", callback.Reports[1].Event);
+        Assert.Equal(
+            "The checkpoint of step 1 was written, but it could not be marked as the best; the run goes on.",
+            Assert.Single(log.Entries, entry => entry.Id is 40 or 68).Text);
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
@@ -172,6 +194,19 @@ public sealed class GrpoTrainerBestTests : IDisposable
     }
 
     private GrpoOptimizer Optimizer() => new(_policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
+
+    private sealed class UnmarkedStore(ICheckpointStore inner) : ICheckpointStore
+    {
+        public ValueTask<string> SaveAsync(long step, Action<string> write, CancellationToken cancellationToken = default) =>
+            inner.SaveAsync(step, write, cancellationToken);
+
+        public ValueTask<string?> FindLatestAsync(CancellationToken cancellationToken = default) => inner.FindLatestAsync(cancellationToken);
+
+        public ValueTask<string?> MarkBestAsync(long step, CancellationToken cancellationToken = default) =>
+            throw new IOException("no mark on purpose");
+
+        public ValueTask<string?> FindBestAsync(CancellationToken cancellationToken = default) => inner.FindBestAsync(cancellationToken);
+    }
 
     private async Task<TrainingSummary> TrainAsync(TrainerOptions options, ICheckpointStore store, double[] accuracies, params ITrainingCallback[] callbacks)
     {

@@ -72,8 +72,8 @@ public sealed class QwenPolicy : IPolicy, IHasIdentity, IDisposable
 
     /// <inheritdoc/>
     /// <remarks>
-    /// The weights are those of the whole model, or of the base where there is an adapter, as they were when an identity was first asked
-    /// for: an optimizer asks before it changes them. They are read once, in about a second for 0.5 billion float32 weights. Device and
+    /// The weights are those of the whole model as they are now, or of the base where there is an adapter: an optimizer asks before it
+    /// changes them. Without an adapter all are read each time, in about a second for 0.5 billion float32 weights. Device and
     /// <see cref="Qwen2ForCausalLM.GradientCheckpointing"/>, on which no number depends beyond rounding, are left out.
     /// </remarks>
     /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>

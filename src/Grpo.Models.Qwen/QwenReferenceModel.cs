@@ -40,10 +40,7 @@ public sealed class QwenReferenceModel : IReferenceModel, IHasIdentity, IDisposa
     }
 
     /// <inheritdoc/>
-    /// <remarks>
-    /// The weights are those that the reference had when an identity was first asked for, and so before
-    /// <see cref="GrpoOptions.ReferenceSyncEvery"/> moved them.
-    /// </remarks>
+    /// <remarks>The weights are those that the reference has now; an optimizer asks before it moves them.</remarks>
     public PlugInIdentity Identity => ModelIdentity.Of("Qwen2", _model);
 
     /// <inheritdoc/>

@@ -91,6 +91,19 @@ public sealed class IdentityTests
     }
 
     [Fact]
+    public void Weights_of_a_model_are_those_of_now()
+    {
+        using QwenPolicy policy = new(TinyModels.Create());
+        string before = Weights(policy);
+        using (TensorScope.BeginNoGrad())
+        {
+            policy.Model.parameters().First().add_(1);
+        }
+
+        Assert.NotEqual(before, Weights(policy));
+    }
+
+    [Fact]
     public void Identity_refuses_a_merged_adapter()
     {
         using QwenPolicy policy = new(TinyModels.Create());

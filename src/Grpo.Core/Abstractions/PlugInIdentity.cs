@@ -1,12 +1,13 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.RegularExpressions;
 
 namespace Grpo;
 
 /// <summary>The identity of a plug-in: what kind it is, and facts about it by name, as texts that a person can read.</summary>
 /// <remarks>Immutable: each method returns a new identity.</remarks>
-public sealed class PlugInIdentity
+public sealed partial class PlugInIdentity
 {
     // A longer text is shown by its beginning and its hash: a checkpoint holds the facts, and a message two of each.
     private const int LongestText = 300;
@@ -82,13 +83,16 @@ public sealed class PlugInIdentity
     // What the interface itself says of a plug-in that says nothing of itself.
     private static PlugInIdentity OfType(object plugIn)
     {
-        Type type = plugIn.GetType();
-        var identity = new PlugInIdentity(type.FullName ?? type.Name);
+        var identity = new PlugInIdentity(FileOfType().Replace(plugIn.GetType().ToString(), "")); // FullName has versions of assemblies
         return plugIn is not ITokenizer tokenizer ? identity : identity
             .With("tokens", tokenizer.VocabularySize)
             .With("end tokens", string.Join(", ", tokenizer.EndTokenIds.Order()))
             .With("pad token", tokenizer.PadTokenId);
     }
+
+    // What the compiler puts before the name of a type that is local to a file: the file, and a hash of its path.
+    [GeneratedRegex("<[^<>]*>F[0-9A-F]+__")]
+    private static partial Regex FileOfType();
 
     private static string Checked(string kind)
     {

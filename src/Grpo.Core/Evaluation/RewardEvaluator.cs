@@ -54,13 +54,10 @@ public sealed class RewardEvaluator : IEvaluator, IHasIdentity
         _prompts = prompts.Count > 0
             ? prompts
             : throw new ArgumentException("There are no prompts to evaluate on: the data set is empty.", nameof(prompts));
-        if (sampler is IPromptChecker checker)
+        _sampler.CheckPrompts(prompts, _options.AccuracySampling);
+        if (_options is { Samples: > 0, PassSampling: { } sampling })
         {
-            checker.CheckPrompts(prompts, _options.AccuracySampling);
-            if (_options is { Samples: > 0, PassSampling: { } sampling })
-            {
-                checker.CheckPrompts(prompts, sampling);
-            }
+            _sampler.CheckPrompts(prompts, sampling);
         }
     }
 
@@ -69,6 +66,7 @@ public sealed class RewardEvaluator : IEvaluator, IHasIdentity
     public PlugInIdentity Identity => OptionText.Of(_options.AccuracySampling, "")
         .Aggregate(new PlugInIdentity("reward evaluator"), (identity, option) => identity.With(option.Key, option.Value))
         .With("prompts", PromptText.Describe(_prompts))
+        .With("prompts.fields", PromptText.DescribeFields(_prompts))
         .With("seed", _options.AccuracySampling.Temperature > 0 ? _options.Seed : (ulong?)null)
         .WithPart("sampler", _sampler)
         .WithPart("reward", _reward);

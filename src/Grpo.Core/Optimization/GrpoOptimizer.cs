@@ -143,6 +143,7 @@ public sealed class GrpoOptimizer : IDisposable
         ArgumentNullException.ThrowIfNull(reserve);
         using IDisposable operation = _use.Begin();
         RequireWhole();
+        Identity.Note();
         StepCapture? capture = Recorders > 0 ? new StepCapture(_policy, Options.Seed) : null;
         var clock = Stopwatch.StartNew();
         TimeSpan rolloutTime = TimeSpan.Zero;
@@ -260,13 +261,13 @@ public sealed class GrpoOptimizer : IDisposable
         using IDisposable operation = _use.Begin();
         RequireWhole();
         RequireScored(groups);
+        Identity.Note();
         return Apply(groups, cancellationToken);
     }
 
     private IReadOnlyList<UpdateReport> Apply(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken)
     {
         using Activity? activity = GrpoDiagnostics.Source.StartActivity("grpo.update");
-        Identity.Note();
         IReadOnlyList<UpdateReport> updates = RunUpdates(groups, cancellationToken);
         Step++;
         if (updates.Count == 0)

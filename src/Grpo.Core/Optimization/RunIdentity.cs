@@ -14,49 +14,78 @@ internal sealed class RunIdentity(IPolicy policy, IReferenceModel? reference, pa
     /// <summary>The name of the model's facts.</summary>
     public const string Model = "model";
 
-    private const string Weights = "weights";
     private const int NamedAtMost = 3;
 
-    // A second trainer in a process must find the weights that the model was loaded with, and not those that the first has trained.
-    private static readonly ConditionalWeakTable<nn.Module, string> FirstWeights = [];
+    // By module. A second run in a process must find the weights that the first has found, and not those that it has trained.
+    private static readonly ConditionalWeakTable<object, Found> FirstWeights = [];
 
+    private Dictionary<string, string>? _ofModels;
     private Dictionary<string, string>? _facts;
 
-    /// <summary>All facts by name, as they were when they were asked for or noted first.</summary>
+    /// <summary>The kind of trainer. What another kind has trained, such as a cold start, is where this one begins.</summary>
+    public string Trainer { get; init; } = nameof(GrpoOptimizer);
+
+    /// <summary>All facts by name, those of the models as they were when they were noted.</summary>
     public IReadOnlyDictionary<string, string> Facts => _facts ??= TensorThread.Run(Collect);
 
-    /// <summary>Notes the facts unless that was done before. Called before the first change of a weight.</summary>
-    /// <remarks>All weights of a model are read once in a process (<see cref="WeightHash"/>), whatever the number of runs.</remarks>
-    public void Note() => _ = Facts;
+    /// <summary>Notes the facts of the models unless that was done before. Called before the first change of a weight.</summary>
+    /// <remarks>Nobody else is asked: a run without checkpoints needs no facts, but may be followed by one with them.</remarks>
+    public void Note() => _ofModels ??= TensorThread.Run(CollectOfModels);
 
     private Dictionary<string, string> Collect()
     {
-        var facts = new Dictionary<string, string>(StringComparer.Ordinal);
-        Add(Model, WithWeights(PlugInIdentity.Of(policy), policy.Module).With("trained parameters", DescribeTrained()));
-        if (reference is not null)
-        {
-            Add("reference", WithWeights(PlugInIdentity.Of(reference), reference.Module));
-        }
-
+        Note();
+        var facts = new Dictionary<string, string>(_ofModels!, StringComparer.Ordinal);
         foreach ((string name, object plugIn) in parts)
         {
-            Add(name, PlugInIdentity.Of(plugIn));
+            Add(facts, name, PlugInIdentity.Of(plugIn));
         }
 
         return facts;
+    }
 
-        void Add(string name, PlugInIdentity identity)
+    private Dictionary<string, string> CollectOfModels()
+    {
+        var facts = new Dictionary<string, string>(StringComparer.Ordinal);
+        AddModel(facts, Model, policy, policy.Module);
+        facts[$"{Model}.trained parameters"] = DescribeTrained();
+        if (reference is not null)
         {
-            foreach ((string fact, string value) in identity.Under(name))
-            {
-                facts[fact] = value;
-            }
+            AddModel(facts, "reference", reference, reference.Module);
+        }
+
+        return facts;
+    }
+
+    private void AddModel(Dictionary<string, string> facts, string name, object model, nn.Module? module)
+    {
+        Add(facts, name, PlugInIdentity.Of(model));
+        string weights = $"{name}.weights";
+        object key = module ?? model;
+        if (FirstWeights.TryGetValue(key, out Found? found) && found.By == Trainer)
+        {
+            facts[weights] = found.Weights;
+            return;
+        }
+
+        if (module is not null && !facts.ContainsKey(weights))
+        {
+            facts[weights] = Describe(module);
+        }
+
+        if (facts.TryGetValue(weights, out string? now))
+        {
+            FirstWeights.AddOrUpdate(key, new Found(Trainer, now));
         }
     }
 
-    private static PlugInIdentity WithWeights(PlugInIdentity identity, nn.Module? module) => module is null || identity.Has(Weights)
-        ? identity
-        : identity.With(Weights, FirstWeights.GetValue(module, Describe));
+    private static void Add(Dictionary<string, string> facts, string name, PlugInIdentity identity)
+    {
+        foreach ((string fact, string value) in identity.Under(name))
+        {
+            facts[fact] = value;
+        }
+    }
 
     private static string Describe(nn.Module module) => WeightHash.Describe(
     [
@@ -78,4 +107,6 @@ internal sealed class RunIdentity(IPolicy policy, IReferenceModel? reference, pa
         };
         return string.Create(CultureInfo.InvariantCulture, $"{trained.Count} of {trained.Count + frozen.Length}{which}");
     }
+
+    private sealed record Found(string By, string Weights);
 }

@@ -2,11 +2,15 @@ namespace Grpo;
 
 /// <summary>The one way to ask a sampler: on a tensor thread, and with what it returns checked before anybody uses it.</summary>
 /// <param name="sampler">The plug-in. Borrowed.</param>
-internal sealed class CheckedSampler(IGroupSampler sampler)
+internal sealed class CheckedSampler(IGroupSampler sampler) : IHasIdentity
 {
     // Their tokens come from the policy's own logits, or were compared with its vocabulary already.
     private readonly bool _samplesFromPolicy = sampler is PolicyGroupSampler or Playback;
     private readonly PolicyVocabulary _vocabulary = new();
+
+    /// <inheritdoc/>
+    /// <value>That of the plug-in.</value>
+    public PlugInIdentity Identity => PlugInIdentity.Of(sampler);
 
     /// <summary>Throws when the sampler can tell that it would refuse one of these prompts; does nothing when it cannot tell.</summary>
     /// <param name="prompts">The prompts.</param>

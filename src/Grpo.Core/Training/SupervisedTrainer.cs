@@ -74,7 +74,7 @@ public sealed class SupervisedTrainer
         IReadOnlySet<int> endTokenIds = new PromptEncoder(tokenizer, template).EndTokenIds;
         _sequences = Encode(examples, "examples", nameof(examples));
         _heldOut = Encode(services.HeldOut, "held-out examples", nameof(services));
-        _identity = new RunIdentity(policy, reference: null, ("tokenizer", tokenizer), ("template", template));
+        _identity = new RunIdentity(policy, reference: null, ("tokenizer", tokenizer), ("template", template)) { Trainer = nameof(SupervisedTrainer) };
         _savedOptions = new Lazy<SavedOptions>(() => SavedOptions.Of(_options, examples, _identity));
 
         TokenSequence[] Encode(IReadOnlyList<SupervisedExample> set, string what, string parameter)
@@ -113,6 +113,11 @@ public sealed class SupervisedTrainer
         using var adam = new AdamW(_policy.TrainedParameters(), new AdamWOptions(WeightDecay: _options.WeightDecay), _options.OptimizerMoments);
         var order = new PromptOrder(_sequences.Length, _options.Seed);
         _identity.Note();
+        if (_checkpoints is not null)
+        {
+            _ = _savedOptions.Value; // a plug-in that cannot say what it is fails here, and not with the first checkpoint
+        }
+
         await ResumeAsync(adam, cancellationToken).ConfigureAwait(false);
         long whole = adam.Step, saved = adam.Step, savedAt = _clock.GetTimestamp();
         bool ended = false;

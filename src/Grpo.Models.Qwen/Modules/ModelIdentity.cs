@@ -12,7 +12,7 @@ internal static class ModelIdentity
         .Aggregate(
             new PlugInIdentity(kind),
             (identity, entry) => identity.With($"config.{entry.Field}", Convert.ToString(entry.Value, CultureInfo.InvariantCulture)))
-        .With("weights", model.FirstWeights)
+        .With("weights", model.DescribeWeights())
         .With("weight type", model.WeightType)
         .With("compute type", model.ComputeType);
 

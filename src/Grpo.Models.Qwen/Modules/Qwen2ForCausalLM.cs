@@ -15,7 +15,7 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     [ComponentName(Name = "lm_head")] private readonly Projection? _head;
 
     private ScalarType _computeType;
-    private string? _firstWeights;
+    private string? _frozenWeights;
 
     /// <summary>A model without defined weights.</summary>
     internal Qwen2ForCausalLM(Qwen2Config config, Device? device = null, ScalarType type = ScalarType.Float32)
@@ -268,22 +268,25 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         named_parameters().Where(named => !LoraAdapter.IsParameter(named.name)).Select(named => (named.name, named.parameter));
 
     /// <summary>
-    /// The weights without those of the adapter, in words, as they were when this was first asked for. Whoever trains them asks before
-    /// they change.
+    /// The weights without those of the adapter, in words: all are read. Below an adapter they are frozen, and read once.
     /// </summary>
     /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>
-    internal string FirstWeights
+    internal string DescribeWeights()
     {
-        get
+        if (Adapter is null)
         {
-            if (_firstWeights is null)
-            {
-                Adapter?.ThrowIfMerged("those of the base cannot be told");
-                _firstWeights = WeightHash.Describe(BaseParameters().Select(named => (named.Name, (Tensor)named.Parameter)));
-            }
-
-            return _firstWeights;
+            return Read();
         }
+
+        if (_frozenWeights is null)
+        {
+            Adapter.ThrowIfMerged("those of the base cannot be told");
+            _frozenWeights = Read();
+        }
+
+        return _frozenWeights;
+
+        string Read() => WeightHash.Describe(BaseParameters().Select(named => (named.Name, (Tensor)named.Parameter)));
     }
 
     /// <inheritdoc/>

@@ -103,10 +103,65 @@ public sealed class PlugInIdentityTests
         Assert.NotEqual(expected, WeightHash.Describe([("a", table), ("c", table)]));
     }
 
+    [Fact]
+    public void A_type_is_told_without_versions_of_assemblies_and_paths_of_files()
+    {
+        Assert.Equal(
+            "Grpo.Core.Tests.Training.PlugInIdentityTests+Generic`2[System.String,Grpo.Core.Tests.Toy+LetterReward]",
+            PlugInIdentity.Of(new Generic<string, Toy.LetterReward>()).Kind);
+        Assert.Equal("Grpo.Core.Tests.Training.FileReward", PlugInIdentity.Of(new FileReward()).Kind);
+        Assert.Equal(
+            "Grpo.Core.Tests.Training.PlugInIdentityTests+Generic`2[System.Int32,Grpo.Core.Tests.Training.FileReward]",
+            PlugInIdentity.Of(new Generic<int, FileReward>()).Kind);
+    }
+
+    [Fact]
+    public void A_buffer_that_is_not_saved_is_none_of_the_weights()
+    {
+        using var module = new Buffered();
+        using BigramPolicy inner = Toy.Policy();
+        string expected;
+        using (var scope = TensorScope.Begin())
+        {
+            expected = WeightHash.Describe([("kept", torch.ones(2)), ("weight", torch.zeros(3))]);
+        }
+
+        var run = new RunIdentity(inner, new BufferedReference(module));
+        Assert.Equal(expected, run.Facts["reference.weights"]);
+    }
+
+    private sealed class Generic<TFirst, TSecond> : CompletionReward
+    {
+        public override Reward Score(Prompt prompt, Completion completion) => 0.0;
+    }
+
+    private sealed class Buffered : torch.nn.Module
+    {
+        public Buffered()
+            : base(nameof(Buffered))
+        {
+            register_parameter("weight", new TorchSharp.Modules.Parameter(torch.zeros(3)));
+            register_buffer("kept", torch.ones(2));
+            register_buffer("cache", torch.ones(4), persistent: false);
+        }
+    }
+
+    private sealed class BufferedReference(torch.nn.Module module) : IReferenceModel
+    {
+        public torch.nn.Module Module => module;
+
+        public torch.Tensor LogProbs(TokenBatch batch, double temperature) => throw new NotSupportedException();
+    }
+
     private sealed class NullReward : CompletionReward, IHasIdentity
     {
         public PlugInIdentity Identity => null!;
 
         public override Reward Score(Prompt prompt, Completion completion) => 0.0;
     }
+}
+
+file sealed class FileReward : CompletionReward
+{
+    public override Reward Score(Prompt prompt, Completion completion) => 0.0;
 }

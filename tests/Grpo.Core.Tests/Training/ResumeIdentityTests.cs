@@ -145,6 +145,42 @@ public sealed class ResumeIdentityTests : IDisposable
         Assert.Single(_log.Entries, entry => entry.Id == 56);
     }
 
+    [Theory]
+    [InlineData("evaluator's sampler", "evaluator.sampler was policy sampler and is best of; evaluator.sampler.inner was none and is policy sampler; ")]
+    [InlineData("evaluator's tokenizer", "evaluator.sampler.tokenizer.tokens was 10 and is 11")]
+    [InlineData("evaluator's fields", "evaluator.prompts.fields was none and is SHA-256 …")]
+    public async Task Another_part_of_the_evaluator_is_told(string change, string difference)
+    {
+        await TrainAsync("nothing", Trainer, Toy.Prompts);
+        await TrainAsync(change, Trainer with { Steps = 3 }, Toy.Prompts);
+        (_, int id, string text) = Assert.Single(_log.Entries, entry => entry.Level == LogLevel.Warning);
+        Assert.Equal(56, id);
+        Assert.Contains(difference, WithoutHashes(text), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_plug_in_that_cannot_say_what_it_is_ends_no_run_without_a_store()
+    {
+        using BigramPolicy policy = Toy.Policy();
+        using var optimizer = new GrpoOptimizer(policy, new UnknownSampler(), new Toy.LetterReward(), Toy.Options);
+        Assert.Equal(2, (await new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 2 }).TrainAsync()).Steps);
+
+        await Assert.ThrowsAsync<NotSupportedException>(() => NewTrainer(optimizer, steps: 3).TrainAsync());
+        Assert.Equal(2, optimizer.Step);
+    }
+
+    [Fact]
+    public async Task A_policy_that_cannot_say_what_it_is_fails_before_the_rollout()
+    {
+        using BigramPolicy inner = Toy.Policy();
+        var policy = new UnknownPolicy(inner);
+        int scored = 0;
+        var reward = new Toy.TestReward((_, _) => scored++);
+        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, reward, Toy.Options);
+        await Assert.ThrowsAsync<NotSupportedException>(() => optimizer.StepAsync([Toy.Prompts[0]]));
+        Assert.Equal(0, scored);
+    }
+
     [Fact]
     public async Task A_checkpoint_holds_the_plug_ins_in_readable_form()
     {
@@ -184,14 +220,16 @@ public sealed class ResumeIdentityTests : IDisposable
             policy.Load(_folder["checkpoint-000002"]);
         }
 
-        using var optimizer = new GrpoOptimizer(policy, Sampler(change), Reward(change), Toy.Options with { KlCoefficient = 0.1 }, reference);
+        IGroupSampler sampler = held is null ? Sampler(change) : Toy.Sampler;
+        using var optimizer = new GrpoOptimizer(policy, sampler, Reward(change), Toy.Options with { KlCoefficient = 0.1 }, reference);
         var fields = new Dictionary<string, string> { ["unit"] = "km" };
+        held = change == "evaluator's fields" ? [.. held!.Select(prompt => prompt with { Fields = fields })] : held;
         Prompt[] prompts = [.. Toy.Prompts.Select(prompt => change == "fields" ? prompt with { Fields = fields } : prompt)];
         var evaluation = new EvaluationOptions { AccuracySampling = Toy.Options.Sampling.ToGreedy() };
         var services = new TrainerServices
         {
             Checkpoints = new DirectoryCheckpointStore(_folder.Path),
-            Evaluator = held is null ? null : new RewardEvaluator(Toy.Sampler, new Toy.LetterReward(), held, evaluation),
+            Evaluator = held is null ? null : new RewardEvaluator(Sampler(change), new Toy.LetterReward(), held, evaluation),
         };
         return await new GrpoTrainer(optimizer, prompts, options, services, _log).TrainAsync();
     }
@@ -199,8 +237,8 @@ public sealed class ResumeIdentityTests : IDisposable
     private static IGroupSampler Sampler(string change) => change switch
     {
         "sampler" => new OtherSampler(),
-        "sampler's setting" => new BestOfSampler(),
-        "tokenizer" => new PolicyGroupSampler(new CharTokenizer("abcdefghi"), new PlainTemplate()),
+        "sampler's setting" or "evaluator's sampler" => new BestOfSampler(),
+        "tokenizer" or "evaluator's tokenizer" => new PolicyGroupSampler(new CharTokenizer("abcdefghi"), new PlainTemplate()),
         "template" => new PolicyGroupSampler(Toy.Tokenizer, new OtherTemplate()),
         _ => Toy.Sampler,
     };
@@ -228,6 +266,31 @@ public sealed class ResumeIdentityTests : IDisposable
 
     private sealed class OtherSampler : IGroupSampler
     {
+        public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(
+            IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default) =>
+            Toy.Sampler.SampleAsync(policy, request, cancellationToken);
+    }
+
+    private sealed class UnknownPolicy(BigramPolicy inner) : IPolicy, IHasIdentity
+    {
+        public PlugInIdentity Identity => throw new NotSupportedException();
+
+        public TorchSharp.torch.nn.Module Module => inner.Module;
+
+        public TorchSharp.torch.Tensor LogProbs(TokenBatch batch, double temperature) => inner.LogProbs(batch, temperature);
+
+        public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) =>
+            inner.StartDecoding(prompts, groupSize, maxNewTokens);
+
+        public void Save(string directory) => inner.Save(directory);
+
+        public void Load(string directory) => inner.Load(directory);
+    }
+
+    private sealed class UnknownSampler : IGroupSampler, IHasIdentity
+    {
+        public PlugInIdentity Identity => throw new NotSupportedException();
+
         public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(
             IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default) =>
             Toy.Sampler.SampleAsync(policy, request, cancellationToken);

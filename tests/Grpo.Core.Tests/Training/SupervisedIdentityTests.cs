@@ -92,7 +92,76 @@ public sealed class SupervisedIdentityTests : IDisposable
         Assert.Contains("holds no training state: expected grpo_state.json", error.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_GRPO_run_after_supervised_training_is_known_by_the_weights_it_found()
+    {
+        using BigramPolicy policy = Toy.Policy(), loaded = Toy.Policy(seed: 12), replayed = Toy.Policy();
+        await RunAsync(policy, Options with { Resume = false });
+        policy.Save(_folder.Path); // what a later process loads
+        loaded.Load(_folder.Path);
+        for (int steps = 1; steps <= 2; steps++)
+        {
+            Assert.Equal(1, await TrainAsync(policy, steps)); // the second finds the weights that the first found
+        }
+
+        Assert.NotEqual(loaded.Weights(), policy.Weights());
+        Assert.Equal(1, await TrainAsync(loaded, steps: 3));
+        await Assert.ThrowsAsync<InvalidDataException>(() => TrainAsync(replayed, steps: 4));
+    }
+
+    [Fact]
+    public async Task A_second_supervised_run_on_a_policy_is_known_by_the_weights_of_before_the_first()
+    {
+        SupervisedOptions constant = Options with { Schedule = LearningRateSchedule.Constant };
+        using BigramPolicy policy = Toy.Policy(), again = Toy.Policy();
+        await RunAsync(policy, constant);
+        Assert.Equal(1, await RunAsync(policy, constant with { Steps = 3 }));
+        Assert.Equal(1, await RunAsync(again, constant with { Steps = 4 }));
+        Assert.Empty(_log.Entries);
+    }
+
+    [Fact]
+    public async Task RunAsync_asks_what_its_plug_ins_are_before_a_step_and_only_with_a_store()
+    {
+        using BigramPolicy policy = Toy.Policy();
+        float[] before = policy.Weights();
+        await Assert.ThrowsAsync<NotSupportedException>(() => RunAsync(policy, Options, new UnknownTemplate()));
+        Assert.Equal(before, policy.Weights());
+
+        var trainer = new SupervisedTrainer(
+            policy, new SupervisedTrainerTests.EndTokenizer(), new UnknownTemplate(), [new SupervisedExample(Toy.Prompts[0], "ab")], Options);
+        Assert.Equal(2, await CountAsync(trainer));
+    }
+
     public void Dispose() => _folder.Dispose();
+
+    private async Task<long> TrainAsync(BigramPolicy policy, int steps)
+    {
+        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
+        var services = new TrainerServices { Checkpoints = new DirectoryCheckpointStore(_folder["grpo"]) };
+        var options = new TrainerOptions { Steps = steps, CheckpointEvery = 1, Resume = true };
+        return (await new GrpoTrainer(optimizer, Toy.Prompts, options, services).TrainAsync()).Steps;
+    }
+
+    private Task<int> RunAsync(BigramPolicy policy, SupervisedOptions options, IChatTemplate? template = null)
+    {
+        SupervisedExample[] examples =
+            [.. "abcd".Select((letter, i) => new SupervisedExample(Prompt.Create($"e{i}", $"{letter}"), "ab"))];
+        var services = new SupervisedServices { Checkpoints = new RecordingStore([], _folder.Path) };
+        return CountAsync(new SupervisedTrainer(
+            policy, new SupervisedTrainerTests.EndTokenizer(), template ?? new SystemTemplate(null), examples, options, services, _log));
+    }
+
+    private static async Task<int> CountAsync(SupervisedTrainer trainer)
+    {
+        int steps = 0;
+        await foreach (SupervisedReport _ in trainer.RunAsync())
+        {
+            steps++;
+        }
+
+        return steps;
+    }
 
     private static string WithoutHashes(string text) => Regex.Replace(text, "SHA-256 [0-9a-f]{16}", "SHA-256 …");
 
@@ -131,6 +200,14 @@ public sealed class SupervisedIdentityTests : IDisposable
         public IReadOnlyList<int> Encode(string text) => inner.Encode(text);
 
         public string Decode(IReadOnlyList<int> tokenIds, bool skipSpecialTokens = true) => inner.Decode(tokenIds, skipSpecialTokens);
+    }
+
+    private sealed class UnknownTemplate : IChatTemplate, IHasIdentity
+    {
+        public PlugInIdentity Identity => throw new NotSupportedException();
+
+        public string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt = true) =>
+            new SupervisedTrainerTests.EndTemplate().Render(messages, addGenerationPrompt);
     }
 
     /// <summary>A template that says of itself what its type does not tell.</summary>

@@ -82,7 +82,7 @@ internal static class AnswerLocator
             return Gsm8kExtraction.Refuse(Gsm8kVerdict.MultipleAnswers);
         }
 
-        if (IsPartOfMore(text.AsSpan(0, box)))
+        if (BoxContext.IsPartOfMore(text.AsSpan(0, box)))
         {
             return Gsm8kExtraction.Refuse(Gsm8kVerdict.Unparseable);
         }
@@ -161,13 +161,6 @@ internal static class AnswerLocator
         return -1;
     }
 
-    /// <summary>
-    /// True if a sign, a digit or an operator stands right before the box, so that its content is a part of the answer: "-\boxed{5}".
-    /// </summary>
-    private static bool IsPartOfMore(ReadOnlySpan<char> before) => before is [.., var last]
-        && (CharacterFolding.IsDigit(last) || last is '/' or '^'
-            || (last is '-' or '\u2212' && !(before is [.., var head, _] && char.IsLetter(head))));
-
     /// <summary>The end of a formula or sentence, or a unit on the same line: "\boxed{42}$ apples."</summary>
     private static bool MayFollowBox(ReadOnlySpan<char> rest)
     {
@@ -175,6 +168,11 @@ internal static class AnswerLocator
         if (rest.Length > AnswerNumber.MaxCharacters || !AnswerNumber.TryMakePlain(rest, out string plain))
         {
             return false;
+        }
+
+        if (plain.Contains("!!", StringComparison.Ordinal))
+        {
+            return false;                                       // a double factorial
         }
 
         plain = plain.Trim().Trim('$', '*', '`', '.', '!', ' ');

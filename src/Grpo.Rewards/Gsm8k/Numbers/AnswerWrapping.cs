@@ -14,7 +14,8 @@ internal static partial class AnswerWrapping
     public static bool TryUnwrap(string text, out string bare)
     {
         bare = text;
-        if (!TryTakeRightSide(ref bare))
+        bool hasProduct = text.TrimEnd().EndsWith('*') && text.IndexOf('*', StringComparison.Ordinal) == text.TrimEnd().Length - 1;
+        if (hasProduct || !TryTakeRightSide(ref bare))
         {
             return false;
         }

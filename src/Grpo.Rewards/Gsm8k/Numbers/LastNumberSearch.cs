@@ -47,9 +47,29 @@ internal static class LastNumberSearch
         string candidate = plain[token.Start..token.End];
         string shown = (negative ? "-" : "") + candidate[..Math.Min(candidate.Length, AnswerNumber.MaxCharacters)];
         bool isLong = candidate.Length > AnswerNumber.MaxCharacters;
-        return token.Number is { } number && !isLong && !NumberUnit.ChangesNumber(plain.AsSpan(token.End), currency)
+        return token.Number is { } number && !isLong && !IsPartOfMore(before) && !NumberUnit.ChangesNumber(plain.AsSpan(token.End), currency)
             ? new Gsm8kExtraction(negative ? new ExactNumber(-number.Numerator, number.Denominator) : number, null, shown)
             : new Gsm8kExtraction(null, Gsm8kVerdict.Unparseable, shown);
+    }
+
+    /// <summary>True if a number is the rest of a name or of a product: 0x18, x_18, 2·18.</summary>
+    private static bool IsPartOfMore(ReadOnlySpan<char> before)
+    {
+        if (before.TrimEnd(' ') is [.. var factors, '×' or '·' or '÷'])
+        {
+            return factors.TrimEnd(' ') is [.., var factor] && (char.IsAsciiDigit(factor) || NumberUnit.IsLetter(factor) || factor == ')');
+        }
+
+        before = before is [.. var head, '_'] ? head : before;
+        int start = before.Length;
+        while (start > 0 && NumberUnit.IsLetter(before[start - 1]))
+        {
+            start--;
+        }
+
+        string word = before[start..].ToString().ToLowerInvariant();
+        return word.Length > 0 && (word.Length < 3 || (start > 0 && char.IsAsciiDigit(before[start - 1])))
+            && !UnitWords.IsCurrencyCode(word) && word is not ("is" or "to" or "of");
     }
 
     private static Token? FindLast(string plain)

@@ -41,6 +41,19 @@ internal static class LatexCommands
         ["cent"] = "¢",
     }.ToFrozenDictionary(StringComparer.Ordinal);
 
+    private static readonly FrozenSet<string> Inferences = Set(
+        "therefore because implies Rightarrow Longrightarrow rightarrow longrightarrow to iff Leftrightarrow Longleftrightarrow leadsto",
+        "item noindent par newline centering hfill colon");
+
+    private static readonly FrozenSet<string> Relations = Set("approx neq ne sim simeq cong gt lt geq leq ge le mp");
+
+    /// <summary>True for blanks, fonts, currencies and arrows: before a box they leave its content the whole answer.</summary>
+    public static bool MayPrecedeBox(string name) => Styles.Contains(name) || Gaps.Contains(name) || Spaces.Contains(name)
+        || Inferences.Contains(name) || (Signs.TryGetValue(name, out string? sign) && NumberUnit.IsCurrency(sign[0]));
+
+    /// <summary>True for comparisons other than equality.</summary>
+    public static bool IsRelation(string name) => Relations.Contains(name);
+
     private static FrozenSet<string> Set(params string[] lines) =>
         lines.SelectMany(line => line.Split(' ')).ToFrozenSet(StringComparer.Ordinal);
 }

@@ -50,6 +50,11 @@ internal static class NumberUnit
             return false;
         }
 
+        if (word.StartsWith("!!"))
+        {
+            return true;
+        }
+
         if (!IsLetter(word[0]))
         {
             // ², ½ and ⅓ are numbers, but no digits.
@@ -68,7 +73,8 @@ internal static class NumberUnit
         // A word of two letters behind a blank may be any of the sentence, and so may these of one: "42 I think", "42 a day".
         bool glued = IsLetter(rest[0]);
         bool isWord = glued ? first.Length > 2 : first.Length > 1 || first is "a" or "A" or "I" || (IsDegree(sign) && first is "C" or "F");
-        return UnitWords.Multiplies(lower) || first == "MM" || (first == "m" && sign != '/' && IsMillion(word, currency, isMoney))
+        bool isMillions = lower == "mm" && (isMoney || IsCurrencyNext(word));
+        return UnitWords.Multiplies(lower) || first == "MM" || isMillions || (first == "m" && sign != '/' && IsMillion(word, currency, isMoney))
             || !(isWord || UnitWords.CanBeFirst(first, glued, last: true));
     }
 
@@ -78,6 +84,8 @@ internal static class NumberUnit
         char next = afterWord.TrimStart(' ') is [var character, ..] ? character : ' ';
         return !(currency == '$' && next == '$') && (isMoney || IsCurrency(next));
     }
+
+    private static bool IsCurrencyNext(ReadOnlySpan<char> afterWord) => UnitWords.IsCurrencyCode(TakeWord(ref afterWord).ToLowerInvariant());
 
     /// <summary>True if a text is one word, whatever blanks stand before it.</summary>
     public static bool IsOneWord(ReadOnlySpan<char> text)
@@ -115,6 +123,7 @@ internal static class NumberUnit
         private bool _hasCurrency = hasCurrency;
         private int _position;
         private string _before = "";
+        private string _firstWord = "";
 
         public bool IsUnit()
         {
@@ -152,7 +161,8 @@ internal static class NumberUnit
                 || (word is "C" or "F" && _before == "°")
                 || (IsFirst
                     ? UnitWords.CanBeFirst(word, glued && first, next.Length == 0) && !IsMillion(word, next)
-                    : UnitWords.CanFollow(word, _before));
+                    : UnitWords.CanFollow(word, _before, next.Length == 0) && !(lower == "the" && IsPowerAhead()));
+            _firstWord = _firstWord.Length == 0 ? lower : _firstWord;
             _before = lower;
             return isUnit;
         }
@@ -161,7 +171,12 @@ internal static class NumberUnit
 
         // "5 m" and "5 m long" are lengths; "$5m" and "5m people" are millions.
         private readonly bool IsMillion(string word, string next) =>
-            word == "m" && (_hasCurrency || (next.Length > 0 && _text[_position] == ' ' && !UnitWords.FollowsLength(next)));
+            (word == "m" && (_hasCurrency || (next.Length > 0 && _text[_position] == ' ' && !UnitWords.FollowsLength(next))))
+            || (word == "mm" && (_hasCurrency || UnitWords.IsCurrencyCode(next) || next == "dollars"));
+
+        // "18 to the third", but "18 to the store".
+        private readonly bool IsPowerAhead() => _before == "to" && _firstWord == "to"
+            && NextWord() is var next && (next is "power" or "nth" || UnitWords.Multiplies(next));
 
         private readonly string NextWord()
         {

@@ -32,7 +32,9 @@ internal static class UnitWords
         "milyar millon millón millones milhao milhão milhoes milhões",
         "half halves thirds fourths fifths sixths sevenths eighths ninths tenths ths elevenths twelfths sixteenths twentieths",
         "hundredths thousandths",
-        "squared cubed factorial doubled tripled quadrupled halved plus minus multiplied divided");
+        "milion milions milione milioni mld mlrd blns mlns mios mrds trl tsd thsd bilion bilhão bilhões billones hundert cento cien ciento",
+        "honderd hundra tusind tisíc tysiąc tysięcy dutzend dutzende douzaine douzaines docena docenas dozijn ppm ppb ppt bps",
+        "nth nths hex hexadecimal octal binary squared cubed factorial doubled tripled quadrupled halved plus minus multiplied divided");
 
     // Beside the number only: "1 third", but "8 apples in the third box"; "5 quarters", but "8 cents a quarter".
     private static readonly FrozenSet<string> MultipliersAtNumber = Set(
@@ -40,10 +42,27 @@ internal static class UnitWords
         "third quarter quarters fourth fifth sixth seventh eighth ninth tenth eleventh twelfth sixteenth twentieth hundredth",
         "thousandth",
         "ones twos threes fours fives sixes sevens eights nines tens twenties thirties forties fifties",
-        "twice thrice mod modulo sqrt sin cos pi xyz abc");
+        "twice thrice mod modulo sqrt sin cos pi tau phi theta xyz abc kilo quad arab basis base");
 
     private static readonly FrozenSet<string> Doubts = Set(
-        "or not maybe perhaps possibly probably approximately approx roughly nearly almost estimated est least most unless versus");
+        "or not maybe perhaps possibly probably approximately approx roughly nearly almost estimated est least most unless versus",
+        "undefined unknown nan infinity infinite repeating recurring ish upwards upward");
+
+    // Beside the number or at the end: "18 max", "18 is wrong"; but "18 wrong answers" are counted.
+    private static readonly FrozenSet<string> LastDoubts = Set("wrong incorrect untrue false odd about around");
+
+    private static readonly FrozenSet<string> DoubtsAtNumber = Set("max maximum minimum about around");
+
+    // What follows "and" when an amount goes on: "3 hours and a quarter", "3 dollars and change".
+    private static readonly FrozenSet<string> Additions = Set("a an change some half");
+
+    private static readonly FrozenSet<string> ScalesOfCodes = Set("k m mm mn bn b t tn mio mrd");
+
+    private static readonly FrozenSet<string> DoubtsBefore = Set(
+        "about around circa under than negative never cannot neither nor exceeds exceed wrong times double triple sum");
+
+    // "not exactly", "not equal to", "about the".
+    private static readonly FrozenSet<string> Fillers = Set("equal equals to and exactly quite just really be the actually precisely");
 
     private static readonly FrozenSet<string> WithPowers = Set(
         "m mm cm dm km in ft yd mi s hr h min sec g kg l µm inch inches foot feet yard yards mile miles meter meters",
@@ -70,28 +89,58 @@ internal static class UnitWords
         {
             1 => OneLetter.Contains(word) || (word == "a" && !glued && !last),
             2 => word != "MM" && (TwoLetters.Contains(lower) || (!glued && Connectives.Contains(lower))),
-            _ => lower != "and" && !MultipliersAtNumber.Contains(lower) && CanFollow(word, before: ""),
+            _ => lower != "and" && !MultipliersAtNumber.Contains(lower) && !DoubtsAtNumber.Contains(lower)
+                && CanFollow(word, before: "", last),
         };
     }
 
     /// <summary>True if a further word can stand in a unit phrase.</summary>
     /// <param name="word">The word as it was written, without dots.</param>
     /// <param name="before">The word before it, in lower case.</param>
-    public static bool CanFollow(string word, string before)
+    /// <param name="last">Whether no word follows.</param>
+    public static bool CanFollow(string word, string before, bool last)
     {
         string lower = word.ToLowerInvariant();
         return word.Length == 1
-            ? lower == "a" || OneLetter.Contains(word) || (char.IsUpper(word[0]) && IsLabeled(before))
-            : !Multipliers.Contains(lower) && !IsIllion(lower) && !Cardinals.Contains(lower) && !Doubts.Contains(lower);
+            ? (lower == "a" && !last && before != "and") || OneLetter.Contains(word) || (char.IsUpper(word[0]) && IsLabeled(before))
+            : !IsScale(lower) && !Cardinals.Contains(lower) && !Doubts.Contains(lower) && !IsNegation(lower)
+                && !(last && LastDoubts.Contains(lower)) && !(before == "and" && Additions.Contains(lower))
+                && !(before == "at" && lower == "best");
     }
 
     /// <summary>True if a number times this word, which stands beside it, is another number: a scale, a part, a calculation.</summary>
     /// <param name="lower">The word in lower case.</param>
-    public static bool Multiplies(string lower) => Multipliers.Contains(lower) || MultipliersAtNumber.Contains(lower) || IsIllion(lower);
+    public static bool Multiplies(string lower) => MultipliersAtNumber.Contains(lower) || IsScale(lower);
+
+    private static bool IsScale(string lower) =>
+        Multipliers.Contains(lower) || IsIllion(lower) || IsFold(lower) || IsPluralCardinal(lower) || IsScaledCode(lower);
+
+    // Fold, tenfold, thousandfold; but no scaffold.
+    private static bool IsFold(string lower) => lower.EndsWith("fold", StringComparison.Ordinal)
+        && (lower.Length == 4 || Cardinals.Contains(lower[..^4]) || Multipliers.Contains(lower[..^4]));
+
+    // Twelves, halfs, grosses; "ones" may be things.
+    private static bool IsPluralCardinal(string lower) =>
+        lower is "halfs" or "grosses" or "twelves" || (lower.Length > 4 && lower[^1] == 's' && lower.EndsWith("teens", StringComparison.Ordinal)
+            && Cardinals.Contains(lower[..^1]));
+
+    // MUSD, kEUR, USDm: a scale that is glued to the code of a currency.
+    private static bool IsScaledCode(string lower) => lower.Length > 3
+        && ((CurrencyCodes.Contains(lower[..3]) && ScalesOfCodes.Contains(lower[3..]))
+            || (CurrencyCodes.Contains(lower[^3..]) && ScalesOfCodes.Contains(lower[..^3])));
 
     // "36 students in class C", "5 units to B": a letter that names something. Behind a currency it would be a scale.
     private static bool IsLabeled(string before) =>
         (before.Length > 2 && !IsCurrencyCode(before) && before != "dollars") || Connectives.Contains(before);
+
+    /// <summary>True for a doubt, a bound or a negation in front of a number.</summary>
+    public static bool IsDoubtBefore(string lower) => Doubts.Contains(lower) || DoubtsBefore.Contains(lower) || IsNegation(lower);
+
+    /// <summary>True for words that may stand between a doubt and its number.</summary>
+    public static bool IsFiller(string lower) => Fillers.Contains(lower);
+
+    // Isn't, doesn't, can't.
+    private static bool IsNegation(string lower) => lower.Replace('’', '\'').EndsWith("n't", StringComparison.Ordinal);
 
     public static bool IsCardinal(string lower) => Cardinals.Contains(lower);
 

@@ -201,11 +201,11 @@ public sealed partial class ResumedRunTests : IDisposable
     }
 
     [Fact]
-    public void Identity_of_the_first_weights_stays_when_they_are_trained()
+    public async Task A_second_trainer_finds_the_weights_of_before_the_first()
     {
-        using QwenPolicy policy = Policy(new Parts());
-        using var reference = QwenReferenceModel.CopyOf(policy);
-        IReadOnlyList<KeyValuePair<string, string>> first = policy.Identity.Facts, ofReference = reference.Identity.Facts;
+        using QwenPolicy policy = Policy(new Parts()), again = Policy(new Parts());
+        using QwenReferenceModel reference = QwenReferenceModel.CopyOf(policy), its = QwenReferenceModel.CopyOf(again);
+        await TrainAsync(new Parts(), policy, reference, steps: 1);
         using (TensorScope.BeginNoGrad())
         {
             policy.Model.HeadWeight.add_(1);
@@ -215,9 +215,28 @@ public sealed partial class ResumedRunTests : IDisposable
             }
         }
 
-        Assert.Equal(first, policy.Identity.Facts);
-        Assert.Equal(ofReference, reference.Identity.Facts);
-        Assert.Equal(first.Single(fact => fact.Key == "weights"), ofReference.Single(fact => fact.Key == "weights"));
+        Assert.Equal(1, (await TrainAsync(new Parts(), policy, reference, steps: 2)).Steps);
+        Assert.Equal(1, (await TrainAsync(new Parts(), again, its, steps: 3)).Steps);
+    }
+
+    [Fact]
+    public async Task A_run_after_supervised_training_goes_on_from_the_model_that_it_saved()
+    {
+        using QwenPolicy policy = Policy(new Parts()), loaded = Policy(new Parts { Seed = 99 });
+        var examples = new[] { new SupervisedExample(Prompts[0], "42") };
+        var options = new SupervisedOptions { Steps = 1, BatchSize = 1, LearningRate = 0.01 };
+        var supervised = new SupervisedTrainer(policy, Tokenizer.Value, new QwenChatTemplate(), examples, options);
+        await foreach (SupervisedReport _ in supervised.RunAsync())
+        {
+            // One step.
+        }
+
+        Directory.CreateDirectory(_folder["trained"]);
+        policy.Save(_folder["trained"]);
+        loaded.Load(_folder["trained"]);
+        using QwenReferenceModel reference = QwenReferenceModel.CopyOf(policy), its = QwenReferenceModel.CopyOf(loaded);
+        await TrainAsync(new Parts(), policy, reference, steps: 1);
+        Assert.Equal(1, (await TrainAsync(new Parts(), loaded, its, steps: 2)).Steps);
     }
 
     public void Dispose() => _folder.Dispose();
@@ -263,11 +282,16 @@ public sealed partial class ResumedRunTests : IDisposable
             ? new QwenReferenceModel(Qwen2ForCausalLM.Initialize(parts.Config, parts.ReferenceSeed))
             : null;
         IReferenceModel reference = frozen ?? (IReferenceModel)new AdapterOffReference(own);
+        return await TrainAsync(parts, own, reference, steps, allow);
+    }
+
+    private async Task<TrainingSummary> TrainAsync(Parts parts, QwenPolicy policy, IReferenceModel reference, long steps, bool allow = false)
+    {
         ITokenizer tokenizer = parts.WrapsTokenizer ? new WrappedTokenizer(parts.Tokenizer) : parts.Tokenizer;
         var sampler = new PolicyGroupSampler(tokenizer, new QwenChatTemplate(parts.SystemMessage));
         var sampling = new SamplingOptions { MaxCompletionTokens = 3 };
         var options = new GrpoOptions { GroupSize = 2, PromptsPerStep = 1, KlCoefficient = 0.04, Sampling = sampling };
-        using var optimizer = new GrpoOptimizer(own, sampler, parts.Reward, options, reference);
+        using var optimizer = new GrpoOptimizer(policy, sampler, parts.Reward, options, reference);
         var trainer = new TrainerOptions { Steps = steps, Resume = true, AllowOptionChanges = allow };
         var services = new TrainerServices { Checkpoints = new DirectoryCheckpointStore(_folder.Path) };
         return await new GrpoTrainer(optimizer, Prompts, trainer, services, _log).TrainAsync();

@@ -8,11 +8,13 @@ internal static class LatexCommands
     /// <summary>Fonts and frames: the command and its braces go, the argument stays.</summary>
     public static FrozenSet<string> Styles { get; } = Set(
         "boxed fbox mbox hbox text textbf textit textrm textsf texttt textnormal emph underline",
-        "mathrm mathbf mathit mathsf mathtt mathnormal operatorname boldsymbol bm pmb");
+        "mathrm mathbf mathit mathsf mathtt mathnormal operatorname boldsymbol bm pmb num ensuremath");
 
     /// <summary>Sizes, colors, wide blanks: they leave a gap.</summary>
     public static FrozenSet<string> Gaps { get; } = Set(
-        "left right displaystyle textstyle big Big bigl bigr Bigl Bigr quad qquad enspace color textcolor");
+        "left right displaystyle textstyle big Big bigl bigr Bigl Bigr quad qquad enspace color textcolor hspace",
+        "scriptstyle tiny scriptsize footnotesize small normalsize large Large LARGE huge Huge",
+        "rm bf it sf tt sl sc bfseries itshape rmfamily sffamily ttfamily");
 
     /// <summary>Thin blanks, which group thousands: they become one blank.</summary>
     public static FrozenSet<string> Spaces { get; } = Set("thinspace medspace thickspace nobreakspace space");

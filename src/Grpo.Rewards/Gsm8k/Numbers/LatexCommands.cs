@@ -49,9 +49,12 @@ internal static class LatexCommands
 
     private static readonly FrozenSet<string> Relations = Set("approx neq ne sim simeq cong gt lt geq leq ge le mp");
 
-    /// <summary>True for blanks, fonts, currencies and arrows: before a box they leave its content the whole answer.</summary>
+    /// <summary>True for "therefore", arrows and the begin of a line: what stands before them is another thought.</summary>
+    public static bool IsInference(string name) => Inferences.Contains(name);
+
+    /// <summary>True for blanks, fonts and currencies: before a box they leave its content the whole answer.</summary>
     public static bool MayPrecedeBox(string name) => Styles.Contains(name) || Gaps.Contains(name) || Spaces.Contains(name)
-        || Inferences.Contains(name) || (Signs.TryGetValue(name, out string? sign) && NumberUnit.IsCurrency(sign[0]));
+        || (Signs.TryGetValue(name, out string? sign) && NumberUnit.IsCurrency(sign[0]));
 
     /// <summary>True for comparisons other than equality.</summary>
     public static bool IsRelation(string name) => Relations.Contains(name);

@@ -59,7 +59,7 @@ internal static class UnitWords
     private static readonly FrozenSet<string> ScalesOfCodes = Set("k m mm mn bn b t tn mio mrd");
 
     private static readonly FrozenSet<string> DoubtsBefore = Set(
-        "about around circa under than negative never cannot neither nor exceeds exceed wrong times double triple sum");
+        "about around circa under than negative never cannot neither nor exceeds exceed wrong times double triple");
 
     // "not exactly", "not equal to", "about the".
     private static readonly FrozenSet<string> Fillers = Set("equal equals to and exactly quite just really be the actually precisely");

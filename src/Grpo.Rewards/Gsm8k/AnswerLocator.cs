@@ -1,7 +1,9 @@
+using System.Text.RegularExpressions;
+
 namespace Grpo.Rewards;
 
 /// <summary>Finds the place of the answer, one method per <see cref="AnswerFormat"/>. Every method reads the text a fixed number of times.</summary>
-internal static class AnswerLocator
+internal static partial class AnswerLocator
 {
     private const string Hashes = "####";
     private const string Box = @"\boxed";
@@ -165,6 +167,17 @@ internal static class AnswerLocator
     private static bool MayFollowBox(ReadOnlySpan<char> rest)
     {
         rest = rest.Trim();
+        if (rest.Length > 2 * AnswerNumber.MaxCharacters)
+        {
+            return false;
+        }
+
+        foreach (ValueMatch end in FormulaEnd().EnumerateMatches(rest))
+        {
+            rest = rest[..end.Index].Trim();
+            break;
+        }
+
         if (rest.Length > AnswerNumber.MaxCharacters || !AnswerNumber.TryMakePlain(rest, out string plain))
         {
             return false;
@@ -178,4 +191,10 @@ internal static class AnswerLocator
         plain = plain.Trim().Trim('$', '*', '`', '.', '!', ' ');
         return !plain.Contains('\n', StringComparison.Ordinal) && NumberUnit.IsUnit(" " + plain, hasCurrency: false);
     }
+
+    // "\end{align*}", "\quad\blacksquare", with the delimiters behind them.
+    [GeneratedRegex(
+        @"(?:(?:\s|\\q?quad|\\[ ,;])*(?:\\end *\{[A-Za-z]+\*?\}|\\(?:blacksquare|square|Box|qed)|[∎■□])(?:\s|\$|\\[\])]|\.)*)+$",
+        RegexOptions.NonBacktracking | RegexOptions.CultureInvariant)]
+    private static partial Regex FormulaEnd();
 }

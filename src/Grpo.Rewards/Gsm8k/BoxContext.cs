@@ -53,6 +53,11 @@ internal ref struct BoxContext
             else if (char.IsAsciiLetter(last) && CommandLength() is > 0 and var length)
             {
                 string name = _text[^(length - 1)..].ToString();
+                if (LatexCommands.IsInference(name))
+                {
+                    return false;
+                }
+
                 if (!LatexCommands.MayPrecedeBox(name))
                 {
                     return !_newLine || LatexCommands.Signs.ContainsKey(name) || LatexCommands.IsRelation(name);

@@ -22,9 +22,19 @@ internal static partial class AnswerWrapping
 
         bare = DropMarkdown(bare).Trim();
         bare = bare[LeadingPhrase().Match(bare).Length..];
+        bare = DropLabel(bare);
         bare = DropStop(bare.TrimEnd());
         bare = IsQuoted(bare) ? DropStop(bare[1..^1].Trim()) : bare;
         return true;
+    }
+
+    // "Total cost: 42"; but "about: 42" and "not: 42" are doubts.
+    private static string DropLabel(string text)
+    {
+        int length = Label().Match(text).Length;
+        bool isDoubt = text[..length].Split(' ', ':').Select(word => word.ToLowerInvariant())
+            .Any(word => UnitWords.IsDoubtBefore(word) || UnitWords.Multiplies(word) || UnitWords.IsCardinal(word));
+        return isDoubt ? text : text[length..];
     }
 
     private static string DropStop(string text) => text.EndsWith('.') || text.EndsWith('!') ? text[..^1].TrimEnd() : text;
@@ -89,6 +99,9 @@ internal static partial class AnswerWrapping
         @"^[^0-9=<>!?:;≠≈~]*[0-9][^=<>!?:;≠≈~]*(?:[-+*/×÷·^]|\\[a-zA-Z]|\} *\{|[ 0-9)][xX][ 0-9(])[^=<>!?:;≠≈~]*[0-9][^=<>!?:;≠≈~]*$",
         RegexOptions.NonBacktracking | RegexOptions.CultureInvariant)]
     private static partial Regex CalculationSide();
+
+    [GeneratedRegex(@"^\p{L}{2,}(?: +\p{L}+)* *: *", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant)]
+    private static partial Regex Label();
 
     [GeneratedRegex(@"^(?:(?:so|thus|hence|therefore),? +)?(?:the +)?(?:(?:final|correct) +)?answer(?: +is)?(?: *:)? *",
         RegexOptions.NonBacktracking | RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]

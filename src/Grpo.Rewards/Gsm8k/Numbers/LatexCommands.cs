@@ -8,11 +8,13 @@ internal static class LatexCommands
     /// <summary>Fonts and frames: the command and its braces go, the argument stays.</summary>
     public static FrozenSet<string> Styles { get; } = Set(
         "boxed fbox mbox hbox text textbf textit textrm textsf texttt textnormal emph underline",
-        "mathrm mathbf mathit mathsf mathtt mathnormal operatorname boldsymbol bm pmb");
+        "mathrm mathbf mathit mathsf mathtt mathnormal operatorname boldsymbol bm pmb num ensuremath");
 
     /// <summary>Sizes, colors, wide blanks: they leave a gap.</summary>
     public static FrozenSet<string> Gaps { get; } = Set(
-        "left right displaystyle textstyle big Big bigl bigr Bigl Bigr quad qquad enspace color textcolor");
+        "left right displaystyle textstyle big Big bigl bigr Bigl Bigr quad qquad enspace color textcolor hspace",
+        "scriptstyle tiny scriptsize footnotesize small normalsize large Large LARGE huge Huge",
+        "rm bf it sf tt sl sc bfseries itshape rmfamily sffamily ttfamily");
 
     /// <summary>Thin blanks, which group thousands: they become one blank.</summary>
     public static FrozenSet<string> Spaces { get; } = Set("thinspace medspace thickspace nobreakspace space");
@@ -47,9 +49,12 @@ internal static class LatexCommands
 
     private static readonly FrozenSet<string> Relations = Set("approx neq ne sim simeq cong gt lt geq leq ge le mp");
 
-    /// <summary>True for blanks, fonts, currencies and arrows: before a box they leave its content the whole answer.</summary>
+    /// <summary>True for "therefore", arrows and the begin of a line: what stands before them is another thought.</summary>
+    public static bool IsInference(string name) => Inferences.Contains(name);
+
+    /// <summary>True for blanks, fonts and currencies: before a box they leave its content the whole answer.</summary>
     public static bool MayPrecedeBox(string name) => Styles.Contains(name) || Gaps.Contains(name) || Spaces.Contains(name)
-        || Inferences.Contains(name) || (Signs.TryGetValue(name, out string? sign) && NumberUnit.IsCurrency(sign[0]));
+        || (Signs.TryGetValue(name, out string? sign) && NumberUnit.IsCurrency(sign[0]));
 
     /// <summary>True for comparisons other than equality.</summary>
     public static bool IsRelation(string name) => Relations.Contains(name);

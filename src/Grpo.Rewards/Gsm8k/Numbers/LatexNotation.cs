@@ -14,6 +14,7 @@ internal sealed class LatexNotation
     public const string Fraction = @"\frac";
 
     private const string Gap = "  ";
+    private const string AsciiLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
     private const string Superscripts = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻";
     private const string SuperscriptsInAscii = "0123456789-";
 
@@ -35,7 +36,7 @@ internal sealed class LatexNotation
     {
         _text = text;
         _plain = new StringBuilder(text.Length + 8);
-        _hasMathDollars = !isRunningText && HasMathDollars(text);
+        _hasMathDollars = !isRunningText && MathDollars.EncloseFormula(text);
     }
 
     /// <summary>Writes a text as plain text.</summary>
@@ -121,8 +122,8 @@ internal sealed class LatexNotation
         }
         else if (LatexCommands.Gaps.Contains(name))
         {
-            // The first argument of a color is its name.
-            bool colored = name.EndsWith("color", StringComparison.Ordinal);
+            // The first argument of a color is its name, and that of a blank its width.
+            bool colored = name == "hspace" || name.EndsWith("color", StringComparison.Ordinal);
             int close = colored && SkipTo('{', end, out int open) ? _text.IndexOf('}', open) : end - 1;
             _position = close < 0 ? end - 1 : close;
             Write(Gap);
@@ -190,11 +191,32 @@ internal sealed class LatexNotation
         {
             Write(" ", 4);
         }
-        else
+        else if (IsArgument())
         {
             _open.Push(Brace.Kept);
             Write("{");
         }
+        else
+        {
+            _open.Push(Brace.Gap);
+            Write(Gap);
+        }
+    }
+
+    /// <summary>Whether a brace opens an argument: behind a command, another argument, the 1 of "\frac1".</summary>
+    private bool IsArgument()
+    {
+        string before = _plain.ToString().TrimEnd(' ');
+        return before is [.., '}' or ']' or '_' or '^' or '\\']
+            || before.LastIndexOf('\\') is >= 0 and var command && IsOpenCommand(before, command);
+    }
+
+    // "\frac" or "\foo" and perhaps a single digit.
+    private static bool IsOpenCommand(string before, int command)
+    {
+        ReadOnlySpan<char> rest = before.AsSpan(command + 1).TrimStart(AsciiLetters);
+        rest = rest.TrimStart(' ');
+        return rest.IsEmpty || (rest.Length == 1 && char.IsAsciiDigit(rest[0]));
     }
 
     private void TakeCloseBrace() => Write(!_open.TryPop(out Brace brace) || brace == Brace.Kept ? "}" : Gap);
@@ -204,7 +226,11 @@ internal sealed class LatexNotation
     {
         TrimBlanks();
         int next = _position + 1;
-        if (SkipTo('{', next, out int brace))
+        if (_text.AsSpan(_position).StartsWith("^{o}"))
+        {
+            Write("°", 4);
+        }
+        else if (SkipTo('{', next, out int brace))
         {
             _open.Push(Brace.Dropped);
             Write("^", brace + 1 - _position);
@@ -262,40 +288,4 @@ internal sealed class LatexNotation
     }
 
     private bool IsDigit(int index) => index >= 0 && index < _text.Length && char.IsAsciiDigit(_text[index]);
-
-    /// <summary>Whether dollar signs enclose a formula: two of them, or two pairs. Any other number of them is money.</summary>
-    private static bool HasMathDollars(string text)
-    {
-        int runs = 0, length = 0;
-        for (int i = 0; i < text.Length; i++)
-        {
-            if (text[i] == '\\')
-            {
-                i++;                                          // an escaped dollar is money
-                continue;
-            }
-
-            if (text[i] != '$')
-            {
-                continue;
-            }
-
-            int start = i;
-            while (i + 1 < text.Length && text[i + 1] == '$')
-            {
-                i++;
-            }
-
-            int run = i + 1 - start;
-            if (run > 2 || (runs > 0 && run != length))
-            {
-                return false;
-            }
-
-            runs++;
-            length = run;
-        }
-
-        return runs == 2;
-    }
 }

@@ -19,7 +19,7 @@ internal static class NumberUnit
     /// True for the letters that units are written in. Scales of other scripts are not known here, so their words are no units.
     /// </summary>
     public static bool IsLetter(char character) =>
-        char.IsAsciiLetter(character)
+        char.IsAsciiLetter(character) || character is '\u03A9' or '\u2126'
         || (character is >= '\u00C0' and <= '\u024F' or >= '\u1E00' and <= '\u1EFF' or 'µ' && char.IsLetter(character));
 
     /// <summary>True if the rest of a text, after its number, is empty or a unit.</summary>
@@ -74,8 +74,9 @@ internal static class NumberUnit
         bool glued = IsLetter(rest[0]);
         bool isWord = glued ? first.Length > 2 : first.Length > 1 || first is "a" or "A" or "I" || (IsDegree(sign) && first is "C" or "F");
         bool isMillions = lower == "mm" && (isMoney || IsCurrencyNext(word));
-        return UnitWords.Multiplies(lower) || first == "MM" || isMillions || (first == "m" && sign != '/' && IsMillion(word, currency, isMoney))
-            || !(isWord || UnitWords.CanBeFirst(first, glued, last: true));
+        return (UnitWords.Multiplies(lower) && !IsHyphenated(first, word)) || first == "MM" || isMillions
+            || (first == "m" && sign != '/' && IsMillion(word, currency, isMoney))
+            || !(isWord || IsHyphenated(first, word) || UnitWords.CanBeFirst(first, glued, last: true));
     }
 
     // "$12 m$" is a formula, "$12 m" and "12 m €" are money.
@@ -83,6 +84,18 @@ internal static class NumberUnit
     {
         char next = afterWord.TrimStart(' ') is [var character, ..] ? character : ' ';
         return !(currency == '$' && next == '$') && (isMoney || IsCurrency(next));
+    }
+
+    // T-shirts, e-mails, x-rays: a letter that belongs to the word behind its hyphen.
+    private static bool IsHyphenated(string letter, ReadOnlySpan<char> rest)
+    {
+        if (letter is not ("T" or "t" or "e" or "E" or "x" or "X") || rest is not ['-', var tail, ..] || !IsLetter(tail))
+        {
+            return false;
+        }
+
+        string next = TakeWord(ref rest).ToLowerInvariant();
+        return next.Length > 2 && !UnitWords.Multiplies(next);
     }
 
     private static bool IsCurrencyNext(ReadOnlySpan<char> afterWord) => UnitWords.IsCurrencyCode(TakeWord(ref afterWord).ToLowerInvariant());
@@ -159,6 +172,7 @@ internal static class NumberUnit
             string next = NextWord();
             bool isUnit = (lower is "squared" or "cubed" && UnitWords.TakesPowers(_before))
                 || (word is "C" or "F" && _before == "°")
+                || IsHyphenated(word, _text[_position..])
                 || (IsFirst
                     ? UnitWords.CanBeFirst(word, glued && first, next.Length == 0) && !IsMillion(word, next)
                     : UnitWords.CanFollow(word, _before, next.Length == 0) && !(lower == "the" && IsPowerAhead()));

@@ -11,11 +11,11 @@ internal static class UnitWords
     private static readonly string[] NotIllions = ["pavilion", "pillion"];
 
     // Symbols of one letter depend on case: 5 m is a length, 5 M is five million.
-    private static readonly FrozenSet<string> OneLetter = Set("m g s h l L A V W");
+    private static readonly FrozenSet<string> OneLetter = Set("m g s h l L A V W J N Ω Ω");
 
     private static readonly FrozenSet<string> TwoLetters = Set(
         "mm cm dm km nm µm in ft yd mi", "mg kg µg ug lb oz", "ml cl dl kl hl µl pt qt", "sq cu ha ac", "hr ms ns µs wk mo yr am pm bc ad",
-        "hz kw kv kj mw ma hp db cc", "kb mb gb tb", "pc pp px ea rs kr us");
+        "hz kw kv kj mw ma hp db cc", "kb mb gb tb", "pc pp px ea rs kr us fl pa zł");
 
     private static readonly FrozenSet<string> Connectives = Set("of in on at to by as is it he we my up go so do if an be me");
 
@@ -59,7 +59,7 @@ internal static class UnitWords
     private static readonly FrozenSet<string> ScalesOfCodes = Set("k m mm mn bn b t tn mio mrd");
 
     private static readonly FrozenSet<string> DoubtsBefore = Set(
-        "about around circa under than negative never cannot neither nor exceeds exceed wrong times double triple sum");
+        "about around circa under than negative never cannot neither nor exceeds exceed wrong times double triple");
 
     // "not exactly", "not equal to", "about the".
     private static readonly FrozenSet<string> Fillers = Set("equal equals to and exactly quite just really be the actually precisely");
@@ -74,9 +74,9 @@ internal static class UnitWords
         "further above below ahead behind around across before after");
 
     private static readonly FrozenSet<string> CurrencyCodes = Set(
-        "usd eur gbp jpy inr cny rmb cad aud nzd chf sek nok dkk pln zar mxn brl sgd hkd rs");
+        "usd eur gbp jpy inr cny rmb cad aud nzd chf sek nok dkk pln zar mxn brl sgd hkd rs kr");
 
-    private static readonly FrozenSet<string> CountriesOfDollars = Set("us a c ca au nz hk s");
+    private static readonly FrozenSet<string> CountriesOfDollars = Set("us a c ca au nz hk s r");
 
     /// <summary>True if the first word of a phrase, the one beside the number, can be a unit or begin one.</summary>
     /// <param name="word">The word as it was written, without dots.</param>

@@ -91,7 +91,7 @@ public sealed partial class PlugInIdentity
     }
 
     // What the compiler puts before the name of a type that is local to a file: the file, and a hash of its path.
-    [GeneratedRegex("<[^<>]*>F[0-9A-F]+__")]
+    [GeneratedRegex("<[^<>]*>F[0-9A-F]+__", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant)]
     private static partial Regex FileOfType();
 
     private static string Checked(string kind)

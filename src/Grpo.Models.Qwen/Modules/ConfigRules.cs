@@ -12,8 +12,10 @@ namespace Grpo.Models.Qwen;
 /// The names are those of other families and of fine-tunes with code of their own. Fields are looked at without being marked as read, so
 /// that a neutral one is written back on saving.
 /// </remarks>
-internal static class ConfigRules
+internal static partial class ConfigRules
 {
+    private const RegexOptions AnyCase = RegexOptions.IgnoreCase | RegexOptions.CultureInvariant;
+
     private const string Angles = "positions would be rotated by other angles";
     private const string Attention = "attention would weigh other tokens";
     private const string Scale = "activations would have another scale";
@@ -68,20 +70,17 @@ internal static class ConfigRules
         ("without a model", NamesNoModel, "the model would be computed by code that comes with it", ["auto_map"]),
     ];
 
-    private static Regex Name(string pattern) =>
-        new(pattern, RegexOptions.IgnoreCase | RegexOptions.CultureInvariant | RegexOptions.NonBacktracking);
-
     // Names that no list can hold: every author spells them anew. The first pattern that a name fits decides.
     private static readonly (Regex Name, string Neutral, Func<JsonElement, Qwen2Config, bool> IsNeutral, string Reason)[] Patterns =
     [
-        (Name("soft_?cap|logits?_cap|capping$"), "off", IsOff, "logits would be bounded"),
-        (Name("(^|_)m?rope(_|$)|rope_?scal|rotary|yarn|(^|_)ntk(_|$)|^(long|short)_factor|position_interpolation|seq_len_interpolation|^original_max_position"), "off", IsOff, Angles),
-        (Name("non_?causal|not_causal|bidirectional"), "off", IsOff, "tokens would see those that follow"),
-        (Name("(^|_)causal(_|$)"), "true", IsTrue, "tokens would see those that follow"),
-        (Name("(attn|attention|qkv|^[qkv]_proj).*_bias$"), "true", IsTrue, "Qwen2's queries, keys and values have biases"),
-        (Name("(^|_)bias(es)?$"), "off", IsOff, "linear layers would have other biases than Qwen2's"),
-        (Name("quantiz|^quant_|load_in_[0-9]+_?bit"), "off", IsOff, "weights would have other names and types"),
-        (Name("^use_mup$|^mup|(logits?|output|embed[a-z]*|residual|attn|attention|softmax|hidden)_.*(scale|scaling|multiplier)"), "1", (value, config) => IsOff(value, config) || IsOne(value, config), Scale),
+        (SoftCap(), "off", IsOff, "logits would be bounded"),
+        (Rotary(), "off", IsOff, Angles),
+        (NotCausal(), "off", IsOff, "tokens would see those that follow"),
+        (Causal(), "true", IsTrue, "tokens would see those that follow"),
+        (AttentionBias(), "true", IsTrue, "Qwen2's queries, keys and values have biases"),
+        (Bias(), "off", IsOff, "linear layers would have other biases than Qwen2's"),
+        (Quantized(), "off", IsOff, "weights would have other names and types"),
+        (Scaled(), "1", (value, config) => IsOff(value, config) || IsOne(value, config), Scale),
     ];
 
     /// <summary>Adds a problem for each field that is not neutral.</summary>
@@ -160,4 +159,32 @@ internal static class ConfigRules
 
     private static bool NamesNoModel(JsonElement value, Qwen2Config config) =>
         value.ValueKind == JsonValueKind.Object && !value.EnumerateObject().Any(entry => entry.Name.StartsWith("AutoModel", StringComparison.Ordinal));
+
+    [GeneratedRegex("soft_?cap|logits?_cap|capping$", AnyCase | RegexOptions.NonBacktracking)]
+    private static partial Regex SoftCap();
+
+    [GeneratedRegex(
+        "(^|_)m?rope(_|$)|rope_?scal|rotary|yarn|(^|_)ntk(_|$)|^(long|short)_factor|(position|seq_len)_interpolation|^original_max_position",
+        AnyCase | RegexOptions.NonBacktracking)]
+    private static partial Regex Rotary();
+
+    [GeneratedRegex("non_?causal|not_causal|bidirectional", AnyCase | RegexOptions.NonBacktracking)]
+    private static partial Regex NotCausal();
+
+    [GeneratedRegex("(^|_)causal(_|$)", AnyCase | RegexOptions.NonBacktracking)]
+    private static partial Regex Causal();
+
+    [GeneratedRegex("(attn|attention|qkv|^[qkv]_proj).*_bias$", AnyCase | RegexOptions.NonBacktracking)]
+    private static partial Regex AttentionBias();
+
+    [GeneratedRegex("(^|_)bias(es)?$", AnyCase | RegexOptions.NonBacktracking)]
+    private static partial Regex Bias();
+
+    [GeneratedRegex("quantiz|^quant_|load_in_[0-9]+_?bit", AnyCase | RegexOptions.NonBacktracking)]
+    private static partial Regex Quantized();
+
+    [GeneratedRegex(
+        "^use_mup$|^mup|(logits?|output|embed[a-z]*|residual|attn|attention|softmax|hidden)_.*(scale|scaling|multiplier)",
+        AnyCase | RegexOptions.NonBacktracking)]
+    private static partial Regex Scaled();
 }

@@ -46,7 +46,7 @@ internal static class Qwen2ConfigFile
         JsonDocument document;
         try
         {
-            document = JsonDocument.Parse(json, new JsonDocumentOptions { AllowDuplicateProperties = false });
+            document = JsonDocument.Parse(json);
         }
         catch (Exception exception) when (exception is JsonException or ArgumentException)
         {
@@ -62,6 +62,7 @@ internal static class Qwen2ConfigFile
             }
 
             JsonFile.RequireText(document.RootElement, source);
+            RequireDistinctNames(json, source);
             var fields = new ConfigFields(document.RootElement);
             RequireQwen2(fields, source);
             Qwen2Config config = Read(fields);
@@ -202,6 +203,19 @@ internal static class Qwen2ConfigFile
         if (layerTypes.Count > 0 && fields.Integer("num_hidden_layers") is { } layers && layers != layerTypes.Count)
         {
             fields.Problems.Add($"layer_types names {layerTypes.Count} layers but num_hidden_layers is {layers}.");
+        }
+    }
+
+    // Which of two values another program would take cannot be told. Checked once all names are known to be text.
+    private static void RequireDistinctNames(string json, string source)
+    {
+        try
+        {
+            JsonDocument.Parse(json, new JsonDocumentOptions { AllowDuplicateProperties = false }).Dispose();
+        }
+        catch (JsonException exception)
+        {
+            throw new InvalidDataException($"{source} names a field twice: {TerminalText.EscapeLine(exception.Message)}", exception);
         }
     }
 

@@ -2,10 +2,11 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Grpo.Diagnostics;
+using Grpo.IO;
+using Grpo.Training;
 using Microsoft.Win32.SafeHandles;
 
-namespace Grpo;
+namespace Grpo.Checkpoints;
 
 /// <summary>One file of a checkpoint.</summary>
 /// <param name="Path">Relative to the checkpoint, with '/' between folders.</param>

@@ -1,6 +1,7 @@
 using System.Globalization;
+using Grpo.Optimization;
 
-namespace Grpo;
+namespace Grpo.Evaluation;
 
 /// <summary>What an evaluation measures. With the weights and the prompts these options decide every number of the report.</summary>
 public sealed record EvaluationOptions

@@ -1,4 +1,7 @@
-namespace Grpo;
+using Grpo.Callbacks;
+using Grpo.Tensors;
+
+namespace Grpo.Rollouts;
 
 /// <summary>The one way to ask a sampler: on a tensor thread, and with what it returns checked before anybody uses it.</summary>
 /// <param name="sampler">The plug-in. Borrowed.</param>

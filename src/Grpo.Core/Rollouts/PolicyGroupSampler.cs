@@ -1,4 +1,7 @@
-using Grpo.Diagnostics;
+using Grpo.IO;
+using Grpo.Modeling;
+using Grpo.Optimization;
+using Grpo.Rollouts;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 

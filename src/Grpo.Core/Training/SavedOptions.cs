@@ -1,7 +1,11 @@
 using System.Text.Json;
-using Grpo.Diagnostics;
+using Grpo.Checkpoints;
+using Grpo.Evaluation;
+using Grpo.IO;
+using Grpo.Optimization;
+using Grpo.Planning;
 
-namespace Grpo;
+namespace Grpo.Training;
 
 /// <summary>
 /// <c>run_options.json</c>: the options, the data set and the plug-ins of the run that wrote a checkpoint, to tell whether another

@@ -1,4 +1,6 @@
 using CsCheck;
+using Grpo.Modeling;
+using Grpo.Optimization;
 
 namespace Grpo.Core.Tests.Batching;
 

@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
-using Grpo.Diagnostics;
+using Grpo.Optimization;
 using Grpo.Testing;
 
 namespace Grpo.Core.Tests.Diagnostics;

@@ -1,7 +1,8 @@
 using System.Globalization;
 using System.Text.Json;
-using Grpo.Diagnostics;
+using Grpo.Callbacks;
 using Grpo.Testing;
+using Grpo.Training;
 
 namespace Grpo.Core.Tests.Diagnostics;
 

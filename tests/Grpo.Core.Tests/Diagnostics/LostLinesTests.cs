@@ -1,5 +1,8 @@
-using Grpo.Diagnostics;
+using Grpo.Callbacks;
+using Grpo.Checkpoints;
+using Grpo.IO;
 using Grpo.Testing;
+using Grpo.Training;
 
 namespace Grpo.Core.Tests.Diagnostics;
 

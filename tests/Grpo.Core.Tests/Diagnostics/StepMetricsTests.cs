@@ -1,6 +1,8 @@
+using Grpo.Callbacks;
 using Grpo.Core.Tests.Optimization;
-using Grpo.Diagnostics;
+using Grpo.Evaluation;
 using Grpo.Losses;
+using Grpo.Optimization;
 
 namespace Grpo.Core.Tests.Diagnostics;
 

@@ -1,7 +1,8 @@
 using System.Buffers.Binary;
 using System.Text;
-using Grpo.Diagnostics;
+using Grpo.Callbacks;
 using Grpo.Testing;
+using Grpo.Training;
 using Tensorboard;
 
 namespace Grpo.Core.Tests.Diagnostics;

@@ -1,6 +1,6 @@
 using System.Text;
 using CsCheck;
-using Grpo.Diagnostics;
+using Grpo.IO;
 
 namespace Grpo.Core.Tests.Diagnostics;
 

@@ -1,4 +1,4 @@
-using Grpo.Diagnostics;
+using Grpo.IO;
 using Grpo.Testing;
 
 namespace Grpo.Core.Tests.Diagnostics;

@@ -1,5 +1,7 @@
 using System.Globalization;
 using Grpo.Losses;
+using Grpo.Optimization;
+using Grpo.Planning;
 using Microsoft.Extensions.Options;
 
 namespace Grpo.Core.Tests.Options;

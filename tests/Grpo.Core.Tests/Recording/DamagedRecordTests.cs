@@ -1,4 +1,6 @@
+using Grpo.Callbacks;
 using Grpo.Testing;
+using Grpo.Training;
 
 namespace Grpo.Core.Tests.Recording;
 

@@ -1,5 +1,9 @@
 using System.Buffers.Binary;
 using CsCheck;
+using Grpo.Callbacks;
+using Grpo.Losses;
+using Grpo.Modeling;
+using Grpo.Optimization;
 using Grpo.Testing;
 
 namespace Grpo.Core.Tests.Recording;

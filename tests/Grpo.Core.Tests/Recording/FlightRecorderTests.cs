@@ -1,5 +1,9 @@
+using Grpo.Callbacks;
+using Grpo.Checkpoints;
 using Grpo.Losses;
+using Grpo.Optimization;
 using Grpo.Testing;
+using Grpo.Training;
 
 namespace Grpo.Core.Tests.Recording;
 

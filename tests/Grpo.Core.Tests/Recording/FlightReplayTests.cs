@@ -1,6 +1,10 @@
+using Grpo.Callbacks;
 using Grpo.Core.Tests.Optimization;
-using Grpo.Diagnostics;
+using Grpo.IO;
 using Grpo.Losses;
+using Grpo.Modeling;
+using Grpo.Optimization;
+using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
 

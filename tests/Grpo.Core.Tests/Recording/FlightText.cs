@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Grpo.Callbacks;
 
 namespace Grpo.Core.Tests.Recording;
 

@@ -1,3 +1,5 @@
+using Grpo.Callbacks;
+using Grpo.Checkpoints;
 using Grpo.Core.Tests.Training;
 using Grpo.Losses;
 using Grpo.Testing;

@@ -1,5 +1,5 @@
 using CsCheck;
-using Grpo.Reporting;
+using Grpo.Callbacks;
 
 namespace Grpo.Core.Tests.Reporting;
 

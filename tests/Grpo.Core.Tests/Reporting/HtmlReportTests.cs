@@ -2,9 +2,11 @@ using System.Globalization;
 using System.Text.RegularExpressions;
 using System.Xml;
 using System.Xml.Linq;
+using Grpo.Callbacks;
 using Grpo.Core.Tests.Diagnostics;
-using Grpo.Reporting;
+using Grpo.Evaluation;
 using Grpo.Testing;
+using Grpo.Training;
 
 namespace Grpo.Core.Tests.Reporting;
 

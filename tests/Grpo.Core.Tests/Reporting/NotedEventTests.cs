@@ -1,5 +1,6 @@
+using Grpo.Callbacks;
 using Grpo.Core.Tests.Diagnostics;
-using Grpo.Reporting;
+using Grpo.Training;
 
 namespace Grpo.Core.Tests.Reporting;
 

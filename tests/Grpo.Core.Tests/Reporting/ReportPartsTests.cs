@@ -1,5 +1,8 @@
 using System.Text;
-using Grpo.Reporting;
+using Grpo.Callbacks;
+using Grpo.Evaluation;
+using Grpo.Modeling;
+using Grpo.Optimization;
 using Grpo.Testing;
 
 namespace Grpo.Core.Tests.Reporting;

@@ -1,5 +1,7 @@
-using Grpo.Reporting;
+using Grpo.Callbacks;
+using Grpo.Checkpoints;
 using Grpo.Testing;
+using Grpo.Training;
 
 namespace Grpo.Core.Tests.Reporting;
 

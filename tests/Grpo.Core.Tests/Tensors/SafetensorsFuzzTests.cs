@@ -1,6 +1,7 @@
 using System.Text;
 using CsCheck;
 using Grpo.Core.Tests.Checkpoints;
+using Grpo.Tensors;
 using TorchSharp;
 
 namespace Grpo.Core.Tests.Tensors;

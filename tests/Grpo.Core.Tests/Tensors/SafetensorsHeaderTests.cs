@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using Grpo.Core.Tests.Checkpoints;
+using Grpo.Tensors;
 using TorchSharp;
 using static Grpo.Core.Tests.Tensors.SafetensorsBytes;
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Grpo.Core.Tests.Checkpoints;
+using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
 using static TorchSharp.torch;

@@ -3,7 +3,6 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Grpo.IO;
-using Grpo.Training;
 using Microsoft.Win32.SafeHandles;
 
 namespace Grpo.Checkpoints;
@@ -199,5 +198,4 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
     RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(CheckpointManifest))]
 [JsonSerializable(typeof(BestMark))]
-[JsonSerializable(typeof(SavedOptions))]
 internal sealed partial class CheckpointJson : JsonSerializerContext;

@@ -1,5 +1,4 @@
 using Grpo.IO;
-using Grpo.Training;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 

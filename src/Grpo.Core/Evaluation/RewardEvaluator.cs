@@ -2,7 +2,6 @@ using System.Runtime.CompilerServices;
 using Grpo.Optimization;
 using Grpo.Rollouts;
 using Grpo.Scoring;
-using Grpo.Training;
 
 namespace Grpo.Evaluation;
 

@@ -84,7 +84,8 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
 
         Require(options.UpdatesPerRollout == 1 || options.Objective.AllowsForOldSamples, options.UpdatesPerRollout,
             $"1 with {options.Objective.Name} as it is set: from the second update on the samples are those of another policy, for which this objective does not allow");
-        problems.AddRange(ValidateSampling(sampling));
+        ArgumentNullException.ThrowIfNull(sampling);
+        problems.AddRange(sampling.Validate());
         Require(sampling.Temperature > 0, sampling.Temperature, "above 0: greedy completions of one prompt are all equal and teach nothing");
         if (sampling.HasFilters)
         {
@@ -95,7 +96,7 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
         return problems;
 
         void Require<T>(bool holds, T value, string allowed, [CallerArgumentExpression(nameof(value))] string name = "") =>
-            Check(problems, holds, value, allowed, name);
+            OptionCheck.Require(problems, holds, value, allowed, name);
 
         // In range, and so judged by what float32 makes of it.
         void Fits(bool isInRange, double value, bool zeroIsAllowed = false, [CallerArgumentExpression(nameof(value))] string name = "") =>
@@ -107,38 +108,5 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
         learningRate is > 0 and <= 1 ? Float32.Problem(nameof(GrpoOptions.LearningRate), learningRate, zeroIsAllowed: true) : null,
         weightDecay is > 0 and <= 1 ? Float32.Problem(nameof(GrpoOptions.WeightDecay), weightDecay, zeroIsAllowed: true) : null);
 
-    internal static IReadOnlyList<string> ValidateSampling(SamplingOptions sampling)
-    {
-        ArgumentNullException.ThrowIfNull(sampling);
-        var problems = new List<string>();
-        Require(sampling.Temperature is >= 0 and <= 10, sampling.Temperature, "0 (greedy) to 10");
-        Require(sampling.TopK >= 0, sampling.TopK, "0 (off) or more");
-        Require(sampling.TopP is > 0 and <= 1, sampling.TopP, "above 0, at most 1 (off)");
-        Require(sampling.MinP is >= 0 and <= 1, sampling.MinP, "0 (off) to 1");
-        Require(sampling.RepetitionPenalty is > 0 and <= 10, sampling.RepetitionPenalty, "above 0, at most 10; 1 is off");
-        Require(sampling.Temperature is not (> 0 and < Float32.SmallestDivisor), sampling.Temperature,
-            Text($"0 (greedy), or {Float32.SmallestDivisor} or more: logits are divided by it, in float32"));
-        Require(sampling.RepetitionPenalty is not (> 0 and < Float32.SmallestDivisor), sampling.RepetitionPenalty,
-            Text($"{Float32.SmallestDivisor} or more: logits are divided by it, in float32"));
-        Require(sampling.MaxCompletionTokens is >= 1 and <= 131072, sampling.MaxCompletionTokens, "1 to 131072");
-        Require(sampling.MaxPromptTokens is >= 1 and <= 131072, sampling.MaxPromptTokens, "1 to 131072");
-        Require(sampling.MaxConcurrentSequences is >= 1 and <= 65536, sampling.MaxConcurrentSequences, "1 to 65536");
-        Require(sampling.MaxCachedTokens is null or >= 1, sampling.MaxCachedTokens, "1 or more, or null for no limit");
-        return problems;
-
-        void Require<T>(bool holds, T value, string allowed, [CallerArgumentExpression(nameof(value))] string name = "") =>
-            Check(problems, holds, value, allowed, name);
-    }
-
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
-
-    // NaN fails every range pattern, so it is caught here too.
-    internal static void Check<T>(List<string> problems, bool holds, T value, string allowed, string name)
-    {
-        if (!holds)
-        {
-            string option = name[(name.LastIndexOf('.') + 1)..];
-            problems.Add(string.Create(CultureInfo.InvariantCulture, $"{option} is {value} but must be {allowed}."));
-        }
-    }
 }

@@ -1,4 +1,3 @@
-using Grpo.Callbacks;
 using Grpo.Tensors;
 
 namespace Grpo.Rollouts;
@@ -7,8 +6,7 @@ namespace Grpo.Rollouts;
 /// <param name="sampler">The plug-in. Borrowed.</param>
 internal sealed class CheckedSampler(IGroupSampler sampler) : IHasIdentity
 {
-    // Their tokens come from the policy's own logits, or were compared with its vocabulary already.
-    private readonly bool _samplesFromPolicy = sampler is PolicyGroupSampler or Playback;
+    private readonly bool _samplesFromPolicy = sampler is ISamplesKnownTokens;
     private readonly PolicyVocabulary _vocabulary = new();
 
     /// <inheritdoc/>
@@ -35,3 +33,8 @@ internal sealed class CheckedSampler(IGroupSampler sampler) : IHasIdentity
         return groups;
     }
 }
+
+/// <summary>
+/// Marks samplers of this library whose tokens are in the policy's vocabulary: sampled from its logits, or compared with it before.
+/// </summary>
+internal interface ISamplesKnownTokens;

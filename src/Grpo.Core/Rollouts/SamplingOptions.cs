@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Grpo.Losses;
 
 namespace Grpo;
@@ -53,4 +54,27 @@ public sealed record SamplingOptions : IReflectedOptions
 
     /// <summary>Whether a filter changes the distribution beyond the temperature.</summary>
     public bool HasFilters => TopK > 0 || TopP < 1 || MinP > 0 || RepetitionPenalty != 1;
+
+    /// <summary>Returns a sentence for every option that is out of range; empty when all are valid.</summary>
+    internal IReadOnlyList<string> Validate()
+    {
+        var problems = new List<string>();
+        Require(Temperature is >= 0 and <= 10, Temperature, "0 (greedy) to 10");
+        Require(TopK >= 0, TopK, "0 (off) or more");
+        Require(TopP is > 0 and <= 1, TopP, "above 0, at most 1 (off)");
+        Require(MinP is >= 0 and <= 1, MinP, "0 (off) to 1");
+        Require(RepetitionPenalty is > 0 and <= 10, RepetitionPenalty, "above 0, at most 10; 1 is off");
+        Require(Temperature is not (> 0 and < Float32.SmallestDivisor), Temperature,
+            FormattableString.Invariant($"0 (greedy), or {Float32.SmallestDivisor} or more: logits are divided by it, in float32"));
+        Require(RepetitionPenalty is not (> 0 and < Float32.SmallestDivisor), RepetitionPenalty,
+            FormattableString.Invariant($"{Float32.SmallestDivisor} or more: logits are divided by it, in float32"));
+        Require(MaxCompletionTokens is >= 1 and <= 131072, MaxCompletionTokens, "1 to 131072");
+        Require(MaxPromptTokens is >= 1 and <= 131072, MaxPromptTokens, "1 to 131072");
+        Require(MaxConcurrentSequences is >= 1 and <= 65536, MaxConcurrentSequences, "1 to 65536");
+        Require(MaxCachedTokens is null or >= 1, MaxCachedTokens, "1 or more, or null for no limit");
+        return problems;
+
+        void Require<T>(bool holds, T value, string allowed, [CallerArgumentExpression(nameof(value))] string name = "") =>
+            OptionCheck.Require(problems, holds, value, allowed, name);
+    }
 }

@@ -116,6 +116,6 @@ public sealed record SupervisedOptions : IReflectedOptions
         return problems;
 
         void Require<T>(bool holds, T value, string allowed, [CallerArgumentExpression(nameof(value))] string name = "") =>
-            GrpoOptionsValidator.Check(problems, holds, value, allowed, name);
+            OptionCheck.Require(problems, holds, value, allowed, name);
     }
 }

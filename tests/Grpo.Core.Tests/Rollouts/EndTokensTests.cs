@@ -1,5 +1,5 @@
 using Grpo.Callbacks;
-using Grpo.Core.Tests.Recording;
+using Grpo.Core.Tests.Callbacks;
 using Grpo.Evaluation;
 using Grpo.Modeling;
 using Grpo.Optimization;

@@ -1,5 +1,4 @@
 using Grpo.Callbacks;
-using Grpo.Losses;
 using Grpo.Modeling;
 using Grpo.Optimization;
 

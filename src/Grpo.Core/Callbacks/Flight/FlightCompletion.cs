@@ -1,4 +1,4 @@
-using Grpo.Losses;
+using Grpo.Optimization;
 
 namespace Grpo.Callbacks;
 

@@ -1,4 +1,3 @@
-using Grpo.Losses;
 using Grpo.Optimization;
 
 namespace Grpo.Callbacks;

@@ -1,9 +1,10 @@
-using Grpo.Losses;
+using Grpo.Optimization;
+using Grpo.Rollouts;
 
 namespace Grpo.Callbacks;
 
 /// <summary>Sampler and reward of a recorded step: both give what they gave then.</summary>
-internal sealed class Playback : IGroupSampler, IRewardFunction
+internal sealed class Playback : IGroupSampler, ISamplesKnownTokens, IRewardFunction
 {
     private readonly FlightStep _step;
     private readonly Dictionary<Prompt, FlightGroup> _groups = new(ReferenceEqualityComparer.Instance);

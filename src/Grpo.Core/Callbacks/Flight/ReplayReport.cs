@@ -1,6 +1,5 @@
 using System.Globalization;
 using Grpo.IO;
-using Grpo.Losses;
 using Grpo.Modeling;
 using Grpo.Optimization;
 

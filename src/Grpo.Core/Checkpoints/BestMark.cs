@@ -1,0 +1,74 @@
+using System.Globalization;
+using System.Text.Json;
+using Grpo.IO;
+using Microsoft.Win32.SafeHandles;
+
+namespace Grpo.Checkpoints;
+
+/// <summary><c>best.json</c>: which checkpoint of a store is the best. Written beside and renamed, so that it is never half there.</summary>
+/// <param name="FormatVersion">1.</param>
+/// <param name="Step">Steps done.</param>
+/// <param name="Folder">The checkpoint's folder, relative to the mark; for readers, the step decides.</param>
+internal sealed record BestMark(int FormatVersion, long Step, string Folder)
+{
+    public const string FileName = "best.json";
+
+    private const int CurrentVersion = 1;
+    private const long MaximumBytes = 1 << 16;
+
+    /// <param name="root">The folder of the checkpoints.</param>
+    /// <param name="temporary">A path in the same folder that nothing else uses.</param>
+    /// <param name="step">Steps done.</param>
+    /// <param name="folder">The checkpoint's name.</param>
+    public static void Write(string root, string temporary, long step, string folder)
+    {
+        byte[] json = JsonSerializer.SerializeToUtf8Bytes(new BestMark(CurrentVersion, step, folder), CheckpointJson.Default.BestMark);
+        try
+        {
+            using (SafeFileHandle handle = File.OpenHandle(temporary, FileMode.CreateNew, FileAccess.Write))
+            {
+                RandomAccess.Write(handle, json, 0);
+                RandomAccess.FlushToDisk(handle);
+            }
+
+            File.Move(temporary, Path.Combine(root, FileName), overwrite: true);
+        }
+        catch
+        {
+            File.Delete(temporary);
+            throw;
+        }
+    }
+
+    /// <summary>The marked step, or null when there is no mark; with a problem when there is one that cannot be read.</summary>
+    public static (long? Step, string? Problem) Read(string root)
+    {
+        var file = new FileInfo(Path.Combine(root, FileName));
+        if (!file.Exists)
+        {
+            return (null, null);
+        }
+
+        try
+        {
+            if (file.Length > MaximumBytes)
+            {
+                return (null, string.Create(CultureInfo.InvariantCulture, $"it has {file.Length} bytes; the limit is {MaximumBytes}"));
+            }
+
+            BestMark? mark = JsonSerializer.Deserialize(File.ReadAllBytes(file.FullName), CheckpointJson.Default.BestMark);
+            return mark switch
+            {
+                null => (null, "it holds null"),
+                { FormatVersion: not CurrentVersion } =>
+                    (null, string.Create(CultureInfo.InvariantCulture, $"its format version is {mark.FormatVersion}; this version reads {CurrentVersion}")),
+                { Step: < 0 } => (null, string.Create(CultureInfo.InvariantCulture, $"its step is {mark.Step}")),
+                _ => (mark.Step, null),
+            };
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or JsonException)
+        {
+            return (null, TerminalText.EscapeLine(exception.Message.TrimEnd('.')));
+        }
+    }
+}

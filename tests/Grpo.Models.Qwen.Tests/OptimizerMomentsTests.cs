@@ -1,4 +1,5 @@
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Tests.Text;
 using Grpo.Optimization;
 using Grpo.Planning;

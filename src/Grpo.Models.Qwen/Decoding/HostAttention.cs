@@ -1,10 +1,13 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Cpu;
+using Grpo.Models.Qwen.Model;
 using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Decoding;
 
 /// <summary>
 /// Attention of one new token over a cache in main memory: one row and one key head at a time, with all query heads that share it, so that

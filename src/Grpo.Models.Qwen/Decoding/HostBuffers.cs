@@ -1,9 +1,11 @@
 using Grpo.Callbacks;
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Cpu;
 using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Decoding;
 
 /// <summary>What a decoding step of some rows holds between its products, in one piece of main memory.</summary>
 internal sealed unsafe class HostBuffers : IDisposable

@@ -1,10 +1,13 @@
 using Grpo.Callbacks;
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Cpu;
+using Grpo.Models.Qwen.Model;
 using Grpo.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Decoding;
 
 /// <summary>
 /// A decoding step of a float32 model on a CPU without a tensor per operation: the same mathematics as the modules', in kernels over memory

@@ -1,6 +1,7 @@
+using Grpo.Models.Qwen.Cpu;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Decoding;
 
 /// <summary>The weights of a decoder layer, for <see cref="HostDecoder"/>.</summary>
 internal sealed unsafe class HostLayer

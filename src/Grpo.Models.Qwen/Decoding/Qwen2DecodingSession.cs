@@ -1,9 +1,12 @@
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Cpu;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Tensors;
 using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Decoding;
 
 /// <summary>
 /// Decodes with a key/value cache: each prompt runs once, its keys and values are copied to the G rows of its group, and every further token
@@ -46,7 +49,7 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         _model = _copy ?? model;
         try
         {
-            _int8 = int8 ? new Int8Weights(_model) : null;
+            _int8 = int8 ? new Int8Weights(_model.ProjectionWeights()) : null;
             _cache = new KeyValueCache(_model.Config, slots, capacity, new ParameterPlace(_model.Device, _model.WeightType));
             _host = HostDecoder.TryCreate(_model, _cache, _int8);
         }

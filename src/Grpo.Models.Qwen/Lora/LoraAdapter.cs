@@ -1,8 +1,10 @@
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Text;
 using Grpo.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Lora;
 
 /// <summary>The adapters of a model, made by <see cref="Qwen2ForCausalLM.AddAdapter"/>. The model owns their weights.</summary>
 public sealed class LoraAdapter
@@ -11,22 +13,25 @@ public sealed class LoraAdapter
     [ThreadStatic]
     private static LoraAdapter? t_suspended;
 
-    private readonly (string Name, Projection Projection, LowRankUpdate Update)[] _adapted;
+    private readonly (string Name, IAdaptable Layer, LowRankUpdate Update)[] _adapted;
     private Tensor[]? _originals;
 
-    internal LoraAdapter(Qwen2ForCausalLM model, LoraOptions options, LoraBaseModel? baseModel)
+    /// <param name="layers">All layers of the model that can be adapted, with their names; the options choose among them.</param>
+    /// <param name="options">The options. They are valid.</param>
+    /// <param name="baseModel">The name of the base; null if it is not known.</param>
+    internal LoraAdapter(IEnumerable<(string Name, IAdaptable Layer)> layers, LoraOptions options, LoraBaseModel? baseModel)
     {
         Options = options with { TargetModules = [.. options.TargetModules] };
         BaseModel = baseModel;
         _adapted =
         [
-            .. model.named_modules()
-                .Where(named => named.module is Projection && options.TargetModules.Contains(named.name[(named.name.LastIndexOf('.') + 1)..]))
-                .Select(named => (named.name, (Projection)named.module, new LowRankUpdate(named.name, ((Projection)named.module).Weight, options))),
+            .. layers
+                .Where(named => options.TargetModules.Contains(named.Name[(named.Name.LastIndexOf('.') + 1)..]))
+                .Select(named => (named.Name, named.Layer, new LowRankUpdate(named.Name, named.Layer.Weight, options))),
         ];
-        foreach ((_, Projection projection, LowRankUpdate update) in _adapted)
+        foreach ((_, IAdaptable layer, LowRankUpdate update) in _adapted)
         {
-            projection.Attach(update);
+            layer.Attach(update);
         }
     }
 
@@ -64,11 +69,11 @@ public sealed class LoraAdapter
         ThrowIfMerged("it cannot be merged again");
         using var scope = TensorScope.BeginNoGrad();
         // W + d − d is not W in floating point, so the originals are kept, in main memory.
-        _originals = [.. _adapted.Select(entry => entry.Projection.Weight.detach().to(CPU, copy: true).DetachFromDisposeScope())];
-        foreach ((_, Projection projection, LowRankUpdate update) in _adapted)
+        _originals = [.. _adapted.Select(entry => entry.Layer.Weight.detach().to(CPU, copy: true).DetachFromDisposeScope())];
+        foreach ((_, IAdaptable layer, LowRankUpdate update) in _adapted)
         {
             using var one = TensorScope.BeginNoGrad();
-            projection.Weight.copy_(update.Product().add_(projection.Weight));
+            layer.Weight.copy_(update.Product().add_(layer.Weight));
         }
 
         // With nothing to train, an optimizer refuses the policy instead of training adapters that no pass uses.
@@ -84,9 +89,9 @@ public sealed class LoraAdapter
         }
 
         using var scope = TensorScope.BeginNoGrad();
-        foreach (((_, Projection projection, _), Tensor original) in _adapted.Zip(_originals))
+        foreach (((_, IAdaptable layer, _), Tensor original) in _adapted.Zip(_originals))
         {
-            projection.Weight.copy_(original);
+            layer.Weight.copy_(original);
         }
 
         FreeOriginals();

@@ -1,4 +1,4 @@
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Lora;
 
 /// <summary>The model that an adapter belongs to, as its <c>adapter_config.json</c> names it.</summary>
 /// <param name="Name">A folder or a hub id (<c>base_model_name_or_path</c>).</param>

@@ -3,8 +3,9 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Grpo.IO;
+using Grpo.Models.Qwen.Config;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Lora;
 
 /// <summary>Reads and writes PEFT's <c>adapter_config.json</c>.</summary>
 internal static class LoraConfigFile

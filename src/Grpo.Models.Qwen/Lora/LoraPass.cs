@@ -1,4 +1,4 @@
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Lora;
 
 /// <summary>What one forward pass does with the adapters. Part of the pass, so that a layer that is run again does the same again.</summary>
 /// <param name="IsOff">Only the base is run.</param>

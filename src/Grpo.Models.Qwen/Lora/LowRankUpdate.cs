@@ -1,8 +1,11 @@
+using Grpo.Models.Qwen.Tensors;
 using Grpo.Tensors;
 using TorchSharp;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Lora;
 
 /// <summary>The adapter of one projection: x → scale · B(A(dropout(x))), in float32 whatever the type of x.</summary>
 internal sealed class LowRankUpdate
@@ -20,18 +23,18 @@ internal sealed class LowRankUpdate
         _dropout = options.Dropout;
         _scale = options.Scale;
         _key = CounterRandom.Key(options.Seed, step: 0, name, sample: 0);
-        Down = new Projection(weight.shape[1], options.Rank, hasBias: false, place);
-        Up = new Projection(options.Rank, weight.shape[0], hasBias: false, place);
+        Down = new LowRankFactor(weight.shape[1], options.Rank, place);
+        Up = new LowRankFactor(options.Rank, weight.shape[0], place);
         using var scope = TensorScope.BeginNoGrad();
         Down.Weight.copy_(UniformBelow(1 / Math.Sqrt(weight.shape[1]), Down.Weight.shape));
         Up.Weight.zero_();
     }
 
     /// <summary>A, [r, in].</summary>
-    internal Projection Down { get; }
+    internal LowRankFactor Down { get; }
 
     /// <summary>B, [out, r].</summary>
-    internal Projection Up { get; }
+    internal LowRankFactor Up { get; }
 
     /// <param name="input">[…, in].</param>
     /// <param name="pass">With the adapter on.</param>
@@ -76,4 +79,37 @@ internal sealed class LowRankUpdate
 
         return tensor(values, shape);
     }
+}
+
+/// <summary>One of the two trained factors of a low-rank update: a module with nothing but a parameter called <c>weight</c>.</summary>
+internal sealed class LowRankFactor : nn.Module
+{
+    [ComponentName(Name = "weight")] private readonly Parameter _weight;
+
+    /// <param name="inputs">The number of columns.</param>
+    /// <param name="outputs">The number of rows.</param>
+    /// <param name="place">The device and type of the weight.</param>
+    internal LowRankFactor(long inputs, long outputs, ParameterPlace place)
+        : base(nameof(LowRankFactor))
+    {
+        _weight = place.Allocate(outputs, inputs);
+        RegisterComponents();
+    }
+
+    /// <summary>The factor, [out, in].</summary>
+    internal Tensor Weight => _weight;
+
+    /// <summary>The factor as the parameter that an optimizer trains.</summary>
+    internal Parameter WeightParameter => _weight;
+}
+
+/// <summary>Implemented by layers whose weight an adapter can change.</summary>
+internal interface IAdaptable
+{
+    /// <summary>The weight of the layer, [out, in]. Owned by the layer.</summary>
+    Tensor Weight { get; }
+
+    /// <summary>Adds an adapter, whose parameters become parameters of this layer.</summary>
+    /// <param name="update">The adapter. Owned by the layer from now on.</param>
+    void Attach(LowRankUpdate update);
 }

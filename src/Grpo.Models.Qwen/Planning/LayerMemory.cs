@@ -1,7 +1,7 @@
 using Grpo.Optimization;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Planning;
 
 /// <summary>Bytes of one decoder layer's passes, counted from what its code makes (Modules/*.cs) and what autograd saves of it.</summary>
 /// <param name="model">The model.</param>

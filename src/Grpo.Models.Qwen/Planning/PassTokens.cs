@@ -1,6 +1,7 @@
+using Grpo.Models.Qwen.Model;
 using Grpo.Planning;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Planning;
 
 /// <summary>The tokens of a pass over whole sequences of equal lengths.</summary>
 /// <param name="Prompts">Distinct prompts, N.</param>

@@ -1,4 +1,6 @@
-namespace Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Config;
+
+namespace Grpo.Models.Qwen.Planning;
 
 /// <summary>How many numbers the weights of a model have.</summary>
 /// <param name="config">The model's shape.</param>

@@ -1,10 +1,16 @@
+using Grpo.Hub;
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Lora;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Text;
+using Grpo.Models.Qwen.Weights;
 using Grpo.Optimization;
 using Grpo.Planning;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Planning;
 
 /// <summary>How much memory a Qwen2 model needs, from its shape alone.</summary>
 /// <param name="Config">The shape.</param>
@@ -78,7 +84,7 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
         Qwen2Config config = Qwen2Config.Load(directory);
         ScalarType type = options.KeepStoredType ? QwenWeights.StoredType(config) : ScalarType.Float32;
         Qwen2ForCausalLM.RequireComputeType(options.ComputeType ?? type, type);
-        CheckpointTemplate.CheckFolder(directory, source.Adapter, folderOrHubId, options);
+        CheckpointTemplate.CheckFolder(directory, source.Adapter, folderOrHubId, options.ChatTemplate, options.Logger);
         return new QwenMemory(config)
         {
             WeightType = type,

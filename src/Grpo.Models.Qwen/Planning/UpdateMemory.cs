@@ -1,6 +1,6 @@
 using Grpo.Optimization;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Planning;
 
 /// <summary>Bytes of the forward and backward pass of a micro-batch, beside the weights.</summary>
 /// <param name="model">The model.</param>

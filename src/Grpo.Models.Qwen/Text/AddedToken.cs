@@ -1,4 +1,4 @@
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>A token outside the byte-pair vocabulary, cut out of the text before it is split into words.</summary>
 /// <param name="Id">Its id.</param>

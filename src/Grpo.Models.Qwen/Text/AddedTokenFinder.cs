@@ -1,6 +1,6 @@
 using System.Buffers;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>Finds added tokens in raw text: the leftmost, and of those that start there the longest.</summary>
 internal sealed class AddedTokenFinder

@@ -1,7 +1,8 @@
 using System.Globalization;
 using System.Text.Json;
+using Grpo.Models.Qwen.Config;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>Collects the added tokens from wherever the files state them, and refuses a contradiction.</summary>
 internal sealed class AddedTokenReader

@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Json;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>Learns a byte-level byte-pair vocabulary with Qwen2's normalisation and word splitting, for models of one's own.</summary>
 /// <remarks>

@@ -1,4 +1,4 @@
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>The 256 visible characters by which a byte-level vocabulary file writes bytes.</summary>
 /// <remarks>

@@ -1,7 +1,8 @@
 using System.Text;
 using System.Text.Json;
+using Grpo.Models.Qwen.Config;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>Byte-pair tokens with their ids, and the merges in the order in which they were learned; read and not yet validated.</summary>
 internal sealed record ByteLevelVocabulary(

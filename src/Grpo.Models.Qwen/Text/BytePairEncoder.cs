@@ -2,7 +2,7 @@ using System.Text;
 using Grpo.IO;
 using Microsoft.ML.Tokenizers;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>Byte-level BPE of normalised text, without added tokens. Safe for several threads.</summary>
 /// <remarks>

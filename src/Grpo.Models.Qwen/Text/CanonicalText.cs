@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Text;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>Unicode normalisation form C, in which Qwen2's vocabulary was built: é is one character, however it was typed.</summary>
 internal static class CanonicalText

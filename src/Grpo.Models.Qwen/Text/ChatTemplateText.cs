@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>
 /// Recognizes the texts of the templates that <see cref="QwenChatTemplate"/> renders, whatever their default system message, and writes

@@ -2,10 +2,11 @@ using System.Text;
 using System.Text.Json;
 using Grpo.IO;
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Config;
 using Grpo.Rollouts;
 using Microsoft.Extensions.Logging;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>The chat template of a checkpoint, and what a saved checkpoint needs so that loading it gives the same one.</summary>
 internal sealed class CheckpointTemplate
@@ -66,10 +67,10 @@ internal sealed class CheckpointTemplate
 
     /// <summary>Checks what loading a folder would, as far as its files go: one that was fetched for its size has no vocabulary.</summary>
     /// <exception cref="InvalidDataException">Loading would refuse the template or the vocabulary.</exception>
-    public static void CheckFolder(string directory, string? adapter, string source, QwenLoadOptions options)
+    public static void CheckFolder(string directory, string? adapter, string source, IChatTemplate? given, ILogger? logger)
     {
         TokenizerFiles files = TokenizerFiles.Read(directory);
-        CheckpointTemplate template = Choose(options.ChatTemplate, files, adapter is null ? null : TokenizerFiles.ReadTemplates(adapter));
+        CheckpointTemplate template = Choose(given, files, adapter is null ? null : TokenizerFiles.ReadTemplates(adapter));
         bool hasVocabulary = files.Find(TokenizerFiles.Tokenizer) is not null || files.Find(TokenizerFiles.Vocabulary) is not null;
         if (hasVocabulary)
         {
@@ -78,7 +79,7 @@ internal sealed class CheckpointTemplate
 
         if (hasVocabulary || files.Find(TokenizerFiles.Configuration) is not null)
         {
-            template.Report(options.Logger, source);
+            template.Report(logger, source);
         }
     }
 

@@ -1,4 +1,4 @@
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>Byte-pair merging of one long word in O(n log n): a linked list of symbols and a heap of candidate pairs.</summary>
 /// <remarks>

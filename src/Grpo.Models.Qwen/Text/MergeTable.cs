@@ -1,4 +1,4 @@
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>What a pair of tokens becomes, and how early its merge was learned.</summary>
 internal readonly record struct Merge(int Rank, int MergedId);

@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>The counts behind <see cref="BpeTrainer"/>: words as ids, pairs with their frequency, and a heap of pairs.</summary>
 internal sealed class PairLearner

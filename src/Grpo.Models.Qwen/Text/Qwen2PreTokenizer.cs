@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text;
 using Microsoft.ML.Tokenizers;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>Cuts text into the words inside which byte pairs are merged, exactly as Qwen2's regular expression does, in linear time.</summary>
 /// <remarks>

@@ -1,7 +1,8 @@
 using System.Text.Json;
 using Grpo.IO;
+using Grpo.Models.Qwen.Config;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>Which ids end a completion and which one pads.</summary>
 internal static class SpecialTokenIds

@@ -1,7 +1,7 @@
 using System.Text;
 using Grpo.IO;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>Every token's bytes and kind by id: what decoding needs, in two arrays.</summary>
 internal sealed class TokenTable

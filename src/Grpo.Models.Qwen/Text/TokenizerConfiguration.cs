@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>Writes the <c>tokenizer_config.json</c> by which transformers and <see cref="QwenTokenizer.Load"/> know the added tokens.</summary>
 internal static class TokenizerConfiguration

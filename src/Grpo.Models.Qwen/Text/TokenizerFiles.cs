@@ -1,4 +1,4 @@
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>The files of a tokenizer, byte for byte, in memory: they are small, and saving must work when their folder is gone.</summary>
 internal sealed class TokenizerFiles

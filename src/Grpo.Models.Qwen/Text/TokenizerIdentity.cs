@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>The identity of a tokenizer: what decides which ids a text becomes, and which text ids become.</summary>
 internal static class TokenizerIdentity

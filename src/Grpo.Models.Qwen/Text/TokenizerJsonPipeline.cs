@@ -1,6 +1,7 @@
 using System.Text.Json;
+using Grpo.Models.Qwen.Config;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>Refuses a <c>tokenizer.json</c> that tokenizes otherwise than Qwen2: its ids would be wrong without a sign.</summary>
 internal static class TokenizerJsonPipeline

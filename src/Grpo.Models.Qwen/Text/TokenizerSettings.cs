@@ -1,6 +1,7 @@
 using System.Text.Json;
+using Grpo.Models.Qwen.Config;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>Refuses settings of <c>tokenizer_config.json</c> by which a text would have other ids than Qwen2's.</summary>
 /// <remarks>

@@ -2,7 +2,7 @@ using Grpo.IO;
 using Grpo.Tensors;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Weights;
 
 /// <summary>Holds the tensors of a checkpoint against those that are expected and lists everything that differs.</summary>
 /// <param name="entries">The tensors of the checkpoint.</param>

@@ -1,4 +1,6 @@
-namespace Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Config;
+
+namespace Grpo.Models.Qwen.Weights;
 
 /// <summary>Which parameters a model of a given shape has: known before anything is allocated.</summary>
 internal static class Qwen2Parameters

@@ -1,8 +1,11 @@
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Text;
 using Grpo.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Weights;
 
 /// <summary>
 /// Reads and writes Qwen2 checkpoints in Hugging Face format: <c>config.json</c> with <c>model.safetensors</c> or shards and an index.

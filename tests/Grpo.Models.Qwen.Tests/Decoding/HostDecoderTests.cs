@@ -1,5 +1,9 @@
 using CsCheck;
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Decoding;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Tensors;
 using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;

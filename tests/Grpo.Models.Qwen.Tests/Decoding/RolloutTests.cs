@@ -1,3 +1,5 @@
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Model;
 using Grpo.Optimization;
 using Grpo.Testing;
 

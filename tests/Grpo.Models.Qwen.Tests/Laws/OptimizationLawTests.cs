@@ -1,4 +1,6 @@
 using CsCheck;
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Model;
 using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;

@@ -1,5 +1,8 @@
 using System.Text.Json;
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Lora;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp.Modules;

@@ -1,4 +1,5 @@
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Model;
 using Grpo.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

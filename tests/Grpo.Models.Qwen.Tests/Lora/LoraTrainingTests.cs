@@ -1,3 +1,4 @@
+using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Tests.Text;
 using Grpo.Optimization;
 using Grpo.Tensors;

@@ -1,4 +1,6 @@
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Model;
 using Grpo.Planning;
 using Grpo.Tensors;
 using TorchSharp;

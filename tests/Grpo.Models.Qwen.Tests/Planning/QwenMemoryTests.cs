@@ -1,4 +1,6 @@
 using Grpo.Callbacks;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Planning;
 using Grpo.Planning;
 using TorchSharp;
 using static TorchSharp.torch;

@@ -1,4 +1,5 @@
 using CsCheck;
+using Grpo.Models.Qwen.Text;
 using Grpo.Testing;
 
 namespace Grpo.Models.Qwen.Tests.Text;

@@ -1,3 +1,5 @@
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Weights;
 using Grpo.Testing;
 using static TorchSharp.torch;
 

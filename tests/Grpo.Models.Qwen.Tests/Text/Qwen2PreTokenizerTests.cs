@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using CsCheck;
+using Grpo.Models.Qwen.Text;
 
 namespace Grpo.Models.Qwen.Tests.Text;
 

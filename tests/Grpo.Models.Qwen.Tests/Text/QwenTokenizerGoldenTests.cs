@@ -1,5 +1,6 @@
 using System.Text.Json;
 using CsCheck;
+using Grpo.Models.Qwen.Text;
 using Grpo.Testing;
 
 namespace Grpo.Models.Qwen.Tests.Text;

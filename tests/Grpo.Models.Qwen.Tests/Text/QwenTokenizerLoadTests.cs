@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Grpo.Models.Qwen.Text;
 
 namespace Grpo.Models.Qwen.Tests.Text;
 

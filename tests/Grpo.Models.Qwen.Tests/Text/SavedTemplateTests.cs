@@ -1,6 +1,8 @@
 using System.Text.Json.Nodes;
+using Grpo.Hub;
 using Grpo.Modeling;
-using Grpo.Models.Qwen.Tests.Hub;
+using Grpo.Models.Qwen.Planning;
+using Grpo.Models.Qwen.Text;
 using Grpo.Testing;
 using Microsoft.Extensions.AI;
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Grpo.Models.Qwen.Text;
 
 namespace Grpo.Models.Qwen.Tests.Text;
 

@@ -1,4 +1,7 @@
 using System.Text.Json.Nodes;
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;

@@ -1,0 +1,157 @@
+using Grpo.Modeling;
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Pretrained;
+using Grpo.Models.Qwen.Text;
+using Grpo.Models.Qwen.Weights;
+using Grpo.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>A pretrained Qwen2 model with everything that a training run needs of it. Owns the models.</summary>
+public sealed class QwenPretrained : IDisposable
+{
+    private QwenPretrained(
+        QwenPolicy policy, IReferenceModel? reference, QwenTokenizer tokenizer, CheckpointTemplate template, string directory)
+    {
+        Policy = policy;
+        Reference = reference;
+        Tokenizer = tokenizer;
+        ChatTemplate = template.Template;
+        IsChatTemplateAssumed = template.IsAssumed;
+        Directory = directory;
+    }
+
+    /// <summary>
+    /// The model to train; its <see cref="QwenPolicy.Save"/> also writes the tokenizer and the chat template, or the name of the adapter's
+    /// base, so that the folder loads again as it is here.
+    /// </summary>
+    public QwenPolicy Policy { get; }
+
+    /// <summary>
+    /// The model before training: a frozen copy, or with an adapter the base without it. Null unless
+    /// <see cref="QwenLoadOptions.WithReference"/> was set.
+    /// </summary>
+    public IReferenceModel? Reference { get; }
+
+    /// <summary>The tokenizer. Its end tokens include the one with which <see cref="ChatTemplate"/> closes a message.</summary>
+    public QwenTokenizer Tokenizer { get; }
+
+    /// <summary>
+    /// The chat template: <see cref="QwenLoadOptions.ChatTemplate"/>, else the checkpoint's own, else Qwen2.5's. With an adapter, the
+    /// adapter's own goes before that of its base.
+    /// </summary>
+    /// <remarks>
+    /// A template of your own is code and cannot be saved. A folder that was saved with one is refused until it is passed again.
+    /// </remarks>
+    public IChatTemplate ChatTemplate { get; }
+
+    /// <summary>True if neither the options nor the checkpoint name a chat template, so that Qwen2.5's is used.</summary>
+    public bool IsChatTemplateAssumed { get; }
+
+    /// <summary>The folder that the model was read from; with an adapter, that of its base.</summary>
+    public string Directory { get; }
+
+    /// <summary>Loads a folder or a hub id and blocks meanwhile; <see cref="LoadAsync"/> does not block and can be cancelled.</summary>
+    /// <param name="folderOrHubId">An existing folder, or an id such as Qwen/Qwen2.5-1.5B-Instruct.</param>
+    /// <param name="device">cpu, cuda or cuda:n.</param>
+    /// <param name="withReference">Also keep a frozen copy for the KL term.</param>
+    public static QwenPretrained Load(string folderOrHubId, string device = "cpu", bool withReference = false) =>
+        Load(folderOrHubId, new QwenLoadOptions { Device = device, WithReference = withReference });
+
+    /// <summary>The same with all options, such as adapters.</summary>
+    /// <param name="folderOrHubId">An existing folder, or an id such as Qwen/Qwen2.5-1.5B-Instruct.</param>
+    /// <param name="options">How it is loaded.</param>
+    public static QwenPretrained Load(string folderOrHubId, QwenLoadOptions options) => LoadAsync(folderOrHubId, options).GetAwaiter().GetResult();
+
+    /// <summary>Loads a folder or a hub id; a hub id is fetched into the usual cache first.</summary>
+    /// <param name="folderOrHubId">
+    /// An existing folder, or an id such as Qwen/Qwen2.5-1.5B-Instruct. The folder may be that of an adapter whose configuration names its base.
+    /// </param>
+    /// <param name="options">Null: the defaults.</param>
+    /// <param name="cancellationToken">Ends a download; what has arrived is kept and continued next time.</param>
+    /// <exception cref="ArgumentException">The options contradict each other, or an option of the adapter is out of range.</exception>
+    /// <exception cref="DirectoryNotFoundException">It is neither a folder nor a hub id.</exception>
+    /// <exception cref="FileNotFoundException">The folder lacks config.json, the weights or the tokenizer.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A file is damaged or of another model, and the message lists what does not fit; or the chat template is not known, or one of its
+    /// markers is no token of the vocabulary.
+    /// </exception>
+    /// <exception cref="InvalidOperationException">The weights, or those of the reference, do not fit into the memory of their device.</exception>
+    public static async Task<QwenPretrained> LoadAsync(
+        string folderOrHubId, QwenLoadOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(folderOrHubId);
+        options ??= new QwenLoadOptions();
+        Device device = TorchBackend.ParseDevice(options.Device);
+        Device? referenceDevice = options is { WithReference: true, ReferenceDevice: { } other } ? TorchBackend.ParseDevice(other) : null;
+        PretrainedSource source = PretrainedSource.Of(folderOrHubId, options);
+        string directory = await source.ResolveAsync(options.Progress, cancellationToken).ConfigureAwait(false);
+        cancellationToken.ThrowIfCancellationRequested();
+
+        TokenizerFiles files = TokenizerFiles.Read(directory);
+        var template = CheckpointTemplate.Choose(
+            options.ChatTemplate, files, source.Adapter is { } folder ? TokenizerFiles.ReadTemplates(folder) : null);
+        QwenTokenizer tokenizer = template.Fit(QwenTokenizer.Create(files));
+        ScalarType type = options.KeepStoredType ? QwenWeights.StoredType(Qwen2Config.Load(directory)) : ScalarType.Float32;
+        Qwen2ForCausalLM.RequireComputeType(options.ComputeType ?? type, type);
+        Qwen2ForCausalLM model = MemoryRoom.For(
+            () => QwenWeights.Load(directory, device, type),
+            $"The weights of the model in '{directory}' do not fit into the memory of {device}. Take a device with more memory, or a smaller model.");
+        model.GradientCheckpointing = options.GradientCheckpointing;
+        model.ComputeType = options.ComputeType ?? type;
+        var policy = new QwenPolicy(model, tokenizer.Save) { Int8Rollouts = options.Int8Rollouts, SaveTemplate = template.Save };
+        try
+        {
+            RequireRoom(model.Config, tokenizer, directory);
+            if (source.Adapter is { } adapter)
+            {
+                LoraAdapterFiles.AddTo(model, adapter, options.Lora);
+            }
+            else if (options.Lora is { } lora)
+            {
+                model.AddAdapter(lora, source.BaseModel);
+            }
+
+            if (options.FreezeEmbeddings)
+            {
+                model.FreezeEmbeddings();
+            }
+
+            template.Report(options.Logger, folderOrHubId);
+            return new QwenPretrained(policy, options.WithReference ? ReferenceOf(policy, referenceDevice) : null, tokenizer, template, directory);
+        }
+        catch
+        {
+            policy.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Frees the models.</summary>
+    public void Dispose()
+    {
+        (Reference as IDisposable)?.Dispose();
+        Policy.Dispose();
+    }
+
+    private static IReferenceModel ReferenceOf(QwenPolicy policy, Device? device) =>
+        policy.Model.Adapter is not null
+            ? new AdapterOffReference(policy)
+            : MemoryRoom.For(
+                () => QwenReferenceModel.CopyOf(policy, device),
+                $"The reference model, a copy of the weights, does not fit into the memory of {device ?? policy.Model.Device}. Set ReferenceDevice to cpu, " +
+                "train an adapter, whose reference needs no copy, or train without a KL term.");
+
+    // The embedding may be larger than the vocabulary (Qwen2.5 pads it to a multiple of 128), never smaller.
+    private static void RequireRoom(Qwen2Config config, QwenTokenizer tokenizer, string directory)
+    {
+        if (tokenizer.VocabularySize > config.VocabularySize)
+        {
+            throw new InvalidDataException(
+                $"The tokenizer in '{directory}' has {tokenizer.VocabularySize} tokens but the model has {config.VocabularySize} embeddings: they do not belong together.");
+        }
+    }
+}

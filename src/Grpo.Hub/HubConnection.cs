@@ -4,7 +4,9 @@ using System.Security.Authentication;
 
 namespace Grpo.Hub;
 
-/// <summary>Requests to the hub: redirects by hand, so that the token goes to the hub alone, and a limit on every silence.</summary>
+/// <summary>
+/// Sends requests to the hub. It follows redirects itself, so that only the hub gets the token, and limits the time without data.
+/// </summary>
 internal sealed class HubConnection : IDisposable
 {
     private const int MaxRedirects = 8;
@@ -27,15 +29,15 @@ internal sealed class HubConnection : IDisposable
 
     public Uri AddressOf(string path) => new(_settings.Endpoint.AbsoluteUri.TrimEnd('/') + "/" + path);
 
-    /// <summary>Whether an address is on the hub's own scheme, host and port: the token goes nowhere else.</summary>
+    /// <summary>True if an address has the hub's scheme, host and port. Only then is the token sent.</summary>
     public bool IsHub(Uri? address) => address is not null
         && address.Scheme == _settings.Endpoint.Scheme
         && address.Port == _settings.Endpoint.Port
         && string.Equals(address.IdnHost, _settings.Endpoint.IdnHost, StringComparison.OrdinalIgnoreCase);
 
     /// <summary>
-    /// Sends a request and returns the response's head. With <paramref name="stopAtOtherHost"/> a redirect away from the hub is returned as
-    /// it is: it carries the hub's own statements about the file.
+    /// Sends a request and returns the head of the response. With <paramref name="stopAtOtherHost"/> it returns a redirect to another host
+    /// unchanged, because that holds the hub's own statements about the file.
     /// </summary>
     public async Task<HttpResponseMessage> SendAsync(
         HttpMethod method,
@@ -47,7 +49,8 @@ internal sealed class HubConnection : IDisposable
     {
         for (int redirects = 0; redirects <= MaxRedirects; redirects++)
         {
-            HttpResponseMessage response = await SendOnceAsync(method, address, ifRange, rangeStart, cancellationToken).ConfigureAwait(false);
+            HttpResponseMessage response =
+                await SendOnceAsync(method, address, ifRange, rangeStart, cancellationToken).ConfigureAwait(false);
             if ((int)response.StatusCode is not (301 or 302 or 303 or 307 or 308) || response.Headers.Location is not { } location)
             {
                 return response;
@@ -66,10 +69,11 @@ internal sealed class HubConnection : IDisposable
 
             response.Dispose();
 
-            // Only a hub on this machine may send us to plain http, and only on this machine.
+            // Plain http is allowed only to this machine, and only from a hub on this machine.
             if (next.Scheme != Uri.UriSchemeHttps && !(HubSettings.IsSecure(next) && _settings.Endpoint.IsLoopback))
             {
-                throw new HubException($"{address.Host} redirects to {next.Scheme}://{next.Host}, which is not https. Nothing was sent there.");
+                throw new HubException(
+                    $"{address.Host} redirects to {next.Scheme}://{next.Host}, which is not https. Nothing was sent there.");
             }
 
             address = next;
@@ -78,7 +82,7 @@ internal sealed class HubConnection : IDisposable
         throw new HubException($"{address.Host} redirects more than {MaxRedirects} times. The hub or a proxy on the way is misconfigured.");
     }
 
-    /// <summary>Reads a small body; one that is larger than it may be is refused, whatever its header says.</summary>
+    /// <summary>Reads a small body. It refuses a body above the limit, whatever the header says.</summary>
     public async Task<byte[]> ReadAsync(HttpResponseMessage response, int maxBytes, string what, CancellationToken cancellationToken)
     {
         using Stream body = await response.Content.ReadAsStreamAsync(cancellationToken).ConfigureAwait(false);
@@ -99,7 +103,7 @@ internal sealed class HubConnection : IDisposable
             : content.ToArray();
     }
 
-    /// <summary>Reads a part of a body within the stall timeout; 0 at its end.</summary>
+    /// <summary>Reads a part of a body within the stall timeout. Returns 0 at the end.</summary>
     public async Task<int> ReadAsync(Stream body, Memory<byte> buffer, string what, CancellationToken cancellationToken)
     {
         try
@@ -142,7 +146,8 @@ internal sealed class HubConnection : IDisposable
             when (e.HttpRequestError == HttpRequestError.SecureConnectionError || e.InnerException is AuthenticationException)
         {
             throw new HubException(
-                $"No trusted connection to {address.Host}: its certificate was refused. Behind a proxy that opens TLS, install its root certificate.", e);
+                $"No trusted connection to {address.Host}: its certificate was refused. Behind a proxy that opens "
+                + "TLS, install its root certificate.", e);
         }
         catch (HttpRequestException e)
         {

@@ -7,12 +7,12 @@ internal sealed partial class HubDatasetFiles(HubRepositoryId id, string split) 
 {
     private const long MaxDataBytes = 4L * 1024 * 1_048_576;
 
-    // The configuration that is meant when none is named; a configuration is a folder.
+    // The configurations that are used if none is named. A configuration is a folder.
     private static readonly string[] Preferred = ["main", "default"];
 
     public override string ByHand => $"the file of the split '{split}'";
 
-    /// <summary>False: the cache may hold one configuration of several, and then only the hub's list tells which one is meant.</summary>
+    /// <summary>False: the cache may hold one configuration of several, and only the hub's list tells which one to use.</summary>
     public override bool IsSettledByCommit => false;
 
     public override IReadOnlyList<string> Select(IReadOnlySet<string> available)
@@ -33,7 +33,8 @@ internal sealed partial class HubDatasetFiles(HubRepositoryId id, string split) 
     {
         (string? file, string problem) = Choose(cache.Files(commit));
         return file is not null
-            ? cache.Lack(commit, file) is { } damaged ? (null, $"{damaged} in '{cache.SnapshotPath(commit)}'") : (cache.FilePath(commit, file), "")
+            ? cache.FindProblem(commit, file) is { } damaged ? (null, $"{damaged} in '{cache.SnapshotPath(commit)}'") : (
+                cache.FilePath(commit, file), "")
             : (null, $"the split '{split}' as one file in '{cache.SnapshotPath(commit)}': {problem}");
     }
 
@@ -72,7 +73,7 @@ internal sealed partial class HubDatasetFiles(HubRepositoryId id, string split) 
 
     private static string FolderOf(string file) => file[..Math.Max(0, file.LastIndexOf('/'))];
 
-    // One part of several, also when the others are not there: 2 or more after "-of-".
+    // One part of several, even if the others are missing: 2 or more after "-of-".
     [GeneratedRegex(@"-[0-9]+-of-0*(?:[2-9]|1[0-9])[0-9]*\.", RegexOptions.NonBacktracking)]
     private static partial Regex Part();
 }

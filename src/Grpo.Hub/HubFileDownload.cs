@@ -2,19 +2,25 @@ using System.Net.Http.Headers;
 
 namespace Grpo.Hub;
 
-/// <summary>Brings one file into <c>blobs</c>: resumed where an earlier attempt stopped, and renamed only when size and hash are right.</summary>
-internal sealed class HubFileDownload(HubConnection connection, HubSettings settings, HubRepository repository, HubFileInfo file, Uri address)
+/// <summary>
+/// The download of one file into <c>blobs</c>. It continues an earlier attempt, and renames the file only if size and hash are right.
+/// </summary>
+internal sealed class HubFileDownload(
+    HubConnection connection, HubSettings settings, HubRepository repository, HubFileInfo file, Uri address)
 {
     private const long EnoughProgress = 1_048_576;
 
     private string? _validator = file.Validator;
 
-    /// <summary>Downloads into a part, then renames it to the blob; <paramref name="report"/> gets the bytes on disk.</summary>
+    /// <summary>
+    /// Downloads into a partial file and renames it to the blob. <paramref name="report"/> gets the number of bytes on disk.
+    /// </summary>
     public async Task RunAsync(string partPath, string blobPath, Action<long> report, CancellationToken cancellationToken)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(blobPath)!);
         string actual;
-        using (var part = new FileStream(partPath, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read, 4096, FileOptions.Asynchronous))
+        using (var part = new FileStream(
+            partPath, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read, 4096, FileOptions.Asynchronous))
         {
             RequireSpace(part);
             bool wasResumed = part.Length > 0;
@@ -22,7 +28,7 @@ internal sealed class HubFileDownload(HubConnection connection, HubSettings sett
             actual = await HashAsync(part, cancellationToken).ConfigureAwait(false);
             if (actual != file.Hash && wasResumed)
             {
-                // The part on disk was damaged, or belonged to other content: once more, from the start.
+                // The partial file was damaged or belonged to other content. Restart from its beginning.
                 settings.Logger.StartingAgain(file.Name);
                 part.SetLength(0);
                 await FillAsync(part, report, cancellationToken).ConfigureAwait(false);
@@ -43,7 +49,7 @@ internal sealed class HubFileDownload(HubConnection connection, HubSettings sett
         File.Move(partPath, blobPath, overwrite: true);
     }
 
-    /// <summary>Appends to the part until it has the promised size.</summary>
+    /// <summary>Appends to the partial file until it has the promised size.</summary>
     private async Task FillAsync(FileStream part, Action<long> report, CancellationToken cancellationToken)
     {
         var budget = new RetryBudget(settings, settings.MaxAttempts);
@@ -74,8 +80,10 @@ internal sealed class HubFileDownload(HubConnection connection, HubSettings sett
 
     private async Task FetchAsync(FileStream part, Action<long> report, CancellationToken cancellationToken)
     {
-        // The store behind a redirect has an ETag of its own: known from its first answer, and in a later run the hash decides.
-        RangeConditionHeaderValue? ifRange = _validator is null ? null : new RangeConditionHeaderValue(new EntityTagHeaderValue(_validator));
+        // The store behind a redirect has its own ETag, known from its first answer. In a later run only the hash decides.
+        RangeConditionHeaderValue? ifRange = _validator is null
+            ? null
+            : new RangeConditionHeaderValue(new EntityTagHeaderValue(_validator));
         using HttpResponseMessage response = await connection
             .SendAsync(HttpMethod.Get, address, ifRange, part.Length, stopAtOtherHost: false, cancellationToken).ConfigureAwait(false);
         if ((int)response.StatusCode == 416 && part.Length > 0)
@@ -89,7 +97,7 @@ internal sealed class HubFileDownload(HubConnection connection, HubSettings sett
         ContentRangeHeaderValue? range = (int)response.StatusCode == 206 ? response.Content.Headers.ContentRange : null;
         if (range?.From != part.Length)
         {
-            part.SetLength(0); // the whole file comes, also when a part was asked for
+            part.SetLength(0); // the server sends the whole file instead of a part
         }
 
         long? total = range?.Length ?? (range is null ? response.Content.Headers.ContentLength : null);
@@ -145,15 +153,15 @@ internal sealed class HubFileDownload(HubConnection connection, HubSettings sett
     {
         if (part.Name.StartsWith(@"\\", StringComparison.Ordinal))
         {
-            return; // a network share has no drive to ask
+            return; // a network share has no drive with a known size
         }
 
         long free = new DriveInfo(part.Name).AvailableFreeSpace;
         if (file.Size - part.Length > free)
         {
             throw new HubException(
-                $"'{file.Name}' needs {file.Size - part.Length} more bytes but the disk of '{Path.GetDirectoryName(part.Name)}' has {free}. "
-                + "Free some, or set HF_HOME to a larger disk.");
+                $"'{file.Name}' needs {file.Size - part.Length} more bytes but the disk of '{Path.GetDirectoryName(part.Name)}' has "
+                + $"{free}. Free some, or set HF_HOME to a larger disk.");
         }
     }
 }

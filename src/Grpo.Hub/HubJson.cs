@@ -4,8 +4,8 @@ using Grpo.IO;
 
 namespace Grpo.Hub;
 
-/// <summary>A JSON object of a repository; every error names the file or address that it was read from.</summary>
-/// <remarks>Grpo.Models.Qwen has a reader of its own for a model's files: packages share no internal types.</remarks>
+/// <summary>A JSON object from a repository; every error names the file or address that it was read from.</summary>
+/// <remarks>Grpo.Models.Qwen has its own reader for the files of a model, because packages share no internal types.</remarks>
 internal sealed class HubJson : IDisposable
 {
     private readonly string _source;
@@ -57,7 +57,8 @@ internal sealed class HubJson : IDisposable
     /// <summary>Returns a property that must be present and of a kind.</summary>
     public JsonElement Require(JsonElement parent, string name, JsonValueKind kind)
     {
-        if (parent.ValueKind != JsonValueKind.Object || !parent.TryGetProperty(name, out JsonElement value) || value.ValueKind == JsonValueKind.Null)
+        if (parent.ValueKind != JsonValueKind.Object || !parent.TryGetProperty(name, out JsonElement value)
+            || value.ValueKind == JsonValueKind.Null)
         {
             throw Error($"'{name}' is missing; {Describe(kind)} is expected.");
         }
@@ -72,7 +73,7 @@ internal sealed class HubJson : IDisposable
 
     public void Dispose() => _document.Dispose();
 
-    // Half a surrogate pair is valid JSON and no text: reading it would throw in the middle of a download.
+    // Half a surrogate pair is valid JSON but not text. Reading it later would fail in the middle of a download.
     private void RequireText(JsonElement element)
     {
         try

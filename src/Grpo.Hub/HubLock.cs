@@ -1,12 +1,12 @@
 namespace Grpo.Hub;
 
-/// <summary>One process at a time on one file: the lock files of Python's huggingface_hub, so that both wait for each other.</summary>
+/// <summary>The lock files of Python's huggingface_hub, with which processes download a file one at a time.</summary>
 internal static class HubLock
 {
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(250);
 
-    /// <summary>Waits for the lock; disposing the result releases it. The empty file stays, as Python's does.</summary>
-    public static async Task<IDisposable> TakeAsync(string path, Action onWait, CancellationToken cancellationToken)
+    /// <summary>Waits for the lock; disposing the result releases it. The empty file stays, as in Python.</summary>
+    public static async Task<IDisposable> AcquireAsync(string path, Action onWait, CancellationToken cancellationToken)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         for (bool isFirst = true; ; isFirst = false)
@@ -27,6 +27,6 @@ internal static class HubLock
         }
     }
 
-    // Windows' sharing violation; EWOULDBLOCK of Linux and of macOS. Anything else (a full or read-only disk) would never pass.
+    // A sharing violation of Windows; EWOULDBLOCK of Linux and of macOS. Other errors (a full or read-only disk) do not pass.
     private static bool IsTaken(IOException e) => e.HResult is unchecked((int)0x80070020) or 11 or 35;
 }

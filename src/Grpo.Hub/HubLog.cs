@@ -16,7 +16,8 @@ internal static partial class HubLog
     [LoggerMessage(EventId = 403, Level = LogLevel.Warning, Message = "'{File}' is being downloaded by another process; waiting for it.")]
     public static partial void WaitingForOther(this ILogger logger, string file);
 
-    [LoggerMessage(EventId = 404, Level = LogLevel.Warning, Message = "'{File}' was resumed and is not what the hub promised; it starts again.")]
+    [LoggerMessage(
+        EventId = 404, Level = LogLevel.Warning, Message = "'{File}' was resumed and is not what the hub promised; it starts again.")]
     public static partial void StartingAgain(this ILogger logger, string file);
 
     [LoggerMessage(

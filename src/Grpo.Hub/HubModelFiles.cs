@@ -2,7 +2,9 @@ using System.Text.Json;
 
 namespace Grpo.Hub;
 
-/// <summary>The files of a model: its configuration, its tokenizer, and its weights in one file or in the parts that an index names.</summary>
+/// <summary>
+/// The files of a model: its configuration, its tokenizer, and its weights in one file or in the files that an index names.
+/// </summary>
 internal sealed class HubModelFiles(HubRepositoryId id) : HubFiles(id)
 {
     public const string Index = "model.safetensors.index.json";
@@ -30,7 +32,7 @@ internal sealed class HubModelFiles(HubRepositoryId id) : HubFiles(id)
 
     public override bool IsSettledByCommit => true;
 
-    /// <summary>Small files first; when the last is the index, the weights that it names come after it.</summary>
+    /// <summary>Returns the small files first. If the last one is the index, the weight files that it names follow.</summary>
     public override IReadOnlyList<string> Select(IReadOnlySet<string> available)
     {
         string[] wanted = [.. Small.Where(available.Contains)];
@@ -53,7 +55,7 @@ internal sealed class HubModelFiles(HubRepositoryId id) : HubFiles(id)
         return [.. wanted, weights];
     }
 
-    /// <summary>Weights as large as they are, everything else bounded.</summary>
+    /// <summary>Returns the largest allowed size of a file. Weights are not limited.</summary>
     public override long MaxBytes(string file) => file switch
     {
         Configuration or Generation or Template or OlderTemplate => 1_048_576,
@@ -65,7 +67,7 @@ internal sealed class HubModelFiles(HubRepositoryId id) : HubFiles(id)
 
     public override string PathIn(HubCache cache, string commit, IReadOnlyList<string> selected) => cache.SnapshotPath(commit);
 
-    /// <summary>The weight files that an index names; each must stay in the folder.</summary>
+    /// <summary>Reads the weight files that an index names. All of them must be inside the folder.</summary>
     public static IReadOnlyList<string> ReadShards(string indexPath)
     {
         var info = new FileInfo(indexPath);
@@ -85,7 +87,8 @@ internal sealed class HubModelFiles(HubRepositoryId id) : HubFiles(id)
                 shards.Add(HubNames.IsInsideFolder(name) && name.EndsWith(".safetensors", StringComparison.Ordinal)
                     ? name
                     : throw json.Error(
-                        $"'{tensor.Name}' lies in '{name}', which is not a .safetensors file inside the folder. Nothing of it was downloaded."));
+                        $"'{tensor.Name}' lies in '{name}', which is not a .safetensors file inside the folder. "
+                        + "Nothing of it was downloaded."));
             }
 
             return [.. shards];
@@ -106,8 +109,8 @@ internal sealed class HubModelFiles(HubRepositoryId id) : HubFiles(id)
 
     private static IEnumerable<string> Missing(HubCache cache, string commit)
     {
-        bool Shows(string file) => cache.Look(commit, file) != CachedFile.Absent;
-        foreach (string damaged in Small.Where(Shows).Select(file => cache.Lack(commit, file)).OfType<string>())
+        bool Shows(string file) => cache.Check(commit, file) != CachedFile.Absent;
+        foreach (string damaged in Small.Where(Shows).Select(file => cache.FindProblem(commit, file)).OfType<string>())
         {
             yield return damaged;
         }
@@ -128,7 +131,7 @@ internal sealed class HubModelFiles(HubRepositoryId id) : HubFiles(id)
             weights = [.. ReadShards(cache.FilePath(commit, Index))];
         }
 
-        foreach (string missing in weights.Select(file => cache.Lack(commit, file)).OfType<string>())
+        foreach (string missing in weights.Select(file => cache.FindProblem(commit, file)).OfType<string>())
         {
             yield return missing;
         }
@@ -136,4 +139,28 @@ internal sealed class HubModelFiles(HubRepositoryId id) : HubFiles(id)
 
     private static bool HasTokenizer(Func<string, bool> has) =>
         has(Tokenizer) || (has(Vocabulary) && has(Merges));
+}
+
+/// <summary>The configuration of a model, from which its size follows, and the small files that may hold its chat template.</summary>
+internal sealed class HubConfigFile(HubRepositoryId id) : HubFiles(id)
+{
+    private static readonly string[] Templates =
+        [HubModelFiles.TokenizerConfiguration, HubModelFiles.Template, HubModelFiles.OlderTemplate];
+
+    public override string ByHand => "that folder";
+
+    public override bool IsSettledByCommit => true;
+
+    public override IReadOnlyList<string> Select(IReadOnlySet<string> available) => available.Contains(HubModelFiles.Configuration)
+        ? [HubModelFiles.Configuration, .. Templates.Where(available.Contains)]
+        : throw new HubException($"'{Id}' holds no {HubModelFiles.Configuration}: it is not a model in Hugging Face format.");
+
+    public override long MaxBytes(string file) => (file == HubModelFiles.TokenizerConfiguration ? 16 : 1) * 1_048_576;
+
+    public override string PathIn(HubCache cache, string commit, IReadOnlyList<string> selected) => cache.SnapshotPath(commit);
+
+    protected override (string? Path, string Missing) FindCommit(HubCache cache, string commit) =>
+        cache.FindProblem(commit, HubModelFiles.Configuration) is { } missing
+            ? (null, $"{missing} in '{cache.SnapshotPath(commit)}'")
+            : (cache.SnapshotPath(commit), "");
 }

@@ -5,12 +5,12 @@ using System.Text.Json;
 
 namespace Grpo.Hub;
 
-/// <summary>The hub's interface for one repository: its files at a revision, and what each one is.</summary>
+/// <summary>One repository at the hub: lists its files at a revision and describes them.</summary>
 internal sealed class HubRepository(HubConnection connection, HubSettings settings, HubRepositoryId id)
 {
     private const int MaxListingBytes = 16 * 1_048_576;
 
-    /// <summary>The commit that the revision names now, and the files in it.</summary>
+    /// <summary>Returns the commit that the revision names now, and the files in it.</summary>
     public async Task<(string Commit, HashSet<string> Files)> ListAsync(CancellationToken cancellationToken)
     {
         Uri address = connection.AddressOf($"{id.ApiPath}/revision/{Uri.EscapeDataString(settings.Revision)}");
@@ -45,7 +45,7 @@ internal sealed class HubRepository(HubConnection connection, HubSettings settin
     public Uri AddressOf(string commit, string file) =>
         connection.AddressOf($"{id.WebPath}/resolve/{commit}/{string.Join('/', file.Split('/').Select(Uri.EscapeDataString))}");
 
-    /// <summary>Hash and size of a file, from the hub itself and not from the store to which it redirects.</summary>
+    /// <summary>Returns hash and size of a file as the hub itself states them, not the store to which it redirects.</summary>
     public async Task<HubFileInfo> DescribeAsync(string commit, string file, long maxBytes, CancellationToken cancellationToken)
     {
         using HttpResponseMessage response = await connection
@@ -58,8 +58,9 @@ internal sealed class HubRepository(HubConnection connection, HubSettings settin
 
         if (Header(response, "X-Repo-Commit") is { } actual && actual != commit)
         {
-            // What a header says is shown only when it can be nothing else: a hub could send the token back.
-            throw new HubException($"The hub answers for {(HubNames.IsCommit(actual) ? $"commit {actual}" : "no commit")} of '{id}' when asked for {commit}.");
+            // A header is shown only if it has the form of a commit: the hub could send the token back in it.
+            throw new HubException(
+                $"The hub answers for {(HubNames.IsCommit(actual) ? $"commit {actual}" : "no commit")} of '{id}' when asked for {commit}.");
         }
 
         string? validator = response.Headers.ETag is { IsWeak: false } etag ? etag.Tag : null;
@@ -67,8 +68,8 @@ internal sealed class HubRepository(HubConnection connection, HubSettings settin
         if (hash is null || !(HubNames.IsSha256(hash) || HubNames.IsCommit(hash)))
         {
             throw new HubException(
-                $"The hub states no hash for '{file}' of '{id}' (ETag: {(hash is null ? "none" : "not a hash")}), so it could not be checked. "
-                + "A proxy may have removed it; download the files by hand and pass their folder.");
+                $"The hub states no hash for '{file}' of '{id}' (ETag: {(hash is null ? "none" : "not a hash")}), so it could not be "
+                + "checked. A proxy may have removed it; download the files by hand and pass their folder.");
         }
 
         settings.Secret.Refuse(hash, "the hash of a file");
@@ -84,7 +85,7 @@ internal sealed class HubRepository(HubConnection connection, HubSettings settin
         };
     }
 
-    /// <summary>Turns a refusal into an explanation, and a passing one into an invitation to try again.</summary>
+    /// <summary>Throws an explanation if the hub refused the request: a transient one if another attempt can succeed.</summary>
     public void RequireSuccess(HttpResponseMessage response, string what)
     {
         if (response.IsSuccessStatusCode)
@@ -100,15 +101,17 @@ internal sealed class HubRepository(HubConnection connection, HubSettings settin
             : "the token that is set may not read it: set HF_TOKEN to one that may";
         throw (response.StatusCode, Header(response, "X-Error-Code")) switch
         {
-            // A store to which the hub redirects refuses when the address that it was given has expired: the next attempt gets a new one.
+            // A store refuses when the address from the hub's redirect has expired. The next attempt gets a new address.
             _ when code is 408 or 429 or >= 500 || !connection.IsHub(response.RequestMessage?.RequestUri) =>
                 new HubTransientException($"{host} answers {code} for {what}.", retryAfter: RetryAfter(response.Headers.RetryAfter)),
             (HttpStatusCode.NotFound, "RevisionNotFound") =>
                 new HubException($"'{id}' has no revision '{settings.Revision}' on {host}. Name a branch, tag or commit that it has."),
             (HttpStatusCode.NotFound, _) =>
-                new HubException($"{host} does not have {what} (404). Check the spelling of the id, and its revision '{settings.Revision}'."),
+                new HubException(
+                    $"{host} does not have {what} (404). Check the spelling of the id, and its revision '{settings.Revision}'."),
             (HttpStatusCode.Unauthorized, _) =>
-                new HubException($"{host} refuses {what} (401): it does not exist, or is private and {token}. Check the spelling of the id."),
+                new HubException(
+                    $"{host} refuses {what} (401): it does not exist, or is private and {token}. Check the spelling of the id."),
             (HttpStatusCode.Forbidden, _) =>
                 new HubException($"{host} refuses {what} (403): accept the {id.Kind}'s terms at {terms} while logged in; {token}."),
             _ => new HubException($"{host} answers {code} for {what}, which is not how a hub answers. Check HF_ENDPOINT and the proxy."),
@@ -123,3 +126,10 @@ internal sealed class HubRepository(HubConnection connection, HubSettings settin
 
     private static string? Unquote(string? tag) => tag?.Replace("W/", "", StringComparison.Ordinal).Trim('"');
 }
+
+/// <summary>The hub's description of a file.</summary>
+/// <param name="Name">The path of the file in the repository.</param>
+/// <param name="Hash">The SHA-256 of the content (64 digits) or git's SHA-1 (40 digits). It is also the name in the cache.</param>
+/// <param name="Size">The size in bytes.</param>
+/// <param name="Validator">The ETag of the requested address, for If-Range; null if the content is at another address.</param>
+internal sealed record HubFileInfo(string Name, string Hash, long Size, string? Validator);

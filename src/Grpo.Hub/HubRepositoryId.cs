@@ -1,6 +1,6 @@
 namespace Grpo.Hub;
 
-/// <summary>A repository of the hub by kind and name, and where that puts it. As text it is owner/name.</summary>
+/// <summary>The kind and name of a repository, with the addresses and folders that follow from them. Its text form is owner/name.</summary>
 internal sealed class HubRepositoryId
 {
     private readonly string _name;
@@ -11,17 +11,17 @@ internal sealed class HubRepositoryId
         _name = name;
     }
 
-    /// <summary>"model" or "dataset".</summary>
+    /// <summary>The kind: "model" or "dataset".</summary>
     public string Kind { get; }
 
     public string ApiPath => $"api/{Kind}s/{_name}";
 
-    /// <summary>Models lie at the hub's root; everything else has its kind before its name.</summary>
+    /// <summary>The path on the hub's web site. Models are at its root; other kinds have their kind before the name.</summary>
     public string WebPath => Kind == "model" ? _name : $"{Kind}s/{_name}";
 
     public string CacheFolder => $"{Kind}s--{_name.Replace("/", "--", StringComparison.Ordinal)}";
 
-    /// <summary>The command of Python's huggingface_hub that downloads it.</summary>
+    /// <summary>The command of Python's huggingface_hub that downloads the repository.</summary>
     public string DownloadCommand => $"hf download {_name}{(Kind == "model" ? "" : $" --repo-type {Kind}")}";
 
     public static HubRepositoryId Model(string name) => new("model", name);

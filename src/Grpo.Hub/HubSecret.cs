@@ -3,17 +3,15 @@ using Microsoft.Extensions.Logging;
 
 namespace Grpo.Hub;
 
-/// <summary>
-/// The access token as something to look for in text that a server had a part in. The server knows it, and could send it back as a host, a
-/// file name, a hash or a body, so every message, log and path goes through here.
-/// </summary>
+/// <summary>The access token, which is searched for and masked in all text that a server has influenced.</summary>
 /// <remarks>
-/// The token is found in any case, percent-encoded once or several times, in hexadecimal, and in Base64 of either alphabet at any place. A
-/// token of fewer than <see cref="MinLength"/> characters is none ("test" would be found in ordinary names).
+/// The server knows the token and could send it back as a host, a file name, a hash or a body. So every message, log and path is checked.
+/// The token is found in any case, percent-encoded once or several times, in hexadecimal, and in Base64 of either alphabet at any position.
+/// A token of fewer than <see cref="MinLength"/> characters is not searched for, because ordinary names could contain it ("test").
 /// </remarks>
 internal sealed class HubSecret
 {
-    /// <summary>The number of characters from which on a token counts as a secret.</summary>
+    /// <summary>The smallest number of characters of a token that is kept secret.</summary>
     public const int MinLength = 6;
 
     private const string Shown = "***";
@@ -35,7 +33,7 @@ internal sealed class HubSecret
         return false;
     }
 
-    /// <summary>Replaces the token in a text by asterisks.</summary>
+    /// <summary>Returns a text with asterisks instead of the token.</summary>
     public string Mask(string text)
     {
         if (!IsIn(text))
@@ -54,18 +52,18 @@ internal sealed class HubSecret
         return masked.ToString();
     }
 
-    /// <summary>Returns a text of a server that becomes part of a path or an address, unless it holds the token.</summary>
+    /// <summary>Returns a server's text that becomes part of a path or an address, unless it holds the token.</summary>
     /// <param name="text">The text.</param>
-    /// <param name="what">The place where the server put it, for the message.</param>
-    /// <exception cref="HubException">It holds the token.</exception>
+    /// <param name="what">The description of the text, for the message.</param>
+    /// <exception cref="HubException">The text holds the token.</exception>
     public string Refuse(string text, string what) => !IsIn(text) ? text : throw new HubException(
         $"The hub sends the access token back in {what}. Nothing was written. Do not use this hub (HF_ENDPOINT) any more, "
         + "and revoke the token.");
 
-    /// <summary>A logger that masks the token in what it is given.</summary>
+    /// <summary>Returns a logger that masks the token in all messages.</summary>
     public ILogger Guard(ILogger logger) => new GuardedLogger(logger, this);
 
-    /// <summary>The longest spelling of the token that begins at a place of a text; 0 when none does.</summary>
+    /// <summary>Returns the length of the longest spelling of the token at a position of a text; 0 if there is none.</summary>
     private int LengthAt(string text, int start)
     {
         int longest = 0;
@@ -99,7 +97,7 @@ internal sealed class HubSecret
         return i - start;
     }
 
-    /// <summary>A character, or what "%41" stands for; a percent sign may itself be written so any number of times: "%252541".</summary>
+    /// <summary>Returns a character, decoding "%41". The percent sign may itself be encoded any number of times: "%252541".</summary>
     private static (char Value, int Length) Decode(string text, int start)
     {
         int i = start + 1;
@@ -113,7 +111,7 @@ internal sealed class HubSecret
             : (text[start], 1);
     }
 
-    // Hosts lose their case. The two alphabets of Base64 differ in these.
+    // Hosts lose their case. The two alphabets of Base64 differ in two characters.
     private static char Fold(char value) => value switch
     {
         '-' => '+',
@@ -127,7 +125,7 @@ internal sealed class HubSecret
         yield return token;
         yield return Convert.ToHexString(bytes);
 
-        // After 0, 1 or 2 other bytes, such as those of "user:"; without the digits that hold bits of neighbors.
+        // The token may follow 0, 1 or 2 other bytes, such as those of "user:". Digits that also hold bits of neighbors are left out.
         for (int before = 0; before < 3; before++)
         {
             string digits = Convert.ToBase64String([.. new byte[before], .. bytes]);
@@ -154,7 +152,7 @@ internal sealed class HubSecret
             string text = formatter(state, exception);
             if (secret.IsIn(text) || (exception is not null && secret.IsIn(exception.ToString())))
             {
-                // Without its fields and its cause, which hold the token as well.
+                // Without the fields and the exception, which hold the token as well.
                 logger.Log(logLevel, eventId, secret.Mask(text), null, static (masked, _) => masked);
             }
             else

@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Grpo.Hub;
 
-/// <summary><see cref="HubOptions"/> checked and completed from the environment, by the rules of Python's huggingface_hub.</summary>
+/// <summary>The checked <see cref="HubOptions"/>, completed from the environment by the rules of Python's huggingface_hub.</summary>
 internal sealed class HubSettings
 {
     private HubSettings()
@@ -18,7 +18,7 @@ internal sealed class HubSettings
 
     public required string? Token { get; init; }
 
-    /// <summary>Finds and masks <see cref="Token"/> in text that a server had a part in.</summary>
+    /// <summary>The secret that masks <see cref="Token"/> in text that a server has influenced.</summary>
     public required HubSecret Secret { get; init; }
 
     public required bool Offline { get; init; }
@@ -35,9 +35,10 @@ internal sealed class HubSettings
 
     public required HttpMessageHandler? MessageHandler { get; init; }
 
-    /// <param name="options">What the caller set.</param>
-    /// <param name="environment">An environment variable by name; null when it is not set.</param>
-    /// <param name="home">The user's folder.</param>
+    /// <summary>Checks options and completes them from the environment.</summary>
+    /// <param name="options">The options of the caller.</param>
+    /// <param name="environment">Returns an environment variable by name; null if it is not set.</param>
+    /// <param name="home">The user's home folder.</param>
     public static HubSettings Resolve(HubOptions options, Func<string, string?> environment, string home)
     {
         (TimeSpan stall, int attempts, TimeSpan delay) = (options.StallTimeout, options.MaxAttempts, options.RetryDelay);
@@ -69,7 +70,7 @@ internal sealed class HubSettings
         string? Set(string name) => environment(name) is { Length: > 0 } value ? value : null;
     }
 
-    /// <summary>Https, or http from this machine to itself.</summary>
+    /// <summary>True for https, and for http from this machine to itself.</summary>
     public static bool IsSecure(Uri address) =>
         address.Scheme == Uri.UriSchemeHttps || (address.Scheme == Uri.UriSchemeHttp && address.IsLoopback);
 
@@ -91,10 +92,11 @@ internal sealed class HubSettings
 
         return endpoint.UserInfo.Length == 0 && endpoint.Query.Length == 0
             ? endpoint
-            : throw new HubException($"The hub's address on {endpoint.Host} holds a user name, password or query. Give the token in HF_TOKEN instead.");
+            : throw new HubException(
+                $"The hub's address on {endpoint.Host} holds a user name, password or query. Give the token in HF_TOKEN instead.");
     }
 
-    // What stands before an '@' may be a password, also in what is no address.
+    // The text before an '@' may be a password, even in a malformed address.
     private static string WithoutPassword(string address) => address[(address.LastIndexOf('@') + 1)..];
 
     private static string? ReadTokenFile(string path)
@@ -117,10 +119,11 @@ internal sealed class HubSettings
             return null;
         }
 
-        // The value is not repeated: messages end in logs.
+        // The token is not shown, because messages end up in logs.
         return trimmed.All(character => character is > ' ' and <= '~')
             ? trimmed
-            : throw new HubException("The access token (HF_TOKEN or the token file) holds characters that no token has. Copy it again from the hub.");
+            : throw new HubException(
+                "The access token (HF_TOKEN or the token file) holds characters that no token has. Copy it again from the hub.");
     }
 
     private static string ExpandHome(string path, string home) =>

@@ -1,6 +1,6 @@
 namespace Grpo.Hub;
 
-/// <summary>Brings the files of one commit into the cache, one after the other, and links them into its snapshot.</summary>
+/// <summary>The download of a commit's files, one after the other, into the cache, with links in the commit's snapshot.</summary>
 internal sealed class HubSnapshotDownload(
     HubConnection connection, HubSettings settings, HubRepository repository, HubCache cache, HubFiles wanted, string commit)
 {
@@ -24,8 +24,8 @@ internal sealed class HubSnapshotDownload(
 
     private async Task FetchAsync(string name, int number, List<string> files, CancellationToken cancellationToken)
     {
-        // A commit never changes: what its snapshot shows is what it was.
-        if (cache.Look(commit, name) == CachedFile.Intact)
+        // A commit never changes, so an intact file of its snapshot needs no request.
+        if (cache.Check(commit, name) == CachedFile.Intact)
         {
             return;
         }
@@ -34,25 +34,28 @@ internal sealed class HubSnapshotDownload(
         {
             var budget = new RetryBudget(settings, settings.MaxAttempts);
             HubFileInfo file = await budget.RunAsync(
-                () => repository.DescribeAsync(commit, name, wanted.MaxBytes(name), cancellationToken), cancellationToken).ConfigureAwait(false);
+                () => repository.DescribeAsync(commit, name, wanted.MaxBytes(name), cancellationToken), cancellationToken).ConfigureAwait(
+                    false);
             using IDisposable alone = await HubLock
-                .TakeAsync(cache.LockPath(file.Hash), () => settings.Logger.WaitingForOther(name), cancellationToken).ConfigureAwait(false);
+                .AcquireAsync(cache.LockPath(file.Hash), () => settings.Logger.WaitingForOther(name), cancellationToken).ConfigureAwait(
+                    false);
             await FetchAsync(file, number, files.Count, cancellationToken).ConfigureAwait(false);
         }
         catch (HubTransientException e)
         {
             throw new HubException(
-                $"'{name}' of '{wanted.Id}' was not completed. {e.Message} What has arrived is kept: the next call continues from there.", e);
+                $"'{name}' of '{wanted.Id}' was not completed. {e.Message} What has arrived is kept: "
+                + "the next call continues from there.", e);
         }
     }
 
     private async Task FetchAsync(HubFileInfo file, int number, int count, CancellationToken cancellationToken)
     {
-        CachedFile shown = cache.Look(commit, file.Name);
+        CachedFile shown = cache.Check(commit, file.Name);
         bool isUnchecked = shown == CachedFile.Unchecked;
         if (shown == CachedFile.Intact || (isUnchecked && cache.IsHashOf(cache.FilePath(commit, file.Name), file.Hash)))
         {
-            return; // another process finished it while this one waited, or it is what the hub says
+            return; // another process finished it meanwhile, or the unchecked file has the right hash
         }
 
         bool isNew = !cache.IsIntact(file.Hash);

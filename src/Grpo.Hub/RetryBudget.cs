@@ -1,15 +1,15 @@
 namespace Grpo.Hub;
 
-/// <summary>Counts failures in a row and waits between attempts, longer each time.</summary>
+/// <summary>A counter of failures in a row that waits between attempts, longer each time.</summary>
 internal sealed class RetryBudget(HubSettings settings, int maxAttempts)
 {
     private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(30);
     private int _failures;
 
-    /// <summary>After progress the count starts again: a large file over a bad line is many short attempts.</summary>
+    /// <summary>Resets the count after progress: a large file over a bad line needs many short attempts.</summary>
     public void Reset() => _failures = 0;
 
-    /// <summary>Waits for the next attempt, or throws the failure when there is none left.</summary>
+    /// <summary>Waits for the next attempt, or throws the failure if none is left.</summary>
     public async Task WaitAsync(HubTransientException failure, CancellationToken cancellationToken)
     {
         _failures++;

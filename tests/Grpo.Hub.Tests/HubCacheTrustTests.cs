@@ -198,7 +198,9 @@ public sealed class HubCacheTrustTests : IDisposable
 
         Assert.Equal(folder, await DownloadAsync(options => (options.Offline, options.Logger) = (true, _log)));
 
-        Assert.Contains($"'{folder}' holds files and no links to blobs, so there is no hash to check them with.", Assert.Single(_log.Messages), StringComparison.Ordinal);
+        Assert.Contains(
+            $"'{folder}' holds files and no links to blobs, so there is no hash to check them with.", Assert.Single(_log.Messages),
+            StringComparison.Ordinal);
     }
 
     private string Place(string name) => _cache[Path.Combine(name.Split('/'))

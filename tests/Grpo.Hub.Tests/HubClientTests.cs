@@ -29,7 +29,8 @@ public sealed class HubClientTests
             }
         }
 
-        Assert.DoesNotContain(Directory.GetFiles(Path.Combine(model, "blobs")), path => path.EndsWith(".incomplete", StringComparison.Ordinal));
+        Assert.DoesNotContain(
+            Directory.GetFiles(Path.Combine(model, "blobs")), path => path.EndsWith(".incomplete", StringComparison.Ordinal));
         Assert.All(hub.Requests, request => Assert.Null(request.Header("Authorization")));
     }
 
@@ -161,7 +162,8 @@ public sealed class HubClientTests
         options.Logger = log;
 
         Assert.Equal(folder, await HubClient.DownloadAsync(LoopbackHub.Id, options));
-        Assert.Contains("127.0.0.1 cannot be reached (ConnectionError). The cached '", Assert.Single(log.Messages), StringComparison.Ordinal);
+        Assert.Contains(
+            "127.0.0.1 cannot be reached (ConnectionError). The cached '", Assert.Single(log.Messages), StringComparison.Ordinal);
     }
 
     private sealed class Recorder : IProgress<HubProgress>

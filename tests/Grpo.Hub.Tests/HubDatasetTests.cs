@@ -60,7 +60,8 @@ public sealed class HubDatasetTests : IDisposable
     [InlineData("test", "default/test-0.parquet", "default/test-0.parquet", "other/test-0.parquet", "test.jsonl")]
     [InlineData("test", "main/test.jsonl", "default/test.jsonl", "main/test.jsonl")]
     [InlineData("test", "other/test.jsonl", "main/train.jsonl", "other/test.jsonl")]
-    public async Task DownloadDatasetAsync_chooses_the_file_that_is_named_for_the_split(string split, string expected, params string[] files)
+    public async Task DownloadDatasetAsync_chooses_the_file_that_is_named_for_the_split(
+        string split, string expected, params string[] files)
     {
         Offer(files);
 
@@ -73,7 +74,9 @@ public sealed class HubDatasetTests : IDisposable
     [Theory]
     [InlineData("there is no .parquet or .jsonl file. Pass files by hand", "train.csv", "README.md")]
     [InlineData("no file is named for it, only main/test.jsonl, main/training.jsonl.", "main/test.jsonl", "main/training.jsonl")]
-    [InlineData("several configurations hold it ('a', 'b/c', the root) and none is called 'main' or 'default'.", "b/c/train.jsonl", "a/train.jsonl", "train.jsonl")]
+    [InlineData(
+        "several configurations hold it ('a', 'b/c', the root) and none is called 'main' or 'default'.", "b/c/train.jsonl", "a/train.jsonl",
+        "train.jsonl")]
     [InlineData("it lies in several files, which are not joined (main/train-00000-of-00002.parquet, main/train-00001-of-00002.parquet).",
         "main/train-00000-of-00002.parquet", "main/train-00001-of-00002.parquet", "default/train.jsonl")]
     [InlineData("it lies in several files, which are not joined (train-00003-of-00010.parquet).", "train-00003-of-00010.parquet")]
@@ -109,12 +112,15 @@ public sealed class HubDatasetTests : IDisposable
 
         string message = await FailAsync("test", options => options.Offline = true);
         Assert.Contains(
-            $"'owner/tiny' is not complete in the cache (missing: the split 'test' as one file in '{Path.GetDirectoryName(Path.GetDirectoryName(path))}': "
-            + "no file is named for it, only main/train-00000-of-00001.parquet), and the network is off",
+            "'owner/tiny' is not complete in the cache (missing: the split 'test' as one file in "
+            + $"'{Path.GetDirectoryName(Path.GetDirectoryName(path))}': no file is named for it, only "
+            + "main/train-00000-of-00001.parquet), and the network is off",
             message,
             StringComparison.Ordinal);
-        Assert.Contains("run 'hf download owner/tiny --repo-type dataset --revision main --local-dir <folder>'", message, StringComparison.Ordinal);
-        Assert.Contains("/datasets/owner/tiny/tree/main, and give the file of the split 'test' in place of the id.", message, StringComparison.Ordinal);
+        Assert.Contains(
+            "run 'hf download owner/tiny --repo-type dataset --revision main --local-dir <folder>'", message, StringComparison.Ordinal);
+        Assert.Contains(
+            "/datasets/owner/tiny/tree/main, and give the file of the split 'test' in place of the id.", message, StringComparison.Ordinal);
         Assert.Empty(_hub.Requests);
         File.Delete(_cache[Path.Combine("datasets--owner--tiny", "blobs", LoopbackHub.HashOf(Train, _hub.Files[Train]))]);
         message = await FailAsync("train", options => options.Offline = true);
@@ -171,7 +177,8 @@ public sealed class HubDatasetTests : IDisposable
         string message = await FailAsync("train");
 
         Assert.Contains($"'{Train}' from 127.0.0.1 has the hash ", message, StringComparison.Ordinal);
-        Assert.Contains($"but the hub promised {LoopbackHub.HashOf(Train, _hub.Files[Train])}. It was deleted.", message, StringComparison.Ordinal);
+        Assert.Contains(
+            $"but the hub promised {LoopbackHub.HashOf(Train, _hub.Files[Train])}. It was deleted.", message, StringComparison.Ordinal);
         Assert.Empty(Directory.GetFiles(_cache[Path.Combine("datasets--owner--tiny", "blobs")]));
         Assert.False(Directory.Exists(_cache[Path.Combine("datasets--owner--tiny", "snapshots")]));
     }
@@ -182,7 +189,8 @@ public sealed class HubDatasetTests : IDisposable
         Answer("HEAD", reply => reply with { Headers = new(reply.Headers) { ["Content-Length"] = "4294967297" } });
 
         Assert.Contains(
-            $"'{Train}' of 'owner/tiny' has 4294967297 bytes; at most 4294967296 are expected", await FailAsync("train"), StringComparison.Ordinal);
+            $"'{Train}' of 'owner/tiny' has 4294967297 bytes; at most 4294967296 are expected", await FailAsync("train"),
+            StringComparison.Ordinal);
         Assert.Empty(_hub.Gets(Train));
     }
 
@@ -192,7 +200,8 @@ public sealed class HubDatasetTests : IDisposable
         _hub.Intercept = _ => new HubReply(403);
 
         Assert.Contains(
-            $"(403): accept the dataset's terms at {_hub.Address}datasets/owner/tiny while logged in", await FailAsync("train"), StringComparison.Ordinal);
+            $"(403): accept the dataset's terms at {_hub.Address}datasets/owner/tiny while logged in", await FailAsync("train"),
+            StringComparison.Ordinal);
     }
 
     [Fact]

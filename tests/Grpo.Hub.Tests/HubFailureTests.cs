@@ -102,9 +102,13 @@ public sealed class HubFailureTests : IDisposable
     }
 
     [Theory]
-    [InlineData(401, "", "127.0.0.1 refuses the list of files of 'owner/tiny' (401): it does not exist, or is private and no token is set: set HF_TOKEN.")]
+    [InlineData(
+        401, "",
+        "127.0.0.1 refuses the list of files of 'owner/tiny' (401): it does not exist, or is private and no token is set: set HF_TOKEN.")]
     [InlineData(403, "GatedRepo", "(403): accept the model's terms at http://127.0.0.1:")]
-    [InlineData(404, "RepoNotFound", "127.0.0.1 does not have the list of files of 'owner/tiny' (404). Check the spelling of the id, and its revision 'main'.")]
+    [InlineData(
+        404, "RepoNotFound",
+        "127.0.0.1 does not have the list of files of 'owner/tiny' (404). Check the spelling of the id, and its revision 'main'.")]
     [InlineData(404, "RevisionNotFound", "'owner/tiny' has no revision 'main' on 127.0.0.1.")]
     [InlineData(405, "", "127.0.0.1 answers 405 for the list of files of 'owner/tiny', which is not how a hub answers.")]
     public async Task DownloadAsync_explains_a_refusal_without_another_attempt(int status, string code, string message)
@@ -140,10 +144,18 @@ public sealed class HubFailureTests : IDisposable
         // A hub that sends everything back.
         _hub.Intercept = request => (status == 200 ? _hub.Honest(request) : new HubReply(status)) with
         {
-            Headers = new() { ["ETag"] = $"\"{Secret}\"", ["X-Linked-Etag"] = Secret, ["X-Repo-Commit"] = Secret, ["X-Error-Code"] = Secret, ["X-Error-Message"] = Secret },
+            Headers = new()
+            {
+                ["ETag"] = $"\"{Secret}\"",
+                ["X-Linked-Etag"] = Secret,
+                ["X-Repo-Commit"] = Secret,
+                ["X-Error-Code"] = Secret,
+                ["X-Error-Message"] = Secret,
+            },
         };
 
-        var failure = await Assert.ThrowsAsync<HubException>(() => DownloadAsync(options => (options.Token, options.Logger) = (Secret, logger)));
+        var failure = await Assert.ThrowsAsync<HubException>(
+            () => DownloadAsync(options => (options.Token, options.Logger) = (Secret, logger)));
 
         Assert.DoesNotContain(Secret, failure.ToString(), StringComparison.Ordinal);
         Assert.DoesNotContain(logger.Messages, message => message.Contains(Secret, StringComparison.Ordinal));
@@ -165,7 +177,9 @@ public sealed class HubFailureTests : IDisposable
     {
         Answer("HEAD", Weights, (reply, _) => reply with { Headers = new(reply.Headers) { ["Content-Length"] = "299999" } });
 
-        Assert.Contains("The hub promised 299999 bytes of 'model.safetensors' but 127.0.0.1 sends 300000.", await FailAsync(), StringComparison.Ordinal);
+        Assert.Contains(
+            "The hub promised 299999 bytes of 'model.safetensors' but 127.0.0.1 sends 300000.", await FailAsync(),
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -173,7 +187,8 @@ public sealed class HubFailureTests : IDisposable
     {
         Answer("GET", Weights, (reply, _) => reply with { WithoutLength = true, Body = new byte[3_000_000] });
 
-        Assert.Contains("127.0.0.1 sends more than the promised 300000 bytes of 'model.safetensors'.", await FailAsync(), StringComparison.Ordinal);
+        Assert.Contains(
+            "127.0.0.1 sends more than the promised 300000 bytes of 'model.safetensors'.", await FailAsync(), StringComparison.Ordinal);
         Assert.Equal(0, new FileInfo(PartPath()).Length);
     }
 
@@ -196,8 +211,10 @@ public sealed class HubFailureTests : IDisposable
         string message = await FailAsync();
 
         Assert.Contains($"'{file}' from 127.0.0.1 has the hash ", message, StringComparison.Ordinal);
-        Assert.Contains($"but the hub promised {LoopbackHub.HashOf(file, _hub.Files[file])}. It was deleted.", message, StringComparison.Ordinal);
-        Assert.DoesNotContain(Directory.GetFiles(BlobFolder()), path => path.Contains(LoopbackHub.HashOf(file, _hub.Files[file]), StringComparison.Ordinal));
+        Assert.Contains(
+            $"but the hub promised {LoopbackHub.HashOf(file, _hub.Files[file])}. It was deleted.", message, StringComparison.Ordinal);
+        Assert.DoesNotContain(
+            Directory.GetFiles(BlobFolder()), path => path.Contains(LoopbackHub.HashOf(file, _hub.Files[file]), StringComparison.Ordinal));
     }
 
     [Fact]
@@ -205,7 +222,8 @@ public sealed class HubFailureTests : IDisposable
     {
         Answer("HEAD", "config.json", (reply, _) => reply with { Headers = new() { ["ETag"] = "\"v1\"" } });
 
-        Assert.Contains("The hub states no hash for 'config.json' of 'owner/tiny' (ETag: not a hash)", await FailAsync(), StringComparison.Ordinal);
+        Assert.Contains(
+            "The hub states no hash for 'config.json' of 'owner/tiny' (ETag: not a hash)", await FailAsync(), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -213,7 +231,8 @@ public sealed class HubFailureTests : IDisposable
     {
         Answer("HEAD", "config.json", (reply, _) => reply with { Headers = new(reply.Headers) { ["Content-Length"] = "1048577" } });
 
-        Assert.Contains("'config.json' of 'owner/tiny' has 1048577 bytes; at most 1048576 are expected", await FailAsync(), StringComparison.Ordinal);
+        Assert.Contains(
+            "'config.json' of 'owner/tiny' has 1048577 bytes; at most 1048576 are expected", await FailAsync(), StringComparison.Ordinal);
         Assert.Empty(_hub.Gets("config.json"));
     }
 
@@ -287,12 +306,15 @@ public sealed class HubFailureTests : IDisposable
 
         string message = (await Assert.ThrowsAsync<HubException>(() => HubClient.DownloadAsync(LoopbackHub.Id, options))).Message;
 
-        Assert.Contains("'owner/tiny' cannot be downloaded from 127.0.0.1: 127.0.0.1 cannot be reached (ConnectionError). All 2 attempts failed.", message, StringComparison.Ordinal);
+        Assert.Contains(
+            "'owner/tiny' cannot be downloaded from 127.0.0.1: 127.0.0.1 cannot be reached (ConnectionError). All 2 attempts failed.",
+            message, StringComparison.Ordinal);
         Assert.Contains("Nor is it complete in the cache (missing: no revision 'main' in", message, StringComparison.Ordinal);
         Assert.Contains("run 'hf download owner/tiny --revision main --local-dir <folder>'", message, StringComparison.Ordinal);
         options.Offline = true;
         message = (await Assert.ThrowsAsync<HubException>(() => HubClient.DownloadAsync(LoopbackHub.Id, options))).Message;
-        Assert.Contains("and the network is off (HF_HUB_OFFLINE or HubOptions.Offline). To get it by hand:", message, StringComparison.Ordinal);
+        Assert.Contains(
+            "and the network is off (HF_HUB_OFFLINE or HubOptions.Offline). To get it by hand:", message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -16,7 +16,8 @@ public sealed class HubSettingsTests
         Assert.Equal(Path.GetFullPath("/hf/hub"), Cache(("XDG_CACHE_HOME", "/xdg"), ("HF_HOME", "/hf")));
         Assert.Equal(Path.GetFullPath("/own"), Cache(("HF_HOME", "/hf"), ("HF_HUB_CACHE", "/own")));
         Assert.Equal(Path.Combine(Home, "models"), Cache(("HF_HUB_CACHE", "~/models")));
-        Assert.Equal(Path.GetFullPath("/set"), Resolve(new HubOptions { CacheDirectory = "/set" }, ("HF_HUB_CACHE", "/own")).CacheDirectory);
+        Assert.Equal(
+            Path.GetFullPath("/set"), Resolve(new HubOptions { CacheDirectory = "/set" }, ("HF_HUB_CACHE", "/own")).CacheDirectory);
     }
 
     [Fact]
@@ -30,7 +31,8 @@ public sealed class HubSettingsTests
         Assert.Equal("hf_environment", Resolve(new HubOptions(), ("HF_HOME", folder.Path), ("HF_TOKEN", " hf_environment ")).Token);
         Assert.Null(Resolve(new HubOptions { Token = "" }, ("HF_TOKEN", "hf_environment")).Token);
         Assert.Equal("https://huggingface.co/", Resolve(new HubOptions()).Endpoint.AbsoluteUri);
-        Assert.Equal("https://mirror.example/hf", Resolve(new HubOptions(), ("HF_ENDPOINT", "https://mirror.example/hf")).Endpoint.AbsoluteUri);
+        Assert.Equal(
+            "https://mirror.example/hf", Resolve(new HubOptions(), ("HF_ENDPOINT", "https://mirror.example/hf")).Endpoint.AbsoluteUri);
         Assert.False(Resolve(new HubOptions()).Offline);
         Assert.True(Resolve(new HubOptions(), ("HF_HUB_OFFLINE", "1")).Offline);
         Assert.False(Resolve(new HubOptions { Offline = false }, ("HF_HUB_OFFLINE", "1")).Offline);

@@ -57,7 +57,11 @@ public sealed class HubTokenTests : IDisposable
     {
         foreach (string spelling in Spellings(Token))
         {
-            _hub.Intercept = _ => LoopbackHub.Json(new { sha = LoopbackHub.Commit, siblings = new[] { new { rfilename = name.Replace("{0}", spelling, StringComparison.Ordinal) } } });
+            _hub.Intercept = _ => LoopbackHub.Json(new
+            {
+                sha = LoopbackHub.Commit,
+                siblings = new[] { new { rfilename = name.Replace("{0}", spelling, StringComparison.Ordinal) } },
+            });
 
             await FailsWithoutTokenAsync(Token);
         }
@@ -72,7 +76,8 @@ public sealed class HubTokenTests : IDisposable
             _hub.Files[$"main/train-{spelling.Replace('/', '_')}.jsonl"] = "{}"u8.ToArray();
             HubOptions options = Options("hf-secret-token");
 
-            HubException failure = await Assert.ThrowsAsync<HubException>(() => HubClient.DownloadDatasetAsync(LoopbackHub.Id, "train", options));
+            HubException failure = await Assert.ThrowsAsync<HubException>(
+                () => HubClient.DownloadDatasetAsync(LoopbackHub.Id, "train", options));
 
             Assert.Contains("sends the access token back", failure.Message, StringComparison.Ordinal);
             Assert.Empty(Directory.EnumerateFileSystemEntries(_cache.Path));
@@ -86,13 +91,16 @@ public sealed class HubTokenTests : IDisposable
     [InlineData("X-Linked-Etag")]
     public async Task DownloadAsync_takes_no_token_for_a_commit_or_a_hash(string where)
     {
-        _hub.Intercept = request => where == "sha" ? LoopbackHub.Json(new { sha = HexToken, siblings = new[] { new { rfilename = "config.json" } } })
-            : request.Method == "HEAD" ? _hub.Honest(request) with { Headers = new() { ["ETag"] = $"\"{LoopbackHub.Commit}\"", [where] = HexToken } }
+        _hub.Intercept = request => where == "sha"
+            ? LoopbackHub.Json(new { sha = HexToken, siblings = new[] { new { rfilename = "config.json" } } })
+            : request.Method == "HEAD"
+            ? _hub.Honest(request) with { Headers = new() { ["ETag"] = $"\"{LoopbackHub.Commit}\"", [where] = HexToken } }
             : null;
 
         await FailsWithoutTokenAsync(HexToken);
         Assert.DoesNotContain(
-            Directory.EnumerateFileSystemEntries(_cache.Path, "*", SearchOption.AllDirectories), path => path.Contains(HexToken, StringComparison.Ordinal));
+            Directory.EnumerateFileSystemEntries(_cache.Path, "*", SearchOption.AllDirectories),
+            path => path.Contains(HexToken, StringComparison.Ordinal));
     }
 
     [Theory]
@@ -138,14 +146,17 @@ public sealed class HubTokenTests : IDisposable
     [InlineData("https://127.0.0.1:{port}/x")]                               // another scheme
     public async Task SendAsync_gives_the_token_to_no_other_address(string location)
     {
-        string address = location.Replace("{port}", _hub.Address.Port.ToString(System.Globalization.CultureInfo.InvariantCulture), StringComparison.Ordinal);
+        string address = location.Replace(
+            "{port}", _hub.Address.Port.ToString(System.Globalization.CultureInfo.InvariantCulture), StringComparison.Ordinal);
         var elsewhere = new Elsewhere(_ => throw new HttpRequestException(HttpRequestError.ConnectionError));
         HubOptions options = Options(Token, elsewhere);
         Answer(Weights, new HubReply(302) { Headers = { ["Location"] = address } });
 
         await Assert.ThrowsAsync<HubException>(() => HubClient.DownloadAsync(LoopbackHub.Id, options));
 
-        Assert.All(elsewhere.Seen, seen => Assert.Equal(seen.StartsWith(_hub.Address.AbsoluteUri, StringComparison.Ordinal), elsewhere.Trusted.Contains(seen)));
+        Assert.All(
+            elsewhere.Seen,
+            seen => Assert.Equal(seen.StartsWith(_hub.Address.AbsoluteUri, StringComparison.Ordinal), elsewhere.Trusted.Contains(seen)));
         Assert.NotEmpty(elsewhere.Trusted);
     }
 
@@ -154,7 +165,8 @@ public sealed class HubTokenTests : IDisposable
     [InlineData("user hf_secret_token@mirror.example")]
     public void Resolve_shows_no_password_of_an_address_that_is_none(string endpoint)
     {
-        HubException failure = Assert.Throws<HubException>(() => HubSettings.Resolve(new HubOptions(), name => name == "HF_ENDPOINT" ? endpoint : null, "/home/nobody"));
+        HubException failure = Assert.Throws<HubException>(
+            () => HubSettings.Resolve(new HubOptions(), name => name == "HF_ENDPOINT" ? endpoint : null, "/home/nobody"));
 
         Assert.DoesNotContain("secret", failure.ToString(), StringComparison.Ordinal);
     }

@@ -2,26 +2,28 @@ using System.Text.Json;
 
 namespace Grpo.Models.Qwen.Config;
 
-/// <summary>The fields of a <c>config.json</c>: remembers which were read and collects what is wrong with them.</summary>
-/// <param name="root">The file's object.</param>
+/// <summary>The fields of a <c>config.json</c>. Remembers which of them were read and collects what is wrong with them.</summary>
+/// <param name="root">The object of the file.</param>
 internal sealed class ConfigFields(JsonElement root)
 {
     private readonly HashSet<string> _read = new(StringComparer.Ordinal);
 
-    /// <summary>One sentence per field that is missing or of the wrong kind.</summary>
+    /// <summary>The problems found so far, one sentence for each field that is missing or of the wrong kind.</summary>
     internal List<string> Problems { get; } = [];
 
-    /// <summary>Whether the field is there and not null.</summary>
+    /// <summary>True if the field is present and not null.</summary>
     internal bool Has(string name) => Find(name) is not null;
 
-    /// <summary>The field as it is; null when it is missing or null.</summary>
+    /// <summary>Returns the field unparsed; null if it is missing or null.</summary>
     internal JsonElement? Raw(string name) => Find(name);
 
-    /// <summary>The field as it is, null when it is missing or null; it still counts as not read, so saving writes it back.</summary>
+    /// <summary>
+    /// Returns the field unparsed, null if it is missing or null. The field does not count as read, so saving writes it back.
+    /// </summary>
     internal JsonElement? Peek(string name) =>
         root.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
 
-    /// <summary>The fields that nobody asked for, independent of the document.</summary>
+    /// <summary>Returns copies of the fields that were not read. They stay valid when the document is disposed.</summary>
     internal IReadOnlyDictionary<string, JsonElement> Unread()
     {
         var others = new SortedDictionary<string, JsonElement>(StringComparer.Ordinal);
@@ -33,17 +35,17 @@ internal sealed class ConfigFields(JsonElement root)
         return others;
     }
 
-    /// <summary>A whole number; null, and a problem, when it is not one or is missing without a default.</summary>
-    internal int? Integer(string name, int? missing = null)
+    /// <summary>Reads a whole number. Returns null and adds a problem if it is of another kind, or missing without a default.</summary>
+    internal int? Integer(string name, int? defaultValue = null)
     {
         if (Find(name) is not { } value)
         {
-            if (missing is null)
+            if (defaultValue is null)
             {
                 Problems.Add($"{name} is missing.");
             }
 
-            return missing;
+            return defaultValue;
         }
 
         if (value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number))
@@ -55,13 +57,13 @@ internal sealed class ConfigFields(JsonElement root)
         return null;
     }
 
-    internal double Real(string name, double missing) => Find(name) is { } value ? Real(name, value) : missing;
+    internal double Real(string name, double defaultValue) => Find(name) is { } value ? Real(name, value) : defaultValue;
 
-    internal bool Flag(string name, bool missing)
+    internal bool Flag(string name, bool defaultValue)
     {
         if (Find(name) is not { } value)
         {
-            return missing;
+            return defaultValue;
         }
 
         if (value.ValueKind is JsonValueKind.True or JsonValueKind.False)
@@ -70,7 +72,7 @@ internal sealed class ConfigFields(JsonElement root)
         }
 
         Problems.Add($"{name} is {Excerpt(value)} but must be true or false.");
-        return missing;
+        return defaultValue;
     }
 
     internal string? Word(string name)
@@ -107,7 +109,7 @@ internal sealed class ConfigFields(JsonElement root)
         return [];
     }
 
-    /// <summary>One id or a list of ids.</summary>
+    /// <summary>Reads one id or a list of ids.</summary>
     internal IReadOnlyList<int> Ids(string name)
     {
         if (Find(name) is not { } value)
@@ -131,7 +133,7 @@ internal sealed class ConfigFields(JsonElement root)
         return ids;
     }
 
-    /// <summary>A number; NaN, and a problem, when it is none.</summary>
+    /// <summary>Reads a number. Returns NaN and adds a problem if it is of another kind.</summary>
     internal double Real(string name, JsonElement value)
     {
         if (value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number))

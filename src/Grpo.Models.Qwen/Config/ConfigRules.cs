@@ -3,14 +3,11 @@ using System.Text.RegularExpressions;
 
 namespace Grpo.Models.Qwen.Config;
 
-/// <summary>
-/// Refuses a <c>config.json</c> whose fields make another function of the weights than Qwen2. A field that the library reads is checked
-/// where it is read. A field with one of these names, or with a part of a name that speaks of the same mathematics, must have its neutral
-/// value. Any other is taken for a note and kept.
-/// </summary>
+/// <summary>Refuses a <c>config.json</c> with fields that would make the model compute something else than Qwen2.</summary>
 /// <remarks>
-/// The names are those of other families and of fine-tunes with code of their own. Fields are looked at without being marked as read, so
-/// that a neutral one is written back on saving.
+/// A field that the library reads is checked where it is read. Every other field whose name is listed here, or contains a word of the same
+/// mathematics, must have its neutral value. All remaining fields count as notes and are kept. The names are those of other model families
+/// and of fine-tunes with code of their own. The check does not mark fields as read, so a neutral field is written back on saving.
 /// </remarks>
 internal static partial class ConfigRules
 {
@@ -24,24 +21,29 @@ internal static partial class ConfigRules
     [
         ("off", IsOff, "weights would have other names and types",
             ["quantization_config", "quantization", "compression_config", "sparsity_config", "pruned_heads"]),
-        ("off", IsOff, "linear layers would have biases that Qwen2's have not", ["mlp_bias", "use_bias", "o_proj_bias", "lm_head_bias", "head_bias"]),
+        ("off", IsOff, "linear layers would have biases that Qwen2's have not",
+            ["mlp_bias", "use_bias", "o_proj_bias", "lm_head_bias", "head_bias"]),
         ("true", IsTrue, "Qwen2's queries, keys and values have biases", ["attention_bias", "qkv_bias"]),
         ("off", IsOff, "logits would be bounded",
-            ["attn_logit_softcapping", "final_logit_softcapping", "attn_logit_softcap", "final_logit_softcap", "attention_logit_cap", "logit_softcap",
+            ["attn_logit_softcapping", "final_logit_softcapping", "attn_logit_softcap", "final_logit_softcap", "attention_logit_cap",
+             "logit_softcap",
              "logits_soft_cap"]),
         ("1", IsOne, Angles, ["partial_rotary_factor", "rotary_pct", "rotary_percent", "rope_pct", "rope_ratio", "rope_scaling_factor"]),
         ("the width of a head", IsHeadWidth, Angles, ["rotary_dim", "rope_dim"]),
         ("off", IsOff, Angles,
-            ["rope_local_base_freq", "rope_interleave", "rope_interleaved", "use_dynamic_ntk", "use_mrope", "mrope_section", "no_rope_layers",
+            ["rope_local_base_freq", "rope_interleave", "rope_interleaved", "use_dynamic_ntk", "use_mrope", "mrope_section",
+             "no_rope_layers",
              "no_rope_layer_interval"]),
         ("\"rope\"", (value, _) => IsWord(value, "rope", "rotary"), Angles, ["position_embedding_type", "position_encoding"]),
         ("\"default\"", (value, _) => IsWord(value, "default"), Angles, ["rope_type"]),
         ("off", IsOff, "positions would be told otherwise than by rotation", ["alibi", "use_alibi", "learned_pos_emb"]),
         ("true", IsTrue, "tokens would see those that follow", ["is_causal", "causal", "causal_attention", "use_causal_mask"]),
         ("off", IsOff, "tokens would see those that follow, or another text",
-            ["use_bidirectional_attention", "bidirectional_attention", "bidirectional", "is_encoder_decoder", "add_cross_attention", "prefix_lm"]),
+            ["use_bidirectional_attention", "bidirectional_attention", "bidirectional", "is_encoder_decoder", "add_cross_attention",
+                "prefix_lm"]),
         ("off", IsOff, Attention,
-            ["use_logn_attn", "attention_chunk_size", "attention_window_size", "local_attention", "sliding_window_pattern", "attention_sinks",
+            ["use_logn_attn", "attention_chunk_size", "attention_window_size", "local_attention", "sliding_window_pattern",
+             "attention_sinks",
              "use_attention_sinks", "num_attention_sinks", "clip_qkv", "attn_output_gate", "use_gated_attention",
              "scale_attn_by_inverse_layer_idx", "attn_temperature_tuning"]),
         ("off", IsOff, "queries and keys would be normalized", ["qk_norm", "use_qk_norm", "qk_layernorm", "use_qk_layernorm"]),
@@ -50,8 +52,8 @@ internal static partial class ConfigRules
         ("true", IsTrue, Attention, ["scale_attn_weights"]),
         ("1", IsOne, Scale,
             ["residual_multiplier", "embedding_multiplier", "logits_scaling", "logit_scale", "scale_emb", "embedding_scale", "embed_scale",
-             "lm_head_multiplier", "key_multiplier", "attention_in_multiplier", "attention_out_multiplier", "mlp_multipliers", "residual_scale",
-             "logits_multiplier"]),
+             "lm_head_multiplier", "key_multiplier", "attention_in_multiplier", "attention_out_multiplier", "mlp_multipliers",
+             "residual_scale", "logits_multiplier"]),
         ("off", IsOff, Scale, ["scale_depth", "dim_model_base", "scale_embedding", "normalize_embedding", "mup_width_multiplier"]),
         ("\"silu\"", (value, _) => IsWord(value, "silu", "swish"), "the feed-forward layer would compute another function",
             ["hidden_activation", "activation_function", "hidden_activation_function", "mlp_activation", "act_fn", "ffn_act"]),
@@ -59,18 +61,21 @@ internal static partial class ConfigRules
             ["norm_type", "normalization_type", "norm_function"]),
         ("rms_norm_eps", (value, config) => IsNumber(value, config.RmsNormEpsilon), "the norms would be others",
             ["norm_eps", "layer_norm_eps", "layernorm_epsilon", "layer_norm_epsilon"]),
-        ("off", IsOff, "the norms would be others", ["zero_centered_gamma", "rms_norm_add_unit_offset", "use_post_norm", "post_norm", "sandwich_norm"]),
+        ("off", IsOff, "the norms would be others",
+            ["zero_centered_gamma", "rms_norm_add_unit_offset", "use_post_norm", "post_norm", "sandwich_norm"]),
         ("off", IsOff, "the layers would be joined otherwise",
-            ["parallel_residual", "use_parallel_residual", "parallel_attn", "apply_residual_connection_post_layernorm", "num_kv_shared_layers",
+            ["parallel_residual", "use_parallel_residual", "parallel_attn", "apply_residual_connection_post_layernorm",
+             "num_kv_shared_layers",
              "cla_share_factor", "layer_replication"]),
         ("off", IsOff, "layers would be mixtures of experts",
-            ["num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "moe_intermediate_size", "shared_expert_intermediate_size"]),
+            ["num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "moe_intermediate_size",
+                "shared_expert_intermediate_size"]),
         ("off", IsOff, "keys and values would be compressed", ["kv_lora_rank", "q_lora_rank", "qk_rope_head_dim"]),
         ("off", IsOff, "the model would be part of another one", ["text_config", "vision_config", "audio_config"]),
         ("without a model", NamesNoModel, "the model would be computed by code that comes with it", ["auto_map"]),
     ];
 
-    // Names that no list can hold: every author spells them anew. The first pattern that a name fits decides.
+    // No list can hold all spellings of these names. The first matching pattern decides.
     private static readonly (Regex Name, string Neutral, Func<JsonElement, Qwen2Config, bool> IsNeutral, string Reason)[] Patterns =
     [
         (SoftCap(), "off", IsOff, "logits would be bounded"),
@@ -84,8 +89,8 @@ internal static partial class ConfigRules
     ];
 
     /// <summary>Adds a problem for each field that is not neutral.</summary>
-    /// <param name="fields">The file.</param>
-    /// <param name="config">What was read of it.</param>
+    /// <param name="fields">The fields of the file.</param>
+    /// <param name="config">The configuration that was read from them.</param>
     internal static void Check(ConfigFields fields, Qwen2Config config)
     {
         foreach ((string neutral, Func<JsonElement, Qwen2Config, bool> isNeutral, string reason, string[] names) in Rules)
@@ -103,7 +108,8 @@ internal static partial class ConfigRules
         foreach ((string name, JsonElement value) in fields.Unread().Where(field => !known.Contains(field.Key)))
         {
             string plain = name.Replace('-', '_');
-            if (value.ValueKind != JsonValueKind.Null && Array.Find(Patterns, pattern => pattern.Name.IsMatch(plain)) is { Name: not null } fits)
+            if (value.ValueKind != JsonValueKind.Null
+                && Array.Find(Patterns, pattern => pattern.Name.IsMatch(plain)) is { Name: not null } fits)
             {
                 Require(fields, name, value, fits.IsNeutral(value, config), fits.Neutral, fits.Reason);
             }
@@ -158,13 +164,15 @@ internal static partial class ConfigRules
     }
 
     private static bool NamesNoModel(JsonElement value, Qwen2Config config) =>
-        value.ValueKind == JsonValueKind.Object && !value.EnumerateObject().Any(entry => entry.Name.StartsWith("AutoModel", StringComparison.Ordinal));
+        value.ValueKind == JsonValueKind.Object
+            && !value.EnumerateObject().Any(entry => entry.Name.StartsWith("AutoModel", StringComparison.Ordinal));
 
     [GeneratedRegex("soft_?cap|logits?_cap|capping$", AnyCase | RegexOptions.NonBacktracking)]
     private static partial Regex SoftCap();
 
     [GeneratedRegex(
-        "(^|_)m?rope(_|$)|rope_?scal|rotary|yarn|(^|_)ntk(_|$)|^(long|short)_factor|(position|seq_len)_interpolation|^original_max_position",
+        "(^|_)m?rope(_|$)|rope_?scal|rotary|yarn|(^|_)ntk(_|$)|^(long|short)_factor|(position|"
+        + "seq_len)_interpolation|^original_max_position",
         AnyCase | RegexOptions.NonBacktracking)]
     private static partial Regex Rotary();
 

@@ -4,7 +4,7 @@ using Grpo.IO;
 
 namespace Grpo.Models.Qwen.Config;
 
-/// <summary>A JSON file whose every complaint names the file.</summary>
+/// <summary>A JSON file of a checkpoint; every error names the file.</summary>
 internal sealed class JsonFile : IDisposable
 {
     private readonly JsonDocument _document;
@@ -34,7 +34,7 @@ internal sealed class JsonFile : IDisposable
             throw Error($"The file must hold a JSON object but holds {Describe(kind)}.");
         }
 
-        // Half a surrogate pair is valid JSON and no text: reading it would throw far from here.
+        // Half a surrogate pair is valid JSON but not text. Reading it later would fail without naming the file.
         if (json.Span.IndexOf("\\ud"u8) >= 0 || json.Span.IndexOf("\\uD"u8) >= 0)
         {
             try
@@ -55,7 +55,7 @@ internal sealed class JsonFile : IDisposable
 
     public InvalidDataException Error(string message) => new($"'{FilePath}': {TerminalText.EscapeLine(message)}");
 
-    /// <summary>A property that is present and not null.</summary>
+    /// <summary>Finds a property that is present and not null.</summary>
     public static bool TryGet(JsonElement parent, string name, out JsonElement value)
     {
         value = default;
@@ -76,7 +76,7 @@ internal sealed class JsonFile : IDisposable
         ? value.GetString()!
         : throw Error($"{what} must be a string but is {Describe(value.ValueKind)}.");
 
-    /// <summary>An id: a whole number from 0 to 2³¹ − 1.</summary>
+    /// <summary>Reads an id: a whole number from 0 to 2³¹ − 1.</summary>
     public int Id(JsonElement value, string what) =>
         value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int id) && id >= 0
             ? id
@@ -85,9 +85,9 @@ internal sealed class JsonFile : IDisposable
     public void Dispose() => _document.Dispose();
 
     /// <summary>Refuses half a surrogate pair in a name or a string.</summary>
-    /// <param name="element">Where to look.</param>
-    /// <param name="source">Names the file in the message.</param>
-    /// <exception cref="InvalidDataException">There is one.</exception>
+    /// <param name="element">The element to search, including everything inside it.</param>
+    /// <param name="source">The name of the file, for the message.</param>
+    /// <exception cref="InvalidDataException">A name or string holds half a surrogate pair.</exception>
     public static void RequireText(JsonElement element, string source)
     {
         try

@@ -3,39 +3,40 @@ using System.Text.Json;
 
 namespace Grpo.Models.Qwen.Config;
 
-/// <summary>The shape of a Qwen2 model: what <c>config.json</c> says.</summary>
+/// <summary>The configuration of a Qwen2 model: its sizes and constants, as in <c>config.json</c>.</summary>
 /// <remarks>
-/// Full attention, SiLU and plain RoPE; sliding windows, RoPE scaling and quantised weights are refused when a file asks for them.
+/// Attention is full, the activation SiLU and RoPE unscaled. Loading refuses a file that asks for sliding windows, RoPE scaling or
+/// quantized weights.
 /// </remarks>
 public sealed record Qwen2Config
 {
     private readonly int? _headWidth;
 
-    /// <summary>Rows of the embedding, V (<c>vocab_size</c>).</summary>
+    /// <summary>The number of rows of the token embedding, V (<c>vocab_size</c>).</summary>
     /// <value>1 to 4,194,304.</value>
     public required int VocabularySize { get; init; }
 
-    /// <summary>Width of the residual stream, H (<c>hidden_size</c>).</summary>
+    /// <summary>The width of the residual stream, H (<c>hidden_size</c>).</summary>
     /// <value>2 to 65,536.</value>
     public required int HiddenSize { get; init; }
 
-    /// <summary>Width of the feed-forward layer (<c>intermediate_size</c>).</summary>
+    /// <summary>The inner width of the feed-forward layer (<c>intermediate_size</c>).</summary>
     /// <value>1 to 1,048,576.</value>
     public required int IntermediateSize { get; init; }
 
-    /// <summary>Decoder layers, L (<c>num_hidden_layers</c>).</summary>
+    /// <summary>The number of decoder layers, L (<c>num_hidden_layers</c>).</summary>
     /// <value>1 to 1,024.</value>
     public required int LayerCount { get; init; }
 
-    /// <summary>Query heads, A (<c>num_attention_heads</c>).</summary>
+    /// <summary>The number of query heads, A (<c>num_attention_heads</c>).</summary>
     /// <value>1 to 1,024.</value>
     public required int AttentionHeadCount { get; init; }
 
-    /// <summary>Key/value heads, K (<c>num_key_value_heads</c>); query head h reads key/value head h / (A / K).</summary>
+    /// <summary>The number of key/value heads, K (<c>num_key_value_heads</c>). Query head h reads key/value head h / (A / K).</summary>
     /// <value>A divisor of <see cref="AttentionHeadCount"/>.</value>
     public required int KeyValueHeadCount { get; init; }
 
-    /// <summary>Width of one head, D (<c>head_dim</c>).</summary>
+    /// <summary>The width of one attention head, D (<c>head_dim</c>).</summary>
     /// <value>Even, 2 to 1,024; default <see cref="HiddenSize"/> / <see cref="AttentionHeadCount"/>.</value>
     public int HeadWidth
     {
@@ -43,45 +44,48 @@ public sealed record Qwen2Config
         init => _headWidth = value;
     }
 
-    /// <summary>True if the width was given and does not follow from the other sizes.</summary>
+    /// <summary>True if the head width was given explicitly and does not follow from the other sizes.</summary>
     internal bool HasOwnHeadWidth => _headWidth is not null;
 
     /// <summary>
-    /// The longest sequence that the model was made for (<c>max_position_embeddings</c>). Not enforced: RoPE has no table that ends.
+    /// The longest sequence that the model was trained for (<c>max_position_embeddings</c>). It is not enforced, because RoPE
+    /// has no table that ends.
     /// </summary>
     /// <value>1 to 16,777,216; default 32,768.</value>
     public int MaxPositions { get; init; } = 32_768;
 
-    /// <summary>Added to the mean square in RMSNorm (<c>rms_norm_eps</c>).</summary>
+    /// <summary>The constant ε that RMSNorm adds to the mean square (<c>rms_norm_eps</c>).</summary>
     /// <value>Above 0, to 1; default 1e-6.</value>
     public double RmsNormEpsilon { get; init; } = 1e-6;
 
-    /// <summary>Base of the rotary angles (<c>rope_theta</c>).</summary>
+    /// <summary>The base θ of the rotary angles (<c>rope_theta</c>).</summary>
     /// <value>Above 1, to 1e12; default 10,000.</value>
     public double RopeTheta { get; init; } = 10_000;
 
-    /// <summary>Whether the output layer is the embedding itself (<c>tie_word_embeddings</c>).</summary>
+    /// <summary>True if the output layer uses the weight of the token embedding (<c>tie_word_embeddings</c>).</summary>
     /// <value>Default false.</value>
     public bool TieWordEmbeddings { get; init; }
 
-    /// <summary>Standard deviation of freshly initialised weights (<c>initializer_range</c>).</summary>
+    /// <summary>The standard deviation of newly initialized weights (<c>initializer_range</c>).</summary>
     /// <value>Above 0, to 1; default 0.02.</value>
     public double InitializerRange { get; init; } = 0.02;
 
-    /// <summary>Ids that end a text (<c>eos_token_id</c>, one number or a list).</summary>
+    /// <summary>The token ids that end a text (<c>eos_token_id</c>, one number or a list).</summary>
     /// <value>Default empty.</value>
     public IReadOnlyList<int> EosTokenIds { get; init; } = [];
 
-    /// <summary>The type that the weights are stored in (<c>torch_dtype</c>); computing is in float32 unless asked otherwise.</summary>
+    /// <summary>
+    /// The type of the weights in the checkpoint (<c>torch_dtype</c>). The model computes in float32 unless asked otherwise.
+    /// </summary>
     /// <value>"float32", "float16" or "bfloat16"; default "float32".</value>
     public string StoredType { get; init; } = "float32";
 
-    /// <summary>Fields of the file that this library does not use; <see cref="ToJson"/> writes them back.</summary>
+    /// <summary>The fields of the file that this library does not use. <see cref="ToJson"/> writes them back.</summary>
     public IReadOnlyDictionary<string, JsonElement> OtherFields { get; init; } = new Dictionary<string, JsonElement>();
 
-    /// <summary>Reads <c>config.json</c>.</summary>
-    /// <param name="directory">A checkpoint folder.</param>
-    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <summary>Reads the <c>config.json</c> of a checkpoint.</summary>
+    /// <param name="directory">The folder of the checkpoint.</param>
+    /// <exception cref="DirectoryNotFoundException">The folder does not exist.</exception>
     /// <exception cref="FileNotFoundException">The folder has no <c>config.json</c>.</exception>
     /// <exception cref="InvalidDataException">
     /// The file is not the configuration of a supported model; the message lists every problem.
@@ -90,16 +94,16 @@ public sealed record Qwen2Config
 
     /// <summary>Reads the text of a <c>config.json</c>.</summary>
     /// <param name="json">The text.</param>
-    /// <param name="source">Names the text in error messages.</param>
+    /// <param name="source">The name of the text in error messages.</param>
     /// <exception cref="InvalidDataException">
     /// The text is not the configuration of a supported model; the message lists every problem.
     /// </exception>
     public static Qwen2Config Parse(string json, string source = "config.json") => Qwen2ConfigFile.Parse(json, source);
 
-    /// <summary>The text of a <c>config.json</c> that transformers reads, fields in alphabetical order.</summary>
+    /// <summary>Returns the text of a <c>config.json</c> that transformers reads, with the fields in alphabetical order.</summary>
     public string ToJson() => Qwen2ConfigFile.Write(this);
 
-    /// <summary>Sizes out of range or at odds with each other, one sentence each; empty when the model can be built.</summary>
+    /// <summary>Returns a sentence for each size that is out of range or contradicts another; empty if the model can be built.</summary>
     internal List<string> Problems()
     {
         var problems = new List<string>();
@@ -154,7 +158,7 @@ public sealed record Qwen2Config
 
         void CheckAbove(string field, double value, double bound, double maximum)
         {
-            // Written so that NaN fails.
+            // NaN fails this form of the condition.
             if (!(value > bound && value <= maximum))
             {
                 problems.Add(string.Create(
@@ -163,7 +167,7 @@ public sealed record Qwen2Config
         }
     }
 
-    /// <summary>The first field that makes weights of the two models unusable in each other, in words; null when there is none.</summary>
+    /// <summary>Describes the first field that makes the weights of the two models incompatible; null if there is none.</summary>
     internal string? DifferenceFrom(Qwen2Config other)
     {
         foreach (((string field, object mine), (_, object theirs)) in Mathematics().Zip(other.Mathematics()))
@@ -177,7 +181,7 @@ public sealed record Qwen2Config
         return null;
     }
 
-    /// <summary>The fields that decide what the model computes from its weights.</summary>
+    /// <summary>Returns the fields that decide what the model computes from its weights.</summary>
     internal IReadOnlyList<(string Field, object Value)> Mathematics() =>
     [
         ("vocab_size", VocabularySize),

@@ -12,7 +12,7 @@ internal static class Qwen2ConfigFile
 {
     internal const string FileName = "config.json";
 
-    // Real files have about a kilobyte; a larger one is not a model configuration.
+    // Real files have about a kilobyte. A larger file is not a model configuration.
     private const long MaxBytes = 1 << 20;
 
     private static readonly JsonWriterOptions Indented = new() { Indented = true, NewLine = "\n" };
@@ -51,7 +51,7 @@ internal static class Qwen2ConfigFile
         }
         catch (Exception exception) when (exception is JsonException or ArgumentException)
         {
-            // The latter: half a surrogate pair between the quotes.
+            // ArgumentException: half a surrogate pair between the quotes.
             throw new InvalidDataException($"{source} is not valid JSON: {TerminalText.EscapeLine(exception.Message)}", exception);
         }
 
@@ -73,7 +73,8 @@ internal static class Qwen2ConfigFile
             return fields.Problems.Count == 0
                 ? config with { OtherFields = fields.Unread() }
                 : throw new InvalidDataException(
-                    $"{source} does not describe a model that can be built:\n- {string.Join("\n- ", fields.Problems.Select(TerminalText.EscapeLine))}");
+                    $"{source} does not describe a model that can be built:\n- "
+                    + $"{string.Join("\n- ", fields.Problems.Select(TerminalText.EscapeLine))}");
         }
     }
 
@@ -136,7 +137,7 @@ internal static class Qwen2ConfigFile
 
     private static Qwen2Config Read(ConfigFields fields)
     {
-        // Renamed in newer files; either may occur.
+        // Newer files use another name; either may occur.
         string? newName = fields.Word("dtype");
         string? oldName = fields.Word("torch_dtype");
         if (newName is not null && oldName is not null && newName != oldName)
@@ -172,8 +173,8 @@ internal static class Qwen2ConfigFile
         {
             string found = $"model_type \"{type ?? "(none)"}\", architectures [{string.Join(", ", architectures)}]";
             throw new InvalidDataException(
-                $"{source}: unknown architecture: {TerminalText.EscapeLine(found)}. Supported: model_type \"qwen2\" with architecture Qwen2ForCausalLM "
-                + "(Qwen2 and Qwen2.5 language models).");
+                $"{source}: unknown architecture: {TerminalText.EscapeLine(found)}. Supported: "
+                + "model_type \"qwen2\" with architecture Qwen2ForCausalLM (Qwen2 and Qwen2.5 language models).");
         }
     }
 
@@ -207,7 +208,7 @@ internal static class Qwen2ConfigFile
         }
     }
 
-    // Which of two values another program would take cannot be told. Checked once all names are known to be text.
+    // With a repeated name, programs differ in which value they take. Checked once all names are known to be text.
     private static void RequireDistinctNames(string json, string source)
     {
         try
@@ -233,7 +234,7 @@ internal static class Qwen2ConfigFile
 
     private static void WriteReal(Utf8JsonWriter json, double value)
     {
-        // transformers reads 1000000 as an integer and keeps it one; a real number stays real.
+        // transformers reads 1000000 as an integer. The decimal point keeps a real number real.
         string text = value.ToString("R", CultureInfo.InvariantCulture);
         json.WriteRawValue(text.AsSpan().ContainsAny('.', 'E') ? text : text + ".0");
     }

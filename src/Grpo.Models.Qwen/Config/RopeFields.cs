@@ -2,13 +2,11 @@ using System.Text.Json;
 
 namespace Grpo.Models.Qwen.Config;
 
-/// <summary>
-/// Reads the base of the rotary angles from a <c>config.json</c>, and refuses settings by which the angles would be others.
-/// </summary>
+/// <summary>Reads the base of the rotary angles from a <c>config.json</c> and refuses settings that would change the angles.</summary>
 /// <remarks>
-/// The settings are <c>rope_parameters</c>, in older files <c>rope_scaling</c> beside <c>rope_theta</c>. Every key in them is known or
-/// refused. The kind is <c>rope_type</c>, else the older <c>type</c>; without either they are plain only when no key of a scaling stands
-/// there.
+/// The settings are in <c>rope_parameters</c>; older files have <c>rope_scaling</c> and <c>rope_theta</c>. Every key in them must be known.
+/// The kind of the angles is <c>rope_type</c>, in older files <c>type</c>. If neither is present, the angles are unscaled only if no key of
+/// a scaling is present.
 /// </remarks>
 internal static class RopeFields
 {
@@ -17,19 +15,20 @@ internal static class RopeFields
     private static readonly string[] ScalingKeys =
     [
         "factor", "original_max_position_embeddings", "attention_factor", "beta_fast", "beta_slow", "short_factor", "long_factor",
-        "low_freq_factor", "high_freq_factor", "mscale", "mscale_all_dim", "short_mscale", "long_mscale", "truncate", "alpha", "mrope_section",
+        "low_freq_factor", "high_freq_factor", "mscale", "mscale_all_dim", "short_mscale", "long_mscale", "truncate", "alpha",
+        "mrope_section",
     ];
 
-    /// <summary>Other families' names for the same number.</summary>
+    /// <summary>The names that other model families use for θ.</summary>
     internal static readonly string[] OtherNamesOfTheta = ["rotary_emb_base", "rotary_base", "rope_base"];
 
-    /// <summary>The base of the angles, from wherever it stands.</summary>
-    internal static double ReadTheta(ConfigFields fields, double missing)
+    /// <summary>Reads the base θ of the angles from every field that may hold it.</summary>
+    internal static double ReadTheta(ConfigFields fields, double defaultValue)
     {
         var bases = new List<(string Name, double Value)>();
         if (fields.Has(Theta))
         {
-            bases.Add((Theta, fields.Real(Theta, missing)));
+            bases.Add((Theta, fields.Real(Theta, defaultValue)));
         }
 
         foreach (string name in (ReadOnlySpan<string>)["rope_parameters", "rope_scaling"])
@@ -40,7 +39,7 @@ internal static class RopeFields
             }
         }
 
-        (string source, double theta) = bases.Count == 0 ? (Theta, missing) : bases[0];
+        (string source, double theta) = bases.Count == 0 ? (Theta, defaultValue) : bases[0];
         foreach (string name in OtherNamesOfTheta)
         {
             if (fields.Peek(name) is { } other)
@@ -80,12 +79,13 @@ internal static class RopeFields
         }
     }
 
-    /// <summary>What keeps the settings from being those of plain angles, in a sentence; null when nothing does.</summary>
+    /// <summary>Returns a sentence that says why the angles would not be those of unscaled RoPE; null if they are.</summary>
     private static string? ProblemOf(string name, JsonElement settings)
     {
         const string Consequence = "positions would be rotated by other angles than the original model's";
         JsonProperty[] set = [.. settings.EnumerateObject().Where(property => property.Value.ValueKind != JsonValueKind.Null)];
-        if (set.FirstOrDefault(property => property.Value.ValueKind == JsonValueKind.Object) is { Value.ValueKind: JsonValueKind.Object } nested)
+        if (set.FirstOrDefault(property => property.Value.ValueKind == JsonValueKind.Object)
+            is { Value.ValueKind: JsonValueKind.Object } nested)
         {
             return $"{name} is nested: {nested.Name} has settings of its own. Only one setting for all layers is supported.";
         }
@@ -94,7 +94,8 @@ internal static class RopeFields
         bool hasOlder = JsonFile.TryGet(settings, "type", out JsonElement older);
         if (hasType && hasOlder && !JsonElement.DeepEquals(type, older))
         {
-            return $"{name} has rope_type {ConfigFields.Excerpt(type)} and type {ConfigFields.Excerpt(older)}, which contradict each other.";
+            return $"{name} has rope_type {ConfigFields.Excerpt(type)} and type "
+                + $"{ConfigFields.Excerpt(older)}, which contradict each other.";
         }
 
         string typeKey = hasType ? "rope_type" : "type";
@@ -114,7 +115,8 @@ internal static class RopeFields
                 case "partial_rotary_factor" when property.Value.ValueKind == JsonValueKind.Number && property.Value.GetDouble() == 1:
                     break;
                 case "partial_rotary_factor":
-                    return $"{name}.partial_rotary_factor is {ConfigFields.Excerpt(property.Value)} but only 1 is supported: {Consequence}.";
+                    return $"{name}.partial_rotary_factor is {ConfigFields.Excerpt(property.Value)} but "
+                        + $"only 1 is supported: {Consequence}.";
                 case { } scaling when ScalingKeys.Contains(scaling):
                     return hasType || hasOlder
                         ? $"{name}.{typeKey} is \"default\", but {scaling} is set: whether the angles are scaled cannot be told."

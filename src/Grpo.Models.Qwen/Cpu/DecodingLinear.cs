@@ -3,14 +3,15 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Cpu;
 
-/// <summary>y = x Wᵀ + b while decoding, the fastest way there is for so few rows.</summary>
+/// <summary>The linear layer y = x Wᵀ + b of a decoding step, by the fastest kernel for its few rows.</summary>
 internal static class DecodingLinear
 {
-    /// <param name="input">[…, in]. Borrowed.</param>
-    /// <param name="weight">[out, in]. Borrowed.</param>
-    /// <param name="bias">[out], or null. Borrowed.</param>
-    /// <param name="int8">The weights in 8 bits, or null for their own type.</param>
-    /// <returns>[…, out] in the type of <paramref name="input"/>. Owned by the caller's scope.</returns>
+    /// <summary>Computes x Wᵀ + b.</summary>
+    /// <param name="input">The rows x, […, in]. Borrowed.</param>
+    /// <param name="weight">The weight W, [out, in]. Borrowed.</param>
+    /// <param name="bias">The bias b, [out], or null. Borrowed.</param>
+    /// <param name="int8">The weights in 8 bits; null multiplies in the weights' own type.</param>
+    /// <returns>The result, […, out] in the type of <paramref name="input"/>. Owned by the caller's scope.</returns>
     internal static Tensor Apply(Tensor input, Tensor weight, Tensor? bias, Int8Weights? int8)
     {
         using var scope = TensorScope.BeginNoGrad();

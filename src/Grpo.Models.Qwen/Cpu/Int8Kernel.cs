@@ -4,26 +4,28 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Grpo.Models.Qwen.Cpu;
 
-/// <summary>Sums of products of bytes x and signed bytes w, four rows of each at a time, while the next four of w are on their way from memory.</summary>
+/// <summary>
+/// Dot products of unsigned bytes x and signed bytes w, in tiles of four rows each. The next four rows of w are prefetched meanwhile.
+/// </summary>
 internal static unsafe class Int8Kernel
 {
-    /// <summary>Rows of each at a time: 16 sums stay in registers.</summary>
+    /// <summary>The number of rows of x and of w in a tile: 16 sums stay in registers.</summary>
     internal const int Tile = 4;
 
-    /// <summary>Numbers in a vector; widths are multiples of it.</summary>
+    /// <summary>The number of bytes in a vector; widths are multiples of it.</summary>
     internal const int Lanes = 32;
 
     private const int CacheLine = 64;
 
-    /// <summary>Whether the processor has what this is made of.</summary>
+    /// <summary>True if the processor has the instructions that the kernel needs.</summary>
     internal static bool IsSupported => Avx2.IsSupported;
 
-    /// <summary>Σ x w of four rows of x with four of w.</summary>
-    /// <param name="x">[4, width].</param>
-    /// <param name="w">[4, width].</param>
-    /// <param name="next">What is multiplied after them, or <paramref name="w"/>.</param>
-    /// <param name="width">A multiple of <see cref="Lanes"/>, 66,000 at most: the sums are exact in 32 bits.</param>
-    /// <param name="sums">Of each row of x, with the four of w.</param>
+    /// <summary>Computes Σ x w for four rows of x and four rows of w.</summary>
+    /// <param name="x">The rows of x, [4, width].</param>
+    /// <param name="w">The rows of w, [4, width].</param>
+    /// <param name="next">The rows of w to prefetch, or <paramref name="w"/> if there are no more.</param>
+    /// <param name="width">The width, a multiple of <see cref="Lanes"/> and at most 66,000: the sums are exact in 32 bits.</param>
+    /// <param name="sums">The sums of each row of x with the four rows of w.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Multiply(byte* x, sbyte* w, sbyte* next, nint width, Vector128<int>* sums)
     {
@@ -73,7 +75,7 @@ internal static unsafe class Int8Kernel
         sums[3] = Sums(s30, s31, s32, s33);
     }
 
-    /// <summary>Adds the products of four neighbours each; one instruction where the processor has it.</summary>
+    /// <summary>Adds the products of four neighbors each, in one instruction if the processor has it.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<int> Accumulate(Vector256<int> sum, Vector256<byte> x, Vector256<sbyte> w)
     {
@@ -87,7 +89,7 @@ internal static unsafe class Int8Kernel
         return sum + Avx2.MultiplyAddAdjacent(xLow.AsInt16(), wLow) + Avx2.MultiplyAddAdjacent(xHigh.AsInt16(), wHigh);
     }
 
-    /// <summary>The sums over each of four vectors.</summary>
+    /// <summary>Returns the sum over each of four vectors.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector128<int> Sums(Vector256<int> s0, Vector256<int> s1, Vector256<int> s2, Vector256<int> s3)
     {

@@ -3,17 +3,19 @@ using System.Runtime.Intrinsics;
 
 namespace Grpo.Models.Qwen.Cpu;
 
-/// <summary>A few rows of numbers rounded to bytes with one scale each, x ≈ scale · (byte − 128): what an <see cref="Int8Weight"/> is multiplied by.</summary>
+/// <summary>
+/// Rows of numbers rounded to bytes with one scale each, x ≈ scale · (byte − 128): the input of a product with an <see cref="Int8Weight"/>.
+/// </summary>
 internal sealed unsafe class Int8Rows : IDisposable
 {
-    /// <summary>The byte that means 0.</summary>
+    /// <summary>The byte that represents 0.</summary>
     internal const int Zero = 128;
 
     private byte* _bytes;
     private float* _scales;
 
-    /// <param name="rows">That there is room for.</param>
-    /// <param name="width">Numbers of the widest.</param>
+    /// <param name="rows">The number of rows to allocate.</param>
+    /// <param name="width">The width of the widest row.</param>
     internal Int8Rows(int rows, int width)
     {
         _bytes = (byte*)NativeMemory.AlignedAlloc((nuint)rows * (nuint)width, (nuint)Vector512<byte>.Count);
@@ -22,16 +24,16 @@ internal sealed unsafe class Int8Rows : IDisposable
 
     ~Int8Rows() => Free();
 
-    /// <summary>The bytes of a row.</summary>
+    /// <summary>Returns the bytes of a row.</summary>
     internal byte* Row(int row, int width) => _bytes + ((long)row * width);
 
-    /// <summary>The scale of a row.</summary>
+    /// <summary>Returns the scale of a row.</summary>
     internal float Scale(int row) => _scales[row];
 
-    /// <summary>Rounds rows; they stay until the next call.</summary>
-    /// <param name="values">[rows, width] float32.</param>
-    /// <param name="rows">How many; further ones, up to a multiple of 4, become zeros.</param>
-    /// <param name="width">A multiple of 32.</param>
+    /// <summary>Rounds rows and keeps them until the next call.</summary>
+    /// <param name="values">The rows, [rows, width] float32.</param>
+    /// <param name="rows">The number of rows; further ones, up to a multiple of 4, become zeros.</param>
+    /// <param name="width">The width of a row, a multiple of 32.</param>
     internal void Round(float* values, int rows, int width)
     {
         for (int row = 0; row < Int8Weight.Padded(rows); row++)
@@ -49,7 +51,7 @@ internal sealed unsafe class Int8Rows : IDisposable
 
     private void Free()
     {
-        NativeMemory.AlignedFree(_bytes); // null is freed as nothing
+        NativeMemory.AlignedFree(_bytes); // does nothing for null
         NativeMemory.Free(_scales);
         _bytes = null;
         _scales = null;
@@ -78,7 +80,7 @@ internal sealed unsafe class Int8Rows : IDisposable
         if (scale == 0 || !float.IsFinite(scale))
         {
             Clear(bytes);
-            return scale * 0; // NaN where the row holds NaN or ∞, so that the logits say it
+            return scale * 0; // NaN if the row holds NaN or ∞, so that the logits show it
         }
 
         Vector256<float> inverse = Vector256.Create(1 / scale);
@@ -92,7 +94,7 @@ internal sealed unsafe class Int8Rows : IDisposable
         return scale;
     }
 
-    // Adding 1.5 · 2²³ rounds to the nearest integer, which then stands in the low bits of the float.
+    // Adding 1.5 · 2²³ rounds to the nearest integer, which is then in the low bits of the float.
     private static Vector256<int> Integers(ReadOnlySpan<float> values, Vector256<float> inverse) =>
         ((Vector256.Create(values) * inverse) + Vector256.Create(12582912f)).AsInt32();
 }

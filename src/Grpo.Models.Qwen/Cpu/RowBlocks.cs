@@ -2,16 +2,16 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Cpu;
 
-/// <summary>Shares the rows of a weight between threads.</summary>
+/// <summary>Distributes the rows of a weight over threads.</summary>
 internal static class RowBlocks
 {
     private const int Rows = 64;
-    private const long WorkPerThread = 1 << 20;        // multiplications; below, waking a thread costs more than it saves
+    private const long WorkPerThread = 1 << 20;        // multiplications; with less, waking a thread costs more than it saves
 
     /// <summary>Runs a function over all rows, in one part per thread.</summary>
-    /// <param name="rows">Rows of the weight.</param>
-    /// <param name="work">Multiplications in all.</param>
-    /// <param name="run">Gets the first row of a part and the row after its last; parts begin at multiples of 64.</param>
+    /// <param name="rows">The number of rows of the weight.</param>
+    /// <param name="work">The number of multiplications in all.</param>
+    /// <param name="run">The function. It gets the first row of a part and the end, exclusive; parts begin at multiples of 64.</param>
     internal static void ForEach(int rows, long work, Action<int, int> run)
     {
         int blocks = (rows + Rows - 1) / Rows;

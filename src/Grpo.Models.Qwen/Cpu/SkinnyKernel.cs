@@ -4,34 +4,37 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Grpo.Models.Qwen.Cpu;
 
-/// <summary>
-/// y = x Wᵀ for a few rows of x: the time goes into reading W once from memory, which a general matrix product does at half the speed of the
-/// memory or less. Here rows of W stream past the rows of x, four of each at a time, while the next four of W are on their way.
-/// </summary>
-/// <remarks>Each sum runs over k in the same order whatever the number of rows, so a row's result does not depend on its neighbours.</remarks>
+/// <summary>The matrix product y = x Wᵀ for a few rows of x, which reads W once at the full speed of the memory.</summary>
+/// <remarks>
+/// A general matrix product reads W at half that speed or less. Here, four rows of W are multiplied by four rows of x while the next four
+/// rows of W are prefetched. Each sum runs over k in the same order whatever the number of rows, so a row's result does not
+/// depend on its neighbors.
+/// </remarks>
 internal static unsafe class SkinnyKernel
 {
-    /// <summary>Rows of W and of x at a time: 16 sums stay in registers.</summary>
+    /// <summary>The number of rows of W and of x in a tile: 16 sums stay in registers.</summary>
     internal const int Tile = 4;
 
-    /// <summary>Numbers in a vector; widths are multiples of it.</summary>
+    /// <summary>The number of floats in a vector; widths are multiples of it.</summary>
     internal const int Lanes = 16;
 
-    /// <summary>Whether the processor has what this is made of.</summary>
+    /// <summary>True if the processor has the instructions that the kernel needs.</summary>
     internal static bool IsSupported => Vector512.IsHardwareAccelerated && Avx.IsSupported;
 
-    /// <summary>Rows that have to be there for so many: full tiles, unless there is one. What is added is read, and its results are written.</summary>
+    /// <summary>
+    /// Rounds a number of rows up to full tiles, except for a single row. The kernel reads the added rows and writes their results.
+    /// </summary>
     internal static int Padded(int rows) => rows == 1 ? 1 : (rows + Tile - 1) / Tile * Tile;
 
-    /// <summary>Some columns of x Wᵀ.</summary>
-    /// <param name="x">[rows, width].</param>
-    /// <param name="rows">1, or a multiple of <see cref="Tile"/>.</param>
-    /// <param name="w">[outputs, width].</param>
-    /// <param name="width">A multiple of <see cref="Lanes"/>.</param>
-    /// <param name="from">First row of W; like <paramref name="to"/> a multiple of <see cref="Tile"/>.</param>
-    /// <param name="to">Behind the last.</param>
-    /// <param name="y">[rows, stride]: columns <paramref name="from"/> to <paramref name="to"/> are written.</param>
-    /// <param name="stride">From row to row of y.</param>
+    /// <summary>Computes some columns of x Wᵀ.</summary>
+    /// <param name="x">The rows x, [rows, width].</param>
+    /// <param name="rows">The number of rows: 1 or a multiple of <see cref="Tile"/>.</param>
+    /// <param name="w">The weight W, [outputs, width].</param>
+    /// <param name="width">The width, a multiple of <see cref="Lanes"/>.</param>
+    /// <param name="from">The first row of W, a multiple of <see cref="Tile"/>.</param>
+    /// <param name="to">The end of the rows of W, exclusive, a multiple of <see cref="Tile"/>.</param>
+    /// <param name="y">The result, [rows, stride], of which columns <paramref name="from"/> to <paramref name="to"/> are written.</param>
+    /// <param name="stride">The distance between rows of y.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Multiply(float* x, int rows, float* w, int width, int from, int to, float* y, long stride)
     {
@@ -41,7 +44,8 @@ internal static unsafe class SkinnyKernel
             if (rows == 1)
             {
                 float* tile1 = tile + width, tile2 = tile1 + width, tile3 = tile2 + width;
-                Sums(Products(x, tile, width), Products(x, tile1, width), Products(x, tile2, width), Products(x, tile3, width)).Store(y + output);
+                Sums(Products(x, tile, width), Products(x, tile1, width), Products(x, tile2, width), Products(x, tile3, width))
+                    .Store(y + output);
                 continue;
             }
 
@@ -49,15 +53,15 @@ internal static unsafe class SkinnyKernel
             for (int row = 0; row < rows; row += Tile)
             {
                 MultiplyTile(x + ((long)row * width), tile, next, width, y + (row * stride) + output, stride);
-                next = tile; // it is on its way already
+                next = tile; // prefetched by the first rows
             }
         }
     }
 
-    /// <summary>The sum of the products of two rows.</summary>
+    /// <summary>Computes the dot product of two rows.</summary>
     internal static float Dot(float* x, float* w, int width) => Sums(Products(x, w, width), default, default, default).ToScalar();
 
-    // One sum a lane, as in a tile: as fast as memory is read, one row of it after the other.
+    // One sum per lane, as in a tile. Reads one row of W after the other, at the speed of the memory.
     private static Vector512<float> Products(float* x, float* w, nint width)
     {
         Vector512<float> sums = default;
@@ -114,7 +118,7 @@ internal static unsafe class SkinnyKernel
         Sums(s30, s31, s32, s33).Store(y + (3 * stride));
     }
 
-    /// <summary>The sums over each of four vectors.</summary>
+    /// <summary>Returns the sum over each of four vectors.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector128<float> Sums(Vector512<float> s0, Vector512<float> s1, Vector512<float> s2, Vector512<float> s3)
     {

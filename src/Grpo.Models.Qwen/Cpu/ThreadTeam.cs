@@ -2,17 +2,15 @@ using System.Runtime.ExceptionServices;
 
 namespace Grpo.Models.Qwen.Cpu;
 
-/// <summary>
-/// Threads that share short pieces of work, one after the other, with a thread that calls: between two pieces they spin, so a piece of some
-/// microseconds is worth sharing, and between two sections they sleep.
-/// </summary>
+/// <summary>A team of threads that shares short pieces of work with its caller, one after the other.</summary>
 /// <remarks>
-/// The blocks of a piece are taken one by one, by the caller too: where the others do not come in time, because something else has their
-/// core, it does all of them itself. A block is always done by one thread as a whole, so results do not depend on the number of threads.
+/// The threads spin between two pieces, so that even a piece of some microseconds is worth sharing; between two sections they sleep. Every
+/// thread, the caller included, takes the blocks of a piece one by one. If other programs hold the cores, the caller does all blocks
+/// itself. One thread does a whole block, so results do not depend on the number of threads.
 /// </remarks>
 internal sealed class ThreadTeam : IDisposable
 {
-    /// <summary>Blocks of a piece, at most.</summary>
+    /// <summary>The largest number of blocks in a piece.</summary>
     internal const int MaxBlocks = (1 << CountBits) - 1;
 
     private const int SpinsBeforeYield = 2000;         // some tens of microseconds
@@ -22,11 +20,11 @@ internal sealed class ThreadTeam : IDisposable
     private readonly ManualResetEventSlim _isInSection = new(initialState: false);
     private Action<int, int>? _work;
     private Exception? _failure;
-    private long _ticket;                              // number of the piece | its blocks | blocks taken, 16 bits each for the last two
+    private long _ticket;                              // piece number | number of blocks (16 bits) | blocks taken (16 bits)
     private int _blocksToDo;
     private volatile bool _isStopped;
 
-    /// <param name="members">Threads that work, the caller included.</param>
+    /// <param name="members">The number of threads that work, the caller included.</param>
     internal ThreadTeam(int members)
     {
         Members = members;
@@ -37,29 +35,31 @@ internal sealed class ThreadTeam : IDisposable
             {
                 int member = i + 1;
                 var helper = new Thread(() => Help(member)) { IsBackground = true, Name = $"Grpo decoding {member}" };
-                helper.UnsafeStart(); // without the caller's asynchronous locals, which it would keep
+                helper.UnsafeStart(); // does not capture the caller's asynchronous locals
                 _helpers[i] = helper;
             }
         }
         catch
         {
-            Dispose(); // no thread can be had any more: those that were are not left behind
+            Dispose(); // no more threads: stop those that were started
             throw;
         }
     }
 
-    /// <summary>Threads that work, the caller included.</summary>
+    /// <summary>The number of threads that work, the caller included.</summary>
     internal int Members { get; }
 
-    /// <summary>Wakes the helpers: pieces are coming.</summary>
+    /// <summary>Wakes the threads before the first piece of a section.</summary>
     internal void BeginSection() => _isInSection.Set();
 
-    /// <summary>Lets the helpers sleep.</summary>
+    /// <summary>Lets the threads sleep after the last piece of a section.</summary>
     internal void EndSection() => _isInSection.Reset();
 
-    /// <summary>Does a piece of work; returns when all of it is done. One caller at a time.</summary>
-    /// <param name="blocks">At most <see cref="MaxBlocks"/>.</param>
-    /// <param name="work">Gets the number of a block and of the thread that does it, which is below <see cref="Members"/>.</param>
+    /// <summary>Does a piece of work and returns when all of it is done. Only one caller at a time.</summary>
+    /// <param name="blocks">The number of blocks, at most <see cref="MaxBlocks"/>.</param>
+    /// <param name="work">
+    /// The work on a block. It gets the number of the block and of the thread, which is below <see cref="Members"/>.
+    /// </param>
     internal void Run(int blocks, Action<int, int> work)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(blocks, MaxBlocks);
@@ -87,7 +87,7 @@ internal sealed class ThreadTeam : IDisposable
             Pause(spins);
         }
 
-        _work = null; // what it holds on to is large, and the helpers hold on to this
+        _work = null; // releases what the delegate references: the threads keep this object alive
         if (_failure is { } failure)
         {
             _failure = null;
@@ -128,7 +128,7 @@ internal sealed class ThreadTeam : IDisposable
         }
     }
 
-    // The piece, its length and what is taken change together: nobody takes a block of a piece that is over.
+    // Piece, length and taken blocks change in one exchange. So no thread takes a block of a finished piece.
     private bool TryTakeBlock(out int block)
     {
         while (true)

@@ -6,10 +6,10 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Lora;
 
-/// <summary>The adapters of a model, made by <see cref="Qwen2ForCausalLM.AddAdapter"/>. The model owns their weights.</summary>
+/// <summary>The LoRA adapter of a model, created by <see cref="Qwen2ForCausalLM.AddAdapter"/>. The model owns its weights.</summary>
 public sealed class LoraAdapter
 {
-    // Grad mode is the thread's, and so is this: a reference on one thread does not switch the adapter off for a sampler on another.
+    // Per thread, like torch's grad mode: a reference on one thread must not switch the adapter off for a sampler on another.
     [ThreadStatic]
     private static LoraAdapter? t_suspended;
 
@@ -35,19 +35,19 @@ public sealed class LoraAdapter
         }
     }
 
-    /// <summary>What it was made with.</summary>
+    /// <summary>The options that the adapter was created with.</summary>
     public LoraOptions Options { get; }
 
-    /// <summary>What the base is called, for who loads the adapter later; null: not known.</summary>
+    /// <summary>The name of the base model, which a later load of the adapter needs; null if it is not known.</summary>
     public LoraBaseModel? BaseModel { get; }
 
-    /// <summary>Whether the adapted weights stand in the base's place.</summary>
+    /// <summary>True if the adapter has been added to the weights of the base, so that passes do not compute it separately.</summary>
     public bool IsMerged => _originals is not null;
 
-    /// <summary>Passes with dropout so far: where the random numbers of the next one begin.</summary>
+    /// <summary>The number of passes with dropout so far. It selects the random numbers of the next pass.</summary>
     internal long TrainingPasses { get; set; }
 
-    /// <summary>A and B of every adapted layer, under the names of the model's parameters; owned by the model.</summary>
+    /// <summary>Returns A and B of every adapted layer with the names of the model's parameters. The model owns them.</summary>
     public IEnumerable<(string Name, Parameter Parameter)> Parameters()
     {
         foreach ((string name, _, LowRankUpdate update) in _adapted)
@@ -63,12 +63,12 @@ public sealed class LoraAdapter
     internal static bool IsParameter(string name) =>
         name.EndsWith($".{DownName}.weight", StringComparison.Ordinal) || name.EndsWith($".{UpName}.weight", StringComparison.Ordinal);
 
-    /// <summary>W ← W + scale · B·A, computed in float32 and rounded to the type of W.</summary>
+    /// <summary>Adds the adapter to the weights: W ← W + scale · B·A, computed in float32 and rounded to the type of W.</summary>
     internal void Merge()
     {
         ThrowIfMerged("it cannot be merged again");
         using var scope = TensorScope.BeginNoGrad();
-        // W + d − d is not W in floating point, so the originals are kept, in main memory.
+        // W + d − d differs from W in floating point. So the originals are kept, in main memory.
         _originals = [.. _adapted.Select(entry => entry.Layer.Weight.detach().to(CPU, copy: true).DetachFromDisposeScope())];
         foreach ((_, IAdaptable layer, LowRankUpdate update) in _adapted)
         {
@@ -76,11 +76,11 @@ public sealed class LoraAdapter
             layer.Weight.copy_(update.Product().add_(layer.Weight));
         }
 
-        // With nothing to train, an optimizer refuses the policy instead of training adapters that no pass uses.
+        // An optimizer refuses a policy without trainable parameters. Otherwise it would train adapters that no pass uses.
         SetTrainable(false);
     }
 
-    /// <summary>Puts the base's weights back, bit for bit.</summary>
+    /// <summary>Restores the weights of the base, bit for bit.</summary>
     internal void Unmerge()
     {
         if (_originals is null)
@@ -116,7 +116,7 @@ public sealed class LoraAdapter
         _originals = null;
     }
 
-    /// <summary>Runs the base alone, on this thread.</summary>
+    /// <summary>Runs a computation on this thread with the adapter off.</summary>
     internal Tensor Without(Func<Tensor> compute)
     {
         ThrowIfMerged("the base cannot be run without it");
@@ -132,10 +132,11 @@ public sealed class LoraAdapter
         }
     }
 
-    /// <summary>What the pass that begins now does. Every pass with dropout has masks of its own.</summary>
+    /// <summary>Returns what the adapter does in the pass that begins now. Every pass with dropout has its own masks.</summary>
     internal LoraPass NextPass() =>
         IsMerged || t_suspended == this ? new LoraPass(IsOff: true, DropoutKey: null)
-        : Options.Dropout > 0 && is_grad_enabled() ? new LoraPass(IsOff: false, CounterRandom.Combine(Options.Seed, (ulong)TrainingPasses++))
+        : Options.Dropout > 0 && is_grad_enabled()
+        ? new LoraPass(IsOff: false, CounterRandom.Combine(Options.Seed, (ulong)TrainingPasses++))
         : new LoraPass(IsOff: false, DropoutKey: null);
 
     private void SetTrainable(bool isTrainable)
@@ -146,3 +147,15 @@ public sealed class LoraAdapter
         }
     }
 }
+
+/// <summary>The base model of an adapter, as named in its <c>adapter_config.json</c>.</summary>
+/// <param name="Name">A folder or a hub id (<c>base_model_name_or_path</c>).</param>
+/// <param name="Revision">The branch, tag or commit of a hub id; null means the default branch.</param>
+public sealed record LoraBaseModel(string Name, string? Revision = null);
+
+/// <summary>
+/// The state of the adapter during one forward pass. It travels with the pass, so that a recomputed layer computes the same again.
+/// </summary>
+/// <param name="IsOff">True if only the base is run.</param>
+/// <param name="DropoutKey">The key of the dropout masks; null means no dropout.</param>
+internal sealed record LoraPass(bool IsOff, ulong? DropoutKey);

@@ -6,45 +6,49 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Model;
 
-/// <summary>What every layer of one forward pass shares: the rotary tables and what may be seen.</summary>
-/// <param name="Cosine">[B, T, 1, D].</param>
-/// <param name="SignedSine">[B, T, 1, D].</param>
+/// <summary>The inputs that all layers of one forward pass share: rotary tables, attention mask, cache and adapter state.</summary>
+/// <param name="Cosine">The cosines of the rotary angles, [B, T, 1, D].</param>
+/// <param name="SignedSine">The sines of the rotary angles with the sign of the rotation, [B, T, 1, D].</param>
 /// <param name="Mask">
-/// Added to the attention scores: 0 where a query may look, −∞ where not. [B, 1, T, T] for whole sequences, [B, 1, 1, S] for one
-/// new token; null where causality alone decides (whole sequences) or everything may be seen (one new token).
+/// The mask that is added to the attention scores: 0 at visible positions, −∞ at hidden ones. [B, 1, T, T] for whole sequences, [B, 1, 1,
+/// S] for one new token. Null if causality alone decides (whole sequences) or every position is visible (one new token).
 /// </param>
 internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor? Mask)
 {
-    /// <summary>Type of the hidden states.</summary>
+    /// <summary>The type of the hidden states.</summary>
     internal ScalarType Type => Cosine.dtype;
 
-    /// <summary>What the pass writes to a key/value cache and reads from it; null for training.</summary>
+    /// <summary>The part of the key/value cache that the pass writes and reads; null without a cache, as in training.</summary>
     internal CachePass? Cached { get; init; }
 
-    /// <summary>What the adapters do in this pass; null where the model has none.</summary>
+    /// <summary>The state of the adapter in this pass; null if the model has none.</summary>
     internal LoraPass? Lora { get; init; }
 
-    /// <summary>Where the sequences are in a packed row; null when they are the rows.</summary>
+    /// <summary>The layout of the sequences in a packed row; null if every row is a sequence.</summary>
     internal PackedAttention? Packed { get; init; }
 
-    /// <summary>A pass over a packed row.</summary>
-    /// <param name="batch">The row.</param>
-    /// <param name="config">The model.</param>
-    /// <param name="type">Type of the hidden states.</param>
+    /// <summary>Creates the context of a pass over a packed row.</summary>
+    /// <param name="batch">The packed row.</param>
+    /// <param name="config">The configuration of the model.</param>
+    /// <param name="type">The type of the hidden states.</param>
     internal static AttentionContext ForPacked(PackedBatch batch, Qwen2Config config, ScalarType type)
     {
         (Tensor cosine, Tensor signedSine) = RotaryEmbedding.Tables(batch.Positions, config, type);
         return new AttentionContext(cosine, signedSine, Mask: null) { Packed = batch.Attention };
     }
 
-    /// <summary>The tensors, for whoever has to keep them alive; <see cref="With"/> takes them in this order.</summary>
+    /// <summary>
+    /// Returns all tensors of the context, to be saved for a backward pass. <see cref="With"/> expects them in this order.
+    /// </summary>
     internal Tensor[] Tensors()
     {
         Tensor[] tables = [Cosine, SignedSine, .. Mask is null ? Array.Empty<Tensor>() : [Mask]];
-        return Packed is null ? tables : [.. tables, Packed.PromptSlots, Packed.QuerySlots, Packed.KeySlots, Packed.Places, Packed.Mask];
+        return Packed is null
+            ? tables
+            : [.. tables, Packed.PromptSlots, Packed.QuerySlots, Packed.KeySlots, Packed.OutputIndices, Packed.Mask];
     }
 
-    /// <summary>The same pass with these tensors instead.</summary>
+    /// <summary>Returns the same context with other tensors.</summary>
     internal AttentionContext With(IReadOnlyList<Tensor> tensors)
     {
         int next = Mask is null ? 2 : 3;
@@ -53,16 +57,18 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
             Cosine = tensors[0],
             SignedSine = tensors[1],
             Mask = Mask is null ? null : tensors[2],
-            Packed = Packed is null ? null : new PackedAttention(tensors[next], tensors[next + 1], tensors[next + 2], tensors[next + 3], tensors[next + 4]),
+            Packed = Packed is null
+                ? null
+                : new PackedAttention(tensors[next], tensors[next + 1], tensors[next + 2], tensors[next + 3], tensors[next + 4]),
         };
     }
 
-    /// <summary>A pass over whole sequences, each token seeing itself and what precedes it.</summary>
-    /// <param name="tokenIds">[B, T] int64.</param>
-    /// <param name="attentionMask">[B, T], non-zero for a real token; null when all are.</param>
-    /// <param name="config">The model.</param>
-    /// <param name="type">Type of the hidden states.</param>
-    /// <returns>Tensors owned by the caller's scope.</returns>
+    /// <summary>Creates the context of a pass over whole sequences, in which each token sees itself and all earlier ones.</summary>
+    /// <param name="tokenIds">The token ids, [B, T] int64.</param>
+    /// <param name="attentionMask">The mask, [B, T], non-zero for a real token; null if all tokens are real.</param>
+    /// <param name="config">The configuration of the model.</param>
+    /// <param name="type">The type of the hidden states.</param>
+    /// <returns>The context. The caller's scope owns its tensors.</returns>
     internal static AttentionContext ForSequences(Tensor tokenIds, Tensor? attentionMask, Qwen2Config config, ScalarType type)
     {
         using var scope = TensorScope.BeginNoGrad();
@@ -75,13 +81,13 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
         return new AttentionContext(scope.Keep(cosine), scope.Keep(signedSine), mask is null ? null : scope.Keep(mask));
     }
 
-    /// <summary>A pass over one new token a row, after those in the cache.</summary>
-    /// <param name="positions">[B, 1] int64: tokens of each row before the new one.</param>
-    /// <param name="cache">Holds them.</param>
-    /// <param name="int8">The weights in 8 bits, or null for the model's own.</param>
-    /// <param name="config">The model.</param>
-    /// <param name="type">Type of the hidden states.</param>
-    /// <returns>Tensors owned by the caller's scope.</returns>
+    /// <summary>Creates the context of a pass over one new token per row, which continues the sequences in the cache.</summary>
+    /// <param name="positions">The number of tokens in each row before the new one, [B, 1] int64.</param>
+    /// <param name="cache">The cache with the earlier tokens.</param>
+    /// <param name="int8">The weights in 8 bits; null means the model's own weights.</param>
+    /// <param name="config">The configuration of the model.</param>
+    /// <param name="type">The type of the hidden states.</param>
+    /// <returns>The context. The caller's scope owns its tensors.</returns>
     internal static AttentionContext ForNextTokens(
         Tensor positions, KeyValueCache cache, Int8Weights? int8, Qwen2Config config, ScalarType type)
     {
@@ -90,23 +96,23 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
         var context = new AttentionContext(scope.Keep(cosine), scope.Keep(signedSine), Mask: null);
         if (cache.IsUniform)
         {
-            return context with { Cached = new CachePass.NextTokens(cache, Places: null, int8) };
+            return context with { Cached = new CachePass.NextTokens(cache, Indices: null, int8) };
         }
 
         long rows = positions.shape[0];
-        Tensor places = positions.view(rows, 1, 1, 1).expand(rows, config.KeyValueHeadCount, 1, config.HeadWidth);
+        Tensor indices = positions.view(rows, 1, 1, 1).expand(rows, config.KeyValueHeadCount, 1, config.HeadWidth);
         Tensor hidden = arange(cache.Longest + 1, ScalarType.Int64, positions.device).unsqueeze(0) > positions;  // [B, S]
         Tensor mask = zeros(hidden.shape, type, positions.device).masked_fill_(hidden, double.NegativeInfinity);
         return context with
         {
             Mask = scope.Keep(mask.view(rows, 1, 1, -1)),
-            Cached = new CachePass.NextTokens(cache, scope.Keep(places), int8),
+            Cached = new CachePass.NextTokens(cache, scope.Keep(indices), int8),
         };
     }
 
     /// <summary>
-    /// Whether a real token stands after padding in some row. Only then does causality not suffice: padding on the right is behind
-    /// every real token already. One synchronisation with the device per pass.
+    /// True if a real token follows padding in some row. Only then is a mask needed: padding on the right is hidden by causality.
+    /// Synchronizes with the device once.
     /// </summary>
     internal static bool HidesEarlierTokens(Tensor attentionMask)
     {
@@ -123,7 +129,7 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
         Device device = attentionMask.device;
         Tensor earlier = ones([length, length], ScalarType.Bool, device).tril();                         // [T, T]
         Tensor seen = earlier & attentionMask.ne(0).unsqueeze(1);                                        // [B, T, T]
-        // Padding sees itself: a row without any visible position has no softmax, and a NaN there would reach the gradients.
+        // Padding sees itself. A row without visible positions would make softmax NaN, and the NaN would reach the gradients.
         Tensor visible = seen | eye(length, dtype: ScalarType.Bool, device: device);
         Tensor mask = zeros(visible.shape, type, device).masked_fill_(visible.logical_not(), double.NegativeInfinity);
         return scope.Keep(mask.unsqueeze(1));                                                            // [B, 1, T, T]

@@ -4,10 +4,13 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen.Model;
 
 /// <summary>
-/// Gradient checkpointing: the forward pass keeps only what enters each layer, and the backward pass runs one layer at a time again, with
-/// gradients. Activations then cost L inputs and one layer's graph instead of L graphs, for about one more forward pass.
+/// Gradient checkpointing: the forward pass saves only the input of each layer, and the backward pass computes the layers again,
+/// one at a time.
 /// </summary>
-/// <remarks>A layer must compute the same both times: there is nothing random in it.</remarks>
+/// <remarks>
+/// Activations then take L inputs and one layer's graph instead of L graphs, for about one more forward pass. A layer must compute the same
+/// both times, so nothing in it may be random.
+/// </remarks>
 internal sealed class CheckpointedLayers : SafeFunction<CheckpointedLayers>
 {
     private const string LayersKey = "layers";
@@ -17,14 +20,14 @@ internal sealed class CheckpointedLayers : SafeFunction<CheckpointedLayers>
     public override string Name => nameof(CheckpointedLayers);
 
     /// <summary>Runs the layers.</summary>
-    /// <param name="layers">At least one.</param>
-    /// <param name="hidden">[B, T, H].</param>
-    /// <param name="context">Of this pass, without cache.</param>
-    /// <returns>[B, T, H]. Owned by the caller's scope.</returns>
+    /// <param name="layers">The layers, at least one.</param>
+    /// <param name="hidden">The hidden states, [B, T, H].</param>
+    /// <param name="context">The context of this pass, without a cache.</param>
+    /// <returns>The hidden states after the last layer, [B, T, H]. Owned by the caller's scope.</returns>
     internal static Tensor Run(IReadOnlyList<Qwen2DecoderLayer> layers, Tensor hidden, AttentionContext context)
     {
         using var scope = TensorScope.Begin();
-        // Autograd calls back only where an input has a gradient; with a frozen embedding none would have.
+        // Autograd calls the backward pass only if an input needs a gradient. With a frozen embedding none would.
         Tensor input = hidden.requires_grad ? hidden : hidden.detach().requires_grad_(true);
         return scope.Keep(apply(input, layers, context));
     }
@@ -32,13 +35,14 @@ internal sealed class CheckpointedLayers : SafeFunction<CheckpointedLayers>
     /// <inheritdoc/>
     protected override Tensor Compute(autograd.AutogradContext context, object[] inputs)
     {
-        (Tensor hidden, var layers, var attention) = ((Tensor)inputs[0], (IReadOnlyList<Qwen2DecoderLayer>)inputs[1], (AttentionContext)inputs[2]);
+        (Tensor hidden, var layers, var attention) =
+            ((Tensor)inputs[0], (IReadOnlyList<Qwen2DecoderLayer>)inputs[1], (AttentionContext)inputs[2]);
         using var scope = TensorScope.BeginNoGrad();
         var entering = new List<Tensor>();
         foreach (Qwen2DecoderLayer layer in layers)
         {
             entering.Add(hidden);
-            // Kept, because torch takes hold of what is saved only after this method has returned; the scope of Run frees them.
+            // Kept, because torch saves the tensors only after this method has returned. The scope of Run frees them.
             hidden = scope.Keep(layer.call(hidden, attention));
         }
 
@@ -69,7 +73,8 @@ internal sealed class CheckpointedLayers : SafeFunction<CheckpointedLayers>
             using var layerScope = TensorScope.Begin();
             Tensor input = saved[i].detach().requires_grad_(true);
             Tensor output = layers[i].call(input, attention);
-            autograd.backward([output], [upstream]);                                                     // weights receive theirs here
+            // accumulates the gradients of the weights
+            autograd.backward([output], [upstream]);
             upstream.Dispose();
             upstream = layerScope.Keep(input.grad!);
         }

@@ -9,8 +9,8 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Model;
 
-/// <summary>y = x Wᵀ + b with W [out, in], and the update of an adapter where one is attached.</summary>
-/// <remarks>Unlike torch's Linear it draws nothing from the global generator: the weights are loaded or initialised from outside.</remarks>
+/// <summary>A linear layer y = x Wᵀ + b with W [out, in], plus the update of an adapter if one is attached.</summary>
+/// <remarks>Unlike torch's Linear it does not use the global generator: the caller loads or initializes the weights.</remarks>
 internal sealed class Projection : nn.Module<Tensor, AttentionContext, Tensor>, IAdaptable
 {
     [ComponentName(Name = "weight")] private readonly Parameter _weight;
@@ -18,20 +18,21 @@ internal sealed class Projection : nn.Module<Tensor, AttentionContext, Tensor>, 
 
     private LowRankUpdate? _update;
 
-    internal Projection(long inputs, long outputs, bool hasBias, ParameterPlace place)
+    internal Projection(long inputs, long outputs, bool hasBias, ParameterPlacement placement)
         : base(nameof(Projection))
     {
-        _weight = place.Allocate(outputs, inputs);
-        _bias = hasBias ? place.Allocate(outputs) : null;
+        _weight = placement.Allocate(outputs, inputs);
+        _bias = hasBias ? placement.Allocate(outputs) : null;
         RegisterComponents();
     }
 
-    /// <summary>[out, in].</summary>
+    /// <summary>The weight, [out, in].</summary>
     public Tensor Weight => _weight;
 
-    /// <param name="input">[…, in].</param>
-    /// <param name="context">Of this pass; says whether the adapter takes part.</param>
-    /// <returns>[…, out], in the type of <paramref name="input"/>.</returns>
+    /// <summary>Computes the output of the layer.</summary>
+    /// <param name="input">The input, […, in].</param>
+    /// <param name="context">The context of this pass, with the state of the adapter.</param>
+    /// <returns>The output, […, out], in the type of <paramref name="input"/>.</returns>
     public override Tensor forward(Tensor input, AttentionContext context)
     {
         if (_update is null)
@@ -39,7 +40,7 @@ internal sealed class Projection : nn.Module<Tensor, AttentionContext, Tensor>, 
             return Multiply(input, context);
         }
 
-        // A pass that forgot to ask would let the reference run with the adapter on, and the KL term would be 0 without a word.
+        // Without this check, a reference could run with the adapter on, and the KL term would silently be 0.
         LoraPass pass = context.Lora ?? throw new InvalidOperationException(
             "The weight has an adapter, but the pass does not say whether it takes part. Run the model by its own methods.");
         using var scope = TensorScope.Begin();

@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Model;
 
-/// <summary>Causal self-attention with grouped key/value heads (GQA), biases on q, k and v, RoPE.</summary>
+/// <summary>Causal self-attention with grouped key/value heads (GQA), RoPE, and biases on q, k and v.</summary>
 internal sealed class Qwen2Attention : nn.Module<Tensor, AttentionContext, Tensor>
 {
     private readonly int _layer;
@@ -19,23 +19,24 @@ internal sealed class Qwen2Attention : nn.Module<Tensor, AttentionContext, Tenso
     [ComponentName(Name = "v_proj")] private readonly Projection _valueProjection;
     [ComponentName(Name = "o_proj")] private readonly Projection _outputProjection;
 
-    internal Qwen2Attention(Qwen2Config config, int layer, ParameterPlace place)
+    internal Qwen2Attention(Qwen2Config config, int layer, ParameterPlacement placement)
         : base(nameof(Qwen2Attention))
     {
         _layer = layer;
         _queryHeads = config.AttentionHeadCount;
         _keyValueHeads = config.KeyValueHeadCount;
         _headWidth = config.HeadWidth;
-        _queryProjection = new Projection(config.HiddenSize, _queryHeads * _headWidth, hasBias: true, place);
-        _keyProjection = new Projection(config.HiddenSize, _keyValueHeads * _headWidth, hasBias: true, place);
-        _valueProjection = new Projection(config.HiddenSize, _keyValueHeads * _headWidth, hasBias: true, place);
-        _outputProjection = new Projection(_queryHeads * _headWidth, config.HiddenSize, hasBias: false, place);
+        _queryProjection = new Projection(config.HiddenSize, _queryHeads * _headWidth, hasBias: true, placement);
+        _keyProjection = new Projection(config.HiddenSize, _keyValueHeads * _headWidth, hasBias: true, placement);
+        _valueProjection = new Projection(config.HiddenSize, _keyValueHeads * _headWidth, hasBias: true, placement);
+        _outputProjection = new Projection(_queryHeads * _headWidth, config.HiddenSize, hasBias: false, placement);
         RegisterComponents();
     }
 
-    /// <param name="hidden">[B, T, H]; T is 1 when the pass goes on from a cache.</param>
-    /// <param name="context">Of this pass.</param>
-    /// <returns>[B, T, H].</returns>
+    /// <summary>Computes the output of the attention block.</summary>
+    /// <param name="hidden">The hidden states, [B, T, H]; T is 1 if the pass continues from a cache.</param>
+    /// <param name="context">The context of this pass.</param>
+    /// <returns>The output, [B, T, H].</returns>
     public override Tensor forward(Tensor hidden, AttentionContext context)
     {
         using var scope = TensorScope.Begin();
@@ -66,8 +67,8 @@ internal sealed class Qwen2Attention : nn.Module<Tensor, AttentionContext, Tenso
 
     private Tensor AttendToCache(Tensor queries, Tensor keys, Tensor values, CachePass.NextTokens next, Tensor? mask)
     {
-        (Tensor allKeys, Tensor allValues) = next.Cache.Append(_layer, keys, values, next.Places);       // [B, K, S, D]
-        // The A/K query heads that share a key head take the place of the sequence axis: the cache is read in place, not expanded.
+        (Tensor allKeys, Tensor allValues) = next.Cache.Append(_layer, keys, values, next.Indices);       // [B, K, S, D]
+        // The A/K query heads that share a key head replace the sequence axis. So the cache is read in place and not expanded.
         long rows = queries.shape[0];
         Tensor grouped = queries.reshape(rows, _keyValueHeads, _queryHeads / _keyValueHeads, _headWidth);
         return nn.functional.scaled_dot_product_attention(grouped, allKeys, allValues, mask)

@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Model;
 
-/// <summary>h = x + attention(norm(x)); h + mlp(norm(h)).</summary>
+/// <summary>A decoder layer: h = x + attention(norm(x)), then h + mlp(norm(h)).</summary>
 internal sealed class Qwen2DecoderLayer : nn.Module<Tensor, AttentionContext, Tensor>
 {
     [ComponentName(Name = "input_layernorm")] private readonly RmsNorm _attentionNorm;
@@ -15,19 +15,20 @@ internal sealed class Qwen2DecoderLayer : nn.Module<Tensor, AttentionContext, Te
     [ComponentName(Name = "post_attention_layernorm")] private readonly RmsNorm _mlpNorm;
     [ComponentName(Name = "mlp")] private readonly Qwen2Mlp _mlp;
 
-    internal Qwen2DecoderLayer(Qwen2Config config, int layer, ParameterPlace place)
+    internal Qwen2DecoderLayer(Qwen2Config config, int layer, ParameterPlacement placement)
         : base(nameof(Qwen2DecoderLayer))
     {
-        _attentionNorm = new RmsNorm(config.HiddenSize, config.RmsNormEpsilon, place);
-        _attention = new Qwen2Attention(config, layer, place);
-        _mlpNorm = new RmsNorm(config.HiddenSize, config.RmsNormEpsilon, place);
-        _mlp = new Qwen2Mlp(config, place);
+        _attentionNorm = new RmsNorm(config.HiddenSize, config.RmsNormEpsilon, placement);
+        _attention = new Qwen2Attention(config, layer, placement);
+        _mlpNorm = new RmsNorm(config.HiddenSize, config.RmsNormEpsilon, placement);
+        _mlp = new Qwen2Mlp(config, placement);
         RegisterComponents();
     }
 
-    /// <param name="hidden">[B, T, H].</param>
-    /// <param name="context">Of this pass.</param>
-    /// <returns>[B, T, H].</returns>
+    /// <summary>Computes the hidden states after the layer.</summary>
+    /// <param name="hidden">The hidden states, [B, T, H].</param>
+    /// <param name="context">The context of this pass.</param>
+    /// <returns>The hidden states after the layer, [B, T, H].</returns>
     public override Tensor forward(Tensor hidden, AttentionContext context)
     {
         using var scope = TensorScope.Begin();

@@ -12,9 +12,10 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Model;
 
-/// <summary>A Qwen2 language model. Parameter names are those of Hugging Face checkpoints.</summary>
+/// <summary>A Qwen2 language model as a torch module. Its parameters have the names that Hugging Face checkpoints use.</summary>
 /// <remarks>
-/// Made by <see cref="Initialize"/>, <see cref="QwenWeights.Load"/> or <see cref="Clone"/>; owns its parameters until disposed.
+/// Create it with <see cref="Initialize"/>, <see cref="QwenWeights.Load"/> or <see cref="Clone"/>. It owns its parameters
+/// until it is disposed.
 /// </remarks>
 public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
 {
@@ -24,7 +25,7 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     private ScalarType _computeType;
     private string? _frozenWeights;
 
-    /// <summary>A model without defined weights.</summary>
+    /// <summary>Allocates a model without defined weights.</summary>
     internal Qwen2ForCausalLM(Qwen2Config config, Device? device = null, ScalarType type = ScalarType.Float32)
         : base(nameof(Qwen2ForCausalLM))
     {
@@ -42,33 +43,36 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
 
         Config = config;
         _computeType = type;
-        var place = new ParameterPlace(device ?? CPU, type);
-        _model = new Qwen2Model(config, place);
-        // A tied head is the embedding itself, never a copy: both uses add to one gradient.
-        _head = config.TieWordEmbeddings ? null : new Projection(config.HiddenSize, config.VocabularySize, hasBias: false, place);
+        var placement = new ParameterPlacement(device ?? CPU, type);
+        _model = new Qwen2Model(config, placement);
+        // A tied output layer is the embedding itself, not a copy. So both uses add to one gradient.
+        _head = config.TieWordEmbeddings ? null : new Projection(config.HiddenSize, config.VocabularySize, hasBias: false, placement);
         RegisterComponents();
     }
 
-    /// <summary>The model's shape.</summary>
+    /// <summary>The configuration of the model.</summary>
     public Qwen2Config Config { get; }
 
-    /// <summary>Where the weights are.</summary>
+    /// <summary>The device of the weights.</summary>
     public Device Device => HeadWeight.device;
 
     /// <summary>The type of the weights.</summary>
     public ScalarType WeightType => HeadWeight.dtype;
 
     /// <summary>
-    /// The type of the hidden states and of the products in passes over whole sequences. <see cref="ScalarType.BFloat16"/> with float32 weights is mixed
-    /// precision: the products, forward and backward, are of weights rounded for the pass; weights, their gradients, norms' statistics, log-probs and
-    /// loss stay float32. Log-probs are those of a copy of the model in bfloat16, bit for bit.
+    /// The type of the hidden states and matrix products in passes over whole sequences. <see cref="ScalarType.BFloat16"/> with float32
+    /// weights is mixed precision.
     /// </summary>
-    /// <value><see cref="WeightType"/>, the default, or <see cref="ScalarType.BFloat16"/> where that is float32.</value>
+    /// <value>
+    /// <see cref="WeightType"/> by default, or <see cref="ScalarType.BFloat16"/> if that is float32.
+    /// </value>
     /// <remarks>
-    /// New tokens are decoded from a copy in bfloat16 on a GPU, and in float32 on a CPU, whose kernels for that are faster than what there is for
-    /// bfloat16; <see cref="UpdateReport.SamplerDifference"/> then reports what the rounding does.
+    /// In mixed precision each pass multiplies by rounded weights, forward and backward. Weights, gradients, the norms' statistics,
+    /// log-probs and loss stay float32. The log-probs equal those of a bfloat16 copy of the model, bit for bit. New tokens are decoded from
+    /// a bfloat16 copy on a GPU, and in float32 on a CPU, whose float32 kernels are faster. <see cref="UpdateReport.SamplerDifference"/>
+    /// reports the effect of the rounding.
     /// </remarks>
-    /// <exception cref="ArgumentException">The type is not one of those.</exception>
+    /// <exception cref="ArgumentException">The type is neither <see cref="WeightType"/> nor BFloat16 with float32 weights.</exception>
     public ScalarType ComputeType
     {
         get => _computeType;
@@ -79,28 +83,33 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         }
     }
 
-    /// <summary>W of logits = hidden · Wᵀ: the embedding where tied, else <c>lm_head</c>. [V, H], owned by the model.</summary>
+    /// <summary>
+    /// The weight W of the output layer, logits = hidden · Wᵀ: the embedding if tied, else <c>lm_head</c>. [V, H], owned by the model.
+    /// </summary>
     public Tensor HeadWeight => _head?.Weight ?? _model.EmbeddingWeight;
 
-    /// <summary>The adapters that are trained in place of the weights; null where there are none.</summary>
+    /// <summary>The adapter that is trained instead of the weights; null if there is none.</summary>
     public LoraAdapter? Adapter { get; private set; }
 
     /// <summary>
-    /// Whether the forward pass keeps only the input of each layer and the backward pass computes the layer again: much less memory for
-    /// activations, for about one more forward pass. Losses and gradients are the same. Passes without gradient do not depend on it.
+    /// True if the forward pass saves only the input of each layer and the backward pass computes the layer again (gradient checkpointing).
     /// </summary>
     /// <value>Default false.</value>
+    /// <remarks>
+    /// Activations take much less memory, for about one more forward pass. Losses and gradients are the same. Passes
+    /// without gradients are not affected.
+    /// </remarks>
     public bool GradientCheckpointing
     {
         get => _model.GradientCheckpointing;
         set => _model.GradientCheckpointing = value;
     }
 
-    /// <summary>A model with random weights: normal(0, <see cref="Qwen2Config.InitializerRange"/>), norms 1, biases 0.</summary>
-    /// <param name="config">The shape.</param>
-    /// <param name="seed">The same seed gives the same weights on every device; torch's global generator is not touched.</param>
-    /// <param name="device">Where the weights live; default the CPU.</param>
-    /// <exception cref="ArgumentException">The configuration does not describe a model that can be built.</exception>
+    /// <summary>Creates a model with random weights: normal(0, <see cref="Qwen2Config.InitializerRange"/>), norms 1, biases 0.</summary>
+    /// <param name="config">The configuration of the model.</param>
+    /// <param name="seed">The seed. It gives the same weights on every device; torch's global generator is not used.</param>
+    /// <param name="device">The device of the weights; null means the CPU.</param>
+    /// <exception cref="ArgumentException">No model can be built from the configuration.</exception>
     public static Qwen2ForCausalLM Initialize(Qwen2Config config, ulong seed, Device? device = null)
     {
         TorchBackend.EnsureAvailable();
@@ -126,29 +135,35 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         return model;
     }
 
-    /// <summary>Hidden states of all positions, after the final norm.</summary>
-    /// <param name="tokenIds">[B, T] int64, ids below V. Borrowed.</param>
-    /// <param name="attentionMask">[B, T], non-zero for a real token, padding on either side; null when all are real. Borrowed.</param>
-    /// <returns>[B, T, H] in <see cref="ComputeType"/>; finite but meaningless at padding. Owned by the caller's scope.</returns>
+    /// <summary>Computes the hidden states of all positions, after the final norm.</summary>
+    /// <param name="tokenIds">The token ids, [B, T] int64, below V. Borrowed.</param>
+    /// <param name="attentionMask">
+    /// The mask, [B, T], non-zero for a real token, with padding on either side; null if all tokens are real. Borrowed.
+    /// </param>
+    /// <returns>
+    /// The hidden states, [B, T, H] in <see cref="ComputeType"/>. Finite but meaningless at padding. Owned by the caller's scope.
+    /// </returns>
     /// <exception cref="ArgumentException">A shape, type or device is wrong.</exception>
     public Tensor Hidden(Tensor tokenIds, Tensor? attentionMask = null) => Hidden(tokenIds, attentionMask, cached: null);
 
-    /// <summary>Logits of all positions; for small inputs: [B, T, V] is large. Training uses <see cref="TokenLogProbs"/> instead.</summary>
-    /// <param name="tokenIds">[B, T] int64, ids below V. Borrowed.</param>
-    /// <param name="attentionMask">[B, T], non-zero for a real token; null when all are real. Borrowed.</param>
-    /// <returns>[B, T, V] in <see cref="ComputeType"/>; meaningless at padding. Owned by the caller's scope.</returns>
+    /// <summary>
+    /// Computes the logits of all positions. Meant for small inputs, because [B, T, V] is large; training uses <see cref="TokenLogProbs"/>.
+    /// </summary>
+    /// <param name="tokenIds">The token ids, [B, T] int64, below V. Borrowed.</param>
+    /// <param name="attentionMask">The mask, [B, T], non-zero for a real token; null if all tokens are real. Borrowed.</param>
+    /// <returns>The logits, [B, T, V] in <see cref="ComputeType"/>. Meaningless at padding. Owned by the caller's scope.</returns>
     public override Tensor forward(Tensor tokenIds, Tensor? attentionMask)
     {
         using var scope = TensorScope.Begin();
         return scope.Keep(FastLinear.Apply(Hidden(tokenIds, attentionMask), HeadWeight.In(ComputeType)));
     }
 
-    /// <summary>Freezes the weights and adds adapters to them, the only parameters that are trained from now on.</summary>
-    /// <param name="options">What is adapted, and how.</param>
-    /// <param name="baseModel">What this model is called, for who loads the adapter later; null: not known.</param>
-    /// <returns>The adapter, also in <see cref="Adapter"/>; it changes nothing until it has been trained or loaded.</returns>
+    /// <summary>Freezes the weights and adds a LoRA adapter, whose weights are then the only trainable parameters.</summary>
+    /// <param name="options">The options of the adapter.</param>
+    /// <param name="baseModel">The name of this model, which is saved with the adapter; null if it is not known.</param>
+    /// <returns>The adapter, also in <see cref="Adapter"/>. It changes no output until it is trained or loaded.</returns>
     /// <exception cref="ArgumentException">An option is out of range; the message lists all of them.</exception>
-    /// <exception cref="InvalidOperationException">The model has an adapter.</exception>
+    /// <exception cref="InvalidOperationException">The model already has an adapter.</exception>
     public LoraAdapter AddAdapter(LoraOptions options, LoraBaseModel? baseModel = null)
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -171,8 +186,8 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     internal bool HasFrozenEmbeddings => !_model.EmbeddingWeight.requires_grad;
 
     /// <summary>
-    /// Trains the token embedding no more, nor a head that is tied to it: no gradient is computed for it. A head of its own goes on being trained.
-    /// Before an optimizer is made.
+    /// Freezes the token embedding and an output layer that is tied to it, so that no gradient is computed for them. An output layer with
+    /// its own weight is still trained. Call it before you create an optimizer.
     /// </summary>
     public void FreezeEmbeddings()
     {
@@ -181,11 +196,11 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     }
 
     /// <summary>
-    /// A copy with the same weights, sharing nothing; what is frozen is frozen there too. It has the adapter too, unless that is merged: then
-    /// the merged weights are its own.
+    /// Creates a copy of the model that shares no memory with it. Frozen weights stay frozen. The adapter is copied too, unless it is
+    /// merged: then the merged weights become the copy's own.
     /// </summary>
-    /// <param name="device">Where the copy lives; null: on the device of this model.</param>
-    /// <param name="type">The type of its weights, and of what it computes; null: those of this model.</param>
+    /// <param name="device">The device of the copy; null means the device of this model.</param>
+    /// <param name="type">The type of the copy's weights and computations; null means the types of this model.</param>
     public Qwen2ForCausalLM Clone(Device? device = null, ScalarType? type = null)
     {
         var copy = new Qwen2ForCausalLM(Config, device ?? Device, type ?? WeightType);
@@ -210,7 +225,8 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         if (type != weightType && (type, weightType) is not (ScalarType.BFloat16, ScalarType.Float32))
         {
             throw new ArgumentException(
-                $"ComputeType is {type} but must be {weightType}, as the weights are{(weightType == ScalarType.Float32 ? ", or BFloat16" : "; another one is for Float32 weights")}.",
+                $"ComputeType is {type} but must be {weightType}, as the weights "
+                + $"are{(weightType == ScalarType.Float32 ? ", or BFloat16" : "; another one is for Float32 weights")}.",
                 nameof(type));
         }
     }
@@ -218,18 +234,20 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     internal void CopyWeightsFrom(Qwen2ForCausalLM source)
     {
         using var scope = TensorScope.BeginNoGrad();
-        Dictionary<string, Parameter> theirs = source.named_parameters().ToDictionary(named => named.name, named => named.parameter, StringComparer.Ordinal);
+        Dictionary<string, Parameter> theirs = source.named_parameters()
+            .ToDictionary(named => named.name, named => named.parameter, StringComparer.Ordinal);
         foreach ((string name, Parameter mine) in named_parameters())
         {
             mine.copy_(theirs[name]);
         }
     }
 
-    /// <summary>The same, and the cache receives the keys and values.</summary>
+    /// <summary>Computes the hidden states of all positions and writes their keys and values to a cache.</summary>
     internal Tensor Hidden(Tensor tokenIds, Tensor? attentionMask, CachePass.Prompts? cached)
     {
         TensorGuard.Require(tokenIds, nameof(tokenIds), "[B, T]", -1, -1);
-        if (tokenIds.dtype != ScalarType.Int64 || tokenIds.device_type != HeadWeight.device_type || tokenIds.device_index != HeadWeight.device_index)
+        if (tokenIds.dtype != ScalarType.Int64 || tokenIds.device_type != HeadWeight.device_type
+            || tokenIds.device_index != HeadWeight.device_index)
         {
             throw new ArgumentException(
                 $"tokenIds must be Int64 on {Device} but is {tokenIds.dtype} on {tokenIds.device}.", nameof(tokenIds));
@@ -247,19 +265,19 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         }
 
         using var scope = TensorScope.Begin();
-        ScalarType type = cached is null ? ComputeType : WeightType; // as the tokens that follow
+        ScalarType type = cached is null ? ComputeType : WeightType; // the type in which the following tokens are decoded
         AttentionContext context = AttentionContext.ForSequences(tokenIds, attentionMask, Config, type) with { Cached = cached };
         return scope.Keep(_model.call(tokenIds, WithAdapter(context)));
     }
 
-    /// <summary>Hidden states of a packed row, [1, R, H].</summary>
+    /// <summary>Computes the hidden states of a packed row, [1, R, H].</summary>
     internal Tensor Hidden(PackedBatch batch)
     {
         using var scope = TensorScope.Begin();
         return scope.Keep(_model.call(batch.TokenIds, WithAdapter(AttentionContext.ForPacked(batch, Config, ComputeType))));
     }
 
-    /// <summary>Hidden states of one new token a row, [B, 1, H], after what the cache holds.</summary>
+    /// <summary>Computes the hidden states of one new token per row, [B, 1, H], which continues the cached sequences.</summary>
     internal Tensor HiddenOfNext(Tensor tokenIds, Tensor positions, KeyValueCache cache, Int8Weights? int8)
     {
         using var scope = TensorScope.BeginNoGrad();
@@ -267,19 +285,19 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         return scope.Keep(_model.call(tokenIds.unsqueeze(1), WithAdapter(context)));
     }
 
-    /// <summary>True if the weights were freed.</summary>
+    /// <summary>True if the weights have been freed.</summary>
     internal bool IsDisposed { get; private set; }
 
-    /// <summary>The parameters of the model itself: all but those of the adapter.</summary>
+    /// <summary>Returns the parameters of the model without those of the adapter.</summary>
     internal IEnumerable<(string Name, Parameter Parameter)> BaseParameters() =>
         named_parameters().Where(named => !LoraAdapter.IsParameter(named.name)).Select(named => (named.name, named.parameter));
 
-    /// <summary>The weights that tokens are multiplied by: those of all projections and the output layer, without adapters and norms.</summary>
+    /// <summary>Returns the weights of all projections and of the output layer, each once, without adapters and norms.</summary>
     internal IEnumerable<Tensor> ProjectionWeights() =>
         Projections().Select(named => named.Projection.Weight).Append(HeadWeight).DistinctBy(weight => weight.Handle);
 
     /// <summary>
-    /// The weights without those of the adapter, in words: all are read. Below an adapter they are frozen, and read once.
+    /// Describes the weights without those of the adapter by a hash. The weights below an adapter are frozen, so they are read only once.
     /// </summary>
     /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>
     internal string DescribeWeights()
@@ -323,5 +341,7 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         }
     }
 
-    private AttentionContext WithAdapter(AttentionContext context) => Adapter is null ? context : context with { Lora = Adapter.NextPass() };
+    private AttentionContext WithAdapter(AttentionContext context) => Adapter is null
+        ? context
+        : context with { Lora = Adapter.NextPass() };
 }

@@ -7,13 +7,13 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Model;
 
-/// <summary>SwiGLU: down(silu(gate(x)) · up(x)).</summary>
+/// <summary>The feed-forward block SwiGLU: down(silu(gate(x)) · up(x)).</summary>
 internal sealed class Qwen2Mlp : nn.Module<Tensor, AttentionContext, Tensor>
 {
-    /// <summary>Bytes of an activation of the inner width above which a pass without gradients goes over the rows in parts.</summary>
+    /// <summary>The size in bytes of an inner activation above which a pass without gradients processes the rows in parts.</summary>
     /// <remarks>
-    /// From 32 MiB on, glibc takes each block anew from the system: clearing the pages of the three activations was an eighth of a prefill. Of
-    /// 4, 8 and 16 MiB, 8 was fastest.
+    /// From 32 MiB on, glibc requests each block from the system. Clearing the pages of the three activations then took an eighth of a
+    /// prefill. Of 4, 8 and 16 MiB, 8 was the fastest.
     /// </remarks>
     internal const long LargestActivation = 8 << 20;
 
@@ -22,27 +22,29 @@ internal sealed class Qwen2Mlp : nn.Module<Tensor, AttentionContext, Tensor>
     [ComponentName(Name = "up_proj")] private readonly Projection _up;
     [ComponentName(Name = "down_proj")] private readonly Projection _down;
 
-    internal Qwen2Mlp(Qwen2Config config, ParameterPlace place)
+    internal Qwen2Mlp(Qwen2Config config, ParameterPlacement placement)
         : base(nameof(Qwen2Mlp))
     {
         _inner = config.IntermediateSize;
-        _gate = new Projection(config.HiddenSize, config.IntermediateSize, hasBias: false, place);
-        _up = new Projection(config.HiddenSize, config.IntermediateSize, hasBias: false, place);
-        _down = new Projection(config.IntermediateSize, config.HiddenSize, hasBias: false, place);
+        _gate = new Projection(config.HiddenSize, config.IntermediateSize, hasBias: false, placement);
+        _up = new Projection(config.HiddenSize, config.IntermediateSize, hasBias: false, placement);
+        _down = new Projection(config.IntermediateSize, config.HiddenSize, hasBias: false, placement);
         RegisterComponents();
     }
 
-    /// <param name="hidden">[B, T, H].</param>
-    /// <param name="context">Of this pass.</param>
-    /// <returns>[B, T, H].</returns>
+    /// <summary>Computes the output of the block.</summary>
+    /// <param name="hidden">The hidden states, [B, T, H].</param>
+    /// <param name="context">The context of this pass.</param>
+    /// <returns>The output, [B, T, H].</returns>
     public override Tensor forward(Tensor hidden, AttentionContext context)
     {
         using var scope = TensorScope.Begin();
         long rows = hidden.numel() / hidden.shape[^1], rowsAtOnce = Math.Max(1, LargestActivation / (_inner * hidden.element_size()));
-        return scope.Keep(rows > rowsAtOnce && MayBeSplit(hidden, context) ? ApplyInParts(hidden, context, rows, rowsAtOnce) : Apply(hidden, context));
+        return scope.Keep(
+            rows > rowsAtOnce && MayBeSplit(hidden, context) ? ApplyInParts(hidden, context, rows, rowsAtOnce) : Apply(hidden, context));
     }
 
-    // With gradients all activations are kept anyway; a mask of dropout is drawn for all rows together.
+    // With gradients all activations are kept anyway. A dropout mask is sampled for all rows together.
     private static bool MayBeSplit(Tensor hidden, AttentionContext context) =>
         !is_grad_enabled() && hidden.device_type == DeviceType.CPU && context.Lora?.DropoutKey is null;
 
@@ -63,7 +65,8 @@ internal sealed class Qwen2Mlp : nn.Module<Tensor, AttentionContext, Tensor>
     private Tensor Apply(Tensor hidden, AttentionContext context)
     {
         Tensor gate = _gate.call(hidden, context), up = _up.call(hidden, context);
-        Tensor inner = is_grad_enabled() ? Recomputed.Run(Gate, gate, up) : nn.functional.silu(gate, inplace: true).mul_(up); // nobody looks back
+        // nothing is saved for a backward pass
+        Tensor inner = is_grad_enabled() ? Recomputed.Run(Gate, gate, up) : nn.functional.silu(gate, inplace: true).mul_(up);
         return _down.call(inner, context);
     }
 

@@ -8,33 +8,34 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Model;
 
-/// <summary>Embedding, decoder layers and the final norm: token ids to hidden states.</summary>
-/// <remarks>Hidden states have the type of the pass, and every module takes its weights in the type of what it gets.</remarks>
+/// <summary>The embedding, the decoder layers and the final norm: token ids to hidden states.</summary>
+/// <remarks>The hidden states have the type of the pass. Every module converts its weights to the type of its input.</remarks>
 internal sealed class Qwen2Model : nn.Module<Tensor, AttentionContext, Tensor>
 {
     [ComponentName(Name = "embed_tokens")] private readonly TokenEmbedding _embedding;
     [ComponentName(Name = "layers")] private readonly ModuleList<Qwen2DecoderLayer> _layers;
     [ComponentName(Name = "norm")] private readonly RmsNorm _finalNorm;
 
-    internal Qwen2Model(Qwen2Config config, ParameterPlace place)
+    internal Qwen2Model(Qwen2Config config, ParameterPlacement placement)
         : base(nameof(Qwen2Model))
     {
-        _embedding = new TokenEmbedding(config.VocabularySize, config.HiddenSize, place);
+        _embedding = new TokenEmbedding(config.VocabularySize, config.HiddenSize, placement);
         _layers = new ModuleList<Qwen2DecoderLayer>(
-            [.. Enumerable.Range(0, config.LayerCount).Select(layer => new Qwen2DecoderLayer(config, layer, place))]);
-        _finalNorm = new RmsNorm(config.HiddenSize, config.RmsNormEpsilon, place);
+            [.. Enumerable.Range(0, config.LayerCount).Select(layer => new Qwen2DecoderLayer(config, layer, placement))]);
+        _finalNorm = new RmsNorm(config.HiddenSize, config.RmsNormEpsilon, placement);
         RegisterComponents();
     }
 
-    /// <summary>[V, H].</summary>
+    /// <summary>The weight of the token embedding, [V, H].</summary>
     internal Tensor EmbeddingWeight => _embedding.Weight;
 
-    /// <summary>Whether a pass with gradients keeps only the layers' inputs.</summary>
+    /// <summary>True if a pass with gradients saves only the inputs of the layers.</summary>
     internal bool GradientCheckpointing { get; set; }
 
-    /// <param name="tokenIds">[B, T] int64.</param>
-    /// <param name="context">Of this pass.</param>
-    /// <returns>[B, T, H], normalised. Owned by the caller's scope.</returns>
+    /// <summary>Computes the hidden states of all tokens.</summary>
+    /// <param name="tokenIds">The token ids, [B, T] int64.</param>
+    /// <param name="context">The context of this pass.</param>
+    /// <returns>The normalized hidden states, [B, T, H]. Owned by the caller's scope.</returns>
     public override Tensor forward(Tensor tokenIds, AttentionContext context)
     {
         using var scope = TensorScope.Begin();
@@ -50,7 +51,7 @@ internal sealed class Qwen2Model : nn.Module<Tensor, AttentionContext, Tensor>
         foreach (Qwen2DecoderLayer layer in _layers)
         {
             Tensor next = layer.call(hidden, context);
-            // Frees a layer's input when nothing needs it any more; with gradients on, the graph holds it.
+            // Frees the input of a layer after its last use. With gradients on, the graph keeps it alive.
             hidden.Dispose();
             hidden = next;
         }

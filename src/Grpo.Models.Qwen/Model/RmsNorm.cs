@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Model;
 
-/// <summary>x / √(mean(x²) + ε) · w over the last axis; the statistics are float32 whatever the type of x.</summary>
+/// <summary>RMSNorm: x / √(mean(x²) + ε) · w over the last axis. The statistics are float32 whatever the type of x.</summary>
 internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
 {
     private static readonly long[] LastAxis = [-1];
@@ -15,16 +15,17 @@ internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
     private readonly double _epsilon;
     [ComponentName(Name = "weight")] private readonly Parameter _weight;
 
-    internal RmsNorm(long width, double epsilon, ParameterPlace place)
+    internal RmsNorm(long width, double epsilon, ParameterPlacement placement)
         : base(nameof(RmsNorm))
     {
         _epsilon = epsilon;
-        _weight = place.Allocate(width);
+        _weight = placement.Allocate(width);
         RegisterComponents();
     }
 
-    /// <param name="input">[…, H].</param>
-    /// <returns>[…, H], in the type of <paramref name="input"/>.</returns>
+    /// <summary>Normalizes the rows of a tensor.</summary>
+    /// <param name="input">The rows, […, H].</param>
+    /// <returns>The normalized rows, […, H], in the type of <paramref name="input"/>.</returns>
     public override Tensor forward(Tensor input)
     {
         using var scope = TensorScope.Begin();

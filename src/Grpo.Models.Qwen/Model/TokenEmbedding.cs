@@ -7,23 +7,24 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Model;
 
-/// <summary>Looks up the rows of W [V, H].</summary>
+/// <summary>The token embedding W [V, H].</summary>
 internal sealed class TokenEmbedding : nn.Module<Tensor, Tensor>
 {
     [ComponentName(Name = "weight")] private readonly Parameter _weight;
 
-    internal TokenEmbedding(long vocabulary, long width, ParameterPlace place)
+    internal TokenEmbedding(long vocabulary, long width, ParameterPlacement placement)
         : base(nameof(TokenEmbedding))
     {
-        _weight = place.Allocate(vocabulary, width);
+        _weight = placement.Allocate(vocabulary, width);
         RegisterComponents();
     }
 
-    /// <summary>[V, H].</summary>
+    /// <summary>The weight, [V, H].</summary>
     internal Tensor Weight => _weight;
 
-    /// <param name="tokenIds">[B, T] int64.</param>
-    /// <returns>[B, T, H].</returns>
+    /// <summary>Looks up the rows of token ids.</summary>
+    /// <param name="tokenIds">The token ids, [B, T] int64.</param>
+    /// <returns>The rows, [B, T, H].</returns>
     public override Tensor forward(Tensor tokenIds)
     {
         using var scope = TensorScope.Begin();

@@ -7,19 +7,19 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen;
 
 /// <summary>
-/// The base of a policy with an adapter as the reference of the KL term: the policy's own frozen weights with the adapter off, so no second
-/// copy of anything.
+/// A reference model for a policy with an adapter: the policy's own frozen weights with the adapter off. It needs no second
+/// copy of the weights.
 /// </summary>
 /// <remarks>
-/// Its log-probs are bit for bit those of the base model. There is nothing that could be moved towards the policy:
+/// Its log-probs are bit for bit those of the base model. The base never moves toward the policy, so
 /// <see cref="GrpoOptions.ReferenceSyncEvery"/> is refused.
 /// </remarks>
 public sealed class AdapterOffReference : IReferenceModel, IHasIdentity
 {
     private readonly Qwen2ForCausalLM _model;
 
-    /// <summary>Borrows the policy's model.</summary>
-    /// <param name="policy">A policy with an adapter; it must outlive the reference.</param>
+    /// <summary>Creates a reference that borrows the policy's model.</summary>
+    /// <param name="policy">A policy with an adapter. It must outlive the reference.</param>
     /// <exception cref="ArgumentException">The policy has no adapter.</exception>
     public AdapterOffReference(QwenPolicy policy)
     {
@@ -27,7 +27,8 @@ public sealed class AdapterOffReference : IReferenceModel, IHasIdentity
         if (policy.Model.Adapter is null)
         {
             throw new ArgumentException(
-                $"The policy has no adapter, so its own weights are trained and cannot be the reference. Use {nameof(QwenReferenceModel)}.CopyOf.", nameof(policy));
+                "The policy has no adapter, so its own weights are trained and cannot be the reference. "
+                + $"Use {nameof(QwenReferenceModel)}.CopyOf.", nameof(policy));
         }
 
         _model = policy.Model;
@@ -35,7 +36,7 @@ public sealed class AdapterOffReference : IReferenceModel, IHasIdentity
 
     /// <inheritdoc/>
     /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>
-    public PlugInIdentity Identity => ModelIdentity.Of("Qwen2 with its adapter off", _model);
+    public PlugInIdentity Identity => ModelIdentity.Describe("Qwen2 with its adapter off", _model);
 
     /// <inheritdoc/>
     /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>

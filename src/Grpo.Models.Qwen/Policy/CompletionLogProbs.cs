@@ -5,18 +5,20 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Policy;
 
-/// <summary>log π of the completion tokens of a batch: what policy and reference model have in common.</summary>
+/// <summary>Computes the log-probs of a batch's completion tokens, for policies and reference models.</summary>
 internal static class CompletionLogProbs
 {
     /// <summary>
-    /// Runs [prompt | completion] once, a prompt that the batch says is shared once for all its rows; the output layer sees only the positions
-    /// that predict a real completion token.
+    /// Computes log π of the completion tokens in one pass over [prompt | completion]. Prompts that the batch shares run once. The output
+    /// layer sees only the positions that predict a real completion token.
     /// </summary>
     /// <param name="model">The model.</param>
-    /// <param name="batch">B rows.</param>
-    /// <param name="temperature">Divides the logits.</param>
-    /// <param name="lossGradient">Of a loss that is known beforehand, as in <see cref="IPolicy"/>; null: it is not.</param>
-    /// <returns>[B, C] float32, 0 where the completion mask is 0. Owned by the caller's scope.</returns>
+    /// <param name="batch">The batch of B rows.</param>
+    /// <param name="temperature">The temperature, by which the logits are divided.</param>
+    /// <param name="lossGradient">
+    /// The gradient of a loss with respect to the log-probs, as in <see cref="IPolicy"/>; null if the caller computes the loss.
+    /// </param>
+    /// <returns>The log-probs, [B, C] float32, 0 where the completion mask is 0. Owned by the caller's scope.</returns>
     internal static Tensor Compute(Qwen2ForCausalLM model, TokenBatch batch, double temperature, Func<Tensor, Tensor>? lossGradient = null)
     {
         using var scope = TensorScope.Begin();
@@ -30,28 +32,32 @@ internal static class CompletionLogProbs
             : TokenLogProbs.Compute(predicted.Hidden, model.HeadWeight, predicted.Targets, temperature, OfTokens);
         return scope.Keep(Scatter(logProbs, predicted.Positions, batch));
 
-        Tensor OfTokens(Tensor found) => lossGradient(Scatter(found, predicted.Positions, batch)).reshape(-1).index_select(0, predicted.Positions);
+        Tensor OfTokens(Tensor found) =>
+            lossGradient(Scatter(found, predicted.Positions, batch)).reshape(-1).index_select(0, predicted.Positions);
     }
 
-    /// <summary>The same with entropies.</summary>
+    /// <summary>Computes log π and the entropies of the completion tokens.</summary>
     /// <param name="model">The model.</param>
-    /// <param name="batch">B rows.</param>
-    /// <param name="temperature">Divides the logits.</param>
+    /// <param name="batch">The batch of B rows.</param>
+    /// <param name="temperature">The temperature, by which the logits are divided.</param>
     internal static TokenStatistics ComputeWithEntropies(Qwen2ForCausalLM model, TokenBatch batch, double temperature)
     {
         using var scope = TensorScope.Begin();
         if (Predict(model, batch) is not { } predicted)
         {
             long[] shape = batch.CompletionMask.shape;
-            return new TokenStatistics(scope.Keep(batch.CompletionMask.new_zeros(shape)), scope.Keep(batch.CompletionMask.new_zeros(shape)));
+            return new TokenStatistics(
+                scope.Keep(batch.CompletionMask.new_zeros(shape)), scope.Keep(batch.CompletionMask.new_zeros(shape)));
         }
 
         TokenStatistics tokens = TokenLogProbs.ComputeWithEntropies(predicted.Hidden, model.HeadWeight, predicted.Targets, temperature);
         return new TokenStatistics(
-            scope.Keep(Scatter(tokens.LogProbs, predicted.Positions, batch)), scope.Keep(Scatter(tokens.Entropies, predicted.Positions, batch)));
+            scope.Keep(Scatter(tokens.LogProbs, predicted.Positions, batch)),
+            scope.Keep(Scatter(tokens.Entropies, predicted.Positions, batch)));
     }
 
-    // Hidden states [R, H] that predict the R real completion tokens, those tokens [R], and their places in the flattened [B·C]; null when R is 0.
+    // Hidden states [R, H] that predict the R real completion tokens, these tokens [R], and their indices in the flattened [B·C].
+    // Null if R is 0.
     private static (Tensor Hidden, Tensor Targets, Tensor Positions)? Predict(Qwen2ForCausalLM model, TokenBatch batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
@@ -66,17 +72,18 @@ internal static class CompletionLogProbs
 
         if (batch.SharedPrompts is { } prompts)
         {
-            PackedBatch packed = PackedBatch.Of(batch, prompts, model.ComputeType);
+            PackedBatch packed = PackedBatch.From(batch, prompts, model.ComputeType);
             Tensor chosen = model.Hidden(packed).squeeze(0).index_select(0, packed.Predicting);          // [R, H]
-            return (scope.Keep(chosen), scope.Keep(packed.Targets), scope.Keep(packed.Places));
+            return (scope.Keep(chosen), scope.Keep(packed.Targets), scope.Keep(packed.CompletionIndices));
         }
 
-        // The last completion token predicts nothing that is asked for.
+        // The last completion token predicts nothing that is needed.
         Tensor tokenIds = cat([batch.PromptIds, batch.CompletionIds.narrow(1, 0, completionLength - 1)], 1);
         Tensor mask = cat([batch.PromptMask, batch.CompletionMask.narrow(1, 0, completionLength - 1).to(ScalarType.Int64)], 1);
         Tensor hidden = model.Hidden(tokenIds, mask);                                                    // [B, P + C − 1, H]
         Tensor predicting = hidden.narrow(1, promptLength - 1, completionLength).reshape(-1, hidden.shape[2]);
-        return (scope.Keep(predicting.index_select(0, real)), scope.Keep(batch.CompletionIds.reshape(-1).index_select(0, real)), scope.Keep(real));
+        return (scope.Keep(predicting.index_select(0, real)), scope.Keep(batch.CompletionIds.reshape(-1).index_select(0, real)),
+            scope.Keep(real));
     }
 
     private static Tensor Scatter(Tensor values, Tensor positions, TokenBatch batch)

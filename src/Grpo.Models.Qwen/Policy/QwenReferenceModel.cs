@@ -6,13 +6,13 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen;
 
-/// <summary>A frozen Qwen2 model that the KL term compares the policy with.</summary>
+/// <summary>A reference model that is a frozen Qwen2 model. The KL term compares the policy with it.</summary>
 public sealed class QwenReferenceModel : IReferenceModel, IHasIdentity, IDisposable
 {
     private readonly Qwen2ForCausalLM _model;
 
-    /// <summary>Freezes a model.</summary>
-    /// <param name="model">The model. The reference owns it from now on and turns the gradients of its parameters off.</param>
+    /// <summary>Creates a reference that owns a model and freezes it.</summary>
+    /// <param name="model">The model. The reference disposes it and turns off the gradients of its parameters.</param>
     public QwenReferenceModel(Qwen2ForCausalLM model)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -24,9 +24,9 @@ public sealed class QwenReferenceModel : IReferenceModel, IHasIdentity, IDisposa
         }
     }
 
-    /// <summary>The policy's weights as they are now, in a copy of their own and in the type that the policy computes in.</summary>
+    /// <summary>Copies the current weights of a policy, in the type in which the policy computes.</summary>
     /// <param name="policy">The policy. Borrowed.</param>
-    /// <param name="device">Where the copy lives; null: with the policy.</param>
+    /// <param name="device">The device of the copy; null means the device of the policy.</param>
     public static QwenReferenceModel CopyOf(QwenPolicy policy, Device? device = null)
     {
         ArgumentNullException.ThrowIfNull(policy);
@@ -44,11 +44,14 @@ public sealed class QwenReferenceModel : IReferenceModel, IHasIdentity, IDisposa
     }
 
     /// <inheritdoc/>
-    /// <remarks>The weights are those that the reference has now; an optimizer asks before it moves them.</remarks>
-    public PlugInIdentity Identity => ModelIdentity.Of("Qwen2", _model);
+    /// <remarks>The weights are the current ones of the reference. An optimizer asks before it moves them.</remarks>
+    public PlugInIdentity Identity => ModelIdentity.Describe("Qwen2", _model);
 
     /// <inheritdoc/>
-    /// <remarks>The batch may be on another device than the weights: the tokens go there, and the log-probs, a number a token, come back.</remarks>
+    /// <remarks>
+    /// The batch may be on another device than the weights. Then the tokens are sent there and the log-probs, one number
+    /// per token, sent back.
+    /// </remarks>
     public Tensor LogProbs(TokenBatch batch, double temperature)
     {
         ArgumentNullException.ThrowIfNull(batch);

@@ -5,17 +5,18 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen.Tensors;
 
 /// <summary>
-/// The rows of W at some token ids, differentiable in W. A float32 leaf gets the gradient of the rows that were looked up added in place; torch's
-/// own way makes one of the size of W to hold these few rows, and where W is the output layer too a second one for the sum.
+/// A differentiable lookup of rows of W by token ids that adds the gradient of these rows to W's gradient in place. Torch's own lookup
+/// allocates a gradient as large as W, and a second one for the sum if W is also the output layer.
 /// </summary>
 internal sealed class EmbeddingLookup : SafeFunction<EmbeddingLookup>
 {
     /// <inheritdoc/>
     public override string Name => nameof(EmbeddingLookup);
 
-    /// <param name="weight">[V, H]. Borrowed.</param>
-    /// <param name="ids">[n] int64. Borrowed.</param>
-    /// <returns>[n, H]. Owned by the caller's scope.</returns>
+    /// <summary>Returns the rows of a weight at some ids.</summary>
+    /// <param name="weight">The embedding W, [V, H]. Borrowed.</param>
+    /// <param name="ids">The token ids, [n] int64. Borrowed.</param>
+    /// <returns>The rows, [n, H]. Owned by the caller's scope.</returns>
     internal static Tensor Rows(Tensor weight, Tensor ids) =>
         is_grad_enabled() && weight.requires_grad ? apply(weight, ids) : weight.index_select(0, ids);
 
@@ -34,9 +35,9 @@ internal sealed class EmbeddingLookup : SafeFunction<EmbeddingLookup>
         using var scope = TensorScope.BeginNoGrad();
         List<Tensor> saved = context.get_saved_variables();
         (Tensor weight, Tensor ids) = (saved[0], saved[1]);
-        // The rows of an id are summed first: what is added to the output layer's share is then the same as in torch's way, bit for bit.
-        (Tensor distinct, Tensor? places, _) = ids.unique(sorted: true, return_inverse: true);
-        Tensor sums = zeros([distinct.shape[0], weight.shape[1]], gradient.dtype, gradient.device).index_add_(0, places!, gradient, 1);
+        // Rows of the same id are summed before they are added to the gradient. The result is then bit for bit that of torch's own lookup.
+        (Tensor distinct, Tensor? rowOfId, _) = ids.unique(sorted: true, return_inverse: true);
+        Tensor sums = zeros([distinct.shape[0], weight.shape[1]], gradient.dtype, gradient.device).index_add_(0, rowOfId!, gradient, 1);
         if (LeafGradient.Of(weight) is { } leaf)
         {
             leaf.index_add_(0, distinct, sums, 1);

@@ -3,12 +3,11 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tensors;
 
-/// <summary>
-/// A cheap function that keeps nothing but its arguments for the backward pass, which runs it again, with gradients. What lies between, as large as
-/// what comes out, would be a fifth of the activations; running it again is a hundredth of an update.
-/// </summary>
+/// <summary>A cheap function that saves only its arguments for the backward pass, which then computes the function again.</summary>
 /// <remarks>
-/// The gradients are those of the function itself, bit for bit. It must compute the same both times, and can be gone back through once.
+/// The intermediate results of such functions would be a fifth of all activations; computing them again takes a hundredth of an update. The
+/// gradients are bit for bit those of the function itself. The function must compute the same both times. Only one backward pass can run
+/// through the result.
 /// </remarks>
 internal sealed class Recomputed : SafeFunction<Recomputed>
 {
@@ -18,11 +17,13 @@ internal sealed class Recomputed : SafeFunction<Recomputed>
     public override string Name => nameof(Recomputed);
 
     /// <summary>Runs the function.</summary>
-    /// <param name="function">Of the arguments alone; its result is owned by the caller's scope.</param>
-    /// <param name="arguments">Borrowed.</param>
-    /// <returns>Owned by the caller's scope.</returns>
+    /// <param name="function">A function of the arguments alone. Its result is owned by the caller's scope.</param>
+    /// <param name="arguments">The arguments. Borrowed.</param>
+    /// <returns>The result. Owned by the caller's scope.</returns>
     internal static Tensor Run(Func<IReadOnlyList<Tensor>, Tensor> function, params Tensor[] arguments) =>
-        is_grad_enabled() && Array.Exists(arguments, argument => argument.requires_grad) ? apply([.. arguments, function]) : function(arguments);
+        is_grad_enabled() && Array.Exists(arguments, argument => argument.requires_grad)
+            ? apply([.. arguments, function])
+            : function(arguments);
 
     /// <inheritdoc/>
     protected override Tensor Compute(autograd.AutogradContext context, object[] inputs)
@@ -43,7 +44,7 @@ internal sealed class Recomputed : SafeFunction<Recomputed>
         using IDisposable withGradients = enable_grad();
         List<Tensor> saved = context.get_saved_variables();
         var function = (Func<IReadOnlyList<Tensor>, Tensor>)context.get_data(FunctionKey);
-        context.Dispose(); // torch's own functions forget what they saved once they have run; one in C# would keep it until the whole pass has ended
+        context.Dispose(); // frees the saved tensors now; a function in C# would keep them until the whole pass has ended
         if (gradient.IsInvalid)
         {
             return [.. saved.Select(_ => (Tensor)null!), null!];

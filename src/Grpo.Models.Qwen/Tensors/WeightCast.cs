@@ -2,9 +2,9 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tensors;
 
-/// <summary>Weights in the type of a pass. Where they are cast, their gradients arrive in their own type.</summary>
+/// <summary>Converts weights to the type of a pass. The gradient of a converted weight arrives in the weight's own type.</summary>
 internal static class WeightCast
 {
-    /// <summary>The tensor itself where it is of that type, else a copy owned by the caller's scope.</summary>
+    /// <summary>Returns the tensor itself if it has the type, else a copy that the caller's scope owns.</summary>
     internal static Tensor In(this Tensor values, ScalarType type) => values.dtype == type ? values : values.to(type);
 }

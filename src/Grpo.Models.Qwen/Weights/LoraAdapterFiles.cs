@@ -10,7 +10,7 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen.Weights;
 
 /// <summary>
-/// Reads and writes adapters in PEFT's layout: <c>adapter_config.json</c> and <c>adapter_model.safetensors</c> with
+/// Reads and writes LoRA adapters in PEFT's format: <c>adapter_config.json</c>, and <c>adapter_model.safetensors</c> with
 /// <c>base_model.model.&lt;module&gt;.lora_A.weight</c> [r, in] and <c>lora_B.weight</c> [out, r].
 /// </summary>
 public static class LoraAdapterFiles
@@ -19,7 +19,7 @@ public static class LoraAdapterFiles
     private const string NamePrefix = "base_model.model.";
     private const string PassesKey = "grpo_training_passes";
 
-    /// <summary>Whether a folder holds an adapter.</summary>
+    /// <summary>True if a folder holds an adapter.</summary>
     /// <param name="directory">The folder.</param>
     public static bool IsAdapter(string directory)
     {
@@ -27,20 +27,20 @@ public static class LoraAdapterFiles
         return File.Exists(Path.Combine(directory, LoraConfigFile.FileName));
     }
 
-    /// <summary>Adds the adapter of a folder to a model; it can be trained further.</summary>
-    /// <param name="model">The base of the adapter. That its weights are the right ones cannot be checked, only their shapes.</param>
-    /// <param name="directory">The folder.</param>
+    /// <summary>Adds the adapter of a folder to a model. The adapter can be trained further.</summary>
+    /// <param name="model">The base of the adapter. Only the shapes of its weights can be checked, not their values.</param>
+    /// <param name="directory">The folder of the adapter.</param>
     /// <param name="training">
-    /// Dropout and seed for further training; rank, scale and target modules must be those of the file. Null: no dropout, whatever the adapter
-    /// was trained with.
+    /// The options for further training. Dropout and seed are free; rank, scale and target modules must equal those of the file. Null means
+    /// no dropout, whatever the adapter was trained with.
     /// </param>
     /// <returns>The adapter, also in <see cref="Qwen2ForCausalLM.Adapter"/>.</returns>
     /// <exception cref="FileNotFoundException">One of the two files is missing.</exception>
     /// <exception cref="InvalidDataException">
-    /// The configuration asks for something that is not supported, a file is damaged, or names or shapes do not fit the model; the message
-    /// lists all of them. The model is then as before.
+    /// The configuration is not supported, a file is damaged, or names or shapes do not fit the model; the message lists every problem. The
+    /// model is unchanged.
     /// </exception>
-    /// <exception cref="InvalidOperationException">The model has an adapter.</exception>
+    /// <exception cref="InvalidOperationException">The model already has an adapter.</exception>
     public static LoraAdapter AddTo(Qwen2ForCausalLM model, string directory, LoraOptions? training = null)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -51,7 +51,7 @@ public static class LoraAdapterFiles
             throw new InvalidDataException($"The adapter in '{directory}' is not the one that was asked for: {difference}.");
         }
 
-        // Before allocating: a configuration that claims a huge rank must have the weights to show for it.
+        // Checked before allocating: a configuration that claims a huge rank must have weights of that size.
         using SafetensorsReader file = Open(model.Config, options, directory);
         long passes = TrainingPasses(file);
         LoraAdapter adapter = model.AddAdapter(training ?? options with { Dropout = 0 }, baseModel);
@@ -59,11 +59,11 @@ public static class LoraAdapterFiles
         return adapter;
     }
 
-    /// <summary>Replaces the weights of a model's adapter in place; an optimizer that holds them stays valid.</summary>
+    /// <summary>Replaces the weights of a model's adapter in place. An optimizer that holds them stays valid.</summary>
     /// <param name="model">A model with an adapter of the same rank, scale and layers.</param>
-    /// <param name="directory">The folder.</param>
+    /// <param name="directory">The folder of the adapter.</param>
     /// <exception cref="FileNotFoundException">One of the two files is missing.</exception>
-    /// <exception cref="InvalidDataException">The files are damaged or of another adapter; nothing has changed then.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged, or the files are of another adapter. No weight has changed.</exception>
     /// <exception cref="InvalidOperationException">The model has no adapter, or it is merged.</exception>
     public static void LoadInto(Qwen2ForCausalLM model, string directory)
     {
@@ -73,19 +73,21 @@ public static class LoraAdapterFiles
         (LoraOptions options, _) = LoraConfigFile.Load(directory);
         if (adapter.Options.DifferenceFrom(options) is { } difference)
         {
-            throw new InvalidDataException($"The adapter in '{directory}' does not fit the model's: {difference}. Load it onto a model of its own instead.");
+            throw new InvalidDataException(
+                $"The adapter in '{directory}' does not fit the model's: {difference}. Load it onto a model of its own instead.");
         }
 
         using SafetensorsReader file = Open(model.Config, options, directory);
         Fill(adapter, file, TrainingPasses(file));
     }
 
-    /// <summary>Writes a model's adapter, which PEFT loads, over one that is there.</summary>
+    /// <summary>Writes a model's adapter, for this library and PEFT, and overwrites one that is already in the folder.</summary>
     /// <param name="model">A model with an adapter that is not merged.</param>
     /// <param name="directory">An existing folder without a whole model in it.</param>
-    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <exception cref="DirectoryNotFoundException">The folder does not exist.</exception>
     /// <exception cref="InvalidOperationException">
-    /// The model has no adapter, it is merged, or the folder holds a model: a reader would not know which of them is meant.
+    /// The model has no adapter, the adapter is merged, or the folder holds a whole model, so that a reader could not tell which
+    /// of the two is meant.
     /// </exception>
     public static void Save(Qwen2ForCausalLM model, string directory)
     {
@@ -102,7 +104,7 @@ public static class LoraAdapterFiles
             throw new InvalidOperationException($"'{directory}' holds a whole model; save the adapter in a folder of its own.");
         }
 
-        // The numbers of dropout go on where they were; without dropout the file depends on the weights only.
+        // The random numbers of dropout continue after loading. Without dropout the file depends on the weights only.
         Dictionary<string, string>? metadata = adapter.Options.Dropout > 0
             ? new() { [PassesKey] = adapter.TrainingPasses.ToString(CultureInfo.InvariantCulture) }
             : null;
@@ -113,14 +115,15 @@ public static class LoraAdapterFiles
         File.WriteAllText(Path.Combine(directory, LoraConfigFile.FileName), LoraConfigFile.Write(adapter.Options, adapter.BaseModel));
     }
 
-    /// <summary>The base that a folder's adapter names; null when it names none.</summary>
+    /// <summary>Returns the base that a folder's adapter names; null if it names none.</summary>
     /// <exception cref="InvalidDataException">The configuration is damaged or not supported.</exception>
     internal static LoraBaseModel? BaseOf(string directory) => LoraConfigFile.Load(directory).Base;
 
     private static LoraAdapter AdapterOf(Qwen2ForCausalLM model)
     {
         ArgumentNullException.ThrowIfNull(model);
-        return model.Adapter ?? throw new InvalidOperationException($"The model has no adapter. Give it one with {nameof(Qwen2ForCausalLM.AddAdapter)}.");
+        return model.Adapter
+            ?? throw new InvalidOperationException($"The model has no adapter. Give it one with {nameof(Qwen2ForCausalLM.AddAdapter)}.");
     }
 
     private static SafetensorsReader Open(Qwen2Config config, LoraOptions options, string directory)
@@ -128,7 +131,8 @@ public static class LoraAdapterFiles
         string path = Path.Combine(directory, WeightsFile);
         if (!File.Exists(path))
         {
-            throw new FileNotFoundException($"No {WeightsFile} in '{directory}'. Other formats, such as adapter_model.bin, are not read.", path);
+            throw new FileNotFoundException(
+                $"No {WeightsFile} in '{directory}'. Other formats, such as adapter_model.bin, are not read.", path);
         }
 
         SafetensorsReader file = SafetensorsReader.Open(path);
@@ -153,7 +157,8 @@ public static class LoraAdapterFiles
     private static IEnumerable<(string Name, long[] Shape)> Expected(Qwen2Config config, LoraOptions options)
     {
         const string Weight = ".weight";
-        foreach ((string name, long[] shape) in Qwen2Parameters.Of(config).Where(entry => entry.Name.EndsWith(Weight, StringComparison.Ordinal)))
+        foreach ((string name, long[] shape) in Qwen2Parameters.List(config)
+            .Where(entry => entry.Name.EndsWith(Weight, StringComparison.Ordinal)))
         {
             string module = name[..^Weight.Length];
             if (options.TargetModules.Contains(module[(module.LastIndexOf('.') + 1)..]))
@@ -173,7 +178,9 @@ public static class LoraAdapterFiles
 
         return long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long passes)
             ? passes
-            : throw new InvalidDataException($"'{file.Path}': {PassesKey} must be a whole number of at least 0 but is '{TerminalText.EscapeLine(text.Length <= 40 ? text : text[..40] + "…")}'.");
+            : throw new InvalidDataException(
+                $"'{file.Path}': {PassesKey} must be a whole number of at least 0 but is "
+                + $"'{TerminalText.EscapeLine(text.Length <= 40 ? text : text[..40] + "…")}'.");
     }
 
     private static void Fill(LoraAdapter adapter, SafetensorsReader file, long passes)

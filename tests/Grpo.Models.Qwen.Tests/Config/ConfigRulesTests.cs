@@ -151,7 +151,8 @@ public sealed class ConfigRulesTests
     public void Parse_refuses_a_field_that_comes_twice(string fields)
     {
         string json = Plain.TrimEnd().TrimEnd('}') + ", " + fields + "}";
-        Assert.Contains("names a field twice", Assert.Throws<InvalidDataException>(() => Qwen2Config.Parse(json)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "names a field twice", Assert.Throws<InvalidDataException>(() => Qwen2Config.Parse(json)).Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -163,8 +164,11 @@ public sealed class ConfigRulesTests
     [InlineData("""{ "factor": 4.0, "rope_theta": 1000000.0 }""", "rope_parameters has factor but neither rope_type nor type")]
     [InlineData("""{ "original_max_position_embeddings": 4096 }""", "rope_parameters has original_max_position_embeddings but neither")]
     [InlineData("""{ "rope_type": "default", "factor": 4.0 }""", "rope_parameters.rope_type is \"default\", but factor")]
-    [InlineData("""{ "full_attention": { "rope_type": "default", "rope_theta": 1000000.0 } }""", "rope_parameters is nested: full_attention")]
-    [InlineData("""{ "sliding_attention": { "rope_type": "default" }, "full_attention": { "rope_type": "yarn" } }""", "rope_parameters is nested: sliding_attention")]
+    [InlineData(
+        """{ "full_attention": { "rope_type": "default", "rope_theta": 1000000.0 } }""", "rope_parameters is nested: full_attention")]
+    [InlineData(
+        """{ "sliding_attention": { "rope_type": "default" }, "full_attention": { "rope_type": "yarn" } }""",
+        "rope_parameters is nested: sliding_attention")]
     [InlineData("""{ "rope_type": "default", "rope_thetta": 1000000.0 }""", "rope_parameters has rope_thetta, which is not known")]
     [InlineData("""{ "rope_type": "default", "partial_rotary_factor": 0.5 }""", "rope_parameters.partial_rotary_factor is 0.5")]
     [InlineData("""[ 1 ]""", "rope_parameters is [1] but must be an object")]
@@ -173,7 +177,8 @@ public sealed class ConfigRulesTests
         foreach (string field in (ReadOnlySpan<string>)["rope_parameters", "rope_scaling"])
         {
             var exception = Assert.Throws<InvalidDataException>(() => Qwen2Config.Parse(With(field, settings)));
-            Assert.Contains(message.Replace("rope_parameters", field, StringComparison.Ordinal), exception.Message, StringComparison.Ordinal);
+            Assert.Contains(
+                message.Replace("rope_parameters", field, StringComparison.Ordinal), exception.Message, StringComparison.Ordinal);
         }
     }
 

@@ -38,14 +38,15 @@ public sealed class DecodingLinearTests
     }
 
     [Fact]
-    public void Int8_equals_the_product_of_the_rounded_numbers() => Gen.Select(Gen.Int[1, 9], OneOf(32, 96), OneOf(4, 68), Gen.Int[1, int.MaxValue]).Sample((rows, width, outputs, seed) =>
-    {
-        using var scope = TensorScope.BeginNoGrad();
-        (Tensor input, Tensor weight, _) = Random((rows, width, outputs, HasBias: false, seed));
-        using var rounded = new Int8Weight(weight);
-        Tensor expected = nn.functional.linear(Rounded(input, byReciprocal: true), Rounded(weight, byReciprocal: false));
-        TensorAssert.Near(expected, rounded.Multiply(input), 1e-4);
-    }, iter: 100, threads: 1);
+    public void Int8_equals_the_product_of_the_rounded_numbers() =>
+        Gen.Select(Gen.Int[1, 9], OneOf(32, 96), OneOf(4, 68), Gen.Int[1, int.MaxValue]).Sample((rows, width, outputs, seed) =>
+        {
+            using var scope = TensorScope.BeginNoGrad();
+            (Tensor input, Tensor weight, _) = Random((rows, width, outputs, HasBias: false, seed));
+            using var rounded = new Int8Weight(weight);
+            Tensor expected = nn.functional.linear(Rounded(input, byReciprocal: true), Rounded(weight, byReciprocal: false));
+            TensorAssert.Near(expected, rounded.Multiply(input), 1e-4);
+        }, iter: 100, threads: 1);
 
     [Fact]
     public void Int8_takes_a_row_of_zeros_and_shows_one_that_is_not_finite()
@@ -79,19 +80,29 @@ public sealed class DecodingLinearTests
     {
         using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(WideConfig, seed: 3)) { Int8Rollouts = rounds };
         using var scope = TensorScope.BeginNoGrad();
-        using IDecodingSession session = policy.StartDecoding(Qwen2DecodingSessionTests.Prompts([[1, 2, 3], [4, 5]]), groupSize: 2, maxNewTokens: 3);
+        using IDecodingSession session = policy.StartDecoding(
+            Qwen2DecodingSessionTests.Prompts([[1, 2, 3], [4, 5]]), groupSize: 2, maxNewTokens: 3);
         session.Prefill();
         session.Advance(Qwen2DecodingSessionTests.Ids([10, 11, 12, 13]));
         Tensor decoded = session.Advance(Qwen2DecodingSessionTests.Ids([20, 21, 22, 23])).log_softmax(1);      // [4, V]
         int[][] rows = [[1, 2, 3, 10, 20], [1, 2, 3, 11, 21], [4, 5, 12, 22], [4, 5, 13, 23]];
         double largest = Enumerable.Range(0, 4).Max(row =>
-            (policy.Model.call(Qwen2DecodingSessionTests.Ids(rows[row]).unsqueeze(0), null)[0, -1].log_softmax(0) - decoded[row]).abs().max().item<float>());
+            (policy.Model.call(Qwen2DecodingSessionTests.Ids(rows[row]).unsqueeze(0), null)[0, -1].log_softmax(0) - decoded[row]).abs()
+                .max().item<float>());
         Assert.InRange(largest, atLeast, atMost);
     }
 
     private static Gen<int> OneOf(params int[] values) => Gen.Int[0, values.Length - 1].Select(index => values[index]);
 
-    private static Qwen2Config WideConfig => TinyModels.Config() with { VocabularySize = 64, HiddenSize = 96, IntermediateSize = 160, AttentionHeadCount = 6, KeyValueHeadCount = 2, InitializerRange = 0.1 };
+    private static Qwen2Config WideConfig => TinyModels.Config() with
+    {
+        VocabularySize = 64,
+        HiddenSize = 96,
+        IntermediateSize = 160,
+        AttentionHeadCount = 6,
+        KeyValueHeadCount = 2,
+        InitializerRange = 0.1,
+    };
 
     private static (Tensor Input, Tensor Weight, Tensor? Bias) Random((int Rows, int Width, int Outputs, bool HasBias, int Seed) given)
     {

@@ -17,7 +17,8 @@ namespace Grpo.Models.Qwen.Tests;
 [Collection(LiveTensors.Name)]
 public sealed class ComputeTypeTests
 {
-    private static readonly TokenSequence[] Group = [new([1, 2, 3], [4, 5]), new([6], [7, 8, 9, 1]), new([1, 2, 3], [9]), new([10, 11], [12, 13, 14])];
+    private static readonly TokenSequence[] Group = [new([1, 2, 3], [4, 5]), new([6], [7, 8, 9, 1]), new([1, 2, 3], [9]), new(
+        [10, 11], [12, 13, 14])];
 
     [Theory]
     [InlineData(true, true)]
@@ -137,7 +138,8 @@ public sealed class ComputeTypeTests
         using var scope = TensorScope.Begin();
         Tensor[] before = [.. policy.Model.parameters().Select(weight => weight.detach().clone())];
         using var optimizer = new GrpoOptimizer(
-            policy, new FixedSampler(), RewardFunction.Create("none", (_, _) => 0), new GrpoOptions { LearningRate = 1e-6, GroupSize = 2, MaxGradientNorm = null });
+            policy, new FixedSampler(), RewardFunction.Create("none", (_, _) => 0),
+            new GrpoOptions { LearningRate = 1e-6, GroupSize = 2, MaxGradientNorm = null });
         Completion[] completions = [new([4, 5, 6], "a", FinishReason.EndToken), new([7, 8], "b", FinishReason.EndToken)];
         UpdateReport report = Assert.Single(optimizer.Update(
             [new ScoredGroup(new RolloutGroup(new Prompt { Id = "1", Messages = [] }, [1, 2, 3], completions), [1, 0], [1, -1])]));
@@ -155,11 +157,14 @@ public sealed class ComputeTypeTests
     {
         using Qwen2ForCausalLM model = Model();
         ArgumentException error = Assert.Throws<ArgumentException>(() => model.ComputeType = ScalarType.Float16);
-        Assert.Contains("ComputeType is Float16 but must be Float32, as the weights are, or BFloat16.", error.Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "ComputeType is Float16 but must be Float32, as the weights are, or BFloat16.", error.Message, StringComparison.Ordinal);
         using Qwen2ForCausalLM copy = model.Clone(type: ScalarType.BFloat16);
         Assert.Equal(ScalarType.BFloat16, copy.ComputeType);
         error = Assert.Throws<ArgumentException>(() => copy.ComputeType = ScalarType.Float32);
-        Assert.Contains("ComputeType is Float32 but must be BFloat16, as the weights are; another one is for Float32 weights.", error.Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "ComputeType is Float32 but must be BFloat16, as the weights are; another one is for Float32 weights.", error.Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -172,7 +177,8 @@ public sealed class ComputeTypeTests
         }
 
         TinyTokenizer.Load(TinyTokenizer.TokenizerJson()).Save(folder.Path);
-        using QwenPretrained qwen = await QwenPretrained.LoadAsync(folder.Path, new QwenLoadOptions { ComputeType = ScalarType.BFloat16, WithReference = true });
+        using QwenPretrained qwen = await QwenPretrained.LoadAsync(
+            folder.Path, new QwenLoadOptions { ComputeType = ScalarType.BFloat16, WithReference = true });
         Assert.Equal((ScalarType.Float32, ScalarType.BFloat16), (qwen.Policy.Model.WeightType, qwen.Policy.Model.ComputeType));
         Assert.Equal(ScalarType.BFloat16, ((QwenMemory)qwen.Policy.Memory).ComputeType);
         Assert.Equal(ScalarType.BFloat16, ((Qwen2ForCausalLM)((QwenReferenceModel)qwen.Reference!).Module).WeightType);

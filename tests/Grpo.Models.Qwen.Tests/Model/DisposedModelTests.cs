@@ -12,7 +12,8 @@ public sealed class DisposedModelTests
         get
         {
             var members = new TheoryData<string, bool>();
-            foreach (string member in new[] { "LogProbs", "fused LogProbs", "LogProbsAndEntropies", "StartDecoding", "Save", "Load", "Module", "Device", "MergeAdapter", "UnmergeAdapter" })
+            foreach (string member in new[] { "LogProbs", "fused LogProbs", "LogProbsAndEntropies", "StartDecoding", "Save", "Load",
+                "Module", "Device", "MergeAdapter", "UnmergeAdapter" })
             {
                 members.Add(member, true);
                 members.Add(member, false);
@@ -82,9 +83,13 @@ public sealed class DisposedModelTests
         copy.Dispose();
         policy.Dispose();
 
-        Assert.Contains(nameof(QwenReferenceModel), Assert.Throws<ObjectDisposedException>(() => copy.LogProbs(batch, 1)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            nameof(QwenReferenceModel), Assert.Throws<ObjectDisposedException>(() => copy.LogProbs(batch, 1)).Message,
+            StringComparison.Ordinal);
         Assert.Throws<ObjectDisposedException>(() => copy.Module);
-        Assert.Contains(nameof(AdapterOffReference), Assert.Throws<ObjectDisposedException>(() => off.LogProbs(batch, 1)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            nameof(AdapterOffReference), Assert.Throws<ObjectDisposedException>(() => off.LogProbs(batch, 1)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -92,11 +97,13 @@ public sealed class DisposedModelTests
     {
         QwenPolicy policy = LoraModels.Policy(LoraModels.Options);
         int sampled = 0;
-        using var optimizer = new GrpoOptimizer(policy, new FixedSampler(_ => { sampled++; return []; }), RewardFunction.Create("one", (_, _) => 1));
+        using var optimizer = new GrpoOptimizer(
+            policy, new FixedSampler(_ => { sampled++; return []; }), RewardFunction.Create("one", (_, _) => 1));
         policy.Dispose();
 
         await Assert.ThrowsAsync<ObjectDisposedException>(() => optimizer.StepAsync([Prompt.Create("p", "q")]));
         Assert.Equal(0, sampled);
-        Assert.Throws<ObjectDisposedException>(() => new GrpoOptimizer(policy, new FixedSampler(), RewardFunction.Create("one", (_, _) => 1)));
+        Assert.Throws<ObjectDisposedException>(
+            () => new GrpoOptimizer(policy, new FixedSampler(), RewardFunction.Create("one", (_, _) => 1)));
     }
 }

@@ -32,7 +32,8 @@ public sealed class FrozenEmbeddingTests : IDisposable
         using var scope = TensorScope.Begin();
         Dictionary<string, Tensor> expected = Gradients(whole), gradients = Gradients(frozen);
         Assert.Equal(expected.Keys.Where(name => name != Embedding), gradients.Keys);
-        Assert.All(gradients, entry => TensorAssert.Near(expected[entry.Key], entry.Value, 1e-6 * Math.Max(1, expected[entry.Key].abs().max().item<float>()), entry.Key));
+        Assert.All(gradients, entry => TensorAssert.Near(
+            expected[entry.Key], entry.Value, 1e-6 * Math.Max(1, expected[entry.Key].abs().max().item<float>()), entry.Key));
         Assert.Equal(tied ? 0 : 1, gradients.Keys.Count(name => name == "lm_head.weight"));
         Assert.Equal(expected.Count - 1, frozen.TrainedParameters().Count);
     }
@@ -68,7 +69,8 @@ public sealed class FrozenEmbeddingTests : IDisposable
         optimizer.Save(_folder.Path);
         loaded.Load(_folder.Path);
         foreach (((string name, Tensor before), Tensor after, Tensor read) in untouched.Module.named_parameters()
-            .Zip(policy.Module.parameters(), loaded.Module.parameters()).Select(row => ((row.First.name, (Tensor)row.First.parameter), (Tensor)row.Second, (Tensor)row.Third)))
+            .Zip(policy.Module.parameters(), loaded.Module.parameters())
+            .Select(row => ((row.First.name, (Tensor)row.First.parameter), (Tensor)row.Second, (Tensor)row.Third)))
         {
             TensorAssert.Identical(after, read, name);
             Assert.Equal(name != Embedding, (after - before).abs().max().item<float>() > 0);
@@ -84,7 +86,9 @@ public sealed class FrozenEmbeddingTests : IDisposable
         resumed.Load(_folder.Path);
         optimizer.Update([Scored()]);
         resumed.Update([Scored()]);
-        Assert.All(policy.Module.named_parameters().Zip(again.Module.parameters()), pair => TensorAssert.Identical(pair.First.parameter, pair.Second, pair.First.name));
+        Assert.All(
+            policy.Module.named_parameters().Zip(again.Module.parameters()),
+            pair => TensorAssert.Identical(pair.First.parameter, pair.Second, pair.First.name));
     }
 
     [Fact]
@@ -114,7 +118,8 @@ public sealed class FrozenEmbeddingTests : IDisposable
         }
 
         TinyTokenizer.Load(TinyTokenizer.TokenizerJson()).Save(_folder.Path);
-        using QwenPretrained frozen = await QwenPretrained.LoadAsync(_folder.Path, new QwenLoadOptions { FreezeEmbeddings = true, WithReference = true });
+        using QwenPretrained frozen = await QwenPretrained.LoadAsync(
+            _folder.Path, new QwenLoadOptions { FreezeEmbeddings = true, WithReference = true });
         using QwenPretrained whole = await QwenPretrained.LoadAsync(_folder.Path);
         string[] all = [.. whole.Policy.TrainedParameters().Select(entry => entry.Name)];
         Assert.Equal(all.Where(name => name != Embedding), frozen.Policy.TrainedParameters().Select(entry => entry.Name));

@@ -16,7 +16,7 @@ public sealed class Qwen2ForCausalLMTests
     {
         using Qwen2ForCausalLM model = TinyModels.Create(tied);
         (string, string)[] actual = [.. model.named_parameters().Select(named => (named.name, string.Join("×", named.parameter.shape)))];
-        (string, string)[] expected = [.. Qwen2Parameters.Of(model.Config).Select(named => (named.Name, string.Join("×", named.Shape)))];
+        (string, string)[] expected = [.. Qwen2Parameters.List(model.Config).Select(named => (named.Name, string.Join("×", named.Shape)))];
         Assert.Equal(expected.Order(), actual.Order());
         // 12 in each of two layers, embedding, final norm, head.
         Assert.Equal(tied ? 26 : 27, actual.Length);

@@ -20,8 +20,10 @@ internal static class TinyModels
         InitializerRange = 0.3,
     };
 
-    /// <summary>A shape that <see cref="HostDecoder"/> decodes, where the processor has the vectors: three query heads of width 32 a key head.</summary>
-    public static Qwen2Config HostConfig(bool tied = true) => Config(tied) with
+    /// <summary>
+    /// A shape that <see cref="CpuDecoder"/> decodes, where the processor has the vectors: three query heads of width 32 a key head.
+    /// </summary>
+    public static Qwen2Config CpuConfig(bool tied = true) => Config(tied) with
     {
         VocabularySize = 40,
         HiddenSize = 192,

@@ -7,7 +7,9 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests;
 
-/// <summary>Updates whose loss goes back through the output layer as soon as log-probs are known, a part of the rows after another.</summary>
+/// <summary>
+/// Updates whose loss goes back through the output layer as soon as log-probs are known, a part of the rows after another.
+/// </summary>
 public sealed class FusedUpdateTests
 {
     // 300 rows of 152 thousand logits are more than are held at a time: they go in two parts, and a completion in both.
@@ -19,7 +21,8 @@ public sealed class FusedUpdateTests
         using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(TinyModels.Config() with { VocabularySize = 151_936 }, seed: 3));
         using var scope = TensorScope.Begin();
         Tensor[] before = [.. policy.Module.parameters().Select(parameter => parameter.detach().clone())];
-        InvalidOperationException failure = Assert.Throws<InvalidOperationException>(() => Update(policy, new SequenceProbability(Claims: true)));
+        InvalidOperationException failure = Assert.Throws<InvalidOperationException>(
+            () => Update(policy, new SequenceProbability(Claims: true)));
         Assert.Contains("PolicyObjective.IsPerToken", failure.Message, StringComparison.Ordinal);
         Assert.All(policy.Module.parameters(), parameter => Assert.Null(parameter.grad));
         Assert.All(policy.Module.parameters().Zip(before), pair => TensorAssert.Identical(pair.Second, pair.First, "weight"));
@@ -28,12 +31,14 @@ public sealed class FusedUpdateTests
 
     private static IReadOnlyList<UpdateReport> Update(QwenPolicy policy, PolicyObjective objective)
     {
-        using var optimizer = new GrpoOptimizer(policy, new PolicyGroupSampler(new CharTokenizer("ab"), new PlainTemplate()), new NoReward(), new GrpoOptions
-        {
-            Objective = objective,
-            Sampling = new SamplingOptions { MaxCompletionTokens = Lengths[^1] },
-        });
-        Completion[] completions = [.. Lengths.Select(length => new Completion([.. Enumerable.Range(0, length)], "", FinishReason.EndToken))];
+        using var optimizer = new GrpoOptimizer(
+            policy, new PolicyGroupSampler(new CharTokenizer("ab"), new PlainTemplate()), new NoReward(), new GrpoOptions
+            {
+                Objective = objective,
+                Sampling = new SamplingOptions { MaxCompletionTokens = Lengths[^1] },
+            });
+        Completion[] completions =
+            [.. Lengths.Select(length => new Completion([.. Enumerable.Range(0, length)], "", FinishReason.EndToken))];
         return optimizer.Update([new ScoredGroup(new RolloutGroup(Prompt.Create("p", "?"), [1, 2, 3], completions), [1, 0], [1, -1])]);
     }
 

@@ -73,7 +73,8 @@ public sealed class QwenPolicyTests
     {
         using var policy = new QwenPolicy(TinyModels.Create());
         using var scope = TensorScope.Begin();
-        TokenBatch batch = TokenBatchBuilder.Build([new([1, 2, 3], [4, 5]), new([1, 2, 3], [7, 8, 9]), new([10, 11], [])], padTokenId: 0, CPU, sharePrompts);
+        TokenBatch batch = TokenBatchBuilder.Build(
+            [new([1, 2, 3], [4, 5]), new([1, 2, 3], [7, 8, 9]), new([10, 11], [])], padTokenId: 0, CPU, sharePrompts);
         Tensor factors = tensor(new float[,] { { 1, -2, 100 }, { 3, 0.5f, -1 }, { 100, 100, 100 } });        // 100: of padding
         Tensor expected = policy.LogProbs(batch, 0.8);
         (expected * factors * batch.CompletionMask).sum().backward();

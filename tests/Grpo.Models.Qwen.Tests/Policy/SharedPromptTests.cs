@@ -15,7 +15,8 @@ public sealed class SharedPromptTests
     private const double Tolerance = 1e-5;
 
     private static readonly TokenSequence[] Group =
-        [new([1, 2, 3], [4, 5]), new([6], [7, 8, 9, 1]), new([1, 2, 3], []), new([1, 2, 3], [9]), new([6], [7]), new([10, 11], [12, 13, 14])];
+        [new([1, 2, 3], [4, 5]), new([6], [7, 8, 9, 1]), new([1, 2, 3], []), new([1, 2, 3], [9]), new([6], [7]), new(
+            [10, 11], [12, 13, 14])];
 
     [Theory]
     [InlineData(true, false, 1.0)]
@@ -37,20 +38,22 @@ public sealed class SharedPromptTests
 
     [Fact]
     public void Sharing_changes_nothing_on_random_batches() =>
-        Gen.Select(Gen.Int[1, 36].Array[1, 7].Array[1, 3], Gen.Select(Gen.Int[0, 2], Gen.Int[1, 36].Array[0, 6]).Array[2, 7], Gen.Bool, Gen.Bool).Sample(
-            (prompts, rows, tied, checkpointing) =>
-            {
-                TokenSequence[] sequences = [.. rows.Select(row => new TokenSequence(prompts[row.Item1 % prompts.Length], row.Item2))];
-                using var policy = Policy(tied);
-                using var scope = TensorScope.Begin();
-                (Tensor[] expected, Tensor[] expectedGradients) = Run(policy, sequences, share: false, temperature: 0.9);
-                policy.Model.GradientCheckpointing = checkpointing;
-                (Tensor[] actual, Tensor[] gradients) = Run(policy, sequences, share: true, temperature: 0.9);
-                Near(expected, actual);
-                Near(expectedGradients, gradients);
-            },
-            iter: 40,
-            threads: 1);
+        Gen.Select(
+            Gen.Int[1, 36].Array[1, 7].Array[1, 3], Gen.Select(Gen.Int[0, 2], Gen.Int[1, 36].Array[0, 6]).Array[2, 7], Gen.Bool,
+            Gen.Bool).Sample(
+                (prompts, rows, tied, checkpointing) =>
+                {
+                    TokenSequence[] sequences = [.. rows.Select(row => new TokenSequence(prompts[row.Item1 % prompts.Length], row.Item2))];
+                    using var policy = Policy(tied);
+                    using var scope = TensorScope.Begin();
+                    (Tensor[] expected, Tensor[] expectedGradients) = Run(policy, sequences, share: false, temperature: 0.9);
+                    policy.Model.GradientCheckpointing = checkpointing;
+                    (Tensor[] actual, Tensor[] gradients) = Run(policy, sequences, share: true, temperature: 0.9);
+                    Near(expected, actual);
+                    Near(expectedGradients, gradients);
+                },
+                iter: 40,
+                threads: 1);
 
     [Fact]
     public void Without_gradient_the_log_probs_are_those_with()
@@ -92,9 +95,16 @@ public sealed class SharedPromptTests
         using var policy = Policy();
         using var scope = TensorScope.BeginNoGrad();
         TokenBatch batch = Batch(Group, share: true);
-        Assert.Contains("Prompt 0 of the batch has 0 real tokens, but not together at the end", Refusal(batch with { PromptMask = batch.PromptMask.eq(0).to(ScalarType.Int64) }), StringComparison.Ordinal);
-        Assert.Contains("Completion 0 of the batch has 2 real tokens, but not together at the start", Refusal(batch with { CompletionMask = batch.CompletionMask.flip(1) }), StringComparison.Ordinal);
-        Assert.Contains("names prompts [1, 2, 1, 1, 2, 3] but there are 3", Refusal(batch with { SharedPrompts = batch.SharedPrompts! with { PromptOfRow = batch.SharedPrompts.PromptOfRow + 1 } }), StringComparison.Ordinal);
+        Assert.Contains(
+            "Prompt 0 of the batch has 0 real tokens, but not together at the end",
+            Refusal(batch with { PromptMask = batch.PromptMask.eq(0).to(ScalarType.Int64) }), StringComparison.Ordinal);
+        Assert.Contains(
+            "Completion 0 of the batch has 2 real tokens, but not together at the start",
+            Refusal(batch with { CompletionMask = batch.CompletionMask.flip(1) }), StringComparison.Ordinal);
+        Assert.Contains(
+            "names prompts [1, 2, 1, 1, 2, 3] but there are 3",
+            Refusal(batch with { SharedPrompts = batch.SharedPrompts! with { PromptOfRow = batch.SharedPrompts.PromptOfRow + 1 } }),
+            StringComparison.Ordinal);
 
         string Refusal(TokenBatch wrong) => Assert.ThrowsAny<ArgumentException>(() => policy.LogProbs(wrong, 1)).Message;
     }

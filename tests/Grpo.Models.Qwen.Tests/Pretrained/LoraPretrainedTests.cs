@@ -24,7 +24,8 @@ public sealed class LoraPretrainedTests : IDisposable
     [Fact]
     public async Task An_adapter_is_trained_saved_and_loaded_by_its_folder_alone()
     {
-        using QwenPretrained qwen = await QwenPretrained.LoadAsync(_base.Path, new QwenLoadOptions { Lora = LoraModels.Options, WithReference = true });
+        using QwenPretrained qwen = await QwenPretrained.LoadAsync(
+            _base.Path, new QwenLoadOptions { Lora = LoraModels.Options, WithReference = true });
         LoraModels.Train(qwen.Policy.Model);
         qwen.Policy.Save(_adapter.Path);
         Assert.IsType<AdapterOffReference>(qwen.Reference);
@@ -62,7 +63,8 @@ public sealed class LoraPretrainedTests : IDisposable
     public async Task An_adapter_can_be_trained_further_with_another_dropout_but_not_another_rank()
     {
         await SaveAdapterAsync();
-        using QwenPretrained qwen = await QwenPretrained.LoadAsync(_adapter.Path, new QwenLoadOptions { Lora = LoraModels.Options with { Dropout = 0.5, Seed = 8 } });
+        using QwenPretrained qwen = await QwenPretrained.LoadAsync(
+            _adapter.Path, new QwenLoadOptions { Lora = LoraModels.Options with { Dropout = 0.5, Seed = 8 } });
         Assert.Equal(0.5, qwen.Policy.Model.Adapter!.Options.Dropout);
         var other = new QwenLoadOptions { Lora = LoraModels.Options with { Rank = 5 } };
         string message = (await Assert.ThrowsAsync<InvalidDataException>(() => QwenPretrained.LoadAsync(_adapter.Path, other))).Message;
@@ -73,15 +75,18 @@ public sealed class LoraPretrainedTests : IDisposable
     public async Task Options_that_cannot_be_met_are_refused_before_anything_is_loaded()
     {
         await SaveAdapterAsync();
-        await Assert.ThrowsAsync<ArgumentException>(() => QwenPretrained.LoadAsync("/no/such/folder", new QwenLoadOptions { Lora = new LoraOptions { Rank = 0 } }));
-        await Assert.ThrowsAsync<ArgumentException>(() => QwenPretrained.LoadAsync(_adapter.Path, new QwenLoadOptions { Adapter = _adapter.Path }));
+        await Assert.ThrowsAsync<ArgumentException>(
+            () => QwenPretrained.LoadAsync("/no/such/folder", new QwenLoadOptions { Lora = new LoraOptions { Rank = 0 } }));
+        await Assert.ThrowsAsync<ArgumentException>(
+            () => QwenPretrained.LoadAsync(_adapter.Path, new QwenLoadOptions { Adapter = _adapter.Path }));
     }
 
     [Fact]
     public async Task The_base_may_stay_in_16_bits()
     {
         using QwenPretrained wide = await QwenPretrained.LoadAsync(_base.Path, new QwenLoadOptions { Lora = LoraModels.Options });
-        using QwenPretrained narrow = await QwenPretrained.LoadAsync(_base.Path, new QwenLoadOptions { Lora = LoraModels.Options, KeepStoredType = true });
+        using QwenPretrained narrow = await QwenPretrained.LoadAsync(
+            _base.Path, new QwenLoadOptions { Lora = LoraModels.Options, KeepStoredType = true });
         Assert.Equal(ScalarType.Float32, wide.Policy.Model.WeightType);
         Assert.Equal(ScalarType.BFloat16, narrow.Policy.Model.WeightType);
         Assert.All(narrow.Policy.TrainedParameters(), trained => Assert.Equal(ScalarType.Float32, trained.Parameter.dtype));

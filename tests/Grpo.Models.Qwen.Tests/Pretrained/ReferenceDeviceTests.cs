@@ -46,17 +46,24 @@ public sealed class ReferenceDeviceTests : IDisposable
         // The meta device, which every machine has, holds shapes only.
         using var policy = new QwenPolicy(TinyModels.Create());
         using QwenReferenceModel reference = QwenReferenceModel.CopyOf(policy, new Device(DeviceType.META));
-        Assert.All(reference.Module.parameters(), parameter => Assert.Equal((DeviceType.META, false), (parameter.device_type, parameter.requires_grad)));
-        Assert.All(policy.Module.parameters(), parameter => Assert.Equal((DeviceType.CPU, true), (parameter.device_type, parameter.requires_grad)));
+        Assert.All(
+            reference.Module.parameters(),
+            parameter => Assert.Equal((DeviceType.META, false), (parameter.device_type, parameter.requires_grad)));
+        Assert.All(
+            policy.Module.parameters(),
+            parameter => Assert.Equal((DeviceType.CPU, true), (parameter.device_type, parameter.requires_grad)));
     }
 
     [Fact]
     public async Task Loading_takes_the_device_of_the_reference()
     {
-        using QwenPretrained qwen = await QwenPretrained.LoadAsync(_folder.Path, new QwenLoadOptions { WithReference = true, ReferenceDevice = "cpu" });
+        using QwenPretrained qwen = await QwenPretrained.LoadAsync(
+            _folder.Path, new QwenLoadOptions { WithReference = true, ReferenceDevice = "cpu" });
         using QwenPretrained plain = await QwenPretrained.LoadAsync(_folder.Path, new QwenLoadOptions { WithReference = true });
-        await Assert.ThrowsAsync<ArgumentException>(() => QwenPretrained.LoadAsync(_folder.Path, new QwenLoadOptions { WithReference = true, ReferenceDevice = "gpu" }));
-        using QwenPretrained without = await QwenPretrained.LoadAsync(_folder.Path, new QwenLoadOptions { ReferenceDevice = "gpu" }); // not read
+        await Assert.ThrowsAsync<ArgumentException>(
+            () => QwenPretrained.LoadAsync(_folder.Path, new QwenLoadOptions { WithReference = true, ReferenceDevice = "gpu" }));
+        // not read
+        using QwenPretrained without = await QwenPretrained.LoadAsync(_folder.Path, new QwenLoadOptions { ReferenceDevice = "gpu" });
         Assert.Null(without.Reference);
         using var scope = TensorScope.BeginNoGrad();
         TokenBatch batch = TokenBatchBuilder.Build(Sequences, padTokenId: 0, CPU);
@@ -69,7 +76,8 @@ public sealed class ReferenceDeviceTests : IDisposable
         var options = new QwenLoadOptions { WithReference = true, ReferenceDevice = "cpu", Lora = LoraModels.Options };
         var error = await Assert.ThrowsAsync<ArgumentException>(() => QwenPretrained.LoadAsync(_folder.Path, options));
         Assert.StartsWith(
-            "ReferenceDevice is 'cpu', but with an adapter the reference is the policy's own base with the adapter off: there is no copy that could be elsewhere. Leave ReferenceDevice out.",
+            "ReferenceDevice is 'cpu', but with an adapter the reference is the policy's own base with the adapter off: "
+            + "there is no copy that could be elsewhere. Leave ReferenceDevice out.",
             error.Message, StringComparison.Ordinal);
     }
 

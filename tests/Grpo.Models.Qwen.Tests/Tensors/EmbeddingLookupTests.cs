@@ -15,20 +15,22 @@ public sealed class EmbeddingLookupTests
     {
         using var scope = TensorScope.Begin();
         using var generator = new Generator(1);
-        Tensor values = randn([7, 5], generator: generator), upstream = randn([Ids.Length, 5], generator: generator), before = randn([7, 5], generator: generator);
-        Tensor[] gradients = [.. new Func<Tensor, Tensor, Tensor>[] { EmbeddingLookup.Rows, static (weight, ids) => weight.index_select(0, ids) }.Select(lookUp =>
-        {
-            Tensor weight = values.clone().requires_grad_(true);
-            if (weightHasGradient)
+        Tensor values = randn([7, 5], generator: generator), upstream = randn([Ids.Length, 5], generator: generator),
+            before = randn([7, 5], generator: generator);
+        Tensor[] gradients = [.. new Func<Tensor, Tensor, Tensor>[] { EmbeddingLookup.Rows, static (weight, ids) =>
+            weight.index_select(0, ids) }.Select(lookUp =>
             {
-                weight.grad = before.clone();
-            }
+                Tensor weight = values.clone().requires_grad_(true);
+                if (weightHasGradient)
+                {
+                    weight.grad = before.clone();
+                }
 
-            Tensor rows = lookUp(weight, tensor(Ids));
-            Assert.True(rows.detach().bytes.SequenceEqual(values.index_select(0, tensor(Ids)).bytes));
-            rows.backward([upstream]);
-            return weight.grad!;
-        })];
+                Tensor rows = lookUp(weight, tensor(Ids));
+                Assert.True(rows.detach().bytes.SequenceEqual(values.index_select(0, tensor(Ids)).bytes));
+                rows.backward([upstream]);
+                return weight.grad!;
+            })];
 
         Assert.True(gradients[0].bytes.SequenceEqual(gradients[1].bytes));
     }

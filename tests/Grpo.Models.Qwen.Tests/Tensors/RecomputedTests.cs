@@ -17,7 +17,8 @@ public sealed class RecomputedTests
     {
         using var scope = TensorScope.Begin();
         using var generator = new Generator(1);
-        Tensor values = randn([5, 7], generator: generator), others = randn([5, 7], generator: generator), upstream = randn([5, 7], generator: generator);
+        Tensor values = randn([5, 7], generator: generator), others = randn([5, 7], generator: generator),
+            upstream = randn([5, 7], generator: generator);
         Tensor a = values.clone().requires_grad_(first), b = others.clone().requires_grad_(second);
         Tensor sameA = values.clone().requires_grad_(first), sameB = others.clone().requires_grad_(second);
         Tensor expected = Product([a, b]), actual = Recomputed.Run(Product, sameA, sameB);
@@ -74,8 +75,8 @@ public sealed class RecomputedTests
 
             inUse.Clear();
             BackwardPass.Run(y.sum());
-            // Each function kept one tensor of 4 bytes a number, and what a callback returns is freed when the next one returns: of eight functions, the
-            // last to run finds seven kept ones fewer than the first, and one gradient more.
+            // Each function kept one tensor of 4 bytes a number, and what a callback returns is freed when the next one returns: of eight
+            // functions, the last to run finds seven kept ones fewer than the first, and one gradient more.
             Assert.Equal(8, inUse.Count);
             Assert.InRange((inUse[0] - inUse[^1]) / (4.0 * size), 5.5, 7.5);
 

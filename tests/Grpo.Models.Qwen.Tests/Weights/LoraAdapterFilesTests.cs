@@ -17,7 +17,8 @@ public sealed class LoraAdapterFilesTests : IDisposable
     {
         using QwenPolicy other = LoraModels.Policy(LoraModels.Options with { Seed = 99 }, trained: false);
         _policy.Save(_folder.Path);
-        Assert.Equal(["adapter_config.json", "adapter_model.safetensors"], Directory.GetFiles(_folder.Path).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.Equal(["adapter_config.json", "adapter_model.safetensors"], Directory.GetFiles(_folder.Path).Select(Path.GetFileName)
+            .Order(StringComparer.Ordinal));
         using (SafetensorsReader file = SafetensorsReader.Open(_folder.File("adapter_model.safetensors")))
         {
             Assert.Equal(28, file.Entries.Count);
@@ -91,7 +92,9 @@ public sealed class LoraAdapterFilesTests : IDisposable
         using var scope = TensorScope.BeginNoGrad();
         foreach ((string name, Tensor parameter) in _policy.Model.Adapter!.Parameters())
         {
-            TensorAssert.Identical(parameter.to(ScalarType.BFloat16).to(ScalarType.Float32), model.Adapter!.Parameters().Single(named => named.Name == name).Parameter, name);
+            TensorAssert.Identical(
+                parameter.to(ScalarType.BFloat16).to(ScalarType.Float32),
+                model.Adapter!.Parameters().Single(named => named.Name == name).Parameter, name);
         }
     }
 
@@ -163,7 +166,8 @@ public sealed class LoraAdapterFilesTests : IDisposable
         _policy.Save(_folder.Path);
         Edit(fields => fields["r"] = 8_192);
         using Qwen2ForCausalLM model = TinyModels.Create();
-        ErrorAssert.Says<InvalidDataException>("q_proj.lora_A.weight is [3, 24] but must be [8192, 24]", () => LoraAdapterFiles.AddTo(model, _folder.Path));
+        ErrorAssert.Says<InvalidDataException>(
+            "q_proj.lora_A.weight is [3, 24] but must be [8192, 24]", () => LoraAdapterFiles.AddTo(model, _folder.Path));
         Assert.Null(model.Adapter);
         Assert.True(model.HeadWeight.requires_grad);
     }
@@ -208,7 +212,8 @@ public sealed class LoraAdapterFilesTests : IDisposable
         targets.Save(_folder.Path);
         ErrorAssert.Says<InvalidDataException>("target_modules is q_proj but must be q_proj, k_proj", () => _policy.Load(_folder.Path));
         using Qwen2ForCausalLM model = TinyModels.Create();
-        ErrorAssert.Says<InvalidDataException>("not the one that was asked for: target_modules", () => LoraAdapterFiles.AddTo(model, _folder.Path, LoraModels.Options));
+        ErrorAssert.Says<InvalidDataException>(
+            "not the one that was asked for: target_modules", () => LoraAdapterFiles.AddTo(model, _folder.Path, LoraModels.Options));
     }
 
     [Fact]

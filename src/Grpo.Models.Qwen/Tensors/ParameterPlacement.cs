@@ -4,12 +4,12 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tensors;
 
-/// <summary>Where and in what type the parameters of a model live.</summary>
+/// <summary>The device and element type of new parameters and tensors of a model.</summary>
 /// <param name="Device">The device.</param>
 /// <param name="Type">The element type.</param>
-internal readonly record struct ParameterPlace(Device Device, ScalarType Type)
+internal readonly record struct ParameterPlacement(Device Device, ScalarType Type)
 {
-    /// <summary>A parameter without defined values, owned by nobody but the module that keeps it.</summary>
+    /// <summary>Allocates a parameter without defined values. No scope owns it, only the module that keeps it.</summary>
     internal Parameter Allocate(params long[] shape)
     {
         using var scope = TensorScope.Begin();

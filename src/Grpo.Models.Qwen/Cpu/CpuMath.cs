@@ -4,12 +4,14 @@ using Grpo.Models.Qwen.Model;
 
 namespace Grpo.Models.Qwen.Cpu;
 
-/// <summary>What a decoding step does between its products, on rows of float32 numbers whose length is a multiple of 16.</summary>
-internal static unsafe class HostMath
+/// <summary>
+/// Vector functions of a decoding step other than matrix products, on rows of float32 numbers whose length is a multiple of 16.
+/// </summary>
+internal static unsafe class CpuMath
 {
     private const int Lanes = SkinnyKernel.Lanes;
 
-    /// <summary>y = x / √(mean(x²) + ε) · w, as <see cref="RmsNorm"/>.</summary>
+    /// <summary>Computes y = x / √(mean(x²) + ε) · w, as the module RmsNorm does.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void RmsNorm(float* x, float* weight, float epsilon, int width, float* y)
     {
@@ -27,7 +29,7 @@ internal static unsafe class HostMath
         }
     }
 
-    /// <summary>gate = silu(gate) · up, with silu(x) = x / (1 + e^(−x)).</summary>
+    /// <summary>Computes gate = silu(gate) · up in place, with silu(x) = x / (1 + e^(−x)).</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Gate(float* gate, float* up, int count)
     {
@@ -38,7 +40,7 @@ internal static unsafe class HostMath
         }
     }
 
-    /// <summary>x += y.</summary>
+    /// <summary>Computes x += y.</summary>
     internal static void Add(float* x, float* y, int count)
     {
         for (int i = 0; i < count; i += Lanes)
@@ -47,7 +49,9 @@ internal static unsafe class HostMath
         }
     }
 
-    /// <summary>y = x · cos + swap(x) · sin, where swap exchanges the halves and sin carries the sign, as <see cref="RotaryEmbedding"/>.</summary>
+    /// <summary>
+    /// Computes y = x · cos + swap(x) · sin, as RotaryEmbedding does. The swap exchanges the halves; the sine carries the sign.
+    /// </summary>
     internal static void Rotate(float* x, float* cosine, float* signedSine, int width, float* y)
     {
         int half = width / 2;
@@ -58,7 +62,9 @@ internal static unsafe class HostMath
         }
     }
 
-    /// <summary>x = e^(scale · (x − max)); the sum of all of them is given back. Behind the end, up to a multiple of 16, x becomes 0.</summary>
+    /// <summary>
+    /// Computes x = e^(scale · (x − max)) in place and returns the sum. Numbers after the end, up to a multiple of 16, become 0.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static float Exponentials(float* x, float scale, int count)
     {

@@ -10,19 +10,19 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests;
 
-public sealed class HostDecoderTests
+public sealed class CpuDecoderTests
 {
     [VectorFact]
     public void TryCreate_takes_a_float32_model_whose_widths_suit_and_leaves_others_to_the_modules()
     {
-        Assert.True(Suits(TinyModels.HostConfig()));
-        Assert.True(Suits(TinyModels.HostConfig(tied: false)));
+        Assert.True(Suits(TinyModels.CpuConfig()));
+        Assert.True(Suits(TinyModels.CpuConfig(tied: false)));
         Assert.False(Suits(TinyModels.Config()));                                                    // widths of 24 and 40
-        Assert.False(Suits(TinyModels.HostConfig() with { AttentionHeadCount = 12 }));               // heads of width 16
-        Assert.False(Suits(TinyModels.HostConfig() with { VocabularySize = 38 }));                   // not in fours
-        Assert.False(Suits(TinyModels.HostConfig(), model => model.to(ScalarType.BFloat16)));
-        Assert.False(Suits(TinyModels.HostConfig(), model => model.AddAdapter(new LoraOptions())));
-        Assert.True(Suits(TinyModels.HostConfig(), model =>
+        Assert.False(Suits(TinyModels.CpuConfig() with { AttentionHeadCount = 12 }));               // heads of width 16
+        Assert.False(Suits(TinyModels.CpuConfig() with { VocabularySize = 38 }));                   // not in fours
+        Assert.False(Suits(TinyModels.CpuConfig(), model => model.to(ScalarType.BFloat16)));
+        Assert.False(Suits(TinyModels.CpuConfig(), model => model.AddAdapter(new LoraOptions())));
+        Assert.True(Suits(TinyModels.CpuConfig(), model =>
         {
             model.AddAdapter(new LoraOptions());
             new QwenPolicy(model).MergeAdapter();
@@ -32,7 +32,7 @@ public sealed class HostDecoderTests
     [VectorFact]
     public void Advance_gives_a_row_the_same_logits_to_the_last_bit_whatever_its_neighbours_and_the_number_of_threads()
     {
-        using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(TinyModels.HostConfig(), seed: 7);
+        using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(TinyModels.CpuConfig(), seed: 7);
         int threads = get_num_threads();
         Gen.Select(Gen.Int[1, 40].Array[1, 32], Gen.Int[0, 39], Gen.Int[1, 3]).Sample((lengths, token, count) =>
         {
@@ -53,12 +53,14 @@ public sealed class HostDecoderTests
     [VectorFact]
     public void Advance_refuses_a_token_that_is_not_of_the_vocabulary()
     {
-        using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(TinyModels.HostConfig(), seed: 7);
+        using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(TinyModels.CpuConfig(), seed: 7);
         using var policy = new QwenPolicy(model);
         using var scope = TensorScope.BeginNoGrad();
-        using IDecodingSession session = policy.StartDecoding(Qwen2DecodingSessionTests.Prompts([[1, 2], [3]]), groupSize: 1, maxNewTokens: 2);
+        using IDecodingSession session = policy.StartDecoding(
+            Qwen2DecodingSessionTests.Prompts([[1, 2], [3]]), groupSize: 1, maxNewTokens: 2);
         session.Prefill();
-        ErrorAssert.Says<ArgumentException>("Token 40 of row 1 is not below the vocabulary of 40", () => session.Advance(Qwen2DecodingSessionTests.Ids([5, 40])));
+        ErrorAssert.Says<ArgumentException>(
+            "Token 40 of row 1 is not below the vocabulary of 40", () => session.Advance(Qwen2DecodingSessionTests.Ids([5, 40])));
         ErrorAssert.Says<ArgumentException>("Token -1 of row 0", () => session.Advance(Qwen2DecodingSessionTests.Ids([-1, 5])));
     }
 
@@ -67,7 +69,7 @@ public sealed class HostDecoderTests
     {
         using var scope = TensorScope.BeginNoGrad();
         Qwen2Config config = model.Config;
-        using var cache = new KeyValueCache(config, lengths.Length, capacity: 43, new ParameterPlace(CPU, ScalarType.Float32));
+        using var cache = new KeyValueCache(config, lengths.Length, capacity: 43, new ParameterPlacement(CPU, ScalarType.Float32));
         using var generator = new Generator(3);
         Tensor keys = randn([1, config.KeyValueHeadCount, 40, config.HeadWidth], generator: generator).expand(lengths.Length, -1, -1, -1);
         for (int layer = 0; layer < config.LayerCount; layer++)
@@ -76,7 +78,7 @@ public sealed class HostDecoderTests
         }
 
         cache.CommitPrompts(lengths, groupSize: 1);
-        using HostDecoder decoder = HostDecoder.TryCreate(model, cache, int8: null)!;
+        using CpuDecoder decoder = CpuDecoder.TryCreate(model, cache, int8: null)!;
         long[] ids = [.. Enumerable.Repeat((long)token, lengths.Length)];
         for (int step = 0; step < 2; step++)
         {
@@ -90,7 +92,7 @@ public sealed class HostDecoderTests
     [VectorFact]
     public void Advance_says_that_the_model_is_gone_or_elsewhere()
     {
-        var model = Qwen2ForCausalLM.Initialize(TinyModels.HostConfig(), seed: 7);
+        var model = Qwen2ForCausalLM.Initialize(TinyModels.CpuConfig(), seed: 7);
         var policy = new QwenPolicy(model);
         using var scope = TensorScope.BeginNoGrad();
         using IDecodingSession session = policy.StartDecoding(Qwen2DecodingSessionTests.Prompts([[1, 2]]), groupSize: 1, maxNewTokens: 3);
@@ -105,7 +107,7 @@ public sealed class HostDecoderTests
     [InlineData(true)]
     public void A_session_may_be_disposed_twice(bool rounds)
     {
-        using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(TinyModels.HostConfig(), seed: 7)) { Int8Rollouts = rounds };
+        using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(TinyModels.CpuConfig(), seed: 7)) { Int8Rollouts = rounds };
         using var scope = TensorScope.BeginNoGrad();
         IDecodingSession session = policy.StartDecoding(Qwen2DecodingSessionTests.Prompts([[1, 2]]), groupSize: 1, maxNewTokens: 2);
         session.Dispose();
@@ -117,8 +119,8 @@ public sealed class HostDecoderTests
     {
         using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(config, seed: 7);
         change?.Invoke(model);
-        using var cache = new KeyValueCache(config, slots: 1, capacity: 2, new ParameterPlace(CPU, model.WeightType));
-        using HostDecoder? decoder = HostDecoder.TryCreate(model, cache, int8: null);
+        using var cache = new KeyValueCache(config, slots: 1, capacity: 2, new ParameterPlacement(CPU, model.WeightType));
+        using CpuDecoder? decoder = CpuDecoder.TryCreate(model, cache, int8: null);
         return decoder is not null;
     }
 }

@@ -9,35 +9,35 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Decoding;
 
-/// <summary>
-/// Attention of one new token over a cache in main memory: one row and one key head at a time, with all query heads that share it, so that
-/// keys and values are read once, in place.
-/// </summary>
-internal sealed unsafe class HostAttention : IDisposable
+/// <summary>Attention of one new token per row over a key/value cache in main memory.</summary>
+/// <remarks>
+/// A call handles one row and one key head with all query heads that share it. So keys and values are read once, in place.
+/// </remarks>
+internal sealed unsafe class CpuAttention : IDisposable
 {
     private const int Tile = SkinnyKernel.Tile;
     private const int Lanes = SkinnyKernel.Lanes;
 
     private readonly KeyValueCache _cache;
     private readonly int _keyValueHeads;
-    private readonly int _group;                       // query heads of a key head
+    private readonly int _group;                       // query heads per key head
     private readonly int _paddedGroup;
     private readonly int _width;                       // D
     private readonly int _paddedCapacity;
     private readonly Tensor _cosines;                  // [1, capacity, 1, D]
     private readonly Tensor _signedSines;
-    private readonly Tensor _scratch;                  // of each thread: queries and result [group, D], scores [group, capacity]
+    private readonly Tensor _scratch;                  // per thread: queries and result [group, D], scores [group, capacity]
     private readonly int _scratchSize;
-    private readonly float*[] _keys;                   // of each layer, [slots, K, capacity, D]
+    private readonly float*[] _keys;                   // per layer, [slots, K, capacity, D]
     private readonly float*[] _values;
     private readonly float* _cosine;
     private readonly float* _sine;
     private readonly float* _temporary;
 
-    /// <param name="config">Of a model that <see cref="Suits"/>.</param>
-    /// <param name="cache">Float32, on the CPU. Borrowed.</param>
-    /// <param name="threads">That will call.</param>
-    internal HostAttention(Qwen2Config config, KeyValueCache cache, int threads)
+    /// <param name="config">The configuration of a model for which <see cref="Suits"/> is true.</param>
+    /// <param name="cache">The cache, float32 on the CPU. Borrowed.</param>
+    /// <param name="threads">The number of threads that will call.</param>
+    internal CpuAttention(Qwen2Config config, KeyValueCache cache, int threads)
     {
         using var scope = TensorScope.BeginNoGrad();
         _cache = cache;
@@ -46,38 +46,39 @@ internal sealed unsafe class HostAttention : IDisposable
         _paddedGroup = (_group + Tile - 1) / Tile * Tile;
         _width = config.HeadWidth;
         _paddedCapacity = (cache.Capacity + Lanes - 1) / Lanes * Lanes;
-        (_cosines, _signedSines) = RotaryEmbedding.Tables(arange(cache.Capacity, ScalarType.Int64).unsqueeze(0), config, ScalarType.Float32);
+        (_cosines, _signedSines) = RotaryEmbedding.Tables(
+            arange(cache.Capacity, ScalarType.Int64).unsqueeze(0), config, ScalarType.Float32);
         _scratchSize = _paddedGroup * ((2 * _width) + _paddedCapacity);
-        _scratch = zeros([threads, _scratchSize], ScalarType.Float32); // query heads that are added are zeros
+        _scratch = zeros([threads, _scratchSize], ScalarType.Float32); // query heads added as padding stay zeros
         _keys = new float*[config.LayerCount];
         _values = new float*[config.LayerCount];
         for (int layer = 0; layer < config.LayerCount; layer++)
         {
             (Tensor keys, Tensor values) = cache.Layer(layer);
-            _keys[layer] = HostMemory.Address(keys);
-            _values[layer] = HostMemory.Address(values);
+            _keys[layer] = CpuMemory.Address(keys);
+            _values[layer] = CpuMemory.Address(values);
         }
 
-        _cosine = HostMemory.Address(_cosines);
-        _sine = HostMemory.Address(_signedSines);
-        _temporary = HostMemory.Address(_scratch);
+        _cosine = CpuMemory.Address(_cosines);
+        _sine = CpuMemory.Address(_signedSines);
+        _temporary = CpuMemory.Address(_scratch);
         scope.Release(_cosines);
         scope.Release(_signedSines);
         scope.Release(_scratch);
     }
 
-    /// <summary>Whether the heads have a width that vectors can be cut from.</summary>
+    /// <summary>True if the width of a head is a multiple of two vectors.</summary>
     internal static bool Suits(Qwen2Config config) => config.HeadWidth % (2 * Lanes) == 0;
 
-    /// <summary>Rotates a token's queries and key, writes its key and value behind the row's end, and mixes what the row holds then.</summary>
-    /// <param name="layer">The layer.</param>
-    /// <param name="row">The row.</param>
-    /// <param name="head">The key head.</param>
-    /// <param name="thread">That calls; one call at a time has it.</param>
-    /// <param name="queries">Of all heads of the row, [A, D].</param>
-    /// <param name="keys">Of all heads of the row, [K, D].</param>
-    /// <param name="values">Likewise.</param>
-    /// <param name="mixed">[A, D]: those of this key head are written.</param>
+    /// <summary>Rotates a token's queries and key, appends its key and value to the row, and computes the attention over the row.</summary>
+    /// <param name="layer">The index of the layer.</param>
+    /// <param name="row">The index of the row.</param>
+    /// <param name="head">The index of the key head.</param>
+    /// <param name="thread">The number of the calling thread, whose scratch buffer is used.</param>
+    /// <param name="queries">The queries of all heads of the row, [A, D].</param>
+    /// <param name="keys">The keys of all heads of the row, [K, D].</param>
+    /// <param name="values">The values of all heads of the row, [K, D].</param>
+    /// <param name="mixed">The result, [A, D], of which the query heads of this key head are written.</param>
     internal void Attend(int layer, int row, int head, int thread, float* queries, float* keys, float* values, float* mixed)
     {
         int position = _cache.Lengths[row];
@@ -87,11 +88,11 @@ internal sealed unsafe class HostAttention : IDisposable
         float* rotated = _temporary + ((long)thread * _scratchSize);
         float* result = rotated + (_paddedGroup * _width), scores = result + (_paddedGroup * _width);
 
-        HostMath.Rotate(keys + (head * _width), cosine, sine, _width, cachedKeys + ((long)position * _width));
+        CpuMath.Rotate(keys + (head * _width), cosine, sine, _width, cachedKeys + ((long)position * _width));
         Copy(values + (head * _width), cachedValues + ((long)position * _width), _width);
         for (int i = 0; i < _group; i++)
         {
-            HostMath.Rotate(queries + (((head * _group) + i) * _width), cosine, sine, _width, rotated + (i * _width));
+            CpuMath.Rotate(queries + (((head * _group) + i) * _width), cosine, sine, _width, rotated + (i * _width));
         }
 
         int count = position + 1, whole = count / Tile * Tile;
@@ -108,7 +109,7 @@ internal sealed unsafe class HostAttention : IDisposable
         Span<float> sums = stackalloc float[_group];
         for (int i = 0; i < _group; i++)
         {
-            sums[i] = HostMath.Exponentials(scores + (i * _paddedCapacity), scale, count);
+            sums[i] = CpuMath.Exponentials(scores + (i * _paddedCapacity), scale, count);
         }
 
         for (int i = 0; i < _paddedGroup; i += Tile)
@@ -137,7 +138,8 @@ internal sealed unsafe class HostAttention : IDisposable
     private static void Mix(float* weights, int stride, float* values, int width, int count, float* result)
     {
         float* weights1 = weights + stride, weights2 = weights1 + stride, weights3 = weights2 + stride;
-        Vector512<float> s00 = default, s01 = default, s10 = default, s11 = default, s20 = default, s21 = default, s30 = default, s31 = default;
+        Vector512<float> s00 = default, s01 = default, s10 = default, s11 = default, s20 = default, s21 = default, s30 = default,
+            s31 = default;
         for (int t = 0; t < count; t++)
         {
             float* value = values + ((long)t * width);

@@ -7,20 +7,20 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Decoding;
 
-/// <summary>What a decoding step of some rows holds between its products, in one piece of main memory.</summary>
-internal sealed unsafe class HostBuffers : IDisposable
+/// <summary>The intermediate results of a decoding step, in one block of main memory.</summary>
+internal sealed unsafe class CpuBuffers : IDisposable
 {
     private readonly Tensor _memory;
 
-    /// <param name="config">The model.</param>
-    /// <param name="rows">That there is room for.</param>
-    internal HostBuffers(Qwen2Config config, int rows)
+    /// <param name="config">The configuration of the model.</param>
+    /// <param name="rows">The number of rows to allocate.</param>
+    internal CpuBuffers(Qwen2Config config, int rows)
     {
         int hidden = config.HiddenSize;
         int queries = config.AttentionHeadCount * config.HeadWidth, keys = config.KeyValueHeadCount * config.HeadWidth;
         using var scope = TensorScope.BeginNoGrad();
         _memory = zeros([rows * (long)((3 * hidden) + (2 * queries) + (2 * keys) + (2 * config.IntermediateSize))], ScalarType.Float32);
-        float* next = HostMemory.Address(_memory);
+        float* next = CpuMemory.Address(_memory);
         Hidden = Take(hidden);
         Normed = Take(hidden);
         Change = Take(hidden);
@@ -40,31 +40,31 @@ internal sealed unsafe class HostBuffers : IDisposable
         }
     }
 
-    /// <summary>[rows, H]: what the layers add to.</summary>
+    /// <summary>The residual stream, [rows, H].</summary>
     internal float* Hidden { get; }
 
-    /// <summary>[rows, H]: the same, normalised.</summary>
+    /// <summary>The normalized residual stream, [rows, H].</summary>
     internal float* Normed { get; }
 
-    /// <summary>[rows, H]: what attention or MLP add.</summary>
+    /// <summary>The output of attention or MLP, which is added to the residual stream, [rows, H].</summary>
     internal float* Change { get; }
 
-    /// <summary>[rows, A·D].</summary>
+    /// <summary>The queries, [rows, A·D].</summary>
     internal float* Queries { get; }
 
-    /// <summary>[rows, K·D].</summary>
+    /// <summary>The keys, [rows, K·D].</summary>
     internal float* Keys { get; }
 
-    /// <summary>[rows, K·D].</summary>
+    /// <summary>The values, [rows, K·D].</summary>
     internal float* Values { get; }
 
-    /// <summary>[rows, A·D]: the values that the queries attend to.</summary>
+    /// <summary>The weighted values of the attention, [rows, A·D].</summary>
     internal float* Mixed { get; }
 
-    /// <summary>[rows, I]: the gate, then its product with what it gates.</summary>
+    /// <summary>The gate of the MLP, then its product with the up projection, [rows, I].</summary>
     internal float* Gate { get; }
 
-    /// <summary>[rows, I].</summary>
+    /// <summary>The up projection of the MLP, [rows, I].</summary>
     internal float* Up { get; }
 
     public void Dispose() => _memory.Dispose();

@@ -12,3 +12,13 @@ public interface IRewardFunction
     /// <returns>One reward per completion, in their order.</returns>
     ValueTask<IReadOnlyList<Reward>> ScoreAsync(RolloutGroup group, CancellationToken cancellationToken = default);
 }
+
+/// <summary>
+/// Implemented by rewards whose value is a weighted sum of some of its <see cref="Reward.Components"/>. Advantages that normalize each part on its
+/// own need the weights.
+/// </summary>
+public interface IWeightedReward : IRewardFunction
+{
+    /// <summary>The weight of each part, by the name of its component.</summary>
+    IReadOnlyDictionary<string, double>? PartWeights { get; }
+}

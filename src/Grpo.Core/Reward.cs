@@ -10,9 +10,6 @@ public readonly record struct Reward(double? Value)
     /// <summary>The parts that the value was made of, by name, for the metrics <c>rewards/&lt;name&gt;</c>; null when there are none.</summary>
     public IReadOnlyDictionary<string, double?>? Components { get; init; }
 
-    /// <summary>Which <see cref="Components"/> add up to the value, and with what weight; null when it is not a sum. Per-reward advantages read it.</summary>
-    public IReadOnlyDictionary<string, double>? Weights { get; init; }
-
     /// <summary>A short stable label for why this value was given ("Correct", "NoAnswer" …); reports count them. Null: no label.</summary>
     public string? Verdict { get; init; }
 

@@ -21,10 +21,11 @@ public static class StepMetrics
     }
 
     /// <summary>The metrics of a step, in a fixed order; a metric that has no value is left out.</summary>
-    /// <param name="report">The step.</param>
-    public static IReadOnlyList<KeyValuePair<string, double>> From(StepReport report)
+    /// <param name="step">The step.</param>
+    public static IReadOnlyList<KeyValuePair<string, double>> From(TrainingStep step)
     {
-        ArgumentNullException.ThrowIfNull(report);
+        ArgumentNullException.ThrowIfNull(step);
+        StepReport report = step.Report;
         var metrics = new List<KeyValuePair<string, double>>();
         Add("step", report.Step);
         Add("reward", report.MeanReward);
@@ -71,16 +72,16 @@ public static class StepMetrics
             Add($"verdicts/{verdict}", count);
         }
 
-        if (report.Evaluation is { } evaluation)
+        if (step.Evaluation is { } evaluation)
         {
             metrics.AddRange(From(evaluation));
         }
 
-        Add("curriculum/skipped", report.Curriculum?.Skipped);
-        Add("curriculum/filled", report.Curriculum?.Filled);
-        Add("curriculum/paused_solved", report.Curriculum?.PausedSolved);
-        Add("curriculum/paused_unsolved", report.Curriculum?.PausedUnsolved);
-        Add("curriculum/pass_rate", report.Curriculum?.MeanPassRate);
+        Add("curriculum/skipped", step.Curriculum?.Skipped);
+        Add("curriculum/filled", step.Curriculum?.Filled);
+        Add("curriculum/paused_solved", step.Curriculum?.PausedSolved);
+        Add("curriculum/paused_unsolved", step.Curriculum?.PausedUnsolved);
+        Add("curriculum/pass_rate", step.Curriculum?.MeanPassRate);
         Add("time/rollout", report.RolloutTime.TotalSeconds);
         Add("time/scoring", report.ScoringTime.TotalSeconds);
         Add("time/update", report.UpdateTime.TotalSeconds);

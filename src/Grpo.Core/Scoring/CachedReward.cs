@@ -6,13 +6,15 @@ using System.Text;
 namespace Grpo.Scoring;
 
 /// <summary>See <see cref="RewardFunction.Cached"/>. Keeps a hash and a reward per completion, never the completion.</summary>
-internal sealed class CachedReward(IRewardFunction inner, int capacity) : IRewardFunction, IHasIdentity
+internal sealed class CachedReward(IRewardFunction inner, int capacity) : IWeightedReward, IHasIdentity
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<Key, LinkedListNode<(Key Key, Reward Reward)>> _entries = [];
     private readonly LinkedList<(Key Key, Reward Reward)> _byUse = new(); // the one used last comes first
 
     public string Name => inner.Name;
+
+    public IReadOnlyDictionary<string, double>? PartWeights => (inner as IWeightedReward)?.PartWeights;
 
     // What is remembered is what would be computed: with and without a cache, and of any capacity, it is one reward.
     public PlugInIdentity Identity => PlugInIdentity.Of(inner);

@@ -1,5 +1,6 @@
 using Grpo.IO;
 using Grpo.Modeling;
+using Grpo.Optimization;
 using Grpo.Training;
 
 namespace Grpo.Callbacks;
@@ -12,30 +13,26 @@ namespace Grpo.Callbacks;
 /// A callback of the trainer. Every step is flushed to the disk before its checkpoint is written. A run that resumes first drops the steps after
 /// the checkpoint, which come again, and a record that was cut short: so every step is there once, however often the run was killed.
 /// The file is opened, and only then changed, when a run begins, which holds its folder of checkpoints by then; it is closed when the run ends.
-/// From its construction until it is disposed every step of the optimizer costs a <see cref="WeightHash"/> and the download of the update's
-/// log-probs, whether or not a trainer runs it. An optimizer can have several recorders, each with a folder of its own.
+/// Each step of the run costs a <see cref="WeightHash"/> and the download of the update's log-probs. A run can have several recorders, each
+/// with a folder of its own.
 /// </remarks>
-public sealed class FlightRecorder : ITrainingCallback, IDisposable
+public sealed class FlightRecorder : ITrainingCallback, IStepObserverFactory, IDisposable
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
-    private readonly GrpoOptimizer _optimizer;
     private readonly IReadOnlyDictionary<string, string> _about;
     private FlightFile? _file;
+    private StepCapture? _capture;
     private bool _disposed;
 
-    /// <summary>Begins to listen to the optimizer. Nothing is written before a run begins.</summary>
-    /// <param name="optimizer">Does the steps. Borrowed.</param>
+    /// <summary>Creates a recorder. Nothing is written before a run begins.</summary>
     /// <param name="directory">The folder; made when it is not there.</param>
     /// <param name="about">What a replay will want to know, such as the name of the model; null: nothing.</param>
-    public FlightRecorder(GrpoOptimizer optimizer, string directory, IReadOnlyDictionary<string, string>? about = null)
+    public FlightRecorder(string directory, IReadOnlyDictionary<string, string>? about = null)
     {
-        ArgumentNullException.ThrowIfNull(optimizer);
         ArgumentException.ThrowIfNullOrWhiteSpace(directory);
-        _optimizer = optimizer;
         _about = about ?? Nothing;
         FilePath = Path.Combine(directory, FlightFile.FileName);
-        optimizer.Recorders++;
     }
 
     /// <summary>The file.</summary>
@@ -76,17 +73,20 @@ public sealed class FlightRecorder : ITrainingCallback, IDisposable
     /// <exception cref="InvalidOperationException">The step is of another optimizer, was recorded already, or no run has begun.</exception>
     /// <exception cref="IOException">The disk is full, or the file has become unwritable.</exception>
     /// <remarks>The step is done: a run that is being cancelled still records it.</remarks>
-    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    public ValueTask OnStepAsync(TrainingStep step, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(report);
-        FlightStep step = report.Record ?? throw new InvalidOperationException(
-            $"Step {report.Step} has no record: it was done by another optimizer than the one that the recorder was made for. Give both the same.");
-        FlightFile file = _file ?? throw new InvalidOperationException($"Step {step.Step} comes without the beginning of its run: call OnStartAsync first, as the trainer does.");
+        ArgumentNullException.ThrowIfNull(step);
+        FlightFile file = _file ?? throw new InvalidOperationException(
+            $"Step {step.Step} comes without the beginning of its run: call OnStartAsync first, as the trainer does.");
+        FlightStep record = _capture?.Step is { } captured && captured.Step == step.Step ? captured : throw new InvalidOperationException(
+            $"Step {step.Step} was not observed: only a GrpoTrainer lets its callbacks see a step from the inside. "
+            + "Give the recorder to the trainer as one of its callbacks.");
+        _capture = null;
         Write(() =>
         {
             var payload = new FlightWriter();
-            FlightStepCodec.Write(payload, step);
-            file.Append(FlightKind.Step, step.Step, payload.Written);
+            FlightStepCodec.Write(payload, record);
+            file.Append(FlightKind.Step, record.Step, payload.Written);
             file.Flush();
         });
         return ValueTask.CompletedTask;
@@ -99,15 +99,14 @@ public sealed class FlightRecorder : ITrainingCallback, IDisposable
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>Closes the file and stops listening.</summary>
+    /// <inheritdoc/>
+    IStepObserver IStepObserverFactory.Observe(IPolicy policy, ulong seed) => _capture = new StepCapture(policy, seed);
+
+    /// <summary>Closes the file.</summary>
     public void Dispose()
     {
         Close();
-        if (!_disposed)
-        {
-            _disposed = true;
-            _optimizer.Recorders--;
-        }
+        _disposed = true;
     }
 
     // A step that a checkpoint holds does not come again, so its record will be missing for good.

@@ -97,7 +97,7 @@ public sealed class FlightReplay
             MaxTokensPerMicroBatch = recorded.MicroBatchTokens ?? _options.MaxTokensPerMicroBatch,
             Rewards = new RewardOptions(), // those of the run were for its rewards, which do not run again
         };
-        using var optimizer = new GrpoOptimizer(_policy, playback, playback, options, _reference) { Recorders = 1 };
+        using var optimizer = new GrpoOptimizer(_policy, playback, playback, options, _reference);
         RecordedTokens.Require(recorded, _policy);
         if (checkpoint is not null)
         {
@@ -106,10 +106,11 @@ public sealed class FlightReplay
 
         optimizer.Step = recorded.Step - 1; // that of the checkpoint, unless it is another's
         string before = WeightHash.Compute(_policy);
-        StepReport report;
+        var capture = new StepCapture(_policy, options.Seed);
         try
         {
-            report = await optimizer.StepAsync([.. playback.Prompts.Take(first)], [.. playback.Prompts.Skip(first)], cancellationToken).ConfigureAwait(false);
+            await optimizer.StepAsync(
+                [.. playback.Prompts.Take(first)], [.. playback.Prompts.Skip(first)], [capture], cancellationToken).ConfigureAwait(false);
         }
         catch (Exception exception) when (exception is TrainingDivergedException or (InvalidOperationException and not ObjectDisposedException))
         {
@@ -124,7 +125,7 @@ public sealed class FlightReplay
             };
         }
 
-        return ReplayReport.Compare(recorded, report.Record!, WeightHash.Compute(_policy));
+        return ReplayReport.Compare(recorded, capture.Step!, WeightHash.Compute(_policy));
     }
 
     /// <summary>

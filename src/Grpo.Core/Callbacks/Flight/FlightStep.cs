@@ -20,6 +20,9 @@ public sealed record FlightStep
     /// <summary>All groups in the order in which they were sampled, those that were replaced included.</summary>
     public required IReadOnlyList<FlightGroup> Groups { get; init; }
 
+    /// <summary>The weights of the reward's parts by name; null when the reward is not a weighted sum.</summary>
+    public IReadOnlyDictionary<string, double>? RewardWeights { get; init; }
+
     /// <summary>
     /// Tokens per micro-batch, at most, after the step: <see cref="StepReport.MicroBatchTokens"/>, what memory had left of the limits in the
     /// options. Null where those had been enough.

@@ -4,7 +4,7 @@ using Grpo.Rollouts;
 namespace Grpo.Callbacks;
 
 /// <summary>Sampler and reward of a recorded step: both give what they gave then.</summary>
-internal sealed class Playback : IGroupSampler, ISamplesKnownTokens, IRewardFunction
+internal sealed class Playback : IGroupSampler, ISamplesKnownTokens, IWeightedReward
 {
     private readonly FlightStep _step;
     private readonly Dictionary<Prompt, FlightGroup> _groups = new(ReferenceEqualityComparer.Instance);
@@ -21,6 +21,8 @@ internal sealed class Playback : IGroupSampler, ISamplesKnownTokens, IRewardFunc
 
     /// <summary>A prompt for every group, in the order of the record; one that comes twice is two.</summary>
     public IReadOnlyList<Prompt> Prompts { get; }
+
+    public IReadOnlyDictionary<string, double>? PartWeights => _step.RewardWeights;
 
     public string Name => $"recorded rewards of step {_step.Step}";
 

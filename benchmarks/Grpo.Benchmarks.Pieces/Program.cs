@@ -2,7 +2,7 @@ using BenchmarkDotNet.Configs;
 using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
-using Grpo;
+using Grpo.Tensors;
 using Perfolizer.Horology;
 
 TorchBackend.EnsureAvailable();

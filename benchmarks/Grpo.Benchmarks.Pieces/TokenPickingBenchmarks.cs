@@ -1,5 +1,7 @@
 using BenchmarkDotNet.Attributes;
 using BenchmarkDotNet.Configs;
+using Grpo.Rollouts;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,5 +1,7 @@
 using System.Globalization;
+using Grpo.Callbacks;
 using Grpo.Models.Qwen;
+using Grpo.Optimization;
 
 namespace Grpo.Benchmarks;
 

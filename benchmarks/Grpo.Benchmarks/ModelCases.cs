@@ -1,4 +1,7 @@
+using Grpo.Modeling;
 using Grpo.Models.Qwen;
+using Grpo.Optimization;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

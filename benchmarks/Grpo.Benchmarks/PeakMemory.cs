@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
 using Grpo.Models.Qwen;
+using Grpo.Optimization;
+using Grpo.Tensors;
 using static TorchSharp.torch;
 
 namespace Grpo.Benchmarks;

@@ -1,6 +1,11 @@
+using Grpo.Modeling;
 using Grpo.Models.Qwen;
+using Grpo.Optimization;
+using Grpo.Rollouts;
+using Grpo.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
+using AdamW = Grpo.Optimization.AdamW;
 using static TorchSharp.torch;
 
 namespace Grpo.Benchmarks;

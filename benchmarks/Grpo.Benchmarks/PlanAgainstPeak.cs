@@ -1,5 +1,8 @@
 using System.Globalization;
 using Grpo.Models.Qwen;
+using Grpo.Optimization;
+using Grpo.Planning;
+using Grpo.Tensors;
 using static TorchSharp.torch;
 
 namespace Grpo.Benchmarks;

@@ -1,4 +1,5 @@
 using Grpo.Models.Qwen;
+using Grpo.Optimization;
 
 namespace Grpo.Benchmarks;
 

@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
-using Grpo;
 using Grpo.Benchmarks;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,3 +1,4 @@
+using Grpo.Modeling;
 using Microsoft.Extensions.AI;
 
 namespace Grpo.Benchmarks;

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,3 +1,5 @@
+using Grpo.Models.Qwen;
+using Grpo.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

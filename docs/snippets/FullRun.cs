@@ -1,6 +1,11 @@
-using Grpo.Diagnostics;
+using Grpo.Callbacks;
+using Grpo.Checkpoints;
+using Grpo.DependencyInjection;
+using Grpo.Evaluation;
 using Grpo.Models.Qwen;
+using Grpo.Optimization;
 using Grpo.Rewards;
+using Grpo.Training;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Grpo.Snippets;

@@ -1,4 +1,5 @@
 using Grpo.Losses;
+using Grpo.Tensors;
 using static TorchSharp.torch;
 
 namespace Grpo.Snippets;

@@ -1,3 +1,5 @@
+using Grpo.Callbacks;
+using Grpo.Checkpoints;
 using Grpo.Models.Qwen;
 
 namespace Grpo.Snippets;

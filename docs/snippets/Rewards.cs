@@ -1,5 +1,6 @@
 using System.Globalization;
 using Grpo.Rewards;
+using Grpo.Scoring;
 using Microsoft.Extensions.AI;
 
 namespace Grpo.Snippets;

@@ -1,3 +1,5 @@
+using Grpo.Modeling;
+using Grpo.Tensors;
 using static TorchSharp.torch;
 
 namespace Grpo.Snippets;

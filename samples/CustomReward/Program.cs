@@ -1,5 +1,6 @@
 using Grpo;
 using Grpo.Models.Qwen;
+using Grpo.Optimization;
 using Grpo.Rewards;
 using Grpo.Samples.CustomReward;
 

@@ -1,4 +1,5 @@
 using Grpo.Rewards;
+using Grpo.Training;
 
 namespace Grpo.Samples.Gsm8k;
 

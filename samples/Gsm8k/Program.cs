@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using Grpo;
-using Grpo.Diagnostics;
+using Grpo.IO;
 using Grpo.Samples.Gsm8k;
 
 // Signals are handled on the thread pool: a step whose work blocks as many of its threads as there are cores must not delay a second one.

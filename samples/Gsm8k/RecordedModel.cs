@@ -1,5 +1,5 @@
 using System.Globalization;
-using Grpo.Diagnostics;
+using Grpo.IO;
 
 namespace Grpo.Samples.Gsm8k;
 

@@ -1,7 +1,10 @@
 using System.Globalization;
-using Grpo.Diagnostics;
+using Grpo.Callbacks;
+using Grpo.Checkpoints;
+using Grpo.Evaluation;
+using Grpo.Modeling;
 using Grpo.Models.Qwen;
-using Grpo.Reporting;
+using Grpo.Training;
 
 namespace Grpo.Samples.Gsm8k;
 

@@ -1,3 +1,5 @@
+using Grpo.Tensors;
+
 namespace Grpo.Models.Qwen;
 
 /// <summary>Says what did not fit into memory where libtorch only tells how many bytes it asked for.</summary>

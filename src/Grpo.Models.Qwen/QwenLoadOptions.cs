@@ -1,3 +1,4 @@
+using Grpo.Modeling;
 using Microsoft.Extensions.Logging;
 using TorchSharp;
 using static TorchSharp.torch;

@@ -1,3 +1,5 @@
+using Grpo.Modeling;
+using Grpo.Planning;
 using TorchSharp;
 using static TorchSharp.torch;
 

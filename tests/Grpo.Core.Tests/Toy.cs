@@ -1,3 +1,6 @@
+using Grpo.Callbacks;
+using Grpo.Optimization;
+using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
 
@@ -71,7 +74,7 @@ internal static class Toy
     /// <summary>A report as text, without the times: equal texts are equal reports, to the last bit of every number.</summary>
     public static string Describe(StepReport report)
     {
-        IEnumerable<string> metrics = Diagnostics.MetricsOf(report).Select(metric => FormattableString.Invariant($"{metric.Key}={metric.Value:R}"));
+        IEnumerable<string> metrics = MetricsOf(report).Select(metric => FormattableString.Invariant($"{metric.Key}={metric.Value:R}"));
         IEnumerable<string> completions = report.Groups.SelectMany(group => group.Group.Completions.Select((completion, i) => string.Join(
             ':',
             group.Group.Prompt.Id,
@@ -82,9 +85,6 @@ internal static class Toy
         return string.Join('\n', metrics.Concat(completions));
     }
 
-    private static class Diagnostics
-    {
-        public static IEnumerable<KeyValuePair<string, double>> MetricsOf(StepReport report) =>
-            Grpo.Diagnostics.StepMetrics.From(report).Where(metric => !metric.Key.StartsWith("time/", StringComparison.Ordinal));
-    }
+    private static IEnumerable<KeyValuePair<string, double>> MetricsOf(StepReport report) =>
+        StepMetrics.From(report).Where(metric => !metric.Key.StartsWith("time/", StringComparison.Ordinal));
 }

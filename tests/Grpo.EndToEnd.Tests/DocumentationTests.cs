@@ -1,9 +1,13 @@
 using System.CommandLine.Parsing;
 using System.Text.RegularExpressions;
-using Grpo.Diagnostics;
+using Grpo.Callbacks;
+using Grpo.Evaluation;
 using Grpo.Losses;
+using Grpo.Modeling;
+using Grpo.Optimization;
 using Grpo.Samples.Gsm8k;
 using Grpo.Snippets;
+using Grpo.Tensors;
 using Grpo.Testing;
 using static TorchSharp.torch;
 using BigramPolicy = Grpo.Snippets.BigramPolicy; // the test library has one of its own

@@ -1,6 +1,9 @@
 using System.Text.Json;
 using Grpo.Losses;
+using Grpo.Modeling;
 using Grpo.Models.Qwen;
+using Grpo.Optimization;
+using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
 using TorchSharp.Modules;

@@ -1,6 +1,7 @@
 using Grpo.Rewards;
 using Grpo.Samples.Gsm8k;
 using Grpo.Testing;
+using Grpo.Training;
 
 namespace Grpo.EndToEnd.Tests;
 

@@ -1,6 +1,9 @@
+using Grpo.DependencyInjection;
+using Grpo.Modeling;
 using Grpo.Models.Qwen;
 using Grpo.Rewards;
 using Grpo.Testing;
+using Grpo.Training;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Grpo.EndToEnd.Tests;

@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
 using System.Text.Json.Nodes;
-using Grpo.Reporting;
+using Grpo.Callbacks;
+using Grpo.Evaluation;
+using Grpo.Optimization;
 using Grpo.Testing;
 
 namespace Grpo.EndToEnd.Tests;

@@ -1,7 +1,13 @@
 using System.Text.RegularExpressions;
+using Grpo.Checkpoints;
+using Grpo.DependencyInjection;
+using Grpo.Modeling;
 using Grpo.Models.Qwen;
+using Grpo.Optimization;
 using Grpo.Rewards;
+using Grpo.Tensors;
 using Grpo.Testing;
+using Grpo.Training;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using static TorchSharp.torch;

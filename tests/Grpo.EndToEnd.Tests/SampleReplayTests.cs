@@ -1,4 +1,7 @@
+using Grpo.Callbacks;
+using Grpo.Modeling;
 using Grpo.Testing;
+using Grpo.Training;
 
 namespace Grpo.EndToEnd.Tests;
 

@@ -1,5 +1,7 @@
 using System.Text.Json;
+using Grpo.Rewards;
 using Grpo.Testing;
+using Grpo.Training;
 
 namespace Grpo.EndToEnd.Tests;
 

@@ -1,6 +1,7 @@
-using Grpo.Diagnostics;
+using Grpo.Callbacks;
 using Grpo.Losses;
 using Grpo.Models.Qwen;
+using Grpo.Optimization;
 using Grpo.Rewards;
 using TorchSharp;
 

@@ -1,7 +1,9 @@
 using Grpo.Losses;
 using Grpo.Models.Qwen;
+using Grpo.Optimization;
 using Grpo.Rewards;
 using Grpo.Snippets;
+using Grpo.Tensors;
 using static TorchSharp.torch;
 
 namespace Grpo.EndToEnd.Tests;

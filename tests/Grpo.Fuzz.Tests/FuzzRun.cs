@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
-using Grpo.Diagnostics;
+using Grpo.IO;
 using TorchSharp;
 
 namespace Grpo.Fuzz.Tests;

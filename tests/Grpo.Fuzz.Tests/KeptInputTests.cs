@@ -1,9 +1,14 @@
 using System.Diagnostics;
 using System.Text;
-using Grpo.Diagnostics;
+using Grpo.Callbacks;
+using Grpo.Evaluation;
+using Grpo.IO;
 using Grpo.Models.Qwen;
+using Grpo.Optimization;
 using Grpo.Rewards;
+using Grpo.Tensors;
 using Grpo.Testing;
+using Grpo.Training;
 
 namespace Grpo.Fuzz.Tests;
 

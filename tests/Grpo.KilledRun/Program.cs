@@ -1,5 +1,5 @@
 using System.Globalization;
-using Grpo;
+using Grpo.Checkpoints;
 using Grpo.KilledRun;
 
 // Grpo.KilledRun hold <folder>: claims a folder of checkpoints and waits to be killed.

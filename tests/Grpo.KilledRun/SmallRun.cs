@@ -1,6 +1,9 @@
-using Grpo.Diagnostics;
-using Grpo.Reporting;
+using Grpo.Callbacks;
+using Grpo.Checkpoints;
+using Grpo.Evaluation;
+using Grpo.Optimization;
 using Grpo.Testing;
+using Grpo.Training;
 using Microsoft.Extensions.Logging;
 
 namespace Grpo.KilledRun;

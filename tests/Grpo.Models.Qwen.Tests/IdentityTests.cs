@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Grpo.Models.Qwen.Tests.Text;
+using Grpo.Tensors;
 using Grpo.Testing;
 using static TorchSharp.torch;
 

@@ -1,4 +1,6 @@
+using Grpo.Modeling;
 using Grpo.Models.Qwen.Tests.Text;
+using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
 using static TorchSharp.torch;

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Grpo.Tensors;
 using Grpo.Testing;
 
 namespace Grpo.Package.Tests;

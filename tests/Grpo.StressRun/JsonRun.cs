@@ -1,8 +1,11 @@
 using System.Text.Json;
-using Grpo.Diagnostics;
+using Grpo.Callbacks;
+using Grpo.Checkpoints;
+using Grpo.Evaluation;
 using Grpo.Models.Qwen;
-using Grpo.Reporting;
+using Grpo.Optimization;
 using Grpo.Rewards;
+using Grpo.Training;
 
 namespace Grpo.StressRun;
 

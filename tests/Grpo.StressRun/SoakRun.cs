@@ -1,7 +1,10 @@
-using Grpo.Diagnostics;
+using Grpo.Callbacks;
+using Grpo.Checkpoints;
+using Grpo.Evaluation;
 using Grpo.Models.Qwen;
-using Grpo.Reporting;
+using Grpo.Optimization;
 using Grpo.Rewards;
+using Grpo.Training;
 
 namespace Grpo.StressRun;
 

@@ -1,3 +1,5 @@
+using Grpo.Modeling;
+
 namespace Grpo.Testing;
 
 /// <summary>A token per character, for tests whose expected values are worked out by hand: id 0 pads, id 1 ends, the letters follow.</summary>

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Grpo.Callbacks;
 
 namespace Grpo.Testing;
 

@@ -1,3 +1,5 @@
+using Grpo.Optimization;
+
 namespace Grpo.Snippets;
 
 /// <summary>Pays for each letter that is the successor of the letter before it.</summary>

@@ -1,5 +1,8 @@
 using System.CommandLine;
 using System.Globalization;
+using Grpo.Callbacks;
+using Grpo.Optimization;
+using Grpo.Training;
 using Spectre.Console;
 
 namespace Grpo.Samples.Gsm8k;

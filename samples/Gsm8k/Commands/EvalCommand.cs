@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Grpo.Evaluation;
 using Grpo.Models.Qwen;
 using Grpo.Rewards;
 using Microsoft.Extensions.AI;

@@ -1,5 +1,5 @@
 using System.CommandLine;
-using Grpo.Diagnostics;
+using Grpo.IO;
 using Grpo.Models.Qwen;
 
 namespace Grpo.Samples.Gsm8k;

@@ -1,5 +1,7 @@
 using System.CommandLine;
 using Grpo.Models.Qwen;
+using Grpo.Optimization;
+using Grpo.Planning;
 using TorchSharp;
 using static TorchSharp.torch;
 

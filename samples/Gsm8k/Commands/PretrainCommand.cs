@@ -1,6 +1,8 @@
 using System.CommandLine;
 using Grpo.Models.Qwen;
+using Grpo.Optimization;
 using Grpo.Rewards;
+using Grpo.Training;
 
 namespace Grpo.Samples.Gsm8k;
 

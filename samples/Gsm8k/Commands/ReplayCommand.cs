@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Globalization;
-using Grpo.Diagnostics;
+using Grpo.Callbacks;
+using Grpo.IO;
+using Grpo.Modeling;
 using Grpo.Models.Qwen;
 
 namespace Grpo.Samples.Gsm8k;

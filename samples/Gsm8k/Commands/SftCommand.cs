@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Grpo.Models.Qwen;
 using Grpo.Rewards;
+using Grpo.Training;
 
 namespace Grpo.Samples.Gsm8k;
 

@@ -1,6 +1,9 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
+using Grpo.Checkpoints;
+using Grpo.Optimization;
+using Grpo.Training;
 using Microsoft.Extensions.Configuration;
 
 namespace Grpo.Samples.Gsm8k;

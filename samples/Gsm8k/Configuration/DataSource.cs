@@ -1,4 +1,4 @@
-using Grpo.Diagnostics;
+using Grpo.IO;
 using Grpo.Models.Qwen;
 using Grpo.Rewards;
 

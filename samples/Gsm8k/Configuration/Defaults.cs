@@ -1,4 +1,6 @@
+using Grpo.Optimization;
 using Grpo.Rewards;
+using Grpo.Training;
 
 namespace Grpo.Samples.Gsm8k;
 

@@ -1,6 +1,7 @@
 using System.Globalization;
-using Grpo.Diagnostics;
+using Grpo.IO;
 using Grpo.Rewards;
+using Grpo.Training;
 
 namespace Grpo.Samples.Gsm8k;
 

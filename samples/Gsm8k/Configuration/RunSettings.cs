@@ -1,4 +1,5 @@
 using Grpo.Models.Qwen;
+using Grpo.Rewards;
 using static TorchSharp.torch;
 
 namespace Grpo.Samples.Gsm8k;

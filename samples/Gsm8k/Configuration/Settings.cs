@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Grpo.Rewards;
 using Microsoft.Extensions.Configuration;
 
 namespace Grpo.Samples.Gsm8k;

@@ -1,4 +1,7 @@
 using System.Globalization;
+using Grpo.Callbacks;
+using Grpo.Evaluation;
+using Grpo.Training;
 
 namespace Grpo.Samples.Gsm8k;
 

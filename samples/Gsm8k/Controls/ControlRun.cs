@@ -1,3 +1,4 @@
+using Grpo.Callbacks;
 using Grpo.Rewards;
 
 namespace Grpo.Samples.Gsm8k;

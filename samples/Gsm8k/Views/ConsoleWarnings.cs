@@ -1,4 +1,4 @@
-using Grpo.Diagnostics;
+using Grpo.IO;
 using Microsoft.Extensions.Logging;
 
 namespace Grpo.Samples.Gsm8k;

@@ -1,4 +1,4 @@
-using Grpo.Diagnostics;
+using Grpo.IO;
 using Grpo.Models.Qwen;
 
 namespace Grpo.Samples.Gsm8k;

@@ -1,5 +1,6 @@
 using System.Globalization;
-using Grpo.Diagnostics;
+using Grpo.Evaluation;
+using Grpo.IO;
 using Spectre.Console;
 
 namespace Grpo.Samples.Gsm8k;

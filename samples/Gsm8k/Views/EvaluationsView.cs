@@ -1,3 +1,5 @@
+using Grpo.Training;
+
 namespace Grpo.Samples.Gsm8k;
 
 /// <summary>Only the evaluations and the end: for several runs one after the other.</summary>

@@ -1,5 +1,7 @@
 using System.Globalization;
-using Grpo.Diagnostics;
+using Grpo.Callbacks;
+using Grpo.Evaluation;
+using Grpo.IO;
 using Spectre.Console;
 using Spectre.Console.Rendering;
 

@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using Grpo.Evaluation;
+using Grpo.Training;
 using Spectre.Console;
 using Spectre.Console.Rendering;
 

@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using Grpo.Evaluation;
+using Grpo.Training;
 
 namespace Grpo.Samples.Gsm8k;
 

@@ -1,6 +1,8 @@
 using System.Globalization;
-using Grpo.Diagnostics;
+using Grpo.Callbacks;
+using Grpo.IO;
 using Grpo.Models.Qwen;
+using Grpo.Optimization;
 using Spectre.Console;
 
 namespace Grpo.Samples.Gsm8k;

@@ -1,6 +1,8 @@
 using System.Globalization;
-using Grpo.Diagnostics;
-using Grpo.Reporting;
+using Grpo.Callbacks;
+using Grpo.Evaluation;
+using Grpo.IO;
+using Grpo.Training;
 
 namespace Grpo.Samples.Gsm8k;
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grpo.Evaluation;
 using Spectre.Console;
 
 namespace Grpo.Samples.Gsm8k;

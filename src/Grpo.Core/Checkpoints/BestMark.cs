@@ -1,9 +1,9 @@
 using System.Globalization;
 using System.Text.Json;
-using Grpo.Diagnostics;
+using Grpo.IO;
 using Microsoft.Win32.SafeHandles;
 
-namespace Grpo;
+namespace Grpo.Checkpoints;
 
 /// <summary><c>best.json</c>: which checkpoint of a store is the best. Written beside and renamed, so that it is never half there.</summary>
 /// <param name="FormatVersion">1.</param>

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Grpo;
+namespace Grpo.Checkpoints;
 
 /// <summary>The names of a store's checkpoints: <c>checkpoint-000123</c> for step 123.</summary>
 internal static class CheckpointFolders

@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging;
 
-namespace Grpo;
+namespace Grpo.Checkpoints;
 
 /// <summary>The log messages of checkpoint stores: event ids 60 to 69.</summary>
 internal static partial class CheckpointLog

@@ -2,10 +2,10 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Grpo.Diagnostics;
+using Grpo.IO;
 using Microsoft.Win32.SafeHandles;
 
-namespace Grpo;
+namespace Grpo.Checkpoints;
 
 /// <summary>One file of a checkpoint.</summary>
 /// <param name="Path">Relative to the checkpoint, with '/' between folders.</param>
@@ -198,5 +198,4 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
     RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(CheckpointManifest))]
 [JsonSerializable(typeof(BestMark))]
-[JsonSerializable(typeof(SavedOptions))]
 internal sealed partial class CheckpointJson : JsonSerializerContext;

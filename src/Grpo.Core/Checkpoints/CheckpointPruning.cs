@@ -1,6 +1,7 @@
+using Grpo.IO;
 using Microsoft.Extensions.Logging;
 
-namespace Grpo;
+namespace Grpo.Checkpoints;
 
 /// <summary>Removes the checkpoints of a store that are neither among the newest nor the best.</summary>
 /// <param name="root">The folder of the checkpoints.</param>

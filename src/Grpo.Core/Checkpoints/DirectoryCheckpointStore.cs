@@ -1,8 +1,8 @@
-using Grpo.Diagnostics;
+using Grpo.IO;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
-namespace Grpo;
+namespace Grpo.Checkpoints;
 
 /// <summary>
 /// Keeps the newest checkpoints in a folder: <c>checkpoint-000123</c> for step 123, each with a <c>checkpoint.json</c> that lists its

@@ -1,8 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
-using Grpo.Diagnostics;
+using Grpo.IO;
 
-namespace Grpo;
+namespace Grpo.Checkpoints;
 
 /// <summary>
 /// <c>.run.lock</c>, held open by the one run that writes into a folder of checkpoints. The system lets go of it when the process ends,

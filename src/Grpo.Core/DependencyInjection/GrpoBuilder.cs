@@ -1,10 +1,13 @@
 using System.Diagnostics.CodeAnalysis;
+using Grpo.Checkpoints;
+using Grpo.Evaluation;
+using Grpo.Training;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
-namespace Grpo;
+namespace Grpo.DependencyInjection;
 
 /// <summary>Chooses the plug-ins of a training run. Everything is registered as a singleton.</summary>
 public sealed class GrpoBuilder

@@ -1,9 +1,11 @@
+using Grpo.Modeling;
+using Grpo.Optimization;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
-namespace Grpo;
+namespace Grpo.DependencyInjection;
 
 /// <summary>Registers GRPO with Microsoft.Extensions.DependencyInjection.</summary>
 public static class GrpoServiceCollectionExtensions

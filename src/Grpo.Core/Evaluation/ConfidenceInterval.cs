@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Evaluation;
 
 /// <summary>A confidence interval, both ends included.</summary>
 /// <param name="Low">The lower end.</param>

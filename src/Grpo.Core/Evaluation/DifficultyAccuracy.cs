@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Evaluation;
 
 /// <summary>Accuracy on the prompts of one difficulty.</summary>
 public sealed record DifficultyAccuracy

@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Evaluation;
 
 /// <summary>A completion and what the reward said of it.</summary>
 public sealed record EvaluatedCompletion

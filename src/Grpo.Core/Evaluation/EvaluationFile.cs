@@ -1,9 +1,9 @@
 using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
-using Grpo.Diagnostics;
+using Grpo.IO;
 
-namespace Grpo;
+namespace Grpo.Evaluation;
 
 /// <summary>Reports as JSON: to keep, to read, and to compare a later one with.</summary>
 /// <remarks>

@@ -1,6 +1,6 @@
 using System.Text.Json.Serialization;
 
-namespace Grpo;
+namespace Grpo.Evaluation;
 
 /// <summary>The outermost object of the file.</summary>
 internal sealed record EvaluationFileContent(int FormatVersion, IReadOnlyDictionary<string, string> About, EvaluationReport Report);

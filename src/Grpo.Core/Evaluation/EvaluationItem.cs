@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Evaluation;
 
 /// <summary>One prompt of an evaluation.</summary>
 public sealed record EvaluationItem

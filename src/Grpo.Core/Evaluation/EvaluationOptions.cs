@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Grpo;
+namespace Grpo.Evaluation;
 
 /// <summary>What an evaluation measures. With the weights and the prompts these options decide every number of the report.</summary>
 public sealed record EvaluationOptions
@@ -44,12 +44,12 @@ public sealed record EvaluationOptions
     /// <exception cref="ArgumentException">Names every property that is, with its value and its range.</exception>
     public void Validate()
     {
-        var problems = new List<string>(GrpoOptionsValidator.ValidateSampling(AccuracySampling));
+        var problems = new List<string>(AccuracySampling.Validate());
         Check(Samples is >= 0 and <= 4096, nameof(Samples), Samples, "0 (off) to 4096");
         Check(Confidence is > 0 and <= 0.999999, nameof(Confidence), Confidence, "above 0 and at most 0.999999");
         if (PassSampling is { } sampling)
         {
-            problems.AddRange(GrpoOptionsValidator.ValidateSampling(sampling).Select(problem => "PassSampling: " + problem));
+            problems.AddRange(sampling.Validate().Select(problem => "PassSampling: " + problem));
             Check(sampling.Temperature > 0, "PassSampling.Temperature", sampling.Temperature, "above 0: greedy samples of one prompt are all equal");
         }
 
@@ -63,7 +63,7 @@ public sealed record EvaluationOptions
             throw new ArgumentException("These evaluation options cannot be used. " + string.Join(" ", problems));
         }
 
-        void Check<T>(bool holds, string name, T value, string allowed) => GrpoOptionsValidator.Check(problems, holds, value, allowed, name);
+        void Check<T>(bool holds, string name, T value, string allowed) => OptionCheck.Require(problems, holds, value, allowed, name);
     }
 
     /// <summary>A copy that later changes of this one do not reach.</summary>

@@ -1,6 +1,6 @@
 using System.Text.Json.Serialization;
 
-namespace Grpo;
+namespace Grpo.Evaluation;
 
 /// <summary>What an evaluation found.</summary>
 public sealed record EvaluationReport

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Grpo;
+namespace Grpo.Evaluation;
 
 /// <summary>The statistics of an evaluation: pure functions of counts, each with its source.</summary>
 public static class EvaluationStatistics

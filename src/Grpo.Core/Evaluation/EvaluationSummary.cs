@@ -1,7 +1,8 @@
 using System.Globalization;
-using Grpo.Diagnostics;
+using Grpo.IO;
+using Grpo.Optimization;
 
-namespace Grpo;
+namespace Grpo.Evaluation;
 
 /// <summary>Turns scored completions into a report.</summary>
 internal static class EvaluationSummary

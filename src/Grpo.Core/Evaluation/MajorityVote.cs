@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Evaluation;
 
 /// <summary>The vote over several answers to one question, known as maj@k or self-consistency.</summary>
 public static class MajorityVote

@@ -1,7 +1,7 @@
 using System.Globalization;
-using Grpo.Diagnostics;
+using Grpo.IO;
 
-namespace Grpo;
+namespace Grpo.Evaluation;
 
 /// <summary>
 /// Two evaluations of the same items, compared item by item: before and after training, or two models. Sharper than two intervals side by side,

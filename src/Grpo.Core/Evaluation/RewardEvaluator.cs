@@ -1,6 +1,9 @@
 using System.Runtime.CompilerServices;
+using Grpo.Optimization;
+using Grpo.Rollouts;
+using Grpo.Scoring;
 
-namespace Grpo;
+namespace Grpo.Evaluation;
 
 /// <summary>
 /// Evaluates with the training's own parts: completions of held-out prompts, scored by the reward function. One greedy completion per prompt

@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Evaluation;
 
 /// <summary>pass@k and maj@k over the prompts of an evaluation.</summary>
 internal static class SampledAccuracies

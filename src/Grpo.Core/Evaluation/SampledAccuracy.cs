@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Evaluation;
 
 /// <summary>What k samples of a prompt are worth: one row of pass@k and maj@k.</summary>
 public sealed record SampledAccuracy

@@ -1,6 +1,6 @@
 using System.Text.Json.Serialization;
 
-namespace Grpo;
+namespace Grpo.Evaluation;
 
 /// <summary>The part of an evaluation that samples each prompt several times.</summary>
 public sealed record SampledEvaluation

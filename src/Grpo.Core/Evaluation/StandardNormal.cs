@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Grpo;
+namespace Grpo.Evaluation;
 
 /// <summary>The quantile of the standard normal distribution that intervals need.</summary>
 internal static class StandardNormal

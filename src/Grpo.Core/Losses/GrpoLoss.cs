@@ -1,3 +1,5 @@
+using Grpo.Optimization;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

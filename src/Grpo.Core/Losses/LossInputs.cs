@@ -1,3 +1,4 @@
+using Grpo.Optimization;
 using static TorchSharp.torch;
 
 namespace Grpo.Losses;

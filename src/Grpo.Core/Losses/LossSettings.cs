@@ -1,3 +1,5 @@
+using Grpo.Optimization;
+
 namespace Grpo.Losses;
 
 /// <summary>Which loss: the objective per token, how tokens become a scalar, and the KL term.</summary>

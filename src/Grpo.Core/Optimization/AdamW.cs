@@ -1,8 +1,10 @@
+using Grpo.Planning;
+using Grpo.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>AdamW on float32 master weights. Owns its moments, in whatever form (<see cref="OptimizerMoments"/>).</summary>
 /// <remarks>

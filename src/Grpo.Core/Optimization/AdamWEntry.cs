@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>A parameter that an optimizer step changes.</summary>
 /// <param name="Index">Its place among the trained parameters.</param>

@@ -1,8 +1,11 @@
+using Grpo.IO;
+using Grpo.Planning;
+using Grpo.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>The first and second moments of all trained parameters, in one of the ways of <see cref="OptimizerMoments"/>. Owns them.</summary>
 /// <remarks>

@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>What one parameter's update reads and writes; four tensors of one shape.</summary>
 /// <param name="Weight">Written.</param>

@@ -1,8 +1,9 @@
+using Grpo.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>Moments in 8 bits (<see cref="EightBitBlocks"/>), beside the weights. A piece at a time is float32 while it is updated.</summary>
 internal sealed class ByteMoments : AdamWMoments

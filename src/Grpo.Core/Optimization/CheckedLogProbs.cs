@@ -1,8 +1,9 @@
 using System.Globalization;
+using Grpo.Modeling;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>The one way to ask a policy or a reference model for log-probs: a result of another shape, type or device is refused by name.</summary>
 /// <remarks>Values are checked where they are on the CPU anyway: <see cref="NumericsGuard"/>, <see cref="RewardKl"/>.</remarks>

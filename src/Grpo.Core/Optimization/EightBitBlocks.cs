@@ -1,6 +1,7 @@
+using Grpo.Tensors;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>
 /// Numbers in 8 bits, 256 of them beside the largest magnitude among them. Codes are an eighth of an octave apart: a number is the largest times

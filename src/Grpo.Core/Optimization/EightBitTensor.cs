@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>Numbers in 8 bits, as <see cref="EightBitBlocks"/> makes them.</summary>
 /// <param name="Codes">[blocks, 256] int8 or uint8; the last block is padded.</param>

@@ -1,8 +1,10 @@
 using System.Runtime.InteropServices;
 using Grpo.Losses;
+using Grpo.Modeling;
+using Grpo.Tensors;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>The entropy from which a token is trained on, over all completion tokens of the step: those of completions without advantage too.</summary>
 internal static class EntropyThreshold

@@ -1,8 +1,9 @@
+using Grpo.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>Float32 moments, beside the weights or in main memory.</summary>
 internal sealed class FloatMoments : AdamWMoments

@@ -1,7 +1,8 @@
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>torch's fused AdamW: one pass over weight, gradient and moments, in place, on any device.</summary>
 /// <remarks>TorchSharp does not expose the operator; a script of one line does. Nothing is allocated per parameter but list entries.</remarks>

@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>Tells a gradient that is out of all proportion to the recent ones.</summary>
 /// <remarks>

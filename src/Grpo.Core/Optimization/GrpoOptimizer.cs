@@ -1,5 +1,10 @@
 using System.Diagnostics;
-using Grpo.Diagnostics;
+using Grpo.Modeling;
+using Grpo.Optimization;
+using Grpo.Planning;
+using Grpo.Rollouts;
+using Grpo.Scoring;
+using Grpo.Tensors;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 

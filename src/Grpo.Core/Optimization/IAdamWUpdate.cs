@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>A part of an optimizer step that is prepared: what needs memory has it.</summary>
 internal interface IAdamWUpdate

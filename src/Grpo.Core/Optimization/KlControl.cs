@@ -1,6 +1,6 @@
 using Grpo.Losses;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>β as it stands, wherever the KL term acts: fixed, or moved by an <see cref="AdaptiveKl"/>.</summary>
 internal sealed class KlControl(GrpoOptions options)

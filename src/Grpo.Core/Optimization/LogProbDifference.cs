@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>|log π of the sampler − log π of the trainer| on the same tokens and weights, nats.</summary>
 /// <remarks>

@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>Room for the moments of a piece in float32 while they are updated. With it nothing is allocated while weights change.</summary>
 /// <param name="First">[blocks, 256], for the first moment.</param>

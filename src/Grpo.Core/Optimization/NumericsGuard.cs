@@ -1,9 +1,11 @@
 using System.Globalization;
+using Grpo.Callbacks;
 using Grpo.Losses;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>
 /// Watches the forward passes of one optimizer step: log-probs that are NaN or ∞, and a sampler that is not the policy. A handful of

@@ -1,6 +1,7 @@
 using System.Text.Json;
+using Grpo.Tensors;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>What a <see cref="GrpoOptimizer"/> writes into a checkpoint and reads from one.</summary>
 internal sealed class OptimizerCheckpoint(

@@ -1,8 +1,8 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Grpo.Diagnostics;
+using Grpo.IO;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>The counters of a <see cref="GrpoOptimizer"/>, as written beside its moments.</summary>
 internal sealed record OptimizerState

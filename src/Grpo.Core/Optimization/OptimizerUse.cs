@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>Lets the members of a <see cref="GrpoOptimizer"/> run one at a time, and none after it was disposed.</summary>
 /// <param name="owner">The optimizer.</param>

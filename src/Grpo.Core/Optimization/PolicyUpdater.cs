@@ -1,9 +1,12 @@
 using System.Runtime.InteropServices;
+using Grpo.Callbacks;
 using Grpo.Losses;
+using Grpo.Modeling;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>Turns scored groups into optimizer steps: forward and backward per micro-batch, clip by norm, AdamW.</summary>
 internal sealed class PolicyUpdater(

@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>Who works on a policy at the moment: its weights are trained, saved and replaced by one thing at a time.</summary>
 /// <remarks>Belongs to the policy's module, so that two optimizers, two trainers or two wrappers of one model see each other.</remarks>

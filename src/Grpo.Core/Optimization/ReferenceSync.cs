@@ -1,8 +1,10 @@
+using Grpo.Modeling;
+using Grpo.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>Moves the reference model towards the policy every few steps: π_ref ← α·π + (1 − α)·π_ref.</summary>
 /// <remarks>

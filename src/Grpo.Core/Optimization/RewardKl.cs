@@ -1,8 +1,10 @@
 using Grpo.Losses;
+using Grpo.Modeling;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>The KL term of <see cref="KlEstimator.K1InReward"/>: takes β·Σ (log π − log π_ref) off each completion's reward.</summary>
 internal sealed class RewardKl(IPolicy policy, IReferenceModel reference, GrpoOptions options, MicroBatchBudget budget)

@@ -1,6 +1,8 @@
+using Grpo.Modeling;
+using Grpo.Tensors;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>Takes log-probs out of the micro-batches that they were computed in, so that others can be formed of the same rows.</summary>
 internal static class RowLogProbs

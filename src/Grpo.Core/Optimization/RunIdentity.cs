@@ -1,9 +1,12 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
+using Grpo.IO;
+using Grpo.Modeling;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>The identity of a run: that of its model, and of every plug-in beside it.</summary>
 /// <param name="policy">The model that is trained.</param>

@@ -1,6 +1,7 @@
 using Grpo.Losses;
+using Grpo.Scoring;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>The groups of a step as they come in, round by round, until enough of them teach something.</summary>
 internal sealed class SampledGroups(AdvantageFunction advantage, int wanted)

@@ -1,6 +1,8 @@
+using Grpo.Modeling;
+using Grpo.Tensors;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>Brings what the sampler recorded next to what the trainer computes.</summary>
 internal static class SamplerLogProbs

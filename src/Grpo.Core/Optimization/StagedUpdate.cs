@@ -1,4 +1,6 @@
-namespace Grpo;
+using Grpo.Tensors;
+
+namespace Grpo.Optimization;
 
 /// <summary>The update of one piece whose moments are kept elsewhere or otherwise than the arithmetic needs them.</summary>
 /// <param name="load">Brings the moments to the tensors of the update.</param>

@@ -1,7 +1,9 @@
+using Grpo.Callbacks;
 using Grpo.Losses;
+using Grpo.Modeling;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>Takes down what a step does while it does it. It reads, and changes nothing.</summary>
 internal sealed class StepCapture(IPolicy policy, ulong seed)

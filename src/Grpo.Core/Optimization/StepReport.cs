@@ -1,3 +1,7 @@
+using Grpo.Callbacks;
+using Grpo.Evaluation;
+using Grpo.Training;
+
 namespace Grpo;
 
 /// <summary>What one step did: managed data only, safe to keep.</summary>

@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>Counts what a step sampled and scored.</summary>
 internal static class StepStatistics

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>What the steps of a <see cref="GrpoOptimizer"/> took so far, as means. The first step, which warms everything up, counts only until there is a second.</summary>
 /// <param name="Rollout">Sampling.</param>

@@ -1,6 +1,7 @@
 using System.Globalization;
+using Grpo.Planning;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>What a run is going to do, worked out from the options and the policy before anything is run. <see cref="ToString"/> is the page to read.</summary>
 public sealed record TrainingPlan

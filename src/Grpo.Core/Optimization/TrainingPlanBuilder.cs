@@ -1,9 +1,11 @@
 using System.ComponentModel;
 using System.Globalization;
 using Grpo.Losses;
+using Grpo.Modeling;
+using Grpo.Planning;
 using TorchSharp;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>Puts options into words.</summary>
 internal static class TrainingPlanBuilder

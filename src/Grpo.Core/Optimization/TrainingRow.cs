@@ -1,6 +1,7 @@
-using Grpo.Diagnostics;
+using Grpo.IO;
+using Grpo.Modeling;
 
-namespace Grpo;
+namespace Grpo.Optimization;
 
 /// <summary>A completion on its way into an update, with what an error needs to name it.</summary>
 /// <param name="Tokens">Prompt and completion ids.</param>

@@ -1,4 +1,5 @@
 using Grpo.Losses;
+using Grpo.Optimization;
 
 namespace Grpo;
 

@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Planning;
 
 /// <summary>One subject of a <see cref="MemoryPlan"/>.</summary>
 /// <param name="What">Such as "gradients".</param>

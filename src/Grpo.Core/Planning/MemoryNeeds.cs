@@ -1,4 +1,6 @@
-namespace Grpo;
+using Grpo.Optimization;
+
+namespace Grpo.Planning;
 
 /// <summary>What a model needs for passes of given sizes, in bytes unless it says otherwise.</summary>
 public sealed record MemoryNeeds

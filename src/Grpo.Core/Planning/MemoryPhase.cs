@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Planning;
 
 /// <summary>When memory is held.</summary>
 public enum MemoryPhase

@@ -1,6 +1,7 @@
 using System.Globalization;
+using Grpo.IO;
 
-namespace Grpo;
+namespace Grpo.Planning;
 
 /// <summary>How much memory a run is going to need, worked out before anything is run. <see cref="ToString"/> is the table to read.</summary>
 public sealed record MemoryPlan

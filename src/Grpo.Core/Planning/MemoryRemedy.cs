@@ -1,4 +1,7 @@
-namespace Grpo;
+using Grpo.Callbacks;
+using Grpo.IO;
+
+namespace Grpo.Planning;
 
 /// <summary>A change that makes a run fit into memory.</summary>
 /// <param name="Change">What to set, in words.</param>

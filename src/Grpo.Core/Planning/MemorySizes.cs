@@ -1,6 +1,6 @@
 using TorchSharp;
 
-namespace Grpo;
+namespace Grpo.Planning;
 
 /// <summary>The largest passes of a run, as far as they decide how much memory it needs.</summary>
 public sealed record MemorySizes

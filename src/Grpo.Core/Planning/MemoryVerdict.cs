@@ -1,4 +1,6 @@
-namespace Grpo;
+using Grpo.IO;
+
+namespace Grpo.Planning;
 
 /// <summary>Whether a run fits into an amount of memory, and if not, what would make it fit.</summary>
 public sealed record MemoryVerdict

@@ -1,11 +1,12 @@
-namespace Grpo;
+using Grpo.Tensors;
+
+namespace Grpo.Rollouts;
 
 /// <summary>The one way to ask a sampler: on a tensor thread, and with what it returns checked before anybody uses it.</summary>
 /// <param name="sampler">The plug-in. Borrowed.</param>
 internal sealed class CheckedSampler(IGroupSampler sampler) : IHasIdentity
 {
-    // Their tokens come from the policy's own logits, or were compared with its vocabulary already.
-    private readonly bool _samplesFromPolicy = sampler is PolicyGroupSampler or Playback;
+    private readonly bool _samplesFromPolicy = sampler is ISamplesKnownTokens;
     private readonly PolicyVocabulary _vocabulary = new();
 
     /// <inheritdoc/>
@@ -32,3 +33,8 @@ internal sealed class CheckedSampler(IGroupSampler sampler) : IHasIdentity
         return groups;
     }
 }
+
+/// <summary>
+/// Marks samplers of this library whose tokens are in the policy's vocabulary: sampled from its logits, or compared with it before.
+/// </summary>
+internal interface ISamplesKnownTokens;

@@ -1,8 +1,9 @@
 using System.Globalization;
-using Grpo.Diagnostics;
+using Grpo.IO;
+using Grpo.Modeling;
 using Microsoft.Extensions.AI;
 
-namespace Grpo;
+namespace Grpo.Rollouts;
 
 /// <summary>The one way to ask a tokenizer and a chat template: with what they return checked before it becomes a prompt or an answer.</summary>
 internal static class CheckedText

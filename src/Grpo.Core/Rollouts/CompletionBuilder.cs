@@ -1,4 +1,6 @@
-namespace Grpo;
+using Grpo.Modeling;
+
+namespace Grpo.Rollouts;
 
 /// <summary>A completion while it grows.</summary>
 internal sealed class CompletionBuilder(ulong randomKey)

@@ -1,7 +1,9 @@
+using Grpo.Modeling;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Rollouts;
 
 /// <summary>
 /// Decodes the groups of a rollout with a bounded number of sequences at a time: a finished sequence leaves at once, and as soon as there is

@@ -1,8 +1,9 @@
 using System.Runtime.InteropServices;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Rollouts;
 
 /// <summary>The same draw as <see cref="TokenPicker"/>, for all rows at once where the logits live: a GPU, with one transfer back.</summary>
 internal static class DeviceTokenPicker

@@ -1,7 +1,8 @@
-using Grpo.Diagnostics;
+using Grpo.IO;
+using Grpo.Modeling;
 using Microsoft.Extensions.AI;
 
-namespace Grpo;
+namespace Grpo.Rollouts;
 
 /// <summary>
 /// Decides which tokens end a completion: those of the tokenizer, and the one with which the chat template closes a message.

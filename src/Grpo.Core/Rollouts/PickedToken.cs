@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Rollouts;
 
 /// <summary>A sampled token and what the sampler knows of it.</summary>
 /// <param name="Id">The token.</param>

@@ -1,4 +1,6 @@
-using Grpo.Diagnostics;
+using Grpo.IO;
+using Grpo.Modeling;
+using Grpo.Rollouts;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -20,7 +22,7 @@ namespace Grpo;
 /// their last bits, which can tip a token.
 /// </remarks>
 public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate template, ILogger<PolicyGroupSampler>? logger = null)
-    : IGroupSampler, IPromptChecker, IHasIdentity
+    : IGroupSampler, IPromptChecker, ISamplesKnownTokens, IHasIdentity
 {
     private readonly PromptEncoder _encoder = new(tokenizer, template);
     private readonly ILogger _logger = logger ?? NullLogger<PolicyGroupSampler>.Instance;
@@ -38,7 +40,7 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
     {
         ArgumentNullException.ThrowIfNull(policy);
         ArgumentNullException.ThrowIfNull(request);
-        if (GrpoOptionsValidator.ValidateSampling(request.Sampling) is { Count: > 0 } problems)
+        if (request.Sampling.Validate() is { Count: > 0 } problems)
         {
             throw new ArgumentException(string.Join(" ", problems), nameof(request));
         }

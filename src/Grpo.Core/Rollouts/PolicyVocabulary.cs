@@ -1,4 +1,7 @@
-namespace Grpo;
+using Grpo.Modeling;
+using Grpo.Tensors;
+
+namespace Grpo.Rollouts;
 
 /// <summary>Finds how many token ids a policy has, and remembers it.</summary>
 internal sealed class PolicyVocabulary

@@ -1,6 +1,7 @@
-using Grpo.Diagnostics;
+using Grpo.IO;
+using Grpo.Modeling;
 
-namespace Grpo;
+namespace Grpo.Rollouts;
 
 /// <summary>
 /// Renders prompts with the chat template, encodes them, and knows which tokens end an answer; refuses what does not fit.

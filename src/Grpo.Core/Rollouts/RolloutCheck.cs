@@ -1,7 +1,7 @@
 using System.Globalization;
-using Grpo.Diagnostics;
+using Grpo.IO;
 
-namespace Grpo;
+namespace Grpo.Rollouts;
 
 /// <summary>Checks rollouts that a plug-in or a caller made: whose prompts, how many, which tokens, and what was recorded of them.</summary>
 /// <param name="policy">The policy's name for messages.</param>

@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Rollouts;
 
 /// <summary>A sequence that is sampled: its prompt and what has come so far.</summary>
 /// <param name="PromptIds">The prompt's tokens.</param>

@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Rollouts;
 
 /// <summary>Repetition penalty, temperature, top-k, top-p and min-p on one row of logits, in that order: the order of transformers.</summary>
 internal static class SamplingFilters

@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Runtime.Intrinsics;
 
-namespace Grpo;
+namespace Grpo.Rollouts;
 
 /// <summary>
 /// Where in the order of a row of logits a count or a sum of probabilities is reached. A full sort of a vocabulary takes longer than all else in

@@ -1,7 +1,7 @@
 using System.Globalization;
-using Grpo.Diagnostics;
+using Grpo.IO;
 
-namespace Grpo;
+namespace Grpo.Rollouts;
 
 /// <summary>The lengths of prompts or examples that are outside of a limit, told in one message rather than one at a time.</summary>
 internal static class TokenCounts

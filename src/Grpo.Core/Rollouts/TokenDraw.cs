@@ -1,9 +1,10 @@
 using System.Buffers;
 using System.Runtime.InteropServices;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Rollouts;
 
 /// <summary>Draws the next token of every row from their logits: on a GPU where they are, else on the host.</summary>
 internal static class TokenDraw

@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Runtime.Intrinsics;
 
-namespace Grpo;
+namespace Grpo.Rollouts;
 
 /// <summary>Draws one token from a row of logits by inverting the cumulative distribution at a given uniform number.</summary>
 /// <remarks>

@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 
-namespace Grpo;
+namespace Grpo.Scoring;
 
 /// <summary>See <see cref="RewardFunction.Cached"/>. Keeps a hash and a reward per completion, never the completion.</summary>
 internal sealed class CachedReward(IRewardFunction inner, int capacity) : IRewardFunction, IHasIdentity

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Grpo;
+namespace Grpo.Scoring;
 
 /// <summary>Calls a reward function on one group and turns every failure into data with its place, one outcome per completion.</summary>
 internal static class RewardCall

@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.CompilerServices;
 
-namespace Grpo;
+namespace Grpo.Scoring;
 
 /// <summary>The calls of one scoring under their limits: each is over after the time limit, or at once on cancellation, whatever the reward does.</summary>
 internal sealed class RewardCalls(IRewardFunction reward, TimeSpan? timeout) : IDisposable

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grpo.Scoring;
 
 namespace Grpo;
 

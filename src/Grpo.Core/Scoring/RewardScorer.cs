@@ -1,6 +1,6 @@
 using System.Runtime.ExceptionServices;
 
-namespace Grpo;
+namespace Grpo.Scoring;
 
 /// <summary>Scores groups: several waiting at a time, in a fixed order, every reward checked.</summary>
 /// <remarks>

@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Scoring;
 
 /// <summary>The rewards of a step.</summary>
 /// <param name="Rewards">One list per group, one reward per completion, both in the order of the groups given.</param>

@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 
-namespace Grpo;
+namespace Grpo.Scoring;
 
 /// <summary>
 /// The thread on which the calls of one scoring begin, one after the other. Reward code that never comes back blocks this thread and nobody

@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Scoring;
 
 /// <summary>See <see cref="RewardFunction.WeightedSum"/>.</summary>
 internal sealed class WeightedSumReward : IRewardFunction, IHasIdentity

@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>No usable libtorch or device: the message says what is missing on this machine and what to do.</summary>
 public sealed class BackendUnavailableException : InvalidOperationException

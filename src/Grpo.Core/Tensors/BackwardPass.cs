@@ -2,7 +2,7 @@ using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>Runs backward passes through functions that are written in C#, so that what they throw is caught where the pass was begun.</summary>
 /// <remarks>An exception that leaves the backward callback of torch's own base class ends the process. <see cref="SafeFunction{T}"/> keeps it.</remarks>

@@ -4,7 +4,7 @@ using System.Text;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>y = x Wᵀ + b by the faster of libtorch's two matrix products.</summary>
 /// <remarks>

@@ -1,7 +1,7 @@
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>Takes what the host has made to the device of the model.</summary>
 internal static class HostUpload

@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>
 /// For functions of one's own whose gradient is as large as a weight: adding it in place saves the tensor that would carry it to the weight, and

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>Tells a failed allocation from other errors: less work at a time may get round it, and nothing else is wrong.</summary>
 internal static class OutOfMemory

@@ -1,7 +1,7 @@
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>
 /// The gradients that a function written in C# has returned to torch. Torch takes hold of them only after the callback has ended, so they cannot

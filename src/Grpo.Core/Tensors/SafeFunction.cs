@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>
 /// An autograd function of one result whose backward pass may fail: it ends the pass with an exception, which <see cref="BackwardPass.Run"/>

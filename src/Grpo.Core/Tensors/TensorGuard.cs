@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>Checks shapes in managed code, before a native call that would abort the process or broadcast silently.</summary>
 public static class TensorGuard

@@ -1,7 +1,7 @@
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>
 /// Frees every tensor made on this thread since it began, except those given to <see cref="Keep(Tensor)"/>.

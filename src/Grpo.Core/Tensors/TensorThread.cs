@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using TorchSharp;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>Does tensor work on the same few threads: one, unless several callers work at a time.</summary>
 /// <remarks>

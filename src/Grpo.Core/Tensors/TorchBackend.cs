@@ -1,9 +1,10 @@
 using System.Globalization;
 using System.Reflection;
 using System.Runtime.InteropServices;
+using Grpo.Modeling;
 using TorchSharp;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>The native libraries below TorchSharp: loading them, naming their devices, describing them.</summary>
 /// <remarks>

@@ -1,4 +1,6 @@
-namespace Grpo;
+using Grpo.Evaluation;
+
+namespace Grpo.Training;
 
 /// <summary>The best held-out evaluation so far: by accuracy, by mean reward where the reward does not judge; the first of equals.</summary>
 /// <param name="Step">Steps done; 0: the model as it was before training.</param>

@@ -1,6 +1,8 @@
 using System.Globalization;
+using Grpo.Checkpoints;
+using Grpo.Evaluation;
 
-namespace Grpo;
+namespace Grpo.Training;
 
 /// <summary>The one way for trainers to ask an evaluator and a checkpoint store: with what they return checked by name.</summary>
 internal static class CheckedServices

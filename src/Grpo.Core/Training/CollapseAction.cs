@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Training;
 
 /// <summary>What a trainer does when <see cref="CollapseGuard"/> finds that the policy has collapsed.</summary>
 public enum CollapseAction

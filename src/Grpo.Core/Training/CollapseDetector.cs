@@ -1,4 +1,6 @@
-namespace Grpo;
+using Grpo.Evaluation;
+
+namespace Grpo.Training;
 
 /// <summary>The bounds of a <see cref="CollapseGuard"/>.</summary>
 internal static class CollapseDetector

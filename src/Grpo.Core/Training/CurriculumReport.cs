@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Training;
 
 /// <summary>What <see cref="CurriculumMode.PassRate"/> did in a step.</summary>
 public sealed record CurriculumReport

@@ -1,4 +1,6 @@
-namespace Grpo;
+using Grpo.Evaluation;
+
+namespace Grpo.Training;
 
 /// <summary>An evaluation in a run's history.</summary>
 /// <param name="Step">Steps done.</param>

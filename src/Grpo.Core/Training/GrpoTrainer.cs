@@ -1,5 +1,7 @@
 using System.Runtime.CompilerServices;
-using Grpo.Diagnostics;
+using Grpo.IO;
+using Grpo.Rollouts;
+using Grpo.Training;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 

@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Training;
 
 /// <summary>What is remembered of a prompt.</summary>
 /// <param name="Rates">The fractions that were correct in the last groups, oldest first; at most <see cref="PassRateOptions.PassRateWindow"/>.</param>

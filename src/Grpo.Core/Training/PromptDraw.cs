@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Training;
 
 /// <summary>The prompts chosen for a step. Nothing has changed yet: a step that fails is drawn again the same.</summary>
 internal sealed record PromptDraw

@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Training;
 
 /// <summary>Chooses the prompts of each step: the order of the seed, less the turns that <see cref="CurriculumMode.PassRate"/> passes over.</summary>
 /// <remarks>A function of seed, position and the pass rates on record, which all are part of a checkpoint.</remarks>

@@ -1,7 +1,7 @@
-using Grpo.Diagnostics;
+using Grpo.Optimization;
 using Microsoft.Extensions.Logging;
 
-namespace Grpo;
+namespace Grpo.Training;
 
 /// <summary>Decides whether a run goes on from a checkpoint: only the run that wrote it does, unless changes are allowed.</summary>
 internal static class ResumeCheck

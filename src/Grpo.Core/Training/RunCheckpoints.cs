@@ -1,7 +1,9 @@
-using Grpo.Diagnostics;
+using Grpo.Callbacks;
+using Grpo.Checkpoints;
+using Grpo.Tensors;
 using Microsoft.Extensions.Logging;
 
-namespace Grpo;
+namespace Grpo.Training;
 
 /// <summary>The checkpoints that a run writes: when there is something new, the best one marked, and failures as configured.</summary>
 internal sealed class RunCheckpoints(

@@ -1,7 +1,11 @@
 using System.Text.Json;
-using Grpo.Diagnostics;
+using System.Text.Json.Serialization;
+using Grpo.Evaluation;
+using Grpo.IO;
+using Grpo.Optimization;
+using Grpo.Planning;
 
-namespace Grpo;
+namespace Grpo.Training;
 
 /// <summary>
 /// <c>run_options.json</c>: the options, the data set and the plug-ins of the run that wrote a checkpoint, to tell whether another
@@ -76,7 +80,7 @@ internal sealed record SavedOptions
     /// <param name="examples">The data set.</param>
     /// <param name="identity">The plug-ins.</param>
     public static SavedOptions Of(SupervisedOptions options, IReadOnlyList<SupervisedExample> examples, RunIdentity identity) =>
-        Of(OptionText.Of(options, Supervised), PromptText.Describe(examples), new(identity.Facts, StringComparer.Ordinal), []);
+        Of(OptionText.Of(options, Supervised), Describe(examples), new(identity.Facts, StringComparer.Ordinal), []);
 
     private static SavedOptions Of(
         IEnumerable<KeyValuePair<string, string?>> options, string dataSet, Dictionary<string, string>? facts, IReadOnlyList<Prompt> prompts)
@@ -96,7 +100,7 @@ internal sealed record SavedOptions
     }
 
     public void Write(string directory) =>
-        File.WriteAllBytes(Path.Combine(directory, FileName), JsonSerializer.SerializeToUtf8Bytes(this, CheckpointJson.Default.SavedOptions));
+        File.WriteAllBytes(Path.Combine(directory, FileName), JsonSerializer.SerializeToUtf8Bytes(this, SavedOptionsJson.Default.SavedOptions));
 
     /// <summary>Reads what <see cref="Write"/> wrote; null when the checkpoint has no such file, as those of earlier versions have not.</summary>
     /// <exception cref="InvalidDataException">The file is not ours, damaged, or of another format.</exception>
@@ -115,7 +119,7 @@ internal sealed record SavedOptions
 
         try
         {
-            SavedOptions? saved = JsonSerializer.Deserialize(File.ReadAllBytes(file.FullName), CheckpointJson.Default.SavedOptions);
+            SavedOptions? saved = JsonSerializer.Deserialize(File.ReadAllBytes(file.FullName), SavedOptionsJson.Default.SavedOptions);
             return saved switch
             {
                 null => throw new InvalidDataException($"'{file.FullName}' does not hold options but null."),
@@ -185,6 +189,9 @@ internal sealed record SavedOptions
     public IReadOnlyList<string> EvaluatorDifferencesTo(SavedOptions now) =>
         new[] { this, now }.All(side => side.Identity?.ContainsKey(Evaluator) == true) ? FactDifferences(now, IsOfEvaluator) : [];
 
+    private static string Describe(IReadOnlyList<SupervisedExample> examples) => PromptText.Describe(
+        examples.Count, "examples", examples.SelectMany(example => PromptText.Texts(example.Prompt).Append(example.Completion)));
+
     private static bool IsSupervised(SavedOptions saved) => saved.Options.ContainsKey(SupervisedSteps);
 
     private static bool IsOfEvaluator(string name) => name == Evaluator || name.StartsWith(Evaluator + ".", StringComparison.Ordinal);
@@ -218,3 +225,15 @@ internal sealed record SavedOptions
             options.GetValueOrDefault(OnCollapse) ?? nameof(CollapseAction.Stop);
     }
 }
+
+/// <summary>Reads and writes saved options without reflection; refuses missing and repeated fields.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    WriteIndented = true,
+    NewLine = "\n",
+    MaxDepth = 8,
+    AllowDuplicateProperties = false,
+    RespectNullableAnnotations = true,
+    RespectRequiredConstructorParameters = true)]
+[JsonSerializable(typeof(SavedOptions))]
+internal sealed partial class SavedOptionsJson : JsonSerializerContext;

@@ -1,7 +1,9 @@
-using Grpo.Diagnostics;
+using Grpo.IO;
+using Grpo.Modeling;
+using Grpo.Rollouts;
 using Microsoft.Extensions.AI;
 
-namespace Grpo;
+namespace Grpo.Training;
 
 /// <summary>Splits a conversation with its answer into prompt ids and completion ids exactly as decoding would see them.</summary>
 internal static class SupervisedEncoder

@@ -1,4 +1,6 @@
-namespace Grpo;
+using Grpo.Optimization;
+
+namespace Grpo.Training;
 
 /// <summary>What one supervised step did.</summary>
 /// <param name="Step">The step's number, from 1.</param>

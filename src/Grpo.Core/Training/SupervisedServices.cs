@@ -1,4 +1,6 @@
-namespace Grpo;
+using Grpo.Checkpoints;
+
+namespace Grpo.Training;
 
 /// <summary>The parts of supervised training that may be left out.</summary>
 public sealed record SupervisedServices

@@ -1,8 +1,8 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Grpo.Diagnostics;
+using Grpo.IO;
 
-namespace Grpo;
+namespace Grpo.Training;
 
 /// <summary>What a supervised checkpoint holds beside weights and moments: where the run is, and what decides which examples come next.</summary>
 internal sealed record SupervisedState

@@ -1,5 +1,11 @@
 using System.Runtime.CompilerServices;
-using Grpo.Diagnostics;
+using Grpo.Checkpoints;
+using Grpo.Modeling;
+using Grpo.Optimization;
+using Grpo.Planning;
+using Grpo.Rollouts;
+using Grpo.Tensors;
+using Grpo.Training;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using TorchSharp;

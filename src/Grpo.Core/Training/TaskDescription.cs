@@ -1,9 +1,9 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Grpo.Diagnostics;
+using Grpo.IO;
 
-namespace Grpo;
+namespace Grpo.Training;
 
 /// <summary>The task that a model was trained for, as <c>task.json</c> of its folder tells it: how it is prompted and how it answers.</summary>
 /// <remarks>

@@ -1,3 +1,7 @@
+using Grpo.Checkpoints;
+using Grpo.Evaluation;
+using Grpo.Training;
+
 namespace Grpo;
 
 /// <summary>The parts of a training run that may be left out.</summary>

@@ -1,8 +1,9 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Grpo.Diagnostics;
+using Grpo.Evaluation;
+using Grpo.IO;
 
-namespace Grpo;
+namespace Grpo.Training;
 
 /// <summary><c>trainer_state.json</c>: what a <see cref="GrpoTrainer"/> adds to the optimizer's files in a checkpoint.</summary>
 internal sealed record TrainerState

@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Training;
 
 /// <summary>A collapse that a trainer has found.</summary>
 /// <param name="Step">The step after which it was found, or whose update failed.</param>

@@ -1,4 +1,7 @@
-namespace Grpo;
+using Grpo.Callbacks;
+using Grpo.Evaluation;
+
+namespace Grpo.Training;
 
 /// <summary>What a run knows besides the optimizer, and keeps over a resume: evaluations, the best one, entropies, roll-backs.</summary>
 internal sealed class TrainingProgress

@@ -1,9 +1,11 @@
 using System.Diagnostics;
 using System.Runtime.ExceptionServices;
-using Grpo.Diagnostics;
+using Grpo.Callbacks;
+using Grpo.Evaluation;
+using Grpo.Tensors;
 using Microsoft.Extensions.Logging;
 
-namespace Grpo;
+namespace Grpo.Training;
 
 /// <summary>One run of a <see cref="GrpoTrainer"/>: what happens around its steps, and its counts.</summary>
 internal sealed class TrainingSession(

@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Training;
 
 /// <summary>What a training run is about to do.</summary>
 /// <param name="FirstStep">Steps done before this run (0, or where a checkpoint left off).</param>

@@ -1,4 +1,6 @@
-namespace Grpo;
+using Grpo.Evaluation;
+
+namespace Grpo.Training;
 
 /// <summary>A training run in numbers.</summary>
 public sealed record TrainingSummary

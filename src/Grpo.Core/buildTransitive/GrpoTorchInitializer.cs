@@ -6,6 +6,6 @@ internal static class GrpoTorchInitializer
     [global::System.Runtime.CompilerServices.ModuleInitializer]
     internal static void Initialize()
     {
-        global::Grpo.TorchBackend.Install();
+        global::Grpo.Tensors.TorchBackend.Install();
     }
 }

@@ -1,3 +1,5 @@
+using Grpo.Callbacks;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,3 +1,5 @@
+using Grpo.DependencyInjection;
+using Grpo.Modeling;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;

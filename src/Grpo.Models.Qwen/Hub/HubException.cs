@@ -1,4 +1,4 @@
-using Grpo.Diagnostics;
+using Grpo.IO;
 
 namespace Grpo.Models.Qwen;
 

@@ -1,6 +1,6 @@
 using System.Buffers;
 using System.Text.RegularExpressions;
-using Grpo.Diagnostics;
+using Grpo.IO;
 
 namespace Grpo.Models.Qwen;
 

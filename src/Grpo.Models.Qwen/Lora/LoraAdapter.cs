@@ -1,3 +1,4 @@
+using Grpo.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

@@ -1,5 +1,6 @@
 using System.Globalization;
-using Grpo.Diagnostics;
+using Grpo.IO;
+using Grpo.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

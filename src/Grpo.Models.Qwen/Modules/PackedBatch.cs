@@ -1,4 +1,7 @@
 using System.Runtime.InteropServices;
+using Grpo.Callbacks;
+using Grpo.Modeling;
+using Grpo.Tensors;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen;

@@ -1,3 +1,4 @@
+using Grpo.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using TorchSharp.Utils;

@@ -1,3 +1,5 @@
+using Grpo.Planning;
+
 namespace Grpo.Models.Qwen;
 
 /// <summary>The tokens of a pass over whole sequences of equal lengths.</summary>

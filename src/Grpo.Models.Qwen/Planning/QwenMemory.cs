@@ -1,3 +1,6 @@
+using Grpo.Modeling;
+using Grpo.Optimization;
+using Grpo.Planning;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,3 +1,5 @@
+using Grpo.Optimization;
+
 namespace Grpo.Models.Qwen;
 
 /// <summary>Bytes of the forward and backward pass of a micro-batch, beside the weights.</summary>

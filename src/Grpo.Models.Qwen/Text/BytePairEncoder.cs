@@ -1,5 +1,5 @@
 using System.Text;
-using Grpo.Diagnostics;
+using Grpo.IO;
 using Microsoft.ML.Tokenizers;
 
 namespace Grpo.Models.Qwen;

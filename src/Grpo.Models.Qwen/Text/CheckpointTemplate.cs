@@ -1,6 +1,8 @@
 using System.Text;
 using System.Text.Json;
-using Grpo.Diagnostics;
+using Grpo.IO;
+using Grpo.Modeling;
+using Grpo.Rollouts;
 using Microsoft.Extensions.Logging;
 
 namespace Grpo.Models.Qwen;

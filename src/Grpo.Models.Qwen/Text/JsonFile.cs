@@ -1,6 +1,6 @@
 using System.Text.Json;
 using System.Text.Unicode;
-using Grpo.Diagnostics;
+using Grpo.IO;
 
 namespace Grpo.Models.Qwen;
 

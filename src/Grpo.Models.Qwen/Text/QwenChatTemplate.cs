@@ -1,4 +1,5 @@
 using System.Text;
+using Grpo.Modeling;
 using Microsoft.Extensions.AI;
 
 namespace Grpo.Models.Qwen;

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text;
-using Grpo.Diagnostics;
+using Grpo.IO;
+using Grpo.Modeling;
 
 namespace Grpo.Models.Qwen;
 

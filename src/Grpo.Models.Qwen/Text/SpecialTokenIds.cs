@@ -1,5 +1,5 @@
 using System.Text.Json;
-using Grpo.Diagnostics;
+using Grpo.IO;
 
 namespace Grpo.Models.Qwen;
 

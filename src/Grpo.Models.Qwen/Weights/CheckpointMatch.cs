@@ -1,4 +1,5 @@
-using Grpo.Diagnostics;
+using Grpo.IO;
+using Grpo.Tensors;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen;

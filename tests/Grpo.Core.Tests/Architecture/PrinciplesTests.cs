@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Runtime.CompilerServices;
+using Grpo.Modeling;
 using Microsoft.Extensions.Logging;
 using TorchSharp;
 

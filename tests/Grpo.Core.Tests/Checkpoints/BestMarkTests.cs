@@ -1,3 +1,5 @@
+using Grpo.Checkpoints;
+
 namespace Grpo.Core.Tests.Checkpoints;
 
 public sealed class BestMarkTests : IDisposable

@@ -1,5 +1,7 @@
+using Grpo.Checkpoints;
 using Grpo.KilledRun;
 using Grpo.Testing;
+using Grpo.Training;
 using Microsoft.Extensions.Logging;
 
 namespace Grpo.Core.Tests.Checkpoints;

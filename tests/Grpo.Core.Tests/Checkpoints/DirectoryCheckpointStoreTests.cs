@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Grpo.Checkpoints;
 using Microsoft.Extensions.Logging;
 
 namespace Grpo.Core.Tests.Checkpoints;

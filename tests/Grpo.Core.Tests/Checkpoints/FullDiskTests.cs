@@ -1,5 +1,10 @@
 using System.Diagnostics;
+using Grpo.Callbacks;
+using Grpo.Checkpoints;
+using Grpo.Evaluation;
+using Grpo.IO;
 using Grpo.Testing;
+using Grpo.Training;
 
 namespace Grpo.Core.Tests.Checkpoints;
 
@@ -165,7 +170,7 @@ public sealed class FullDiskTests : IDisposable
     {
         string root = Mount();
         using var optimizer = new GrpoOptimizer(_policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        using var files = new Grpo.Diagnostics.JsonLinesLogger(root);
+        using var files = new Grpo.Callbacks.JsonLinesLogger(root);
         await files.OnStartAsync(new TrainingStart(0, 9, Toy.Options));
         StepReport step = await optimizer.StepAsync(Toy.Prompts);
         int completions = step.Groups.Sum(group => group.Rewards.Count);
@@ -182,7 +187,7 @@ public sealed class FullDiskTests : IDisposable
         });
         string folder = Directory.CreateDirectory(_folder["counts"]).FullName;
         ((ICheckpointedCallback)files).Save(folder, new TrainingSummary { Steps = 1, CompletionTokens = 1, Elapsed = TimeSpan.Zero });
-        Assert.Equal(new Grpo.Diagnostics.LogCounts(steps, steps * completions), Grpo.Diagnostics.LogCounts.Read(folder));
+        Assert.Equal(new Grpo.IO.LogCounts(steps, steps * completions), Grpo.IO.LogCounts.Read(folder));
     }
 
     // Everything else that a run writes says the same of a full disk.
@@ -197,9 +202,9 @@ public sealed class FullDiskTests : IDisposable
         string root = Mount();
         using var optimizer = new GrpoOptimizer(_policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
         using var recorder = new FlightRecorder(optimizer, Path.Combine(root, "flight"));
-        using var files = new Grpo.Diagnostics.JsonLinesLogger(Path.Combine(root, "files"));
-        using var board = new Grpo.Diagnostics.TensorBoardLogger(Path.Combine(root, "board"));
-        var report = new Grpo.Reporting.HtmlReport(Path.Combine(root, "report.html"));
+        using var files = new Grpo.Callbacks.JsonLinesLogger(Path.Combine(root, "files"));
+        using var board = new Grpo.Callbacks.TensorBoardLogger(Path.Combine(root, "board"));
+        var report = new Grpo.Callbacks.HtmlReport(Path.Combine(root, "report.html"));
         var start = new TrainingStart(0, 9, Toy.Options);
         await recorder.OnStartAsync(start);
         await report.OnStartAsync(start);

@@ -1,5 +1,8 @@
 using System.Globalization;
+using Grpo.Checkpoints;
+using Grpo.Evaluation;
 using Grpo.Testing;
+using Grpo.Training;
 using Microsoft.Extensions.Logging;
 
 namespace Grpo.Core.Tests.Checkpoints;

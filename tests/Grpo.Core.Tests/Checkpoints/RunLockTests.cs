@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Grpo.Checkpoints;
 using Grpo.Testing;
 
 namespace Grpo.Core.Tests.Checkpoints;

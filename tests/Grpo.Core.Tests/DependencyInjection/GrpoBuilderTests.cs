@@ -1,4 +1,7 @@
+using Grpo.DependencyInjection;
+using Grpo.Modeling;
 using Grpo.Testing;
+using Grpo.Training;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 

@@ -1,4 +1,5 @@
 using CsCheck;
+using Grpo.Evaluation;
 
 namespace Grpo.Core.Tests.Evaluation;
 

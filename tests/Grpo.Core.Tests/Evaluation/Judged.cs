@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grpo.Evaluation;
 using Grpo.Testing;
 
 namespace Grpo.Core.Tests.Evaluation;

@@ -1,3 +1,5 @@
+using Grpo.Evaluation;
+
 namespace Grpo.Core.Tests.Evaluation;
 
 public sealed class PairedComparisonTests

@@ -1,4 +1,5 @@
 using Grpo.Core.Tests.Optimization;
+using Grpo.Evaluation;
 using Grpo.Testing;
 
 namespace Grpo.Core.Tests.Evaluation;

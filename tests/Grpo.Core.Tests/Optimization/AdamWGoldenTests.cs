@@ -1,8 +1,11 @@
 using System.Text.Json;
 using Grpo.Core.Tests.Golden;
+using Grpo.Optimization;
+using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
 using TorchSharp.Modules;
+using AdamW = Grpo.Optimization.AdamW;
 using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Optimization;

@@ -1,9 +1,13 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Grpo.Core.Tests.Golden;
+using Grpo.Optimization;
+using Grpo.Planning;
+using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
 using TorchSharp.Modules;
+using AdamW = Grpo.Optimization.AdamW;
 using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Optimization;

@@ -1,6 +1,9 @@
+using Grpo.Optimization;
+using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
 using TorchSharp.Modules;
+using AdamW = Grpo.Optimization.AdamW;
 using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Optimization;

@@ -1,5 +1,7 @@
 using System.Runtime.InteropServices;
 using CsCheck;
+using Grpo.Optimization;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grpo.Tensors;
 using Grpo.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
 

@@ -1,3 +1,4 @@
+using Grpo.Scoring;
 using Grpo.Testing;
 using Microsoft.Extensions.Logging;
 

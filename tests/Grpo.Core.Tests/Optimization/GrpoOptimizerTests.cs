@@ -1,5 +1,7 @@
 using Grpo.Core.Tests.Golden;
 using Grpo.Losses;
+using Grpo.Optimization;
+using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
 

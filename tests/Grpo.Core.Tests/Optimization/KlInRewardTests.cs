@@ -1,4 +1,6 @@
 using Grpo.Losses;
+using Grpo.Optimization;
+using Grpo.Tensors;
 using Grpo.Testing;
 
 namespace Grpo.Core.Tests.Optimization;

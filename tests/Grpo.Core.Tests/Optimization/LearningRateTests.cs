@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Grpo.Core.Tests.Golden;
+using Grpo.Optimization;
 using Grpo.Testing;
 
 namespace Grpo.Core.Tests.Optimization;

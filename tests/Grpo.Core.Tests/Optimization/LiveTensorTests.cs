@@ -1,3 +1,5 @@
+using Grpo.Evaluation;
+using Grpo.Planning;
 using Grpo.Testing;
 using TorchSharp;
 

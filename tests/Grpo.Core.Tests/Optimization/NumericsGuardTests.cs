@@ -1,4 +1,7 @@
 using Grpo.Losses;
+using Grpo.Modeling;
+using Grpo.Optimization;
+using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
 using static TorchSharp.torch;

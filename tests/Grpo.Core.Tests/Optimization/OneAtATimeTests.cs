@@ -1,5 +1,8 @@
+using Grpo.Checkpoints;
 using Grpo.Core.Tests.Training;
+using Grpo.Evaluation;
 using Grpo.Testing;
+using Grpo.Training;
 
 namespace Grpo.Core.Tests.Optimization;
 

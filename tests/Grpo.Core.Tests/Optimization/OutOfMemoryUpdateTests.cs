@@ -1,7 +1,9 @@
 using CsCheck;
+using Grpo.Callbacks;
 using Grpo.Core.Tests.Golden;
-using Grpo.Diagnostics;
 using Grpo.Losses;
+using Grpo.Optimization;
+using Grpo.Tensors;
 using Grpo.Testing;
 using Microsoft.Extensions.Logging;
 using TorchSharp;

@@ -1,3 +1,5 @@
+using Grpo.Optimization;
+
 namespace Grpo.Core.Tests.Optimization;
 
 public sealed class StepTimesTests

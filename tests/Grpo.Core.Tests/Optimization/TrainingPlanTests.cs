@@ -1,5 +1,8 @@
 using System.Globalization;
 using Grpo.Losses;
+using Grpo.Modeling;
+using Grpo.Optimization;
+using Grpo.Planning;
 using Grpo.Testing;
 using TorchSharp;
 

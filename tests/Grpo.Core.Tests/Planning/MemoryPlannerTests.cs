@@ -1,4 +1,7 @@
 using System.Globalization;
+using Grpo.Callbacks;
+using Grpo.Optimization;
+using Grpo.Planning;
 using TorchSharp;
 
 namespace Grpo.Core.Tests.Planning;

@@ -1,3 +1,7 @@
+using Grpo.IO;
+using Grpo.Optimization;
+using Grpo.Planning;
+
 namespace Grpo.Core.Tests.Planning;
 
 public sealed class PassSizesTests

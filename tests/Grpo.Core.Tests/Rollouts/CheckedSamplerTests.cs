@@ -1,3 +1,4 @@
+using Grpo.Evaluation;
 using Grpo.Testing;
 
 namespace Grpo.Core.Tests.Rollouts;

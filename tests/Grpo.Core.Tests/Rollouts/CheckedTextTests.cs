@@ -1,3 +1,4 @@
+using Grpo.Modeling;
 using Grpo.Testing;
 using Microsoft.Extensions.AI;
 

@@ -1,5 +1,11 @@
-using Grpo.Core.Tests.Recording;
+using Grpo.Callbacks;
+using Grpo.Core.Tests.Callbacks;
+using Grpo.Evaluation;
+using Grpo.Modeling;
+using Grpo.Optimization;
+using Grpo.Rollouts;
 using Grpo.Testing;
+using Grpo.Training;
 using Microsoft.Extensions.AI;
 
 namespace Grpo.Core.Tests.Rollouts;

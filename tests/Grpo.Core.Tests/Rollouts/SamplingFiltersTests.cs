@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Grpo.Core.Tests.Golden;
+using Grpo.Rollouts;
 using Grpo.Testing;
 
 namespace Grpo.Core.Tests.Rollouts;

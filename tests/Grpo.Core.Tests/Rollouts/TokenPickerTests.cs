@@ -1,4 +1,5 @@
 using CsCheck;
+using Grpo.Rollouts;
 
 namespace Grpo.Core.Tests.Rollouts;
 

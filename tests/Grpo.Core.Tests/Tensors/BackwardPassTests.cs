@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Grpo.Core.Tests.Optimization;
+using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
 using static TorchSharp.torch;

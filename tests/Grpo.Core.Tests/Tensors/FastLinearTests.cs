@@ -1,4 +1,5 @@
 using CsCheck;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

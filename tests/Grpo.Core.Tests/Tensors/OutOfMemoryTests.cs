@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
 

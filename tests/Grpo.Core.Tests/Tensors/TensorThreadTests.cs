@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grpo.Tensors;
 
 namespace Grpo.Core.Tests.Tensors;
 

@@ -1,3 +1,6 @@
+using Grpo.Evaluation;
+using Grpo.Training;
+
 namespace Grpo.Core.Tests.Training;
 
 public sealed class CollapseDetectorTests

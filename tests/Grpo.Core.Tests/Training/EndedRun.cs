@@ -1,5 +1,9 @@
 using System.Globalization;
+using Grpo.Checkpoints;
+using Grpo.Evaluation;
+using Grpo.Tensors;
 using Grpo.Testing;
+using Grpo.Training;
 using Microsoft.Extensions.Logging;
 
 namespace Grpo.Core.Tests.Training;

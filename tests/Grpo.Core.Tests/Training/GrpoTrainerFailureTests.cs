@@ -1,4 +1,6 @@
+using Grpo.Checkpoints;
 using Grpo.Testing;
+using Grpo.Training;
 
 namespace Grpo.Core.Tests.Training;
 

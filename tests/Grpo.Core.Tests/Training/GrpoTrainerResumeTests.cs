@@ -1,4 +1,7 @@
+using Grpo.Checkpoints;
+using Grpo.Evaluation;
 using Grpo.Testing;
+using Grpo.Training;
 
 namespace Grpo.Core.Tests.Training;
 

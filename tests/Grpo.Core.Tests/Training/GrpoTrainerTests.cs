@@ -1,4 +1,6 @@
+using Grpo.Evaluation;
 using Grpo.Testing;
+using Grpo.Training;
 
 namespace Grpo.Core.Tests.Training;
 

@@ -5,6 +5,7 @@ using System.Xml;
 using System.Xml.Linq;
 using Grpo.KilledRun;
 using Grpo.Testing;
+using Grpo.Training;
 using Xunit.Abstractions;
 
 namespace Grpo.Core.Tests.Training;

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using Grpo.KilledRun;
 using Grpo.Testing;
+using Grpo.Training;
 using Xunit.Abstractions;
 
 namespace Grpo.Core.Tests.Training;

@@ -1,3 +1,4 @@
+using Grpo.Checkpoints;
 using Grpo.Testing;
 using Microsoft.Extensions.Logging;
 

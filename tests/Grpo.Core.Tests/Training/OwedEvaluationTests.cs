@@ -1,5 +1,7 @@
 using System.Text.Json.Nodes;
-using Grpo.Diagnostics;
+using Grpo.Callbacks;
+using Grpo.Checkpoints;
+using Grpo.Evaluation;
 using Grpo.Testing;
 
 namespace Grpo.Core.Tests.Training;

@@ -1,3 +1,6 @@
+using Grpo.Modeling;
+using Grpo.Optimization;
+using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
 

@@ -1,3 +1,5 @@
+using Grpo.Training;
+
 namespace Grpo.Core.Tests.Training;
 
 /// <summary>Seven prompts in the order 6 5 2 1 0 4 3, then 1 0 5 4 2 3 6 (seed 42, see PromptOrderTests); one a step unless said otherwise.</summary>

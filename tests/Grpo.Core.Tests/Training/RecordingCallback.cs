@@ -1,3 +1,7 @@
+using Grpo.Checkpoints;
+using Grpo.Evaluation;
+using Grpo.Training;
+
 namespace Grpo.Core.Tests.Training;
 
 /// <summary>Writes down what it hears.</summary>

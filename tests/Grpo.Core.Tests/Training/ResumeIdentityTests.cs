@@ -1,6 +1,10 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Grpo.Checkpoints;
+using Grpo.Evaluation;
+using Grpo.Modeling;
 using Grpo.Testing;
+using Grpo.Training;
 using Microsoft.Extensions.AI;
 using Microsoft.Extensions.Logging;
 

@@ -1,6 +1,11 @@
 using System.Text.Json;
+using Grpo.Checkpoints;
 using Grpo.Losses;
+using Grpo.Optimization;
+using Grpo.Planning;
+using Grpo.Scoring;
 using Grpo.Testing;
+using Grpo.Training;
 using Microsoft.Extensions.Logging;
 using static TorchSharp.torch;
 

@@ -1,3 +1,5 @@
+using Grpo.Evaluation;
+
 namespace Grpo.Core.Tests.Training;
 
 /// <summary>Answers with accuracies that the test has written down, the last one from then on.</summary>

@@ -1,4 +1,8 @@
+using Grpo.Checkpoints;
+using Grpo.Optimization;
+using Grpo.Tensors;
 using Grpo.Testing;
+using Grpo.Training;
 
 namespace Grpo.Core.Tests.Training;
 

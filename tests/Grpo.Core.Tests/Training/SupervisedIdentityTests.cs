@@ -1,5 +1,10 @@
 using System.Text.RegularExpressions;
+using Grpo.Checkpoints;
+using Grpo.Modeling;
+using Grpo.Optimization;
+using Grpo.Planning;
 using Grpo.Testing;
+using Grpo.Training;
 using Microsoft.Extensions.AI;
 using Microsoft.Extensions.Logging;
 

@@ -1,4 +1,9 @@
+using Grpo.Checkpoints;
+using Grpo.Modeling;
+using Grpo.Optimization;
+using Grpo.Planning;
 using Grpo.Testing;
+using Grpo.Training;
 
 namespace Grpo.Core.Tests.Training;
 

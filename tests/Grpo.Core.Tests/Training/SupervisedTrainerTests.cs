@@ -1,4 +1,7 @@
+using Grpo.Modeling;
+using Grpo.Optimization;
 using Grpo.Testing;
+using Grpo.Training;
 using Microsoft.Extensions.AI;
 
 namespace Grpo.Core.Tests.Training;

@@ -1,3 +1,7 @@
+using Grpo.Callbacks;
+using Grpo.Modeling;
+using Grpo.Optimization;
+
 namespace Grpo.Fuzz.Tests;
 
 /// <summary>The flight recorder's file, and its contents behind the checksums, which would refuse nearly every change.</summary>

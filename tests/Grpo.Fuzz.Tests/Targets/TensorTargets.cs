@@ -1,4 +1,5 @@
 using Grpo.Core.Tests.Tensors;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,8 +1,12 @@
 using System.ComponentModel;
 using System.Text;
-using Grpo.Diagnostics;
+using Grpo.Checkpoints;
+using Grpo.Evaluation;
+using Grpo.IO;
 using Grpo.Losses;
+using Grpo.Rewards;
 using Grpo.Testing;
+using Grpo.Training;
 
 namespace Grpo.Fuzz.Tests;
 

@@ -1,4 +1,5 @@
 using Grpo.Losses;
+using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
 using static TorchSharp.torch;

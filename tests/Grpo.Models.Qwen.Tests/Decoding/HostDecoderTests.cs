@@ -1,4 +1,6 @@
 using CsCheck;
+using Grpo.Modeling;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,3 +1,4 @@
+using Grpo.Optimization;
 using Grpo.Testing;
 
 namespace Grpo.Models.Qwen.Tests;

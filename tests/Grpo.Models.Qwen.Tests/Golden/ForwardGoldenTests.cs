@@ -1,4 +1,6 @@
 using System.Text.Json;
+using Grpo.Modeling;
+using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

@@ -1,4 +1,5 @@
 using CsCheck;
+using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
 using TorchSharp.Modules;

@@ -1,5 +1,6 @@
 using CsCheck;
 using Grpo.Losses;
+using Grpo.Optimization;
 
 namespace Grpo.Models.Qwen.Tests;
 

@@ -1,3 +1,4 @@
+using Grpo.Modeling;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,4 +1,6 @@
 using System.Text.Json.Nodes;
+using Grpo.Modeling;
+using Grpo.Tensors;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests;

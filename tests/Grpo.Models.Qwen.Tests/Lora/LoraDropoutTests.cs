@@ -1,3 +1,4 @@
+using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
 using static TorchSharp.torch;

@@ -1,3 +1,5 @@
+using Grpo.Modeling;
+using Grpo.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

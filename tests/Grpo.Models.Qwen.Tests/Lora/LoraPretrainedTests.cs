@@ -1,5 +1,7 @@
 using System.Text.Json.Nodes;
+using Grpo.Modeling;
 using Grpo.Models.Qwen.Tests.Text;
+using Grpo.Tensors;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests;

@@ -1,4 +1,7 @@
 using Grpo.Models.Qwen.Tests.Text;
+using Grpo.Optimization;
+using Grpo.Tensors;
+using Grpo.Training;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests;

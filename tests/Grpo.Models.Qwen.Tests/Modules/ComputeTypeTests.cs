@@ -1,4 +1,7 @@
+using Grpo.Modeling;
 using Grpo.Models.Qwen.Tests.Text;
+using Grpo.Optimization;
+using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
 using TorchSharp.Modules;

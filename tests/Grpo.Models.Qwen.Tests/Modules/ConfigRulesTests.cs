@@ -1,5 +1,5 @@
-using Grpo.Testing;
 using System.Text.Json.Nodes;
+using Grpo.Testing;
 
 namespace Grpo.Models.Qwen.Tests;
 

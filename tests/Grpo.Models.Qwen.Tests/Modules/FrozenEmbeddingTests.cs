@@ -1,4 +1,7 @@
+using Grpo.Modeling;
 using Grpo.Models.Qwen.Tests.Text;
+using Grpo.Optimization;
+using Grpo.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

@@ -1,4 +1,5 @@
 using Grpo.Models.Qwen.Tests.Planning;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,3 +1,6 @@
+using Grpo.Modeling;
+using Grpo.Planning;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Grpo.Modeling;
 using Grpo.Models.Qwen.Tests.Hub;
 using Grpo.Testing;
 using Microsoft.Extensions.AI;

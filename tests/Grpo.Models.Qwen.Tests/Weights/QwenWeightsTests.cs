@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
 using static TorchSharp.torch;

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
-using Grpo.Rewards;
 using Grpo.Testing;
 
 namespace Grpo.Rewards.Tests;

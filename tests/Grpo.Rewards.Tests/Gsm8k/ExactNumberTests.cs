@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Numerics;
 using CsCheck;
-using Grpo.Rewards;
 
 namespace Grpo.Rewards.Tests;
 

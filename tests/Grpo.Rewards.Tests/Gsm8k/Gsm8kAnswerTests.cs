@@ -1,4 +1,3 @@
-using Grpo.Rewards;
 using static Grpo.Rewards.AnswerFormat;
 using static Grpo.Rewards.Gsm8kVerdict;
 

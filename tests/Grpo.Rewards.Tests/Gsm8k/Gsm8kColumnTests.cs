@@ -1,5 +1,4 @@
 using System.Text;
-using Grpo.Rewards;
 using Grpo.Testing;
 using static Grpo.Rewards.Tests.HandmadeParquet;
 

@@ -1,6 +1,5 @@
 using System.Text;
 using System.Text.Json;
-using Grpo.Rewards;
 using Grpo.Testing;
 using Parquet;
 using Parquet.Schema;

@@ -1,5 +1,3 @@
-using Grpo.Rewards;
-
 namespace Grpo.Rewards.Tests;
 
 public sealed class Gsm8kRewardTests

@@ -1,5 +1,3 @@
-using Grpo.Rewards;
-
 namespace Grpo.Rewards.Tests.Gsm8k;
 
 /// <summary>The answers that rewards tell, which votes compare letter by letter.</summary>

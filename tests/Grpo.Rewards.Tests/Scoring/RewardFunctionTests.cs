@@ -1,4 +1,4 @@
-using Grpo.Rewards;
+using Grpo.Scoring;
 
 namespace Grpo.Rewards.Tests;
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Grpo.Scoring;
 
 namespace Grpo.Rewards.Tests;
 

@@ -1,3 +1,5 @@
+using Grpo.Scoring;
+
 namespace Grpo.Rewards.Tests;
 
 [Collection(nameof(RewardCalls))]

@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using Grpo.Modeling;
 using static TorchSharp.torch;
 
 namespace Grpo.Losses;

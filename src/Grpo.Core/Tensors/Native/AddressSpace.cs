@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>Whether memory can be refused to this process, or whether the system promises more than it has.</summary>
 internal static partial class AddressSpace

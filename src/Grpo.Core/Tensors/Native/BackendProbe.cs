@@ -2,7 +2,7 @@ using System.Reflection;
 using System.Runtime.InteropServices;
 using TorchSharp;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>
 /// Tries the native libraries before TorchSharp does. TorchSharp's own attempt runs in a static constructor: it fails for good, copies

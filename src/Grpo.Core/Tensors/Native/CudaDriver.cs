@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>What the CUDA driver knows and TorchSharp does not tell: the names of the devices.</summary>
 internal static unsafe class CudaDriver

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>The names of devices that options and command lines use: "cpu", "cuda", "cuda:1".</summary>
 internal static class DeviceName

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>The symbol versions of a 64-bit little-endian ELF library. Every offset is checked: a damaged file is an error, never a crash.</summary>
 /// <remarks>Layout: System V gABI, "Sections"; Linux Standard Base, "Symbol Versioning".</remarks>

@@ -1,4 +1,4 @@
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>One entry of .gnu.version_r: a version that must be defined by a library this one depends on.</summary>
 /// <param name="Library">The library's name, such as libstdc++.so.6.</param>

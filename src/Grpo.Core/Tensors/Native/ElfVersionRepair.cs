@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
-using Grpo.Diagnostics;
+using Grpo.IO;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>Lets a library load where an older libstdc++ lacks a version that the library names but does not use.</summary>
 internal static class ElfVersionRepair

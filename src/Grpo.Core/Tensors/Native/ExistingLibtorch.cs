@@ -1,6 +1,6 @@
 using System.Text.RegularExpressions;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>A libtorch that is already on the machine, named by GRPO_LIBTORCH: a Python PyTorch's lib folder, or libtorch/lib.</summary>
 internal sealed partial class ExistingLibtorch

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>What the C library keeps of memory that was freed.</summary>
 internal static partial class FreedMemory

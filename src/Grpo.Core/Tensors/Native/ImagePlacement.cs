@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Microsoft.Win32.SafeHandles;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>Gives a repaired library a path to load it from, without touching the package cache or the application's folder. Linux only.</summary>
 internal static partial class ImagePlacement

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>Settings that libtorch and the C library take once, before libtorch loads.</summary>
 internal static partial class NativeEnvironment

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>How native libraries are called on this system, and where the application keeps them.</summary>
 internal static class NativeFiles

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>Loads one native library by its full path, or says in a sentence why it does not load.</summary>
 internal static class NativeLoad

@@ -2,7 +2,7 @@ using System.Reflection;
 using System.Runtime.Loader;
 using TorchSharp;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>The fallback that the runtime asks after its own search for a native library has failed; where that succeeds, this never runs.</summary>
 internal static class NativeResolver

@@ -1,7 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>Runs before any other code of this assembly.</summary>
 internal static class NativeStartup

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>The worker threads that libtorch's OpenMP keeps for each thread that has computed.</summary>
 internal static unsafe class OpenMpTeam

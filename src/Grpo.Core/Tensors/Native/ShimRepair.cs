@@ -1,7 +1,7 @@
 using System.Reflection;
 using System.Runtime.InteropServices;
 
-namespace Grpo;
+namespace Grpo.Tensors;
 
 /// <summary>
 /// Loads TorchSharp's shim on a Linux whose libstdc++ lacks GLIBCXX_3.4.32 (Debian 12, Ubuntu 22.04, RHEL 9). The shim names that version

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
-using Grpo.Diagnostics;
+using Grpo.IO;
 
 namespace Grpo.Rewards;
 

@@ -1,4 +1,4 @@
-using Grpo.Diagnostics;
+using Grpo.IO;
 using Parquet;
 using Parquet.Meta;
 using Parquet.Schema;

@@ -1,3 +1,4 @@
+using Grpo.Callbacks;
 using Parquet.Meta;
 
 namespace Grpo.Rewards;

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
-using Grpo.Diagnostics;
+using Grpo.IO;
 using Parquet;
 using Parquet.Schema;
 

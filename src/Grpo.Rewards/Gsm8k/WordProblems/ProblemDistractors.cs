@@ -1,3 +1,5 @@
+using Grpo.Callbacks;
+
 namespace Grpo.Rewards;
 
 /// <summary>Sentences with a number that has nothing to do with the question.</summary>

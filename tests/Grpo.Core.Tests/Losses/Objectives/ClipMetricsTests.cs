@@ -1,5 +1,6 @@
 using Grpo.Core.Tests.Golden;
 using Grpo.Losses;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

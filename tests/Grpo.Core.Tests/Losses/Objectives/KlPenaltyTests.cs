@@ -1,6 +1,7 @@
 using CsCheck;
 using Grpo.Core.Tests.Golden;
 using Grpo.Losses;
+using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

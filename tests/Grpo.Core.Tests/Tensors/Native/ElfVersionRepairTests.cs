@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using CsCheck;
+using Grpo.Tensors;
 
 namespace Grpo.Core.Tests.Tensors;
 

@@ -1,5 +1,7 @@
 using System.Runtime.InteropServices;
+using Grpo.Checkpoints;
 using Grpo.Core.Tests.Training;
+using Grpo.Tensors;
 using Grpo.Testing;
 
 namespace Grpo.Core.Tests.Tensors;

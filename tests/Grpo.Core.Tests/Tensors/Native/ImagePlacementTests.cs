@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Grpo.Tensors;
 
 namespace Grpo.Core.Tests.Tensors;
 

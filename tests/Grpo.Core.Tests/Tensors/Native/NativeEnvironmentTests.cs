@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text;
+using Grpo.Tensors;
 
 namespace Grpo.Core.Tests.Tensors;
 

@@ -1,3 +1,5 @@
+using Grpo.Tensors;
+
 namespace Grpo.Core.Tests.Tensors;
 
 public sealed class NativeLoadTests : IDisposable

@@ -1,0 +1,165 @@
+using Grpo.IO;
+using Grpo.Modeling;
+using Grpo.Training;
+
+namespace Grpo.Callbacks;
+
+/// <summary>
+/// Writes flight.bin: of every step the tokens, log-probs, rewards, advantages, losses, seeds and a hash of the weights, so that it can be looked at,
+/// computed again and compared (<see cref="FlightRecord"/>, <see cref="FlightReplay"/>). It changes no number of the run.
+/// </summary>
+/// <remarks>
+/// A callback of the trainer. Every step is flushed to the disk before its checkpoint is written. A run that resumes first drops the steps after
+/// the checkpoint, which come again, and a record that was cut short: so every step is there once, however often the run was killed.
+/// The file is opened, and only then changed, when a run begins, which holds its folder of checkpoints by then; it is closed when the run ends.
+/// From its construction until it is disposed every step of the optimizer costs a <see cref="WeightHash"/> and the download of the update's
+/// log-probs, whether or not a trainer runs it. An optimizer can have several recorders, each with a folder of its own.
+/// </remarks>
+public sealed class FlightRecorder : ITrainingCallback, IDisposable
+{
+    private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
+
+    private readonly GrpoOptimizer _optimizer;
+    private readonly IReadOnlyDictionary<string, string> _about;
+    private FlightFile? _file;
+    private bool _disposed;
+
+    /// <summary>Begins to listen to the optimizer. Nothing is written before a run begins.</summary>
+    /// <param name="optimizer">Does the steps. Borrowed.</param>
+    /// <param name="directory">The folder; made when it is not there.</param>
+    /// <param name="about">What a replay will want to know, such as the name of the model; null: nothing.</param>
+    public FlightRecorder(GrpoOptimizer optimizer, string directory, IReadOnlyDictionary<string, string>? about = null)
+    {
+        ArgumentNullException.ThrowIfNull(optimizer);
+        ArgumentException.ThrowIfNullOrWhiteSpace(directory);
+        _optimizer = optimizer;
+        _about = about ?? Nothing;
+        FilePath = Path.Combine(directory, FlightFile.FileName);
+        optimizer.Recorders++;
+    }
+
+    /// <summary>The file.</summary>
+    public string FilePath { get; }
+
+    /// <inheritdoc/>
+    /// <exception cref="InvalidOperationException">A new run begins and the file holds the steps of another.</exception>
+    /// <exception cref="InvalidDataException">The folder holds a flight.bin that is damaged, of another version, or something else.</exception>
+    /// <exception cref="IOException">The folder cannot be written to, or another recorder is writing the file.</exception>
+    public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(start);
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        FlightFile file = _file ??= Open();
+        if (!start.Resumes && start.FirstStep == 0 && file.LastStep is { } last)
+        {
+            throw new InvalidOperationException($"'{FilePath}' holds {last} steps of another run. Resume that run, choose another folder, or move the file away.");
+        }
+
+        Write(() =>
+        {
+            file.CutAfter(start.FirstStep);
+            file.Verify();
+            var settings = new FlightWriter();
+            FlightSettings.Of(start.Options, _about).Write(settings);
+            if (!IsLastSettings(file, settings.Written))
+            {
+                file.Append(FlightKind.Settings, step: 0, settings.Written);
+            }
+
+            file.Flush();
+        });
+        WarnOfGaps(file, start);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="InvalidOperationException">The step is of another optimizer, was recorded already, or no run has begun.</exception>
+    /// <exception cref="IOException">The disk is full, or the file has become unwritable.</exception>
+    /// <remarks>The step is done: a run that is being cancelled still records it.</remarks>
+    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(report);
+        FlightStep step = report.Record ?? throw new InvalidOperationException(
+            $"Step {report.Step} has no record: it was done by another optimizer than the one that the recorder was made for. Give both the same.");
+        FlightFile file = _file ?? throw new InvalidOperationException($"Step {step.Step} comes without the beginning of its run: call OnStartAsync first, as the trainer does.");
+        Write(() =>
+        {
+            var payload = new FlightWriter();
+            FlightStepCodec.Write(payload, step);
+            file.Append(FlightKind.Step, step.Step, payload.Written);
+            file.Flush();
+        });
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask OnEndAsync(TrainingSummary summary)
+    {
+        Close();
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Closes the file and stops listening.</summary>
+    public void Dispose()
+    {
+        Close();
+        if (!_disposed)
+        {
+            _disposed = true;
+            _optimizer.Recorders--;
+        }
+    }
+
+    // A step that a checkpoint holds does not come again, so its record will be missing for good.
+    private void WarnOfGaps(FlightFile file, TrainingStart start)
+    {
+        long last = file.LastStep ?? 0;
+        if (start.Checkpoint is not null && last < start.FirstStep)
+        {
+            start.Warn?.Invoke(file.RemovedStep == start.FirstStep
+                ? $"'{FilePath}': the record of step {start.FirstStep} was damaged and has been removed."
+                : $"'{FilePath}' has no record of steps {last + 1} to {start.FirstStep}, which the checkpoint '{start.Checkpoint}' holds. "
+                + "Training goes on.");
+        }
+    }
+
+    private static bool IsLastSettings(FlightFile file, ReadOnlySpan<byte> settings)
+    {
+        FlightFrame? last = file.Frames.Where(frame => frame.Kind == FlightKind.Settings).Select(frame => (FlightFrame?)frame).LastOrDefault();
+        return last is { } frame && settings.SequenceEqual(file.Read(frame));
+    }
+
+    private FlightFile Open()
+    {
+        try
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(FilePath)!);
+            return FlightFile.OpenWrite(FilePath);
+        }
+        catch (Exception exception) when (exception is UnauthorizedAccessException or IOException)
+        {
+            throw Failure(exception, "Choose another folder.");
+        }
+    }
+
+    private void Close()
+    {
+        _file?.Dispose();
+        _file = null;
+    }
+
+    private void Write(Action write)
+    {
+        try
+        {
+            write();
+        }
+        catch (Exception exception) when (exception is UnauthorizedAccessException or IOException)
+        {
+            throw Failure(exception, "See to its permissions, and resume.");
+        }
+    }
+
+    private IOException Failure(Exception cause, string remedy) =>
+        new($"'{FilePath}' cannot be written: {cause.Message} {WriteFailure.Remedy(cause, FilePath, remedy)}", cause);
+}

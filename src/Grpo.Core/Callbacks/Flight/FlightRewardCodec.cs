@@ -1,0 +1,125 @@
+using Grpo.Scoring;
+
+namespace Grpo.Callbacks;
+
+/// <summary>The rewards of a step as bytes and back. Names are written once and then counted; weights once while they stay the same.</summary>
+internal sealed class FlightRewardCodec
+{
+    private const byte NoWeights = 0;
+    private const byte SameWeights = 1;
+    private const byte NewWeights = 2;
+
+    private static readonly Dictionary<string, double?> NoComponents = [];
+
+    private readonly Dictionary<string, int> _numbers = new(StringComparer.Ordinal);
+    private readonly List<string> _names = [];
+    private IReadOnlyDictionary<string, double>? _weights;
+
+    public void Write(FlightWriter writer, Reward reward)
+    {
+        writer.Optional(reward.Value);
+        writer.Byte(reward.IsCorrect switch { null => 0, false => 1, true => 2 });
+        WriteName(writer, reward.Verdict);
+        writer.Count(reward.Components is null ? 0 : reward.Components.Count + 1);
+        foreach ((string name, double? value) in reward.Components ?? NoComponents)
+        {
+            WriteName(writer, name);
+            writer.Optional(value);
+        }
+
+        byte kind = reward.Weights is null ? NoWeights : IsSame(reward.Weights) ? SameWeights : NewWeights;
+        writer.Byte(kind);
+        if (kind == NewWeights)
+        {
+            _weights = reward.Weights!;
+            writer.Count(_weights.Count);
+            foreach ((string name, double weight) in _weights)
+            {
+                WriteName(writer, name);
+                writer.Double(weight);
+            }
+        }
+    }
+
+    public Reward Read(ref FlightReader reader)
+    {
+        double? value = reader.OptionalRewardNumber(RewardCall.LargestReward);
+        byte judged = reader.Byte();
+        string? verdict = ReadName(ref reader);
+        int parts = reader.Count(2);
+        Dictionary<string, double?>? components = parts == 0 ? null : new(StringComparer.Ordinal);
+        for (int i = 1; i < parts; i++)
+        {
+            components![Required(ReadName(ref reader))] = reader.OptionalRewardNumber();
+        }
+
+        return new Reward(value)
+        {
+            IsCorrect = judged switch { 0 => null, 1 => false, 2 => true, _ => throw new InvalidDataException($"{judged} is no judgement") },
+            Verdict = verdict,
+            Components = components,
+            Weights = ReadWeights(ref reader),
+        };
+    }
+
+    private IReadOnlyDictionary<string, double>? ReadWeights(ref FlightReader reader)
+    {
+        switch (reader.Byte())
+        {
+            case NoWeights:
+                return null;
+            case SameWeights when _weights is not null:
+                return _weights;
+            case NewWeights:
+                int count = reader.Count(9);
+                var weights = new Dictionary<string, double>(StringComparer.Ordinal);
+                for (int i = 0; i < count; i++)
+                {
+                    weights[Required(ReadName(ref reader))] = reader.Double();
+                }
+
+                return _weights = weights;
+            default:
+                throw new InvalidDataException("the weights of a reward are neither none nor new nor those before");
+        }
+    }
+
+    private bool IsSame(IReadOnlyDictionary<string, double> weights) => ReferenceEquals(weights, _weights) || (_weights is not null && weights.SequenceEqual(_weights));
+
+    // 0: null. Else the name's number from 1; the next free number is followed by the name itself.
+    private void WriteName(FlightWriter writer, string? name)
+    {
+        if (name is null)
+        {
+            writer.Count(0);
+        }
+        else if (_numbers.TryGetValue(name, out int number))
+        {
+            writer.Count(number);
+        }
+        else
+        {
+            _numbers.Add(name, _numbers.Count + 1);
+            writer.Count(_numbers.Count);
+            writer.Text(name);
+        }
+    }
+
+    private string? ReadName(ref FlightReader reader)
+    {
+        int number = reader.Int();
+        if (number == 0)
+        {
+            return null;
+        }
+
+        if (number == _names.Count + 1)
+        {
+            _names.Add(reader.Text());
+        }
+
+        return number <= _names.Count ? _names[number - 1] : throw new InvalidDataException($"name {number} is used before it is given");
+    }
+
+    private static string Required(string? name) => name ?? throw new InvalidDataException("a part of a reward has no name");
+}

@@ -1,0 +1,107 @@
+using Grpo.Optimization;
+using Grpo.Training;
+
+namespace Grpo.Callbacks;
+
+/// <summary>The course of the run in charts.</summary>
+internal static class ChartsSection
+{
+    public static void Write(HtmlWriter page, RunHistory history, TrainingSummary summary)
+    {
+        page.Write($"""<section aria-labelledby="course"><h2 id="course">The course of the run</h2><div class="charts">""");
+        foreach (Chart chart in Charts(history, summary))
+        {
+            chart.Write(page);
+        }
+
+        page.Write($"</div></section>\n");
+    }
+
+    private static IEnumerable<Chart> Charts(RunHistory history, TrainingSummary summary)
+    {
+        yield return new LineChart
+        {
+            Id = "chart-accuracy",
+            Title = "Accuracy",
+            Description = "Held-out accuracy with its 95 % interval (Wilson), and the accuracy of the sampled training completions.",
+            Lines = [HeldOut(history, summary), ChartLine.Of("training", "s2", history.Metric(ReportMetrics.Accuracy)) with { BandName = null }],
+            Format = Numbers.ShortPercent,
+            IsFraction = true,
+            Missing = "Neither an evaluator nor the reward judged correctness in this run.",
+        };
+        yield return new LineChart
+        {
+            Id = "chart-reward",
+            Title = "Reward",
+            Description = "Mean reward of a step's completions, and the mean spread inside its groups: without spread there is nothing to learn.",
+            Lines = [ChartLine.Of("mean reward", "s1", history.Metric(ReportMetrics.Reward)), ChartLine.Of("deviation in the group", "s2", history.Metric(ReportMetrics.RewardDeviation)) with { BandName = null }],
+        };
+        yield return Simple("chart-kl", "KL", "KL of the policy from the reference model, nats per token: how far training has moved the model.", ReportMetrics.Kl,
+            history, "No KL: the run had no reference model.");
+        yield return Simple("chart-entropy", "Entropy", "Mean entropy of the distributions that tokens were drawn from, nats. A fall towards 0 is a policy that has settled.", ReportMetrics.Entropy,
+            history, "The sampler did not record entropies.");
+        yield return new LineChart
+        {
+            Id = "chart-clip",
+            Title = "Clip fractions",
+            Description = "Share of the tokens whose ratio left the clip range: below it with a negative, above it with a positive advantage.",
+            Lines = [ChartLine.Of("below", "s2", history.Metric(ReportMetrics.ClipLow)), ChartLine.Of("above", "s1", history.Metric(ReportMetrics.ClipHigh))],
+            Format = Numbers.ShortPercent,
+            Missing = "The objective has no clip range, or no step was learned from.",
+        };
+        yield return Simple("chart-length", "Completion length", "Mean tokens of a completion.", ReportMetrics.Length, history);
+        yield return Simple("chart-truncated", "Truncated completions", "Share of completions cut at the length limit.", ReportMetrics.Truncated, history, format: Numbers.ShortPercent);
+        yield return Simple("chart-silent", "Groups without a signal", "Share of groups whose advantages are all 0, since their completions earned the same: they teach nothing.", ReportMetrics.NoSignal,
+            history, format: Numbers.ShortPercent);
+        yield return Simple("chart-gradient", "Gradient norm", "Length of the gradient before clipping.", ReportMetrics.GradientNorm, history, "No step of this run changed the weights.");
+        yield return Simple("chart-rate", "Learning rate", "Learning rate of a step's last update.", ReportMetrics.LearningRate, history, "No step of this run changed the weights.");
+        yield return Simple("chart-throughput", "Throughput", "Completion tokens a second, against the time of the whole step.", ReportMetrics.TokensPerSecond, history, "No times were recorded.");
+        yield return new StackedChart
+        {
+            Id = "chart-time",
+            Title = "Time of a step",
+            Description = "Seconds a step. " + Shares(history),
+            Layers = [("rollout", history.Metric(ReportMetrics.Rollout)), ("scoring", history.Metric(ReportMetrics.Scoring)), ("update", history.Metric(ReportMetrics.Update))],
+            Format = value => Numbers.Show(value) + "\u00a0s",
+        };
+    }
+
+    private static LineChart Simple(string id, string title, string description, string metric, RunHistory history,
+        string missing = "No step of this run has this number.", Func<double, string>? format = null) => new()
+        {
+            Id = id,
+            Title = title,
+            Description = description,
+            Lines = [ChartLine.Of("mean", "s1", history.Metric(metric))],
+            Missing = missing,
+            Format = format ?? (value => Numbers.Show(value)),
+        };
+
+    // The evaluation before the first step is in the summary alone.
+    private static ChartLine HeldOut(RunHistory history, TrainingSummary summary)
+    {
+        IEnumerable<EvaluationPoint> points = history.Evaluations;
+        if (summary.Before is { } before)
+        {
+            long step = summary.Evaluations.Count > 0 ? summary.Evaluations[0].Step : history.FirstStep;
+            points = points.Prepend(EvaluationPoint.Of(step, before));
+        }
+
+        return new ChartLine(
+            "held-out",
+            "s1",
+            [.. points.Select(point => new ChartPoint(point.Step, Numbers.Count(point.Step), point.Accuracy, point.Low, point.High))])
+        {
+            BandName = "95 % interval",
+            HasWhiskers = true,
+        };
+    }
+
+    private static string Shares(RunHistory history)
+    {
+        double all = history.RolloutSeconds + history.ScoringSeconds + history.UpdateSeconds;
+        return all > 0
+            ? $"Of the whole run {Numbers.Percent(history.RolloutSeconds / all)} went into sampling, {Numbers.Percent(history.ScoringSeconds / all)} into scoring, {Numbers.Percent(history.UpdateSeconds / all)} into updates."
+            : "No times were recorded.";
+    }
+}

@@ -1,0 +1,47 @@
+using Grpo.Modeling;
+using Grpo.Tensors;
+using static TorchSharp.torch;
+
+namespace Grpo.Callbacks;
+
+/// <summary>What the policy says now of tokens that it sampled earlier.</summary>
+/// <param name="LogProbs">log π of each token now, nats.</param>
+/// <param name="Entropies">Entropy of the distribution at each token now, nats; null when the policy gives none.</param>
+internal sealed record TokenNumbers(IReadOnlyList<float> LogProbs, IReadOnlyList<float>? Entropies)
+{
+    /// <summary>One forward pass, without gradients, over the completions of a group.</summary>
+    /// <param name="details">Policy and tokenizer.</param>
+    /// <param name="promptIds">The prompt.</param>
+    /// <param name="completions">The completions' ids; at least one, none empty.</param>
+    /// <param name="temperature">The temperature that they were sampled at; above 0.</param>
+    public static IReadOnlyList<TokenNumbers> Read(
+        TokenDetails details, IReadOnlyList<int> promptIds, IReadOnlyList<IReadOnlyList<int>> completions, double temperature)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        TokenBatch batch = TokenBatchBuilder.Build(
+            [.. completions.Select(ids => new TokenSequence(promptIds, ids))], details.Tokenizer.PadTokenId, details.Policy.Device());
+        (Tensor logProbs, Tensor? entropies) = Statistics(details.Policy, batch, temperature);                     // [B, C] each
+        float[] flatLogProbs = [.. logProbs.cpu().data<float>()];
+        float[]? flatEntropies = entropies is null ? null : [.. entropies.cpu().data<float>()];
+        int columns = checked((int)batch.CompletionLength);
+        return
+        [
+            .. completions.Select((ids, row) => new TokenNumbers(
+                flatLogProbs.AsSpan(row * columns, ids.Count).ToArray(),
+                flatEntropies?.AsSpan(row * columns, ids.Count).ToArray())),
+        ];
+    }
+
+    private static (Tensor LogProbs, Tensor? Entropies) Statistics(IPolicy policy, TokenBatch batch, double temperature)
+    {
+        try
+        {
+            TokenStatistics both = policy.LogProbsAndEntropies(batch, temperature);
+            return (both.LogProbs, both.Entropies);
+        }
+        catch (NotSupportedException)
+        {
+            return (policy.LogProbs(batch, temperature), null); // the contract's way to say that there are none
+        }
+    }
+}

@@ -1,0 +1,35 @@
+using System.Runtime.InteropServices;
+
+namespace Grpo.IO;
+
+/// <summary>Flushes a folder's entries to the disk, so that a rename outlives a power failure too.</summary>
+internal static partial class FolderFlush
+{
+    /// <summary>Best effort: Windows has no such call and keeps renames in its journal; some file systems refuse it.</summary>
+    public static void Try(string folder)
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            return;
+        }
+
+        int file = Open(folder, flags: 0);
+        if (file >= 0)
+        {
+            _ = Flush(file);
+            _ = Close(file);
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "open", StringMarshalling = StringMarshalling.Utf8)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int Open(string path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "fsync")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int Flush(int file);
+
+    [LibraryImport("libc", EntryPoint = "close")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int Close(int file);
+}

@@ -1,0 +1,97 @@
+using Grpo.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo.Modeling;
+
+/// <summary>Pads token sequences into a <see cref="TokenBatch"/>, no further than the longest prompt and completion given.</summary>
+public static class TokenBatchBuilder
+{
+    /// <summary>Builds a batch.</summary>
+    /// <param name="sequences">The rows; at least one.</param>
+    /// <param name="padTokenId">Fills unused positions; any valid id will do.</param>
+    /// <param name="device">Where the tensors live.</param>
+    /// <param name="sharePrompts">Whether <see cref="TokenBatch.SharedPrompts"/> is worked out.</param>
+    /// <returns>A batch whose tensors belong to the caller's scope.</returns>
+    /// <exception cref="ArgumentException">There is no row, or a prompt is empty.</exception>
+    public static TokenBatch Build(IReadOnlyList<TokenSequence> sequences, int padTokenId, Device device, bool sharePrompts = false)
+    {
+        ArgumentNullException.ThrowIfNull(sequences);
+        if (sequences.Count == 0)
+        {
+            throw new ArgumentException("A batch needs at least one sequence.", nameof(sequences));
+        }
+
+        int rows = sequences.Count;
+        int promptLength = sequences.Max(sequence => sequence.PromptIds.Count);
+        int completionLength = sequences.Max(sequence => sequence.CompletionIds.Count);
+        var promptIds = new long[rows * promptLength];
+        var promptMask = new long[rows * promptLength];
+        var completionIds = new long[rows * completionLength];
+        var completionMask = new float[rows * completionLength];
+        Array.Fill(promptIds, padTokenId);
+        Array.Fill(completionIds, padTokenId);
+        for (int row = 0; row < rows; row++)
+        {
+            (IReadOnlyList<int> prompt, IReadOnlyList<int> completion) = sequences[row];
+            if (prompt.Count == 0)
+            {
+                throw new ArgumentException($"The prompt of sequence {row} has no tokens; a model needs at least one to predict the next.", nameof(sequences));
+            }
+
+            int start = ((row + 1) * promptLength) - prompt.Count;
+            for (int t = 0; t < prompt.Count; t++)
+            {
+                promptIds[start + t] = prompt[t];
+                promptMask[start + t] = 1;
+            }
+
+            for (int t = 0; t < completion.Count; t++)
+            {
+                completionIds[(row * completionLength) + t] = completion[t];
+                completionMask[(row * completionLength) + t] = 1;
+            }
+        }
+
+        return new TokenBatch(
+            Upload(promptIds, rows, promptLength, device),
+            Upload(promptMask, rows, promptLength, device),
+            Upload(completionIds, rows, completionLength, device),
+            Upload(completionMask, rows, completionLength, device))
+        {
+            SharedPrompts = sharePrompts ? FindSharedPrompts(sequences, device) : null,
+        };
+    }
+
+    private static SharedPrompts? FindSharedPrompts(IReadOnlyList<TokenSequence> sequences, Device device)
+    {
+        var numbers = new Dictionary<IReadOnlyList<int>, long>(TokenIdsComparer.Instance);
+        var firstRows = new List<long>();
+        var promptOfRow = new long[sequences.Count];
+        for (int row = 0; row < promptOfRow.Length; row++)
+        {
+            if (!numbers.TryGetValue(sequences[row].PromptIds, out promptOfRow[row]))
+            {
+                numbers.Add(sequences[row].PromptIds, promptOfRow[row] = firstRows.Count);
+                firstRows.Add(row);
+            }
+        }
+
+        if (firstRows.Count == promptOfRow.Length)
+        {
+            return null;
+        }
+
+        using var scope = TensorScope.Begin();
+        return new SharedPrompts(
+            scope.Keep(HostUpload.To(tensor(firstRows.ToArray()), device)), scope.Keep(HostUpload.To(tensor(promptOfRow), device)));
+    }
+
+    private static Tensor Upload<T>(T[] values, int rows, int columns, Device device)
+        where T : unmanaged
+    {
+        using var scope = TensorScope.Begin();
+        Tensor host = values is float[] floats ? tensor(floats, rows, columns) : tensor((long[])(object)values, rows, columns);
+        return scope.Keep(HostUpload.To(host, device));
+    }
+}

@@ -1,0 +1,97 @@
+using Microsoft.Win32.SafeHandles;
+using static TorchSharp.torch;
+
+namespace Grpo.Tensors;
+
+/// <summary>Moves bytes between a file and the memory of a tensor, piece by piece: a tensor may be larger than a managed span.</summary>
+internal static class SafetensorsTransfer
+{
+    /// <summary>The size of one piece; also the most that is held beside the tensors themselves.</summary>
+    public const int PieceBytes = 16 << 20;
+
+    /// <summary>Fills a tensor from the file, converting where dtype or device differ. The shapes are known to agree.</summary>
+    public static void Read(SafeFileHandle file, string path, SafetensorsEntry entry, long position, Tensor destination)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        if (!destination.is_contiguous())
+        {
+            Tensor whole = empty([.. entry.Shape], entry.DType, CPU);
+            Read(file, path, entry, position, whole);
+            destination.detach().copy_(whole);
+            return;
+        }
+
+        bool direct = destination.dtype == entry.DType && destination.device_type == TorchSharp.DeviceType.CPU;
+        int elementBytes = SafetensorsDType.SizeOf(entry.DType);
+        long elements = entry.Length / elementBytes;
+        long perPiece = Math.Min(elements, PieceBytes / elementBytes);
+        Tensor flat = destination.detach().view(-1);                     // [elements]
+        Tensor? staging = direct ? null : empty([perPiece], entry.DType, CPU);
+        for (long done = 0; done < elements; done += perPiece)
+        {
+            using var piece = TensorScope.Begin();
+            long count = Math.Min(perPiece, elements - done);
+            Tensor target = flat.narrow(0, done, count);
+            Tensor host = staging?.narrow(0, 0, count) ?? target;
+            Span<byte> bytes = host.bytes;
+            ReadExactly(file, path, bytes, position + (done * elementBytes));
+            if (entry.DType == ScalarType.Bool)
+            {
+                CheckBooleans(bytes, path, entry.Name);
+            }
+
+            if (!direct)
+            {
+                target.copy_(host);
+            }
+        }
+    }
+
+    /// <summary>Writes a tensor's elements in row-major order, whatever its strides and device.</summary>
+    /// <returns>The bytes written.</returns>
+    public static long Write(SafeFileHandle file, Tensor tensor, long position)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        int elementBytes = SafetensorsDType.SizeOf(tensor.dtype);
+        long elements = tensor.numel();
+        long perPiece = PieceBytes / elementBytes;
+        Tensor flat = tensor.detach().contiguous().view(-1);             // [elements]
+        for (long done = 0; done < elements; done += perPiece)
+        {
+            using var piece = TensorScope.Begin();
+            Tensor host = flat.narrow(0, done, Math.Min(perPiece, elements - done)).cpu();
+            RandomAccess.Write(file, host.bytes, position + (done * elementBytes));
+        }
+
+        return elements * elementBytes;
+    }
+
+    /// <exception cref="EndOfStreamException">The file is shorter than when it was opened.</exception>
+    public static void ReadExactly(SafeFileHandle file, string path, Span<byte> buffer, long position)
+    {
+        while (buffer.Length > 0)
+        {
+            int read = RandomAccess.Read(file, buffer, position);
+            if (read == 0)
+            {
+                throw new EndOfStreamException($"'{path}' ended at byte {position}: it was shortened while it was being read.");
+            }
+
+            buffer = buffer[read..];
+            position += read;
+        }
+    }
+
+    // Native code may assume that a bool is 0 or 1; nothing else may get into a tensor.
+    private static void CheckBooleans(Span<byte> bytes, string path, string name)
+    {
+        int wrong = bytes.IndexOfAnyExceptInRange((byte)0, (byte)1);
+        if (wrong >= 0)
+        {
+            byte value = bytes[wrong];
+            bytes.Clear();
+            throw new InvalidDataException(
+                $"'{path}': tensor {SafetensorsProblems.Quote(name)} is BOOL but holds a byte of value {value}; only 0 and 1 are allowed.");
+        }
+    }
+}

@@ -1,8 +1,10 @@
 using System.Globalization;
 using System.Text.Json;
-using Grpo.Diagnostics;
+using Grpo.Callbacks;
+using Grpo.Checkpoints;
+using Grpo.Evaluation;
 using Grpo.Models.Qwen;
-using Grpo.Reporting;
+using Grpo.Training;
 
 namespace Grpo.Snippets;
 

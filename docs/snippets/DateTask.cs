@@ -4,6 +4,7 @@ using Grpo.Callbacks;
 using Grpo.Checkpoints;
 using Grpo.Evaluation;
 using Grpo.Models.Qwen;
+using Grpo.Optimization;
 using Grpo.Training;
 
 namespace Grpo.Snippets;

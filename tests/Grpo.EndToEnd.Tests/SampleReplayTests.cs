@@ -69,7 +69,7 @@ public sealed class SampleReplayTests : IDisposable
         using var policy = new BigramPolicy(tokenizer.VocabularySize, seed: 11);
         IRewardFunction reward = RewardFunction.Create("length", (Prompt _, Completion completion) => new Reward(completion.TokenIds.Count));
         using var optimizer = new GrpoOptimizer(policy, new PolicyGroupSampler(tokenizer, new PlainTemplate()), reward, new GrpoOptions { GroupSize = 2, PromptsPerStep = 1 });
-        using (var recorder = new FlightRecorder(optimizer, Output, new Dictionary<string, string> { [name] = text }))
+        using (var recorder = new FlightRecorder(Output, new Dictionary<string, string> { [name] = text }))
         {
             await recorder.OnStartAsync(new TrainingStart(0, 1, optimizer.Options));
             await recorder.OnStepAsync(await optimizer.StepAsync([Prompt.Create("p", "abc")]));

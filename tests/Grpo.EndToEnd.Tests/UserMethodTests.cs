@@ -29,7 +29,7 @@ public sealed class UserMethodTests
         Prompt[] problems = [.. WordProblems.Generate(new WordProblemOptions { Count = 8, MaxSteps = 2, SystemPrompt = "Solve step by step." }).ToPrompts()];
 
         var updates = new List<UpdateReport>();
-        await foreach (StepReport step in new GrpoTrainer(optimizer, problems, new TrainerOptions { Steps = 2 }).RunAsync())
+        await foreach (TrainingStep step in new GrpoTrainer(optimizer, problems, new TrainerOptions { Steps = 2 }).RunAsync())
         {
             updates.AddRange(step.Updates);
         }

@@ -20,6 +20,10 @@ public static class StepMetrics
         return [.. metrics.Where(metric => metric.Value is { } value && double.IsFinite(value)).Select(metric => new KeyValuePair<string, double>(metric.Name, metric.Value!.Value))];
     }
 
+    /// <summary>Returns the metrics of a step without a trainer, in a fixed order. A metric that has no value is left out.</summary>
+    /// <param name="report">The report of the optimizer.</param>
+    public static IReadOnlyList<KeyValuePair<string, double>> From(StepReport report) => From(new TrainingStep(report));
+
     /// <summary>The metrics of a step, in a fixed order; a metric that has no value is left out.</summary>
     /// <param name="step">The step.</param>
     public static IReadOnlyList<KeyValuePair<string, double>> From(TrainingStep step)

@@ -246,7 +246,7 @@ public sealed class GrpoOptimizer : IDisposable
     }
 
     /// <summary>Third stage: the optimizer steps of the round. Counts as a step.</summary>
-    /// <param name="step">The scored groups. Groups that were scored elsewhere go in by <c>new ScoredStep(groups)</c>.</param>
+    /// <param name="step">The scored groups.</param>
     /// <param name="cancellationToken">Heeded until the first optimizer step is applied; the weights are then untouched.</param>
     /// <returns>
     /// One report per optimizer step, those that were skipped included; none when every advantage is 0 and the loss has neither a KL term nor an
@@ -269,6 +269,16 @@ public sealed class GrpoOptimizer : IDisposable
         RequireScored(step.Groups, nameof(step));
         Identity.Note();
         return Apply(step, observers: [], cancellationToken);
+    }
+
+    /// <summary>Runs the third stage on groups that were scored elsewhere.</summary>
+    /// <param name="groups">The scored groups.</param>
+    /// <param name="cancellationToken">Heeded until the first optimizer step is applied; the weights are then untouched.</param>
+    /// <inheritdoc cref="Update(ScoredStep, CancellationToken)"/>
+    public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(groups);
+        return Update(new ScoredStep(groups), cancellationToken);
     }
 
     private IReadOnlyList<UpdateReport> Apply(ScoredStep step, IReadOnlyList<IStepObserver> observers, CancellationToken cancellationToken)

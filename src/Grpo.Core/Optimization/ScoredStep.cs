@@ -1,6 +1,6 @@
 using Grpo.Losses;
 
-namespace Grpo.Optimization;
+namespace Grpo;
 
 /// <summary>The groups of a step with their rewards and advantages: the result of <see cref="GrpoOptimizer.ScoreAsync"/>.</summary>
 /// <param name="Groups">The scored groups.</param>

@@ -83,7 +83,7 @@ public sealed class LostLinesTests : IDisposable
                 break;
         }
 
-        StepReport next = StepMetricsTests.FullReport() with { Step = 8 };
+        TrainingStep next = StepMetricsTests.FullReport(8);
         IOException problem = await Assert.ThrowsAsync<IOException>(() => logger.OnStepAsync(next).AsTask());
         string start = $"The output folder '{_folder["run"]}' cannot be written: '{Path.Combine(_folder["run"], "metrics.jsonl")}' ";
         Assert.StartsWith(start, problem.Message, StringComparison.Ordinal);
@@ -116,7 +116,7 @@ public sealed class LostLinesTests : IDisposable
             file.SetLength(0);
         }
 
-        await Assert.ThrowsAsync<IOException>(() => logger.OnStepAsync(StepMetricsTests.FullReport() with { Step = 8 }).AsTask());
+        await Assert.ThrowsAsync<IOException>(() => logger.OnStepAsync(StepMetricsTests.FullReport(8)).AsTask());
         ((ICheckpointedCallback)logger).Save(_folder.Path, new TrainingSummary { Steps = 2, CompletionTokens = 1, Elapsed = TimeSpan.Zero });
         Assert.Equal(new LogCounts(Metrics: 2, Completions: 4), LogCounts.Read(_folder.Path));
     }

@@ -93,7 +93,7 @@ public sealed class GrpoOptimizerInvarianceTests
     {
         using BigramPolicy policy = Toy.Policy();
         using GrpoOptimizer optimizer = Optimizer(policy);
-        return await optimizer.ScoreAsync(await optimizer.RolloutAsync(Toy.Prompts));
+        return (await optimizer.ScoreAsync(await optimizer.RolloutAsync(Toy.Prompts))).Groups;
     }
 
     private static (double Loss, double Norm, float[] Gradient) Run(

@@ -62,13 +62,13 @@ public sealed class GrpoOptimizerVariantTests
         GrpoOptions options = Toy.Options with { Advantage = new PerRewardNormalizedAdvantage() };
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, RewardFunction.WeightedSum((first, 2), (second, 1)), options);
 
-        IReadOnlyList<ScoredGroup> scored = await optimizer.ScoreAsync(
+        ScoredStep scored = await optimizer.ScoreAsync(
             [Toy.Group(Toy.Prompts[0], "a.", "b."), Toy.Group(Toy.Prompts[1], "b.", "a.")]);
 
         // S = (s, −s, −s, s) with s = 1/√2: mean 0, std (n − 1) = s·√(4/3), so A = ±√(3/4).
         double expected = Math.Sqrt(0.75);
-        Assert.Equal([expected, -expected], scored[0].Advantages, (a, b) => Math.Abs(a - b) < 1e-3);
-        Assert.Equal([-expected, expected], scored[1].Advantages, (a, b) => Math.Abs(a - b) < 1e-3);
+        Assert.Equal([expected, -expected], scored.Groups[0].Advantages, (a, b) => Math.Abs(a - b) < 1e-3);
+        Assert.Equal([-expected, expected], scored.Groups[1].Advantages, (a, b) => Math.Abs(a - b) < 1e-3);
     }
 
     [Fact]

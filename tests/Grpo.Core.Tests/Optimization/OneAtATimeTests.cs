@@ -66,7 +66,7 @@ public sealed class OneAtATimeTests : IDisposable
             _ => Trainer(otherOptimizer),
         };
 
-        await foreach (StepReport report in first.RunAsync())
+        await foreach (TrainingStep report in first.RunAsync())
         {
             var error = await Assert.ThrowsAsync<InvalidOperationException>(() => second.TrainAsync());
             Assert.Equal(
@@ -83,7 +83,7 @@ public sealed class OneAtATimeTests : IDisposable
     {
         _gate.Open();
         SupervisedTrainer supervised = Supervised();
-        await foreach (StepReport _ in Trainer(_optimizer).RunAsync())
+        await foreach (TrainingStep _ in Trainer(_optimizer).RunAsync())
         {
             await Assert.ThrowsAsync<InvalidOperationException>(() => DrainAsync(supervised));
         }
@@ -110,7 +110,7 @@ public sealed class OneAtATimeTests : IDisposable
         switch (end)
         {
             case "break":
-                await foreach (StepReport _ in trainer.RunAsync())
+                await foreach (TrainingStep _ in trainer.RunAsync())
                 {
                     break;
                 }
@@ -146,7 +146,7 @@ public sealed class OneAtATimeTests : IDisposable
         _gate.Open();
         using var folder = new TemporaryFolder();
         var evaluator = new RewardEvaluator(Toy.Sampler, new Toy.LetterReward(), Toy.Prompts, new SamplingOptions { MaxCompletionTokens = 6 });
-        await foreach (StepReport _ in Trainer(_optimizer).RunAsync())
+        await foreach (TrainingStep _ in Trainer(_optimizer).RunAsync())
         {
             _optimizer.Save(folder.Path);
             Assert.Equal(4, (await evaluator.EvaluateAsync(_policy)).Count);

@@ -77,7 +77,7 @@ public sealed class LastCheckpointTests : IDisposable
             optimizer, Toy.Prompts, new TrainerOptions { Steps = 10 }, new TrainerServices { Checkpoints = new DirectoryCheckpointStore(_folder.Path) });
         await Assert.ThrowsAsync<ObjectDisposedException>(async () =>
         {
-            await foreach (StepReport report in trainer.RunAsync())
+            await foreach (TrainingStep report in trainer.RunAsync())
             {
                 if (report.Step == 3)
                 {

@@ -62,7 +62,7 @@ public sealed class DamagedRecordTests : IDisposable
 
         using BigramPolicy policy = Toy.Policy();
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        using var recorder = new FlightRecorder(optimizer, _run.Output);
+        using var recorder = new FlightRecorder(_run.Output);
         var said = new List<string>();
         await recorder.OnStartAsync(new TrainingStart(4, 9, Toy.Options) { Resumes = true, Checkpoint = "there", Warn = said.Add });
         Assert.Contains(what == "cut" ? "has no record of steps 4 to 4" : expected, Assert.Single(said), StringComparison.Ordinal);
@@ -74,10 +74,10 @@ public sealed class DamagedRecordTests : IDisposable
         using var folder = new TemporaryFolder();
         using BigramPolicy policy = Toy.Policy();
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        using var recorder = new FlightRecorder(optimizer, folder["run"]);
+        using var recorder = new FlightRecorder(folder["run"]);
         await recorder.OnStartAsync(new TrainingStart(0, 9, Toy.Options));
         Directory.Delete(folder["run"], recursive: true);
-        StepReport report = await optimizer.StepAsync(Toy.Prompts);
+        TrainingStep report = await Toy.RecordedStepAsync(optimizer, recorder);
 
         IOException problem = await Assert.ThrowsAsync<IOException>(() => recorder.OnStepAsync(report).AsTask());
         Assert.EndsWith("is gone. Put the disk or the folder back, and run it again.", problem.Message, StringComparison.Ordinal);

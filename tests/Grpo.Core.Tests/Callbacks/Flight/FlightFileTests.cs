@@ -300,6 +300,7 @@ public sealed class FlightFileTests : IDisposable
         Seed = ulong.MaxValue - 1,
         WeightHash = string.Concat(Enumerable.Repeat("0123456789abcdef", 4)),
         Rounds = [1, 1],
+        RewardWeights = new Dictionary<string, double> { ["answer"] = 1, ["form"] = 0.5 },
         MicroBatchTokens = 36,
         Groups =
         [
@@ -314,7 +315,6 @@ public sealed class FlightFileTests : IDisposable
                     Reward = new Reward(1.5)
                     {
                         Components = new Dictionary<string, double?> { ["answer"] = 1, ["form"] = null },
-                        Weights = new Dictionary<string, double> { ["answer"] = 1, ["form"] = 0.5 },
                         Verdict = "Correct",
                         IsCorrect = true,
                     },
@@ -331,7 +331,6 @@ public sealed class FlightFileTests : IDisposable
                     Reward = new Reward(0.1)
                     {
                         Components = new Dictionary<string, double?> { ["answer"] = 0, ["form"] = 0.2 },
-                        Weights = new Dictionary<string, double> { ["answer"] = 1, ["form"] = 0.5 },
                         Verdict = "Wrong",
                         IsCorrect = false,
                     },
@@ -345,7 +344,7 @@ public sealed class FlightFileTests : IDisposable
                 {
                     TokenIds = [3],
                     FinishReason = FinishReason.EndToken,
-                    Reward = Reward.Abstain with { Weights = new Dictionary<string, double> { ["answer"] = 2 } },
+                    Reward = Reward.Abstain,
                     Advantage = 0,
                     Part = FlightPart.Replaced,
                     LogProbs = [-3], // without the sampler's

@@ -1,7 +1,6 @@
 using Grpo.Callbacks;
 using Grpo.Modeling;
 using Grpo.Testing;
-using Grpo.Training;
 
 namespace Grpo.EndToEnd.Tests;
 
@@ -71,8 +70,8 @@ public sealed class SampleReplayTests : IDisposable
         using var optimizer = new GrpoOptimizer(policy, new PolicyGroupSampler(tokenizer, new PlainTemplate()), reward, new GrpoOptions { GroupSize = 2, PromptsPerStep = 1 });
         using (var recorder = new FlightRecorder(Output, new Dictionary<string, string> { [name] = text }))
         {
-            await recorder.OnStartAsync(new TrainingStart(0, 1, optimizer.Options));
-            await recorder.OnStepAsync(await optimizer.StepAsync([Prompt.Create("p", "abc")]));
+            await new GrpoTrainer(
+                optimizer, [Prompt.Create("p", "abc")], new TrainerOptions { Steps = 1 }, new TrainerServices { Callbacks = [recorder] }).TrainAsync();
         }
 
         (await ReplayAsync(1)).Failed(message);

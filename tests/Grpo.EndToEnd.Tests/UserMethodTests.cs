@@ -31,7 +31,7 @@ public sealed class UserMethodTests
         var updates = new List<UpdateReport>();
         await foreach (TrainingStep step in new GrpoTrainer(optimizer, problems, new TrainerOptions { Steps = 2 }).RunAsync())
         {
-            updates.AddRange(step.Updates);
+            updates.AddRange(step.Report.Updates);
         }
 
         Assert.Equal(4, updates.Count); // 2 steps of 2 updates: in the second of each the ratio is not 1

@@ -21,7 +21,7 @@ public sealed class FlightFileTests : IDisposable
     [Fact]
     public void Read_gives_what_was_appended()
     {
-        FlightStep[] steps = [Full(1), Full(2) with { Groups = [], Rounds = [], Updates = [], MicroBatchTokens = null }, Full(7)];
+        FlightStep[] steps = [Full(1), Full(2) with { Groups = [], RewardWeights = null, Rounds = [], Updates = [], MicroBatchTokens = null }, Full(7)];
         Write(steps);
 
         using FlightRecord record = FlightRecord.Open(_folder.Path);

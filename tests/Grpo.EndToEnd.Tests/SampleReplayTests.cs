@@ -5,6 +5,7 @@ using Grpo.Testing;
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>A run of the sample with a recorder, and its replay, as a user does both.</summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleReplayTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();

@@ -5,6 +5,7 @@ using Grpo.Testing;
 namespace Grpo.Core.Tests.Optimization;
 
 /// <summary>What must not change a step: the micro-batch size, the order of sequences, another run of the same seed, a pause.</summary>
+[Trait("Speed", "Slow")]
 public sealed class GrpoOptimizerInvarianceTests
 {
     [Theory]

@@ -6,6 +6,7 @@ using Grpo.Training;
 namespace Grpo.Core.Tests.Training;
 
 /// <summary>A run that is resumed anywhere equals one that was never interrupted, with everything switched on.</summary>
+[Trait("Speed", "Slow")]
 public sealed class GrpoTrainerResumeTests : IDisposable
 {
     private const long Steps = 12;

@@ -44,7 +44,8 @@ public sealed class GrpoOptimizer : IDisposable
     /// <param name="logger">Null: no log.</param>
     /// <exception cref="ArgumentException">An option is out of range; the message lists all of them.</exception>
     /// <exception cref="InvalidOperationException">
-    /// The policy is random in training (<see cref="IPolicy.IsStochastic"/>) or has no trainable float32 parameters, the KL term has no
+    /// The policy is random in training (<see cref="IStochasticPolicy.IsStochastic"/>), computes no entropies although the options need them
+    /// (<see cref="IEntropyPolicy"/>), or has no trainable float32 parameters. Or the KL term has no
     /// reference model, or the reference cannot be moved although <see cref="GrpoOptions.ReferenceSyncEvery"/> asks for it.
     /// </exception>
     public GrpoOptimizer(
@@ -61,10 +62,16 @@ public sealed class GrpoOptimizer : IDisposable
             throw new ArgumentException(string.Join(" ", problems), nameof(options));
         }
 
-        if (policy.IsStochastic)
+        if (policy is IStochasticPolicy { IsStochastic: true })
         {
             throw new InvalidOperationException(
                 $"{policy.GetType().Name} is random in training (dropout): its ratios to the sampled log-probs would be noise. Switch dropout off for GRPO; SupervisedTrainer can use it.");
+        }
+
+        if (Options.NeedsEntropies && policy is not IEntropyPolicy)
+        {
+            throw new InvalidOperationException(
+                $"{policy.GetType().Name} computes no entropies. Implement IEntropyPolicy, or set EntropyCoefficient to 0 and TopEntropyFraction to 1.");
         }
 
         if (Options.KlCoefficient != 0 && reference is null)

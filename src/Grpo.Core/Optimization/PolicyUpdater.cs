@@ -13,6 +13,8 @@ internal sealed class PolicyUpdater(
     IPolicy policy, IReferenceModel? reference, AdamW adam, GrpoOptions options, KlControl kl, GradientSpikes spikes, MicroBatchBudget budget)
 {
     private readonly LossSettings _loss = options.Loss;
+    private readonly IEntropyPolicy? _entropyPolicy = policy as IEntropyPolicy;
+    private readonly IFusedLossPolicy? _fusedPolicy = policy as IFusedLossPolicy;
 
     private sealed record MicroBatch(IReadOnlyList<TrainingRow> Rows, TokenBatch Tokens, Tensor Advantages, Tensor? ReferenceLogProbs, Tensor? SamplerLogProbs);
 
@@ -79,7 +81,7 @@ internal sealed class PolicyUpdater(
                 LossSettings loss = _loss with
                 {
                     KlCoefficient = options.HasKlInLoss ? kl.Coefficient : 0,
-                    EntropyThreshold = options.TopEntropyFraction < 1 ? EntropyThreshold.Of(policy, round.All, options, budget, token) : null,
+                    EntropyThreshold = options.TopEntropyFraction < 1 ? EntropyThreshold.Of(_entropyPolicy!, round.All, options, budget, token) : null,
                 };
                 foreach (IStepObserver observer in round.Observers)
                 {
@@ -144,13 +146,14 @@ internal sealed class PolicyUpdater(
         double temperature = options.Sampling.Temperature;
         if (options.NeedsEntropies)
         {
-            TokenStatistics statistics = CheckedLogProbs.WithEntropies(policy, batch.Tokens, temperature);
+            TokenStatistics statistics = CheckedLogProbs.WithEntropies(_entropyPolicy!, batch.Tokens, temperature); // the optimizer has asked for it
             return Inputs(statistics.LogProbs) with { Entropies = statistics.Entropies };
         }
 
-        return Inputs(settings.IsPerToken
-            ? CheckedLogProbs.Of(policy, batch.Tokens, temperature, logProbs => GrpoLoss.Gradient(Inputs(logProbs), settings, denominators))
-            : CheckedLogProbs.Of(policy, batch.Tokens, temperature));
+        return Inputs(_fusedPolicy is null || !settings.IsPerToken
+            ? CheckedLogProbs.Of(policy, batch.Tokens, temperature)
+            : CheckedLogProbs.Fused(
+                _fusedPolicy, batch.Tokens, temperature, logProbs => GrpoLoss.Gradient(Inputs(logProbs), settings, denominators)));
 
         LossInputs Inputs(Tensor logProbs) => new(logProbs, oldLogProbs, batch.ReferenceLogProbs, batch.Advantages, batch.Tokens.CompletionMask)
         {

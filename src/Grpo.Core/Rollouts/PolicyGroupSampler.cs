@@ -84,7 +84,7 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
     // An id without a row in the policy's embedding would end in an error of the native library that names neither.
     private void RequireRows(IPolicy policy, IReadOnlyList<Prompt> prompts, IReadOnlyList<int>[] promptIds)
     {
-        int rows = policy.VocabularySize ?? int.MaxValue;
+        int rows = (policy as IVocabularyPolicy)?.VocabularySize ?? int.MaxValue;
         for (int i = 0; i < promptIds.Length; i++)
         {
             if (promptIds[i].Max() is var largest && largest >= rows)

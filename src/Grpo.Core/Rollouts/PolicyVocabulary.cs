@@ -15,7 +15,7 @@ internal sealed class PolicyVocabulary
     {
         if (_known is not { } known || !ReferenceEquals(known.Policy, policy))
         {
-            _known = known = new Known(policy, policy.VocabularySize ?? await TensorThread.RunAsync(() => Measure(policy)).ConfigureAwait(false));
+            _known = known = new Known(policy, (policy as IVocabularyPolicy)?.VocabularySize ?? await TensorThread.RunAsync(() => Measure(policy)).ConfigureAwait(false));
         }
 
         return known.Size;
@@ -26,9 +26,9 @@ internal sealed class PolicyVocabulary
     /// <exception cref="NotSupportedException">The policy neither tells nor decodes.</exception>
     public static int Find(IPolicy policy)
     {
-        if (policy.VocabularySize is { } size)
+        if (policy is IVocabularyPolicy known)
         {
-            return size;
+            return known.VocabularySize;
         }
 
         // What a distribution over the next token has. A tokenizer may know fewer: embeddings are often padded.

@@ -122,13 +122,13 @@ public sealed class CheckedLogProbsTests : IDisposable
         return message;
     }
 
-    private sealed class Faulty(BigramPolicy inner, string fault) : IPolicy, IReferenceModel
+    private sealed class Faulty(BigramPolicy inner, string fault) : IEntropyPolicy, IVocabularyPolicy, IReferenceModel
     {
         public nn.Module Module => inner.Module;
 
         nn.Module? IReferenceModel.Module => null;
 
-        public int? VocabularySize => inner.VocabularySize;
+        public int VocabularySize => inner.VocabularySize;
 
         public Tensor LogProbs(TokenBatch batch, double temperature)
         {

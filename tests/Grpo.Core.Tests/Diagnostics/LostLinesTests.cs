@@ -118,6 +118,15 @@ public sealed class LostLinesTests : IDisposable
         Assert.Equal(new LogCounts(Metrics: 2, Completions: 4), LogCounts.Read(_folder.Path));
     }
 
+    // A logger that was added to a run later has seen fewer steps, and nothing is lost of its file.
+    [Fact]
+    public void Write_keeps_the_smaller_counts_of_two_loggers()
+    {
+        new LogCounts(Metrics: 6, Completions: 72).Write(_folder.Path);
+        new LogCounts(Metrics: 4, Completions: 80).Write(_folder.Path);
+        Assert.Equal(new LogCounts(Metrics: 4, Completions: 72), LogCounts.Read(_folder.Path));
+    }
+
     // An older run of ten steps has left its logs in the folder. Resumed from step 6, the lines of its later steps are dropped.
     [Theory]
     [InlineData(10)]

@@ -28,6 +28,21 @@ public sealed class ResumedReportTests : IDisposable
         Assert.Contains("Trained for 5 steps", Page("report.html"), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_resumed_run_has_taken_the_time_of_all_its_sessions()
+    {
+        var first = new HtmlReport(_folder["report.html"]);
+        await first.OnStartAsync(new TrainingStart(0, 9, Toy.Options));
+        ((ICheckpointedCallback)first).Save(
+            _folder.Path, new TrainingSummary { Steps = 4, CompletionTokens = 8, Elapsed = TimeSpan.FromMinutes(100) });
+
+        var second = new HtmlReport(_folder["report.html"]);
+        await second.OnStartAsync(new TrainingStart(4, 9, Toy.Options) { Resumes = true, Checkpoint = _folder.Path });
+        await second.OnEndAsync(new TrainingSummary { Steps = 5, CompletionTokens = 10, Elapsed = TimeSpan.FromMinutes(30) });
+
+        Assert.Contains(">2:10:00 h<", Page("report.html"), StringComparison.Ordinal);
+    }
+
     // As a run of an earlier version was: its checkpoints hold nothing of the report.
     [Theory]
     [InlineData("missing", "holds no report_state.json.")]

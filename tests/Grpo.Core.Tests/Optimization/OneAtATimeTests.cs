@@ -3,6 +3,7 @@ using Grpo.Core.Tests.Training;
 using Grpo.Evaluation;
 using Grpo.Testing;
 using Grpo.Training;
+using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Optimization;
 
@@ -26,7 +27,9 @@ public sealed class OneAtATimeTests : IDisposable
         Task<StepReport> step = _optimizer.StepAsync(Toy.Prompts);
         await _gate.Begun;
 
-        var error = await Assert.ThrowsAsync<InvalidOperationException>(() => RunAsync(_optimizer, operation, folder.Path));
+        // What is not refused may wait for the gate.
+        var error = await Assert.ThrowsAsync<InvalidOperationException>(
+            () => RunAsync(_optimizer, operation, folder.Path).WaitAsync(TimeSpan.FromSeconds(30)));
 
         Assert.Equal(
             $"GrpoOptimizer.{operation} cannot start: GrpoOptimizer.StepAsync is at work on the same policy. Await its end first, or give each a policy of its own.",
@@ -48,6 +51,19 @@ public sealed class OneAtATimeTests : IDisposable
         _gate.Open();
         await step;
         Assert.Equal(1, (await other.StepAsync(Toy.Prompts)).Step);
+    }
+
+    [Fact]
+    public async Task StepAsync_is_refused_while_the_same_model_is_trained_in_another_wrapper()
+    {
+        using var other = new GrpoOptimizer(new Wrapper(_policy), Toy.Sampler, new Toy.LetterReward(), Toy.Options);
+        Task<StepReport> step = _optimizer.StepAsync(Toy.Prompts);
+        await _gate.Begun;
+
+        await Assert.ThrowsAsync<InvalidOperationException>(() => other.StepAsync(Toy.Prompts));
+
+        _gate.Open();
+        await step;
     }
 
     [Theory]
@@ -262,6 +278,24 @@ public sealed class OneAtATimeTests : IDisposable
             cancellationToken.ThrowIfCancellationRequested();
             return [.. group.Completions.Select(completion => (Reward)completion.Text.Length)];
         }
+    }
+
+    private sealed class Wrapper(BigramPolicy inner) : IPolicy
+    {
+        public nn.Module Module => inner.Module;
+
+        public int? VocabularySize => inner.VocabularySize;
+
+        public Tensor LogProbs(TokenBatch batch, double temperature) => inner.LogProbs(batch, temperature);
+
+        public TokenStatistics LogProbsAndEntropies(TokenBatch batch, double temperature) => inner.LogProbsAndEntropies(batch, temperature);
+
+        public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) =>
+            inner.StartDecoding(prompts, groupSize, maxNewTokens);
+
+        public void Save(string directory) => inner.Save(directory);
+
+        public void Load(string directory) => inner.Load(directory);
     }
 
     private sealed class FaultyStore : ICheckpointStore

@@ -1,6 +1,7 @@
 using Grpo.Checkpoints;
 using Grpo.Core.Tests.Training;
 using Grpo.Evaluation;
+using Grpo.Modeling;
 using Grpo.Testing;
 using Grpo.Training;
 using static TorchSharp.torch;

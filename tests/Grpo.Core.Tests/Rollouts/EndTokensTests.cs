@@ -4,6 +4,7 @@ using Grpo.Evaluation;
 using Grpo.Modeling;
 using Grpo.Optimization;
 using Grpo.Rollouts;
+using Grpo.Tensors;
 using Grpo.Testing;
 using Grpo.Training;
 using Microsoft.Extensions.AI;

@@ -1,5 +1,6 @@
 using Grpo.Callbacks;
 using Grpo.Checkpoints;
+using Grpo.Evaluation;
 using Grpo.Testing;
 using Grpo.Training;
 

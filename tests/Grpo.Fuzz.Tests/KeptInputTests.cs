@@ -6,6 +6,7 @@ using Grpo.IO;
 using Grpo.Models.Qwen;
 using Grpo.Optimization;
 using Grpo.Rewards;
+using Grpo.Rewards.Reading;
 using Grpo.Tensors;
 using Grpo.Testing;
 using Grpo.Training;
@@ -72,11 +73,11 @@ public sealed class KeptInputTests : IDisposable
     [Theory]
     [InlineData(5, 5, 3, null)]
     [InlineData(1 << 30, 5, 3, "would unpack to 1073741824 bytes")]
-    [InlineData(5, 1 << 20, 3, "announces 1048576 bytes")]
-    [InlineData(5, -1, 3, "announces -1 bytes")]
+    [InlineData(5, 1 << 20, 3, "declares 1048576 bytes")]
+    [InlineData(5, -1, 3, "declares -1 bytes")]
     [InlineData(-1, 5, 3, "-1 unpacked")]
-    [InlineData(5, 5, 1 << 30, "announces 1073741824 values")]
-    [InlineData(5, 5, -3, "announces -3 values")]
+    [InlineData(5, 5, 1 << 30, "declares 1073741824 values")]
+    [InlineData(5, 5, -3, "declares -3 values")]
     [InlineData(5, 5, 2, "a page would begin at byte")]
     public void Parquet_page_that_announces_more_than_the_file_holds_is_refused(int unpacked, int packed, int values, string? message)
     {

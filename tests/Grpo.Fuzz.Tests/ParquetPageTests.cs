@@ -1,4 +1,4 @@
-using Grpo.Rewards;
+using Grpo.Rewards.Reading;
 using Parquet.Meta;
 
 namespace Grpo.Fuzz.Tests;
@@ -27,12 +27,12 @@ public sealed class ParquetPageTests
         { "a field whose lowest 16 bits are a size", Struct([.. Head(DataPage), (5, Data), (65538, Two31)]), "metadata is damaged" },
         { "a number whose lowest 32 bits are others", Struct((1, 0), (2, 5), (3, 5), (5, Struct((1, (1L << 32) + 3)))), "the number 4294967299, of more than 32 bits" },
         { "a struct that the format does not have", Struct([.. Head(DataPage), (5, Data), (9, Struct((1, 1)))]), "metadata is damaged" },
-        { "no values", Struct([.. Head(DataPage), (5, Struct((1, 0)))]), "the data page at byte 4 announces 0 values" },
-        { "no number of values", Struct([.. Head(DataPage), (5, Struct((2, 0)))]), "the data page at byte 4 announces -1 values" },
-        { "a dictionary of fewer than none", Struct([.. Head(DictionaryPage), (7, Struct((1, -1)))]), "the dictionary page at byte 4 announces -1 values" },
-        { "a dictionary of more than all", Struct([.. Head(DictionaryPage), (7, Struct((1, 4)))]), "the dictionary page at byte 4 announces 4 values" },
-        { "more nulls than values", Struct([.. Head(SecondDataPage), (8, Second(3, nulls: 4))]), "announces 4 nulls among 3 values" },
-        { "fewer nulls than none", Struct([.. Head(SecondDataPage), (8, Second(3, nulls: -1))]), "announces -1 nulls among 3 values" },
+        { "no values", Struct([.. Head(DataPage), (5, Struct((1, 0)))]), "the data page at byte 4 declares 0 values" },
+        { "no number of values", Struct([.. Head(DataPage), (5, Struct((2, 0)))]), "the data page at byte 4 declares -1 values" },
+        { "a dictionary of fewer than none", Struct([.. Head(DictionaryPage), (7, Struct((1, -1)))]), "the dictionary page at byte 4 declares -1 values" },
+        { "a dictionary of more than all", Struct([.. Head(DictionaryPage), (7, Struct((1, 4)))]), "the dictionary page at byte 4 declares 4 values" },
+        { "more nulls than values", Struct([.. Head(SecondDataPage), (8, Second(3, nulls: 4))]), "declares 4 nulls among 3 values" },
+        { "fewer nulls than none", Struct([.. Head(SecondDataPage), (8, Second(3, nulls: -1))]), "declares -1 nulls among 3 values" },
         { "levels beyond the page", Struct([.. Head(SecondDataPage), (8, Second(3, definitions: 6))]), "levels of 6 and 0 bytes in 5" },
         { "levels of fewer bytes than none", Struct([.. Head(SecondDataPage), (8, Second(3, definitions: -1))]), "levels of -1 and 0 bytes in 5" },
     };
@@ -72,8 +72,8 @@ public sealed class ParquetPageTests
     [InlineData(3, 0L, 4, null, null)]
     [InlineData(3, null, 4, null, null)]
     [InlineData(3, 3L, 4, 4L, null)]
-    [InlineData(3, -1L, 4, null, "announces -1 nulls among 3 values")]
-    [InlineData(3, 4L, 4, null, "announces 4 nulls among 3 values")]
+    [InlineData(3, -1L, 4, null, "declares -1 nulls among 3 values")]
+    [InlineData(3, 4L, 4, null, "declares 4 nulls among 3 values")]
     [InlineData(2, 0L, 4, null, "has 2 values for 3 rows")]
     [InlineData(3, 0L, 0, 4L, "would begin at byte 0")]
     [InlineData(3, 0L, 4, -4L, "would begin at byte -4")]

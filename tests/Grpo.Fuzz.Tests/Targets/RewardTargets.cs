@@ -1,4 +1,5 @@
 using Grpo.Rewards;
+using Grpo.Rewards.Answers;
 using Parquet;
 using Parquet.Schema;
 

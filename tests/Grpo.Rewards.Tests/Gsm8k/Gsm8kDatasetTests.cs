@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using Grpo.Rewards.Answers;
 using Grpo.Testing;
 using Parquet;
 using Parquet.Schema;

@@ -213,7 +213,8 @@ public sealed class ExactNumberTests
     {
         string plain = value.ToString(CultureInfo.InvariantCulture);
         string grouped = value.ToString("N0", CultureInfo.InvariantCulture);
-        string[] texts = [plain, grouped, grouped.Replace(',', ' '), plain + ".00", $"${grouped}", $"**{plain}**", $"x = {plain} apples.", $"{plain}/1"];
+        string[] texts =
+            [plain, grouped, grouped.Replace(',', ' '), plain + ".00", $"${grouped}", $"**{plain}**", $"x = {plain} apples.", $"{plain}/1"];
         return texts.All(text => ExactNumber.TryParse(text, out ExactNumber number) && number == new ExactNumber(value, 1));
     });
 

@@ -155,7 +155,8 @@ public sealed class Gsm8kAnswerTests
     [InlineData("so 42", LastNumber, Truncated)]
     [InlineData("so 42.", LastNumber, Correct)]
     [InlineData(@"\boxed{42", Boxed, Truncated)]
-    public void Judge_says_truncated_when_the_limit_came_before_a_complete_answer(string text, AnswerFormat format, Gsm8kVerdict expected) =>
+    public void Judge_says_truncated_when_the_limit_came_before_a_complete_answer(
+        string text, AnswerFormat format, Gsm8kVerdict expected) =>
         Assert.Equal(expected, Gsm8kAnswer.Judge(text, "42", format, FinishReason.Truncated));
 
     [Fact]

@@ -7,7 +7,8 @@ namespace Grpo.Rewards.Tests;
 
 public sealed partial class WordProblemsTests
 {
-    private static readonly IReadOnlyList<WordProblem> Train = WordProblems.Generate(new WordProblemOptions { Seed = 1, Count = 16_000, Distractors = 0.25 });
+    private static readonly IReadOnlyList<WordProblem> Train =
+        WordProblems.Generate(new WordProblemOptions { Seed = 1, Count = 16_000, Distractors = 0.25 });
     private static readonly IReadOnlyList<WordProblem> Test =
         WordProblems.Generate(new WordProblemOptions { Seed = 2, Count = 4_000, Distractors = 0.25, Split = ProblemSplit.Test });
 
@@ -41,7 +42,9 @@ public sealed partial class WordProblemsTests
         // Frozen for the same reason, over all levels and distractors.
         string text = string.Join('\n', Train.Take(2_000).Select(problem => $"{problem.Id}\n{problem.Question}\n{problem.Solution}"));
 
-        Assert.Equal("21a9d1cd2f7c85c99ace5e3bd7d527eb48c55d006ef71c9ccd1ea248f892fea2", Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text))));
+        Assert.Equal(
+            "21a9d1cd2f7c85c99ace5e3bd7d527eb48c55d006ef71c9ccd1ea248f892fea2",
+            Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text))));
     }
 
     [Fact]
@@ -124,7 +127,8 @@ public sealed partial class WordProblemsTests
 
         Assert.DoesNotContain(Test, problem => train.Contains(problem.Question));
         Assert.All(
-            Test.Where(problem => !problem.HasDistractor), problem => Assert.Equal(ProblemSplit.Test, WordProblems.SplitOf(problem.Question)));
+            Test.Where(problem => !problem.HasDistractor),
+            problem => Assert.Equal(ProblemSplit.Test, WordProblems.SplitOf(problem.Question)));
     }
 
     [Fact]
@@ -132,7 +136,8 @@ public sealed partial class WordProblemsTests
     {
         // The same problem with another distractor must not be in the other split.
         var options = new WordProblemOptions { Seed = 6, Count = 500, Split = ProblemSplit.Test };
-        IReadOnlyList<WordProblem> plain = WordProblems.Generate(options), distracted = WordProblems.Generate(options with { Distractors = 1 });
+        IReadOnlyList<WordProblem> plain = WordProblems.Generate(options),
+            distracted = WordProblems.Generate(options with { Distractors = 1 });
 
         Assert.Equal(plain.Select(problem => problem.Solution), distracted.Select(problem => problem.Solution));
         Assert.Contains(distracted, problem => WordProblems.SplitOf(problem.Question) == ProblemSplit.Train);
@@ -193,7 +198,8 @@ public sealed partial class WordProblemsTests
         string[] shapes = [.. level.Select(problem => Shape().Replace(problem.Question, "_"))];
 
         Assert.True(shapes.Distinct().Count() >= courses, $"{shapes.Distinct().Count()} courses");
-        Assert.All("+-*/", operation => Assert.Contains(level, problem => problem.Solution.Contains($" {operation} ", StringComparison.Ordinal)));
+        Assert.All(
+            "+-*/", operation => Assert.Contains(level, problem => problem.Solution.Contains($" {operation} ", StringComparison.Ordinal)));
         Assert.InRange(level.Length, 2_700, 3_300); // a fifth of three quarters
     }
 
@@ -221,7 +227,8 @@ public sealed partial class WordProblemsTests
     [Fact]
     public void ToCompletion_puts_the_steps_and_the_number_in_their_tags()
     {
-        var problem = new WordProblem { Id = "p", Question = "q", Solution = "Mia has 2 + 3 = <<2+3=5>>5 cups now.\n#### 5", Answer = 5, Steps = 1 };
+        var problem =
+            new WordProblem { Id = "p", Question = "q", Solution = "Mia has 2 + 3 = <<2+3=5>>5 cups now.\n#### 5", Answer = 5, Steps = 1 };
 
         Assert.Equal(
             "<reasoning>\nMia has 2 + 3 = <<2+3=5>>5 cups now.\n</reasoning>\n<answer>\n5\n</answer>", problem.ToCompletion());
@@ -263,7 +270,9 @@ public sealed partial class WordProblemsTests
     private static partial Regex Digits();
 
     // What templates draw: numbers, names, things and wares, days. What is left tells one course of a problem from another.
-    [GeneratedRegex("[0-9]+|Mia|Tom|Ann|Ben|Eva|Leo|Sue|Max|Lily|Sam|Zoe|Jack|(apple|book|card|coin|cup|egg|marble|pen|shell|stamp|ball|cake|hat|kite|toy)s?|box(es)?|bags?|baskets?|[A-Z][a-z]+day")]
+    [GeneratedRegex(
+        "[0-9]+|Mia|Tom|Ann|Ben|Eva|Leo|Sue|Max|Lily|Sam|Zoe|Jack|(apple|book|card|coin|cup|egg|marble|pen|shell|stamp|ball|cake|hat|kite|"
+        + "toy)s?|box(es)?|bags?|baskets?|[A-Z][a-z]+day")]
     private static partial Regex Shape();
 
     [GeneratedRegex("[A-Za-z]+")]

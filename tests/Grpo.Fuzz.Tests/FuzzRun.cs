@@ -46,7 +46,8 @@ internal sealed class FuzzRun(FuzzTarget target)
             if (Check(input) is { } problem)
             {
                 string parts = string.Join('\n', input.Parts.Select(part => $"{part.Name}: {Shown(part.Bytes)}"));
-                problems.TryAdd(problem[..Math.Min(problem.Length, SameProblem)], string.Create(CultureInfo.InvariantCulture, $"{target.Name}, input {i}: {problem}\n{parts}\n"));
+                problems.TryAdd(problem[..Math.Min(problem.Length, SameProblem)], string.Create(
+                    CultureInfo.InvariantCulture, $"{target.Name}, input {i}: {problem}\n{parts}\n"));
             }
         }
 
@@ -98,7 +99,8 @@ internal sealed class FuzzRun(FuzzTarget target)
 
         TimeSpan time = Stopwatch.GetElapsedTime(start);
         long bytes = GC.GetTotalAllocatedBytes() - allocated;
-        Assert.True(torch.Tensor.TotalCount - tensors <= _leftOver, $"{target.Name}: {torch.Tensor.TotalCount - tensors} tensors are left over.");
+        Assert.True(
+            torch.Tensor.TotalCount - tensors <= _leftOver, $"{target.Name}: {torch.Tensor.TotalCount - tensors} tensors are left over.");
         return (time, bytes, refusal);
     }
 

@@ -6,7 +6,8 @@ namespace Grpo.Fuzz.Tests;
 /// <param name="Seeds">Valid inputs, all with the same parts.</param>
 /// <param name="Parse">Reads one, and asserts what must hold when it is taken.</param>
 /// <param name="Documented">The exceptions by which it may refuse one.</param>
-internal sealed record FuzzTarget(string Name, int Weight, IReadOnlyList<FuzzInput> Seeds, Action<FuzzInput> Parse, params IReadOnlyList<Type> Documented)
+internal sealed record FuzzTarget(
+    string Name, int Weight, IReadOnlyList<FuzzInput> Seeds, Action<FuzzInput> Parse, params IReadOnlyList<Type> Documented)
 {
     public override string ToString() => Name;
 }

@@ -17,8 +17,9 @@ public sealed partial class SourceTests
     // Each of these would run code that a file names, or start a program.
     private static readonly string[] Forbidden =
     [
-        "BinaryFormatter", "NetDataContractSerializer", "DataContractSerializer", "XmlSerializer", "TypeNameHandling", "JsonPolymorphic", "JsonDerivedType", "Assembly.Load", "Type.GetType(",
-        "Activator.CreateInstance", "CSharpScript", "jit.load", "torch.load(", "Process.Start", "XmlDocument", "XmlReader",
+        "BinaryFormatter", "NetDataContractSerializer", "DataContractSerializer", "XmlSerializer", "TypeNameHandling", "JsonPolymorphic",
+        "JsonDerivedType", "Assembly.Load", "Type.GetType(", "Activator.CreateInstance", "CSharpScript", "jit.load", "torch.load(",
+        "Process.Start", "XmlDocument", "XmlReader",
     ];
 
     [Fact]
@@ -27,7 +28,8 @@ public sealed partial class SourceTests
         GeneratedRegexAttribute[] expressions =
         [
             .. new[] { typeof(GrpoOptimizer), typeof(HubClient), typeof(QwenPolicy), typeof(Gsm8kReward) }.SelectMany(type => type.Assembly.GetTypes())
-                .SelectMany(type => type.GetMethods(BindingFlags.Static | BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public | BindingFlags.DeclaredOnly))
+                .SelectMany(type => type.GetMethods(
+                    BindingFlags.Static | BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public | BindingFlags.DeclaredOnly))
                 .Select(method => method.GetCustomAttribute<GeneratedRegexAttribute>()).OfType<GeneratedRegexAttribute>(),
         ];
         Assert.True(expressions.Length >= 12, $"Only {expressions.Length} were found.");
@@ -42,7 +44,9 @@ public sealed partial class SourceTests
             Assert.DoesNotMatch(@"new Regex\(|Regex\.(IsMatch|Match|Matches|Replace|Split|Count)\(", text);
             int generated = Generated().Count(text);
             int linear = Linear().Count(text);
-            Assert.True(generated == linear || MayBacktrack.Contains(file), $"{file} has {generated} expressions; {linear} of them are NonBacktracking.");
+            Assert.True(
+                generated == linear || MayBacktrack.Contains(file),
+                $"{file} has {generated} expressions; {linear} of them are NonBacktracking.");
         }
     }
 
@@ -52,7 +56,8 @@ public sealed partial class SourceTests
         foreach ((string file, string text) in Sources("src"))
         {
             Assert.All(Forbidden, word => Assert.False(text.Contains(word, StringComparison.Ordinal), $"{file} uses {word}."));
-            Assert.All(Deserialize().Matches(text), call => Assert.Matches("Json\\.(Default\\.)?[A-Z]", call.Value)); // source-generated: no type but those that are declared
+            // source-generated: no type but those that are declared
+            Assert.All(Deserialize().Matches(text), call => Assert.Matches("Json\\.(Default\\.)?[A-Z]", call.Value));
         }
     }
 
@@ -77,7 +82,8 @@ public sealed partial class SourceTests
     {
         foreach (string folder in folders)
         {
-            string[] files = [.. Directory.EnumerateFiles(Path.Combine(SharedData.RepositoryRoot, folder), "*.cs", SearchOption.AllDirectories)
+            string[] files = [.. Directory.EnumerateFiles(
+                Path.Combine(SharedData.RepositoryRoot, folder), "*.cs", SearchOption.AllDirectories)
                 .Select(path => Path.GetRelativePath(SharedData.RepositoryRoot, path).Replace('\\', '/'))
                 .Where(path => !path.Contains("/bin/", StringComparison.Ordinal) && !path.Contains("/obj/", StringComparison.Ordinal))];
             Assert.NotEmpty(files);

@@ -9,8 +9,9 @@ using Microsoft.Extensions.Logging;
 namespace Grpo.KilledRun;
 
 /// <summary>
-/// A training run of a few seconds with everything that a checkpoint must hold: moments, a learning-rate schedule, an adaptive KL coefficient, a
-/// reference model that moves, gradient norms, a curriculum, dynamic sampling, evaluations, the best checkpoint and a roll-back.
+/// A training run of a few seconds with everything that a checkpoint must hold: moments, a learning-rate schedule, an adaptive KL
+/// coefficient, a reference model that moves, gradient norms, a curriculum, dynamic sampling, evaluations, the best
+/// checkpoint and a roll-back.
 /// </summary>
 public sealed class SmallRun : IDisposable
 {
@@ -19,7 +20,10 @@ public sealed class SmallRun : IDisposable
 
     private static readonly CharTokenizer Tokenizer = new("abcdefgh");
     private static readonly Prompt[] Prompts =
-        [Prompt.Create("p0", "b"), Prompt.Create("p1", "dec"), Prompt.Create("p2", "ad"), Prompt.Create("p3", "hge"), Prompt.Create("p4", "gg")];
+    [
+        Prompt.Create("p0", "b"), Prompt.Create("p1", "dec"), Prompt.Create("p2", "ad"), Prompt.Create("p3", "hge"),
+        Prompt.Create("p4", "gg"),
+    ];
 
     private readonly string _folder;
     private readonly Fuse _fuse;

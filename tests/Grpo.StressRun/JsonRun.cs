@@ -52,7 +52,8 @@ internal static class JsonRun
         }
 
         await QwenMemory.OfAsync(tiny);
-        IEnumerable<string> written = Directory.EnumerateFiles(folder, "*.json*", SearchOption.AllDirectories).Select(path => Path.GetFileName(path)!);
+        IEnumerable<string> written = Directory.EnumerateFiles(folder, "*.json*", SearchOption.AllDirectories)
+            .Select(path => Path.GetFileName(path)!);
         foreach (string file in written.Distinct().Order(StringComparer.Ordinal))
         {
             Console.WriteLine(file);
@@ -64,18 +65,31 @@ internal static class JsonRun
         using QwenPretrained qwen = await QwenPretrained.LoadAsync(model, new QwenLoadOptions { WithReference = true });
         var sampler = new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate);
         using var optimizer = new GrpoOptimizer(
-            qwen.Policy, sampler, RewardFunction.WeightedSum((new Gsm8kReward(), 1.0), (new FormatReward(), 0.1)), Options(), qwen.Reference);
+            qwen.Policy, sampler, RewardFunction.WeightedSum((new Gsm8kReward(), 1.0), (new FormatReward(), 0.1)), Options(),
+            qwen.Reference);
         using var files = new JsonLinesLogger(folder);
         using var recorder = new FlightRecorder(folder);
         var trainer = new GrpoTrainer(
             optimizer,
             Problems(8),
-            new TrainerOptions { Steps = steps, CheckpointEvery = 1, EvaluateEvery = 1, Resume = true, Curriculum = CurriculumMode.PassRate },
+            new TrainerOptions
+            {
+                Steps = steps,
+                CheckpointEvery = 1,
+                EvaluateEvery = 1,
+                Resume = true,
+                Curriculum = CurriculumMode.PassRate,
+            },
             new TrainerServices
             {
                 Evaluator = new RewardEvaluator(sampler, new Gsm8kReward(), Problems(2), Short.ToGreedy()),
                 Checkpoints = new DirectoryCheckpointStore(Path.Combine(folder, "checkpoints"), keepLast: 3),
-                Callbacks = [files, recorder, new HtmlReport(Path.Combine(folder, "report.html"), tokens: new TokenDetails(qwen.Policy, qwen.Tokenizer))],
+                Callbacks =
+                [
+                    files,
+                    recorder,
+                    new HtmlReport(Path.Combine(folder, "report.html"), tokens: new TokenDetails(qwen.Policy, qwen.Tokenizer)),
+                ],
             });
         await trainer.TrainAsync();
     }
@@ -85,14 +99,16 @@ internal static class JsonRun
         using FlightRecord record = FlightRecord.Open(folder);
         string? checkpoint = await FlightReplay.FindCheckpointAsync(Path.Combine(folder, "checkpoints"), record, step: 3);
         using QwenPretrained qwen = await QwenPretrained.LoadAsync(checkpoint!, new QwenLoadOptions { WithReference = true });
-        ReplayReport report = await new FlightReplay(qwen.Policy, record.SettingsOf(3).ToOptions(), qwen.Reference).ReplayAsync(record.Read(3), checkpoint);
+        ReplayReport report = await new FlightReplay(qwen.Policy, record.SettingsOf(3).ToOptions(), qwen.Reference)
+            .ReplayAsync(record.Read(3), checkpoint);
         Console.WriteLine($"replayed {report.Step}");
     }
 
     private static async Task EvaluateAsync(QwenPretrained qwen, string path)
     {
         var evaluator = new RewardEvaluator(
-            new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate), new Gsm8kReward(), Problems(2), new EvaluationOptions { Samples = 2 });
+            new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate), new Gsm8kReward(), Problems(2),
+            new EvaluationOptions { Samples = 2 });
         EvaluationFile.Write(path, await evaluator.EvaluateAsync(qwen.Policy), new Dictionary<string, string> { ["model"] = "tiny" });
         Console.WriteLine($"evaluated {EvaluationFile.Read(path).Count}");
     }
@@ -118,7 +134,8 @@ internal static class JsonRun
         }
     }
 
-    private static GrpoOptions Options() => new() { GroupSize = 2, PromptsPerStep = 2, MicroBatchSize = 4, KlCoefficient = 0.01, Sampling = Short };
+    private static GrpoOptions Options() =>
+        new() { GroupSize = 2, PromptsPerStep = 2, MicroBatchSize = 4, KlCoefficient = 0.01, Sampling = Short };
 
     private static IReadOnlyList<Prompt> Problems(int count) =>
         WordProblems.Generate(new WordProblemOptions { Seed = 1, Count = count, MinSteps = 1, MaxSteps = 1 }).ToPrompts();

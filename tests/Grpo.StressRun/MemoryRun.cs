@@ -15,11 +15,13 @@ internal static partial class MemoryRun
     private const int Vocabulary = 2048;
 
     /// <summary>
-    /// Updates, steps once more without a limit, writes the weights to <paramref name="output"/> and says on one line: the bound of tokens that a
-    /// micro-batch ended at (0: none), loss, and the bytes by which the address space grew.
+    /// Updates, steps once more without a limit, writes the weights to <paramref name="output"/> and says on one line: the bound of tokens
+    /// that a micro-batch ended at (0: none), loss, and the bytes by which the address space grew.
     /// </summary>
     /// <param name="output">The folder for the weights.</param>
-    /// <param name="room">Bytes that the update may add to the address space; 0: no limit; below 0: no update, only the weights are written.</param>
+    /// <param name="room">
+    /// Bytes that the update may add to the address space; 0: no limit; below 0: no update, only the weights are written.
+    /// </param>
     /// <param name="maxTokens">Of a micro-batch; 0: no limit.</param>
     /// <param name="checkpointing">Whether the model uses gradient checkpointing.</param>
     /// <returns>0, or 3 when the update ended with an error for the user: it is said, and the weights are written as they are.</returns>

@@ -18,7 +18,9 @@ internal sealed record ResourceUse(long Step, long ResidentBytes, long ManagedBy
 
     /// <summary>Measures the process as it is now. Linux only.</summary>
     /// <param name="step">Steps done.</param>
-    /// <param name="afterCollection">True: after a collection that gives back what it frees. False: with its garbage, as seen from outside.</param>
+    /// <param name="afterCollection">
+    /// True: after a collection that gives back what it frees. False: with its garbage, as seen from outside.
+    /// </param>
     public static ResourceUse Measure(long step, bool afterCollection)
     {
         long peak = Status("VmHWM:") * 1024;

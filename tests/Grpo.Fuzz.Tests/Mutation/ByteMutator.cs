@@ -9,7 +9,8 @@ internal static class ByteMutator
 
     private static readonly long[] Extremes =
     [
-        0, 1, -1, 2, 7, 8, 15, 16, 127, 128, 255, 256, 32767, 32768, 65535, 65536, int.MaxValue, 1L + int.MaxValue, uint.MaxValue, 1L + uint.MaxValue, 1L << 40,
+        0, 1, -1, 2, 7, 8, 15, 16, 127, 128, 255, 256, 32767, 32768, 65535, 65536, int.MaxValue, 1L + int.MaxValue, uint.MaxValue,
+        1L + uint.MaxValue, 1L << 40,
         long.MaxValue, long.MaxValue - 7, long.MinValue,
     ];
 
@@ -45,7 +46,12 @@ internal static class ByteMutator
                 return bytes[..at];
             case 9 when other.Length > 0:
                 int from = random.Next(other.Length);
-                return [.. bytes[..at], .. other[from..Math.Min(other.Length, from + length)], .. bytes[Math.Min(bytes.Length, at + (random.Next(2) * length))..]];
+                return
+                [
+                    .. bytes[..at],
+                    .. other[from..Math.Min(other.Length, from + length)],
+                    .. bytes[Math.Min(bytes.Length, at + (random.Next(2) * length))..],
+                ];
             default:
                 byte[] cleared = [.. bytes];
                 cleared.AsSpan(at, length).Fill((byte)(random.Next(2) == 0 ? 0 : 255));

@@ -20,7 +20,8 @@ internal sealed record FuzzPart(string Name, PartFormat Format, byte[] Bytes)
 {
     public static FuzzPart Json(string name, string json) => new(name, PartFormat.Json, System.Text.Encoding.UTF8.GetBytes(json));
 
-    public static FuzzPart Text(string text) => new("text", PartFormat.Text, [.. System.Runtime.InteropServices.MemoryMarshal.AsBytes(text.AsSpan())]);
+    public static FuzzPart Text(string text) =>
+        new("text", PartFormat.Text, [.. System.Runtime.InteropServices.MemoryMarshal.AsBytes(text.AsSpan())]);
 }
 
 /// <summary>What a parser is given: the files of a folder, or one text.</summary>

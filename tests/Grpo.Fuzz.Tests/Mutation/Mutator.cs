@@ -66,7 +66,8 @@ internal static class Mutator
     // The same for the footer of a parquet file, whose length stands behind it.
     private static byte[] Footer(Random random, byte[] file)
     {
-        if (file.Length < 12 || BinaryPrimitives.ReadInt32LittleEndian(file.AsSpan(file.Length - 8)) is var length && (length < 0 || length > file.Length - 12))
+        if (file.Length < 12 || BinaryPrimitives.ReadInt32LittleEndian(file.AsSpan(file.Length - 8)) is var length
+            && (length < 0 || length > file.Length - 12))
         {
             return ByteMutator.Mutate(random, file, file);
         }

@@ -10,11 +10,15 @@ internal static class TensorTargets
 {
     public static IEnumerable<FuzzTarget> All()
     {
-        yield return new("safetensors", 6, [Weights(), Empty()], Folder.Reading("safetensors", folder => ReadAll(Path.Combine(folder, "model.safetensors"))), typeof(InvalidDataException));
+        yield return new(
+            "safetensors", 6, [Weights(), Empty()],
+            Folder.Reading("safetensors", folder => ReadAll(Path.Combine(folder, "model.safetensors"))), typeof(InvalidDataException));
         yield return new("safetensors index", 4, [Shards()], Folder.Reading("index", ReadCheckpoint), typeof(InvalidDataException));
         yield return new("native library", 4, [new([new FuzzPart("shim", PartFormat.Bytes, SyntheticElf.Build())])],
             ReadLibrary, typeof(InvalidDataException), typeof(NotSupportedException));
-        yield return new("release of libtorch", 1, [Release()], Folder.Reading("libtorch", folder => ExistingLibtorch.Open(Path.Combine(folder))), typeof(BackendUnavailableException));
+        yield return new(
+            "release of libtorch", 1, [Release()], Folder.Reading("libtorch", folder => ExistingLibtorch.Open(Path.Combine(folder))),
+            typeof(BackendUnavailableException));
     }
 
     private static FuzzInput Weights() => Folder.Written(folder =>
@@ -22,7 +26,8 @@ internal static class TensorTargets
         using var scope = TensorScope.BeginNoGrad();
         SafetensorsWriter.Write(
             Path.Combine(folder, "model.safetensors"),
-            [new("a", ones([2, 3])), new("b", zeros([5], ScalarType.Bool)), new("c", ones([4, 2], ScalarType.BFloat16)), new("d", tensor(7L)), new("e", zeros([0, 3]))],
+            [new("a", ones([2, 3])), new("b", zeros([5], ScalarType.Bool)), new("c", ones([4, 2], ScalarType.BFloat16)),
+                new("d", tensor(7L)), new("e", zeros([0, 3]))],
             new Dictionary<string, string> { ["format"] = "pt" });
     });
 

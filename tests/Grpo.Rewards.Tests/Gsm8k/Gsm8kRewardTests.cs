@@ -64,7 +64,9 @@ public sealed class Gsm8kRewardTests
         {
             Values = new Dictionary<Gsm8kVerdict, double?> { [Gsm8kVerdict.Correct] = double.NaN },
         }));
-        Assert.Contains("Gsm8kRewardOptions.Values[Correct] must be a known verdict and a finite number or null.", error.Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "Gsm8kRewardOptions.Values[Correct] must be a known verdict and a finite number or null.", error.Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]

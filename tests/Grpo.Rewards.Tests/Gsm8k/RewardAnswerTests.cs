@@ -1,4 +1,4 @@
-namespace Grpo.Rewards.Tests.Gsm8k;
+namespace Grpo.Rewards.Tests;
 
 /// <summary>The answers that rewards tell, which votes compare letter by letter.</summary>
 public sealed class RewardAnswerTests

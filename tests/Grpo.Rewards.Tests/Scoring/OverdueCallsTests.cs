@@ -105,7 +105,8 @@ public sealed class OverdueCallsTests
     }
 
     private static List<RolloutGroup> Groups(int count) =>
-        [.. Enumerable.Range(0, count).Select(group => new RolloutGroup(Prompt.Create($"{group}", "q"), [1], [new Completion([1], "a", FinishReason.EndToken)]))];
+        [.. Enumerable.Range(0, count)
+            .Select(group => new RolloutGroup(Prompt.Create($"{group}", "q"), [1], [new Completion([1], "a", FinishReason.EndToken)]))];
 
     /// <summary>Ignores its token and waits until the test ends it.</summary>
     private sealed class StubbornReward : IRewardFunction

@@ -61,10 +61,12 @@ public sealed class RewardQuarantineTests
         IRewardFunction reward = Reward(name, end.Token);
         var clock = Stopwatch.StartNew();
 
-        RewardScores scores = await RewardScorer.ScoreAsync(reward, Groups(3), LimitFor(message) with { OnError = RewardErrorHandling.Abstain });
+        RewardScores scores = await RewardScorer.ScoreAsync(
+            reward, Groups(3), LimitFor(message) with { OnError = RewardErrorHandling.Abstain });
 
         bool oneOnly = message.Contains("on completion 1", StringComparison.Ordinal);
-        Assert.Equal([0.5, 0.5, oneOnly ? 0.5 : null, null, 0.5, 0.5], scores.Rewards.SelectMany(group => group).Select(reward => reward.Value));
+        Assert.Equal(
+            [0.5, 0.5, oneOnly ? 0.5 : null, null, 0.5, 0.5], scores.Rewards.SelectMany(group => group).Select(reward => reward.Value));
         Assert.Equal(oneOnly ? 1 : 2, scores.Errors);
         Assert.StartsWith(message, scores.FirstError!.Message, StringComparison.Ordinal);
         Assert.True(clock.Elapsed < Bound, $"It took {clock.Elapsed}.");
@@ -93,7 +95,8 @@ public sealed class RewardQuarantineTests
     public async Task ScoreAsync_may_be_called_by_a_reward()
     {
         var inner = RewardFunction.Create("inner", (_, completion) => completion.Text.Length);
-        var outer = RewardFunction.Create("outer", async (group, token) => (await RewardScorer.ScoreAsync(inner, [group], Patient, token)).Rewards[0]);
+        var outer = RewardFunction.Create(
+            "outer", async (group, token) => (await RewardScorer.ScoreAsync(inner, [group], Patient, token)).Rewards[0]);
         var blocking = RewardFunction.Create("blocking", (group, token) =>
             ValueTask.FromResult(RewardScorer.ScoreAsync(outer, [group], Patient, token).AsTask().GetAwaiter().GetResult().Rewards[0]));
 
@@ -107,7 +110,8 @@ public sealed class RewardQuarantineTests
     {
         var answer = new TaskCompletionSource();
         bool unobserved = false;
-        EventHandler<UnobservedTaskExceptionEventArgs> watch = (_, error) => unobserved |= error.Exception.InnerExceptions.Any(one => one.Message == "late");
+        EventHandler<UnobservedTaskExceptionEventArgs> watch = (_, error) =>
+            unobserved |= error.Exception.InnerExceptions.Any(one => one.Message == "late");
         TaskScheduler.UnobservedTaskException += watch;
         try
         {
@@ -153,7 +157,9 @@ public sealed class RewardQuarantineTests
         var error = await Assert.ThrowsAsync<RewardException>(() => RewardScorer.ScoreAsync(stuck, Groups(200), options).AsTask());
 
         // 32, and those that ran out of time while the 32nd was counted: several calls wait at once.
-        Assert.Matches("^Reward 'stuck' is not called any more: (3[2-9]|[45][0-9]) calls ran past their time limit and have not come back;", error.Message);
+        Assert.Matches(
+            "^Reward 'stuck' is not called any more: (3[2-9]|[45][0-9]) calls ran past their time limit and have not come back;",
+            error.Message);
         await EndAsync(end, stuck);
         Assert.Equal(0, (await RewardScorer.ScoreAsync(RewardFunction.Create("fine", (_, _) => 1), Groups(2), Patient)).Errors);
     }
@@ -187,7 +193,8 @@ public sealed class RewardQuarantineTests
                 await Task.Yield();
                 throw new InvalidOperationException("out of order");
             case "hangs":
-                await Task.Delay(Timeout.Infinite, end).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+                await Task.Delay(Timeout.Infinite, end)
+                    .ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
                 break;
             case "loops":
                 Spin(end);
@@ -256,7 +263,8 @@ public sealed class RewardQuarantineTests
 
     private static List<RolloutGroup> Groups(int count) =>
         [.. Enumerable.Range(0, count).Select(group => new RolloutGroup(
-            Prompt.Create($"{group}", "q"), [1], [.. Enumerable.Range(0, 2).Select(index => new Completion([1, index], $"{group % 10}.{index}", FinishReason.EndToken))]))];
+            Prompt.Create($"{group}", "q"), [1],
+            [.. Enumerable.Range(0, 2).Select(index => new Completion([1, index], $"{group % 10}.{index}", FinishReason.EndToken))]))];
 
     private sealed class BrokenList : List<Reward>, IReadOnlyList<Reward>
     {
@@ -267,6 +275,7 @@ public sealed class RewardQuarantineTests
 
     private sealed class BrokenComponents : Dictionary<string, double?>, IReadOnlyDictionary<string, double?>
     {
-        IEnumerator<KeyValuePair<string, double?>> IEnumerable<KeyValuePair<string, double?>>.GetEnumerator() => throw new NotSupportedException("not a list");
+        IEnumerator<KeyValuePair<string, double?>> IEnumerable<KeyValuePair<string, double?>>.GetEnumerator() =>
+            throw new NotSupportedException("not a list");
     }
 }

@@ -100,7 +100,7 @@ internal sealed class RunCheckpoints(
             Folder = await CheckedServices.SaveAsync(into, optimizer.Step, Write).ConfigureAwait(false);
             _step = optimizer.Step;
             _changed = false;
-            FreedMemory.GiveBack();
+            FreedMemory.Trim();
             logger.CheckpointWritten(Folder);
         },
         logger.CheckpointFailed,

@@ -265,7 +265,7 @@ internal sealed class TrainingSession(
     private async Task<EvaluationReport> EvaluateAsync(IEvaluator evaluator, CancellationToken cancellationToken)
     {
         EvaluationReport evaluation = await CheckedServices.EvaluateAsync(evaluator, optimizer.Policy, cancellationToken).ConfigureAwait(false);
-        FreedMemory.GiveBack();
+        FreedMemory.Trim();
         long step = optimizer.Step;
         if (progress.Add(step, evaluation))
         {

@@ -75,7 +75,7 @@ internal sealed class ContinuousDecoder(IPolicy policy, int padTokenId, IReadOnl
     {
         cancellationToken.ThrowIfCancellationRequested();
         using var scope = TensorScope.BeginNoGrad();
-        FreedMemory.Bound(anew: true); // an update leaves much more than its cache has use for
+        FreedMemory.TrimExcess(isNewPhase: true); // an update leaves much more than its cache has use for
         List<RolloutRow[]> first = TakeThatFit(waiting, maxRows);
         _rows = first.Sum(group => group.Length);
         using IDecodingSession session = policy.StartDecoding(Prompts(first), first[0].Length, sampling.MaxCompletionTokens);

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Tests.Text;
 using Grpo.Tensors;

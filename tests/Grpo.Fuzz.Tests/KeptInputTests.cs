@@ -16,14 +16,14 @@ using Grpo.Training;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>Inputs that once ended otherwise than documented, made small.</summary>
+/// <summary>Minimal inputs that once caused an undocumented result.</summary>
 public sealed class KeptInputTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
 
-    // Ended in an InvalidOperationException of the JSON reader, or an ArgumentException.
+    // Once caused an InvalidOperationException in the JSON reader, or an ArgumentException.
     [Theory]
     [InlineData("\\ud800", "half a surrogate pair")]
     [InlineData("\\udc00", "half a surrogate pair")]
@@ -38,7 +38,7 @@ public sealed class KeptInputTests : IDisposable
     public void Configuration_that_is_no_text_is_refused() =>
         Assert.Throws<InvalidDataException>(() => Qwen2Config.Parse("{\"model_type\": \"\uD800\"}"));
 
-    // Ended a run that resumed, in an InvalidOperationException.
+    // Once ended a resumed run with an InvalidOperationException.
     [Fact]
     public void Line_of_a_log_with_half_a_surrogate_pair_in_a_name_is_left_alone()
     {
@@ -52,7 +52,7 @@ public sealed class KeptInputTests : IDisposable
         Assert.Equal(kept, File.ReadAllText(path));
     }
 
-    // The first made steps of no prompts, since the end of the walk overflowed; the second compared entropies with infinity.
+    // The first made steps without prompts, because the end of the walk overflowed. The second compared entropies with infinity.
     [Theory]
     [InlineData("null", "9223372036854775807", "it is at position 9223372036854775807;")]
     [InlineData("1e999", "null", "the first entropy is not a finite number.")]
@@ -65,7 +65,7 @@ public sealed class KeptInputTests : IDisposable
             message, Assert.Throws<InvalidDataException>(() => TrainerState.Read(_folder.Path)).Message, StringComparison.Ordinal);
     }
 
-    // Allocated two gigabytes: the library takes the number 1,936,432,741 for the length of a text, whatever kind the file states.
+    // Allocated two gigabytes. The library takes 1,936,432,741 for the length of a text, whatever kind the file states.
     [Fact]
     public void Parquet_page_whose_statistics_are_numbers_is_refused_before_the_library_reads_them()
     {
@@ -103,7 +103,7 @@ public sealed class KeptInputTests : IDisposable
         Assert.Contains(message ?? "", refusal?.Message ?? "", StringComparison.Ordinal);
     }
 
-    // All pairs fell into one place of the hash table: seconds for a hundred thousand, hours for a whole vocabulary.
+    // All pairs collided in the hash table. It took seconds for a hundred thousand, and would take hours for a whole vocabulary.
     [Fact]
     public void Merges_whose_ids_were_chosen_to_collide_load_in_linear_time()
     {
@@ -124,7 +124,7 @@ public sealed class KeptInputTests : IDisposable
         Assert.True(best < TimeSpan.FromSeconds(1), $"{best}");
     }
 
-    // Messages held what the file held: escape sequences, bidi marks, zeros.
+    // Messages contained text of the file: escape sequences, bidirectional marks, zeros.
     [Fact]
     public void Messages_about_files_are_fit_for_a_terminal()
     {
@@ -163,7 +163,7 @@ public sealed class KeptInputTests : IDisposable
     private static FlightSettings Recorded(string name, string text) =>
         new() { Options = new Dictionary<string, string?> { [name] = text }, About = new Dictionary<string, string>() };
 
-    // Zigzag: the sign in the lowest bit, seven bits a byte.
+    // Zigzag encoding puts the sign into the lowest bit. Each byte has seven bits of the number.
     internal static byte[] Varint(long number)
     {
         ulong value = (ulong)((number << 1) ^ (number >> 63));

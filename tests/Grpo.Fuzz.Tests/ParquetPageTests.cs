@@ -4,7 +4,7 @@ using Parquet.Meta;
 namespace Grpo.Fuzz.Tests;
 
 /// <summary>
-/// Headers of parquet pages that the check and the library could read otherwise from each other: what is checked must be what is read.
+/// Headers of parquet pages that the check and the library might read differently. The library must read what the check has checked.
 /// </summary>
 public sealed class ParquetPageTests
 {
@@ -14,7 +14,7 @@ public sealed class ParquetPageTests
     private static readonly byte[] Data = Struct((1, 3), (2, 0), (3, 3), (4, 3));
     private static readonly byte[] Dictionary = Struct((1, 2), (2, 0));
 
-    /// <summary>A header of a column of three values, and what is said of it.</summary>
+    /// <summary>The headers of a column of three values, each with the expected message.</summary>
     public static TheoryData<string, byte[], string> Refused => new()
     {
         { "a dictionary that is a data page too", Struct([.. Head(DictionaryPage), (7, Dictionary), (5, Data)]),
@@ -53,7 +53,7 @@ public sealed class ParquetPageTests
     {
         Assert.NotEmpty(what);
 
-        // What would come next: a page that unpacks to two gigabytes. A check that took the first for all of the column would not see it.
+        // The next page would unpack to two gigabytes. A check that took the first page for the whole column would miss it.
         byte[] bomb = Struct((1, DataPage), (2, Two31), (3, 5), (5, Data));
         ParquetPages pages = new(File(header, bomb));
         Assert.Contains(message, Assert.Throws<InvalidDataException>(() => pages.Check(4, 3)).Message, StringComparison.Ordinal);
@@ -72,7 +72,7 @@ public sealed class ParquetPageTests
             StringComparison.Ordinal);
     }
 
-    // A hundred thousand row groups that share the pages of one made the reader unpack them a hundred thousand times.
+    // A hundred thousand row groups shared the pages of one, and the reader unpacked them a hundred thousand times.
     [Fact]
     public void Check_refuses_pages_that_it_has_seen()
     {
@@ -107,16 +107,16 @@ public sealed class ParquetPageTests
         Assert.Contains(message ?? "", refusal?.Message ?? "", StringComparison.Ordinal);
     }
 
-    // Type and sizes of a page of five bytes.
+    // The type and the sizes of a page of five bytes.
     private static (int Id, object Value)[] Head(int type) => [(1, type), (2, 5), (3, 5)];
 
     private static byte[] Second(int values, int nulls = 0, int definitions = 0) =>
         Struct((1, values), (2, nulls), (3, values), (4, 0), (5, definitions), (6, 0));
 
-    // Each header followed by five bytes.
+    // Five bytes follow each header.
     private static byte[] File(params byte[][] headers) => [.. "PAR1"u8, .. headers.SelectMany(header => header.Concat(new byte[5]))];
 
-    // In the long form, which takes fields in any order: kind, number of the field, value.
+    // Writes the long form, which allows fields in any order: kind, number of the field, value.
     private static byte[] Struct(params (int Id, object Value)[] fields) =>
     [
         .. fields.SelectMany(field => (byte[])(field.Value is byte[] inner

@@ -8,13 +8,13 @@ using Grpo.Testing;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>What the code does not do, so that no input can make it.</summary>
+/// <summary>The code uses no dangerous API, so no input can trigger one.</summary>
 public sealed partial class SourceTests
 {
-    // Backtracking is harmless here: the text is made by the sample itself, a line of a few words at a time.
+    // Backtracking is harmless here, because the sample itself writes the text, a few words per line.
     private static readonly string[] MayBacktrack = ["samples/Gsm8k/ColdStart.cs"];
 
-    // Each of these would run code that a file names, or start a program.
+    // Each of these could run code that a file names, or start a program.
     private static readonly string[] Forbidden =
     [
         "BinaryFormatter", "NetDataContractSerializer", "DataContractSerializer", "XmlSerializer", "TypeNameHandling", "JsonPolymorphic",
@@ -56,12 +56,12 @@ public sealed partial class SourceTests
         foreach ((string file, string text) in Sources("src"))
         {
             Assert.All(Forbidden, word => Assert.False(text.Contains(word, StringComparison.Ordinal), $"{file} uses {word}."));
-            // source-generated: no type but those that are declared
+            // source-generated, so only declared types are read
             Assert.All(Deserialize().Matches(text), call => Assert.Matches("Json\\.(Default\\.)?[A-Z]", call.Value));
         }
     }
 
-    // It comes from a data set or a record, and may hold what a terminal would obey.
+    // The id comes from a data set or a record and may contain terminal control sequences.
     [Fact]
     public void Id_of_a_prompt_is_escaped_wherever_it_stands_in_a_text()
     {
@@ -97,7 +97,7 @@ public sealed partial class SourceTests
     [GeneratedRegex(@"\[GeneratedRegex\(", RegexOptions.NonBacktracking)]
     private static partial Regex Generated();
 
-    // {…prompt.Id…}, {…Prompts[i].Id…} and {…PromptId…} of an interpolated text; an initializer has a blank after its brace.
+    // Matches {…prompt.Id…}, {…Prompts[i].Id…} and {…PromptId…} in an interpolated text. An initializer has a blank after its brace.
     [GeneratedRegex("""\{(?:[^\s{}"][^{}"\n]*)?(?:rompts?(?:\[\w+\])?\.Id|PromptId)\b[^{}"\n]*\}""", RegexOptions.NonBacktracking)]
     private static partial Regex PromptIds();
 

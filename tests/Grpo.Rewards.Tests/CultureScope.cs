@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Grpo.Rewards.Tests;
 
 /// <summary>
-/// Sets the current culture and restores it. Where the runtime has no culture data, a made-up culture with the same signs stands in.
+/// Sets the current culture and restores it. If the runtime has no culture data, it uses an artificial culture with the same signs.
 /// </summary>
 internal sealed class CultureScope : IDisposable
 {

@@ -11,15 +11,15 @@ using Grpo.Training;
 namespace Grpo.StressRun;
 
 /// <summary>
-/// Everything of the library that writes or reads JSON, in a process in which the serializer may not look at types by itself: so it is in
-/// file-based apps and in trimmed ones.
+/// Everything in the library that writes or reads JSON, in a process without reflection-based serialization, as in file-based and trimmed
+/// apps.
 /// </summary>
 internal static class JsonRun
 {
     private static readonly SamplingOptions Short = new() { MaxCompletionTokens = 8, MaxPromptTokens = 512 };
 
-    /// <summary>Trains, resumes, exports, evaluates and replays in a folder, and says the names of the files that it wrote.</summary>
-    /// <param name="folder">Where everything is written.</param>
+    /// <summary>Trains, resumes, exports, evaluates and replays in a folder, and prints the names of the files that it wrote.</summary>
+    /// <param name="folder">The folder for all files.</param>
     public static async Task ExecuteAsync(string folder)
     {
         if (JsonSerializer.IsReflectionEnabledByDefault)
@@ -121,7 +121,7 @@ internal static class JsonRun
             new SupervisedOptions
             {
                 Steps = steps,
-                Schedule = LearningRateSchedule.Constant, // with another one the number of steps is part of the run
+                Schedule = LearningRateSchedule.Constant, // with other schedules the number of steps is part of the run's identity
                 BatchSize = 2,
                 MicroBatchSize = 2,
                 CheckpointEvery = 1,

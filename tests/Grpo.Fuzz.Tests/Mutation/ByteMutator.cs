@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>Damage to bytes of any kind.</summary>
+/// <summary>Damages bytes of any kind.</summary>
 internal static class ByteMutator
 {
     private const int MostRepeats = 2000;
@@ -59,7 +59,7 @@ internal static class ByteMutator
         }
     }
 
-    // A length, an offset or a count, most of them aligned.
+    // The position of a length, an offset or a count. Most of them are aligned.
     private static byte[] WithNumber(Random random, byte[] bytes, int at)
     {
         int width = 1 << random.Next(1, 4);

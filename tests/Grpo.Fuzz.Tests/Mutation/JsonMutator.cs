@@ -3,7 +3,9 @@ using System.Text;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>Damage to JSON, token by token, so that most of it is still JSON and gets past the reader to what makes sense of it.</summary>
+/// <summary>
+/// Damages JSON token by token. Most results are still JSON, so they pass the JSON reader and reach the code that interprets them.
+/// </summary>
 internal static class JsonMutator
 {
     private static readonly string[] Values =
@@ -19,7 +21,7 @@ internal static class JsonMutator
 
     public static byte[] Mutate(Random random, byte[] bytes)
     {
-        List<string> tokens = Split(Encoding.Latin1.GetString(bytes)); // a character a byte, so that nothing is lost on the way
+        List<string> tokens = Split(Encoding.Latin1.GetString(bytes)); // one character per byte, so that nothing is lost
         if (tokens.Count == 0)
         {
             return Encoding.UTF8.GetBytes(Value(random));
@@ -95,7 +97,7 @@ internal static class JsonMutator
             }
             : token.Length > 2 ? token.Insert(1 + random.Next(token.Length - 2), random.Next(2) == 0 ? "\\ud9ab" : "\u0080") : token;
 
-    // A member again, with the same value or another: two readers would disagree about it.
+    // Repeats a member with the same value or another. Two readers would disagree about it.
     private static void Repeat(Random random, List<string> tokens, int value)
     {
         int key = tokens.FindIndex(value, token => token == ":") - 1;
@@ -135,7 +137,7 @@ internal static class JsonMutator
             tokens.Add(text[start..i]);
         }
 
-        // White space keeps to itself, so that a number is a token.
+        // White space is a token of its own, so that a number is one token.
         return [.. tokens.SelectMany(token => token[0] == '"' ? [token] : Trimmed(token))];
     }
 

@@ -2,7 +2,9 @@ using System.Runtime.InteropServices;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>Damage to the text of a model or a person: what the readers look for, in the wrong places, and what nobody expects.</summary>
+/// <summary>
+/// Damages the text of a model or a person with marks that the readers look for in wrong places, and with unexpected characters.
+/// </summary>
 internal static class TextMutator
 {
     private const int MostCharacters = 100_000;

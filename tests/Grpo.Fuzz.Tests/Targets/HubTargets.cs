@@ -4,7 +4,7 @@ using Grpo.Hub;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>What a hub answers, what lies in its cache, and the settings around it.</summary>
+/// <summary>The readers of a hub's answers, its cache and its settings.</summary>
 internal static class HubTargets
 {
     private const string Commit = "0123456789abcdef0123456789abcdef01234567";

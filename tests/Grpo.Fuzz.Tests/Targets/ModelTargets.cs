@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>A model's folder: configuration, weights, adapter, tokenizer.</summary>
+/// <summary>The readers of a model's folder: configuration, weights, adapter and tokenizer.</summary>
 internal static class ModelTargets
 {
     private static readonly string[] Probes =

@@ -4,7 +4,9 @@ using Grpo.Optimization;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>The flight recorder's file, and its contents behind the checksums, which would refuse nearly every change.</summary>
+/// <summary>
+/// The readers of the flight recorder's file, and of its contents without the checksums, which would refuse nearly every change.
+/// </summary>
 internal static class RecordingTargets
 {
     public static IEnumerable<FuzzTarget> All()
@@ -93,7 +95,7 @@ internal static class RecordingTargets
         }
     }
 
-    // What was taken is written and read again without a change.
+    // An accepted input must be written and read again without a change.
     private static void ReadStep(FuzzInput input)
     {
         byte[] once = Again(input.Bytes);

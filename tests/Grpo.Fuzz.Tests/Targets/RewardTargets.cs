@@ -5,7 +5,7 @@ using Parquet.Schema;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>Data sets, and what a model answers.</summary>
+/// <summary>The readers of data sets and of a model's answers.</summary>
 internal static class RewardTargets
 {
     private const string Rows =

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>Weights, their index, and the native libraries.</summary>
+/// <summary>The readers of weights, their index and the native libraries.</summary>
 internal static class TensorTargets
 {
     public static IEnumerable<FuzzTarget> All()
@@ -64,7 +64,7 @@ internal static class TensorTargets
 
     private static void Read(IReadOnlyDictionary<string, SafetensorsEntry> entries, Func<string, Tensor> read, long size)
     {
-        // No tensor on a header's word: all together are no larger than the files.
+        // No header can cause a large tensor: all tensors together are no larger than the files.
         Assert.InRange(entries.Values.Sum(entry => entry.Length), 0, size);
         foreach (SafetensorsEntry entry in entries.Values)
         {

@@ -10,14 +10,16 @@ using Grpo.Training;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>What a run writes and a later one reads: checkpoints, logs, evaluations; and methods written as text.</summary>
+/// <summary>
+/// The readers of files that a run writes and a later one reads (checkpoints, logs, evaluations), and of methods as text.
+/// </summary>
 internal static class TrainingTargets
 {
     private static readonly Prompt[] Prompts = [Prompt.Create("p0", "b"), Prompt.Create("p1", "dec"), Prompt.Create("p2", "ad")];
 
     public static IEnumerable<FuzzTarget> All()
     {
-        yield return new("checkpoint.json", 5, [Manifest()], Folder.Reading("manifest", ReadManifest)); // what is wrong is said, not thrown
+        yield return new("checkpoint.json", 5, [Manifest()], Folder.Reading("manifest", ReadManifest)); // errors are reported, not thrown
         yield return new(
             "best.json", 2, [Folder.Written(folder => BestMark.Write(folder, Path.Combine(folder, "temporary"), 8, "checkpoint-000008"))],
             Folder.Reading("best", folder => BestMark.Read(folder)));
@@ -153,7 +155,7 @@ internal static class TrainingTargets
         return optimizer;
     });
 
-    // The policy's own files are the policy's: they stay as they are.
+    // The policy's own files are not damaged, because the policy reads them.
     private static FuzzInput Optimizer()
     {
         _ = Loaded.Value;

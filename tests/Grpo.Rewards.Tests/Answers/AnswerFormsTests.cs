@@ -5,7 +5,7 @@ using Grpo.Testing;
 
 namespace Grpo.Rewards.Tests;
 
-/// <summary>The rule for what may follow and surround a number, shown on the table of answer-forms.tsv.</summary>
+/// <summary>The rule for the text that may follow and surround a number, tested on the table of answer-forms.tsv.</summary>
 public sealed partial class AnswerFormsTests
 {
     private static readonly AnswerFormat[] StrictFormats = [AnswerFormat.TagAnswer, AnswerFormat.HashMarks, AnswerFormat.Boxed];
@@ -32,7 +32,7 @@ public sealed partial class AnswerFormsTests
         Assert.True(CultureScope.Names.Length >= 4);
     }
 
-    // Beside the table, so that a row can be broken nowhere but in its own text: every prefix of a right answer is read without an error.
+    // Every prefix of a right answer must be read without an error.
     [Fact]
     public void Judge_reads_every_beginning_of_every_form()
     {
@@ -65,7 +65,7 @@ public sealed partial class AnswerFormsTests
 
     private static Gsm8kVerdict Judged(Form form) => Gsm8kAnswer.Judge(form.Text, form.Gold, form.Format);
 
-    // A row for each format that it is about.
+    // One row for each format that the form is meant for.
     private static IEnumerable<Form> Forms()
     {
         using Stream stream = typeof(AnswerFormsTests).Assembly.GetManifestResourceStream("answer-forms.tsv")!;

@@ -27,7 +27,7 @@ public sealed partial class WordProblemsTests
     [Fact]
     public void Generate_never_changes_between_versions()
     {
-        // Frozen: reports of runs with a seed stay comparable. A change of templates must change this text knowingly.
+        // Frozen, so that reports of runs with a seed stay comparable. Whoever changes the templates must change this hash knowingly.
         var problem = WordProblems.Generate(new WordProblemOptions { Seed = 7, Count = 1, MinSteps = 2, MaxSteps = 2 })[0];
 
         Assert.Equal(
@@ -134,7 +134,7 @@ public sealed partial class WordProblemsTests
     [Fact]
     public void Generate_decides_the_split_without_the_distractor()
     {
-        // The same problem with another distractor must not be in the other split.
+        // A problem must not be in the other split with a different distractor.
         var options = new WordProblemOptions { Seed = 6, Count = 500, Split = ProblemSplit.Test };
         IReadOnlyList<WordProblem> plain = WordProblems.Generate(options),
             distracted = WordProblems.Generate(options with { Distractors = 1 });
@@ -160,7 +160,7 @@ public sealed partial class WordProblemsTests
     [Fact]
     public void Generate_does_not_repeat_questions_where_few_are_left()
     {
-        // RidesTheBus has 960 questions, an eighth of them for tests, and is drawn 6,000 times: most draws are old.
+        // RidesTheBus has 960 questions, an eighth of them for tests. It is chosen 6,000 times, so most choices repeat a question.
         var problems = WordProblems.Generate(new WordProblemOptions { Count = 60_000, MaxSteps = 1, Split = ProblemSplit.Test });
 
         Assert.Equal(60_000, problems.Select(problem => problem.Question).Distinct().Count());
@@ -269,7 +269,7 @@ public sealed partial class WordProblemsTests
     [GeneratedRegex("[0-9]+")]
     private static partial Regex Digits();
 
-    // What templates draw: numbers, names, things and wares, days. What is left tells one course of a problem from another.
+    // Matches the random parts of templates: numbers, names, things, wares and days. The rest identifies the course of a problem.
     [GeneratedRegex(
         "[0-9]+|Mia|Tom|Ann|Ben|Eva|Leo|Sue|Max|Lily|Sam|Zoe|Jack|(apple|book|card|coin|cup|egg|marble|pen|shell|stamp|ball|cake|hat|kite|"
         + "toy)s?|box(es)?|bags?|baskets?|[A-Z][a-z]+day")]

@@ -149,7 +149,7 @@ public sealed class Gsm8kDatasetTests : IDisposable
         byte[] bytes = await File.ReadAllBytesAsync(path);
         int refused = 0;
 
-        // A damaged stop byte (the last of the footer) or list length makes the library itself loop for ever.
+        // A damaged stop byte (the last byte of the footer) or list length makes the library loop forever.
         for (int i = 4; i < bytes.Length; i++)
         {
             byte[] damaged = [.. bytes];
@@ -162,11 +162,11 @@ public sealed class Gsm8kDatasetTests : IDisposable
             }
         }
 
-        // Names, statistics and the text itself may change unnoticed; structure may not.
+        // Changes to names, statistics and text may go unnoticed, but not changes to the structure.
         Assert.InRange(refused, bytes.Length / 4, bytes.Length);
     }
 
-    // What must come out is read from the files by other means, so that any set of the same layout will do.
+    // The expected values are read from the files by other means, so any data set with this layout will do.
     [SharedTheory]
     [InlineData("train")]
     [InlineData("test")]

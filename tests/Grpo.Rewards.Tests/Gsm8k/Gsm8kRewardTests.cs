@@ -83,7 +83,7 @@ public sealed class Gsm8kRewardTests
     [InlineData("<answer>...</answer>", "42", 0.0, 0.4, "NoAnswer")]
     [InlineData("42", "42", 0.0, 0.0, "NoAnswer")]
     [InlineData("<answer>42", "42", 0.0, 0.2, "NoAnswer")]
-    // The tutorial's weak spots, which a faithful copy has too
+    // The tutorial's weaknesses, which a faithful copy has too
     [InlineData("<answer>41</answer><answer>42</answer>", "42", 2.0, 0.4, "Exact")]
     [InlineData("<answer>1080</answer>", "1,080", 0.0, 0.4, "WrongAnswer")]
     [InlineData("</answer></reasoning><answer><reasoning>", "42", 0.0, 0.8, "NoAnswer")]

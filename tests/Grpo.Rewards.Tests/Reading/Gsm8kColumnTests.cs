@@ -5,7 +5,7 @@ using static Grpo.Rewards.Tests.HandmadeParquet;
 namespace Grpo.Rewards.Tests;
 
 /// <summary>
-/// Which columns of a data set are read: those of the root, by their whole path. No other column can hide them or stop the reading.
+/// The columns of a data set that are read: those of the root, by their whole path. No other column can hide them or prevent reading.
 /// </summary>
 public sealed class Gsm8kColumnTests : IDisposable
 {
@@ -122,7 +122,7 @@ public sealed class Gsm8kColumnTests : IDisposable
     [Fact]
     public void Load_names_the_row_whose_optional_text_is_null()
     {
-        // Levels in front of the values: two bits of which the first is set, one run of two (3 = 1 group of 8, packed).
+        // The levels before the values: two bits of which the first is set, in one run (3 = 1 group of 8, packed).
         byte[] values = Struct((1, 2), (2, 0), (3, 3), (4, 3));
         byte[] page = [.. Struct((1, 0), (2, 17), (3, 17), (5, values)), 2, 0, 0, 0, 3, 0b01, .. BitConverter.GetBytes(7), .. "#### 11"u8];
         byte[][] elements = [Text("question"), Leaf(ByteArray, "answer", Optional, Utf8)];
@@ -145,7 +145,7 @@ public sealed class Gsm8kColumnTests : IDisposable
         Assert.Contains("row group 0 has 0 columns 'answer'; there must be one.", error.Message, StringComparison.Ordinal);
     }
 
-    // The library goes down the schema by recursion: a hundred thousand levels would end the process.
+    // The library descends the schema by recursion, so a hundred thousand levels would end the process.
     [Fact]
     public void Load_refuses_a_schema_too_deep_for_the_library()
     {
@@ -219,7 +219,7 @@ public sealed class Gsm8kColumnTests : IDisposable
         Assert.Equal(("NEW question 1", "11"), (prompt.Messages[0].Text, prompt.Answer));
     }
 
-    // The other columns stand before those that are read.
+    // The other columns come before those that are read.
     private static byte[] Handmade(byte[][] others, (string[] Path, string[]? Rows)[]? leaves, int columns = 1) =>
         File(columns + 2, [.. others, Text("question"), Text("answer")], [.. leaves ?? [(["o"], null)], .. Columns]);
 

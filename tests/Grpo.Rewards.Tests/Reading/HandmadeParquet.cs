@@ -3,8 +3,9 @@ using System.Text;
 namespace Grpo.Rewards.Tests;
 
 /// <summary>
-/// A parquet file made byte by byte, so that its schema can be of any form that the format allows, also of those that no writer here makes.
-/// The pages of the two columns that are read hold one text for each row; every other column points at bytes that are no page.
+/// A parquet file written byte by byte, so that it can have any schema that the format allows, including schemas that
+/// no writer here produces.
+/// The pages of the two columns that are read hold one text per row. Every other column points at bytes that are not a page.
 /// </summary>
 internal static class HandmadeParquet
 {
@@ -12,18 +13,18 @@ internal static class HandmadeParquet
     public const int Whole64 = 2, ByteArray = 6, FixedBytes = 7;
     public const int Utf8 = 0, Map = 1, List = 3;
 
-    /// <summary>A leaf of the schema: physical type, name, and what else is said of it.</summary>
+    /// <summary>Creates a leaf of the schema with its physical type, its name and other properties.</summary>
     public static byte[] Leaf(int type, string name, int repetition = Required, int? converted = null, byte[]? logical = null) => Struct(
         (1, type), (2, type == FixedBytes ? 16 : null), (3, repetition), (4, name), (6, converted), (10, logical));
 
-    /// <summary>A group of the schema, followed in the list by its children.</summary>
+    /// <summary>Creates a group of the schema. Its children follow it in the list.</summary>
     public static byte[] Group(string name, int children, int repetition = Required, int? converted = null) =>
         Struct((3, repetition), (4, name), (5, children), (6, converted));
 
     public static byte[] Text(string name) => Leaf(ByteArray, name, Required, Utf8);
 
     /// <summary>
-    /// A file whose root has the elements in order; the leaves follow by their paths with what each row holds, or null for no page.
+    /// Creates a file whose root has the elements in order. Each leaf is given by its path with the text of each row, or null for no page.
     /// </summary>
     public static byte[] File(int columns, byte[][] elements, params (string[] Path, string[]? Rows)[] leaves)
     {
@@ -38,7 +39,7 @@ internal static class HandmadeParquet
             file.AddRange(texts is null ? [0xFF] : Struct((1, 0), (2, values.Length), (3, values.Length), (5, header)));
             file.AddRange(values);
 
-            // 77 is no compression that anyone knows.
+            // No compression has the number 77.
             chunks.Add(Struct((2, offset), (3, Struct(
                 (1, ByteArray), (2, new[] { 0 }), (3, path), (4, texts is null ? 77 : 0), (5, rows),
                 (6, values.Length), (7, file.Count - offset), (9, offset)))));
@@ -49,7 +50,7 @@ internal static class HandmadeParquet
         return [.. file, .. footer, .. BitConverter.GetBytes(footer.Length), .. "PAR1"u8];
     }
 
-    /// <summary>A struct in Thrift's compact protocol; a field without a value is left out.</summary>
+    /// <summary>Writes a struct in Thrift's compact protocol. A field without a value is omitted.</summary>
     public static byte[] Struct(params (int Id, object? Value)[] fields) =>
     [
         .. fields.Where(field => field.Value is not null)
@@ -82,7 +83,7 @@ internal static class HandmadeParquet
     private static byte[] Plain(string text) =>
         [.. BitConverter.GetBytes(Encoding.UTF8.GetByteCount(text)), .. Encoding.UTF8.GetBytes(text)];
 
-    // Zigzag: the sign in the lowest bit.
+    // Zigzag encoding puts the sign into the lowest bit.
     private static byte[] Varint(long number) => Length((number << 1) ^ (number >> 63));
 
     private static byte[] Length(long number)

@@ -68,7 +68,7 @@ public sealed class CachedRewardTests
             "Reward 'inner' threw InvalidOperationException (away) on completion 2 of prompt 'p'.", first.FirstError!.Message,
             StringComparison.Ordinal);
 
-        // Of those that are asked for again the failing one is the second, of the group it is the third.
+        // The failing completion is the second that is scored again, and the third of the group.
         RewardScores again = await ScoreAsync(cached, Group("p", "ok", "a", "b"), RewardErrorHandling.Abstain);
         Assert.Equal(2, again.FirstError!.CompletionIndex);
 

@@ -3,20 +3,22 @@ using Grpo.Scoring;
 
 namespace Grpo.Rewards.Tests;
 
-/// <summary>Whatever reward code does, scoring ends in time, and with an error that names it or a counted abstention.</summary>
+/// <summary>
+/// Scoring ends in time whatever a reward's code does. It ends with an error that names the reward, or with a counted abstention.
+/// </summary>
 [Collection(nameof(RewardCalls))] // one after the other: they wait for time limits
 public sealed class RewardQuarantineTests
 {
-    // Long enough for a call that does nothing wrong on a busy machine.
+    // Long enough for a correct call on a busy machine.
     private static readonly RewardOptions Patient = new() { Timeout = TimeSpan.FromSeconds(60) };
 
-    // The other groups, which do nothing, must make it in the same time.
+    // The calls for the other groups return at once and must finish within this time.
     private static readonly RewardOptions Quick = new() { Timeout = TimeSpan.FromSeconds(1) };
 
-    // Far above the limit, far below for ever.
+    // Far above the limit, and far below forever.
     private static readonly TimeSpan Bound = TimeSpan.FromSeconds(20);
 
-    /// <summary>Name, what the reward does to the group "1", and the start of the message.</summary>
+    /// <summary>The name, the behavior of the reward for the group "1", and the beginning of the message.</summary>
     public static TheoryData<string, string> Misbehaviour => new()
     {
         { "throws", "Reward 'throws' threw InvalidOperationException (out of order) on the group of prompt '1'." },
@@ -156,7 +158,7 @@ public sealed class RewardQuarantineTests
 
         var error = await Assert.ThrowsAsync<RewardException>(() => RewardScorer.ScoreAsync(stuck, Groups(200), options).AsTask());
 
-        // 32, and those that ran out of time while the 32nd was counted: several calls wait at once.
+        // 32 calls, and those that timed out while the 32nd was counted, because several calls wait at once.
         Assert.Matches(
             "^Reward 'stuck' is not called any more: (3[2-9]|[45][0-9]) calls ran past their time limit and have not come back;",
             error.Message);
@@ -164,7 +166,7 @@ public sealed class RewardQuarantineTests
         Assert.Equal(0, (await RewardScorer.ScoreAsync(RewardFunction.Create("fine", (_, _) => 1), Groups(2), Patient)).Errors);
     }
 
-    // What was left behind must be over before the next test, which has its own limits to keep.
+    // Abandoned calls must end before the next test, which has limits of its own.
     private static async Task EndAsync(CancellationTokenSource end, IRewardFunction reward)
     {
         await end.CancelAsync();
@@ -182,7 +184,7 @@ public sealed class RewardQuarantineTests
         name,
         (group, token) => group.Prompt.Id == "1" ? Misbehave(name, group, end) : ValueTask.FromResult<IReadOnlyList<Reward>>([0.5, 0.5]));
 
-    // None of them heeds the token that it is given; the test ends them.
+    // None of them observes its cancellation token, so the test ends them.
     private static async ValueTask<IReadOnlyList<Reward>> Misbehave(string name, RolloutGroup group, CancellationToken end)
     {
         switch (name)
@@ -238,11 +240,11 @@ public sealed class RewardQuarantineTests
         }
     }
 
-    // A lock that another thread never lets go of, as two of them in the wrong order.
+    // A lock that another thread never releases, as in a deadlock.
     private static async Task DeadlockAsync(CancellationToken end)
     {
         var gate = new object();
-        // Without the option the rest of this method could run inside SetResult, on the thread that holds the lock.
+        // Without this option, the rest of this method could run inside SetResult on the thread that holds the lock.
         var taken = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _ = Task.Factory.StartNew(
             () =>

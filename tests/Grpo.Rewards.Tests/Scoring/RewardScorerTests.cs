@@ -214,7 +214,7 @@ public sealed class RewardScorerTests
     private static Task<RewardScores> Score(IRewardFunction reward, IReadOnlyList<RolloutGroup> groups, RewardOptions options) =>
         RewardScorer.ScoreAsync(reward, groups, options).AsTask();
 
-    /// <summary>Prompts "0", "1" …; the text of a completion is "prompt.index".</summary>
+    /// <summary>Creates groups with the prompts "0", "1" and so on. The text of a completion is "prompt.index".</summary>
     private static List<RolloutGroup> Groups(int count, int size) =>
         [.. Enumerable.Range(0, count).Select(group => new RolloutGroup(
             Prompt.Create($"{group}", "q"),

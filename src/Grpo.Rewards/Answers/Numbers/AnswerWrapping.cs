@@ -65,7 +65,7 @@ internal static partial class AnswerWrapping
         Span<char> buffer = stackalloc char[text.Length];
         for (int i = 0; i < text.Length; i++)
         {
-            bool drop = IsMarkdown(text[i]) && !(IsDigitBeside(text, i, -1) && IsDigitBeside(text, i, +1));
+            bool drop = IsMarkdown(text[i]) && !(HasDigitNextTo(text, i, -1) && HasDigitNextTo(text, i, +1));
             buffer[i] = drop ? ' ' : text[i];
         }
 
@@ -74,7 +74,7 @@ internal static partial class AnswerWrapping
 
     private static bool IsMarkdown(char character) => character is '*' or '_' or '`';
 
-    private static bool IsDigitBeside(string text, int index, int step)
+    private static bool HasDigitNextTo(string text, int index, int step)
     {
         do
         {

@@ -1,6 +1,6 @@
 using Grpo.Callbacks;
 using Grpo.Checkpoints;
-using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Pretrained;
 
 namespace Grpo.Snippets;
 

@@ -1,18 +1,11 @@
-using System.Reflection.Metadata;
-using System.Reflection.Metadata.Ecma335;
 using Mono.Cecil;
 using Mono.Cecil.Cil;
-using TypeDefinition = Mono.Cecil.TypeDefinition;
-using TypeReference = Mono.Cecil.TypeReference;
 
 namespace Grpo.Fuzz.Tests;
 
 /// <summary>The types of a compiled assembly with the folders of their source files, and the uses between them.</summary>
 internal sealed class CompiledRooms
 {
-    // The kind of debug information that names the source file of a type without code, such as an interface (Portable PDB format).
-    private static readonly Guid TypeDefinitionDocuments = new("932E74BC-DBA9-4478-8D46-0F32A7BAB3D3");
-
     private readonly Dictionary<string, string> _roomByType = new(StringComparer.Ordinal);
     private readonly List<TypeDefinition> _types;
 
@@ -23,7 +16,7 @@ internal sealed class CompiledRooms
         string path = type.Assembly.Location;
         Project = Path.GetFileNameWithoutExtension(path);
         ModuleDefinition module = ModuleDefinition.ReadModule(path, new ReaderParameters { ReadSymbols = true });
-        Dictionary<int, string> documents = ReadTypeDocuments(Path.ChangeExtension(path, ".pdb"));
+        Dictionary<int, string> documents = TypeDocuments.Read(Path.ChangeExtension(path, ".pdb"));
         _types = [.. module.Types.Where(IsWritten)];
         foreach (TypeDefinition definition in _types)
         {
@@ -68,24 +61,6 @@ internal sealed class CompiledRooms
                 && !file.Replace('\\', '/').Contains("/obj/", StringComparison.Ordinal));
     }
 
-    private static Dictionary<int, string> ReadTypeDocuments(string symbols)
-    {
-        using MetadataReaderProvider provider = MetadataReaderProvider.FromPortablePdbStream(File.OpenRead(symbols));
-        MetadataReader reader = provider.GetMetadataReader();
-        var documents = new Dictionary<int, string>();
-        foreach (CustomDebugInformation information in reader.CustomDebugInformation.Select(reader.GetCustomDebugInformation))
-        {
-            if (reader.GetGuid(information.Kind) == TypeDefinitionDocuments)
-            {
-                int row = reader.GetBlobReader(information.Value).ReadCompressedInteger();
-                documents[MetadataTokens.GetToken(information.Parent)] =
-                    reader.GetString(reader.GetDocument(MetadataTokens.DocumentHandle(row)).Name);
-            }
-        }
-
-        return documents;
-    }
-
     // The full names of the top-level types that a type and its nested types mention anywhere.
     private static IEnumerable<string> Uses(TypeDefinition type) =>
         Mentions(type).OfType<TypeReference>().SelectMany(Parts).Select(TopLevel).Distinct();
@@ -124,12 +99,13 @@ internal sealed class CompiledRooms
     private static IEnumerable<TypeReference> Signature(MethodReference method) =>
         method.Parameters.Select(parameter => parameter.ParameterType).Append(method.ReturnType);
 
-    private static IEnumerable<TypeReference> Attributes(Mono.Cecil.ICustomAttributeProvider owner) => owner.CustomAttributes.SelectMany(
+    private static IEnumerable<TypeReference> Attributes(ICustomAttributeProvider owner) => owner.CustomAttributes.SelectMany(
         attribute => attribute.ConstructorArguments.Select(argument => argument.Value).OfType<TypeReference>().Append(attribute.AttributeType));
 
     private static IEnumerable<TypeReference> Parts(TypeReference type) => type switch
     {
         GenericInstanceType generic => generic.GenericArguments.SelectMany(Parts).Append(generic.ElementType),
+        GenericParameter or FunctionPointerType => [],
         TypeSpecification wrapped => Parts(wrapped.ElementType),
         _ => [type],
     };

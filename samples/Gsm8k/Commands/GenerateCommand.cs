@@ -1,6 +1,6 @@
 using System.CommandLine;
 using Grpo.IO;
-using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Pretrained;
 
 namespace Grpo.Samples.Gsm8k;
 

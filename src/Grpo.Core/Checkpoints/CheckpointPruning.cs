@@ -1,4 +1,3 @@
-using Grpo.IO;
 using Microsoft.Extensions.Logging;
 
 namespace Grpo.Checkpoints;

@@ -1,6 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 
-namespace Grpo.Losses;
+namespace Grpo;
 
 /// <summary>
 /// Marks options and methods whose public properties are found by reflection, for checkpoints, reports and texts. Without it trimming

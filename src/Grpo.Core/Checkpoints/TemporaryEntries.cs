@@ -1,7 +1,6 @@
-using Grpo.Checkpoints;
 using Microsoft.Extensions.Logging;
 
-namespace Grpo.IO;
+namespace Grpo.Checkpoints;
 
 /// <summary>Names, locks and cleans up the unfinished files and folders of a checkpoint store.</summary>
 /// <param name="root">The folder of the checkpoints.</param>

@@ -71,15 +71,15 @@ internal static class PieceCases
     {
         using var scope = TensorScope.BeginNoGrad();
         Tensor logits = scope.Release(randn(rows, Vocabulary));
-        RolloutRow[] drawn = [.. Enumerable.Range(0, rows).Select(row => new RolloutRow([0], new CompletionBuilder((ulong)row)))];
+        RolloutRow[] sampled = [.. Enumerable.Range(0, rows).Select(row => new RolloutRow([0], new CompletionBuilder((ulong)row)))];
         var plain = new SamplingOptions();
         var topP = new SamplingOptions { TopP = 0.9 };
         return
         [
             new($"draw {rows} tokens, softmax and multinomial", rows, () => { using var pass = TensorScope.BeginNoGrad(); logits.softmax(1).multinomial(1).cpu(); }),
-            new($"draw {rows} tokens", rows, () => TokenDraw.Pick(logits, drawn, plain)) { Baseline = $"draw {rows} tokens, softmax and multinomial" },
+            new($"draw {rows} tokens", rows, () => TokenSampler.Sample(logits, sampled, plain)) { Baseline = $"draw {rows} tokens, softmax and multinomial" },
             new($"draw {rows} tokens, top-p by a full sort", rows, () => TopPBySort(logits)),
-            new($"draw {rows} tokens, top-p", rows, () => TokenDraw.Pick(logits, drawn, topP)) { Baseline = $"draw {rows} tokens, top-p by a full sort" },
+            new($"draw {rows} tokens, top-p", rows, () => TokenSampler.Sample(logits, sampled, topP)) { Baseline = $"draw {rows} tokens, top-p by a full sort" },
         ];
     }
 

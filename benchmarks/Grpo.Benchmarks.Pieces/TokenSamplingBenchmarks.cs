@@ -11,7 +11,7 @@ namespace Grpo.Benchmarks.Pieces;
 [MemoryDiagnoser]
 [GroupBenchmarksBy(BenchmarkLogicalGroupRule.ByCategory)]
 [CategoriesColumn]
-public class TokenPickingBenchmarks
+public class TokenSamplingBenchmarks
 {
     private const int Rows = 8;
     private const int Vocabulary = 151_936;
@@ -52,7 +52,7 @@ public class TokenPickingBenchmarks
     /// <summary>Ours, with entropies.</summary>
     [Benchmark]
     [BenchmarkCategory("greedy")]
-    public object Greedy() => TokenDraw.Pick(_logits, _rows, Greedily);
+    public object Greedy() => TokenSampler.Sample(_logits, _rows, Greedily);
 
     /// <summary>Softmax, multinomial and the log-probs of what it drew.</summary>
     [Benchmark(Baseline = true)]
@@ -67,7 +67,7 @@ public class TokenPickingBenchmarks
     /// <summary>Ours, with entropies.</summary>
     [Benchmark]
     [BenchmarkCategory("draw")]
-    public object Draw() => TokenDraw.Pick(_logits, _rows, Plain);
+    public object Draw() => TokenSampler.Sample(_logits, _rows, Plain);
 
     /// <summary>topk, and multinomial among what is left.</summary>
     [Benchmark(Baseline = true)]
@@ -82,7 +82,7 @@ public class TokenPickingBenchmarks
     /// <summary>Ours, with log-probs and entropies.</summary>
     [Benchmark]
     [BenchmarkCategory("top-k")]
-    public object TopK() => TokenDraw.Pick(_logits, _rows, WithTopK);
+    public object TopK() => TokenSampler.Sample(_logits, _rows, WithTopK);
 
     /// <summary>A full sort, and multinomial among what is left.</summary>
     [Benchmark(Baseline = true)]
@@ -98,5 +98,5 @@ public class TokenPickingBenchmarks
     /// <summary>Ours, with log-probs and entropies.</summary>
     [Benchmark]
     [BenchmarkCategory("top-p")]
-    public object TopP() => TokenDraw.Pick(_logits, _rows, WithTopP);
+    public object TopP() => TokenSampler.Sample(_logits, _rows, WithTopP);
 }

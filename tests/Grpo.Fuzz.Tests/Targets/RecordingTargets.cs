@@ -14,7 +14,7 @@ internal static class RecordingTargets
         yield return new("flight settings", 2, [Payload(Settings().Write)], ReadSettings, typeof(InvalidDataException));
     }
 
-    private static FlightSettings Settings() => FlightSettings.Of(new GrpoOptions(), new Dictionary<string, string> { ["Run.Model"] = "tiny" });
+    private static FlightSettings Settings() => FlightSettings.From(new GrpoOptions(), new Dictionary<string, string> { ["Run.Model"] = "tiny" });
 
     private static FlightStep Step() => new()
     {

@@ -2,7 +2,9 @@ using Grpo.Scoring;
 
 namespace Grpo.Callbacks;
 
-/// <summary>The rewards of a step as bytes and back. Names are written once and then counted; weights once while they stay the same.</summary>
+/// <summary>
+/// Encodes and decodes the rewards of a step. A name is written once and then by number; unchanged weights are written once.
+/// </summary>
 internal sealed class FlightRewardCodec
 {
     private const byte NoWeights = 0;
@@ -55,7 +57,8 @@ internal sealed class FlightRewardCodec
 
         return new Reward(value)
         {
-            IsCorrect = judged switch { 0 => null, 1 => false, 2 => true, _ => throw new InvalidDataException($"{judged} is no judgement") },
+            IsCorrect =
+                judged switch { 0 => null, 1 => false, 2 => true, _ => throw new InvalidDataException($"{judged} is no judgement") },
             Verdict = verdict,
             Components = components,
             Weights = ReadWeights(ref reader),
@@ -84,9 +87,10 @@ internal sealed class FlightRewardCodec
         }
     }
 
-    private bool IsSame(IReadOnlyDictionary<string, double> weights) => ReferenceEquals(weights, _weights) || (_weights is not null && weights.SequenceEqual(_weights));
+    private bool IsSame(IReadOnlyDictionary<string, double> weights) =>
+        ReferenceEquals(weights, _weights) || (_weights is not null && weights.SequenceEqual(_weights));
 
-    // 0: null. Else the name's number from 1; the next free number is followed by the name itself.
+    // Writes 0 for null, and otherwise the number of the name, from 1. A new number is followed by the name itself.
     private void WriteName(FlightWriter writer, string? name)
     {
         if (name is null)

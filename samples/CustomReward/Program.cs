@@ -21,7 +21,7 @@ using var optimizer = new GrpoOptimizer(
 
 IReadOnlyList<Prompt> prompts = WordProblems.Generate(new WordProblemOptions { Count = 1000, MaxSteps = 2, SystemPrompt = "Solve step by step." }).ToPrompts();
 var trainer = new GrpoTrainer(optimizer, prompts, new TrainerOptions { Steps = steps });
-await foreach (StepReport step in trainer.RunAsync())
+await foreach (TrainingStep step in trainer.RunAsync())
 {
-    Console.WriteLine(FormattableString.Invariant($"{step.Step,5}  reward {step.MeanReward:F3}  tokens {step.MeanCompletionTokens:F0}"));
+    Console.WriteLine(FormattableString.Invariant($"{step.Step,5}  reward {step.Report.MeanReward:F3}  tokens {step.Report.MeanCompletionTokens:F0}"));
 }

@@ -45,7 +45,7 @@ internal static class TrainingRun
 
         using var files = new JsonLinesLogger(output);
         using TensorBoardLogger? tensorBoard = settings.Run.Tensorboard ? new TensorBoardLogger(Path.Combine(output, "tensorboard")) : null;
-        using FlightRecorder? recorder = settings.Run.Record ? new FlightRecorder(optimizer, output, RecordedModel.Of(settings.Run)) : null;
+        using FlightRecorder? recorder = settings.Run.Record ? new FlightRecorder(output, RecordedModel.Of(settings.Run)) : null;
         var report = new HtmlReport(Path.Combine(output, "report.html"), Facts(settings, task, trained: qwen), new TokenDetails(qwen.Policy, qwen.Tokenizer));
         // The views last: a terminal that is gone must not cost the report.
         ITrainingCallback?[] callbacks = [files, tensorBoard, recorder, report, .. views, new ReportPath(report)];

@@ -12,3 +12,13 @@ public interface IRewardFunction
     /// <returns>One reward per completion, in the order of the completions.</returns>
     ValueTask<IReadOnlyList<Reward>> ScoreAsync(RolloutGroup group, CancellationToken cancellationToken = default);
 }
+
+/// <summary>
+/// Implemented by rewards whose value is a weighted sum of some of their <see cref="Reward.Components"/>. Advantages that normalize each
+/// part separately need the weights.
+/// </summary>
+public interface IWeightedReward : IRewardFunction
+{
+    /// <summary>The weight of each part by the name of its component. Null if the value is not a weighted sum.</summary>
+    IReadOnlyDictionary<string, double>? PartWeights { get; }
+}

@@ -13,11 +13,6 @@ public readonly record struct Reward(double? Value)
     public IReadOnlyDictionary<string, double?>? Components { get; init; }
 
     /// <summary>
-    /// Which <see cref="Components"/> add up to the value, and with what weight; null when it is not a sum. Per-reward advantages read it.
-    /// </summary>
-    public IReadOnlyDictionary<string, double>? Weights { get; init; }
-
-    /// <summary>
     /// A short, stable label for the reason of the value, such as "Correct" or "NoAnswer". Reports count the labels. Null for none.
     /// </summary>
     public string? Verdict { get; init; }

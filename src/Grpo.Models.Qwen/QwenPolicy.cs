@@ -6,7 +6,8 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen;
 
 /// <summary>A Qwen2 model as the policy that is trained, whole or by an adapter.</summary>
-public sealed class QwenPolicy : IPolicy, IHasIdentity, IDisposable
+public sealed class QwenPolicy
+    : IEntropyPolicy, IFusedLossPolicy, ISharedPromptPolicy, IVocabularyPolicy, IMemoryPlannedPolicy, IStochasticPolicy, IHasIdentity, IDisposable
 {
     private readonly Action<string>? _saveCompanions;
 
@@ -50,7 +51,7 @@ public sealed class QwenPolicy : IPolicy, IHasIdentity, IDisposable
     public bool SharesPrompts => true;
 
     /// <inheritdoc/>
-    public int? VocabularySize => Model.Config.VocabularySize;
+    public int VocabularySize => Model.Config.VocabularySize;
 
     /// <inheritdoc/>
     public IMemoryModel Memory => new QwenMemory(Model.Config)

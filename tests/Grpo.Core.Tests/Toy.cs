@@ -87,6 +87,13 @@ internal static class Toy
         return string.Join('\n', metrics.Concat(completions));
     }
 
+    /// <summary>A step that a recorder observes, as a trainer does it.</summary>
+    public static async Task<TrainingStep> RecordedStepAsync(GrpoOptimizer optimizer, FlightRecorder recorder)
+    {
+        IStepObserver observer = ((IStepObserverFactory)recorder).Observe(optimizer.Policy, optimizer.Options.Seed);
+        return new TrainingStep(await optimizer.StepAsync(Prompts, [], [observer], CancellationToken.None));
+    }
+
     private static IEnumerable<KeyValuePair<string, double>> MetricsOf(StepReport report) =>
         StepMetrics.From(report).Where(metric => !metric.Key.StartsWith("time/", StringComparison.Ordinal));
 }

@@ -10,6 +10,7 @@ namespace Grpo.EndToEnd.Tests;
 /// Updates of a Qwen2 model in a process whose address space is limited (RLIMIT_AS): real allocations fail, wherever they come. GRPO_MEMORY=all
 /// tries forty limits.
 /// </summary>
+[Trait("Speed", "Slow")]
 public sealed class OutOfMemoryTests(ITestOutputHelper output) : IDisposable
 {
     private const int ErrorForTheUser = 3;

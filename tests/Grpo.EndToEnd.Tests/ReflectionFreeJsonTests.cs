@@ -1,6 +1,7 @@
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>The library in a process without reflection-based JSON, as in a file-based app (<c>dotnet run app.cs</c>) or a trimmed one.</summary>
+[Trait("Speed", "Slow")]
 public sealed class ReflectionFreeJsonTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("grpo-json-").FullName;

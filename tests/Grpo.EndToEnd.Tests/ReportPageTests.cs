@@ -8,6 +8,7 @@ using Grpo.Testing;
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>The report as a browser shows it.</summary>
+[Trait("Speed", "Slow")]
 public sealed class ReportPageTests : IDisposable
 {
     private const string Hostile =

@@ -1,6 +1,7 @@
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>The supervised commands of the GSM8K sample from the outside.</summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleColdStartTests : IDisposable
 {
     private readonly string _output = Directory.CreateTempSubdirectory("grpo-e2e-").FullName;

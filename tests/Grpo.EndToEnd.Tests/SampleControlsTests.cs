@@ -1,6 +1,7 @@
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>The command controls from the outside.</summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleControlsTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("grpo-controls-").FullName;

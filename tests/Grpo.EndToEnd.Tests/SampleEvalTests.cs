@@ -3,6 +3,7 @@ using System.Text.Json;
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>The command eval from the outside.</summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleEvalTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("grpo-eval-").FullName;

@@ -1,6 +1,7 @@
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>What a user gets wrong, and what the sample says.</summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleMistakeTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("grpo-mistakes-").FullName;

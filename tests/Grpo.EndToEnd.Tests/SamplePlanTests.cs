@@ -1,6 +1,7 @@
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>The sample's plan of memory, as a user asks for it.</summary>
+[Trait("Speed", "Slow")]
 public sealed class SamplePlanTests : IDisposable
 {
     private const int DoesNotFit = 3;

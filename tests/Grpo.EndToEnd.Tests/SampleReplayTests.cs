@@ -1,11 +1,11 @@
 using Grpo.Callbacks;
 using Grpo.Modeling;
 using Grpo.Testing;
-using Grpo.Training;
 
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>A run of the sample with a recorder, and its replay, as a user does both.</summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleReplayTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -69,10 +69,10 @@ public sealed class SampleReplayTests : IDisposable
         using var policy = new BigramPolicy(tokenizer.VocabularySize, seed: 11);
         IRewardFunction reward = RewardFunction.Create("length", (Prompt _, Completion completion) => new Reward(completion.TokenIds.Count));
         using var optimizer = new GrpoOptimizer(policy, new PolicyGroupSampler(tokenizer, new PlainTemplate()), reward, new GrpoOptions { GroupSize = 2, PromptsPerStep = 1 });
-        using (var recorder = new FlightRecorder(optimizer, Output, new Dictionary<string, string> { [name] = text }))
+        using (var recorder = new FlightRecorder(Output, new Dictionary<string, string> { [name] = text }))
         {
-            await recorder.OnStartAsync(new TrainingStart(0, 1, optimizer.Options));
-            await recorder.OnStepAsync(await optimizer.StepAsync([Prompt.Create("p", "abc")]));
+            await new GrpoTrainer(
+                optimizer, [Prompt.Create("p", "abc")], new TrainerOptions { Steps = 1 }, new TrainerServices { Callbacks = [recorder] }).TrainAsync();
         }
 
         (await ReplayAsync(1)).Failed(message);

@@ -3,6 +3,7 @@ using Grpo.Testing;
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>The sample that goes on in the folder of a run with settings that are no options of the library.</summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleResumeTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();

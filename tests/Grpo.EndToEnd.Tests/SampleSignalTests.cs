@@ -9,6 +9,7 @@ namespace Grpo.EndToEnd.Tests;
 /// The sample under SIGTERM and Ctrl-C: interrupted again and again it loses nothing. GRPO_SIGNALS is the number of interruptions; docs/reliability.md
 /// has the result of 60.
 /// </summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleSignalTests(ITestOutputHelper output) : IDisposable
 {
     private const int Stop = 19; // SIGSTOP and SIGCONT on Linux

@@ -6,6 +6,7 @@ using Grpo.Training;
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>A trained model is asked as it was in training, by every command that loads it.</summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleTaskTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();

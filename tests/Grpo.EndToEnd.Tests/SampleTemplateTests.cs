@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>Checkpoints whose chat template or end tokens are not those of the model that comes with the sample.</summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleTemplateTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("grpo-template-").FullName;

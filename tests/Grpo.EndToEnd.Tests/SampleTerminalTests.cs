@@ -6,6 +6,7 @@ using Grpo.Testing;
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>What the sample prints of a model and a data set that want to be obeyed by the terminal.</summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleTerminalTests : IDisposable
 {
     private const string Bell = "\u0007";

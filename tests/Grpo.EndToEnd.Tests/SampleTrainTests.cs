@@ -4,6 +4,7 @@ using Grpo.Testing;
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>The GSM8K sample from the outside.</summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleTrainTests : IDisposable
 {
     private readonly string _output = Directory.CreateTempSubdirectory("grpo-e2e-").FullName;

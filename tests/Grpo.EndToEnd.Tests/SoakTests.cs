@@ -7,6 +7,7 @@ namespace Grpo.EndToEnd.Tests;
 /// A long run of the embedded model holds at its end what it held when everything had been done once. GRPO_SOAK is the number of steps;
 /// docs/reliability.md has the curve of 3,000.
 /// </summary>
+[Trait("Speed", "Slow")]
 public sealed class SoakTests(ITestOutputHelper output) : IDisposable
 {
     private const int ShortSteps = 30;

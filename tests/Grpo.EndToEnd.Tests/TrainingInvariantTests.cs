@@ -77,7 +77,7 @@ public sealed class TrainingInvariantTests
         using GrpoOptimizer optimizer = Optimizer(qwen, Options(microBatchSize) with { Seed = seed });
         var metrics = new List<string>();
         var trainer = new GrpoTrainer(optimizer, Problems(), new TrainerOptions { Steps = steps });
-        await foreach (StepReport report in trainer.RunAsync())
+        await foreach (TrainingStep report in trainer.RunAsync())
         {
             metrics.Add(string.Join(' ', StepMetrics.From(report).Where(metric => !metric.Key.StartsWith("time/", StringComparison.Ordinal))));
         }
@@ -88,7 +88,7 @@ public sealed class TrainingInvariantTests
     private static async Task<IReadOnlyList<ScoredGroup>> ScoredGroupsAsync(QwenPretrained qwen)
     {
         using GrpoOptimizer optimizer = Optimizer(qwen, Options(microBatchSize: 8));
-        return await optimizer.ScoreAsync(await optimizer.RolloutAsync([.. Problems().Take(4)]));
+        return (await optimizer.ScoreAsync(await optimizer.RolloutAsync([.. Problems().Take(4)]))).Groups;
     }
 
     private static UpdateReport Update(QwenPretrained qwen, IReadOnlyList<ScoredGroup> groups, int microBatchSize)

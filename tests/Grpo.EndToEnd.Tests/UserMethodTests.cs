@@ -29,9 +29,9 @@ public sealed class UserMethodTests
         Prompt[] problems = [.. WordProblems.Generate(new WordProblemOptions { Count = 8, MaxSteps = 2, SystemPrompt = "Solve step by step." }).ToPrompts()];
 
         var updates = new List<UpdateReport>();
-        await foreach (StepReport step in new GrpoTrainer(optimizer, problems, new TrainerOptions { Steps = 2 }).RunAsync())
+        await foreach (TrainingStep step in new GrpoTrainer(optimizer, problems, new TrainerOptions { Steps = 2 }).RunAsync())
         {
-            updates.AddRange(step.Updates);
+            updates.AddRange(step.Report.Updates);
         }
 
         Assert.Equal(4, updates.Count); // 2 steps of 2 updates: in the second of each the ratio is not 1

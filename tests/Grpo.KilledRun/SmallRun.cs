@@ -82,7 +82,7 @@ public sealed class SmallRun : IDisposable
     public async Task LeaveAsync(int steps)
     {
         using var files = new JsonLinesLogger(_folder);
-        await foreach (StepReport _ in Trainer(files).RunAsync())
+        await foreach (TrainingStep _ in Trainer(files).RunAsync())
         {
             if (--steps == 0)
             {
@@ -160,7 +160,7 @@ public sealed class SmallRun : IDisposable
 
     private sealed class PassingCallback(Fuse fuse, string place) : ITrainingCallback
     {
-        public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+        public ValueTask OnStepAsync(TrainingStep report, CancellationToken cancellationToken = default)
         {
             fuse.Pass(place);
             return ValueTask.CompletedTask;

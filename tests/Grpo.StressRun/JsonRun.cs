@@ -65,7 +65,7 @@ internal static class JsonRun
         using var optimizer = new GrpoOptimizer(
             qwen.Policy, sampler, RewardFunction.WeightedSum((new Gsm8kReward(), 1.0), (new FormatReward(), 0.1)), Options(), qwen.Reference);
         using var files = new JsonLinesLogger(folder);
-        using var recorder = new FlightRecorder(optimizer, folder);
+        using var recorder = new FlightRecorder(folder);
         var trainer = new GrpoTrainer(
             optimizer,
             Problems(8),

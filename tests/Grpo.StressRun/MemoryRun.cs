@@ -45,7 +45,7 @@ internal static partial class MemoryRun
         }
 
         using var optimizer = new GrpoOptimizer(policy, new RandomSampler(), Reward, options, reference);
-        IReadOnlyList<ScoredGroup> groups = await optimizer.ScoreAsync(await optimizer.RolloutAsync(prompts));
+        ScoredStep groups = await optimizer.ScoreAsync(await optimizer.RolloutAsync(prompts));
         Directory.CreateDirectory(output);
         if (room < 0)
         {

@@ -70,7 +70,7 @@ internal static class SoakRun
             return ValueTask.CompletedTask;
         }
 
-        public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+        public ValueTask OnStepAsync(TrainingStep report, CancellationToken cancellationToken = default)
         {
             if (report.Step % Every == 0 || report.Step == last || report.Step == 1)
             {

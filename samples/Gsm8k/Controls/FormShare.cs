@@ -15,9 +15,9 @@ internal sealed class FormShare : ITrainingCallback
 
     public double Last => _last.Average();
 
-    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    public ValueTask OnStepAsync(TrainingStep step, CancellationToken cancellationToken = default)
     {
-        double share = report.Groups.Average(group => group.Group.Completions.Average(completion => _form.Score(group.Group.Prompt, completion).Value!.Value));
+        double share = step.Report.Groups.Average(group => group.Group.Completions.Average(completion => _form.Score(group.Group.Prompt, completion).Value!.Value));
         if (_first.Count < Steps)
         {
             _first.Add(share);

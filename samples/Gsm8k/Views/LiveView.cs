@@ -35,11 +35,11 @@ internal sealed class LiveView(Settings settings, int heldOut) : ITrainingCallba
         await ready.Task;
     }
 
-    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    public ValueTask OnStepAsync(TrainingStep step, CancellationToken cancellationToken = default)
     {
-        _rewards.Add(report.MeanReward);
-        _evaluation = report.Evaluation ?? _evaluation;
-        _display?.UpdateTarget(Draw(report));
+        _rewards.Add(step.Report.MeanReward);
+        _evaluation = step.Evaluation ?? _evaluation;
+        _display?.UpdateTarget(Draw(step.Report));
         return ValueTask.CompletedTask;
     }
 

@@ -19,18 +19,18 @@ internal sealed class PlainView(Settings settings, int heldOut) : ITrainingCallb
         return ValueTask.CompletedTask;
     }
 
-    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    public ValueTask OnStepAsync(TrainingStep step, CancellationToken cancellationToken = default)
     {
-        TimeSpan left = _clock.Elapsed / (report.Step - _first) * (settings.Trainer.Steps - report.Step);
-        Console.WriteLine(TrainingView.Line(report, settings.Trainer.Steps, left));
-        if (report.Step == _first + 1)
+        TimeSpan left = _clock.Elapsed / (step.Step - _first) * (settings.Trainer.Steps - step.Step);
+        Console.WriteLine(TrainingView.Line(step.Report, settings.Trainer.Steps, left));
+        if (step.Step == _first + 1)
         {
-            Console.WriteLine(TrainingView.Estimate(report, settings.Trainer.Steps));
+            Console.WriteLine(TrainingView.Estimate(step.Report, settings.Trainer.Steps));
         }
 
-        if (report.Evaluation is { } evaluation)
+        if (step.Evaluation is { } evaluation)
         {
-            Console.WriteLine(TrainingView.Evaluation($"after step {report.Step}", evaluation));
+            Console.WriteLine(TrainingView.Evaluation($"after step {step.Step}", evaluation));
         }
 
         return ValueTask.CompletedTask;

@@ -76,23 +76,23 @@ public sealed class JsonLinesLogger : ITrainingCallback, ICheckpointedCallback, 
     /// <inheritdoc/>
     /// <exception cref="IOException">The disk is full, or the files have become unwritable.</exception>
     /// <remarks>Ignores the token: the step is done, so a run that is being canceled still records it.</remarks>
-    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    public ValueTask OnStepAsync(TrainingStep step, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(report);
+        ArgumentNullException.ThrowIfNull(step);
         (JsonLinesFile metrics, JsonLinesFile completions) = Open();
         metrics.Count++; // counted before the write can fail, so that a resumed run notices a missing line
-        completions.Count += report.Groups.Sum(group => group.Rewards.Count);
+        completions.Count += step.Report.Groups.Sum(group => group.Rewards.Count);
         Write(() =>
         {
             metrics.RequireThere();
             completions.RequireThere();
-            metrics.Append(json => WriteMetrics(json, report));
-            foreach (ScoredGroup group in report.Groups)
+            metrics.Append(json => WriteMetrics(json, step));
+            foreach (ScoredGroup group in step.Report.Groups)
             {
                 for (int i = 0; i < group.Rewards.Count; i++)
                 {
                     int sample = i;
-                    completions.Append(json => WriteCompletion(json, report.Step, group, sample));
+                    completions.Append(json => WriteCompletion(json, step.Step, group, sample));
                 }
             }
 
@@ -167,9 +167,9 @@ public sealed class JsonLinesLogger : ITrainingCallback, ICheckpointedCallback, 
     private IOException Failure(Exception cause, string remedy) =>
         new($"The output folder '{_directory}' cannot be written: {cause.Message} {WriteFailure.Remedy(cause, _directory, remedy)}", cause);
 
-    private static void WriteMetrics(Utf8JsonWriter json, StepReport report)
+    private static void WriteMetrics(Utf8JsonWriter json, TrainingStep step)
     {
-        foreach ((string name, double value) in StepMetrics.From(report))
+        foreach ((string name, double value) in StepMetrics.From(step))
         {
             json.WriteNumber(name, value);
         }

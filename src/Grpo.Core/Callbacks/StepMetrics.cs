@@ -25,11 +25,16 @@ internal static class StepMetrics
             .Select(metric => new KeyValuePair<string, double>(metric.Name, metric.Value!.Value))];
     }
 
+    /// <summary>Returns the metrics of a step that ran without a trainer.</summary>
+    /// <param name="report">The report of the optimizer.</param>
+    public static IReadOnlyList<KeyValuePair<string, double>> From(StepReport report) => From(new TrainingStep(report));
+
     /// <summary>Returns the metrics of a step in a fixed order, without those that have no finite value.</summary>
-    /// <param name="report">The report of the step.</param>
-    public static IReadOnlyList<KeyValuePair<string, double>> From(StepReport report)
+    /// <param name="step">The step.</param>
+    public static IReadOnlyList<KeyValuePair<string, double>> From(TrainingStep step)
     {
-        ArgumentNullException.ThrowIfNull(report);
+        ArgumentNullException.ThrowIfNull(step);
+        StepReport report = step.Report;
         var metrics = new List<KeyValuePair<string, double>>();
         Add("step", report.Step);
         Add("reward", report.MeanReward);
@@ -76,16 +81,16 @@ internal static class StepMetrics
             Add($"verdicts/{verdict}", count);
         }
 
-        if (report.Evaluation is { } evaluation)
+        if (step.Evaluation is { } evaluation)
         {
             metrics.AddRange(From(evaluation));
         }
 
-        Add("curriculum/skipped", report.Curriculum?.Skipped);
-        Add("curriculum/filled", report.Curriculum?.Filled);
-        Add("curriculum/paused_solved", report.Curriculum?.PausedSolved);
-        Add("curriculum/paused_unsolved", report.Curriculum?.PausedUnsolved);
-        Add("curriculum/pass_rate", report.Curriculum?.MeanPassRate);
+        Add("curriculum/skipped", step.Curriculum?.Skipped);
+        Add("curriculum/filled", step.Curriculum?.Filled);
+        Add("curriculum/paused_solved", step.Curriculum?.PausedSolved);
+        Add("curriculum/paused_unsolved", step.Curriculum?.PausedUnsolved);
+        Add("curriculum/pass_rate", step.Curriculum?.MeanPassRate);
         Add("time/rollout", report.RolloutTime.TotalSeconds);
         Add("time/scoring", report.ScoringTime.TotalSeconds);
         Add("time/update", report.UpdateTime.TotalSeconds);

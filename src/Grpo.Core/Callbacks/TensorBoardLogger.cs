@@ -57,10 +57,10 @@ public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
 
     /// <inheritdoc/>
     /// <exception cref="IOException">The disk is full, or the file has vanished or become unwritable.</exception>
-    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    public ValueTask OnStepAsync(TrainingStep step, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(report);
-        AppendMetrics(report.Step, StepMetrics.From(report));
+        ArgumentNullException.ThrowIfNull(step);
+        AppendMetrics(step.Step, StepMetrics.From(step));
         return ValueTask.CompletedTask;
     }
 

@@ -4,7 +4,7 @@ using Grpo.Scoring;
 namespace Grpo.Optimization;
 
 /// <summary>The groups of a step as they come in, round by round, until enough of them teach something.</summary>
-internal sealed class SampledGroups(AdvantageFunction advantage, int wanted)
+internal sealed class SampledGroups(AdvantageFunction advantage, IReadOnlyDictionary<string, double>? weights, int wanted)
 {
     private readonly List<RolloutGroup> _groups = [];
     private readonly List<IReadOnlyList<Reward>> _rewards = [];
@@ -48,9 +48,6 @@ internal sealed class SampledGroups(AdvantageFunction advantage, int wanted)
         return (all, [.. chosen.Select(index => all[index])]);
     }
 
-    private AdvantageGroup[] ForAdvantages(IReadOnlyList<IReadOnlyList<Reward>> shaped)
-    {
-        IReadOnlyDictionary<string, double>? weights = shaped.SelectMany(group => group).Select(reward => reward.Weights).FirstOrDefault(given => given is not null);
-        return [.. _groups.Zip(shaped, (group, rewards) => AdvantageGroup.From(group, rewards, weights))];
-    }
+    private AdvantageGroup[] ForAdvantages(IReadOnlyList<IReadOnlyList<Reward>> shaped) =>
+        [.. _groups.Zip(shaped, (group, rewards) => AdvantageGroup.From(group, rewards, weights))];
 }

@@ -15,7 +15,7 @@ internal static class TrainingPlanBuilder
         IReadOnlyList<(string Name, TorchSharp.Modules.Parameter Parameter)> parameters = policy.TrainedParameters();
         long trained = parameters.Sum(entry => entry.Parameter.numel());
         DeviceType device = policy.Device().type;
-        IMemoryModel? memory = policy.Memory;
+        IMemoryModel? memory = (policy as IMemoryPlannedPolicy)?.Memory;
         MemoryVerdict? verdict = memory is null || device != DeviceType.CPU ? null : MemoryPlanner.Judge(options, memory, MemoryPlanner.MachineBytes());
         return new TrainingPlan
         {

@@ -88,7 +88,7 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
     // Without this check, an id beyond the policy's embedding ends in a native error that names neither the prompt nor the id.
     private void RequireRows(IPolicy policy, IReadOnlyList<Prompt> prompts, IReadOnlyList<int>[] promptIds)
     {
-        int rows = policy.VocabularySize ?? int.MaxValue;
+        int rows = (policy as IVocabularyPolicy)?.VocabularySize ?? int.MaxValue;
         for (int i = 0; i < promptIds.Length; i++)
         {
             if (promptIds[i].Max() is var largest && largest >= rows)

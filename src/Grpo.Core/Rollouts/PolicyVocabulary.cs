@@ -15,8 +15,9 @@ internal sealed class PolicyVocabulary
     {
         if (_known is not { } known || !ReferenceEquals(known.Policy, policy))
         {
-            _known = known = new Known(
-                policy, policy.VocabularySize ?? await TensorThread.RunAsync(() => Measure(policy)).ConfigureAwait(false));
+            int? size = (policy as IVocabularyPolicy)?.VocabularySize
+                ?? await TensorThread.RunAsync(() => Measure(policy)).ConfigureAwait(false);
+            _known = known = new Known(policy, size);
         }
 
         return known.Size;
@@ -27,9 +28,9 @@ internal sealed class PolicyVocabulary
     /// <exception cref="NotSupportedException">The policy neither reports the number nor decodes.</exception>
     public static int Find(IPolicy policy)
     {
-        if (policy.VocabularySize is { } size)
+        if (policy is IVocabularyPolicy known)
         {
-            return size;
+            return known.VocabularySize;
         }
 
         // The width of the next token's distribution. A tokenizer may have fewer ids, because embeddings are often padded.

@@ -8,13 +8,15 @@ namespace Grpo.Scoring;
 /// <summary>
 /// The reward of <see cref="RewardFunction.Cached"/>. It stores a hash and a reward per completion, never the completion.
 /// </summary>
-internal sealed class CachedReward(IRewardFunction inner, int capacity) : IRewardFunction, IHasIdentity
+internal sealed class CachedReward(IRewardFunction inner, int capacity) : IWeightedReward, IHasIdentity
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<Key, LinkedListNode<(Key Key, Reward Reward)>> _entries = [];
     private readonly LinkedList<(Key Key, Reward Reward)> _byUse = new(); // the most recently used first
 
     public string Name => inner.Name;
+
+    public IReadOnlyDictionary<string, double>? PartWeights => (inner as IWeightedReward)?.PartWeights;
 
     // A cache changes no value, so a reward has the same identity with and without one.
     public PlugInIdentity Identity => PlugInIdentity.Of(inner);

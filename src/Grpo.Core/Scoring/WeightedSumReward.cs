@@ -1,19 +1,20 @@
 namespace Grpo.Scoring;
 
 /// <summary>The reward of <see cref="RewardFunction.WeightedSum"/>.</summary>
-internal sealed class WeightedSumReward : IRewardFunction, IHasIdentity
+internal sealed class WeightedSumReward : IWeightedReward, IHasIdentity
 {
     private readonly (IRewardFunction Reward, double Weight)[] _parts;
-    private readonly Dictionary<string, double> _weights;
 
     public WeightedSumReward((IRewardFunction Reward, double Weight)[] parts)
     {
         _parts = parts;
-        _weights = parts.ToDictionary(part => part.Reward.Name, part => part.Weight);
+        PartWeights = parts.ToDictionary(part => part.Reward.Name, part => part.Weight);
         Name = string.Join('+', parts.Select(part => part.Reward.Name));
     }
 
     public string Name { get; }
+
+    public IReadOnlyDictionary<string, double>? PartWeights { get; }
 
     // The name of the sum contains the order of the parts.
     public PlugInIdentity Identity => _parts.Aggregate(
@@ -71,7 +72,6 @@ internal sealed class WeightedSumReward : IRewardFunction, IHasIdentity
         }
 
         return RewardCall.Check(
-            new Reward(sum) { Components = components, Weights = _weights, Verdict = verdict, IsCorrect = isCorrect, Answer = answer },
-            this, group, index);
+            new Reward(sum) { Components = components, Verdict = verdict, IsCorrect = isCorrect, Answer = answer }, this, group, index);
     }
 }

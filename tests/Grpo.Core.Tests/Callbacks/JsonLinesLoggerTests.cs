@@ -12,14 +12,14 @@ public sealed class JsonLinesLoggerTests
     public async Task OnStepAsync_writes_one_object_a_step_and_one_a_completion()
     {
         using var folder = new TemporaryFolder();
-        StepReport report = StepMetricsTests.FullReport();
+        TrainingStep report = StepMetricsTests.FullReport();
         CultureInfo before = CultureInfo.CurrentCulture;
         try
         {
             CultureInfo.CurrentCulture = CultureInfo.GetCultureInfo("de-DE");
             using var logger = new JsonLinesLogger(folder["run"]);
             await logger.OnStepAsync(report);
-            await logger.OnStepAsync(report with { Step = 8 });
+            await logger.OnStepAsync(report with { Report = report.Report with { Step = 8 } });
         }
         finally
         {
@@ -47,14 +47,14 @@ public sealed class JsonLinesLoggerTests
     public async Task OnEvaluationAsync_puts_the_numbers_where_they_would_have_stood()
     {
         using var folder = new TemporaryFolder();
-        StepReport report = StepMetricsTests.FullReport();
+        TrainingStep report = StepMetricsTests.FullReport();
         using (var whole = new JsonLinesLogger(folder["whole"]))
         using (var late = new JsonLinesLogger(folder["late"]))
         {
             foreach (long step in new[] { 6L, 7, 8 })
             {
-                await whole.OnStepAsync(report with { Step = step });
-                await late.OnStepAsync(report with { Step = step, Evaluation = step == 7 ? null : report.Evaluation });
+                await whole.OnStepAsync(report with { Report = report.Report with { Step = step } });
+                await late.OnStepAsync(StepMetricsTests.FullReport(step) with { Evaluation = step == 7 ? null : report.Evaluation });
             }
 
             Assert.NotEqual(File.ReadAllText(folder["whole/metrics.jsonl"]), File.ReadAllText(folder["late/metrics.jsonl"]));
@@ -63,7 +63,7 @@ public sealed class JsonLinesLoggerTests
             Assert.Equal(File.ReadAllText(folder["whole/metrics.jsonl"]), File.ReadAllText(folder["late/metrics.jsonl"]));
 
             await late.OnEvaluationAsync(99, report.Evaluation!); // of a step that is not there: nothing to put it into
-            await late.OnStepAsync(report with { Step = 9 });
+            await late.OnStepAsync(report with { Report = report.Report with { Step = 9 } });
         }
 
         Assert.Equal([6, 7, 8, 9], Lines(folder["late/metrics.jsonl"]).Select(line => line.GetProperty("step").GetInt32()));
@@ -75,7 +75,8 @@ public sealed class JsonLinesLoggerTests
         using var folder = new TemporaryFolder();
         var completion = new Completion([2], "line\nbreak \"quoted\" ✓ 😀 \u0000", FinishReason.EndToken);
         var group = new RolloutGroup(Prompt.Create("p", "x", answer: "4"), [2], [completion]);
-        var report = StepMetricsTests.FullReport() with { Groups = [new ScoredGroup(group, [Reward.Abstain], [0])] };
+        var report =
+            new TrainingStep(StepMetricsTests.FullReport().Report with { Groups = [new ScoredGroup(group, [Reward.Abstain], [0])] });
         using (var logger = new JsonLinesLogger(folder.Path))
         {
             await logger.OnStepAsync(report);
@@ -98,7 +99,8 @@ public sealed class JsonLinesLoggerTests
         using var folder = new TemporaryFolder();
         var group = new RolloutGroup(
             Prompt.Create(Hostile, Hostile, answer: Hostile), [2], [new Completion([2], Hostile, FinishReason.EndToken)]);
-        var report = StepMetricsTests.FullReport() with { Groups = [new ScoredGroup(group, [new Reward(1) { Verdict = Hostile }], [0])] };
+        var report = new TrainingStep(
+            StepMetricsTests.FullReport().Report with { Groups = [new ScoredGroup(group, [new Reward(1) { Verdict = Hostile }], [0])] });
         using (var logger = new JsonLinesLogger(folder.Path))
         {
             await logger.OnStepAsync(report);
@@ -128,7 +130,7 @@ public sealed class JsonLinesLoggerTests
 
         using (var second = new JsonLinesLogger(folder.Path))
         {
-            await second.OnStepAsync(StepMetricsTests.FullReport() with { Step = 8 });
+            await second.OnStepAsync(StepMetricsTests.FullReport(8));
         }
 
         Assert.Equal([7, 8], Lines(folder["metrics.jsonl"]).Select(line => line.GetProperty("step").GetInt32()));
@@ -146,7 +148,7 @@ public sealed class JsonLinesLoggerTests
         {
             foreach (int step in new[] { 7, 8, 9, 10 })
             {
-                await first.OnStepAsync(StepMetricsTests.FullReport() with { Step = step });
+                await first.OnStepAsync(StepMetricsTests.FullReport(step));
             }
         }
 
@@ -155,7 +157,7 @@ public sealed class JsonLinesLoggerTests
         using (var second = new JsonLinesLogger(folder.Path))
         {
             await second.OnStartAsync(new TrainingStart(firstStep, 20, Toy.Options) { Resumes = resumes });
-            await second.OnStepAsync(StepMetricsTests.FullReport() with { Step = 11 });
+            await second.OnStepAsync(StepMetricsTests.FullReport(11));
         }
 
         Assert.Equal([.. left, 11], Lines(folder["metrics.jsonl"]).Select(line => line.GetProperty("step").GetInt32()));

@@ -57,20 +57,23 @@ public sealed class StepMetricsTests
             names); // no reward (NaN), no accuracy, no entropy, no loss: nothing was learned
     }
 
-    /// <summary>A report in which everything has a value.</summary>
-    internal static StepReport FullReport()
+    /// <summary>A step in which everything has a value.</summary>
+    internal static TrainingStep FullReport(long step = 7)
     {
         RolloutGroup group = Toy.Group(Toy.Prompts[0], "ab.", "c");
         group = group with { Completions = [.. group.Completions.Select(completion => completion with { MeanEntropy = 2 })] };
         var scored = new ScoredGroup(group, [StepStatisticsTests.Judged(1, true), StepStatisticsTests.Judged(0, false)], [0.7, -0.7]);
-        return StepStatistics.Report(
-            7, [scored], rewardErrors: 0,
+        StepReport report = StepStatistics.Report(
+            step, [scored], rewardErrors: 0,
             [Update(0.1, 0.04, 2, 1e-6) with { SamplerDifference = new LogProbDifference(0.01, 0.25) }, Update(0.3, 0.08, 4, 2e-6)]) with
         {
-            Evaluation = new EvaluationReport { Count = 4, Accuracy = 0.75, MeanReward = 0.5, MeanCompletionTokens = 3 },
             RolloutTime = TimeSpan.FromSeconds(1.5),
             MicroBatchSplits = 2,
             MicroBatchTokens = 36,
+        };
+        return new TrainingStep(report)
+        {
+            Evaluation = new EvaluationReport { Count = 4, Accuracy = 0.75, MeanReward = 0.5, MeanCompletionTokens = 3 },
         };
     }
 

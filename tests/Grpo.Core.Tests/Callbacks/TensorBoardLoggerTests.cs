@@ -13,12 +13,12 @@ public sealed class TensorBoardLoggerTests
     public async Task OnStepAsync_writes_every_metric_of_the_step()
     {
         using var folder = new TemporaryFolder();
-        StepReport report = StepMetricsTests.FullReport();
+        TrainingStep report = StepMetricsTests.FullReport();
         long start = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         using (var logger = new TensorBoardLogger(folder["tb"]))
         {
             await logger.OnStepAsync(report);
-            await logger.OnStepAsync(report with { Step = 1L << 40, Accuracy = null });
+            await logger.OnStepAsync(report with { Report = report.Report with { Step = 1L << 40, Accuracy = null } });
             Assert.Equal(3, Read(folder["tb"]).Length); // flushed: whole records while the run goes on
         }
 

@@ -7,6 +7,7 @@ using Microsoft.Extensions.Logging;
 namespace Grpo.Core.Tests.Checkpoints;
 
 /// <summary>One byte of the newest checkpoint is wrong or missing: it is found, named, and the checkpoint before is used.</summary>
+[Trait("Speed", "Slow")]
 public sealed class DamagedCheckpointTests : IAsyncLifetime, IDisposable
 {
     private readonly TemporaryFolder _folder = new();

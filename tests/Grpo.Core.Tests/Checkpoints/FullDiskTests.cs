@@ -198,7 +198,7 @@ public sealed class FullDiskTests : IDisposable
             while (steps < 40) // the last block of each file may have room for some more
             {
                 steps++;
-                await files.OnStepAsync(step with { Step = steps });
+                await files.OnStepAsync(new TrainingStep(step with { Step = steps }));
             }
         });
         string folder = Directory.CreateDirectory(_folder["counts"]).FullName;
@@ -217,7 +217,7 @@ public sealed class FullDiskTests : IDisposable
     {
         string root = Mount();
         using var optimizer = new GrpoOptimizer(_policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        using var recorder = new FlightRecorder(optimizer, Path.Combine(root, "flight"));
+        using var recorder = new FlightRecorder(Path.Combine(root, "flight"));
         using var files = new Grpo.Callbacks.JsonLinesLogger(Path.Combine(root, "files"));
         using var board = new Grpo.Callbacks.TensorBoardLogger(Path.Combine(root, "board"));
         var report = new Grpo.Callbacks.HtmlReport(Path.Combine(root, "report.html"));
@@ -236,13 +236,13 @@ public sealed class FullDiskTests : IDisposable
                 switch (what)
                 {
                     case "metrics":
-                        await files.OnStepAsync(step with { Step = i + 1 });
+                        await files.OnStepAsync(new TrainingStep(step with { Step = i + 1 }));
                         break;
                     case "tensorboard":
-                        await board.OnStepAsync(step with { Step = i + 1 });
+                        await board.OnStepAsync(new TrainingStep(step with { Step = i + 1 }));
                         break;
                     case "flight":
-                        await recorder.OnStepAsync(step with { Record = step.Record! with { Step = i + 1 } });
+                        await recorder.OnStepAsync(await Toy.RecordedStepAsync(optimizer, recorder));
                         break;
                     case "report":
                         await report.OnEndAsync(new TrainingSummary { Steps = 1, CompletionTokens = 1, Elapsed = TimeSpan.Zero });

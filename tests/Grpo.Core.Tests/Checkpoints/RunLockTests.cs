@@ -93,7 +93,7 @@ public sealed class RunLockTests : IDisposable
         store.BeginRun().Dispose();
 
         fail = false;
-        await foreach (StepReport step in trainer.RunAsync())
+        await foreach (TrainingStep step in trainer.RunAsync())
         {
             break;
         }

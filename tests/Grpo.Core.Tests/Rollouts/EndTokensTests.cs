@@ -4,6 +4,7 @@ using Grpo.Evaluation;
 using Grpo.Modeling;
 using Grpo.Optimization;
 using Grpo.Rollouts;
+using Grpo.Tensors;
 using Grpo.Testing;
 using Grpo.Training;
 using Microsoft.Extensions.AI;
@@ -35,11 +36,17 @@ public sealed class EndTokensTests
     public async Task Evaluations_end_at_the_templates_end_of_a_message()
     {
         using BigramPolicy policy = Toy.Policy();
+        using (TensorScope.BeginNoGrad())
+        {
+            policy.Table[.., D] = 9; // d follows every letter: a completion that does not end there never does
+        }
+
         var evaluator = new RewardEvaluator(
-            new PolicyGroupSampler(Toy.Tokenizer, new Closing("d")),
-            new Toy.TestReward((_, completion) => completion.TokenIds.SkipLast(1).Contains(D) ? 0 : 1), Toy.Prompts,
-            new SamplingOptions { MaxCompletionTokens = 12 });
-        Assert.Equal(1, (await evaluator.EvaluateAsync(policy)).MeanReward);
+            new PolicyGroupSampler(Toy.Tokenizer, new Closing("d")), new Toy.LetterReward(), Toy.Prompts,
+            new SamplingOptions { MaxCompletionTokens = 12 }.ToGreedy());
+        EvaluationReport report = await evaluator.EvaluateAsync(policy);
+        Assert.Equal(1, report.MeanCompletionTokens);
+        Assert.All(report.Groups, group => Assert.Equal([D], Assert.Single(group.Completions).TokenIds));
     }
 
     [Fact]

@@ -85,7 +85,7 @@ public sealed class HubTokenTests : IDisposable
     [InlineData("X-Linked-Etag")]
     public async Task DownloadAsync_takes_no_token_for_a_commit_or_a_hash(string where)
     {
-        _hub.Intercept = request => where == "sha" ? LoopbackHub.Json(new { sha = HexToken, siblings = new[] { new { rfilename = "config.json" } } })
+        _hub.Intercept = request => where == "sha" ? WithTokenForCommit(request)
             : request.Method == "HEAD" ? _hub.Honest(request) with { Headers = new() { ["ETag"] = $"\"{LoopbackHub.Commit}\"", [where] = HexToken } }
             : null;
 
@@ -156,6 +156,19 @@ public sealed class HubTokenTests : IDisposable
         HubException failure = Assert.Throws<HubException>(() => HubSettings.Resolve(new HubOptions(), name => name == "HF_ENDPOINT" ? endpoint : null, "/home/nobody"));
 
         Assert.DoesNotContain("secret", failure.ToString(), StringComparison.Ordinal);
+    }
+
+    // Honest but for the commit, so that nothing else stops the download.
+    private HubReply WithTokenForCommit(HubRequest request)
+    {
+        if (request.Path.StartsWith("/api/", StringComparison.Ordinal))
+        {
+            return LoopbackHub.Json(new { sha = HexToken, siblings = _hub.Files.Keys.Select(name => new { rfilename = name }) });
+        }
+
+        HubReply reply = _hub.Honest(request with { Path = request.Path.Replace(HexToken, LoopbackHub.Commit, StringComparison.Ordinal) });
+        reply.Headers["X-Repo-Commit"] = HexToken;
+        return reply;
     }
 
     private static IEnumerable<string> Spellings(string token)

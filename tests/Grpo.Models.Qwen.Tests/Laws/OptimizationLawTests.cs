@@ -18,6 +18,7 @@ namespace Grpo.Models.Qwen.Tests;
 /// OutOfMemoryUpdateTests, the draw in CpuTokenSamplerTests and DeviceTokenSamplerTests, AdamW in AdamWTests. Weights in 8 bits are no part of the
 /// law: they are another distribution, which <see cref="RolloutTests"/> measures.
 /// </remarks>
+[Trait("Speed", "Slow")]
 public sealed class OptimizationLawTests
 {
     // Float32 sums in another order, relative to the largest gradient of the model: those of a key's bias nearly cancel, what rounding left does not.

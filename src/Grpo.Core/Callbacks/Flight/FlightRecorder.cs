@@ -1,5 +1,6 @@
 using Grpo.IO;
 using Grpo.Modeling;
+using Grpo.Optimization;
 using Grpo.Training;
 
 namespace Grpo.Callbacks;
@@ -12,31 +13,26 @@ namespace Grpo.Callbacks;
 /// <remarks>
 /// Every step is flushed to the disk before its checkpoint is written. A resumed run first drops the steps after its checkpoint, because
 /// they run again, and an incomplete last record. So the file holds every step once, however often the run was killed. The file is opened
-/// when a run starts, after the run has claimed its folder of checkpoints, and closed when the run ends. Until the recorder is disposed,
-/// every step of the optimizer costs a <see cref="WeightHash"/> and the download of the update's log-probs, even without a trainer. An
-/// optimizer can have several recorders, each with its own folder.
+/// when a run starts, after the run has claimed its folder of checkpoints, and closed when the run ends. Each step of the run costs a
+/// <see cref="WeightHash"/> and the download of the update's log-probs. A run can have several recorders, each with its own folder.
 /// </remarks>
-public sealed class FlightRecorder : ITrainingCallback, IDisposable
+public sealed class FlightRecorder : ITrainingCallback, IStepObserverFactory, IDisposable
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
-    private readonly GrpoOptimizer _optimizer;
     private readonly IReadOnlyDictionary<string, string> _about;
     private FlightFile? _file;
+    private StepCapture? _capture;
     private bool _disposed;
 
-    /// <summary>Creates the recorder and attaches it to the optimizer. It writes nothing before a run starts.</summary>
-    /// <param name="optimizer">The optimizer whose steps are recorded. Borrowed.</param>
+    /// <summary>Creates the recorder. It writes nothing before a run starts.</summary>
     /// <param name="directory">The folder of the file. It is created if it is missing.</param>
     /// <param name="about">Facts for a later replay, such as the name of the model. Null for none.</param>
-    public FlightRecorder(GrpoOptimizer optimizer, string directory, IReadOnlyDictionary<string, string>? about = null)
+    public FlightRecorder(string directory, IReadOnlyDictionary<string, string>? about = null)
     {
-        ArgumentNullException.ThrowIfNull(optimizer);
         ArgumentException.ThrowIfNullOrWhiteSpace(directory);
-        _optimizer = optimizer;
         _about = about ?? Nothing;
         FilePath = Path.Combine(directory, FlightFile.FileName);
-        optimizer.Recorders++;
     }
 
     /// <summary>The path of the file.</summary>
@@ -78,23 +74,24 @@ public sealed class FlightRecorder : ITrainingCallback, IDisposable
 
     /// <inheritdoc/>
     /// <exception cref="InvalidOperationException">
-    /// Another optimizer did the step, it is already recorded, or no run has started.
+    /// The trainer did not observe the step for this recorder, the step is already recorded, or no run has started.
     /// </exception>
     /// <exception cref="IOException">The disk is full, or the file has become unwritable.</exception>
     /// <remarks>Ignores the token: the step is done, so a run that is being canceled still records it.</remarks>
-    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    public ValueTask OnStepAsync(TrainingStep step, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(report);
-        FlightStep step = report.Record ?? throw new InvalidOperationException(
-            $"Step {report.Step} has no record: it was done by another optimizer than the one that the recorder was made for. "
-            + "Give both the same.");
+        ArgumentNullException.ThrowIfNull(step);
         FlightFile file = _file ?? throw new InvalidOperationException(
             $"Step {step.Step} comes without the beginning of its run: call OnStartAsync first, as the trainer does.");
+        FlightStep record = _capture?.Step is { } captured && captured.Step == step.Step ? captured : throw new InvalidOperationException(
+            $"Step {step.Step} was not observed: only a GrpoTrainer lets its callbacks see a step from the inside. "
+            + "Give the recorder to the trainer as one of its callbacks.");
+        _capture = null;
         Write(() =>
         {
             var payload = new FlightWriter();
-            FlightStepCodec.Write(payload, step);
-            file.Append(FlightKind.Step, step.Step, payload.Written);
+            FlightStepCodec.Write(payload, record);
+            file.Append(FlightKind.Step, record.Step, payload.Written);
             file.Flush();
         });
         return ValueTask.CompletedTask;
@@ -107,15 +104,14 @@ public sealed class FlightRecorder : ITrainingCallback, IDisposable
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>Closes the file and detaches the recorder from the optimizer.</summary>
+    /// <inheritdoc/>
+    IStepObserver IStepObserverFactory.Observe(IPolicy policy, ulong seed) => _capture = new StepCapture(policy, seed);
+
+    /// <summary>Closes the file.</summary>
     public void Dispose()
     {
         Close();
-        if (!_disposed)
-        {
-            _disposed = true;
-            _optimizer.Recorders--;
-        }
+        _disposed = true;
     }
 
     // The run does not repeat steps that its checkpoint includes, so their missing records stay missing.

@@ -120,7 +120,7 @@ public sealed class FlightReplay
             MaxTokensPerMicroBatch = recorded.MicroBatchTokens ?? _options.MaxTokensPerMicroBatch,
             Rewards = new RewardOptions(), // the options of the run are for its reward function, which is not called again
         };
-        using var optimizer = new GrpoOptimizer(_policy, playback, playback, options, _reference) { Recorders = 1 };
+        using var optimizer = new GrpoOptimizer(_policy, playback, playback, options, _reference);
         RecordedTokens.Require(recorded, _policy);
         if (checkpoint is not null)
         {
@@ -129,11 +129,11 @@ public sealed class FlightReplay
 
         optimizer.Step = recorded.Step - 1; // equal to the step of the right checkpoint
         string before = WeightHash.Compute(_policy);
-        StepReport report;
+        var capture = new StepCapture(_policy, options.Seed);
         try
         {
-            report = await optimizer.StepAsync([.. playback.Prompts.Take(first)], [.. playback.Prompts.Skip(first)], cancellationToken)
-                .ConfigureAwait(false);
+            await optimizer.StepAsync(
+                [.. playback.Prompts.Take(first)], [.. playback.Prompts.Skip(first)], [capture], cancellationToken).ConfigureAwait(false);
         }
         catch (Exception exception)
             when (exception is TrainingDivergedException or (InvalidOperationException and not ObjectDisposedException))
@@ -149,7 +149,7 @@ public sealed class FlightReplay
             };
         }
 
-        return ReplayReport.Compare(recorded, report.Record!, WeightHash.Compute(_policy));
+        return ReplayReport.Compare(recorded, capture.Step!, WeightHash.Compute(_policy));
     }
 
     /// <summary>

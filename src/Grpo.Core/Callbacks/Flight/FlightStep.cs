@@ -24,6 +24,9 @@ public sealed record FlightStep
     /// <summary>All groups in the order of sampling, including those that were replaced.</summary>
     public required IReadOnlyList<FlightGroup> Groups { get; init; }
 
+    /// <summary>The weights of the reward's parts by name. Null if the reward is not a weighted sum.</summary>
+    public IReadOnlyDictionary<string, double>? RewardWeights { get; init; }
+
     /// <summary>
     /// The maximum number of tokens per micro-batch after the step (<see cref="StepReport.MicroBatchTokens"/>). It is set if a lack of
     /// memory imposed a lower limit than the options; otherwise null.
@@ -55,9 +58,7 @@ public sealed record FlightCompletion
     /// <summary>The mean entropy of the distributions that the tokens were sampled from, in nats. Null if it was not recorded.</summary>
     public double? MeanEntropy { get; init; }
 
-    /// <summary>
-    /// The reward with its components, weights and verdict, but without <see cref="Reward.Answer"/>, which affects no number.
-    /// </summary>
+    /// <summary>The reward with its components and verdict, but without <see cref="Reward.Answer"/>, which affects no number.</summary>
     public required Reward Reward { get; init; }
 
     /// <summary>The advantage, which weights the completion in the loss.</summary>

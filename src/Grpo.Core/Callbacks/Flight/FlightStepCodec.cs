@@ -32,7 +32,7 @@ internal static class FlightStepCodec
         writer.Ids(step.Rounds);
         writer.Count(step.MicroBatchTokens ?? 0);
         writer.Count(step.Groups.Count);
-        var rewards = new FlightRewardCodec();
+        var rewards = new FlightRewardCodec { Weights = step.RewardWeights };
         foreach (FlightGroup group in step.Groups)
         {
             writer.Text(group.PromptId);
@@ -107,6 +107,7 @@ internal static class FlightStepCodec
             WeightHash = hash,
             Rounds = rounds,
             Groups = groups,
+            RewardWeights = rewards.Weights,
             MicroBatchTokens = microBatchTokens == 0 ? null : microBatchTokens,
             Updates = updates,
         };

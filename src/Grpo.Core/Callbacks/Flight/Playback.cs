@@ -9,7 +9,7 @@ using Microsoft.Extensions.AI;
 namespace Grpo.Callbacks;
 
 /// <summary>The sampler and reward of a replayed step, which return the recorded completions and rewards.</summary>
-internal sealed class Playback : IGroupSampler, ISamplesKnownTokens, IRewardFunction
+internal sealed class Playback : IGroupSampler, ISamplesKnownTokens, IWeightedReward
 {
     private readonly FlightStep _step;
     private readonly Dictionary<Prompt, FlightGroup> _groups = new(ReferenceEqualityComparer.Instance);
@@ -26,6 +26,8 @@ internal sealed class Playback : IGroupSampler, ISamplesKnownTokens, IRewardFunc
 
     /// <summary>The prompts: an object for each group, in the order of the record.</summary>
     public IReadOnlyList<Prompt> Prompts { get; }
+
+    public IReadOnlyDictionary<string, double>? PartWeights => _step.RewardWeights;
 
     public string Name => $"recorded rewards of step {_step.Step}";
 

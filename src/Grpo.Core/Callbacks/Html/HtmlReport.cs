@@ -89,10 +89,10 @@ public sealed class HtmlReport : ITrainingCallback, ICheckpointedCallback
     }
 
     /// <inheritdoc/>
-    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    public ValueTask OnStepAsync(TrainingStep step, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(report);
-        _history.Add(report);
+        ArgumentNullException.ThrowIfNull(step);
+        _history.Add(step);
         return ValueTask.CompletedTask;
     }
 

@@ -158,10 +158,11 @@ internal sealed class RunHistory
         return history;
     }
 
-    public void Add(StepReport report)
+    public void Add(TrainingStep step)
     {
+        StepReport report = step.Report;
         LastStep = report.Step;
-        Dictionary<string, double> metrics = new(StepMetrics.From(report), StringComparer.Ordinal);
+        Dictionary<string, double> metrics = new(StepMetrics.From(step), StringComparer.Ordinal);
         double seconds = report.Duration.TotalSeconds;
         if (seconds > 0)
         {
@@ -188,14 +189,14 @@ internal sealed class RunHistory
             Note(report.Step, text);
         }
 
-        if (report.Event is { } told && WithoutNoted(told) is { Length: > 0 } rest)
+        if (step.Event is { } told && WithoutNoted(told) is { Length: > 0 } rest)
         {
             Note(report.Step, rest);
         }
 
         _notedEarly.Clear();
 
-        if (report.Evaluation is { } evaluation)
+        if (step.Evaluation is { } evaluation)
         {
             Add(report.Step, evaluation);
         }

@@ -34,14 +34,12 @@ internal sealed record TokenNumbers(IReadOnlyList<float> LogProbs, IReadOnlyList
 
     private static (Tensor LogProbs, Tensor? Entropies) Statistics(IPolicy policy, TokenBatch batch, double temperature)
     {
-        try
+        if (policy is not IEntropyPolicy withEntropies)
         {
-            TokenStatistics both = policy.LogProbsAndEntropies(batch, temperature);
-            return (both.LogProbs, both.Entropies);
+            return (policy.LogProbs(batch, temperature), null);
         }
-        catch (NotSupportedException)
-        {
-            return (policy.LogProbs(batch, temperature), null); // the policy has no entropies
-        }
+
+        TokenStatistics both = withEntropies.LogProbsAndEntropies(batch, temperature);
+        return (both.LogProbs, both.Entropies);
     }
 }

@@ -21,7 +21,8 @@ public sealed class FlightFileTests : IDisposable
     [Fact]
     public void Read_gives_what_was_appended()
     {
-        FlightStep[] steps = [Full(1), Full(2) with { Groups = [], Rounds = [], Updates = [], MicroBatchTokens = null }, Full(7)];
+        FlightStep[] steps =
+            [Full(1), Full(2) with { Groups = [], RewardWeights = null, Rounds = [], Updates = [], MicroBatchTokens = null }, Full(7)];
         Write(steps);
 
         using FlightRecord record = FlightRecord.Open(_folder.Path);
@@ -319,6 +320,7 @@ public sealed class FlightFileTests : IDisposable
         Seed = ulong.MaxValue - 1,
         WeightHash = string.Concat(Enumerable.Repeat("0123456789abcdef", 4)),
         Rounds = [1, 1],
+        RewardWeights = new Dictionary<string, double> { ["answer"] = 1, ["form"] = 0.5 },
         MicroBatchTokens = 36,
         Groups =
         [
@@ -333,7 +335,6 @@ public sealed class FlightFileTests : IDisposable
                     Reward = new Reward(1.5)
                     {
                         Components = new Dictionary<string, double?> { ["answer"] = 1, ["form"] = null },
-                        Weights = new Dictionary<string, double> { ["answer"] = 1, ["form"] = 0.5 },
                         Verdict = "Correct",
                         IsCorrect = true,
                     },
@@ -350,7 +351,6 @@ public sealed class FlightFileTests : IDisposable
                     Reward = new Reward(0.1)
                     {
                         Components = new Dictionary<string, double?> { ["answer"] = 0, ["form"] = 0.2 },
-                        Weights = new Dictionary<string, double> { ["answer"] = 1, ["form"] = 0.5 },
                         Verdict = "Wrong",
                         IsCorrect = false,
                     },
@@ -364,7 +364,7 @@ public sealed class FlightFileTests : IDisposable
                 {
                     TokenIds = [3],
                     FinishReason = FinishReason.EndToken,
-                    Reward = Reward.Abstain with { Weights = new Dictionary<string, double> { ["answer"] = 2 } },
+                    Reward = Reward.Abstain,
                     Advantage = 0,
                     Part = FlightPart.Replaced,
                     LogProbs = [-3], // without the sampler's

@@ -18,12 +18,8 @@ public sealed class FlightRecorderTests
     {
         using RecordedRun recorded = new(RecordedRun.Cases[name]), plain = new(RecordedRun.Cases[name]);
         List<string> recordedReports = [], plainReports = [];
-        BigramPolicy one = await recorded.TrainAsync(after: report => recordedReports.Add(Toy.Describe(report)));
-        BigramPolicy other = await plain.TrainAsync(record: false, after: report =>
-        {
-            Assert.Null(report.Record);
-            plainReports.Add(Toy.Describe(report));
-        });
+        BigramPolicy one = await recorded.TrainAsync(after: step => recordedReports.Add(Toy.Describe(step.Report)));
+        BigramPolicy other = await plain.TrainAsync(record: false, after: step => plainReports.Add(Toy.Describe(step.Report)));
 
         Assert.Equal(plainReports, recordedReports);
         Assert.Equal(other.Weights(), one.Weights());
@@ -40,7 +36,7 @@ public sealed class FlightRecorderTests
     public async Task A_record_holds_what_the_reports_said(string name)
     {
         using RecordedRun run = new(RecordedRun.Cases[name]);
-        var reports = new List<StepReport>();
+        var reports = new List<TrainingStep>();
         await run.TrainAsync(after: reports.Add);
 
         using FlightRecord record = FlightRecord.Open(run.Output);
@@ -49,18 +45,17 @@ public sealed class FlightRecorderTests
             OptionText.Of(run.Options, "GrpoOptions."), record.SettingsOf(1).Options.OrderBy(option => option.Key, StringComparer.Ordinal),
             OptionsEqual);
         Assert.Equal("toy", record.SettingsOf(4).About["model"]);
-        foreach (StepReport report in reports)
+        foreach (TrainingStep report in reports)
         {
             FlightStep step = record.Read(report.Step);
-            Assert.Equal(FlightText.Of(report.Record!), FlightText.Of(step));
             Assert.Equal(run.Options.Seed, step.Seed);
-            Assert.Equal(report.SamplingRounds, step.Rounds.Count);
-            Assert.Equal(report.Groups.Select(group => group.Group.Prompt.Id), step.Groups.Select(group => group.PromptId));
-            Assert.Equal(report.ReplacedGroups, step.Groups.Count(group => group.Completions[0].Part == FlightPart.Replaced));
+            Assert.Equal(report.Report.SamplingRounds, step.Rounds.Count);
+            Assert.Equal(report.Report.Groups.Select(group => group.Group.Prompt.Id), step.Groups.Select(group => group.PromptId));
+            Assert.Equal(report.Report.ReplacedGroups, step.Groups.Count(group => group.Completions[0].Part == FlightPart.Replaced));
             Assert.Equal(
-                report.Updates.Select(update => (update.Loss, update.Kl, update.GradientNorm)),
+                report.Report.Updates.Select(update => (update.Loss, update.Kl, update.GradientNorm)),
                 step.Updates.Select(update => (update.Loss, update.Kl, update.GradientNorm)));
-            foreach ((ScoredGroup expected, FlightGroup group) in report.Groups.Zip(step.Groups))
+            foreach ((ScoredGroup expected, FlightGroup group) in report.Report.Groups.Zip(step.Groups))
             {
                 Assert.Equal(expected.Group.PromptTokenIds, group.PromptTokenIds);
                 Assert.Equal(expected.Advantages, group.Completions.Select(completion => completion.Advantage));
@@ -77,9 +72,10 @@ public sealed class FlightRecorderTests
         }
 
         Assert.Contains(
-            reports.SelectMany(report => report.Record!.Groups).SelectMany(group => group.Completions),
+            reports.SelectMany(report => record.Read(report.Step).Groups).SelectMany(group => group.Completions),
             completion => completion.Part == FlightPart.Trained);
-        Assert.Contains(reports.SelectMany(report => report.Groups).SelectMany(group => group.Rewards), reward => reward.Value is null);
+        Assert.Contains(
+            reports.SelectMany(report => report.Report.Groups).SelectMany(group => group.Rewards), reward => reward.Value is null);
     }
 
     [Fact]
@@ -143,10 +139,10 @@ public sealed class FlightRecorderTests
         (GrpoOptions, bool)[] starts = [(first, true), (first, false), (second, true), (second, false), (first, true)];
         foreach ((GrpoOptions options, bool isNew) in starts)
         {
-            using var recorder = new FlightRecorder(optimizer, folder.Path);
+            using var recorder = new FlightRecorder(folder.Path);
             await recorder.OnStartAsync(new TrainingStart(optimizer.Step, 9, options) { Resumes = true });
             Assert.Equal(isNew, new FileInfo(recorder.FilePath).Length > Math.Max(8, position));
-            await recorder.OnStepAsync(await optimizer.StepAsync(Toy.Prompts));
+            await recorder.OnStepAsync(await Toy.RecordedStepAsync(optimizer, recorder));
             position = new FileInfo(recorder.FilePath).Length;
         }
 
@@ -157,18 +153,27 @@ public sealed class FlightRecorderTests
     }
 
     [Fact]
-    public async Task OnStepAsync_refuses_the_step_of_another_optimizer()
+    public async Task OnStepAsync_refuses_a_step_that_it_has_not_observed()
     {
         using var folder = new TemporaryFolder();
-        using BigramPolicy policy = Toy.Policy(), otherPolicy = Toy.Policy();
-        using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options),
-            other = new(otherPolicy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        using var recorder = new FlightRecorder(optimizer, folder.Path);
-        StepReport report = await other.StepAsync(Toy.Prompts);
+        using BigramPolicy policy = Toy.Policy();
+        using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
+        using var recorder = new FlightRecorder(folder.Path);
+        await recorder.OnStartAsync(new TrainingStart(0, 9, Toy.Options));
+        var unobserved = new TrainingStep(await optimizer.StepAsync(Toy.Prompts));
+        await RefusesAsync(unobserved);
 
-        InvalidOperationException problem = await Assert.ThrowsAsync<InvalidOperationException>(
-            () => recorder.OnStepAsync(report).AsTask());
-        Assert.Contains("another optimizer", problem.Message, StringComparison.Ordinal);
+        TrainingStep observed = await Toy.RecordedStepAsync(optimizer, recorder);
+        await RefusesAsync(observed with { Report = observed.Report with { Step = 3 } });
+        await recorder.OnStepAsync(observed);
+        await RefusesAsync(observed); // once
+
+        async Task RefusesAsync(TrainingStep step)
+        {
+            InvalidOperationException problem = await Assert.ThrowsAsync<InvalidOperationException>(
+                () => recorder.OnStepAsync(step).AsTask());
+            Assert.Contains("was not observed: only a GrpoTrainer lets its callbacks see", problem.Message, StringComparison.Ordinal);
+        }
     }
 
     [Fact]
@@ -177,8 +182,8 @@ public sealed class FlightRecorderTests
         using var folder = new TemporaryFolder();
         using BigramPolicy policy = Toy.Policy();
         using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        using var recorder = new FlightRecorder(optimizer, folder.Path);
-        StepReport report = await optimizer.StepAsync(Toy.Prompts);
+        using var recorder = new FlightRecorder(folder.Path);
+        TrainingStep report = await Toy.RecordedStepAsync(optimizer, recorder);
 
         InvalidOperationException problem = await Assert.ThrowsAsync<InvalidOperationException>(
             () => recorder.OnStepAsync(report).AsTask());
@@ -212,11 +217,11 @@ public sealed class FlightRecorderTests
         using BigramPolicy policy = Toy.Policy(), otherPolicy = Toy.Policy();
         using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options),
             other = new(otherPolicy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        using FlightRecorder first = new(optimizer, folder["run"]), second = new(other, folder["run"]);
+        using FlightRecorder first = new(folder["run"]), second = new(folder["run"]);
         Assert.False(Directory.Exists(folder["run"]));
         var start = new TrainingStart(0, 9, Toy.Options);
         await first.OnStartAsync(start);
-        await first.OnStepAsync(await optimizer.StepAsync(Toy.Prompts));
+        await first.OnStepAsync(await Toy.RecordedStepAsync(optimizer, first));
 
         IOException problem = await Assert.ThrowsAsync<IOException>(() => second.OnStartAsync(start).AsTask());
         Assert.Contains($"'{first.FilePath}' cannot be written: Another recorder is writing it", problem.Message, StringComparison.Ordinal);
@@ -230,34 +235,16 @@ public sealed class FlightRecorderTests
     }
 
     [Fact]
-    public async Task Dispose_of_one_recorder_leaves_the_other_recording()
+    public async Task Two_recorders_of_one_run_write_the_same_steps()
     {
-        using var folder = new TemporaryFolder();
+        using TemporaryFolder one = new(), other = new();
         using BigramPolicy policy = Toy.Policy();
         using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        using (new FlightRecorder(optimizer, folder["kept"]))
-        {
-            var ended = new FlightRecorder(optimizer, folder["ended"]);
-            ended.Dispose();
-            ended.Dispose(); // once more changes nothing
-            Assert.NotNull((await optimizer.StepAsync(Toy.Prompts)).Record);
-        }
+        using FlightRecorder first = new(one.Path), second = new(other.Path);
+        await new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 2 }, new TrainerServices { Callbacks = [first, second] })
+            .TrainAsync();
 
-        Assert.Null((await optimizer.StepAsync(Toy.Prompts)).Record);
-    }
-
-    [Fact]
-    public async Task Dispose_ends_the_recording()
-    {
-        using var folder = new TemporaryFolder();
-        using BigramPolicy policy = Toy.Policy();
-        using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        using (new FlightRecorder(optimizer, folder.Path))
-        {
-            Assert.NotNull((await optimizer.StepAsync(Toy.Prompts)).Record);
-        }
-
-        Assert.Null((await optimizer.StepAsync(Toy.Prompts)).Record);
+        Assert.Equal(await File.ReadAllBytesAsync(first.FilePath), await File.ReadAllBytesAsync(second.FilePath));
     }
 
     private static bool OptionsEqual(KeyValuePair<string, string?> one, KeyValuePair<string, string?> other) =>

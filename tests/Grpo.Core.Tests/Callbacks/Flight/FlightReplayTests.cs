@@ -284,8 +284,10 @@ public sealed class FlightReplayTests
         using BigramPolicy inner = Toy.Policy(), same = Toy.Policy(), other = Toy.Policy();
         GrpoOptions options = Toy.Options with { MicroBatchSize = 12 };
         var tight = new TightPolicy(inner) { BackwardRoom = 30 };
-        using var optimizer = new GrpoOptimizer(tight, Toy.Sampler, new Toy.LetterReward(), options) { Recorders = 1 };
-        FlightStep step = (await optimizer.StepAsync(Toy.Prompts)).Record!;
+        using var optimizer = new GrpoOptimizer(tight, Toy.Sampler, new Toy.LetterReward(), options);
+        var capture = new StepCapture(tight, options.Seed);
+        await optimizer.StepAsync(Toy.Prompts, [], [capture], CancellationToken.None);
+        FlightStep step = capture.Step!;
         Assert.InRange(step.MicroBatchTokens!.Value, 9, 30);
         Assert.NotEmpty(tight.Failures);
 

@@ -59,21 +59,21 @@ public sealed partial class HtmlReportTests : IDisposable
     [Fact]
     public async Task Report_leaves_gaps_for_numbers_that_are_missing_or_not_finite()
     {
-        StepReport full = StepMetricsTests.FullReport();
-        UpdateReport infinite = full.Updates[0] with { Kl = double.NaN, GradientNorm = double.PositiveInfinity, Clip = null };
-        StepReport nothing = full with
+        TrainingStep full = StepMetricsTests.FullReport();
+        UpdateReport infinite = full.Report.Updates[0] with { Kl = double.NaN, GradientNorm = double.PositiveInfinity, Clip = null };
+        TrainingStep nothing = full with
         {
-            MeanReward = double.NaN,
-            Accuracy = null,
-            Entropy = null,
-            Updates = [infinite],
-            Groups = [],
+            Report = full.Report with
+            {
+                Step = 2, MeanReward = double.NaN, Accuracy = null, Entropy = null, Updates = [infinite], Groups = [],
+            },
             Evaluation = new EvaluationReport { Count = 0, Accuracy = null, MeanReward = double.NaN },
         };
 
-        XDocument page = await WriteAsync(
-            [full with { Step = 1 }, nothing with { Step = 2 }, full with { Step = 3 }, full with { Step = 4, MeanReward = 1e308 }],
-            Summary());
+        XDocument page = await WriteAsync([full with { Report = full.Report with { Step = 1 } }, nothing, full with
+        {
+            Report = full.Report with { Step = 3 },
+        }, full with { Report = full.Report with { Step = 4, MeanReward = 1e308 } }], Summary());
 
         Assert.All(page.Descendants("svg").Descendants().Attributes(), attribute => Assert.DoesNotMatch("NaN|∞|Infinity", attribute.Value));
         Assert.DoesNotContain("NaN", Text(page), StringComparison.Ordinal);
@@ -93,9 +93,10 @@ public sealed partial class HtmlReportTests : IDisposable
         var group = new RolloutGroup(Prompt.Create(Hostile, Hostile, answer: Hostile), [2], [completion, completion]);
         Reward good = new Reward(1) { Verdict = Hostile, IsCorrect = true }, bad = new Reward(0) { Verdict = Hostile, IsCorrect = false };
         EvaluationReport before = Evaluation(bad), after = Evaluation(good);
-        StepReport step = StepMetricsTests.FullReport() with
+        TrainingStep full = StepMetricsTests.FullReport();
+        TrainingStep step = full with
         {
-            Groups = [new ScoredGroup(group, [good, bad], [1, -1])],
+            Report = full.Report with { Groups = [new ScoredGroup(group, [good, bad], [1, -1])] },
             Evaluation = after,
         };
 
@@ -133,9 +134,7 @@ public sealed partial class HtmlReportTests : IDisposable
             try
             {
                 CultureInfo.CurrentCulture = used;
-                await WriteAsync(
-                    [StepMetricsTests.FullReport(), StepMetricsTests.FullReport() with { Step = 1234567, MeanReward = -1234.5 }], Summary(),
-                    tokens: Details());
+                await WriteAsync([StepMetricsTests.FullReport(), Long(1234567, -1234.5)], Summary(), tokens: Details());
                 return WrittenAt().Replace(await File.ReadAllTextAsync(_folder["report.html"]), "");
             }
             finally
@@ -148,8 +147,8 @@ public sealed partial class HtmlReportTests : IDisposable
     [Fact]
     public async Task Report_of_a_hundred_thousand_steps_stays_small()
     {
-        StepReport full = StepMetricsTests.FullReport();
-        await WriteAsync(Enumerable.Range(1, 100_000).Select(step => full with { Step = step, MeanReward = Math.Sin(step) }), Summary());
+        TrainingStep full = StepMetricsTests.FullReport();
+        await WriteAsync(Enumerable.Range(1, 100_000).Select(step => Long(step, Math.Sin(step))), Summary());
 
         Assert.InRange(new FileInfo(_folder["report.html"]).Length, 100_000, 2_000_000);
     }
@@ -173,8 +172,8 @@ public sealed partial class HtmlReportTests : IDisposable
 
         async Task AddAsync(int step)
         {
-            StepReport full = StepMetricsTests.FullReport() with { Step = step };
-            groups.Add(new WeakReference(full.Groups[0].Group.Completions));
+            TrainingStep full = StepMetricsTests.FullReport(step);
+            groups.Add(new WeakReference(full.Report.Groups[0].Group.Completions));
             await report.OnStepAsync(full);
         }
     }
@@ -187,8 +186,8 @@ public sealed partial class HtmlReportTests : IDisposable
         var report = new HtmlReport(_folder["report.html"], tokens: new TokenDetails(policy, Toy.Tokenizer));
         var trainer = new GrpoTrainer(
             optimizer, Toy.Prompts, new TrainerOptions { Steps = 12 }, new TrainerServices { Callbacks = [report] });
-        StepReport? first = null;
-        await foreach (StepReport step in trainer.RunAsync())
+        TrainingStep? first = null;
+        await foreach (TrainingStep step in trainer.RunAsync())
         {
             first ??= step;
         }
@@ -196,7 +195,7 @@ public sealed partial class HtmlReportTests : IDisposable
         XDocument page = Parse();
         XElement[] groups = [.. page.Descendants("article").Where(item => item.Attribute("class")!.Value == "card group")];
         Assert.InRange(groups.Length, 2, 4);
-        ShownGroup shown = GroupChoice.Of(first!)[0];
+        ShownGroup shown = GroupChoice.Of(first!.Report)[0];
         Completion completion = shown.Completions[0].Completion;
         XElement[] tokens = [.. groups[0].Descendants("span")
             .Where(item => item.Attribute("class")!.Value.StartsWith("t ", StringComparison.Ordinal)).Take(completion.TokenIds.Count)];
@@ -235,7 +234,7 @@ public sealed partial class HtmlReportTests : IDisposable
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
         {
-            await foreach (StepReport _ in trainer.RunAsync(cancellation.Token))
+            await foreach (TrainingStep _ in trainer.RunAsync(cancellation.Token))
             {
                 await cancellation.CancelAsync();
             }
@@ -259,12 +258,12 @@ public sealed partial class HtmlReportTests : IDisposable
     private static TokenDetails Details() => new(Toy.Policy(), Toy.Tokenizer);
 
     private async Task<XDocument> WriteAsync(
-        IEnumerable<StepReport> steps, TrainingSummary summary, IReadOnlyList<KeyValuePair<string, string>>? facts = null,
+        IEnumerable<TrainingStep> steps, TrainingSummary summary, IReadOnlyList<KeyValuePair<string, string>>? facts = null,
         TokenDetails? tokens = null)
     {
         var report = new HtmlReport(_folder["report.html"], facts, tokens);
         await report.OnStartAsync(new TrainingStart(0, 9, Toy.Options));
-        foreach (StepReport step in steps)
+        foreach (TrainingStep step in steps)
         {
             await report.OnStepAsync(step);
         }
@@ -285,4 +284,10 @@ public sealed partial class HtmlReportTests : IDisposable
 
     [GeneratedRegex("<dt>Written</dt><dd>[^<]*</dd>")]
     private static partial Regex WrittenAt();
+
+    private static TrainingStep Long(long number, double reward)
+    {
+        TrainingStep full = StepMetricsTests.FullReport(number);
+        return full with { Report = full.Report with { MeanReward = reward } };
+    }
 }

@@ -37,9 +37,11 @@ public sealed class NotedEventTests
                 }
                 else
                 {
-                    history.Add(StepMetricsTests.FullReport() with
+                    TrainingStep full = StepMetricsTests.FullReport(step);
+                    history.Add(full with
                     {
-                        Step = step, Updates = [], ReferenceMoved = false, Event = text.Length == 0 ? null : text,
+                        Report = full.Report with { Updates = [], ReferenceMoved = false },
+                        Event = text.Length == 0 ? null : text,
                     });
                 }
 

@@ -17,7 +17,8 @@ public sealed class ReportPartsTests
         ScoredGroup wide = Toy.Scored(Toy.Group(Toy.Prompts[2], "a", "b", "c", "d", "e", "f"), 1, -2, 3, 0, -1, 2);
         ScoredGroup middle = Toy.Scored(Toy.Group(Toy.Prompts[3], "a", "b"), 1, -1);
 
-        IReadOnlyList<ShownGroup> chosen = GroupChoice.Of(StepMetricsTests.FullReport() with { Groups = [silent, narrow, wide, middle] });
+        IReadOnlyList<ShownGroup> chosen =
+            GroupChoice.Of(StepMetricsTests.FullReport().Report with { Groups = [silent, narrow, wide, middle] });
 
         Assert.Equal(["p2", "p3"], chosen.Select(group => group.Prompt.Id));
         Assert.Equal([3, 2, -1, -2], chosen[0].Completions.Select(shown => shown.Advantage));
@@ -30,10 +31,10 @@ public sealed class ReportPartsTests
     public void RunHistory_thins_out_many_evaluations_evenly_and_keeps_the_last()
     {
         var history = new RunHistory(null);
-        StepReport full = StepMetricsTests.FullReport();
+        TrainingStep full = StepMetricsTests.FullReport();
         for (int step = 1; step <= 1000; step++)
         {
-            history.Add(full with { Step = step });
+            history.Add(full with { Report = full.Report with { Step = step } });
         }
 
         // 401 are one too many, twice: every fourth is left, and step 1000 was not its turn.

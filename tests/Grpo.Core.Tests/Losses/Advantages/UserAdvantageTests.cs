@@ -31,13 +31,16 @@ public sealed class UserAdvantageTests
         Assert.Equal([0, 0], advantages[2]);
     }
 
-    [Fact]
-    public void A_function_that_gives_nan_is_named()
+    [Theory]
+    [InlineData(double.NaN, "NaN")]
+    [InlineData(double.NegativeInfinity, "-Infinity")]
+    [InlineData(1e39, "1E+39")] // infinite in float32, in which losses are computed
+    public void A_function_that_gives_what_is_not_finite_is_named(double value, string shown)
     {
-        var broken = new BrokenAdvantage(groups => groups.Select(group => group.Rewards.Select(_ => double.NaN)));
+        var broken = new BrokenAdvantage(groups => groups.Select(group => group.Rewards.Select(_ => value)));
         var exception = Assert.Throws<InvalidOperationException>(() => broken.Compute([AdvantageCases.Single(null, 1, 2)]));
         Assert.StartsWith(
-            "The advantage function 'broken' gave NaN for completion 1 of group 0, whose reward is 1; advantages must be finite.",
+            $"The advantage function 'broken' gave {shown} for completion 1 of group 0, whose reward is 1; advantages must be finite.",
             exception.Message,
             StringComparison.Ordinal);
     }

@@ -1,12 +1,14 @@
-using Grpo.Callbacks;
 using Grpo.Losses;
 using Grpo.Modeling;
+using Grpo.Optimization;
 using static TorchSharp.torch;
 
-namespace Grpo.Optimization;
+namespace Grpo.Callbacks;
 
-/// <summary>Takes down what a step does while it does it. It reads, and changes nothing.</summary>
-internal sealed class StepCapture(IPolicy policy, ulong seed)
+/// <summary>Builds the flight record of a step while the step runs.</summary>
+/// <param name="policy">The policy before the step.</param>
+/// <param name="seed">The seed of the run.</param>
+internal sealed class StepCapture(IPolicy policy, ulong seed) : IStepObserver
 {
     private readonly string _weightHash = WeightHash.Compute(policy);
     private readonly Dictionary<TrainingRow, Row> _byRow = new(ReferenceEqualityComparer.Instance);
@@ -15,10 +17,11 @@ internal sealed class StepCapture(IPolicy policy, ulong seed)
     private int _update;
     private int _microBatches;
 
-    /// <summary>The completions of the step's groups.</summary>
-    /// <param name="all">All of them, group by group.</param>
-    /// <param name="counted">Those that are in the denominators of the loss.</param>
-    public void Begin(IReadOnlyList<TrainingRow> all, IEnumerable<TrainingRow> counted)
+    /// <summary>The record of the step; null until the step is done.</summary>
+    public FlightStep? Step { get; private set; }
+
+    /// <inheritdoc/>
+    public void OnRows(IReadOnlyList<TrainingRow> all, IReadOnlyList<TrainingRow> counted)
     {
         _byRow.Clear();
         _rows = [.. all.Select(_ => new Row())];
@@ -33,21 +36,17 @@ internal sealed class StepCapture(IPolicy policy, ulong seed)
         }
     }
 
-    /// <summary>An update of the step begins, or begins anew with smaller micro-batches.</summary>
-    /// <param name="update">Its number, from 0.</param>
-    /// <param name="settings">Its loss.</param>
-    public void BeginUpdate(int update, LossSettings settings)
+    /// <inheritdoc/>
+    public void OnUpdate(int update, LossSettings settings)
     {
         _update = update;
         _microBatches = 0;
         _entropyThresholds[update] = settings.EntropyThreshold;
     }
 
-    /// <summary>A micro-batch of that update. Only the first update is looked at: its log-probs are the old ones of all others.</summary>
-    /// <param name="rows">Its rows.</param>
-    /// <param name="logProbs">[B, C], borrowed.</param>
-    /// <param name="referenceLogProbs">[B, C], borrowed; null without a KL term in the loss.</param>
-    public void Add(IReadOnlyList<TrainingRow> rows, Tensor logProbs, Tensor? referenceLogProbs)
+    /// <inheritdoc/>
+    /// <remarks>Only the first update is recorded, because its log-probs are the old log-probs of all later updates.</remarks>
+    public void OnMicroBatch(IReadOnlyList<TrainingRow> rows, Tensor logProbs, Tensor? referenceLogProbs)
     {
         if (_update > 0)
         {
@@ -68,28 +67,28 @@ internal sealed class StepCapture(IPolicy policy, ulong seed)
         _microBatches++;
     }
 
-    /// <summary>The record of the step, once it is done.</summary>
-    public FlightStep Build(
-        long step, IReadOnlyList<int> rounds, IReadOnlyList<ScoredGroup> all, IReadOnlyList<ScoredGroup> chosen, IReadOnlyList<UpdateReport> updates, int? microBatchTokens)
+    /// <inheritdoc/>
+    public void OnDone(ObservedStep step)
     {
-        // The rows are those of the chosen groups, one group after the other.
+        // The rows belong to the chosen groups, one group after the other.
         var firstRows = new Dictionary<ScoredGroup, int>(ReferenceEqualityComparer.Instance);
         int next = 0;
-        foreach (ScoredGroup group in chosen)
+        foreach (ScoredGroup group in step.Chosen)
         {
             firstRows.Add(group, next);
             next += group.Group.Completions.Count;
         }
 
-        return new FlightStep
+        Step = new FlightStep
         {
-            Step = step,
+            Step = step.Step,
             Seed = seed,
             WeightHash = _weightHash,
-            Rounds = rounds,
-            Groups = [.. all.Select(group => Group(group, firstRows.TryGetValue(group, out int first) ? first : null))],
-            MicroBatchTokens = microBatchTokens,
-            Updates = [.. updates.Select(Update)],
+            Rounds = step.Rounds,
+            Groups = [.. step.All.Select(group => Group(group, firstRows.TryGetValue(group, out int first) ? first : null))],
+            RewardWeights = step.RewardWeights,
+            MicroBatchTokens = step.MicroBatchTokens,
+            Updates = [.. step.Updates.Select(Update)],
         };
     }
 

@@ -3,6 +3,7 @@ using System.Text.RegularExpressions;
 using BenchmarkDotNet.Attributes;
 using BenchmarkDotNet.Configs;
 using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Text;
 using Grpo.Rewards;
 using Microsoft.ML.Tokenizers;
 

@@ -1,5 +1,5 @@
 using Grpo.Modeling;
-using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Model;
 using Grpo.Optimization;
 using Grpo.Rollouts;
 using Grpo.Tensors;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Model;
 using Grpo.Optimization;
 using Grpo.Planning;
 using Grpo.Tensors;

@@ -1,4 +1,4 @@
-using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Config;
 
 namespace Grpo.Benchmarks;
 

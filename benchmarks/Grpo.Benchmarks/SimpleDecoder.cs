@@ -1,4 +1,5 @@
-using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Model;
 using Grpo.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -14,11 +15,11 @@ namespace Grpo.Benchmarks;
 internal sealed class SimpleDecoder : IDisposable
 {
     private readonly Dictionary<string, Parameter> _weights;
-    private readonly Models.Qwen.Qwen2Config _config;
+    private readonly Qwen2Config _config;
     private readonly Tensor?[] _keys;
     private readonly Tensor?[] _values;
 
-    public SimpleDecoder(Models.Qwen.Qwen2ForCausalLM model)
+    public SimpleDecoder(Qwen2ForCausalLM model)
     {
         _config = model.Config;
         _weights = model.named_parameters().ToDictionary(entry => entry.name, entry => entry.parameter, StringComparer.Ordinal);

@@ -1,4 +1,5 @@
 using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Config;
 
 namespace Grpo.Samples.Gsm8k;
 

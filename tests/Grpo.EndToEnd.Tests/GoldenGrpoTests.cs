@@ -2,6 +2,7 @@ using System.Text.Json;
 using Grpo.Losses;
 using Grpo.Modeling;
 using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Weights;
 using Grpo.Optimization;
 using Grpo.Tensors;
 using Grpo.Testing;

@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Text.RegularExpressions;
+using Grpo.Hub;
 using Grpo.IO;
 using Grpo.Models.Qwen;
 using Grpo.Rewards;
@@ -25,7 +26,7 @@ public sealed partial class SourceTests
     {
         GeneratedRegexAttribute[] expressions =
         [
-            .. new[] { typeof(GrpoOptimizer), typeof(QwenPolicy), typeof(Gsm8kReward) }.SelectMany(type => type.Assembly.GetTypes())
+            .. new[] { typeof(GrpoOptimizer), typeof(HubClient), typeof(QwenPolicy), typeof(Gsm8kReward) }.SelectMany(type => type.Assembly.GetTypes())
                 .SelectMany(type => type.GetMethods(BindingFlags.Static | BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public | BindingFlags.DeclaredOnly))
                 .Select(method => method.GetCustomAttribute<GeneratedRegexAttribute>()).OfType<GeneratedRegexAttribute>(),
         ];

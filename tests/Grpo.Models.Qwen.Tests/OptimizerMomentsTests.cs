@@ -1,4 +1,5 @@
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Tests.Text;
 using Grpo.Optimization;
 using Grpo.Planning;
@@ -17,7 +18,8 @@ public sealed class OptimizerMomentsTests
     [Fact]
     public async Task Supervised_training_reaches_nearly_the_same_loss()
     {
-        double[] exact = await LossesAsync(OptimizerMoments.Float32), host = await LossesAsync(OptimizerMoments.Host), rounded = await LossesAsync(OptimizerMoments.Int8);
+        double[] exact = await LossesAsync(OptimizerMoments.Float32), host = await LossesAsync(OptimizerMoments.Host),
+            rounded = await LossesAsync(OptimizerMoments.Int8);
         Assert.Equal(exact, host);
         Assert.NotEqual(exact, rounded);
         Assert.True(exact[^1] < 0.6 * exact[0], $"{exact[0]}, then {exact[^1]}");
@@ -43,7 +45,9 @@ public sealed class OptimizerMomentsTests
         }
 
         using var scope = TensorScope.BeginNoGrad();
-        Assert.All(policy.Module.named_parameters().Zip(resumed.Module.parameters()), pair => TensorAssert.Identical(pair.First.parameter, pair.Second, pair.First.name));
+        Assert.All(
+            policy.Module.named_parameters().Zip(resumed.Module.parameters()),
+            pair => TensorAssert.Identical(pair.First.parameter, pair.Second, pair.First.name));
         using SafetensorsReader moments = SafetensorsReader.Open(folder.File("optimizer.safetensors"));
         Assert.DoesNotContain(moments.Entries.Keys, name => name.StartsWith("exp_avg.", StringComparison.Ordinal));
         Assert.Equal(4 * policy.TrainedParameters().Count, moments.Entries.Count); // codes and scales of both
@@ -52,10 +56,12 @@ public sealed class OptimizerMomentsTests
     private static async Task<double[]> LossesAsync(OptimizerMoments moments)
     {
         using QwenPolicy policy = Policy();
-        SupervisedExample[] examples = [.. "abcdefgh".Select((letter, i) => new SupervisedExample(Prompt.Create($"e{i}", $"hel{letter}"), $"{letter}he"))];
+        SupervisedExample[] examples =
+            [.. "abcdefgh".Select((letter, i) => new SupervisedExample(Prompt.Create($"e{i}", $"hel{letter}"), $"{letter}he"))];
         var options = new SupervisedOptions { Steps = 30, BatchSize = 4, LearningRate = 5e-3, OptimizerMoments = moments };
         var losses = new List<double>();
-        await foreach (SupervisedReport report in new SupervisedTrainer(policy, Tokenizer, new QwenChatTemplate(), examples, options, new SupervisedServices { HeldOut = examples }).RunAsync())
+        await foreach (SupervisedReport report in new SupervisedTrainer(
+            policy, Tokenizer, new QwenChatTemplate(), examples, options, new SupervisedServices { HeldOut = examples }).RunAsync())
         {
             losses.Add(report.HeldOutLoss ?? report.Loss); // the last one over all examples
         }
@@ -66,14 +72,15 @@ public sealed class OptimizerMomentsTests
     private static QwenPolicy Policy(ulong seed = 7) =>
         new(Qwen2ForCausalLM.Initialize(TinyModels.Config() with { VocabularySize = 264, InitializerRange = 0.1 }, seed));
 
-    private static GrpoOptimizer Optimizer(QwenPolicy policy) => new(policy, new PolicyGroupSampler(Tokenizer, new QwenChatTemplate()), new EvenReward(), new GrpoOptions
-    {
-        GroupSize = 4,
-        PromptsPerStep = 2,
-        LearningRate = 1e-2,
-        OptimizerMoments = OptimizerMoments.Int8,
-        Sampling = new SamplingOptions { MaxCompletionTokens = 8 },
-    });
+    private static GrpoOptimizer Optimizer(QwenPolicy policy) =>
+        new(policy, new PolicyGroupSampler(Tokenizer, new QwenChatTemplate()), new EvenReward(), new GrpoOptions
+        {
+            GroupSize = 4,
+            PromptsPerStep = 2,
+            LearningRate = 1e-2,
+            OptimizerMoments = OptimizerMoments.Int8,
+            Sampling = new SamplingOptions { MaxCompletionTokens = 8 },
+        });
 
     private static async Task StepsAsync(GrpoOptimizer optimizer, int steps)
     {

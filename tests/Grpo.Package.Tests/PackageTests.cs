@@ -14,12 +14,14 @@ public sealed class PackageTests(PackedPackages packages) : IClassFixture<Packed
             "Microsoft.Extensions.AI.Abstractions", "Microsoft.Extensions.DependencyInjection.Abstractions", "Microsoft.Extensions.Logging.Abstractions",
             "Microsoft.Extensions.Options", "TorchSharp",
         ],
-        ["Grpo.Models.Qwen"] = ["Google.Protobuf", "Grpo.Core", "Microsoft.ML.Tokenizers"],
+        ["Grpo.Hub"] = ["Grpo.Core"],
+        ["Grpo.Models.Qwen"] = ["Google.Protobuf", "Grpo.Core", "Grpo.Hub", "Microsoft.ML.Tokenizers"],
         ["Grpo.Rewards"] = ["Grpo.Core", "Parquet.Net"],
     };
 
     [Theory]
     [InlineData("Grpo.Core")]
+    [InlineData("Grpo.Hub")]
     [InlineData("Grpo.Models.Qwen")]
     [InlineData("Grpo.Rewards")]
     public void Pack_yields_library_documentation_readme_and_licence(string package)
@@ -32,6 +34,7 @@ public sealed class PackageTests(PackedPackages packages) : IClassFixture<Packed
 
     [Theory]
     [InlineData("Grpo.Core")]
+    [InlineData("Grpo.Hub")]
     [InlineData("Grpo.Models.Qwen")]
     [InlineData("Grpo.Rewards")]
     public void Pack_depends_on_libraries_only_and_on_no_native_backend(string package)

@@ -2,10 +2,10 @@ using Grpo.Testing;
 
 namespace Grpo.Package.Tests;
 
-/// <summary>The three packages, packed once from a copy of the repository, so that a test run that is still building is not disturbed.</summary>
+/// <summary>The four packages, packed once from a copy of the repository, so that a test run that is still building is not disturbed.</summary>
 public sealed class PackedPackages : IDisposable
 {
-    private static readonly string[] Projects = ["Grpo.Core", "Grpo.Models.Qwen", "Grpo.Rewards"];
+    private static readonly string[] Projects = ["Grpo.Core", "Grpo.Hub", "Grpo.Models.Qwen", "Grpo.Rewards"];
     private static readonly string[] RootFiles =
         ["Directory.Build.props", "Directory.Build.targets", "Directory.Packages.props", "global.json", "nuget.config", ".editorconfig", "BannedSymbols.txt", "README.md", "LICENSE"];
 

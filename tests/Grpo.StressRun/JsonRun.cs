@@ -3,6 +3,7 @@ using Grpo.Callbacks;
 using Grpo.Checkpoints;
 using Grpo.Evaluation;
 using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Planning;
 using Grpo.Optimization;
 using Grpo.Rewards;
 using Grpo.Training;

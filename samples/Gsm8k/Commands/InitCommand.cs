@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Model;
 
 namespace Grpo.Samples.Gsm8k;
 

@@ -1,5 +1,5 @@
+using Grpo.Hub;
 using Grpo.IO;
-using Grpo.Models.Qwen;
 using Grpo.Rewards;
 
 namespace Grpo.Samples.Gsm8k;

@@ -5,7 +5,7 @@ namespace Grpo.Planning;
 /// <summary>Knows from a model's shape how much memory it is going to need; no weights are there yet. <see cref="MemoryPlanner"/> asks it.</summary>
 public interface IMemoryModel
 {
-    /// <summary>Whether log-probs compute a prompt once for all rows that share it, as in <see cref="IPolicy.SharesPrompts"/>.</summary>
+    /// <summary>Whether log-probs compute a prompt once for all rows that share it.</summary>
     bool SharesPrompts => false;
 
     /// <summary>Bytes that the model needs for passes of such sizes.</summary>

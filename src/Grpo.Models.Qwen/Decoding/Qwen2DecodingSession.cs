@@ -1,35 +1,42 @@
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Cpu;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Tensors;
 using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Decoding;
 
-/// <summary>
-/// Decodes with a key/value cache: each prompt runs once, its keys and values are copied to the G rows of its group, and every further token
-/// costs one pass over one position. Rows leave when they are finished, and waiting prompts take their places.
-/// </summary>
-/// <remarks>Borrows the model, whose weights must not change while the session lives, nor the model be disposed. Logits are of the last position only.</remarks>
+/// <summary>A decoding session of a Qwen2 model with a key/value cache.</summary>
+/// <remarks>
+/// Each prompt runs once, and its keys and values are copied to the G rows of its group. Every further token costs one pass over one
+/// position. Finished rows are evicted, and waiting prompts are admitted in their place. The session borrows the model: do not change its
+/// weights or dispose it while the session lives. Logits are those of the last position only.
+/// </remarks>
 public sealed class Qwen2DecodingSession : IDecodingSession
 {
     private readonly Qwen2ForCausalLM _model;
-    private readonly Qwen2ForCausalLM? _copy;          // the model in 16 bits, where it is what decodes
+    private readonly Qwen2ForCausalLM? _copy;          // the model in 16 bits if that decodes, else null
     private readonly KeyValueCache _cache;
     private readonly Int8Weights? _int8;
-    private readonly HostDecoder? _host;               // decodes where it can, the modules elsewhere
+    private readonly CpuDecoder? _cpuDecoder;          // null if the modules decode
     private readonly int _groupSize;
     private readonly int _longestPrompt;
     private readonly Tensor _promptIds;                // [N, P]
     private readonly Tensor _promptMask;               // [N, P]
-    private Tensor? _positions;                        // [B, 1]: tokens of each row; null until the prompts have been run
+    private Tensor? _positions;                        // [B, 1]: the length of each row; null before the prompts have run
     private bool _isDisposed;
 
     /// <param name="model">The model. Borrowed.</param>
-    /// <param name="prompts">N prompts. Borrowed.</param>
-    /// <param name="groupSize">Rows of each, G.</param>
-    /// <param name="maxNewTokens">Of a row.</param>
-    /// <param name="int8">Whether with weights rounded to 8 bits.</param>
-    /// <param name="copies">Whether from a copy in the model's <see cref="Qwen2ForCausalLM.ComputeType"/>; null: where that is another one than the weights', but on a CPU.</param>
+    /// <param name="prompts">The N prompts. Borrowed.</param>
+    /// <param name="groupSize">The number of rows of each prompt, G.</param>
+    /// <param name="maxNewTokens">The largest number of new tokens in a row.</param>
+    /// <param name="int8">True to decode with weights rounded to 8 bits.</param>
+    /// <param name="copies">
+    /// True to decode from a copy in the model's <see cref="Qwen2ForCausalLM.ComputeType"/>. Null decides: a copy if that type differs from
+    /// the weights' type and the model is not on a CPU.
+    /// </param>
     internal Qwen2DecodingSession(
         Qwen2ForCausalLM model, TokenBatch prompts, int groupSize, int maxNewTokens, bool int8 = false, bool? copies = null)
     {
@@ -38,21 +45,23 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         _groupSize = groupSize;
         _longestPrompt = (int)prompts.PromptLength;
         int slots = checked((int)prompts.Count * groupSize);
-        int capacity = checked(_longestPrompt + maxNewTokens - 1); // the last new token is never fed back, so it needs no place
+        int capacity = checked(_longestPrompt + maxNewTokens - 1); // the last new token is never fed back
         using var scope = TensorScope.BeginNoGrad();
         _promptIds = prompts.PromptIds.clone();
         _promptMask = prompts.PromptMask.clone();
-        _copy = copies ?? (model.ComputeType != model.WeightType && model.Device.type != DeviceType.CPU) ? model.Clone(type: model.ComputeType) : null;
+        _copy = copies ?? (model.ComputeType != model.WeightType && model.Device.type != DeviceType.CPU)
+            ? model.Clone(type: model.ComputeType)
+            : null;
         _model = _copy ?? model;
         try
         {
-            _int8 = int8 ? new Int8Weights(_model) : null;
-            _cache = new KeyValueCache(_model.Config, slots, capacity, new ParameterPlace(_model.Device, _model.WeightType));
-            _host = HostDecoder.TryCreate(_model, _cache, _int8);
+            _int8 = int8 ? new Int8Weights(_model.ProjectionWeights()) : null;
+            _cache = new KeyValueCache(_model.Config, slots, capacity, new ParameterPlacement(_model.Device, _model.WeightType));
+            _cpuDecoder = CpuDecoder.TryCreate(_model, _cache, _int8);
         }
         catch
         {
-            _cache?.Dispose(); // the sampler tries again with fewer rows
+            _cache?.Dispose(); // the sampler retries with fewer rows
             _int8?.Dispose();
             _copy?.Dispose();
             throw;
@@ -62,20 +71,21 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         scope.Release(_promptMask);
     }
 
-    /// <summary>Rows being decoded, B.</summary>
+    /// <summary>The number of rows that are being decoded, B.</summary>
     public int RowCount => _positions is null ? (int)_promptIds.shape[0] * _groupSize : _cache.Lengths.Count;
 
     /// <inheritdoc/>
     public bool CanAddPrompts => true;
 
     /// <inheritdoc/>
-    /// <exception cref="InvalidOperationException">The prompts have been run already.</exception>
+    /// <exception cref="InvalidOperationException">The prompts have already been run.</exception>
     public Tensor Prefill()
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         if (_positions is not null)
         {
-            throw new InvalidOperationException("Prefill was called twice; a session runs its prompts once. Start another session, or AddPrompts.");
+            throw new InvalidOperationException(
+                "Prefill was called twice; a session runs its prompts once. Start another session, or AddPrompts.");
         }
 
         return Run(_promptIds, _promptMask, _groupSize);
@@ -96,8 +106,9 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         if (prompts.PromptLength > _longestPrompt || RowCount + (prompts.Count * groupSize) > _cache.Slots)
         {
             throw new ArgumentException(
-                $"{prompts.Count} prompts of up to {prompts.PromptLength} tokens with {groupSize} rows each do not fit: the session was started with prompts of " +
-                $"up to {_longestPrompt} tokens and has room for {_cache.Slots - RowCount} rows. Start with the longest prompts, and drop rows first.",
+                $"{prompts.Count} prompts of up to {prompts.PromptLength} tokens with {groupSize} rows each do not fit: the session was "
+                + $"started with prompts of up to {_longestPrompt} tokens and has room for {_cache.Slots - RowCount} rows. "
+                + "Start with the longest prompts, and drop rows first.",
                 nameof(prompts));
         }
 
@@ -107,7 +118,7 @@ public sealed class Qwen2DecodingSession : IDecodingSession
     /// <inheritdoc/>
     /// <exception cref="InvalidOperationException">The prompts have not been run, or all new tokens have been decoded.</exception>
     /// <exception cref="ArgumentException">
-    /// <paramref name="tokenIds"/> is not [B] int64, or, on a CPU with kernels of its own for the step, an id is not of the vocabulary.
+    /// <paramref name="tokenIds"/> is not [B] int64. On a CPU with its own decoding kernels also: an id is not below the vocabulary size.
     /// </exception>
     public Tensor Advance(Tensor tokenIds)
     {
@@ -127,12 +138,13 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         if (_cache.Longest == _cache.Capacity)
         {
             throw new InvalidOperationException(
-                $"The session is full: a row has room for {_cache.Capacity} positions, prompt included. Start it with a larger maxNewTokens.");
+                $"The session is full: a row has room for {_cache.Capacity} positions, prompt included. "
+                + "Start it with a larger maxNewTokens.");
         }
 
         using var scope = TensorScope.BeginNoGrad();
-        Tensor logits = _host is not null && _host.Takes(RowCount)
-            ? _host.Advance(tokenIds.contiguous().data<long>().ToArray())
+        Tensor logits = _cpuDecoder is not null && _cpuDecoder.CanDecode(RowCount)
+            ? _cpuDecoder.Advance(tokenIds.contiguous().data<long>().ToArray())
             : Logits(_model.HiddenOfNext(tokenIds, _positions, _cache, _int8).squeeze(1), _int8);         // [B, V]
         _cache.CommitNext();
         _positions.add_(1);
@@ -140,7 +152,7 @@ public sealed class Qwen2DecodingSession : IDecodingSession
     }
 
     /// <inheritdoc/>
-    /// <remarks>A row that keeps its number costs nothing; another one's keys and values are copied.</remarks>
+    /// <remarks>A row that keeps its number costs nothing. The keys and values of any other row are copied.</remarks>
     /// <exception cref="InvalidOperationException">The prompts have not been run.</exception>
     /// <exception cref="ArgumentException">A row does not exist or is named twice.</exception>
     public void KeepRows(IReadOnlyList<int> rows)
@@ -172,7 +184,7 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         }
 
         _isDisposed = true;
-        _host?.Dispose();
+        _cpuDecoder?.Dispose();
         _cache.Dispose();
         _int8?.Dispose();
         _copy?.Dispose();
@@ -187,7 +199,7 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         (long count, long width) = (promptIds.shape[0], promptIds.shape[1]);                             // N, P
         Tensor lengths = promptMask.ne(0).sum(1, keepdim: true);                                         // [N, 1]
         Tensor columns = arange(width, ScalarType.Int64, _model.Device).unsqueeze(0);                    // [1, P]
-        // Padding goes to the right, where causality alone hides it, and every row of the cache starts at position 0.
+        // Moves the padding to the right, where causality hides it. So every row of the cache starts at position 0.
         Tensor ids = promptIds.gather(1, (columns - lengths).remainder(width));
         Tensor hidden = _model.Hidden(ids, attentionMask: null, new CachePass.Prompts(_cache, groupSize));   // [N, P, H]
         Tensor last = arange(count, ScalarType.Int64, _model.Device) * width + lengths.squeeze(1) - 1;   // [N]

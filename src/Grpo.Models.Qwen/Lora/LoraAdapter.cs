@@ -1,48 +1,53 @@
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Text;
 using Grpo.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Lora;
 
-/// <summary>The adapters of a model, made by <see cref="Qwen2ForCausalLM.AddAdapter"/>. The model owns their weights.</summary>
+/// <summary>The LoRA adapter of a model, created by <see cref="Qwen2ForCausalLM.AddAdapter"/>. The model owns its weights.</summary>
 public sealed class LoraAdapter
 {
-    // Grad mode is the thread's, and so is this: a reference on one thread does not switch the adapter off for a sampler on another.
+    // Per thread, like torch's grad mode: a reference on one thread must not switch the adapter off for a sampler on another.
     [ThreadStatic]
     private static LoraAdapter? t_suspended;
 
-    private readonly (string Name, Projection Projection, LowRankUpdate Update)[] _adapted;
+    private readonly (string Name, IAdaptable Layer, LowRankUpdate Update)[] _adapted;
     private Tensor[]? _originals;
 
-    internal LoraAdapter(Qwen2ForCausalLM model, LoraOptions options, LoraBaseModel? baseModel)
+    /// <param name="layers">All layers of the model that can be adapted, with their names; the options choose among them.</param>
+    /// <param name="options">The options. They are valid.</param>
+    /// <param name="baseModel">The name of the base; null if it is not known.</param>
+    internal LoraAdapter(IEnumerable<(string Name, IAdaptable Layer)> layers, LoraOptions options, LoraBaseModel? baseModel)
     {
         Options = options with { TargetModules = [.. options.TargetModules] };
         BaseModel = baseModel;
         _adapted =
         [
-            .. model.named_modules()
-                .Where(named => named.module is Projection && options.TargetModules.Contains(named.name[(named.name.LastIndexOf('.') + 1)..]))
-                .Select(named => (named.name, (Projection)named.module, new LowRankUpdate(named.name, ((Projection)named.module).Weight, options))),
+            .. layers
+                .Where(named => options.TargetModules.Contains(named.Name[(named.Name.LastIndexOf('.') + 1)..]))
+                .Select(named => (named.Name, named.Layer, new LowRankUpdate(named.Name, named.Layer.Weight, options))),
         ];
-        foreach ((_, Projection projection, LowRankUpdate update) in _adapted)
+        foreach ((_, IAdaptable layer, LowRankUpdate update) in _adapted)
         {
-            projection.Attach(update);
+            layer.Attach(update);
         }
     }
 
-    /// <summary>What it was made with.</summary>
+    /// <summary>The options that the adapter was created with.</summary>
     public LoraOptions Options { get; }
 
-    /// <summary>What the base is called, for who loads the adapter later; null: not known.</summary>
+    /// <summary>The name of the base model, which a later load of the adapter needs; null if it is not known.</summary>
     public LoraBaseModel? BaseModel { get; }
 
-    /// <summary>Whether the adapted weights stand in the base's place.</summary>
+    /// <summary>True if the adapter has been added to the weights of the base, so that passes do not compute it separately.</summary>
     public bool IsMerged => _originals is not null;
 
-    /// <summary>Passes with dropout so far: where the random numbers of the next one begin.</summary>
+    /// <summary>The number of passes with dropout so far. It selects the random numbers of the next pass.</summary>
     internal long TrainingPasses { get; set; }
 
-    /// <summary>A and B of every adapted layer, under the names of the model's parameters; owned by the model.</summary>
+    /// <summary>Returns A and B of every adapted layer with the names of the model's parameters. The model owns them.</summary>
     public IEnumerable<(string Name, Parameter Parameter)> Parameters()
     {
         foreach ((string name, _, LowRankUpdate update) in _adapted)
@@ -58,24 +63,24 @@ public sealed class LoraAdapter
     internal static bool IsParameter(string name) =>
         name.EndsWith($".{DownName}.weight", StringComparison.Ordinal) || name.EndsWith($".{UpName}.weight", StringComparison.Ordinal);
 
-    /// <summary>W ← W + scale · B·A, computed in float32 and rounded to the type of W.</summary>
+    /// <summary>Adds the adapter to the weights: W ← W + scale · B·A, computed in float32 and rounded to the type of W.</summary>
     internal void Merge()
     {
         ThrowIfMerged("it cannot be merged again");
         using var scope = TensorScope.BeginNoGrad();
-        // W + d − d is not W in floating point, so the originals are kept, in main memory.
-        _originals = [.. _adapted.Select(entry => entry.Projection.Weight.detach().to(CPU, copy: true).DetachFromDisposeScope())];
-        foreach ((_, Projection projection, LowRankUpdate update) in _adapted)
+        // W + d − d differs from W in floating point. So the originals are kept, in main memory.
+        _originals = [.. _adapted.Select(entry => entry.Layer.Weight.detach().to(CPU, copy: true).DetachFromDisposeScope())];
+        foreach ((_, IAdaptable layer, LowRankUpdate update) in _adapted)
         {
             using var one = TensorScope.BeginNoGrad();
-            projection.Weight.copy_(update.Product().add_(projection.Weight));
+            layer.Weight.copy_(update.Product().add_(layer.Weight));
         }
 
-        // With nothing to train, an optimizer refuses the policy instead of training adapters that no pass uses.
+        // An optimizer refuses a policy without trainable parameters. Otherwise it would train adapters that no pass uses.
         SetTrainable(false);
     }
 
-    /// <summary>Puts the base's weights back, bit for bit.</summary>
+    /// <summary>Restores the weights of the base, bit for bit.</summary>
     internal void Unmerge()
     {
         if (_originals is null)
@@ -84,9 +89,9 @@ public sealed class LoraAdapter
         }
 
         using var scope = TensorScope.BeginNoGrad();
-        foreach (((_, Projection projection, _), Tensor original) in _adapted.Zip(_originals))
+        foreach (((_, IAdaptable layer, _), Tensor original) in _adapted.Zip(_originals))
         {
-            projection.Weight.copy_(original);
+            layer.Weight.copy_(original);
         }
 
         FreeOriginals();
@@ -111,7 +116,7 @@ public sealed class LoraAdapter
         _originals = null;
     }
 
-    /// <summary>Runs the base alone, on this thread.</summary>
+    /// <summary>Runs a computation on this thread with the adapter off.</summary>
     internal Tensor Without(Func<Tensor> compute)
     {
         ThrowIfMerged("the base cannot be run without it");
@@ -127,10 +132,11 @@ public sealed class LoraAdapter
         }
     }
 
-    /// <summary>What the pass that begins now does. Every pass with dropout has masks of its own.</summary>
+    /// <summary>Returns what the adapter does in the pass that begins now. Every pass with dropout has its own masks.</summary>
     internal LoraPass NextPass() =>
         IsMerged || t_suspended == this ? new LoraPass(IsOff: true, DropoutKey: null)
-        : Options.Dropout > 0 && is_grad_enabled() ? new LoraPass(IsOff: false, CounterRandom.Combine(Options.Seed, (ulong)TrainingPasses++))
+        : Options.Dropout > 0 && is_grad_enabled()
+        ? new LoraPass(IsOff: false, CounterRandom.Combine(Options.Seed, (ulong)TrainingPasses++))
         : new LoraPass(IsOff: false, DropoutKey: null);
 
     private void SetTrainable(bool isTrainable)
@@ -141,3 +147,15 @@ public sealed class LoraAdapter
         }
     }
 }
+
+/// <summary>The base model of an adapter, as named in its <c>adapter_config.json</c>.</summary>
+/// <param name="Name">A folder or a hub id (<c>base_model_name_or_path</c>).</param>
+/// <param name="Revision">The branch, tag or commit of a hub id; null means the default branch.</param>
+public sealed record LoraBaseModel(string Name, string? Revision = null);
+
+/// <summary>
+/// The state of the adapter during one forward pass. It travels with the pass, so that a recomputed layer computes the same again.
+/// </summary>
+/// <param name="IsOff">True if only the base is run.</param>
+/// <param name="DropoutKey">The key of the dropout masks; null means no dropout.</param>
+internal sealed record LoraPass(bool IsOff, ulong? DropoutKey);

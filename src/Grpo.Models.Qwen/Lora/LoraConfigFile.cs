@@ -3,15 +3,16 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Grpo.IO;
+using Grpo.Models.Qwen.Config;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Lora;
 
 /// <summary>Reads and writes PEFT's <c>adapter_config.json</c>.</summary>
 internal static class LoraConfigFile
 {
     internal const string FileName = "adapter_config.json";
 
-    // Real files have about a kilobyte; a larger one is not the configuration of an adapter.
+    // Real files have about a kilobyte. A larger file is not the configuration of an adapter.
     private const long MaxBytes = 1 << 20;
 
     private static readonly JsonWriterOptions Indented = new() { Indented = true, NewLine = "\n" };
@@ -40,12 +41,12 @@ internal static class LoraConfigFile
         ("corda_config", "the base weights would be others than the checkpoint's"),
     ];
 
-    // Fields without a meaning for an adapter that is trained already. Any field that is neither read nor in one of these lists is refused
-    // when it is set: a later version of PEFT may have given it one.
+    // Fields that mean nothing for a trained adapter. Any other field that is set but not read is refused: a later version of
+    // PEFT may give it a meaning.
     private static readonly string[] Harmless =
     [
-        "auto_mapping", "inference_mode", "peft_version", "megatron_core", "qalora_group_size", "eva_config", "lora_ga_config", "runtime_config",
-        "ensure_weight_tying", "unsloth_fixed", "unsloth_version",
+        "auto_mapping", "inference_mode", "peft_version", "megatron_core", "qalora_group_size", "eva_config", "lora_ga_config",
+        "runtime_config", "ensure_weight_tying", "unsloth_fixed", "unsloth_version",
     ];
 
     internal static (LoraOptions Options, LoraBaseModel? Base) Load(string directory)
@@ -69,10 +70,12 @@ internal static class LoraConfigFile
         fields.Problems.AddRange(fields.Problems.Count == 0 ? options.Validate() : []);
         return fields.Problems.Count == 0
             ? (options, baseModel)
-            : throw new InvalidDataException($"{path} does not describe an adapter that can be loaded:\n- {string.Join("\n- ", fields.Problems.Select(TerminalText.EscapeLine))}");
+            : throw new InvalidDataException(
+                $"{path} does not describe an adapter that can be loaded:\n- "
+                + $"{string.Join("\n- ", fields.Problems.Select(TerminalText.EscapeLine))}");
     }
 
-    /// <summary>The text of the file, with every field that PEFT needs to load it, in alphabetical order.</summary>
+    /// <summary>Returns the text of the file with every field that PEFT needs to load it, in alphabetical order.</summary>
     internal static string Write(LoraOptions options, LoraBaseModel? baseModel)
     {
         var buffer = new ArrayBufferWriter<byte>();
@@ -132,7 +135,7 @@ internal static class LoraConfigFile
         return (options, baseModel);
     }
 
-    // A string is a regular expression over module names, save for one: every linear layer but the head, which are all that Qwen2 has.
+    // A string is a regular expression over module names, with one exception: "all-linear" means every linear layer but the output layer.
     private static IReadOnlyList<string> Targets(ConfigFields fields)
     {
         if (fields.Raw("target_modules") is { ValueKind: JsonValueKind.String } text)
@@ -166,7 +169,8 @@ internal static class LoraConfigFile
 
         if (fields.Word("task_type") is { } task && task != "CAUSAL_LM")
         {
-            fields.Problems.Add($"task_type is \"{task}\" but only \"CAUSAL_LM\" is supported: the adapter belongs to a model with another head.");
+            fields.Problems.Add(
+                $"task_type is \"{task}\" but only \"CAUSAL_LM\" is supported: the adapter belongs to a model with another head.");
         }
 
         if (fields.Word("bias") is { } bias && bias != "none")
@@ -174,7 +178,7 @@ internal static class LoraConfigFile
             fields.Problems.Add($"bias is \"{bias}\" but only \"none\" is supported: the base's biases would be trained too.");
         }
 
-        // These two only say how A began; pissa, olora, corda and loftq also change the base.
+        // gaussian, eva and orthogonal only decide how A began. pissa, olora, corda and loftq also change the base.
         JsonElement? initial = fields.Raw("init_lora_weights");
         if (initial is { ValueKind: not (JsonValueKind.String or JsonValueKind.True or JsonValueKind.False) } value)
         {
@@ -184,13 +188,16 @@ internal static class LoraConfigFile
         if (initial is { ValueKind: JsonValueKind.String } start
             && !(start.ValueEquals("gaussian") || start.ValueEquals("eva") || start.ValueEquals("orthogonal")))
         {
-            fields.Problems.Add("init_lora_weights names a start that changes the base weights, which is not supported. Convert the adapter to a plain one with PEFT.");
+            fields.Problems.Add(
+                "init_lora_weights names a start that changes the base weights, which is not supported. "
+                + "Convert the adapter to a plain one with PEFT.");
         }
 
         foreach ((string field, JsonElement unread) in fields.Unread().Where(entry => !Harmless.Contains(entry.Key) && IsSet(entry.Value)))
         {
             fields.Problems.Add(
-                $"{field} is set but not known, so what the adapter computes cannot be told. It is {ConfigFields.Excerpt(unread)}. Remove it if it means nothing.");
+                $"{field} is set but not known, so what the adapter computes cannot be told. It is {ConfigFields.Excerpt(unread)}. "
+                + "Remove it if it means nothing.");
         }
     }
 

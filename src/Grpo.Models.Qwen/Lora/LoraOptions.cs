@@ -2,64 +2,70 @@ using System.Globalization;
 
 namespace Grpo.Models.Qwen;
 
-/// <summary>
-/// Low-rank adapters: y = base(x) + scale · B(A(dropout(x))) with A [r, in] and B [out, r]. The base is frozen, only A and B are trained.
-/// </summary>
+/// <summary>The options of low-rank adapters (LoRA), which are trained while the weights of the base model stay frozen.</summary>
 /// <remarks>
-/// Hu et al., arXiv:2106.09685; the scale of Kalajdzievski, arXiv:2312.03732, by <see cref="UseRankStabilizedScale"/>. A begins
-/// uniform in ±1/√in (Kaiming with a = √5) and B at zero, as in PEFT: before the first step the policy is the base.
+/// An adapted layer computes y = base(x) + scale · B(A(dropout(x))) with A [r, in] and B [out, r] (Hu et al., arXiv:2106.09685).
+/// <see cref="UseRankStabilizedScale"/> chooses the scale of Kalajdzievski, arXiv:2312.03732. A begins uniform in ±1/√in (Kaiming with a =
+/// √5) and B at zero, as in PEFT. So the policy equals the base before the first step.
 /// </remarks>
 public sealed record LoraOptions
 {
-    /// <summary>The layers that can be adapted: all that attention and feed-forward consist of, and the default of <see cref="TargetModules"/>.</summary>
-    public static IReadOnlyList<string> AllTargetModules { get; } = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+    /// <summary>
+    /// The names of all layers that can be adapted: every linear layer of attention and feed-forward. The default of
+    /// <see cref="TargetModules"/>.
+    /// </summary>
+    public static IReadOnlyList<string> AllTargetModules { get; } = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj",
+        "down_proj"];
 
-    /// <summary>Rank r of the update of each weight.</summary>
+    /// <summary>The rank r of each layer's update.</summary>
     /// <value>1 to 8,192; default 16.</value>
     public int Rank { get; init; } = 16;
 
-    /// <summary>Numerator of the scale alpha / r.</summary>
+    /// <summary>The numerator of the scale alpha / r.</summary>
     /// <value>Above 0, to 1e6; default 32.</value>
     public double Alpha { get; init; } = 32;
 
     /// <summary>
-    /// Probability with which an input of A is left out, in passes that record gradients. For supervised training: in GRPO the tokens would
-    /// be judged by another model than the one that drew them, so <see cref="QwenBuilderExtensions"/> refuses it.
+    /// The probability with which dropout zeroes an input of A, in passes that record gradients. Meant for supervised training.
+    /// <see cref="QwenBuilderExtensions"/> refuses it for GRPO, where log-probs must come from the model that sampled the tokens.
     /// </summary>
     /// <value>0 to below 1; default 0.</value>
     public double Dropout { get; init; }
 
-    /// <summary>The layers that get an adapter, in every decoder layer.</summary>
+    /// <summary>The names of the layers that get an adapter, in every decoder layer.</summary>
     /// <value>At least one of <see cref="AllTargetModules"/>, each at most once; default all of them.</value>
     public IReadOnlyList<string> TargetModules { get; init; } = AllTargetModules;
 
-    /// <summary>Whether the scale is alpha / √r in place of alpha / r, so that a higher rank does not learn more slowly.</summary>
+    /// <summary>True if the scale is alpha / √r instead of alpha / r, so that a higher rank does not learn more slowly.</summary>
     /// <value>Default false.</value>
     public bool UseRankStabilizedScale { get; init; }
 
-    /// <summary>Decides the start of A and the masks of dropout. The same seed gives the same A on every device.</summary>
+    /// <summary>The seed of A's initial values and of the dropout masks. The same seed gives the same A on every device.</summary>
     /// <value>Default 0.</value>
     public ulong Seed { get; init; }
 
-    /// <summary>What B(A(x)) is multiplied by.</summary>
+    /// <summary>The factor by which B(A(x)) is multiplied.</summary>
     public double Scale => Alpha / (UseRankStabilizedScale ? Math.Sqrt(Rank) : Rank);
 
-    /// <summary>Values out of range, one sentence each; empty when there is none.</summary>
+    /// <summary>Returns a sentence for each value that is out of range; empty if all are valid.</summary>
     public IReadOnlyList<string> Validate()
     {
         var problems = new List<string>();
         Check(Rank is >= 1 and <= 8_192, $"Rank is {Rank} but must be 1 to 8,192.");
-        // Written so that NaN fails.
+        // NaN fails this form of the condition.
         Check(Alpha is > 0 and <= 1e6, $"Alpha is {Alpha} but must be above 0 and at most 1,000,000.");
         Check(Dropout is >= 0 and < 1, $"Dropout is {Dropout} but must be at least 0 and below 1.");
-        // What float32 makes of them.
+        // Checks the values after rounding to float32.
         Check(
             Alpha is not (> 0 and <= 1e6) || Rank is not (>= 1 and <= 8_192) || float.IsNormal((float)Scale),
-            $"Alpha is {Alpha} and Rank {Rank}, so that the scale is {Scale}, which float32 holds as 0 or with fewer digits; it must be 1.2E-38 or more.");
-        Check(Dropout is not (>= 0 and < 1) || (float)Dropout < 1, $"Dropout is {Dropout}, which float32 rounds to 1; use 0.9999999 or less.");
+            $"Alpha is {Alpha} and Rank {Rank}, so that the scale is {Scale}, which float32 holds as 0 or with fewer digits; ",
+            "it must be 1.2E-38 or more.");
+        Check(
+            Dropout is not (>= 0 and < 1) || (float)Dropout < 1,
+            $"Dropout is {Dropout}, which float32 rounds to 1; use 0.9999999 or less.");
         string allowed = string.Join(", ", AllTargetModules);
         Check(TargetModules.Count > 0, $"TargetModules is empty; name at least one of {allowed}.");
-        // One of each kind: the names may come from a file that has a hundred thousand.
+        // Reports one name of each kind: the names may come from a file with a hundred thousand.
         string? unknown = TargetModules.FirstOrDefault(name => !AllTargetModules.Contains(name));
         Check(unknown is null, $"TargetModules names '{unknown}', which cannot be adapted; allowed are {allowed}.");
         string? repeated = TargetModules.GroupBy(name => name).FirstOrDefault(same => same.Count() > 1)?.Key;
@@ -67,16 +73,16 @@ public sealed record LoraOptions
 
         return problems;
 
-        void Check(bool isRight, FormattableString problem)
+        void Check(bool isRight, FormattableString problem, string remedy = "")
         {
             if (!isRight)
             {
-                problems.Add(problem.ToString(CultureInfo.InvariantCulture));
+                problems.Add(problem.ToString(CultureInfo.InvariantCulture) + remedy);
             }
         }
     }
 
-    /// <summary>The first property that makes the weights of the two unusable in each other, in words; null when there is none.</summary>
+    /// <summary>Describes the first property that makes the weights of the two adapters incompatible; null if there is none.</summary>
     internal string? DifferenceFrom(LoraOptions other)
     {
         if (Rank != other.Rank)

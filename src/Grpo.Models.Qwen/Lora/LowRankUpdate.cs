@@ -1,41 +1,45 @@
+using Grpo.Models.Qwen.Tensors;
 using Grpo.Tensors;
 using TorchSharp;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Lora;
 
-/// <summary>The adapter of one projection: x → scale · B(A(dropout(x))), in float32 whatever the type of x.</summary>
+/// <summary>The adapter of one layer: x → scale · B(A(dropout(x))), computed in float32 whatever the type of x.</summary>
 internal sealed class LowRankUpdate
 {
     private readonly double _dropout;
     private readonly double _scale;
     private readonly ulong _key;
 
-    /// <param name="name">Of the adapted projection; decides the random numbers together with the seed.</param>
-    /// <param name="weight">Of the adapted projection, [out, in].</param>
-    /// <param name="options">Valid.</param>
+    /// <param name="name">The name of the adapted layer. With the seed it decides the random numbers.</param>
+    /// <param name="weight">The weight of the adapted layer, [out, in]. Borrowed.</param>
+    /// <param name="options">The options. They are valid.</param>
     internal LowRankUpdate(string name, Tensor weight, LoraOptions options)
     {
-        var place = new ParameterPlace(weight.device, ScalarType.Float32);
+        var placement = new ParameterPlacement(weight.device, ScalarType.Float32);
         _dropout = options.Dropout;
         _scale = options.Scale;
         _key = CounterRandom.Key(options.Seed, step: 0, name, sample: 0);
-        Down = new Projection(weight.shape[1], options.Rank, hasBias: false, place);
-        Up = new Projection(options.Rank, weight.shape[0], hasBias: false, place);
+        Down = new LowRankFactor(weight.shape[1], options.Rank, placement);
+        Up = new LowRankFactor(options.Rank, weight.shape[0], placement);
         using var scope = TensorScope.BeginNoGrad();
         Down.Weight.copy_(UniformBelow(1 / Math.Sqrt(weight.shape[1]), Down.Weight.shape));
         Up.Weight.zero_();
     }
 
-    /// <summary>A, [r, in].</summary>
-    internal Projection Down { get; }
+    /// <summary>The factor A, [r, in].</summary>
+    internal LowRankFactor Down { get; }
 
-    /// <summary>B, [out, r].</summary>
-    internal Projection Up { get; }
+    /// <summary>The factor B, [out, r].</summary>
+    internal LowRankFactor Up { get; }
 
-    /// <param name="input">[…, in].</param>
-    /// <param name="pass">With the adapter on.</param>
-    /// <returns>[…, out] float32. Owned by the caller's scope.</returns>
+    /// <summary>Computes the update of a layer's output.</summary>
+    /// <param name="input">The input of the layer, […, in].</param>
+    /// <param name="pass">The state of the adapter, which is on.</param>
+    /// <returns>The update, […, out] float32. Owned by the caller's scope.</returns>
     internal Tensor Apply(Tensor input, LoraPass pass)
     {
         using var scope = TensorScope.Begin();
@@ -49,15 +53,15 @@ internal sealed class LowRankUpdate
         return scope.Keep(nn.functional.linear(low, Up.Weight));
     }
 
-    /// <summary>scale · B·A, what merging adds to W. [out, in] float32. Owned by the caller's scope.</summary>
+    /// <summary>Computes scale · B·A, which merging adds to W. [out, in] float32. Owned by the caller's scope.</summary>
     internal Tensor Product()
     {
         using var scope = TensorScope.BeginNoGrad();
         return scope.Keep(Up.Weight.mm(Down.Weight).mul_(_scale));
     }
 
-    // 0, or 1 / (1 − p) so that the mean stays. Drawn on the host, where every device gets the same mask: TorchSharp's generators are of the
-    // CPU, also one that is made for a GPU, and the GPU's operations refuse such a one.
+    // 0 or 1 / (1 − p), so that the mean is preserved. Sampled on the CPU, so that every device gets the same mask. TorchSharp's generators
+    // live on the CPU, even those created for a GPU, and GPU operations refuse them.
     private Tensor DropoutMask(Tensor input, ulong key)
     {
         using var scope = TensorScope.BeginNoGrad();
@@ -76,4 +80,37 @@ internal sealed class LowRankUpdate
 
         return tensor(values, shape);
     }
+}
+
+/// <summary>One of the two trained factors of a low-rank update: a module with nothing but a parameter called <c>weight</c>.</summary>
+internal sealed class LowRankFactor : nn.Module
+{
+    [ComponentName(Name = "weight")] private readonly Parameter _weight;
+
+    /// <param name="inputs">The number of columns.</param>
+    /// <param name="outputs">The number of rows.</param>
+    /// <param name="placement">The device and type of the weight.</param>
+    internal LowRankFactor(long inputs, long outputs, ParameterPlacement placement)
+        : base(nameof(LowRankFactor))
+    {
+        _weight = placement.Allocate(outputs, inputs);
+        RegisterComponents();
+    }
+
+    /// <summary>The factor, [out, in].</summary>
+    internal Tensor Weight => _weight;
+
+    /// <summary>The factor as the parameter that an optimizer trains.</summary>
+    internal Parameter WeightParameter => _weight;
+}
+
+/// <summary>Implemented by layers whose weight an adapter can change.</summary>
+internal interface IAdaptable
+{
+    /// <summary>The weight of the layer, [out, in]. Owned by the layer.</summary>
+    Tensor Weight { get; }
+
+    /// <summary>Adds an adapter, whose parameters become parameters of this layer.</summary>
+    /// <param name="update">The adapter. Owned by the layer from now on.</param>
+    void Attach(LowRankUpdate update);
 }

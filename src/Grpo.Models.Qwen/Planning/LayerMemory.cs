@@ -1,11 +1,13 @@
 using Grpo.Optimization;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Planning;
 
-/// <summary>Bytes of one decoder layer's passes, counted from what its code makes (Modules/*.cs) and what autograd saves of it.</summary>
-/// <param name="model">The model.</param>
-/// <param name="tokens">Of the pass.</param>
+/// <summary>
+/// The memory in bytes of one decoder layer's passes, counted from the tensors that its code creates (Model/*.cs) and that autograd saves.
+/// </summary>
+/// <param name="model">The memory model.</param>
+/// <param name="tokens">The tokens of the pass.</param>
 internal sealed class LayerMemory(QwenMemory model, PassTokens tokens)
 {
     private const int Single = sizeof(float);
@@ -19,44 +21,46 @@ internal sealed class LayerMemory(QwenMemory model, PassTokens tokens)
     private readonly bool _isSingle = model.ComputeType == ScalarType.Float32;
     private readonly int _bytes = model.ComputeBytes;
 
-    /// <summary>What the forward pass keeps for the backward pass.</summary>
+    /// <summary>The bytes that the forward pass keeps for the backward pass.</summary>
     internal long Kept => KeptOfNorms + KeptOfAttention + KeptOfMlp + KeptOfAdapters + CastWeights;
 
-    /// <summary>Of <see cref="Kept"/>, what is in tensors too small to be blocks of their own.</summary>
+    /// <summary>The part of <see cref="Kept"/> in tensors that are too small to be blocks of their own.</summary>
     internal long SmallBlocks =>
         (IsSmall(_count * _hidden * Single) ? KeptOfNorms : 0) + (IsSmall(_keys * _queries * _bytes) ? KeptOfAttention : 0)
         + (IsSmall(_count * _inner * _bytes) ? KeptOfMlp : 0) + (IsSmall(_count * _hidden * Single) ? KeptOfAdapters : 0);
 
-    /// <summary>The most that a pass without gradients holds at a time, the layer's input included.</summary>
+    /// <summary>The peak of a pass without gradients, including the layer's input.</summary>
     internal long Forward
     {
         get
         {
-            // Of the MLP: input, its norm, attention's output, their sum, its norm and the layer's output; gate, silu, up and their product.
+            // MLP: input, its norm, attention's output, their sum, its norm and the layer's output; gate, silu, up and their product.
             long mlp = (6 * _hidden) + ((Adapts("up_proj") ? 5 : 4) * _inner);
-            // Of the attention: input and norm, q and k before and after rotation, v; then what scaled_dot_product_attention gets and gives.
+            // Attention: input and norm, q and k before and after rotation, v; then the inputs and the output of
+            // scaled_dot_product_attention.
             long attention = (2 * _hidden) + (2 * _queries) + (3 * _keyWidth);
             long attended = tokens.IsPacked ? (3 * _count * _queries) + (2 * _keys * (_queries + _keyWidth)) : 3 * _count * _queries;
             return _bytes * Math.Max(mlp * _count, (attention * _count) + attended);
         }
     }
 
-    /// <summary>The most that the backward pass holds at a time beside <see cref="Kept"/>.</summary>
+    /// <summary>The peak of the backward pass in addition to <see cref="Kept"/>.</summary>
     internal long Backward
     {
         get
         {
             int bytes = model.Lora is null ? _bytes : Math.Max(_bytes, Single);
-            // silu(gate) · up is run again and has three gradients, while the product's is still there; what down_proj had saved is not.
+            // silu(gate) · up is computed again and has three gradients, while the gradient of the product still exists. The saved input of
+            // down_proj is freed.
             long mlp = bytes * _count * ((5 * _inner) + (2 * _hidden));
-            // Gradients of q, k, v and the output; the MLP's share of the layer is free by then.
+            // Gradients of q, k, v and the output. The MLP's share of the layer is free by then.
             long attention = (bytes * (((2 * _count) + (2 * _keys)) * _queries)) + (bytes * _count * _hidden) - KeptOfMlp;
             return Math.Max(mlp, attention);
         }
     }
 
-    // The norms' inputs, of which they are computed again; their results, which the projections multiply. A frozen weight has no gradient, and in
-    // 16 bits an adapter makes a copy of its own.
+    // The norms' inputs, from which the norms are computed again, and their results, which the projections multiply. A frozen weight has no
+    // gradient. In 16 bits an adapter makes its own copy.
     private long KeptOfNorms
     {
         get
@@ -68,8 +72,8 @@ internal sealed class LayerMemory(QwenMemory model, PassTokens tokens)
         }
     }
 
-    // Queries, keys, values and output as scaled_dot_product_attention had them, with keys and values repeated for every query head; and in
-    // float32 the logarithm of each softmax's sum. Packed, the output is put into another order for o_proj, which saves that copy.
+    // The queries, keys, values and output of scaled_dot_product_attention, with keys and values repeated for every query head. In float32
+    // also the logarithm of each softmax's sum. In a packed row the output is reordered for o_proj, which saves that copy.
     private long KeptOfAttention
     {
         get
@@ -83,11 +87,11 @@ internal sealed class LayerMemory(QwenMemory model, PassTokens tokens)
     // gate and up, and silu(gate) · up for down_proj.
     private long KeptOfMlp => _bytes * _count * _inner * (model.Lora is null || (_isSingle && Adapts("down_proj")) ? 3 : 2);
 
-    // A(x) of every adapter; in 16 bits also the float32 copy of x that each makes for itself.
+    // A(x) of every adapter. In 16 bits also the float32 copy of x that each adapter makes.
     private long KeptOfAdapters => model.Lora is null ? 0 : model.Lora.TargetModules.Sum(name =>
         _count * Single * (model.Lora.Rank + (_isSingle ? 0 : name switch { "o_proj" => _queries, "down_proj" => _inner, _ => _hidden })));
 
-    // What the pass multiplies by where the weights themselves are of another type: for the gradients of what was multiplied.
+    // The converted weights if the pass has another type than they have. They are kept for the gradients of the inputs.
     private long CastWeights => model.IsMixed ? _bytes * (model.Counts.LayerProjections + (2 * _hidden)) : 0;
 
     private static bool IsSmall(long bytes) => bytes < MemoryPlanner.LargeBlock;

@@ -1,32 +1,35 @@
-namespace Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Config;
 
-/// <summary>How many numbers the weights of a model have.</summary>
-/// <param name="config">The model's shape.</param>
+namespace Grpo.Models.Qwen.Planning;
+
+/// <summary>The numbers of elements of a model's weights.</summary>
+/// <param name="config">The configuration of the model.</param>
 internal sealed class Qwen2Counts(Qwen2Config config)
 {
-    /// <summary>Width of all query heads, A·D.</summary>
+    /// <summary>The width of all query heads, A·D.</summary>
     public long QueryWidth { get; } = (long)config.AttentionHeadCount * config.HeadWidth;
 
-    /// <summary>Width of all key heads, K·D.</summary>
+    /// <summary>The width of all key heads, K·D.</summary>
     public long KeyWidth { get; } = (long)config.KeyValueHeadCount * config.HeadWidth;
 
-    /// <summary>The embedding, V·H.</summary>
+    /// <summary>The elements of the embedding, V·H.</summary>
     public long Embedding { get; } = (long)config.VocabularySize * config.HiddenSize;
 
-    /// <summary>Embedding and output layer, which may be the same.</summary>
+    /// <summary>The elements of embedding and output layer, which may be the same.</summary>
     public long Embeddings => config.TieWordEmbeddings ? Embedding : 2 * Embedding;
 
-    /// <summary>The seven projections of a layer, without biases.</summary>
+    /// <summary>The elements of a layer's seven projections, without biases.</summary>
     public long LayerProjections => LoraOptions.AllTargetModules.Sum(name => Inputs(name) * Outputs(name));
 
-    /// <summary>A layer: projections, biases of q, k and v, two norms.</summary>
+    /// <summary>The elements of a layer: projections, biases of q, k and v, and two norms.</summary>
     public long Layer => LayerProjections + QueryWidth + (2 * KeyWidth) + (2L * config.HiddenSize);
 
-    /// <summary>The whole model.</summary>
+    /// <summary>The elements of the whole model.</summary>
     public long All => Embeddings + (config.LayerCount * Layer) + config.HiddenSize;
 
-    /// <summary>The adapters of all layers.</summary>
-    public long Adapters(LoraOptions lora) => config.LayerCount * lora.TargetModules.Sum(name => lora.Rank * (Inputs(name) + Outputs(name)));
+    /// <summary>Returns the elements of the adapters of all layers.</summary>
+    public long Adapters(LoraOptions lora) =>
+        config.LayerCount * lora.TargetModules.Sum(name => lora.Rank * (Inputs(name) + Outputs(name)));
 
     private long Inputs(string projection) => projection switch
     {

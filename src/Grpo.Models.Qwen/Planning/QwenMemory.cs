@@ -1,16 +1,22 @@
+using Grpo.Hub;
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Lora;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Text;
+using Grpo.Models.Qwen.Weights;
 using Grpo.Optimization;
 using Grpo.Planning;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Planning;
 
-/// <summary>How much memory a Qwen2 model needs, from its shape alone.</summary>
-/// <param name="Config">The shape.</param>
+/// <summary>A memory model of Qwen2: computes the memory that a run needs from the model's configuration alone.</summary>
+/// <param name="Config">The configuration of the model.</param>
 /// <remarks>
-/// Counts what the code makes and what autograd saves, so it changes with them. Buffers inside of libtorch's operators are not counted: they
-/// have a fixed size and are part of <see cref="MemoryPlanner.ProcessBytes"/>.
+/// It counts the tensors that the code creates and that autograd saves. Buffers inside libtorch's operators have a fixed size and are part
+/// of <see cref="MemoryPlanner.ProcessBytes"/>.
 /// </remarks>
 public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
 {
@@ -18,27 +24,27 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
 
     private readonly ScalarType? _computeType;
 
-    /// <summary>Type of the weights that are not adapters.</summary>
+    /// <summary>The type of the weights, excluding adapters.</summary>
     /// <value>Default float32.</value>
     public ScalarType WeightType { get; init; } = ScalarType.Float32;
 
-    /// <summary>As <see cref="Qwen2ForCausalLM.ComputeType"/>.</summary>
+    /// <summary>The type of the hidden states and matrix products (<see cref="Qwen2ForCausalLM.ComputeType"/>).</summary>
     /// <value>Default <see cref="WeightType"/>.</value>
     public ScalarType ComputeType { get => _computeType ?? WeightType; init => _computeType = value; }
 
-    /// <summary>The adapters that are trained in place of the weights; null: the weights are trained.</summary>
+    /// <summary>The adapters that are trained instead of the weights; null if the weights are trained.</summary>
     /// <value>Default null.</value>
     public LoraOptions? Lora { get; init; }
 
-    /// <summary>As <see cref="Qwen2ForCausalLM.FreezeEmbeddings"/>.</summary>
+    /// <summary>True if the token embedding is not trained (<see cref="Qwen2ForCausalLM.FreezeEmbeddings"/>).</summary>
     /// <value>Default false.</value>
     public bool FreezeEmbeddings { get; init; }
 
-    /// <summary>As <see cref="Qwen2ForCausalLM.GradientCheckpointing"/>.</summary>
+    /// <summary>True if the backward pass computes each layer again (<see cref="Qwen2ForCausalLM.GradientCheckpointing"/>).</summary>
     /// <value>Default false.</value>
     public bool GradientCheckpointing { get; init; }
 
-    /// <summary>As <see cref="QwenPolicy.Int8Rollouts"/>.</summary>
+    /// <summary>True if new tokens are decoded with weights in 8 bits (<see cref="QwenPolicy.Int8Rollouts"/>).</summary>
     /// <value>Default false.</value>
     public bool Int8Rollouts { get; init; }
 
@@ -51,34 +57,33 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
 
     internal bool IsMixed => ComputeType != WeightType;
 
-    /// <summary>
-    /// What loading a model would need. Of a hub id only <c>config.json</c> and what holds the chat template are fetched, and of a folder
-    /// no weights are read.
-    /// </summary>
+    /// <summary>Computes the memory model of a folder or hub id without reading weights.</summary>
     /// <remarks>
-    /// A chat template or a vocabulary that loading would refuse is refused here too, and one that is assumed is logged. A folder that
-    /// holds nothing but a <c>config.json</c> says nothing of either.
+    /// From the hub it downloads only <c>config.json</c> and the files that may hold the chat template. It refuses a chat template or a
+    /// vocabulary that loading would refuse, and logs an assumed template. A folder with nothing but a
+    /// <c>config.json</c> allows neither check.
     /// </remarks>
-    /// <param name="folderOrHubId">As in <see cref="QwenPretrained.LoadAsync"/>.</param>
-    /// <param name="options">Those of loading; device and reference are not read. Null: the defaults.</param>
-    /// <param name="cancellationToken">Ends the download.</param>
+    /// <param name="folderOrHubId">An existing folder, also of an adapter, or an id such as Qwen/Qwen2.5-1.5B-Instruct.</param>
+    /// <param name="options">The options for loading, of which device and reference are ignored. Null means the defaults.</param>
+    /// <param name="cancellationToken">Cancels the download.</param>
     /// <exception cref="ArgumentException">The options contradict each other, or an option of the adapter is out of range.</exception>
-    /// <exception cref="DirectoryNotFoundException">It is neither a folder nor a hub id.</exception>
-    /// <exception cref="FileNotFoundException">The folder lacks <c>config.json</c>.</exception>
+    /// <exception cref="DirectoryNotFoundException">The text is neither a folder nor a hub id.</exception>
+    /// <exception cref="FileNotFoundException">The folder has no <c>config.json</c>.</exception>
     /// <exception cref="InvalidDataException">
-    /// A configuration is damaged or not of a supported model, or the chat template is not known.
+    /// A configuration is damaged or not of a supported model, or the chat template is unknown.
     /// </exception>
-    /// <exception cref="HubException">The hub is unreachable, or refuses.</exception>
-    public static async Task<QwenMemory> OfAsync(string folderOrHubId, QwenLoadOptions? options = null, CancellationToken cancellationToken = default)
+    /// <exception cref="HubException">The hub is unreachable or refuses the download.</exception>
+    public static async Task<QwenMemory> OfAsync(
+        string folderOrHubId, QwenLoadOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folderOrHubId);
         options ??= new QwenLoadOptions();
-        PretrainedSource source = PretrainedSource.Of(folderOrHubId, options);
+        PretrainedSource source = PretrainedSource.From(folderOrHubId, options);
         string directory = await source.ResolveConfigAsync(options.Progress, cancellationToken).ConfigureAwait(false);
         Qwen2Config config = Qwen2Config.Load(directory);
         ScalarType type = options.KeepStoredType ? QwenWeights.StoredType(config) : ScalarType.Float32;
         Qwen2ForCausalLM.RequireComputeType(options.ComputeType ?? type, type);
-        CheckpointTemplate.CheckFolder(directory, source.Adapter, folderOrHubId, options);
+        CheckpointTemplate.CheckFolder(directory, source.Adapter, folderOrHubId, options.ChatTemplate, options.Logger);
         return new QwenMemory(config)
         {
             WeightType = type,
@@ -94,7 +99,7 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
     public MemoryNeeds NeedsOf(MemorySizes sizes)
     {
         ArgumentNullException.ThrowIfNull(sizes);
-        PassTokens tokens = PassTokens.OfMicroBatch(sizes);
+        PassTokens tokens = PassTokens.ForMicroBatch(sizes);
         ScalarType decodingType = DecodingType(sizes.Device);
         long weights = Counts.All * BytesOf(WeightType), adapters = Lora is null ? 0 : Counts.Adapters(Lora);
         long trained = Lora is null ? Counts.All - (FreezeEmbeddings ? Counts.Embedding : 0) : adapters;
@@ -148,17 +153,18 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
         if (WeightType == ScalarType.Float32 && QwenWeights.StoredType(Config) is var stored && stored != ScalarType.Float32)
         {
             string[] all = [adapters, GradientCheckpointing ? "" : Checkpointing, "the frozen base in the 16 bits that it is stored in"];
-            leaner.Add(new(string.Join(", ", all.Where(words => words.Length > 0)), checkpointed with { WeightType = stored, ComputeType = stored }));
+            leaner.Add(new(
+                string.Join(", ", all.Where(words => words.Length > 0)), checkpointed with { WeightType = stored, ComputeType = stored }));
         }
 
         return leaner;
     }
 
-    // Prompts are run together at the beginning; their logits are repeated for the group. Then a token a row. What a CPU's decoder keeps besides,
-    // a few numbers per row and per position, is not counted.
+    // The prompts run together first, and their logits are repeated for the group. Then follows one token per row. The CPU decoder's other
+    // buffers, a few numbers per row and position, are not counted.
     private long Decoding(MemorySizes sizes)
     {
-        PassTokens prompts = PassTokens.OfPrompts(sizes);
+        PassTokens prompts = PassTokens.ForPrompts(sizes);
         long logits = (sizes.DecodedPrompts + sizes.DecodedSequences) * Config.VocabularySize * ComputeBytes;
         long prefill = Math.Max(new LayerMemory(this, prompts).Forward, (2 * prompts.Count * Config.HiddenSize * ComputeBytes) + logits);
         long rounded = Int8Rollouts ? (Config.LayerCount * Counts.LayerProjections) + Counts.Embedding : 0;
@@ -166,7 +172,7 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
         return prefill + rounded + copy;
     }
 
-    // As Qwen2DecodingSession: in float32 on a CPU, elsewhere from a copy.
+    // As in Qwen2DecodingSession: float32 on a CPU, a copy on other devices.
     private ScalarType DecodingType(DeviceType device) => device == DeviceType.CPU ? WeightType : ComputeType;
 
     private static int BytesOf(ScalarType type) => type switch
@@ -184,5 +190,6 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
     }
 
     private long LogitBytes(PassTokens tokens, bool withEntropies, bool withGradients) =>
-        TokenLogProbs.ScratchBytes(tokens.Predicted, Config.HiddenSize, Config.VocabularySize, ComputeType, WeightType, withEntropies, withGradients);
+        TokenLogProbs.ScratchBytes(
+            tokens.Predicted, Config.HiddenSize, Config.VocabularySize, ComputeType, WeightType, withEntropies, withGradients);
 }

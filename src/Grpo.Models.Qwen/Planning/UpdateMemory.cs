@@ -1,26 +1,27 @@
 using Grpo.Optimization;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Planning;
 
-/// <summary>Bytes of the forward and backward pass of a micro-batch, beside the weights.</summary>
-/// <param name="model">The model.</param>
-/// <param name="tokens">Of the micro-batch.</param>
-/// <param name="logits">Bytes of a chunk of logits.</param>
-/// <param name="gradients">Bytes of the gradients of all trained weights.</param>
+/// <summary>The memory in bytes of the forward and backward pass of a micro-batch, excluding the weights.</summary>
+/// <param name="model">The memory model.</param>
+/// <param name="tokens">The tokens of the micro-batch.</param>
+/// <param name="logits">The bytes of a chunk of logits.</param>
+/// <param name="gradients">The bytes of the gradients of all trained weights.</param>
 internal sealed class UpdateMemory(QwenMemory model, PassTokens tokens, long logits, long gradients)
 {
     private readonly LayerMemory _layer = new(model, tokens);
-    private readonly long _hidden = tokens.Count * model.Config.HiddenSize;            // numbers of one hidden state a token
+    private readonly long _hidden = tokens.Count * model.Config.HiddenSize;            // elements of the hidden states
     private readonly long _predicting = tokens.Predicted * model.Config.HiddenSize * model.ComputeBytes;
     private readonly long _head = GradientOf(model, model.Config.TieWordEmbeddings && model.FreezeEmbeddings);
-    private readonly long _embedding = GradientOf(model, model.Config.TieWordEmbeddings || model.FreezeEmbeddings); // when the head has its own
+    // only if the output layer has its own weight
+    private readonly long _embedding = GradientOf(model, model.Config.TieWordEmbeddings || model.FreezeEmbeddings);
 
-    /// <summary>A chunk of logits.</summary>
+    /// <summary>The bytes of a chunk of logits.</summary>
     internal long Logits => logits;
 
     /// <summary>
-    /// What the forward pass keeps: of every layer, or with checkpointing its input only; of the final norm; the hidden states that predict; and
-    /// rotary tables and mask, which all layers share.
+    /// The bytes that the forward pass keeps: every layer's tensors, or with checkpointing only its input; the final norm's input; the
+    /// hidden states that predict tokens; and the rotary tables and mask that all layers share.
     /// </summary>
     internal long Activations
     {
@@ -33,7 +34,10 @@ internal sealed class UpdateMemory(QwenMemory model, PassTokens tokens, long log
         }
     }
 
-    /// <summary>Activations and gradients in tensors too small to be blocks of their own; those of embedding and head are taken to be large.</summary>
+    /// <summary>
+    /// The bytes of activations and gradients in tensors that are too small to be blocks of their own. Those of the
+    /// embedding count as large.
+    /// </summary>
     internal long SmallBlocks
     {
         get
@@ -45,32 +49,36 @@ internal sealed class UpdateMemory(QwenMemory model, PassTokens tokens, long log
         }
     }
 
-    /// <summary>The most at a time in the first micro-batch of an optimizer step: gradients arrive layer by layer as activations go.</summary>
+    /// <summary>
+    /// The peak of the first micro-batch of an optimizer step. Gradients are allocated layer by layer while activations are freed.
+    /// </summary>
     internal long First
     {
         get
         {
-            // The output layer's is the first, and what the embedding has is added to it where they are one.
+            // The output layer's gradient comes first. If the embedding is tied, its gradient is added to the same tensor.
             long ofLayers = gradients - _head - _embedding;
-            long turning = Activations + logits + _predicting + _head;
-            long lastLayer = Activations + LayerAgain + _layer.Backward + _head;
+            long outputLayer = Activations + logits + _predicting + _head;
+            long lastLayer = Activations + RecomputedLayer + _layer.Backward + _head;
             long firstLayer = ofLayers - (ofLayers / model.Config.LayerCount) + _layer.Kept + _layer.Backward + _head;
-            return Math.Max(Math.Max(turning, lastLayer), Math.Max(firstLayer, gradients));
+            return Math.Max(Math.Max(outputLayer, lastLayer), Math.Max(firstLayer, gradients));
         }
     }
 
-    /// <summary>The most at a time in the others: all gradients are there, and the output layer adds to its own in place.</summary>
+    /// <summary>The peak of the other micro-batches. All gradients exist already, and the output layer adds to its own in place.</summary>
     internal long Later
     {
         get
         {
-            long turning = Activations + logits + _predicting;
-            long lastLayer = Activations + LayerAgain + _layer.Backward;
-            return gradients + Math.Max(turning, lastLayer);
+            long outputLayer = Activations + logits + _predicting;
+            long lastLayer = Activations + RecomputedLayer + _layer.Backward;
+            return gradients + Math.Max(outputLayer, lastLayer);
         }
     }
 
-    private static long GradientOf(QwenMemory model, bool hasNone) => hasNone || model.Lora is not null ? 0 : sizeof(float) * model.Counts.Embedding;
+    private static long GradientOf(QwenMemory model, bool hasNone) => hasNone || model.Lora is not null
+        ? 0
+        : sizeof(float) * model.Counts.Embedding;
 
-    private long LayerAgain => model.GradientCheckpointing ? _layer.Kept : 0;
+    private long RecomputedLayer => model.GradientCheckpointing ? _layer.Kept : 0;
 }

@@ -1,8 +1,8 @@
 using System.Buffers;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
-/// <summary>Finds added tokens in raw text: the leftmost, and of those that start there the longest.</summary>
+/// <summary>Finds the leftmost added token in raw text; of several that start there, the longest.</summary>
 internal sealed class AddedTokenFinder
 {
     private readonly SearchValues<string> _contents;
@@ -17,7 +17,7 @@ internal sealed class AddedTokenFinder
         _lengthsDescending = [.. tokens.Select(token => token.Content.Length).Distinct().OrderDescending()];
     }
 
-    /// <summary>The first added token in the text, or false.</summary>
+    /// <summary>Finds the first added token in the text. Returns false if there is none.</summary>
     public bool TryFind(ReadOnlySpan<char> text, out int start, out int length, out int id)
     {
         start = text.IndexOfAny(_contents);

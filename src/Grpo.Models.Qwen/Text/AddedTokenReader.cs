@@ -1,9 +1,10 @@
 using System.Globalization;
 using System.Text.Json;
+using Grpo.Models.Qwen.Config;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
-/// <summary>Collects the added tokens from wherever the files state them, and refuses a contradiction.</summary>
+/// <summary>Collects the added tokens from all files that list them and refuses contradictions.</summary>
 internal sealed class AddedTokenReader
 {
     private const int Qwen25VocabularySize = 151_643;
@@ -20,21 +21,24 @@ internal sealed class AddedTokenReader
     ];
 
     private readonly Dictionary<string, (AddedToken Token, string File)> _byContent = new(StringComparer.Ordinal);
-    // Sorted, since a file could choose numbers that all fall into one place of a hash table.
+    // Sorted, not hashed: a file could choose numbers that all collide in a hash table.
     private readonly SortedDictionary<int, string> _contentOfId = [];
 
     private AddedTokenReader()
     {
     }
 
-    /// <summary>Qwen2.5's 22 added tokens, whose ids follow the 151,643 of its vocabulary.</summary>
+    /// <summary>The 22 added tokens of Qwen2.5, whose ids follow the 151,643 of its vocabulary.</summary>
     public static IReadOnlyList<AddedToken> Qwen25 { get; } =
     [
         .. Qwen25Special.Select((content, i) => new AddedToken(Qwen25VocabularySize + i, content, IsSpecial: true)),
-        .. Qwen25Ordinary.Select((content, i) => new AddedToken(Qwen25VocabularySize + Qwen25Special.Length + i, content, IsSpecial: false)),
+        .. Qwen25Ordinary.Select(
+            (content, i) => new AddedToken(Qwen25VocabularySize + Qwen25Special.Length + i, content, IsSpecial: false)),
     ];
 
-    /// <summary>The union of all statements; Qwen2.5's own when there is none and the vocabulary has Qwen2.5's size.</summary>
+    /// <summary>
+    /// Returns the added tokens of all files together, or Qwen2.5's own if no file lists any and the vocabulary has Qwen2.5's size.
+    /// </summary>
     public static IReadOnlyList<AddedToken> Read(TokenizerFiles files, int vocabularySize)
     {
         var reader = new AddedTokenReader();
@@ -86,7 +90,7 @@ internal sealed class AddedTokenReader
         HashSet<string> special = SpecialContents(files);
         foreach (JsonProperty entry in json.Root.EnumerateObject())
         {
-            // This older file does not say what is special; the same token in another file has said it already.
+            // This older file does not say which tokens are special. Another file may have said it already.
             bool isSpecial = _byContent.TryGetValue(entry.Name, out var known) ? known.Token.IsSpecial : special.Contains(entry.Name);
             Add(json, new AddedToken(json.Id(entry.Value, $"The id of '{entry.Name}'"), entry.Name, isSpecial));
         }
@@ -113,7 +117,8 @@ internal sealed class AddedTokenReader
 
             if (JsonFile.TryGet(json.Root, "additional_special_tokens", out JsonElement more) && more.ValueKind == JsonValueKind.Array)
             {
-                contents.UnionWith(more.EnumerateArray().Select(token => SpecialTokenIds.ContentOf(json, token, "additional_special_tokens")));
+                contents.UnionWith(
+                    more.EnumerateArray().Select(token => SpecialTokenIds.ContentOf(json, token, "additional_special_tokens")));
             }
         }
 
@@ -164,3 +169,10 @@ internal sealed class AddedTokenReader
     private static JsonFile? Open(TokenizerFiles files, string name) =>
         files.Find(name) is { } content ? new JsonFile(files.PathOf(name), content) : null;
 }
+
+/// <summary>A token outside the byte-pair vocabulary, which is cut out of the text before the text is split into words.</summary>
+/// <param name="Id">The id.</param>
+/// <param name="Content">The text.</param>
+/// <param name="IsSpecial">True if decoding can leave it out; <c>&lt;tool_call&gt;</c>, for example, is added but not special.</param>
+/// <param name="IsNormalized">True if the normalized text is searched for its normalized form, instead of the raw text.</param>
+internal readonly record struct AddedToken(int Id, string Content, bool IsSpecial, bool IsNormalized = false);

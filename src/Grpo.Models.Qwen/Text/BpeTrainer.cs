@@ -1,26 +1,31 @@
 using System.Text;
 using System.Text.Json;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
-/// <summary>Learns a byte-level byte-pair vocabulary with Qwen2's normalisation and word splitting, for models of one's own.</summary>
+/// <summary>Trains byte-level byte-pair tokenizers with Qwen2's normalization and word splitting, for your own models.</summary>
 /// <remarks>
-/// Ids: the 256 bytes in Qwen's order, then the merges as learned, then the special tokens. The most frequent pair is merged first; of equally
-/// frequent ones that of the smallest ids, so the same texts in any order give the same tokenizer. Numbers never merge: every digit is a word.
+/// The ids are the 256 bytes in Qwen's order, then the merges in learned order, then the special tokens. The most frequent pair is merged
+/// first; of equally frequent pairs the one with the smallest ids. So the order of the texts does not matter. Digits never merge, because
+/// every digit is a word.
 /// </remarks>
 public static class BpeTrainer
 {
     private const string EndOfMessage = "<|im_end|>";
     private static readonly string[] ChatTokens = ["<|endoftext|>", "<|im_start|>", EndOfMessage];
 
-    /// <summary>Trains a tokenizer; <see cref="QwenTokenizer.Save"/> writes it for <see cref="QwenTokenizer.Load"/> and for transformers.</summary>
-    /// <param name="texts">What to learn from; special tokens written in it are cut out. Read once.</param>
-    /// <param name="vocabularySize">Tokens in all, special ones included. At least 256 and the special tokens.</param>
+    /// <summary>
+    /// Trains a tokenizer. <see cref="QwenTokenizer.Save"/> writes it for <see cref="QwenTokenizer.Load"/> and for transformers.
+    /// </summary>
+    /// <param name="texts">The training texts, which are enumerated once. Special tokens in them are cut out.</param>
+    /// <param name="vocabularySize">The number of tokens, special ones included. At least 256 plus the number of special tokens.</param>
     /// <param name="specialTokens">
-    /// Default: <c>&lt;|endoftext|&gt;</c>, <c>&lt;|im_start|&gt;</c>, <c>&lt;|im_end|&gt;</c>. The first one pads; <c>&lt;|im_end|&gt;</c>, or
-    /// without it the first one, ends a completion, and so does <c>&lt;|endoftext|&gt;</c>.
+    /// The special tokens. Null means <c>&lt;|endoftext|&gt;</c>, <c>&lt;|im_start|&gt;</c>, <c>&lt;|im_end|&gt;</c>. The first one pads.
+    /// <c>&lt;|im_end|&gt;</c>, or the first one if that is missing, ends a completion, and so does <c>&lt;|endoftext|&gt;</c>.
     /// </param>
-    /// <exception cref="ArgumentException">The size is out of range, a special token is empty or doubled, or the texts have too few pairs.</exception>
+    /// <exception cref="ArgumentException">
+    /// The size is out of range, a special token is empty or doubled, or the texts have too few pairs.
+    /// </exception>
     public static QwenTokenizer Train(IEnumerable<string> texts, int vocabularySize, IReadOnlyList<string>? specialTokens = null)
     {
         ArgumentNullException.ThrowIfNull(texts);
@@ -49,8 +54,8 @@ public static class BpeTrainer
             if (!merger.MergeMostFrequent())
             {
                 throw new ArgumentException(
-                    $"The texts hold no more pairs after {merger.Tokens.Count} tokens; {learned} and {specialTokens.Count} special ones were "
-                    + "asked for. Give more text or a smaller vocabulary size.",
+                    $"The texts hold no more pairs after {merger.Tokens.Count} tokens; {learned} and {specialTokens.Count} special ones "
+                    + "were asked for. Give more text or a smaller vocabulary size.",
                     nameof(vocabularySize));
             }
         }

@@ -1,22 +1,23 @@
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
-/// <summary>The 256 visible characters by which a byte-level vocabulary file writes bytes.</summary>
+/// <summary>The 256 visible characters with which a byte-level vocabulary file writes bytes.</summary>
 /// <remarks>
-/// GPT-2's convention: a printable Latin-1 byte stands for itself; the other 68 (controls, space, 0x7F–0xA0, 0xAD) are written, in order,
-/// as U+0100 and up. So a space is Ġ and a line feed is Ċ.
+/// GPT-2's convention: a printable Latin-1 byte stands for itself. The other 68 (controls, space, 0x7F–0xA0, 0xAD) are written, in order,
+/// as U+0100 and up.
+/// So a space is Ġ and a line feed is Ċ.
 /// </remarks>
 internal static class ByteAlphabet
 {
     private static readonly char[] CharOfByte = MakeCharOfByte();
     private static readonly short[] ByteOfChar = MakeByteOfChar();
 
-    /// <summary>The bytes in the order of their characters: the order in which Qwen's vocabulary numbers them.</summary>
+    /// <summary>The bytes in the order of their characters, in which Qwen's vocabulary numbers them.</summary>
     public static IReadOnlyList<byte> BytesByCharacter { get; } =
         [.. Enumerable.Range(0, 256).Select(value => (byte)value).OrderBy(value => CharOfByte[value])];
 
     public static char ToChar(byte value) => CharOfByte[value];
 
-    /// <summary>False for a character that stands for no byte.</summary>
+    /// <summary>Converts a character to its byte. Returns false if it stands for none.</summary>
     public static bool TryToByte(char character, out byte value)
     {
         short found = character < ByteOfChar.Length ? ByteOfChar[character] : (short)-1;
@@ -24,7 +25,7 @@ internal static class ByteAlphabet
         return found >= 0;
     }
 
-    /// <summary>Writes bytes as a vocabulary file does.</summary>
+    /// <summary>Writes bytes in the characters of a vocabulary file.</summary>
     public static string ToText(ReadOnlySpan<byte> bytes) =>
         string.Create(bytes.Length, bytes, static (target, source) =>
         {

@@ -1,13 +1,14 @@
 using System.Text;
 using System.Text.Json;
+using Grpo.Models.Qwen.Config;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
-/// <summary>Byte-pair tokens with their ids, and the merges in the order in which they were learned; read and not yet validated.</summary>
+/// <summary>The byte-pair tokens with their ids, and the merges in learned order, as read and not yet validated.</summary>
 internal sealed record ByteLevelVocabulary(
     Dictionary<string, int> Ids, List<(string Left, string Right)> Merges, string IdsFile, string MergesFile)
 {
-    /// <summary>From <c>tokenizer.json</c> where there is one, as transformers does; else from <c>vocab.json</c> and <c>merges.txt</c>.</summary>
+    /// <summary>Reads <c>tokenizer.json</c> if it exists, as transformers does, else <c>vocab.json</c> and <c>merges.txt</c>.</summary>
     public static ByteLevelVocabulary Read(TokenizerFiles files)
     {
         if (files.Find(TokenizerFiles.Tokenizer) is { } tokenizer)
@@ -77,7 +78,7 @@ internal sealed record ByteLevelVocabulary(
         using var reader = new StreamReader(new MemoryStream(utf8, writable: false), Encoding.UTF8);
         for (int line = 1; reader.ReadLine() is { } text; line++)
         {
-            // Only the first line can be the version header: elsewhere '#version: …' would be damage, and '# #' is a merge.
+            // Only the first line can be the version header. Elsewhere '#version: …' is damage, and '# #' is a merge.
             if (text.Length == 0 || (line == 1 && text.StartsWith("#version", StringComparison.Ordinal)))
             {
                 continue;

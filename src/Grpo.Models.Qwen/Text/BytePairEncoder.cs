@@ -2,16 +2,16 @@ using System.Text;
 using Grpo.IO;
 using Microsoft.ML.Tokenizers;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
-/// <summary>Byte-level BPE of normalised text, without added tokens. Safe for several threads.</summary>
+/// <summary>Byte-level BPE of normalized text, without added tokens. Thread-safe.</summary>
 /// <remarks>
-/// Microsoft.ML.Tokenizers merges and caches (10,000 words of at most 15 bytes); words longer than <see cref="LongWord"/>, on which
-/// its cost grows with the square of their length, go to <see cref="LongWordMerger"/>.
+/// Microsoft.ML.Tokenizers merges and caches words (10,000 of at most 15 bytes). Its cost grows with the square of a word's length, so
+/// words longer than <see cref="LongWord"/> go to <see cref="LongWordMerger"/>.
 /// </remarks>
 internal sealed class BytePairEncoder
 {
-    /// <summary>UTF-16 units above which a word counts as long.</summary>
+    /// <summary>The number of UTF-16 units above which a word counts as long.</summary>
     public const int LongWord = 1024;
 
     private readonly BpeTokenizer _bpe;
@@ -47,7 +47,7 @@ internal sealed class BytePairEncoder
         return new BytePairEncoder(bpe, new LongWordMerger(merges, idOfByte), longWord);
     }
 
-    /// <summary>Appends the ids of a text in normalisation form C.</summary>
+    /// <summary>Appends the ids of a text in normalization form C.</summary>
     public void Encode(ReadOnlySpan<char> text, List<int> ids)
     {
         if (text.Length <= _longWord || !HasLongWord(text))
@@ -102,13 +102,16 @@ internal sealed class BytePairEncoder
             var merge = new Merge(rank, IdOf(left + right));
             if (!table.TryAdd(IdOf(left), IdOf(right), merge))
             {
-                throw new InvalidDataException($"'{vocabulary.MergesFile}': the merge '{TerminalText.EscapeLine($"{left} {right}")}' is listed twice (second at {rank}).");
+                throw new InvalidDataException(
+                    $"'{vocabulary.MergesFile}': the merge '{TerminalText.EscapeLine($"{left} {right}")}' "
+                    + $"is listed twice (second at {rank}).");
             }
 
             int IdOf(string token) => vocabulary.Ids.TryGetValue(token, out int id)
                 ? id
                 : throw new InvalidDataException(
-                    $"'{vocabulary.MergesFile}': merge {rank}, '{TerminalText.EscapeLine($"{left} {right}")}', needs the token '{TerminalText.EscapeLine(token)}', which '{vocabulary.IdsFile}' lacks. "
+                    $"'{vocabulary.MergesFile}': merge {rank}, '{TerminalText.EscapeLine($"{left} {right}")}', needs the token "
+                    + $"'{TerminalText.EscapeLine(token)}', which '{vocabulary.IdsFile}' lacks. "
                     + "The two belong to different vocabularies, or one is cut off.");
         }
 

@@ -1,19 +1,19 @@
 using System.Buffers;
 using System.Text;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
-/// <summary>Unicode normalisation form C, in which Qwen2's vocabulary was built: é is one character, however it was typed.</summary>
+/// <summary>Unicode normalization form C, in which Qwen2's vocabulary was built: é is one character, however it was typed.</summary>
 internal static class CanonicalText
 {
-    // Below U+0300 and in the common punctuation and currency blocks every character is in form C already: no tables needed.
+    // Every character below U+0300 and in the common punctuation and currency blocks is in form C already, so no tables are needed.
     private static readonly SearchValues<char> AlwaysCanonical = SearchValues.Create(
         [.. Enumerable.Range(0, 0x300).Concat(Enumerable.Range(0x2002, 0x20D0 - 0x2002)).Select(value => (char)value)]);
 
-    // With InvariantGlobalization, string.Normalize returns its input without a word.
+    // With InvariantGlobalization, string.Normalize silently returns its input.
     private static readonly bool TablesPresent = "e\u0301".Normalize(NormalizationForm.FormC) == "\u00E9";
 
-    /// <summary>Form C of <paramref name="text"/>; a lone surrogate, which UTF-8 cannot express, becomes U+FFFD.</summary>
+    /// <summary>Returns <paramref name="text"/> in form C. A lone surrogate, which UTF-8 cannot express, becomes U+FFFD.</summary>
     /// <exception cref="NotSupportedException">The text needs Unicode's tables and the process runs without them.</exception>
     public static string Normalize(string text) => Normalize(text, TablesPresent);
 
@@ -35,7 +35,7 @@ internal static class CanonicalText
 
         string scalars = ReplaceLoneSurrogates(text);
 
-        // string.Normalize refuses the noncharacter U+FFFE; nothing composes across it, so the parts are normalised alone.
+        // string.Normalize refuses the noncharacter U+FFFE. Nothing composes across it, so the parts are normalized separately.
         return scalars.Contains('\uFFFE')
             ? string.Join('\uFFFE', scalars.Split('\uFFFE').Select(part => part.Normalize(NormalizationForm.FormC)))
             : scalars.Normalize(NormalizationForm.FormC);

@@ -2,26 +2,27 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
 /// <summary>
-/// Recognizes the texts of the templates that <see cref="QwenChatTemplate"/> renders, whatever their default system message, and writes
-/// such a text.
+/// Recognizes the texts of the templates that <see cref="QwenChatTemplate"/> renders, with any default system message,
+/// and writes such texts.
 /// </summary>
 /// <remarks>
-/// A template is Jinja, which is not run here. What is left of a text without its default system message is its skeleton. A known skeleton
-/// renders conversations of system, user and assistant as <see cref="QwenChatTemplate"/> does.
+/// A template is written in Jinja, which is not executed here. The skeleton of a text is the text without its default system message. A
+/// known skeleton renders conversations of system, user and assistant as <see cref="QwenChatTemplate"/> does.
 /// </remarks>
 internal static class ChatTemplateText
 {
     private const string SystemStart = @"<|im_start|>system\n";
     private const string SystemEnd = @"<|im_end|>\n";
 
-    // What Qwen2.5 puts before a default system message in the branch for tools, which are not rendered.
+    // Precedes Qwen2.5's default system message in the branch for tools, which are not rendered.
     private const string ToolBranch = "{%- else %}\n        {{- ";
 
-    private const string EveryMessage = @"{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
-        + @"{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+    private const string EveryMessage =
+        @"{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
+            + @"{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
     private const string ChatMl = "{% for message in messages %}" + EveryMessage;
     private const string Qwen2Start = "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ ";
@@ -31,11 +32,13 @@ internal static class ChatTemplateText
     private static readonly HashSet<string> KnownHashes = new(StringComparer.Ordinal)
     {
         "EB2FF99FD8EE10953D73F264A9678C2B0D32B4C0205607B82B5C5A9BC2B791A4",   // Qwen2.5, Qwen2.5-Math, Qwen2.5-Coder and their base models
-        "62B113ABBD63CCA3101392BE65DEBF296C41D5E75AE0336C731455333A1A0387",    // the same with marks for what the assistant wrote, as TRL saves it
-        "D7B5B8C7B58F7A6BF868AA46A5F73EE976D7292F40FCB9C3E7A1DEFD8D235CFB",   // ChatML without a default system message that asks whether add_generation_prompt is defined
+        // the same with marks around the assistant's text, as TRL saves it
+        "62B113ABBD63CCA3101392BE65DEBF296C41D5E75AE0336C731455333A1A0387",
+        // ChatML without a default system message that asks whether add_generation_prompt is defined
+        "D7B5B8C7B58F7A6BF868AA46A5F73EE976D7292F40FCB9C3E7A1DEFD8D235CFB",
     };
 
-    /// <summary>The template that renders as the text does; null when the text is not known.</summary>
+    /// <summary>Returns the template that renders as the text does; null if the text is unknown.</summary>
     internal static QwenChatTemplate? Recognize(string text)
     {
         (string skeleton, List<string> messages) = Split(text);
@@ -50,15 +53,15 @@ internal static class ChatTemplateText
         return !isKnown || (messages.Count > 0 && message is null) ? null : new QwenChatTemplate(message);
     }
 
-    /// <summary>A text in Jinja that renders as a template does; transformers reads it, and so does <see cref="Recognize"/>.</summary>
-    /// <param name="defaultSystemMessage">The default system message; null: none.</param>
+    /// <summary>Returns a Jinja text that renders as a template does. Transformers and <see cref="Recognize"/> read it.</summary>
+    /// <param name="defaultSystemMessage">The default system message; null if there is none.</param>
     internal static string Write(string? defaultSystemMessage) => defaultSystemMessage is null
         ? ChatMl
         : $"{Qwen2Start}'{SystemStart}{Escape(defaultSystemMessage)}{SystemEnd}'{Qwen2End}";
 
     internal static string Hash(string skeleton) => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(skeleton)));
 
-    /// <summary>Takes the default system messages out of a text. A line break in quotes and its escape count as the same.</summary>
+    /// <summary>Splits a text into its skeleton and its default system messages. A line break in quotes equals its escape.</summary>
     internal static (string Skeleton, List<string> Messages) Split(string text)
     {
         var messages = new List<string>();
@@ -71,7 +74,7 @@ internal static class ChatTemplateText
             string body = literal.ToString().Replace("\n", @"\n", StringComparison.Ordinal);
             if (literal.Contains("\\\n", StringComparison.Ordinal))
             {
-                skeleton.Append("<a line that goes on>"); // no known text has one
+                skeleton.Append("<a line that goes on>"); // no known text has such a line
             }
             else if (body.Length >= SystemStart.Length + SystemEnd.Length
                 && body.StartsWith(SystemStart, StringComparison.Ordinal) && body.EndsWith(SystemEnd, StringComparison.Ordinal))
@@ -94,7 +97,7 @@ internal static class ChatTemplateText
         return (skeleton.Append(rest).ToString(), messages);
     }
 
-    // Jinja drops one line break at the end of a text, and one more behind a block.
+    // Jinja drops one line break at the end of a text, and one after a block.
     private static ReadOnlySpan<char> WithoutLastBreaks(string text) =>
         text.EndsWith("%}\n\n", StringComparison.Ordinal) ? text.AsSpan(0, text.Length - 2)
         : text.EndsWith('\n') ? text.AsSpan(0, text.Length - 1)
@@ -136,7 +139,7 @@ internal static class ChatTemplateText
         return escaped.ToString();
     }
 
-    /// <summary>The text of a literal by Python's rules; null when it has an escape that is not read here.</summary>
+    /// <summary>Returns the text of a literal by Python's rules; null if it has an escape that is not supported here.</summary>
     private static string? Unescape(string literal)
     {
         var text = new StringBuilder(literal.Length);
@@ -153,7 +156,8 @@ internal static class ChatTemplateText
             if (digits > 0)
             {
                 if (literal.Length - i <= digits
-                    || !ushort.TryParse(literal.AsSpan(i + 1, digits), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ushort unit)
+                    || !ushort.TryParse(
+                        literal.AsSpan(i + 1, digits), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ushort unit)
                     || char.IsSurrogate((char)unit))
                 {
                     return null;

@@ -2,12 +2,15 @@ using System.Text;
 using System.Text.Json;
 using Grpo.IO;
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Config;
 using Grpo.Rollouts;
 using Microsoft.Extensions.Logging;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
-/// <summary>The chat template of a checkpoint, and what a saved checkpoint needs so that loading it gives the same one.</summary>
+/// <summary>
+/// The chat template of a checkpoint. It can write itself into a saved checkpoint, so that loading gives the same template.
+/// </summary>
 internal sealed class CheckpointTemplate
 {
     private const string Remedy =
@@ -17,9 +20,9 @@ internal sealed class CheckpointTemplate
     private readonly string? _own;
 
     /// <param name="template">The template.</param>
-    /// <param name="isAssumed">True if nothing names one.</param>
-    /// <param name="file">The text for a file of its own; null when the tokenizer's files hold it.</param>
-    /// <param name="own">The text that the files of the checkpoint hold; null: none.</param>
+    /// <param name="isAssumed">True if nothing names a template.</param>
+    /// <param name="file">The text for a separate file; null if the tokenizer's files hold it.</param>
+    /// <param name="own">The text in the files of the checkpoint; null if there is none.</param>
     private CheckpointTemplate(IChatTemplate template, bool isAssumed, string? file, string? own)
     {
         Template = template;
@@ -31,15 +34,15 @@ internal sealed class CheckpointTemplate
     /// <summary>The template.</summary>
     public IChatTemplate Template { get; }
 
-    /// <summary>True if neither the files nor the options name a template, and Qwen2.5's is used.</summary>
+    /// <summary>True if neither the files nor the options name a template, so that Qwen2.5's is used.</summary>
     public bool IsAssumed { get; }
 
-    /// <summary>Takes the template of the options, else that of the files, else Qwen2.5's.</summary>
-    /// <param name="given">The template of the options; null: none.</param>
+    /// <summary>Chooses the template of the options, else that of the files, else Qwen2.5's.</summary>
+    /// <param name="given">The template of the options; null if there is none.</param>
     /// <param name="model">The files of the model.</param>
-    /// <param name="adapter">The files of the adapter, whose template goes before the model's; null: no adapter.</param>
+    /// <param name="adapter">The files of the adapter, whose template takes precedence over the model's; null without an adapter.</param>
     /// <exception cref="InvalidDataException">
-    /// The template of the files is not known and the options name none, or a file is damaged.
+    /// The template of the files is unknown and the options give none, or a file is damaged.
     /// </exception>
     public static CheckpointTemplate Choose(IChatTemplate? given, TokenizerFiles model, TokenizerFiles? adapter)
     {
@@ -54,8 +57,9 @@ internal sealed class CheckpointTemplate
         if (found is { } unknown && known is null)
         {
             throw new InvalidDataException(
-                $"The chat template in '{unknown.Path}' is not one of those that are known (Qwen2, Qwen2.5 and ChatML), and others are not rendered yet: "
-                + $"'{TerminalText.EscapeLine(unknown.Text.Length <= 120 ? unknown.Text : unknown.Text[..120] + "…")}'. {Remedy}");
+                $"The chat template in '{unknown.Path}' is not one of those that are known (Qwen2, Qwen2.5 and ChatML), and others are not "
+                + $"rendered yet: '{TerminalText.EscapeLine(unknown.Text.Length <= 120 ? unknown.Text : unknown.Text[..120] + "…")}'. "
+                + $"{Remedy}");
         }
 
         var assumed = new QwenChatTemplate();
@@ -64,12 +68,14 @@ internal sealed class CheckpointTemplate
             : new CheckpointTemplate(assumed, isAssumed: true, ChatTemplateText.Write(assumed.DefaultSystemMessage), own: null);
     }
 
-    /// <summary>Checks what loading a folder would, as far as its files go: one that was fetched for its size has no vocabulary.</summary>
+    /// <summary>
+    /// Makes the checks of loading for the files that a folder has. A folder that was downloaded for its configuration has no vocabulary.
+    /// </summary>
     /// <exception cref="InvalidDataException">Loading would refuse the template or the vocabulary.</exception>
-    public static void CheckFolder(string directory, string? adapter, string source, QwenLoadOptions options)
+    public static void CheckFolder(string directory, string? adapter, string source, IChatTemplate? given, ILogger? logger)
     {
         TokenizerFiles files = TokenizerFiles.Read(directory);
-        CheckpointTemplate template = Choose(options.ChatTemplate, files, adapter is null ? null : TokenizerFiles.ReadTemplates(adapter));
+        CheckpointTemplate template = Choose(given, files, adapter is null ? null : TokenizerFiles.ReadTemplates(adapter));
         bool hasVocabulary = files.Find(TokenizerFiles.Tokenizer) is not null || files.Find(TokenizerFiles.Vocabulary) is not null;
         if (hasVocabulary)
         {
@@ -78,7 +84,7 @@ internal sealed class CheckpointTemplate
 
         if (hasVocabulary || files.Find(TokenizerFiles.Configuration) is not null)
         {
-            template.Report(options.Logger, source);
+            template.Report(logger, source);
         }
     }
 
@@ -88,21 +94,23 @@ internal sealed class CheckpointTemplate
     /// <exception cref="InvalidDataException">A marker is not a token of the vocabulary.</exception>
     public QwenTokenizer Fit(QwenTokenizer tokenizer)
     {
-        IReadOnlyList<string> markers = Template is QwenChatTemplate ? QwenChatTemplate.Markers : Template is IEndOfTurnTemplate named ? [named.EndOfTurn] : [];
+        IReadOnlyList<string> markers = Template is QwenChatTemplate
+            ? QwenChatTemplate.Markers
+            : Template is IEndOfTurnTemplate named ? [named.EndOfTurn] : [];
         foreach (string marker in markers)
         {
             if (tokenizer.Encode(marker).Count != 1)
             {
                 throw new InvalidDataException(
-                    $"{Template.GetType().Name} writes '{TerminalText.EscapeLine(marker)}', which is no token of the vocabulary in '{tokenizer.Source}': "
-                    + $"it would become plain text. {Remedy}");
+                    $"{Template.GetType().Name} writes '{TerminalText.EscapeLine(marker)}', which is no token of the vocabulary in "
+                    + $"'{tokenizer.Source}': it would become plain text. {Remedy}");
             }
         }
 
         return tokenizer.WithEndTokens(new PromptEncoder(tokenizer, Template).EndTokenIds);
     }
 
-    /// <summary>Says once that the template is assumed.</summary>
+    /// <summary>Logs a warning if the template is assumed.</summary>
     public void Report(ILogger? logger, string source)
     {
         if (IsAssumed && logger is not null)
@@ -115,24 +123,25 @@ internal sealed class CheckpointTemplate
     public void Save(string directory)
     {
         string path = Path.Combine(directory, TokenizerFiles.Template);
-        // A file that an earlier model left in the folder would win over the configuration.
+        // A file that an earlier model left in the folder would take precedence over the configuration.
         if ((_file ?? (File.Exists(path) ? _own : null)) is { } text)
         {
             File.WriteAllText(path, text);
         }
     }
 
-    // A template of the caller's that cannot be written must not be replaced without a word by that of the files when the folder is loaded
-    // again.
+    // A caller's template that is code cannot be written. Loading the folder again must not silently use the template of the files instead.
     private static string? FileFor(IChatTemplate given, bool isFound, QwenChatTemplate? known) => given switch
     {
         QwenChatTemplate own when known is not null && known.DefaultSystemMessage == own.DefaultSystemMessage => null,
         QwenChatTemplate own => ChatTemplateText.Write(own.DefaultSystemMessage),
         _ when isFound && known is null => null,
-        _ => "{{- raise_exception('This model was trained with a chat template that is code: give that template, in place of this file.') }}",
+        _ =>
+            "{{- raise_exception('This model was trained with a chat template that is code: give that "
+                + "template, in place of this file.') }}",
     };
 
-    // Where transformers looks, in its order. chat_template.json is older and belongs to processors; without the others it is all there is.
+    // The same files in the same order as transformers. chat_template.json is older and belongs to processors, but may be the only one.
     private static (string Path, string Text)? Find(TokenizerFiles files)
     {
         if (files.Find(TokenizerFiles.Template) is { } jinja)
@@ -177,6 +186,17 @@ internal sealed class CheckpointTemplate
             }
         }
 
-        return text ?? throw json.Error($"chat_template is a list of {templates.GetArrayLength()} templates, and none is named \"default\". {Remedy}");
+        return text ?? throw json.Error(
+            $"chat_template is a list of {templates.GetArrayLength()} templates, and none is named \"default\". {Remedy}");
     }
+}
+
+internal static partial class QwenLog
+{
+    [LoggerMessage(
+        EventId = 411,
+        Level = LogLevel.Warning,
+        Message = "'{Source}' has no chat template: Qwen2.5's is used, with the system message '{SystemMessage}'. "
+            + "If the model was trained with another template, pass an IChatTemplate in QwenLoadOptions.ChatTemplate.")]
+    public static partial void NoChatTemplate(this ILogger logger, string source, string systemMessage);
 }

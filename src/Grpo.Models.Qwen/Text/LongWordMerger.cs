@@ -1,9 +1,9 @@
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
-/// <summary>Byte-pair merging of one long word in O(n log n): a linked list of symbols and a heap of candidate pairs.</summary>
+/// <summary>Byte-pair merging of one long word in O(n log n), with a linked list of symbols and a heap of candidate pairs.</summary>
 /// <remarks>
-/// The merge loop of Microsoft.ML.Tokenizers gives the same ids but its cost grows with the square of a word's length: a megabyte of one
-/// letter takes more than a minute. It serves ordinary words; this class serves the others.
+/// The merge loop of Microsoft.ML.Tokenizers gives the same ids, but its cost grows with the square of a word's length: a megabyte of one
+/// letter takes more than a minute. So it merges ordinary words, and this class merges the long ones.
 /// </remarks>
 internal sealed class LongWordMerger(MergeTable merges, int[] idOfByte)
 {
@@ -16,7 +16,7 @@ internal sealed class LongWordMerger(MergeTable merges, int[] idOfByte)
             symbols[i] = new Symbol(idOfByte[word[i]], i - 1, i + 1 < symbols.Length ? i + 1 : -1);
         }
 
-        // Lowest rank first, then leftmost: the order in which the merges were learned. Both in one number: rank above, position below.
+        // Lowest rank first, then leftmost: the order in which the merges were learned. One number holds both, the rank in the high bits.
         var candidates = new PriorityQueue<int, long>();
         for (int i = 0; i + 1 < symbols.Length; i++)
         {
@@ -29,7 +29,7 @@ internal sealed class LongWordMerger(MergeTable merges, int[] idOfByte)
             if (left.Id < 0 || left.Next < 0
                 || !merges.TryGet(left.Id, symbols[left.Next].Id, out Merge merge) || merge.Rank != (int)(priority >> 32))
             {
-                continue; // one side was merged into something else since
+                continue; // one side has been merged with another symbol
             }
 
             ref Symbol right = ref symbols[left.Next];
@@ -64,7 +64,7 @@ internal sealed class LongWordMerger(MergeTable merges, int[] idOfByte)
 
     private struct Symbol(int id, int previous, int next)
     {
-        public int Id = id;             // -1 once it was merged into its left neighbour
+        public int Id = id;             // -1 after merging into its left neighbor
         public int Previous = previous; // -1 at the start
         public int Next = next;         // -1 at the end
     }

@@ -1,9 +1,9 @@
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
-/// <summary>What a pair of tokens becomes, and how early its merge was learned.</summary>
+/// <summary>The result of merging a pair of tokens, and the rank at which the merge was learned.</summary>
 internal readonly record struct Merge(int Rank, int MergedId);
 
-/// <summary>The merges of a byte-pair vocabulary by the ids of their two sides.</summary>
+/// <summary>The merges of a byte-pair vocabulary, by the ids of their two sides.</summary>
 internal sealed class MergeTable(int capacity)
 {
     private readonly Dictionary<long, Merge> _merges = new(capacity, new PairComparer());
@@ -14,8 +14,8 @@ internal sealed class MergeTable(int capacity)
 
     private static long Key(int left, int right) => ((long)left << 32) | (uint)right;
 
-    // The hash of a long is the exclusive or of its halves: a file could choose ids by which all pairs collide, and loading would take hours.
-    // Multiplied by a number that the file cannot know, they collide no more often than by chance.
+    // A long's own hash is the exclusive or of its halves. A file could choose ids with which all pairs collide, and loading would take
+    // hours. After multiplication by a number that the file cannot know, pairs collide only by chance.
     private sealed class PairComparer : IEqualityComparer<long>
     {
         private readonly long _factor = Random.Shared.NextInt64() | 1;

@@ -1,8 +1,8 @@
 using System.Text;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
-/// <summary>The counts behind <see cref="BpeTrainer"/>: words as ids, pairs with their frequency, and a heap of pairs.</summary>
+/// <summary>The counts behind <see cref="BpeTrainer"/>: words as ids, pairs with their frequencies, and a heap of pairs.</summary>
 internal sealed class PairLearner
 {
     private readonly List<(int[] Ids, long Count)> _words = [];
@@ -30,17 +30,17 @@ internal sealed class PairLearner
         OfferChanged();
     }
 
-    /// <summary>Tokens by id, as a vocabulary file writes them.</summary>
+    /// <summary>The tokens by id, as a vocabulary file writes them.</summary>
     public IReadOnlyList<string> Tokens => _tokens;
 
     public IReadOnlyList<(string Left, string Right)> Merges => _merges;
 
-    /// <summary>Merges the most frequent pair everywhere; false when no word has two tokens left.</summary>
+    /// <summary>Merges the most frequent pair everywhere. Returns false if no word has two tokens left.</summary>
     public bool MergeMostFrequent()
     {
         while (_candidates.TryDequeue(out var candidate, out _))
         {
-            // A pair whose count changed since was offered again with the new one.
+            // A pair whose count has changed is in the heap again with its new count.
             if (_pairs.TryGetValue(candidate.Pair, out var entry) && entry.Count == candidate.Count)
             {
                 Merge(candidate.Pair, [.. entry.Words]);
@@ -56,7 +56,7 @@ internal sealed class PairLearner
         string merged = _tokens[pair.Left] + _tokens[pair.Right];
         _merges.Add((_tokens[pair.Left], _tokens[pair.Right]));
 
-        // Two pairs can spell the same token, as a|bc and ab|c do: it keeps the id that it has.
+        // Two pairs can spell the same token, as a|bc and ab|c do. The token keeps its id.
         int id = _idOfToken.TryGetValue(merged, out int known) ? known : AddToken(merged);
         foreach (int word in words)
         {

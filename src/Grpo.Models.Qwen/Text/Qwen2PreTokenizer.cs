@@ -2,16 +2,19 @@ using System.Globalization;
 using System.Text;
 using Microsoft.ML.Tokenizers;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
-/// <summary>Cuts text into the words inside which byte pairs are merged, exactly as Qwen2's regular expression does, in linear time.</summary>
+/// <summary>
+/// Splits text into the words inside which byte pairs are merged, exactly as Qwen2's regular expression does, in linear time.
+/// </summary>
 /// <remarks>
-/// A scanner and not a <see cref="System.Text.RegularExpressions.Regex"/>: .NET classifies UTF-16 units, so a letter or digit outside the basic
-/// plane (𠮷, 𝟙, 𐍈) would count as punctuation and get other ids than in training. The alternatives below are in the expression's order.
+/// It is a scanner and not a <see cref="System.Text.RegularExpressions.Regex"/>. .NET classifies UTF-16 units, so a letter or digit outside
+/// the basic plane (𠮷, 𝟙, 𐍈) would count as punctuation and get other ids than in training. The alternatives below are in the
+/// expression's order.
 /// </remarks>
 internal sealed class Qwen2PreTokenizer : PreTokenizer
 {
-    /// <summary>The expression as <c>tokenizer.json</c> states it: what this scanner implements.</summary>
+    /// <summary>The expression that this scanner implements, as in <c>tokenizer.json</c>.</summary>
     public const string Pattern =
         @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
@@ -43,7 +46,7 @@ internal sealed class Qwen2PreTokenizer : PreTokenizer
         return words;
     }
 
-    /// <summary>The end of the word that starts at <paramref name="start"/>; words cover the text without gaps.</summary>
+    /// <summary>Returns the end of the word that starts at <paramref name="start"/>. Words cover the text without gaps.</summary>
     public static int EndOfWord(ReadOnlySpan<char> text, int start)
     {
         Kind first = KindAt(text, start, out int width);
@@ -78,7 +81,10 @@ internal sealed class Qwen2PreTokenizer : PreTokenizer
         return EndOfWhiteSpace(text, start);
     }
 
-    /// <summary><c>\s*[\r\n]+|\s+(?!\S)|\s+</c>: to the last line break of the run; else all but the last, which leads the next word.</summary>
+    /// <summary>
+    /// Matches <c>\s*[\r\n]+|\s+(?!\S)|\s+</c>: up to the last line break of the run; else all but its last character,
+    /// which starts the next word.
+    /// </summary>
     private static int EndOfWhiteSpace(ReadOnlySpan<char> text, int start)
     {
         int end = start;
@@ -141,7 +147,7 @@ internal sealed class Qwen2PreTokenizer : PreTokenizer
             return AsciiKinds[unit];
         }
 
-        // A lone surrogate decodes to U+FFFD with width 1: punctuation, as the text that is encoded in its place.
+        // A lone surrogate decodes to U+FFFD with width 1. It counts as punctuation, like the U+FFFD that is encoded instead.
         Rune.DecodeFromUtf16(text[position..], out Rune rune, out width);
         return Classify(rune);
     }

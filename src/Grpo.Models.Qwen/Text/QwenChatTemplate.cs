@@ -1,32 +1,35 @@
 using System.Text;
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Text;
 using Microsoft.Extensions.AI;
 
 namespace Grpo.Models.Qwen;
 
 /// <summary>
-/// The chat template of Qwen2 and Qwen2.5: <c>&lt;|im_start|&gt;role⏎content&lt;|im_end|&gt;⏎</c> for each message, without tools.
+/// The chat template of Qwen2 and Qwen2.5 without tools. It renders each message as <c>&lt;|im_start|&gt;role⏎content&lt;|im_end|&gt;⏎</c>.
 /// </summary>
 /// <remarks>
-/// As in the original, text is not escaped: a message that contains <c>&lt;|im_end|&gt;</c> ends there for the model. Images, tool calls and
-/// tool results are refused, because rendered as text they would not be what the model was trained on.
+/// As in the original, text is not escaped: a message that contains <c>&lt;|im_end|&gt;</c> ends there for the model. Images, tool calls
+/// and tool results are refused, because the model was not trained on them as plain text.
 /// </remarks>
 public sealed class QwenChatTemplate : IEndOfTurnTemplate, IHasIdentity
 {
     private const string Start = "<|im_start|>";
     private const string End = "<|im_end|>";
 
-    /// <summary>What Qwen2.5 puts before a conversation that has no system message.</summary>
+    /// <summary>The system message that Qwen2.5 puts before a conversation without one.</summary>
     public const string QwenSystemMessage = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.";
 
-    /// <summary>A template for one model.</summary>
-    /// <param name="defaultSystemMessage">Put first when the first message is not a system message; null puts none.</param>
+    /// <summary>Creates a template with a default system message.</summary>
+    /// <param name="defaultSystemMessage">
+    /// The message that comes first if a conversation does not begin with a system message; null for none.
+    /// </param>
     public QwenChatTemplate(string? defaultSystemMessage = QwenSystemMessage)
     {
         DefaultSystemMessage = defaultSystemMessage;
     }
 
-    /// <summary>The message that is put first when the first message is not a system message; null: none.</summary>
+    /// <summary>The message that comes first if a conversation does not begin with a system message; null for none.</summary>
     public string? DefaultSystemMessage { get; }
 
     /// <inheritdoc/>
@@ -37,7 +40,7 @@ public sealed class QwenChatTemplate : IEndOfTurnTemplate, IHasIdentity
 
     /// <summary>Writes the template as <c>chat_template.jinja</c>, which transformers and <see cref="QwenPretrained"/> read.</summary>
     /// <param name="directory">An existing folder.</param>
-    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <exception cref="DirectoryNotFoundException">The folder does not exist.</exception>
     public void Save(string directory)
     {
         ArgumentException.ThrowIfNullOrEmpty(directory);
@@ -49,7 +52,9 @@ public sealed class QwenChatTemplate : IEndOfTurnTemplate, IHasIdentity
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">There are no messages.</exception>
-    /// <exception cref="NotSupportedException">A message's role is not system, user or assistant, or it holds other content than text.</exception>
+    /// <exception cref="NotSupportedException">
+    /// A message's role is not system, user or assistant, or it has content other than text.
+    /// </exception>
     public string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt = true)
     {
         ArgumentNullException.ThrowIfNull(messages);

@@ -2,13 +2,15 @@ using System.Buffers;
 using System.Text;
 using Grpo.IO;
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Text;
 
 namespace Grpo.Models.Qwen;
 
-/// <summary>
-/// Qwen2's tokenizer: added tokens are cut out of the raw text; each span between them is normalised (form C), split into words by
-/// Qwen2's expression and encoded by byte-level byte-pair merging. Safe for several threads.
-/// </summary>
+/// <summary>The byte-level byte-pair tokenizer of Qwen2. Thread-safe.</summary>
+/// <remarks>
+/// Added tokens are cut out of the raw text. Each span between them is normalized (form C), split into words by Qwen2's expression and
+/// encoded by byte-pair merging.
+/// </remarks>
 public sealed class QwenTokenizer : ITokenizer, IHasIdentity
 {
     private readonly TokenizerFiles _files;
@@ -30,7 +32,7 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
         _normalizedTokens = FinderOfNormalized(files, addedTokens);
         _added = addedTokens;
         _addedIds = addedTokens.ToDictionary(token => token.Content, token => token.Id, StringComparer.Ordinal);
-        _merges = TokenizerIdentity.OfMerges(vocabulary.Merges);
+        _merges = TokenizerIdentity.DescribeMerges(vocabulary.Merges);
 
         int? IdOf(string content) =>
             _addedIds.TryGetValue(content, out int id) || vocabulary.Ids.TryGetValue(content, out id) ? id : null;
@@ -39,47 +41,52 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
     }
 
     /// <inheritdoc/>
-    /// <remarks>151,665 for Qwen2.5, whose models have 151,936 or more rows.</remarks>
+    /// <remarks>151,665 for Qwen2.5, whose models have 151,936 or more embedding rows.</remarks>
     public int VocabularySize => _tokens.Count;
 
     /// <inheritdoc/>
     /// <remarks>
-    /// <c>eos_token_id</c> of <c>generation_config.json</c>; without it the end tokens that <c>config.json</c> and
-    /// <c>tokenizer_config.json</c> name, and <c>&lt;|endoftext|&gt;</c>. As part of <see cref="QwenPretrained"/> also the token with which
-    /// its chat template closes a message.
+    /// <c>eos_token_id</c> of <c>generation_config.json</c>. Without that file, the end tokens that <c>config.json</c> and
+    /// <c>tokenizer_config.json</c> name, and <c>&lt;|endoftext|&gt;</c>. In a <see cref="QwenPretrained"/> also the token with which its
+    /// chat template closes a message.
     /// </remarks>
     public IReadOnlySet<int> EndTokenIds { get; private set; }
 
     /// <inheritdoc/>
     /// <remarks>
-    /// <c>pad_token</c> of <c>tokenizer_config.json</c>, else <c>pad_token_id</c> of <c>generation_config.json</c>, else <c>&lt;|endoftext|&gt;</c>.
+    /// <c>pad_token</c> of <c>tokenizer_config.json</c>, else <c>pad_token_id</c> of <c>generation_config.json</c>, else
+    /// <c>&lt;|endoftext|&gt;</c>.
     /// </remarks>
     public int PadTokenId { get; }
 
     /// <inheritdoc/>
     /// <value>
-    /// The tokens with their ids, the merges, and the added, special, end and padding tokens; not the files, which may be written in
-    /// several ways.
+    /// The tokens with their ids, the merges, and the added, special, end and padding tokens. The files are not part of it, because they
+    /// can be written in several ways.
     /// </value>
-    public PlugInIdentity Identity => TokenizerIdentity.Of(_tokens, _merges, _addedIds.Values)
+    public PlugInIdentity Identity => TokenizerIdentity.Create(_tokens, _merges, _addedIds.Values)
         .With("end tokens", string.Join(", ", EndTokenIds.Order()))
         .With("pad token", PadTokenId);
 
     /// <summary>The folder that the tokenizer was read from, for messages.</summary>
     internal string Source => _files.Source;
 
-    /// <summary>Ids of the added tokens (<c>&lt;|im_start|&gt;</c>, …) by their text.</summary>
+    /// <summary>The ids of the added tokens (<c>&lt;|im_start|&gt;</c>, …) by their text.</summary>
     public IReadOnlyDictionary<string, int> AddedTokens => _addedIds;
 
     /// <summary>
-    /// Loads <c>tokenizer.json</c>, or where there is none <c>vocab.json</c> and <c>merges.txt</c>. Added tokens are read from
-    /// <c>tokenizer.json</c>, <c>tokenizer_config.json</c> and <c>added_tokens.json</c>; when none names any, a vocabulary of Qwen2.5's size
-    /// (151,643) gets Qwen2.5's 22.
+    /// Loads the tokenizer of a folder: <c>tokenizer.json</c>, or if that is missing <c>vocab.json</c> and <c>merges.txt</c>.
     /// </summary>
-    /// <param name="directory">A folder in Hugging Face layout; it is not read again after loading.</param>
-    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
-    /// <exception cref="FileNotFoundException">The folder holds no tokenizer; the message lists what was looked for.</exception>
-    /// <exception cref="InvalidDataException">A file is damaged, too large, contradicts another, or is not of a Qwen2 tokenizer.</exception>
+    /// <remarks>
+    /// Added tokens are read from <c>tokenizer.json</c>, <c>tokenizer_config.json</c> and <c>added_tokens.json</c>. If none lists any, a
+    /// vocabulary of Qwen2.5's size (151,643) gets Qwen2.5's 22.
+    /// </remarks>
+    /// <param name="directory">A folder in Hugging Face layout. It is not read again after loading.</param>
+    /// <exception cref="DirectoryNotFoundException">The folder does not exist.</exception>
+    /// <exception cref="FileNotFoundException">The folder holds no tokenizer; the message lists the expected files.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A file is damaged, too large, contradicts another, or is not of a Qwen2 tokenizer.
+    /// </exception>
     public static QwenTokenizer Load(string directory)
     {
         ArgumentException.ThrowIfNullOrEmpty(directory);
@@ -95,7 +102,7 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
 
     /// <inheritdoc/>
     /// <remarks>Text from outside (a user, a data set, a model) can forge messages this way; see <see cref="EncodeUntrusted"/>.</remarks>
-    /// <exception cref="NotSupportedException">The text must be normalised and the process runs without Unicode's tables.</exception>
+    /// <exception cref="NotSupportedException">The text must be normalized and the process runs without Unicode's tables.</exception>
     public IReadOnlyList<int> Encode(string text)
     {
         ArgumentNullException.ThrowIfNull(text);
@@ -112,10 +119,10 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
         return ids;
     }
 
-    /// <summary>Encodes text in which <c>&lt;|im_end|&gt;</c> and its like are ordinary characters.</summary>
+    /// <summary>Encodes text and treats <c>&lt;|im_end|&gt;</c> and all other added tokens in it as ordinary characters.</summary>
     /// <param name="text">The text.</param>
-    /// <returns>Ids of the byte-pair vocabulary only: never an end token or a message border.</returns>
-    /// <exception cref="NotSupportedException">The text must be normalised and the process runs without Unicode's tables.</exception>
+    /// <returns>The ids, all from the byte-pair vocabulary. None is an end token or a message border.</returns>
+    /// <exception cref="NotSupportedException">The text must be normalized and the process runs without Unicode's tables.</exception>
     public IReadOnlyList<int> EncodeUntrusted(string text)
     {
         ArgumentNullException.ThrowIfNull(text);
@@ -125,7 +132,9 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
     }
 
     /// <inheritdoc/>
-    /// <remarks>An id of <see cref="VocabularySize"/> or above, a spare row of the model's embedding, has no text, as in transformers.</remarks>
+    /// <remarks>
+    /// An id of <see cref="VocabularySize"/> or above is a spare row of the model's embedding. It has no text, as in transformers.
+    /// </remarks>
     /// <exception cref="ArgumentOutOfRangeException">An id is negative.</exception>
     public string Decode(IReadOnlyList<int> tokenIds, bool skipSpecialTokens = true)
     {
@@ -149,11 +158,13 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
     }
 
     /// <summary>
-    /// Writes the tokenizer's files as they were loaded, byte for byte, <c>generation_config.json</c> included because it names the end
-    /// tokens. Only where the chat template closes messages with a token that the files do not name is <c>generation_config.json</c>
-    /// written with it. Without a <c>tokenizer_config.json</c> one is made, so that transformers recognises the tokenizer.
+    /// Writes the tokenizer's files byte for byte as they were loaded, including <c>generation_config.json</c>, which names the end tokens.
     /// </summary>
-    /// <param name="directory">The folder; created when missing, files of these names in it are replaced.</param>
+    /// <remarks>
+    /// If the chat template closes messages with a token that the files do not name, <c>generation_config.json</c> is written with that
+    /// token. If there was no <c>tokenizer_config.json</c>, one is created, so that transformers recognizes the tokenizer.
+    /// </remarks>
+    /// <param name="directory">The folder. It is created if missing, and files of these names in it are replaced.</param>
     /// <exception cref="IOException">The folder cannot be written.</exception>
     public void Save(string directory)
     {
@@ -170,7 +181,7 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
         }
     }
 
-    /// <summary>The same tokenizer with other end tokens.</summary>
+    /// <summary>Returns the same tokenizer with other end tokens.</summary>
     internal QwenTokenizer WithEndTokens(IReadOnlySet<int> endTokenIds)
     {
         var copy = (QwenTokenizer)MemberwiseClone();
@@ -193,7 +204,8 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
         if (twice is not null)
         {
             throw new InvalidDataException(
-                $"The tokenizer in '{files.Source}' has two added tokens with the text '{TerminalText.EscapeLine(twice)}' in normalization form C.");
+                $"The tokenizer in '{files.Source}' has two added tokens with the text "
+                + $"'{TerminalText.EscapeLine(twice)}' in normalization form C.");
         }
 
         return normalized.Length > 0 ? new AddedTokenFinder(normalized) : null;
@@ -225,7 +237,7 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
         }
     }
 
-    // A first byte in the last three that asks for more bytes than follow: the rest of its character is still to be sampled.
+    // The last three bytes may begin a character whose other bytes have not been sampled yet.
     private static ReadOnlySpan<byte> WithoutIncompleteTail(ReadOnlySpan<byte> utf8)
     {
         for (int length = 1; length <= Math.Min(3, utf8.Length); length++)

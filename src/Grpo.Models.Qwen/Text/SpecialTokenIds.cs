@@ -1,17 +1,19 @@
 using System.Text.Json;
 using Grpo.IO;
+using Grpo.Models.Qwen.Config;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
-/// <summary>Which ids end a completion and which one pads.</summary>
+/// <summary>Reads which token ids end a completion and which one pads.</summary>
 internal static class SpecialTokenIds
 {
     private const string EndOfText = "<|endoftext|>";
 
-    /// <summary>
-    /// <c>generation_config.json</c> decides; without it, the ends that <c>config.json</c> and <c>tokenizer_config.json</c> name and
-    /// <c>&lt;|endoftext|&gt;</c>; with neither, the ends of Qwen2.5's chat models.
-    /// </summary>
+    /// <summary>Reads the end tokens.</summary>
+    /// <remarks>
+    /// They are those of <c>generation_config.json</c>. Without that file, those that <c>config.json</c> and <c>tokenizer_config.json</c>
+    /// name, and <c>&lt;|endoftext|&gt;</c>. If nothing names any, those of Qwen2.5's chat models.
+    /// </remarks>
     public static IReadOnlySet<int> ReadEnds(TokenizerFiles files, Func<string, int?> idOf, int vocabularySize)
     {
         HashSet<int> ends = ReadIds(files, TokenizerFiles.Generation, "eos_token_id", vocabularySize);
@@ -40,11 +42,12 @@ internal static class SpecialTokenIds
         return ends.Count > 0
             ? ends
             : throw new InvalidDataException(
-                $"The tokenizer in '{files.Source}' has no end token: no eos_token_id in {TokenizerFiles.Generation} or {TokenizerFiles.Model}, "
-                + $"no eos_token in {TokenizerFiles.Configuration}, no added token {EndOfText}. Name one, or completions would never end.");
+                $"The tokenizer in '{files.Source}' has no end token: no eos_token_id in {TokenizerFiles.Generation} or "
+                + $"{TokenizerFiles.Model}, no eos_token in {TokenizerFiles.Configuration}, no added token {EndOfText}. "
+                + "Name one, or completions would never end.");
     }
 
-    /// <summary>The text of <c>generation_config.json</c> with these end tokens, and everything else as it was.</summary>
+    /// <summary>Returns the text of <c>generation_config.json</c> with these end tokens and everything else unchanged.</summary>
     public static byte[] WriteEnds(TokenizerFiles files, IReadOnlySet<int> ends)
     {
         using var stream = new MemoryStream();
@@ -72,7 +75,9 @@ internal static class SpecialTokenIds
         return stream.ToArray();
     }
 
-    /// <summary>The pad token of <c>tokenizer_config.json</c>, else of <c>generation_config.json</c>, else <c>&lt;|endoftext|&gt;</c>.</summary>
+    /// <summary>
+    /// Reads the pad token of <c>tokenizer_config.json</c>, else of <c>generation_config.json</c>, else <c>&lt;|endoftext|&gt;</c>.
+    /// </summary>
     public static int ReadPad(TokenizerFiles files, Func<string, int?> idOf, int vocabularySize)
     {
         string? named = ReadContent(files, TokenizerFiles.Configuration, "pad_token")
@@ -87,10 +92,11 @@ internal static class SpecialTokenIds
             ? ids.Single()
             : idOf(EndOfText) ?? throw new InvalidDataException(
                 $"The tokenizer in '{files.Source}' has no pad token: no pad_token in {TokenizerFiles.Configuration}, no pad_token_id in "
-                + $"{TokenizerFiles.Generation}, no added token {EndOfText}. Name one in {TokenizerFiles.Configuration}; it may be an end token.");
+                + $"{TokenizerFiles.Generation}, no added token {EndOfText}. Name one in {TokenizerFiles.Configuration}; "
+                + "it may be an end token.");
     }
 
-    /// <summary>The text of a token that a configuration names, as a string or as an object with <c>content</c>.</summary>
+    /// <summary>Reads the text of a token that a configuration names, as a string or as an object with <c>content</c>.</summary>
     public static string? ReadContent(JsonFile json, string property) =>
         JsonFile.TryGet(json.Root, property, out JsonElement value) ? ContentOf(json, value, property) : null;
 

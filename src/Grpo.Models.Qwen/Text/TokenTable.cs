@@ -1,9 +1,9 @@
 using System.Text;
 using Grpo.IO;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
-/// <summary>Every token's bytes and kind by id: what decoding needs, in two arrays.</summary>
+/// <summary>The bytes and the kind of every token by id, in two arrays, for decoding.</summary>
 internal sealed class TokenTable
 {
     private readonly byte[] _bytes;
@@ -23,7 +23,7 @@ internal sealed class TokenTable
 
     public bool IsSpecial(int id) => _special.Contains(id);
 
-    /// <summary>Takes the added tokens out of the vocabulary and checks that both together number 0 to N − 1.</summary>
+    /// <summary>Separates the added tokens from the vocabulary and checks that the ids of both run from 0 to N − 1.</summary>
     public static TokenTable Create(ByteLevelVocabulary vocabulary, IReadOnlyList<AddedToken> addedTokens)
     {
         foreach (AddedToken token in addedTokens)
@@ -31,29 +31,34 @@ internal sealed class TokenTable
             if (vocabulary.Ids.Remove(token.Content, out int id) && id != token.Id)
             {
                 throw new InvalidDataException(
-                    $"'{vocabulary.IdsFile}': the token '{TerminalText.EscapeLine(token.Content)}' has the id {id}, but as an added token {token.Id}.");
+                    $"'{vocabulary.IdsFile}': the token '{TerminalText.EscapeLine(token.Content)}' has the id "
+                    + $"{id}, but as an added token {token.Id}.");
             }
         }
 
         string?[] contents = new string?[vocabulary.Ids.Count + addedTokens.Count];
-        foreach ((string content, int id) in vocabulary.Ids.Concat(addedTokens.Select(token => KeyValuePair.Create(token.Content, token.Id))))
+        foreach ((string content, int id) in vocabulary.Ids.Concat(
+            addedTokens.Select(token => KeyValuePair.Create(token.Content, token.Id))))
         {
             if (id >= contents.Length)
             {
                 throw new InvalidDataException(
-                    $"'{vocabulary.IdsFile}': there are {contents.Length} tokens, but '{TerminalText.EscapeLine(content)}' has the id {id}. Ids must run from 0 to "
-                    + $"{contents.Length - 1} without gaps; tokens are missing, perhaps added tokens ({TokenizerFiles.Configuration}).");
+                    $"'{vocabulary.IdsFile}': there are {contents.Length} tokens, but '{TerminalText.EscapeLine(content)}' has the id "
+                    + $"{id}. Ids must run from 0 to {contents.Length - 1} without gaps; "
+                    + $"tokens are missing, perhaps added tokens ({TokenizerFiles.Configuration}).");
             }
 
             if (contents[id] is { } other)
             {
-                throw new InvalidDataException($"'{vocabulary.IdsFile}': the tokens '{TerminalText.EscapeLine(other)}' and '{TerminalText.EscapeLine(content)}' have the same id {id}.");
+                throw new InvalidDataException(
+                    $"'{vocabulary.IdsFile}': the tokens '{TerminalText.EscapeLine(other)}' and "
+                    + $"'{TerminalText.EscapeLine(content)}' have the same id {id}.");
             }
 
             contents[id] = content;
         }
 
-        // As many distinct ids below N as there are tokens: every entry is filled now.
+        // The ids are distinct, below N, and as many as there are tokens. So every entry is filled now.
         var added = addedTokens.Select(token => token.Id).ToHashSet();
         var bytes = new MemoryStream();
         var offsets = new int[contents.Length + 1];
@@ -79,7 +84,8 @@ internal sealed class TokenTable
             bytes.WriteByte(ByteAlphabet.TryToByte(character, out byte value)
                 ? value
                 : throw new InvalidDataException(
-                    $"'{file}': the token '{TerminalText.EscapeLine(content)}' holds U+{(int)character:X4}, which stands for no byte. The vocabulary is not byte-level."));
+                    $"'{file}': the token '{TerminalText.EscapeLine(content)}' holds U+{(int)character:X4}, which stands for no byte. "
+                    + "The vocabulary is not byte-level."));
         }
     }
 }

@@ -2,12 +2,14 @@ using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
-/// <summary>Writes the <c>tokenizer_config.json</c> by which transformers and <see cref="QwenTokenizer.Load"/> know the added tokens.</summary>
+/// <summary>
+/// Writes the <c>tokenizer_config.json</c> from which transformers and <see cref="QwenTokenizer.Load"/> read the added tokens.
+/// </summary>
 internal static class TokenizerConfiguration
 {
-    // Readable by people; the file is data and never part of a web page.
+    // Readable for people. The file is data and never part of a web page.
     public static readonly JsonWriterOptions Indented = new()
     {
         Indented = true,

@@ -1,6 +1,8 @@
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
-/// <summary>The files of a tokenizer, byte for byte, in memory: they are small, and saving must work when their folder is gone.</summary>
+/// <summary>
+/// The files of a tokenizer in memory, byte for byte. They are small, and saving must work after their folder is deleted.
+/// </summary>
 internal sealed class TokenizerFiles
 {
     public const string Tokenizer = "tokenizer.json";
@@ -14,7 +16,7 @@ internal sealed class TokenizerFiles
     public const string Generation = "generation_config.json";
     public const string Model = "config.json";
 
-    // The largest real ones are about a tenth of this; config.json belongs to the model and is read, not saved.
+    // Real files have at most about a tenth of these sizes. config.json belongs to the model: it is read, not saved.
     private static readonly (string Name, int MaxMegabytes, bool IsSaved)[] Known =
     [
         (Tokenizer, 128, true), (Vocabulary, 64, true), (Merges, 64, true), (Configuration, 16, true), (AddedTokens, 16, true),
@@ -24,7 +26,7 @@ internal sealed class TokenizerFiles
     private readonly Dictionary<string, byte[]> _contents;
 
     /// <param name="source">The folder, for messages.</param>
-    /// <param name="contents">Bytes by file name.</param>
+    /// <param name="contents">The bytes by file name.</param>
     public TokenizerFiles(string source, Dictionary<string, byte[]> contents)
     {
         Source = source;
@@ -33,20 +35,20 @@ internal sealed class TokenizerFiles
 
     public string Source { get; }
 
-    /// <summary>A file's name as messages show it.</summary>
+    /// <summary>Returns the path of a file for messages.</summary>
     public string PathOf(string name) => Path.Combine(Source, name);
 
     public byte[]? Find(string name) => _contents.GetValueOrDefault(name);
 
     public void Add(string name, byte[] content) => _contents.Add(name, content);
 
-    /// <summary>Reads every file of a tokenizer that a folder holds.</summary>
+    /// <summary>Reads every tokenizer file of a folder.</summary>
     public static TokenizerFiles Read(string directory) => Read(directory, _ => true);
 
     /// <summary>Reads the files that may hold a chat template, and no vocabulary.</summary>
     public static TokenizerFiles ReadTemplates(string directory) => Directory.Exists(directory)
         ? Read(directory, name => name is Template or OlderTemplate or Configuration)
-        : new TokenizerFiles(directory, []); // those who need the folder say what it should hold
+        : new TokenizerFiles(directory, []); // a missing folder is reported where its other files are read
 
     private static TokenizerFiles Read(string directory, Func<string, bool> isWanted)
     {

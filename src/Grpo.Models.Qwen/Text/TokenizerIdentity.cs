@@ -2,16 +2,16 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
-/// <summary>The identity of a tokenizer: what decides which ids a text becomes, and which text ids become.</summary>
+/// <summary>The identity of a tokenizer: the facts that decide which ids a text becomes, and which text ids become.</summary>
 internal static class TokenizerIdentity
 {
     /// <summary>Describes the tokens of a tokenizer.</summary>
     /// <param name="tokens">The bytes of every token.</param>
-    /// <param name="merges">The merges, as <see cref="OfMerges"/> describes them.</param>
+    /// <param name="merges">The merges, as <see cref="DescribeMerges"/> describes them.</param>
     /// <param name="addedIds">The ids of the tokens that are cut out of the raw text.</param>
-    public static PlugInIdentity Of(TokenTable tokens, string merges, IEnumerable<int> addedIds)
+    public static PlugInIdentity Create(TokenTable tokens, string merges, IEnumerable<int> addedIds)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         for (int id = 0; id < tokens.Count; id++)
@@ -29,7 +29,7 @@ internal static class TokenizerIdentity
     }
 
     /// <summary>Describes merges by their number and a hash of them in their order.</summary>
-    public static string OfMerges(IReadOnlyCollection<(string Left, string Right)> merges)
+    public static string DescribeMerges(IReadOnlyCollection<(string Left, string Right)> merges)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         foreach ((string left, string right) in merges)
@@ -46,7 +46,7 @@ internal static class TokenizerIdentity
 
     private static void Append(IncrementalHash hash, ReadOnlySpan<byte> bytes)
     {
-        hash.AppendData(BitConverter.GetBytes(bytes.Length)); // two neighbors must not pass for two others with the border elsewhere
+        hash.AppendData(BitConverter.GetBytes(bytes.Length)); // the length tells "ab", "c" from "a", "bc"
         hash.AppendData(bytes);
     }
 }

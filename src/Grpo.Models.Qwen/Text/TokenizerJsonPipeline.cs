@@ -1,18 +1,19 @@
 using System.Text.Json;
+using Grpo.Models.Qwen.Config;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
-/// <summary>Refuses a <c>tokenizer.json</c> that tokenizes otherwise than Qwen2: its ids would be wrong without a sign.</summary>
+/// <summary>Refuses a <c>tokenizer.json</c> with another tokenization than Qwen2's, which would silently give wrong ids.</summary>
 internal static class TokenizerJsonPipeline
 {
-    // unk_token and fuse_unk are harmless: every byte has a token. Cutting and padding, beside the model, are set anew by transformers for
-    // each call.
+    // unk_token and fuse_unk are harmless, because every byte has a token. Transformers sets truncation and padding anew for each call.
     private static readonly string[] ModelKeys =
     [
-        "type", "dropout", "unk_token", "fuse_unk", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges", "vocab", "merges",
+        "type", "dropout", "unk_token", "fuse_unk", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges",
+        "vocab", "merges",
     ];
 
-    /// <summary>Checks every stage that the file names; a stage that it leaves out is taken to be Qwen2's.</summary>
+    /// <summary>Checks every stage in the file. A missing stage counts as Qwen2's.</summary>
     public static void RequireQwen2(JsonFile json)
     {
         JsonElement model = json.Require(json.Root, "model", JsonValueKind.Object);

@@ -1,11 +1,12 @@
 using System.Text.Json;
+using Grpo.Models.Qwen.Config;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Text;
 
-/// <summary>Refuses settings of <c>tokenizer_config.json</c> by which a text would have other ids than Qwen2's.</summary>
+/// <summary>Refuses settings of <c>tokenizer_config.json</c> that would give a text other ids than Qwen2's.</summary>
 /// <remarks>
-/// Settings of decoding, of cutting and of padding change no id and are left alone. <c>add_bos_token</c> counts for Qwen2's own class only:
-/// for others a chat template writes the token itself, and text that a template has rendered is encoded without adding any.
+/// Settings of decoding, truncation and padding change no id and are ignored. <c>add_bos_token</c> matters only for Qwen2's own class. For
+/// other classes the chat template writes the token itself, and rendered text is encoded without adding any.
 /// </remarks>
 internal static class TokenizerSettings
 {
@@ -18,7 +19,7 @@ internal static class TokenizerSettings
         ("add_eos_token", "eos_token", "a token would be put behind each text"),
     ];
 
-    // Byte-level BPE like Qwen2's, with another expression for words. vocab.json and merges.txt of all of them look the same.
+    // Byte-level BPE like Qwen2's with another expression for words. Their vocab.json and merges.txt look the same.
     private static readonly string[] OtherClasses =
         ["GPT2", "Roberta", "Bart", "CodeGen", "Longformer", "LED", "Blenderbot", "Deberta", "Whisper", "CLIP", "OPT", "GPTNeoX", "Bloom"];
 
@@ -36,7 +37,8 @@ internal static class TokenizerSettings
         bool isOther = name is not null && OtherClasses.Any(other => name.StartsWith(other + "Tokenizer", StringComparison.Ordinal));
         if (isOther && files.Find(TokenizerFiles.Tokenizer) is null)
         {
-            throw json.Error($"tokenizer_class is \"{name}\", which splits words otherwise than Qwen2's. Only Qwen2's tokenization is implemented.");
+            throw json.Error(
+                $"tokenizer_class is \"{name}\", which splits words otherwise than Qwen2's. Only Qwen2's tokenization is implemented.");
         }
 
         bool isQwen2 = name is null || name.StartsWith("Qwen2", StringComparison.Ordinal);
@@ -50,7 +52,9 @@ internal static class TokenizerSettings
             bool isHarmless = needs is not null && (!isQwen2 || !JsonFile.TryGet(json.Root, needs, out _));
             if (value.ValueKind != JsonValueKind.True || !isHarmless)
             {
-                throw json.Error($"{field} is {ConfigFields.Excerpt(value)} but must be false: {consequence}. Only Qwen2's tokenization is implemented.");
+                throw json.Error(
+                    $"{field} is {ConfigFields.Excerpt(value)} but must be false: {consequence}. "
+                    + "Only Qwen2's tokenization is implemented.");
             }
         }
     }

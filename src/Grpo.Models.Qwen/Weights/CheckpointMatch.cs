@@ -2,13 +2,13 @@ using Grpo.IO;
 using Grpo.Tensors;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Weights;
 
-/// <summary>Holds the tensors of a checkpoint against those that are expected and lists everything that differs.</summary>
+/// <summary>A comparison of a checkpoint's tensors with the expected ones that lists every difference.</summary>
 /// <param name="entries">The tensors of the checkpoint.</param>
 internal sealed class CheckpointMatch(IReadOnlyDictionary<string, SafetensorsEntry> entries)
 {
-    // All of them for any real model; bounds the message when a file invents names.
+    // Enough for every tensor of a real model. Bounds the message if a file invents names.
     private const int MaxListed = 1_000;
 
     private readonly List<string> _missing = [];
@@ -16,7 +16,7 @@ internal sealed class CheckpointMatch(IReadOnlyDictionary<string, SafetensorsEnt
     private readonly List<string> _mistyped = [];
     private readonly HashSet<string> _expected = new(StringComparer.Ordinal);
 
-    /// <summary>A tensor of any floating-point type must be there.</summary>
+    /// <summary>Requires a tensor of a shape and of any floating-point type.</summary>
     internal void Require(string name, long[] shape)
     {
         _expected.Add(name);
@@ -34,7 +34,7 @@ internal sealed class CheckpointMatch(IReadOnlyDictionary<string, SafetensorsEnt
         }
     }
 
-    /// <summary>A tensor need not be there; if it is, its shape and type count.</summary>
+    /// <summary>Allows a tensor to be missing. If it is present, its shape and type must be right.</summary>
     internal void Allow(string name, long[] shape)
     {
         if (entries.ContainsKey(name))
@@ -45,8 +45,8 @@ internal sealed class CheckpointMatch(IReadOnlyDictionary<string, SafetensorsEnt
 
     /// <summary>Ends the comparison.</summary>
     /// <param name="title">The first line of the message.</param>
-    /// <param name="mayBePresent">Whether a tensor that was not required does no harm; null: none may be there.</param>
-    /// <exception cref="InvalidDataException">Something differs; the message lists all of it.</exception>
+    /// <param name="mayBePresent">Returns true for a tensor that is not required but harmless; null allows none.</param>
+    /// <exception cref="InvalidDataException">The tensors differ; the message lists every difference.</exception>
     internal void ThrowIfAny(string title, Func<string, bool>? mayBePresent = null)
     {
         List<string> unexpected =
@@ -56,7 +56,8 @@ internal sealed class CheckpointMatch(IReadOnlyDictionary<string, SafetensorsEnt
         if (_missing.Count + _misshaped.Count + _mistyped.Count + unexpected.Count > 0)
         {
             throw new InvalidDataException(string.Concat(
-                title, List("missing", _missing), List("unexpected", [.. unexpected.Select(TerminalText.EscapeLine)]), List("wrong shape", _misshaped), List("wrong type", _mistyped)));
+                title, List("missing", _missing), List("unexpected", [.. unexpected.Select(TerminalText.EscapeLine)]),
+                List("wrong shape", _misshaped), List("wrong type", _mistyped)));
         }
     }
 

@@ -1,16 +1,18 @@
-namespace Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Config;
 
-/// <summary>Which parameters a model of a given shape has: known before anything is allocated.</summary>
+namespace Grpo.Models.Qwen.Weights;
+
+/// <summary>The names and shapes of a model's parameters, computed from the configuration without allocating the model.</summary>
 internal static class Qwen2Parameters
 {
-    /// <summary>The name of the output layer where it is not tied.</summary>
+    /// <summary>The name of an output layer that is not tied.</summary>
     internal const string Head = "lm_head.weight";
 
-    /// <summary>The name of the embedding, which is the output layer too where both are tied.</summary>
+    /// <summary>The name of the embedding, which is also the output layer if both are tied.</summary>
     internal const string Embedding = "model.embed_tokens.weight";
 
-    /// <summary>Name and shape of every parameter, in the order of the modules.</summary>
-    internal static IEnumerable<(string Name, long[] Shape)> Of(Qwen2Config config)
+    /// <summary>Lists the name and shape of every parameter, in the order of the modules.</summary>
+    internal static IEnumerable<(string Name, long[] Shape)> List(Qwen2Config config)
     {
         long hidden = config.HiddenSize;
         long queries = (long)config.AttentionHeadCount * config.HeadWidth;
@@ -41,7 +43,7 @@ internal static class Qwen2Parameters
     }
 
     /// <summary>
-    /// True if a checkpoint may hold this tensor although the model has no such parameter: it follows from the configuration.
+    /// True if a checkpoint may hold this tensor although the model has no such parameter, because it follows from the configuration.
     /// </summary>
     internal static bool IsRedundant(string name) => name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal);
 }

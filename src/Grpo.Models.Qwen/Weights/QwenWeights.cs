@@ -1,33 +1,38 @@
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Text;
 using Grpo.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Weights;
 
 /// <summary>
-/// Reads and writes Qwen2 checkpoints in Hugging Face format: <c>config.json</c> with <c>model.safetensors</c> or shards and an index.
+/// Reads and writes Qwen2 checkpoints in Hugging Face format: <c>config.json</c> with <c>model.safetensors</c> or several
+/// weight files and an index.
 /// </summary>
 public static class QwenWeights
 {
     private const string WeightsFile = "model.safetensors";
     private const string IndexFile = "model.safetensors.index.json";
 
-    /// <summary>Builds the model that a folder describes and fills it.</summary>
-    /// <param name="directory">The folder.</param>
-    /// <param name="device">Where the weights live; default the CPU.</param>
+    /// <summary>Loads the model of a checkpoint folder.</summary>
+    /// <param name="directory">The folder of the checkpoint.</param>
+    /// <param name="device">The device of the weights; null means the CPU.</param>
     /// <param name="type">
-    /// The type to compute in; the stored type is converted. Default float32: training in 16 bits loses small updates.
+    /// The type of the weights in memory, to which the stored ones are converted. Default float32, because training in 16
+    /// bits loses small updates.
     /// </param>
-    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <exception cref="DirectoryNotFoundException">The folder does not exist.</exception>
     /// <exception cref="FileNotFoundException"><c>config.json</c> or the weights are missing.</exception>
     /// <exception cref="InvalidDataException">
-    /// The configuration is not of a supported model, a file is damaged, or names or shapes do not fit; the message lists all of them.
+    /// The configuration is not of a supported model, a file is damaged, or names or shapes do not fit; the message lists every problem.
     /// </exception>
     public static Qwen2ForCausalLM Load(string directory, Device? device = null, ScalarType type = ScalarType.Float32)
     {
         Qwen2Config config = Qwen2Config.Load(directory);
         using SafetensorsCheckpoint checkpoint = SafetensorsCheckpoint.Open(directory);
-        // Before allocating: a configuration that claims a huge model must have the weights to show for it.
+        // Checked before allocating: a configuration that claims a huge model must have weights of that size.
         RequireMatch(config, checkpoint, directory);
         TorchBackend.EnsureAvailable();
         var model = new Qwen2ForCausalLM(config, device, type);
@@ -43,13 +48,12 @@ public static class QwenWeights
         }
     }
 
-    /// <summary>Replaces the weights of a model in place by those of a checkpoint of the same shape, of whatever stored type.</summary>
-    /// <param name="model">The model. Its device and type stay, and so does an adapter.</param>
-    /// <param name="directory">The folder.</param>
+    /// <summary>Replaces the weights of a model in place by those of a checkpoint of the same shape and of any stored type.</summary>
+    /// <param name="model">The model. It keeps its device, its type and its adapter.</param>
+    /// <param name="directory">The folder of the checkpoint.</param>
     /// <exception cref="InvalidOperationException">An adapter is merged into the weights.</exception>
     /// <exception cref="InvalidDataException">
-    /// The checkpoint is of a model of another shape, or damaged. When the configuration, a name or a shape is wrong, no weight has
-    /// changed.
+    /// The checkpoint is damaged or of a model of another shape. If the configuration, a name or a shape is wrong, no weight has changed.
     /// </exception>
     public static void LoadInto(Qwen2ForCausalLM model, string directory)
     {
@@ -67,14 +71,16 @@ public static class QwenWeights
         Fill(model, checkpoint);
     }
 
-    /// <summary>Writes <c>config.json</c> and <c>model.safetensors</c>, which transformers loads, over those that are there.</summary>
+    /// <summary>
+    /// Writes <c>config.json</c> and <c>model.safetensors</c>, for this library and transformers, and overwrites existing ones.
+    /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="directory">An existing folder.</param>
-    /// <param name="type">The type to store: float32, bfloat16 or float16. Only float32 keeps a float32 model exactly.</param>
-    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
-    /// <exception cref="ArgumentException">The type is another.</exception>
+    /// <param name="type">The type to store: float32, bfloat16 or float16. Only float32 preserves a float32 model exactly.</param>
+    /// <exception cref="DirectoryNotFoundException">The folder does not exist.</exception>
+    /// <exception cref="ArgumentException">The type cannot be stored.</exception>
     /// <exception cref="InvalidOperationException">
-    /// The model has an adapter that is not merged, so its weights alone are not the model; or the folder holds an adapter.
+    /// The model has an adapter that is not merged, so that its weights alone are not the model; or the folder holds an adapter.
     /// </exception>
     public static void Save(Qwen2ForCausalLM model, string directory, ScalarType type = ScalarType.Float32)
     {
@@ -95,7 +101,8 @@ public static class QwenWeights
         if (model.Adapter is { IsMerged: false })
         {
             throw new InvalidOperationException(
-                $"The model has an adapter that is not merged: its weights alone are those of the base. Merge it first, or save it with {nameof(LoraAdapterFiles)}.{nameof(LoraAdapterFiles.Save)}.");
+                "The model has an adapter that is not merged: its weights alone are those of the base. "
+                + $"Merge it first, or save it with {nameof(LoraAdapterFiles)}.{nameof(LoraAdapterFiles.Save)}.");
         }
 
         if (LoraAdapterFiles.IsAdapter(directory))
@@ -105,7 +112,7 @@ public static class QwenWeights
 
         using (var scope = TensorScope.BeginNoGrad())
         {
-            // Where the type stays, `to` copies nothing.
+            // If the type is the same, `to` copies nothing.
             SafetensorsWriter.Write(
                 Path.Combine(directory, WeightsFile),
                 model.BaseParameters().Select(named => KeyValuePair.Create(named.Name, named.Parameter.to(type))).ToList());
@@ -113,17 +120,18 @@ public static class QwenWeights
 
         string config = (model.Config with { StoredType = typeName }).ToJson();
         File.WriteAllText(Path.Combine(directory, Qwen2ConfigFile.FileName), config);
-        // Without the index, stale shards of an earlier checkpoint are dead weight that no reader looks at.
+        // Without the index no reader looks at the weight files of an earlier checkpoint.
         File.Delete(Path.Combine(directory, IndexFile));
     }
 
-    /// <summary>The type that a checkpoint's weights are stored in.</summary>
+    /// <summary>Returns the type in which a checkpoint's weights are stored.</summary>
     internal static ScalarType StoredType(Qwen2Config config) => config.StoredType switch
     {
         "float32" => ScalarType.Float32,
         "bfloat16" => ScalarType.BFloat16,
         "float16" => ScalarType.Float16,
-        _ => throw new ArgumentException($"torch_dtype is \"{config.StoredType}\" but must be float32, float16 or bfloat16.", nameof(config)),
+        _ => throw new ArgumentException(
+            $"torch_dtype is \"{config.StoredType}\" but must be float32, float16 or bfloat16.", nameof(config)),
     };
 
     private static void Fill(Qwen2ForCausalLM model, SafetensorsCheckpoint checkpoint)
@@ -137,7 +145,7 @@ public static class QwenWeights
     private static void RequireMatch(Qwen2Config config, SafetensorsCheckpoint checkpoint, string directory)
     {
         var match = new CheckpointMatch(checkpoint.Entries);
-        foreach ((string name, long[] shape) in Qwen2Parameters.Of(config))
+        foreach ((string name, long[] shape) in Qwen2Parameters.List(config))
         {
             match.Require(name, shape);
         }
@@ -154,7 +162,8 @@ public static class QwenWeights
         }
     }
 
-    // A second copy of the embedding is harmless. Another output layer means that the flag is wrong, and the model would be another.
+    // A second copy of the embedding is harmless. A different output layer means that the flag is wrong, and the model would compute
+    // something else.
     private static void RequireTied(SafetensorsCheckpoint checkpoint, string directory)
     {
         const int Rows = 4096; // compared at a time, so that little is held in float64
@@ -170,8 +179,9 @@ public static class QwenWeights
             if (head.narrow(0, first, count).to(ScalarType.Float64).ne(embedded).any().item<bool>())
             {
                 throw new InvalidDataException(
-                    $"The weights in '{directory}' do not fit its config.json: {Qwen2Parameters.Head} differs from {Qwen2Parameters.Embedding}, but "
-                    + "tie_word_embeddings is true. If the model has an output layer of its own, set tie_word_embeddings to false; else remove the tensor.");
+                    $"The weights in '{directory}' do not fit its config.json: {Qwen2Parameters.Head} differs from "
+                    + $"{Qwen2Parameters.Embedding}, but tie_word_embeddings is true. If the model has an output layer of its own, set "
+                    + "tie_word_embeddings to false; else remove the tensor.");
             }
         }
     }

@@ -1,6 +1,6 @@
 using System.Net;
 using System.Text;
-using Grpo.Models.Qwen;
+using Grpo.Hub;
 
 namespace Grpo.Fuzz.Tests;
 

@@ -1,5 +1,9 @@
 using System.Text.Json.Nodes;
 using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Text;
+using Grpo.Models.Qwen.Weights;
 using static TorchSharp.torch;
 
 namespace Grpo.Fuzz.Tests;

@@ -1,5 +1,8 @@
 using CsCheck;
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Decoding;
+using Grpo.Models.Qwen.Model;
 using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -14,9 +17,9 @@ public sealed class Qwen2DecodingSessionTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void Cached_logits_equal_those_of_the_whole_sequence(bool byHostDecoder)
+    public void Cached_logits_equal_those_of_the_whole_sequence(bool byCpuDecoder)
     {
-        using Qwen2ForCausalLM model = byHostDecoder ? Qwen2ForCausalLM.Initialize(TinyModels.HostConfig(), seed: 7) : TinyModels.Create();
+        using Qwen2ForCausalLM model = byCpuDecoder ? Qwen2ForCausalLM.Initialize(TinyModels.CpuConfig(), seed: 7) : TinyModels.Create();
         using var policy = new QwenPolicy(model);
         Gen.Select(Gen.Int[1, 6].Array[1, 4], Gen.Int[1, 3], Gen.Int[1, 5], Gen.Int[0, int.MaxValue])
             .Sample((lengths, groupSize, newTokens, seed) =>
@@ -64,9 +67,9 @@ public sealed class Qwen2DecodingSessionTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void Logits_do_not_depend_on_which_rows_left_and_which_joined_before(bool byHostDecoder)
+    public void Logits_do_not_depend_on_which_rows_left_and_which_joined_before(bool byCpuDecoder)
     {
-        using Qwen2ForCausalLM model = byHostDecoder ? Qwen2ForCausalLM.Initialize(TinyModels.HostConfig(), seed: 7) : TinyModels.Create();
+        using Qwen2ForCausalLM model = byCpuDecoder ? Qwen2ForCausalLM.Initialize(TinyModels.CpuConfig(), seed: 7) : TinyModels.Create();
         using var policy = new QwenPolicy(model);
         const int Room = 8, LongestPrompt = 5, NewTokens = 12;
         Gen.Int[0, int.MaxValue].Sample(seed =>
@@ -113,10 +116,13 @@ public sealed class Qwen2DecodingSessionTests
         using IDecodingSession session = policy.StartDecoding(Prompts([[1, 2], [3, 4]]), groupSize: 2, maxNewTokens: 3);
         ErrorAssert.Says<InvalidOperationException>("AddPrompts was called before Prefill", () => session.AddPrompts(Prompts([[1]]), 1));
         session.Prefill();
-        ErrorAssert.Says<ArgumentException>("1 prompts of up to 1 tokens with 1 rows each do not fit", () => session.AddPrompts(Prompts([[1]]), 1));
+        ErrorAssert.Says<ArgumentException>(
+            "1 prompts of up to 1 tokens with 1 rows each do not fit", () => session.AddPrompts(Prompts([[1]]), 1));
         session.KeepRows([0, 3]);
-        ErrorAssert.Says<ArgumentException>("prompts of up to 2 tokens and has room for 2 rows", () => session.AddPrompts(Prompts([[1]]), 3));
-        ErrorAssert.Says<ArgumentException>("prompts of up to 2 tokens and has room for 2 rows", () => session.AddPrompts(Prompts([[1, 2, 3]]), 2));
+        ErrorAssert.Says<ArgumentException>(
+            "prompts of up to 2 tokens and has room for 2 rows", () => session.AddPrompts(Prompts([[1]]), 3));
+        ErrorAssert.Says<ArgumentException>(
+            "prompts of up to 2 tokens and has room for 2 rows", () => session.AddPrompts(Prompts([[1, 2, 3]]), 2));
         Assert.Equal([2, 37], session.AddPrompts(Prompts([[1, 2]]), 2).shape);
     }
 
@@ -220,9 +226,9 @@ public sealed class Qwen2DecodingSessionLiveTensorTests
     [InlineData(false, false)]
     [InlineData(true, true)]
     [InlineData(false, true)]
-    public void A_disposed_session_leaves_no_tensors(bool inScope, bool byHostDecoder)
+    public void A_disposed_session_leaves_no_tensors(bool inScope, bool byCpuDecoder)
     {
-        Qwen2Config config = byHostDecoder ? TinyModels.HostConfig() : TinyModels.Config();
+        Qwen2Config config = byCpuDecoder ? TinyModels.CpuConfig() : TinyModels.Config();
         using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(config, seed: 7));
         using var promptScope = TensorScope.BeginNoGrad();
         TokenBatch prompts = Qwen2DecodingSessionTests.Prompts([[1, 2, 3], [4]]);

@@ -1,15 +1,20 @@
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Model;
 using Grpo.Optimization;
 using Grpo.Testing;
 
 namespace Grpo.Models.Qwen.Tests;
 
-/// <summary>Rollouts in 8 bits, the one way to decode that does not draw from the policy itself: how far off it is, and who says so.</summary>
+/// <summary>
+/// Rollouts in 8 bits, the one way to decode that does not draw from the policy itself: how far off it is, and who says so.
+/// </summary>
 public sealed class RolloutTests
 {
     private static readonly CharTokenizer Tokenizer = new("abcdefghijklmnopqrstuvwxyz");
 
     private static readonly Prompt[] Prompts =
-        [.. new[] { "a", "the cat", "go", "seven", "to be or not", "x", "where", "ab" }.Select((text, i) => Prompt.Create($"p{i}", text.Replace(" ", "", StringComparison.Ordinal)))];
+        [.. new[] { "a", "the cat", "go", "seven", "to be or not", "x", "where", "ab" }
+            .Select((text, i) => Prompt.Create($"p{i}", text.Replace(" ", "", StringComparison.Ordinal)))];
 
     [Fact]
     public async Task Log_probs_of_8_bit_rollouts_differ_a_little_from_those_of_training_and_the_update_says_by_how_much()
@@ -31,5 +36,5 @@ public sealed class RolloutTests
     }
 
     // Widths that can be multiplied in 8 bits.
-    private static Qwen2Config Config => TinyModels.HostConfig() with { VocabularySize = Tokenizer.VocabularySize };
+    private static Qwen2Config Config => TinyModels.CpuConfig() with { VocabularySize = Tokenizer.VocabularySize };
 }

@@ -121,7 +121,8 @@ public sealed class ForwardGoldenTests
         Assert.True(length >= 4, $"No row of the reference has three places to cut: the longest has {length} tokens.");
         long[] tokens = golden["left.input_ids"][longest].data<long>().ToArray()[^length..];
         float[] expected = golden["left.next_logps"][longest].data<float>().ToArray()[^(length - 1)..];
-        var rows = new[] { 1, length / 2, length - 1 }.Select(cut => new TokenSequence(ToInts(tokens[..cut]), ToInts(tokens[cut..]))).ToArray();
+        var rows = new[] { 1, length / 2, length - 1 }
+            .Select(cut => new TokenSequence(ToInts(tokens[..cut]), ToInts(tokens[cut..]))).ToArray();
         TokenBatch batch = TokenBatchBuilder.Build(rows, padTokenId: 0, CPU);
         Tensor logProbs = policy.LogProbs(batch, temperature: 1);                                        // [3, length − 1]
         Assert.Equal([3, length - 1], logProbs.shape);

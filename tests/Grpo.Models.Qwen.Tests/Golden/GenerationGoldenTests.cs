@@ -1,5 +1,7 @@
 using System.Text.Json;
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;
 using Grpo.Testing;
 using static TorchSharp.torch;

@@ -1,4 +1,6 @@
 using System.Text.Json;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;
 using Grpo.Testing;
 using static TorchSharp.torch;

@@ -13,7 +13,8 @@ public sealed class SecondGoldenSetTests
         SecondGoldenSet.Make(folder.Path);
         using IDisposable other = SharedData.UseGolden(folder.Path);
         var failures = new List<string>();
-        foreach (Type type in (Type[])[typeof(ForwardGoldenTests), typeof(GenerationGoldenTests), typeof(LoraGoldenTests), typeof(QwenWeightsTests)])
+        foreach (Type type in (Type[])[typeof(ForwardGoldenTests), typeof(GenerationGoldenTests), typeof(LoraGoldenTests),
+            typeof(QwenWeightsTests)])
         {
             Assert.NotEqual(0, await GoldenRun.RunAsync(type, failures));
         }

@@ -1,4 +1,6 @@
 using CsCheck;
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Model;
 using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
@@ -12,20 +14,23 @@ namespace Grpo.Models.Qwen.Tests;
 /// <see cref="SimplePath"/>, which has none, on random models, prompts, lengths, groups and options.
 /// </summary>
 /// <remarks>
-/// The parts have closer tests of their own: chunks of rows in TokenLogProbsTests and FusedLogProbsTests, streamed and 8-bit products in <see cref="DecodingLinearTests"/>,
-/// shared prompts in <see cref="SharedPromptTests"/>, checkpointing to the bit in <see cref="GradientCheckpointingTests"/>, the cache in
-/// <see cref="Qwen2DecodingSessionTests"/>, merged adapters in LoraAdapterTests, smaller micro-batches after a failed allocation in
-/// OutOfMemoryUpdateTests, the draw in CpuTokenSamplerTests and DeviceTokenSamplerTests, AdamW in AdamWTests. Weights in 8 bits are no part of the
-/// law: they are another distribution, which <see cref="RolloutTests"/> measures.
+/// The parts have closer tests of their own: chunks of rows in TokenLogProbsTests and FusedLogProbsTests, streamed and 8-bit products in
+/// <see cref="DecodingLinearTests"/>, shared prompts in <see cref="SharedPromptTests"/>, checkpointing to the bit in
+/// <see cref="GradientCheckpointingTests"/>, the cache in <see cref="Qwen2DecodingSessionTests"/>, merged adapters in LoraAdapterTests,
+/// smaller micro-batches after a failed allocation in OutOfMemoryUpdateTests, sampling in CpuTokenSamplerTests and
+/// DeviceTokenSamplerTests, AdamW in AdamWTests. Weights in 8 bits are no part of the law: they are another distribution,
+/// which <see cref="RolloutTests"/> measures.
 /// </remarks>
 [Trait("Speed", "Slow")]
 public sealed class OptimizationLawTests
 {
-    // Float32 sums in another order, relative to the largest gradient of the model: those of a key's bias nearly cancel, what rounding left does not.
+    // Float32 sums in another order, relative to the largest gradient of the model: those of a key's bias nearly cancel,
+    // what rounding left does not.
     // In 1,600 random cases none came to half of it.
     private const double Tolerance = 1e-5;
 
-    // By which policy and reference differ: as after some steps. e^(difference) in the KL multiplies what rounding did to log-probs far apart.
+    // By which policy and reference differ: as after some steps. e^(difference) in the KL multiplies what rounding did
+    // to log-probs far apart.
     private const double Step = 0.03;
 
     private const int Iterations = 15;
@@ -38,10 +43,15 @@ public sealed class OptimizationLawTests
         ["a prompt run once for its group"] = new((sampling, _) => sampling),
         ["continuous batching"] = new((sampling, pick) => sampling with { MaxConcurrentSequences = 1 + (pick % 8) }),
         ["decoding in rounds"] = new((sampling, pick) => sampling with { MaxConcurrentSequences = 1 + (pick % 8) }, Joins: false),
-        ["a bounded cache"] = new((sampling, pick) => sampling with { MaxCachedTokens = RandomRollout.LongestPrompt + sampling.MaxCompletionTokens + (pick % 150) }),
+        ["a bounded cache"] = new((sampling, pick) => sampling with
+        {
+            MaxCachedTokens = RandomRollout.LongestPrompt + sampling.MaxCompletionTokens + (pick % 150),
+        }),
         ["steps in kernels of our own"] = new((sampling, _) => sampling, IsWide: true),
         ["an adapter beside the weights"] = new((sampling, _) => sampling, HasAdapter: true),
-        ["all of them"] = new((sampling, pick) => sampling with { MaxConcurrentSequences = 2 + (pick % 7), MaxCachedTokens = 100 + pick }, IsWide: true, HasAdapter: true),
+        ["all of them"] = new(
+            (sampling, pick) => sampling with { MaxConcurrentSequences = 2 + (pick % 7), MaxCachedTokens = 100 + pick }, IsWide: true,
+            HasAdapter: true),
     };
 
     /// <summary>What makes updates fast and lean.</summary>
@@ -55,7 +65,8 @@ public sealed class OptimizationLawTests
         ["gradient checkpointing"] = new((options, _) => options, Checkpoints: true),
         ["the adapter off as the reference"] = new((options, _) => options, HasAdapter: true),
         ["all of them"] = new(
-            (options, pick) => options with { SharePrompts = true, MicroBatchSize = 2 + (pick % 11), MaxTokensPerMicroBatch = 200 + (pick % 300) },
+            (options, pick) =>
+                options with { SharePrompts = true, MicroBatchSize = 2 + (pick % 11), MaxTokensPerMicroBatch = 200 + (pick % 300) },
             Checkpoints: true, HasAdapter: true, Cases: RandomUpdate.Large),
     };
 
@@ -102,13 +113,15 @@ public sealed class OptimizationLawTests
         {
             using var scope = TensorScope.Begin();
             using var policy = new QwenPolicy(Model(isWide: false, change.HasAdapter, given.Tied, seed: 7));
-            using var reference = new QwenReferenceModel(Model(isWide: false, hasAdapter: false, given.Tied, seed: 7, isMoved: !change.HasAdapter));
+            using var reference = new QwenReferenceModel(
+                Model(isWide: false, hasAdapter: false, given.Tied, seed: 7, isMoved: !change.HasAdapter));
             (UpdateReport[] expected, Dictionary<string, Tensor> gradients) =
                 Update(new SimplePath(policy.Model), new SimplePath((Qwen2ForCausalLM)reference.Module), given.Groups, given.Options);
 
             policy.Model.GradientCheckpointing = change.Checkpoints;
             (UpdateReport[] actual, Dictionary<string, Tensor> sameGradients) = Update(
-                policy, change.HasAdapter ? new AdapterOffReference(policy) : reference, given.Groups, change.Apply(given.Options, given.Pick));
+                policy, change.HasAdapter ? new AdapterOffReference(policy) : reference, given.Groups,
+                change.Apply(given.Options, given.Pick));
 
             Assert.Equal(given.Options.UpdatesPerRollout, actual.Length);
             Assert.Equal(expected.Length, actual.Length);
@@ -127,7 +140,7 @@ public sealed class OptimizationLawTests
     {
         Qwen2Config narrow = TinyModels.Config(tied) with { VocabularySize = Tokenizer.VocabularySize };
         Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(
-            isWide ? TinyModels.HostConfig(tied) with { VocabularySize = Tokenizer.VocabularySize } : narrow, seed);
+            isWide ? TinyModels.CpuConfig(tied) with { VocabularySize = Tokenizer.VocabularySize } : narrow, seed);
         using var scope = TensorScope.BeginNoGrad();
         using var generator = new Generator(seed);
         foreach (Parameter parameter in model.parameters().Where(parameter => parameter.dim() == 1))
@@ -161,7 +174,8 @@ public sealed class OptimizationLawTests
         UpdateReport[] reports = [.. optimizer.Update(groups)];
         optimizer.Save(folder.Path);
         using SafetensorsReader moments = SafetensorsReader.Open(folder.File("optimizer.safetensors"));
-        return (reports, moments.Entries.Keys.Where(name => name.StartsWith("exp_avg.", StringComparison.Ordinal)).ToDictionary(name => name, moments.Read));
+        return (reports, moments.Entries.Keys.Where(name => name.StartsWith("exp_avg.", StringComparison.Ordinal))
+            .ToDictionary(name => name, moments.Read));
     }
 
     private static void AssertSame(UpdateReport expected, UpdateReport actual)
@@ -182,7 +196,9 @@ public sealed class OptimizationLawTests
         }
     }
 
-    private sealed record RolloutChange(Func<SamplingOptions, int, SamplingOptions> Apply, bool Joins = true, bool IsWide = false, bool HasAdapter = false);
+    private sealed record RolloutChange(
+        Func<SamplingOptions, int, SamplingOptions> Apply, bool Joins = true, bool IsWide = false, bool HasAdapter = false);
 
-    private sealed record UpdateChange(Func<GrpoOptions, int, GrpoOptions> Apply, bool Checkpoints = false, bool HasAdapter = false, Gen<RandomUpdate>? Cases = null);
+    private sealed record UpdateChange(
+        Func<GrpoOptions, int, GrpoOptions> Apply, bool Checkpoints = false, bool HasAdapter = false, Gen<RandomUpdate>? Cases = null);
 }

@@ -27,7 +27,12 @@ internal sealed record RandomRollout(RolloutRequest Request, bool Tied, int Pick
             {
                 Prompts = [.. prompts.Select((letters, i) => Prompt.Create($"p{i}", new string(letters)))],
                 GroupSize = sizes.Item1,
-                Sampling = new SamplingOptions { MaxCompletionTokens = sizes.Item2, Temperature = Temperatures[sizes.Item3], MaxPromptTokens = LongestPrompt },
+                Sampling = new SamplingOptions
+                {
+                    MaxCompletionTokens = sizes.Item2,
+                    Temperature = Temperatures[sizes.Item3],
+                    MaxPromptTokens = LongestPrompt,
+                },
                 Seed = sizes.Item4,
                 Step = sizes.Item5,
             },

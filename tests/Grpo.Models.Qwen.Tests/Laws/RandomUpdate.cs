@@ -23,7 +23,8 @@ internal sealed record RandomUpdate(IReadOnlyList<ScoredGroup> Groups, GrpoOptio
         Gen.OneOf(Tokens(1, 8), Gen.Const<int[]>([5, 6, 7])),
         Gen.Select(Tokens(fromTokens, toTokens), Gen.OneOf(Gen.Double[-2, 2], Gen.Const(0.0))).Array[fromRows, toRows],
         (prompt, rows) => new ScoredGroup(
-            new RolloutGroup(Prompt.Create("p", "p"), prompt, [.. rows.Select(row => new Completion(row.Item1, "", FinishReason.EndToken))]),
+            new RolloutGroup(
+                Prompt.Create("p", "p"), prompt, [.. rows.Select(row => new Completion(row.Item1, "", FinishReason.EndToken))]),
             [.. rows.Select(row => (Reward)row.Item2)],
             [.. rows.Select((row, i) => i == 0 ? 1 : row.Item2)]));      // at least one has something to teach
 
@@ -32,7 +33,8 @@ internal sealed record RandomUpdate(IReadOnlyList<ScoredGroup> Groups, GrpoOptio
         Gen.Select(Gen.Enum<LossReduction>(), Gen.Bool, Gen.Bool, Gen.Int[1, 2], Gen.Double[0.6, 1.5]),
         Gen.Bool,
         Gen.Int[0, 1000],
-        (scored, options, tied, pick) => new RandomUpdate(scored, OptionsOf(options.Item1, options.Item2, options.Item3, options.Item4, options.Item5), tied, pick));
+        (scored, options, tied, pick) => new RandomUpdate(
+            scored, OptionsOf(options.Item1, options.Item2, options.Item3, options.Item4, options.Item5), tied, pick));
 
     private static GrpoOptions OptionsOf(LossReduction reduction, bool hasKl, bool hasEntropy, int updates, double temperature) => new()
     {

@@ -1,4 +1,5 @@
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Model;
 using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -38,7 +39,9 @@ internal sealed class SimplePath(Qwen2ForCausalLM model) : IEntropyPolicy, IRefe
         return new TokenStatistics(scope.Keep(stack(logProbs)), scope.Keep(stack(entropies)));
     }
 
-    /// <summary>Draws a completion: for each token the whole sequence anew, and the inverse of the cumulative distribution in double precision.</summary>
+    /// <summary>
+    /// Draws a completion: for each token the whole sequence anew, and the inverse of the cumulative distribution in double precision.
+    /// </summary>
     /// <param name="prompt">Its tokens.</param>
     /// <param name="randomKey">From <see cref="CounterRandom.Key"/>.</param>
     /// <param name="sampling">Temperature and length limit; no filters.</param>
@@ -51,7 +54,9 @@ internal sealed class SimplePath(Qwen2ForCausalLM model) : IEntropyPolicy, IRefe
         while (ids.Count < sampling.MaxCompletionTokens && (ids.Count == 0 || ids[^1] != endToken))
         {
             double[] probabilities = NextProbabilities([.. prompt, .. ids], sampling.Temperature);
-            (int id, double margin) = sampling.Temperature == 0 ? Largest(probabilities) : At(probabilities, CounterRandom.Uniform(randomKey, ids.Count));
+            (int id, double margin) = sampling.Temperature == 0
+                ? Largest(probabilities)
+                : At(probabilities, CounterRandom.Uniform(randomKey, ids.Count));
             decided ??= margin < Undecided ? ids.Count : null;
             ids.Add(id);
             logProbs.Add(Math.Log(probabilities[id]));
@@ -60,7 +65,8 @@ internal sealed class SimplePath(Qwen2ForCausalLM model) : IEntropyPolicy, IRefe
         return new SimpleCompletion(ids, logProbs, decided ?? ids.Count);
     }
 
-    public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) => throw new NotSupportedException("Use Complete.");
+    public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) =>
+        throw new NotSupportedException("Use Complete.");
 
     public void Save(string directory)
     {
@@ -102,5 +108,7 @@ internal sealed class SimplePath(Qwen2ForCausalLM model) : IEntropyPolicy, IRefe
 /// <summary>A completion of the simple path.</summary>
 /// <param name="TokenIds">The tokens.</param>
 /// <param name="LogProbs">Theirs, nats.</param>
-/// <param name="Decided">How many tokens rounding cannot have chosen: up to the first whose random number lies at the border of two tokens.</param>
+/// <param name="Decided">
+/// How many tokens rounding cannot have chosen: up to the first whose random number lies at the border of two tokens.
+/// </param>
 internal sealed record SimpleCompletion(IReadOnlyList<int> TokenIds, IReadOnlyList<double> LogProbs, int Decided);

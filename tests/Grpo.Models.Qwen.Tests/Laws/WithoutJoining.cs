@@ -4,7 +4,9 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests;
 
-/// <summary>The same policy without what its sessions offer beyond the minimum: prompts cannot join, so a sampler decodes in rounds.</summary>
+/// <summary>
+/// The same policy without what its sessions offer beyond the minimum: prompts cannot join, so a sampler decodes in rounds.
+/// </summary>
 /// <param name="inner">Borrowed.</param>
 internal sealed class WithoutJoining(QwenPolicy inner) : IPolicy
 {
@@ -12,7 +14,8 @@ internal sealed class WithoutJoining(QwenPolicy inner) : IPolicy
 
     public Tensor LogProbs(TokenBatch batch, double temperature) => inner.LogProbs(batch, temperature);
 
-    public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) => new Session(inner.StartDecoding(prompts, groupSize, maxNewTokens));
+    public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) =>
+        new Session(inner.StartDecoding(prompts, groupSize, maxNewTokens));
 
     public void Save(string directory) => inner.Save(directory);
 

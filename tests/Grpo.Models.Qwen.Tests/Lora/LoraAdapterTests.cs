@@ -1,4 +1,6 @@
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -39,7 +41,9 @@ public sealed class LoraAdapterTests
         Assert.Equal(0, down.mean().item<float>(), 0.01);
         // The deviation of a uniform number in ±b is b / √3.
         Assert.Equal(bound / Math.Sqrt(3), down.std().item<float>(), 0.003);
-        Assert.All(weights.Where(entry => entry.Key.EndsWith("lora_B.weight", StringComparison.Ordinal)), entry => Assert.Equal(0, entry.Value.abs().sum().item<float>()));
+        Assert.All(
+            weights.Where(entry => entry.Key.EndsWith("lora_B.weight", StringComparison.Ordinal)),
+            entry => Assert.Equal(0, entry.Value.abs().sum().item<float>()));
         Assert.NotEqual(down[0, 0].item<float>(), weights["model.layers.0.mlp.down_proj.lora_A.weight"][0, 0].item<float>());
     }
 
@@ -52,7 +56,8 @@ public sealed class LoraAdapterTests
         other.AddAdapter(LoraModels.Options with { Seed = 6 });
         using var scope = TensorScope.BeginNoGrad();
         LoraModels.AssertSame(LoraModels.Weights(first), second);
-        Assert.False(first.Adapter!.Parameters().First().Parameter.bytes.SequenceEqual(other.Adapter!.Parameters().First().Parameter.bytes));
+        Assert.False(
+            first.Adapter!.Parameters().First().Parameter.bytes.SequenceEqual(other.Adapter!.Parameters().First().Parameter.bytes));
     }
 
     [Theory]
@@ -61,10 +66,12 @@ public sealed class LoraAdapterTests
     public void The_output_is_that_of_weights_to_which_the_scaled_product_was_added(bool rankStabilized, double scale)
     {
         string[] targets = ["k_proj", "down_proj"];
-        using QwenPolicy policy = LoraModels.Policy(LoraModels.Options with { TargetModules = targets, UseRankStabilizedScale = rankStabilized }, tied: false);
+        using QwenPolicy policy = LoraModels.Policy(
+            LoraModels.Options with { TargetModules = targets, UseRankStabilizedScale = rankStabilized }, tied: false);
         using var expected = new QwenPolicy(TinyModels.Create(tied: false));
         using var scope = TensorScope.BeginNoGrad();
-        Dictionary<string, Parameter> adapter = policy.Model.Adapter!.Parameters().ToDictionary(named => named.Name, named => named.Parameter);
+        Dictionary<string, Parameter> adapter = policy.Model.Adapter!.Parameters()
+            .ToDictionary(named => named.Name, named => named.Parameter);
         Assert.Equal(8, adapter.Count); // two layers, two projections, A and B
         foreach ((string name, Parameter parameter) in expected.Model.named_parameters())
         {
@@ -168,7 +175,8 @@ public sealed class LoraAdapterTests
         policy.LogProbs(LoraModels.Batch, 1).sum().backward();
         using QwenPolicy wideAdapted = LoraModels.Policy();
         wideAdapted.LogProbs(LoraModels.Batch, 1).sum().backward();
-        foreach (((string name, Parameter narrow), (_, Parameter expected)) in policy.TrainedParameters().Zip(wideAdapted.TrainedParameters()))
+        foreach (((string name, Parameter narrow), (_, Parameter expected)) in policy.TrainedParameters()
+            .Zip(wideAdapted.TrainedParameters()))
         {
             Assert.Equal(ScalarType.Float32, narrow.grad!.dtype);
             // bfloat16 has 8 bits of mantissa, and the errors of two layers add up.
@@ -192,7 +200,8 @@ public sealed class LoraAdapterTests
         policy.MergeAdapter();
         Assert.True(model.Adapter!.IsMerged);
         TensorAssert.Near(unmerged, policy.LogProbs(LoraModels.Batch, 1), tolerance);
-        Assert.False(before["model.layers.0.mlp.up_proj.weight"].bytes.SequenceEqual(Weight(model, "model.layers.0.mlp.up_proj.weight").bytes));
+        Assert.False(
+            before["model.layers.0.mlp.up_proj.weight"].bytes.SequenceEqual(Weight(model, "model.layers.0.mlp.up_proj.weight").bytes));
         Assert.Empty(policy.TrainedParameters());
 
         policy.UnmergeAdapter();
@@ -221,12 +230,14 @@ public sealed class LoraAdapterTests
         using TemporaryFolder folder = new();
         using QwenPolicy policy = LoraModels.Policy();
         ErrorAssert.Says<InvalidOperationException>("not merged: there is nothing to undo", policy.UnmergeAdapter);
-        ErrorAssert.Says<InvalidOperationException>("its weights alone are those of the base", () => QwenWeights.Save(policy.Model, folder.Path));
+        ErrorAssert.Says<InvalidOperationException>(
+            "its weights alone are those of the base", () => QwenWeights.Save(policy.Model, folder.Path));
         policy.Save(folder.Path);
         policy.MergeAdapter();
         ErrorAssert.Says<InvalidOperationException>("cannot be merged again", policy.MergeAdapter);
         ErrorAssert.Says<InvalidOperationException>("Call UnmergeAdapter first", () => policy.Load(folder.Path));
-        ErrorAssert.Says<InvalidOperationException>("Call UnmergeAdapter first", () => new AdapterOffReference(policy).LogProbs(LoraModels.Batch, 1));
+        ErrorAssert.Says<InvalidOperationException>(
+            "Call UnmergeAdapter first", () => new AdapterOffReference(policy).LogProbs(LoraModels.Batch, 1));
         ErrorAssert.Says<InvalidOperationException>("Call UnmergeAdapter first", () => QwenWeights.LoadInto(policy.Model, folder.Path));
         ErrorAssert.Says<InvalidOperationException>("no longer apart", () => LoraAdapterFiles.Save(policy.Model, folder.Path));
         ErrorAssert.Says<InvalidOperationException>("holds an adapter", () => policy.Save(folder.Path));
@@ -267,9 +278,9 @@ public sealed class LoraAdapterTests
         var options = new LoraOptions { Rank = 0, Alpha = double.NaN, Dropout = 1, TargetModules = ["q_proj", "lm_head", "q_proj"] };
         string message = Assert.Throws<ArgumentException>(() => model.AddAdapter(options)).Message;
         Assert.StartsWith(
-            "Rank is 0 but must be 1 to 8,192. Alpha is NaN but must be above 0 and at most 1,000,000. Dropout is 1 but must be at least 0 and below 1. "
-            + "TargetModules names 'lm_head', which cannot be adapted; allowed are q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj. "
-            + "TargetModules names 'q_proj' more than once.",
+            "Rank is 0 but must be 1 to 8,192. Alpha is NaN but must be above 0 and at most 1,000,000. Dropout is 1 but must be at least 0 "
+            + "and below 1. TargetModules names 'lm_head', which cannot be adapted; allowed are q_proj, k_proj, v_proj, o_proj, gate_proj, "
+            + "up_proj, down_proj. TargetModules names 'q_proj' more than once.",
             message, StringComparison.Ordinal);
         Assert.Null(model.Adapter);
         Assert.True(model.HeadWeight.requires_grad);
@@ -293,5 +304,6 @@ public sealed class LoraAdapterTests
         return QwenWeights.Load(folder.Path, type: ScalarType.BFloat16);
     }
 
-    private static Parameter Weight(Qwen2ForCausalLM model, string name) => model.named_parameters().Single(named => named.name == name).parameter;
+    private static Parameter Weight(Qwen2ForCausalLM model, string name) =>
+        model.named_parameters().Single(named => named.name == name).parameter;
 }

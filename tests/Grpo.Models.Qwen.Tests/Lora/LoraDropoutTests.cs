@@ -1,3 +1,5 @@
+using Grpo.Models.Qwen.Lora;
+using Grpo.Models.Qwen.Model;
 using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;

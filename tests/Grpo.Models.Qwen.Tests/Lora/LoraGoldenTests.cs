@@ -1,5 +1,8 @@
 using System.Text.Json;
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Lora;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp.Modules;
@@ -122,7 +125,8 @@ public sealed class LoraGoldenTests : IDisposable
         using JsonDocument after = JsonDocument.Parse(File.ReadAllText(Path.Combine(_folder.FullName, "adapter_config.json")));
         Assert.Equal(Modules(before.RootElement), Modules(after.RootElement));                       // a set: PEFT writes it in any order
         Assert.All(after.RootElement.EnumerateObject().Where(field => field.Name != "target_modules"), field => Assert.True(
-            JsonElement.DeepEquals(before.RootElement.GetProperty(field.Name), field.Value), $"{field.Name} is {field.Value.GetRawText()}."));
+            JsonElement.DeepEquals(before.RootElement.GetProperty(field.Name), field.Value),
+            $"{field.Name} is {field.Value.GetRawText()}."));
     }
 
     [SharedFact]
@@ -152,7 +156,8 @@ public sealed class LoraGoldenTests : IDisposable
 
     private static JsonDocument Document(string name) => JsonDocument.Parse(File.ReadAllText(Path.Combine(Folder, name)));
 
-    private static IEnumerable<string> Modules(JsonElement config) => config.Items("target_modules").Select(name => name.GetString()!).Order(StringComparer.Ordinal);
+    private static IEnumerable<string> Modules(JsonElement config) =>
+        config.Items("target_modules").Select(name => name.GetString()!).Order(StringComparer.Ordinal);
 
     /// <summary>log p(token t + 1 | tokens to t), 0 where masked, [B, T − 1], and minus their mean.</summary>
     private (Tensor LogProbs, Tensor Loss) NextTokenLoss()

@@ -1,4 +1,5 @@
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Model;
 using Grpo.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -27,14 +28,16 @@ internal static class LoraModels
     {
         using var scope = TensorScope.BeginNoGrad();
         using var generator = new Generator(seed);
-        foreach ((string name, Parameter parameter) in model.Adapter!.Parameters().Where(named => named.Name.EndsWith("lora_B.weight", StringComparison.Ordinal)))
+        foreach ((string name, Parameter parameter) in model.Adapter!.Parameters()
+            .Where(named => named.Name.EndsWith("lora_B.weight", StringComparison.Ordinal)))
         {
             parameter.copy_(empty(parameter.shape).normal_(0, deviation, generator));
         }
     }
 
     /// <summary>Made afresh: its tensors belong to the scope of the test that asks.</summary>
-    public static TokenBatch Batch => TokenBatchBuilder.Build([new([1, 2, 3], [4, 5]), new([6], [7, 8, 9]), new([10, 11], [])], padTokenId: 0, CPU);
+    public static TokenBatch Batch =>
+        TokenBatchBuilder.Build([new([1, 2, 3], [4, 5]), new([6], [7, 8, 9]), new([10, 11], [])], padTokenId: 0, CPU);
 
     public static Dictionary<string, Tensor> Weights(Qwen2ForCausalLM model) =>
         model.named_parameters().ToDictionary(named => named.name, named => named.parameter.detach().clone());

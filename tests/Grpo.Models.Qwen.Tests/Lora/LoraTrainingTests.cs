@@ -1,3 +1,4 @@
+using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Tests.Text;
 using Grpo.Optimization;
 using Grpo.Tensors;
@@ -52,7 +53,9 @@ public sealed class LoraTrainingTests
         using var scope = TensorScope.BeginNoGrad();
         Dictionary<string, Tensor> after = LoraModels.Weights(policy.Model);
         Assert.All(untouched.named_parameters(), named => TensorAssert.Identical(named.parameter, after[named.name], named.name));
-        Assert.All(after.Where(entry => entry.Key.EndsWith("lora_B.weight", StringComparison.Ordinal)), entry => Assert.True(entry.Value.abs().max().item<float>() > 0, entry.Key));
+        Assert.All(
+            after.Where(entry => entry.Key.EndsWith("lora_B.weight", StringComparison.Ordinal)),
+            entry => Assert.True(entry.Value.abs().max().item<float>() > 0, entry.Key));
     }
 
     [Fact]
@@ -61,7 +64,8 @@ public sealed class LoraTrainingTests
         using QwenPolicy policy = Policy();
         var options = new GrpoOptions { KlCoefficient = 0.04, ReferenceSyncEvery = 1 };
         ErrorAssert.Says<InvalidOperationException>(
-            "AdapterOffReference has no weights that could be moved", () => _ = new GrpoOptimizer(policy, Sampler(), new EvenReward(), options, new AdapterOffReference(policy)));
+            "AdapterOffReference has no weights that could be moved",
+            () => _ = new GrpoOptimizer(policy, Sampler(), new EvenReward(), options, new AdapterOffReference(policy)));
     }
 
     [Fact]
@@ -111,7 +115,9 @@ public sealed class LoraTrainingTests
     {
         using QwenPolicy policy = Policy(new LoraOptions { Rank = 8, Dropout = 0.1 });
         SupervisedExample[] examples = [new(Prompt.Create("a", "hello"), "hehe"), new(Prompt.Create("b", "hel"), "he")];
-        var trainer = new SupervisedTrainer(policy, Tokenizer, new QwenChatTemplate(), examples, new SupervisedOptions { Steps = 40, BatchSize = 2, LearningRate = 1e-2, WarmupSteps = 0 });
+        var trainer = new SupervisedTrainer(
+            policy, Tokenizer, new QwenChatTemplate(), examples,
+            new SupervisedOptions { Steps = 40, BatchSize = 2, LearningRate = 1e-2, WarmupSteps = 0 });
         var losses = new List<double>();
         await foreach (SupervisedReport report in trainer.RunAsync())
         {
@@ -121,7 +127,8 @@ public sealed class LoraTrainingTests
         Assert.True(losses[^1] < 0.7 * losses[0], $"loss {losses[0]}, then {losses[^1]}");
     }
 
-    private static Qwen2ForCausalLM Model() => Qwen2ForCausalLM.Initialize(TinyModels.Config() with { VocabularySize = 264, InitializerRange = 0.1 }, seed: 7);
+    private static Qwen2ForCausalLM Model() =>
+        Qwen2ForCausalLM.Initialize(TinyModels.Config() with { VocabularySize = 264, InitializerRange = 0.1 }, seed: 7);
 
     private static QwenPolicy Policy(LoraOptions? options = null)
     {

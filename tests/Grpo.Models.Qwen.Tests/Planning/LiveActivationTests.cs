@@ -1,4 +1,6 @@
 using Grpo.Modeling;
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Model;
 using Grpo.Planning;
 using Grpo.Tensors;
 using TorchSharp;
@@ -66,10 +68,12 @@ public sealed class LiveActivationTests
         using var outer = TensorScope.Begin();
         int[] prompt = [.. Enumerable.Range(1, PromptLength)];
         TokenBatch batch = TokenBatchBuilder.Build(
-            [.. Enumerable.Range(0, Sequences).Select(row => new TokenSequence(prompt, [.. Enumerable.Range(row, CompletionLength)]))], 0, CPU, shared);
+            [.. Enumerable.Range(0, Sequences).Select(row => new TokenSequence(prompt, [.. Enumerable.Range(row, CompletionLength)]))], 0,
+            CPU, shared);
         // The first passes set up what all use, and the runtime's compiler comes and goes beside them: the median counts.
         long inUse = Enumerable.Range(0, 9).Select(_ => LeftInUse(policy, batch)).Skip(2).Order().ElementAt(3);
-        // Besides tensors there are the graph's nodes, a few hundred bytes each, indices, and what libtorch caches for a shape that it has not met.
+        // Besides tensors there are the graph's nodes, a few hundred bytes each, indices, and what libtorch caches for a shape
+        // that it has not met.
         Assert.InRange((double)planned / inUse, 0.88, 1.05);
     }
 

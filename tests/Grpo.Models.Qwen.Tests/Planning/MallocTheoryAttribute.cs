@@ -8,7 +8,8 @@ public sealed class MallocTheoryAttribute : TheoryAttribute
 {
     public MallocTheoryAttribute()
     {
-        if (!OperatingSystem.IsLinux() || !NativeLibrary.TryLoad("libc.so.6", out nint library) || !NativeLibrary.TryGetExport(library, "mallinfo2", out _))
+        if (!OperatingSystem.IsLinux() || !NativeLibrary.TryLoad("libc.so.6", out nint library)
+            || !NativeLibrary.TryGetExport(library, "mallinfo2", out _))
         {
             Skip = "Memory in use is counted by glibc's mallinfo2, which this system does not have.";
         }

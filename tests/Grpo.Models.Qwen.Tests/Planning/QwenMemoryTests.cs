@@ -1,4 +1,6 @@
 using Grpo.Callbacks;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Planning;
 using Grpo.Planning;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -6,8 +8,8 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen.Tests.Planning;
 
 /// <summary>
-/// Numbers worked out by hand for V = 37, H = 24, I = 40, L = 2, A = 6, K = 2, D = 4. A micro-batch of N = 1 prompt of P = 3 tokens and B = 2
-/// completions of C = 5, of which 4 are fed: R = 3 + 8 = 11 tokens, S = 3 + 2 · 7 = 17 keys, M = 10 predicted.
+/// Numbers worked out by hand for V = 37, H = 24, I = 40, L = 2, A = 6, K = 2, D = 4. A micro-batch of N = 1 prompt of P = 3 tokens and B =
+/// 2 completions of C = 5, of which 4 are fed: R = 3 + 8 = 11 tokens, S = 3 + 2 · 7 = 17 keys, M = 10 predicted.
 /// </summary>
 public sealed class QwenMemoryTests
 {
@@ -43,7 +45,8 @@ public sealed class QwenMemoryTests
         model.AddAdapter(new LoraOptions());
         Assert.Equal(11_264, model.parameters().Where(parameter => parameter.requires_grad).Sum(parameter => parameter.numel()));
         Assert.Equal((4 * (9_920L + 11_264), 11_264L, 0L), (needs.Weights, needs.TrainedParameters, needs.Reference));
-        Assert.Equal((2 * 9_920L) + (4 * 11_264), (Memory() with { Lora = new LoraOptions(), WeightType = ScalarType.BFloat16 }).NeedsOf(Sizes).Weights);
+        Assert.Equal((2 * 9_920L) + (4 * 11_264), (Memory() with { Lora = new LoraOptions(), WeightType = ScalarType.BFloat16 })
+            .NeedsOf(Sizes).Weights);
         var part = new LoraOptions { Rank = 3, TargetModules = ["k_proj", "down_proj"] };
         Assert.Equal(2 * 3 * (32 + 64), (Memory() with { Lora = part }).NeedsOf(Sizes).TrainedParameters);
     }
@@ -58,7 +61,8 @@ public sealed class QwenMemoryTests
         Assert.Equal((2 * 1_056) + 1_056 + 960 + 464, (Memory() with { GradientCheckpointing = true }).NeedsOf(Sizes).Activations);
         // Every adapter keeps A(x): 7·11·4·16.
         Assert.Equal((2 * (16_200 + 4_928)) + 1_056 + 960 + 464, (Memory() with { Lora = new LoraOptions() }).NeedsOf(Sizes).Activations);
-        // In 16 bits: norms' inputs 2·528, attention 2·56·24 + 264, MLP 2·2·11·40, adapters 4,928 and float32 copies of what they read, 11·4·184.
+        // In 16 bits: norms' inputs 2·528, attention 2·56·24 + 264, MLP 2·2·11·40, adapters 4,928 and float32 copies of
+        // what they read, 11·4·184.
         QwenMemory half = Memory() with { Lora = new LoraOptions(), WeightType = ScalarType.BFloat16 };
         Assert.Equal((2 * (1_056 + 2_952 + 1_760 + 4_928 + 8_096)) + 528 + 480 + 232, half.NeedsOf(Sizes).Activations);
         // Mixed: norms 4·528, attention 2·(56·24 + 11·24) + 264, MLP 3·2·11·40, and 2 bytes for each of 4,416 + 48 weights.
@@ -72,7 +76,8 @@ public sealed class QwenMemoryTests
         // R = S = 2·7 = 14. Norms 4·1,344, attention 4·56·24 + 14·6·4, MLP 3·4·14·40; final norm 1,344, predicting 960, tables 4·2·14·4.
         Assert.Equal((2 * (5_376 + 5_712 + 6_720)) + 1_344 + 960 + 448, Memory().NeedsOf(Sizes with { SharesPrompts = false }).Activations);
         // Two prompts differ in length, so there is a mask: [2, 1, 7, 7].
-        Assert.Equal((2 * (5_376 + 5_712 + 6_720)) + 1_344 + 960 + 448 + (4 * 98), Memory().NeedsOf(Sizes with { MicroBatchPrompts = 2 }).Activations);
+        Assert.Equal((2 * (5_376 + 5_712 + 6_720)) + 1_344 + 960 + 448 + (4 * 98), Memory()
+            .NeedsOf(Sizes with { MicroBatchPrompts = 2 }).Activations);
     }
 
     [Fact]
@@ -82,14 +87,17 @@ public sealed class QwenMemoryTests
         Assert.Equal(34_880 + 10_912 + 3_552, Memory().NeedsOf(Sizes).Training);
         // Others: all gradients, 4·9,920, in place of the output layer's.
         Assert.Equal(39_680 + 34_880 + 10_912, Memory().NeedsOf(Sizes with { HasOtherMicroBatches = true }).Training);
-        // Checkpointing: the layer that is run again beside what is kept; its gradients are there, 4·9,032 / 2, when the first layer's turn comes.
+        // Checkpointing: the layer that is run again beside what is kept; its gradients are there, 4·9,032 / 2, when the
+        // first layer's turn comes.
         Assert.Equal(18_064 + 16_200 + 10_912 + 3_552, (Memory() with { GradientCheckpointing = true }).NeedsOf(Sizes).Training);
-        // A larger vocabulary: the turn, with the logits of all 10 rows, 4·10·V, the states that predict and the output layer's gradient, 4·24·V.
+        // A larger vocabulary: the turn, with the logits of all 10 rows, 4·10·V, the states that predict and the
+        // output layer's gradient, 4·24·V.
         QwenMemory wide = new(TinyModels.Config() with { VocabularySize = 10_000 });
         Assert.Equal(34_880 + 400_000 + 960 + (4 * 240_000), wide.NeedsOf(Sizes).Training);
         // A larger one still: at the end there are the gradients of all weights, once.
         wide = new(TinyModels.Config(tied: false) with { VocabularySize = 10_000, IntermediateSize = 40_000 });
-        Assert.Equal(4 * ((2 * 240_000) + (2 * (1_536 + 48 + 40 + (3 * 960_000))) + 24), wide.NeedsOf(Sizes with { CompletionLength = 1 }).Training);
+        Assert.Equal(
+            4 * ((2 * 240_000) + (2 * (1_536 + 48 + 40 + (3 * 960_000))) + 24), wide.NeedsOf(Sizes with { CompletionLength = 1 }).Training);
     }
 
     [Fact]
@@ -128,7 +136,8 @@ public sealed class QwenMemoryTests
         MemoryNeeds onDevice = mixed.NeedsOf(Sizes with { Device = DeviceType.CUDA });
         Assert.Equal((needs.Cache / 2, (needs.Decoding / 2) + (2 * 9_920)), (onDevice.Cache, onDevice.Decoding)); // a copy of the weights
         Assert.Equal((2 * 9_920L, 4 * 9_920L), (onDevice.Reference, onDevice.Weights));
-        Assert.Equal(needs.Decoding + (2 * 4_416) + 888, (Memory() with { Int8Rollouts = true }).NeedsOf(Sizes).Decoding); // a byte a weight
+        // a byte a weight
+        Assert.Equal(needs.Decoding + (2 * 4_416) + 888, (Memory() with { Int8Rollouts = true }).NeedsOf(Sizes).Decoding);
     }
 
     [Fact]
@@ -136,8 +145,8 @@ public sealed class QwenMemoryTests
     {
         Assert.Equal(
             [
-                "gradient checkpointing (about a third more time in the update)", "gradient checkpointing, bfloat16 for products and activations",
-                "adapters of rank 16 in place of all weights",
+                "gradient checkpointing (about a third more time in the update)",
+                "gradient checkpointing, bfloat16 for products and activations", "adapters of rank 16 in place of all weights",
                 "adapters of rank 16 in place of all weights, gradient checkpointing",
                 "adapters of rank 16 in place of all weights, gradient checkpointing, the frozen base in the 16 bits that it is stored in",
             ],
@@ -154,7 +163,8 @@ public sealed class QwenMemoryTests
         policy.Model.GradientCheckpointing = true;
         policy.Model.AddAdapter(new LoraOptions { Rank = 2 });
         var memory = (QwenMemory)policy.Memory;
-        Assert.Equal((true, true, 2, ScalarType.Float32), (memory.Int8Rollouts, memory.GradientCheckpointing, memory.Lora!.Rank, memory.WeightType));
+        Assert.Equal(
+            (true, true, 2, ScalarType.Float32), (memory.Int8Rollouts, memory.GradientCheckpointing, memory.Lora!.Rank, memory.WeightType));
         Assert.Same(policy.Model.Config, memory.Config);
     }
 

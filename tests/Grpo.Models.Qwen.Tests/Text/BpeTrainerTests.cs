@@ -1,4 +1,5 @@
 using CsCheck;
+using Grpo.Models.Qwen.Text;
 using Grpo.Testing;
 
 namespace Grpo.Models.Qwen.Tests.Text;
@@ -33,7 +34,8 @@ public sealed class BpeTrainerTests
     [Fact]
     public void Train_gives_the_same_files_for_the_same_texts_in_any_order()
     {
-        string[] texts = ["Tom has 12 apples.", "Anna has 7 pears and 3 apples.", "How many apples do they have?", "They have 15 apples in all."];
+        string[] texts = ["Tom has 12 apples.", "Anna has 7 pears and 3 apples.", "How many apples do they have?",
+            "They have 15 apples in all."];
         using var first = new TemporaryFolder();
         using var second = new TemporaryFolder();
         BpeTrainer.Train(texts, 290).Save(first.Path);
@@ -48,7 +50,8 @@ public sealed class BpeTrainerTests
     [Fact]
     public void Train_makes_a_tokenizer_that_loads_with_the_same_ids()
     {
-        QwenTokenizer trained = BpeTrainer.Train(["<|im_start|>user\nHow many apples?<|im_end|>\n", "She has 12 apples, she's happy."], 280);
+        QwenTokenizer trained = BpeTrainer.Train(
+            ["<|im_start|>user\nHow many apples?<|im_end|>\n", "She has 12 apples, she's happy."], 280);
         using var folder = new TemporaryFolder();
         trained.Save(folder.Path);
         QwenTokenizer loaded = QwenTokenizer.Load(folder.Path);
@@ -80,12 +83,16 @@ public sealed class BpeTrainerTests
     [Fact]
     public void Train_says_how_small_or_how_large_the_vocabulary_can_be()
     {
-        Assert.Contains("must be at least 259", Assert.Throws<ArgumentOutOfRangeException>(() => BpeTrainer.Train(["a"], 258)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "must be at least 259", Assert.Throws<ArgumentOutOfRangeException>(() => BpeTrainer.Train(["a"], 258)).Message,
+            StringComparison.Ordinal);
         Assert.Contains(
             "no more pairs after 257 tokens; 258 and 3 special ones were asked for",
             Assert.Throws<ArgumentException>(() => BpeTrainer.Train(["ab"], 261)).Message,
             StringComparison.Ordinal);
-        Assert.Contains("none twice", Assert.Throws<ArgumentException>(() => BpeTrainer.Train(["ab"], 300, ["<a>", "<a>"])).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "none twice", Assert.Throws<ArgumentException>(() => BpeTrainer.Train(["ab"], 300, ["<a>", "<a>"])).Message,
+            StringComparison.Ordinal);
     }
 
     [SharedFact]

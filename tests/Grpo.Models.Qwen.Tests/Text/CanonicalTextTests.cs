@@ -1,3 +1,5 @@
+using Grpo.Models.Qwen.Text;
+
 namespace Grpo.Models.Qwen.Tests.Text;
 
 public sealed class CanonicalTextTests

@@ -10,7 +10,8 @@ public sealed class CheckpointTemplateTests
 {
     // Qwen2's template, with a place for its default system message.
     private const string Qwen2 =
-        @"{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nSYSTEM<|im_end|>\n' }}{% endif %}"
+        @"{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ "
+        + @"'<|im_start|>system\nSYSTEM<|im_end|>\n' }}{% endif %}"
         + @"{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
         + @"{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
@@ -24,8 +25,10 @@ public sealed class CheckpointTemplateTests
     public static TheoryData<string, string> KnownMessages => new()
     {
         { "You are a helpful assistant.", "You are a helpful assistant." },
-        { "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.", "You are Qwen, created by Alibaba Cloud. You are a helpful assistant." },
-        { @"Please reason step by step, and put your final answer within \\boxed{}.", @"Please reason step by step, and put your final answer within \boxed{}." },
+        { "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.",
+            "You are Qwen, created by Alibaba Cloud. You are a helpful assistant." },
+        { @"Please reason step by step, and put your final answer within \\boxed{}.",
+            @"Please reason step by step, and put your final answer within \boxed{}." },
         { @"Du bist Anwältin für Umlaute. It\'s so.\nZwei Zeilen.", "Du bist Anwältin für Umlaute. It's so.\nZwei Zeilen." },
         { "", "" },
     };
@@ -37,7 +40,9 @@ public sealed class CheckpointTemplateTests
         string template = Qwen2.Replace("SYSTEM", literal, StringComparison.Ordinal);
         using var folder = new PretrainedFolder().With("tokenizer_config.json", Configuration(template));
         using QwenPretrained qwen = QwenPretrained.Load(folder.Path);
-        Assert.Equal($"<|im_start|>system\n{message}<|im_end|>\n<|im_start|>user\n2+2?<|im_end|>\n<|im_start|>assistant\n", qwen.ChatTemplate.Render(Question));
+        Assert.Equal(
+            $"<|im_start|>system\n{message}<|im_end|>\n<|im_start|>user\n2+2?<|im_end|>\n<|im_start|>assistant\n",
+            qwen.ChatTemplate.Render(Question));
     }
 
     [Fact]
@@ -64,7 +69,9 @@ public sealed class CheckpointTemplateTests
     {
         using var folder = new PretrainedFolder()
             .With("tokenizer_config.json", Configuration(Qwen2.Replace("SYSTEM", "of the configuration", StringComparison.Ordinal)))
-            .With("chat_template.json", new JsonObject { ["chat_template"] = Qwen2.Replace("SYSTEM", "of the old file", StringComparison.Ordinal) }.ToJsonString());
+            .With(
+                "chat_template.json",
+                new JsonObject { ["chat_template"] = Qwen2.Replace("SYSTEM", "of the old file", StringComparison.Ordinal) }.ToJsonString());
         using (QwenPretrained configured = QwenPretrained.Load(folder.Path))
         {
             Assert.Contains("of the configuration", configured.ChatTemplate.Render(Question), StringComparison.Ordinal);
@@ -79,7 +86,9 @@ public sealed class CheckpointTemplateTests
     public void The_older_file_is_read_where_nothing_else_names_a_template()
     {
         using var folder = new PretrainedFolder()
-            .With("chat_template.json", new JsonObject { ["chat_template"] = Qwen2.Replace("SYSTEM", "of the old file", StringComparison.Ordinal) }.ToJsonString());
+            .With(
+                "chat_template.json",
+                new JsonObject { ["chat_template"] = Qwen2.Replace("SYSTEM", "of the old file", StringComparison.Ordinal) }.ToJsonString());
         using QwenPretrained qwen = QwenPretrained.Load(folder.Path);
         Assert.Contains("of the old file", qwen.ChatTemplate.Render(Question), StringComparison.Ordinal);
     }
@@ -104,8 +113,10 @@ public sealed class CheckpointTemplateTests
     public static TheoryData<string> UnknownTemplates => new()
     {
         "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}",
-        Qwen2.Replace("SYSTEM", "You are a helpful assistant.", StringComparison.Ordinal).Replace("'<|im_end|>' + ", "", StringComparison.Ordinal),
-        Qwen2.Replace("'<|im_start|>system\\nSYSTEM<|im_end|>\\n'", "'<|im_start|>system\\n' + date + '<|im_end|>\\n'", StringComparison.Ordinal),
+        Qwen2.Replace("SYSTEM", "You are a helpful assistant.", StringComparison.Ordinal)
+            .Replace("'<|im_end|>' + ", "", StringComparison.Ordinal),
+        Qwen2.Replace(
+            "'<|im_start|>system\\nSYSTEM<|im_end|>\\n'", "'<|im_start|>system\\n' + date + '<|im_end|>\\n'", StringComparison.Ordinal),
         Qwen2.Replace("assistant\\n", "assistant\\n<think>\\n", StringComparison.Ordinal),
         Qwen2.Replace("SYSTEM", "S", StringComparison.Ordinal) + "\n\n\n",
         Qwen2.Replace("SYSTEM", @"\N{BULLET}", StringComparison.Ordinal),
@@ -142,13 +153,14 @@ public sealed class CheckpointTemplateTests
     [InlineData("chat-template-other.tokenizer_config.json")]
     public void The_shared_templates_are_refused(string file)
     {
-        using var folder = PretrainedFolder.WithRealVocabulary().With("tokenizer_config.json", File.ReadAllText(SharedData.Path("cases", file)));
+        using var folder = PretrainedFolder.WithRealVocabulary()
+            .With("tokenizer_config.json", File.ReadAllText(SharedData.Path("cases", file)));
         string message = Assert.Throws<InvalidDataException>(() => QwenPretrained.Load(folder.Path)).Message;
         Assert.Contains("IChatTemplate", message, StringComparison.Ordinal);
     }
 
-    // The real texts, from the shared data. qwen2.5-math-instruct has Qwen2.5's skeleton and smollm2-instruct Qwen2's, each with a default system
-    // message of its own.
+    // The real texts, from the shared data. qwen2.5-math-instruct has Qwen2.5's skeleton and smollm2-instruct Qwen2's, each with a default
+    // system message of its own.
     [SharedTheory]
     [InlineData("qwen2.5-instruct", 1)]
     [InlineData("qwen2.5-math-instruct", 1)]
@@ -164,7 +176,8 @@ public sealed class CheckpointTemplateTests
     public void Real_templates_render_as_the_original_or_are_refused(string name, int known)
     {
         string templates = SharedData.Path("golden", "families", "templates");
-        using var folder = new PretrainedFolder().With("tokenizer_config.json", Configuration(File.ReadAllText(Path.Combine(templates, name + ".jinja"))));
+        using var folder = new PretrainedFolder()
+            .With("tokenizer_config.json", Configuration(File.ReadAllText(Path.Combine(templates, name + ".jinja"))));
         if (known == 0)
         {
             ErrorAssert.Says<InvalidDataException>("IChatTemplate", () => QwenPretrained.Load(folder.Path));
@@ -182,7 +195,8 @@ public sealed class CheckpointTemplateTests
                     new ChatRole(message.GetProperty("role").GetString()!), message.GetProperty("content").GetString())),
             ];
             Assert.Equal(
-                entry.GetProperty("expected").GetString(), qwen.ChatTemplate.Render(messages, entry.GetProperty("add_generation_prompt").GetBoolean()));
+                entry.GetProperty("expected").GetString(),
+                qwen.ChatTemplate.Render(messages, entry.GetProperty("add_generation_prompt").GetBoolean()));
             compared++;
         }
 

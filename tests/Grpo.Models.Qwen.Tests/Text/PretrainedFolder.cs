@@ -1,3 +1,5 @@
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Weights;
 using Grpo.Testing;
 using static TorchSharp.torch;
 
@@ -18,7 +20,14 @@ internal sealed class PretrainedFolder : IDisposable
     private PretrainedFolder(int vocabularySize)
     {
         using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(
-            TinyModels.Config() with { VocabularySize = vocabularySize, HiddenSize = 12, AttentionHeadCount = 2, KeyValueHeadCount = 1, LayerCount = 1 }, seed: 7);
+            TinyModels.Config() with
+            {
+                VocabularySize = vocabularySize,
+                HiddenSize = 12,
+                AttentionHeadCount = 2,
+                KeyValueHeadCount = 1,
+                LayerCount = 1,
+            }, seed: 7);
         QwenWeights.Save(model, _folder.Path, ScalarType.BFloat16);
     }
 

@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using CsCheck;
+using Grpo.Models.Qwen.Text;
 
 namespace Grpo.Models.Qwen.Tests.Text;
 
@@ -23,7 +24,8 @@ public sealed class Qwen2PreTokenizerTests
     [InlineData("a𠮷b", "a𠮷b")]                      // a letter outside the basic plane is a letter
     [InlineData("x𝟙𝟚", "x|𝟙|𝟚")]                     // a digit is a digit, each alone
     [InlineData("𐍈𐌰 🧮!", "𐍈𐌰| 🧮!")]               // an emoji is punctuation
-    public void PreTokenize_classifies_scalars_and_not_their_halves(string text, string words) => Assert.Equal(words, string.Join('|', Words(text)));
+    public void PreTokenize_classifies_scalars_and_not_their_halves(string text, string words) =>
+        Assert.Equal(words, string.Join('|', Words(text)));
 
     [Fact]
     public void PreTokenize_equals_the_regular_expression_on_the_basic_plane()

@@ -24,7 +24,8 @@ public sealed class QwenChatTemplateTests
             + "<|im_start|>system\nNow in French.<|im_end|>\n<|im_start|>user\n<|im_end|>\n",
             Template.Render(
                 [
-                    new ChatMessage(ChatRole.System, "Be brief."), new ChatMessage(ChatRole.User, "Hi"), new ChatMessage(ChatRole.Assistant, " Hello \n"),
+                    new ChatMessage(ChatRole.System, "Be brief."), new ChatMessage(ChatRole.User, "Hi"),
+                    new ChatMessage(ChatRole.Assistant, " Hello \n"),
                     new ChatMessage(ChatRole.System, "Now in French."), new ChatMessage(ChatRole.User, ""),
                 ],
                 addGenerationPrompt: false));

@@ -10,7 +10,9 @@ public sealed class QwenTokenizerErrorTests
         using var folder = new TemporaryFolder();
         string missing = folder.File("nowhere");
 
-        Assert.Contains($"'{missing}' does not exist", Assert.Throws<DirectoryNotFoundException>(() => QwenTokenizer.Load(missing)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            $"'{missing}' does not exist", Assert.Throws<DirectoryNotFoundException>(() => QwenTokenizer.Load(missing)).Message,
+            StringComparison.Ordinal);
         Assert.Contains(
             "looked for tokenizer.json, or vocab.json with merges.txt; none of them is there",
             Assert.Throws<FileNotFoundException>(() => QwenTokenizer.Load(folder.Path)).Message,
@@ -31,7 +33,8 @@ public sealed class QwenTokenizerErrorTests
     [InlineData("{\"a\": 1.5}", "must be a whole number of at least 0 but is 1.5")]
     [InlineData("{\"a\": 4000000000}", "must be a whole number of at least 0 but is 4000000000")]
     [InlineData("{\"a\": 0, \"b\": 0}", "the tokens 'a' and 'b' have the same id 0")]
-    [InlineData("{\"a\": 0, \"b\": 2147483647}", "there are 2 tokens, but 'b' has the id 2147483647. Ids must run from 0 to 1 without gaps")]
+    [InlineData(
+        "{\"a\": 0, \"b\": 2147483647}", "there are 2 tokens, but 'b' has the id 2147483647. Ids must run from 0 to 1 without gaps")]
     [InlineData("{\"a\": 0, \"b c\": 1}", "the token 'b c' holds U+0020, which stands for no byte")]
     [InlineData("{\"a\": 0}", "the byte 0x00 ('Ā') has no token")]
     public void Load_says_what_is_wrong_with_the_vocabulary(string vocabulary, string message)
@@ -40,7 +43,8 @@ public sealed class QwenTokenizerErrorTests
         folder.Write("vocab.json", vocabulary);
         folder.Write("merges.txt", "");
 
-        Assert.Contains(message, Assert.Throws<InvalidDataException>(() => QwenTokenizer.Load(folder.Path)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            message, Assert.Throws<InvalidDataException>(() => QwenTokenizer.Load(folder.Path)).Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -54,7 +58,8 @@ public sealed class QwenTokenizerErrorTests
         using var folder = new TemporaryFolder();
         TinyTokenizer.WritePair(folder, merges);
 
-        Assert.Contains(message, Assert.Throws<InvalidDataException>(() => QwenTokenizer.Load(folder.Path)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            message, Assert.Throws<InvalidDataException>(() => QwenTokenizer.Load(folder.Path)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -70,7 +75,8 @@ public sealed class QwenTokenizerErrorTests
         otherEnd["post_processor"] = new JsonObject { ["type"] = "TemplateProcessing" };
 
         Assert.Contains("normalizer must be {\"type\": \"NFC\"} but is null", Refusal(otherNormalizer), StringComparison.Ordinal);
-        Assert.Contains("pre_tokenizer must be a Split by Qwen2's expression and ByteLevel", Refusal(otherExpression), StringComparison.Ordinal);
+        Assert.Contains(
+            "pre_tokenizer must be a Split by Qwen2's expression and ByteLevel", Refusal(otherExpression), StringComparison.Ordinal);
         Assert.Contains("model.type must be \"BPE\" but is \"WordPiece\"", Refusal(otherModel), StringComparison.Ordinal);
         Assert.Contains("post_processor must be {\"type\": \"ByteLevel\"}", Refusal(otherEnd), StringComparison.Ordinal);
     }
@@ -87,7 +93,8 @@ public sealed class QwenTokenizerErrorTests
         JsonObject inVocabulary = TinyTokenizer.TokenizerJson();
         inVocabulary["added_tokens"]!.AsArray().Add(TinyTokenizer.Added(262, "hel"));
 
-        Assert.Contains("the added tokens '<|im_end|>' and '<x>' have the same id 260", Refusal(sameId), StringComparison.OrdinalIgnoreCase);
+        Assert.Contains(
+            "the added tokens '<|im_end|>' and '<x>' have the same id 260", Refusal(sameId), StringComparison.OrdinalIgnoreCase);
         Assert.Contains("'<x>' has the id 300. Ids must run from 0 to 262 without gaps", Refusal(gap), StringComparison.Ordinal);
         Assert.Contains("'<|endoftext|>' has lstrip = true, which is not implemented", Refusal(strip), StringComparison.Ordinal);
         Assert.Contains("'hel' has the id 257, but as an added token 262", Refusal(inVocabulary), StringComparison.Ordinal);
@@ -106,8 +113,12 @@ public sealed class QwenTokenizerErrorTests
             "eos_token_id 151645 is outside the tokenizer's ids 0 to 261",
             Refusal(tokenizer, ("generation_config.json", """{"eos_token_id": [258, 151645]}""")),
             StringComparison.Ordinal);
-        Assert.Contains("names '<eos>' as eos_token", Refusal(tokenizer, ("tokenizer_config.json", """{"eos_token": "<eos>"}""")), StringComparison.Ordinal);
-        Assert.Contains("names '<pad>' as pad_token", Refusal(tokenizer, ("tokenizer_config.json", """{"pad_token": "<pad>"}""")), StringComparison.Ordinal);
+        Assert.Contains(
+            "names '<eos>' as eos_token", Refusal(tokenizer, ("tokenizer_config.json", """{"eos_token": "<eos>"}""")),
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "names '<pad>' as pad_token", Refusal(tokenizer, ("tokenizer_config.json", """{"pad_token": "<pad>"}""")),
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -116,7 +127,9 @@ public sealed class QwenTokenizerErrorTests
         using var folder = new TemporaryFolder();
         TinyTokenizer.WritePair(folder);
 
-        Assert.Contains("has no end token", Assert.Throws<InvalidDataException>(() => QwenTokenizer.Load(folder.Path)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "has no end token", Assert.Throws<InvalidDataException>(() => QwenTokenizer.Load(folder.Path)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using CsCheck;
+using Grpo.Models.Qwen.Text;
 using Grpo.Testing;
 
 namespace Grpo.Models.Qwen.Tests.Text;
@@ -78,7 +79,8 @@ public sealed class QwenTokenizerGoldenTests
         BytePairEncoder ordinary = BytePairEncoder.Create(read, longWord: int.MaxValue);
         BytePairEncoder longWords = BytePairEncoder.Create(read, longWord: 0);
 
-        Gen<char> letter = Gen.OneOf(Gen.Char['a', 'z'], AnyOf('a', 'b', 'e', 't'), Gen.Char['à', 'ö'], Gen.Char['一', '丯'], Gen.Char['0', '~']);
+        Gen<char> letter = Gen.OneOf(
+            Gen.Char['a', 'z'], AnyOf('a', 'b', 'e', 't'), Gen.Char['à', 'ö'], Gen.Char['一', '丯'], Gen.Char['0', '~']);
         letter.Array[1, 300].Select(letters => new string(letters)).Sample(
             text =>
             {
@@ -143,7 +145,9 @@ public sealed class QwenTokenizerGoldenTests
     public void Decode_gives_no_text_for_the_spare_rows_of_the_embedding()
     {
         Assert.Equal("a", Qwen.Value.Decode([64, 151_665, 151_935]));
-        Assert.Contains("Id 1 is negative", Assert.Throws<ArgumentOutOfRangeException>(() => Qwen.Value.Decode([0, -1])).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "Id 1 is negative", Assert.Throws<ArgumentOutOfRangeException>(() => Qwen.Value.Decode([0, -1])).Message,
+            StringComparison.Ordinal);
     }
 
     [SharedFact]
@@ -152,7 +156,8 @@ public sealed class QwenTokenizerGoldenTests
         string[] texts = [.. File.ReadLines(SharedData.Path("data", "gsm8k", "test.jsonl")).Take(400)];
         QwenTokenizer fresh = QwenTokenizer.Load(SharedData.Path("data", "qwen2.5-tokenizer"));
 
-        string[] parallel = [.. texts.AsParallel().AsOrdered().WithDegreeOfParallelism(4).Select(text => string.Join(' ', fresh.Encode(text)))];
+        string[] parallel =
+            [.. texts.AsParallel().AsOrdered().WithDegreeOfParallelism(4).Select(text => string.Join(' ', fresh.Encode(text)))];
 
         Assert.Equal(texts.Select(text => string.Join(' ', Qwen.Value.Encode(text))), parallel);
     }

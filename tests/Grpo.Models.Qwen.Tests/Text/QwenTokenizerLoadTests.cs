@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Grpo.Models.Qwen.Text;
 
 namespace Grpo.Models.Qwen.Tests.Text;
 
@@ -58,13 +59,18 @@ public sealed class QwenTokenizerLoadTests
     {
         JsonObject tokenizer = TinyTokenizer.TokenizerJson();
 
-        Assert.Equal([258], TinyTokenizer.Load(tokenizer, ("generation_config.json", """{"eos_token_id": 258, "top_k": 20}""")).EndTokenIds);
-        Assert.Equal([259, 260], TinyTokenizer.Load(tokenizer, ("generation_config.json", """{"eos_token_id": [260, 259]}""")).EndTokenIds.Order());
+        Assert.Equal(
+            [258], TinyTokenizer.Load(tokenizer, ("generation_config.json", """{"eos_token_id": 258, "top_k": 20}""")).EndTokenIds);
+        Assert.Equal(
+            [259, 260], TinyTokenizer.Load(tokenizer, ("generation_config.json", """{"eos_token_id": [260, 259]}""")).EndTokenIds.Order());
         Assert.Equal([258, 261], TinyTokenizer.Load(tokenizer, ("config.json", """{"eos_token_id": 261}""")).EndTokenIds.Order());
         Assert.Equal(
             [258, 259, 261],
-            TinyTokenizer.Load(tokenizer, ("config.json", """{"eos_token_id": 261}"""), ("tokenizer_config.json", """{"eos_token": "<|im_start|>"}""")).EndTokenIds.Order());
-        Assert.Equal(259, TinyTokenizer.Load(tokenizer, ("generation_config.json", """{"eos_token_id": 258, "pad_token_id": 259}""")).PadTokenId);
+            TinyTokenizer.Load(
+                tokenizer, ("config.json", """{"eos_token_id": 261}"""),
+                ("tokenizer_config.json", """{"eos_token": "<|im_start|>"}""")).EndTokenIds.Order());
+        Assert.Equal(
+            259, TinyTokenizer.Load(tokenizer, ("generation_config.json", """{"eos_token_id": 258, "pad_token_id": 259}""")).PadTokenId);
     }
 
     [Fact]
@@ -119,7 +125,8 @@ public sealed class QwenTokenizerLoadTests
 
         QwenTokenizer again = QwenTokenizer.Load(Path.Combine(folder.Path, "new", "place"));
 
-        Assert.Equal(TinyTokenizer.TokenizerJson().ToJsonString(), File.ReadAllText(Path.Combine(folder.Path, "new", "place", "tokenizer.json")));
+        Assert.Equal(
+            TinyTokenizer.TokenizerJson().ToJsonString(), File.ReadAllText(Path.Combine(folder.Path, "new", "place", "tokenizer.json")));
         Assert.Equal([260], again.EndTokenIds);
         Assert.Equal("<think>", again.Decode(again.Encode("<think><|im_end|>")));
     }

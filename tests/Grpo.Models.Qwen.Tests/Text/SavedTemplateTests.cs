@@ -1,12 +1,16 @@
 using System.Text.Json.Nodes;
+using Grpo.Hub;
 using Grpo.Modeling;
-using Grpo.Models.Qwen.Tests.Hub;
+using Grpo.Models.Qwen.Planning;
+using Grpo.Models.Qwen.Text;
 using Grpo.Testing;
 using Microsoft.Extensions.AI;
 
 namespace Grpo.Models.Qwen.Tests.Text;
 
-/// <summary>What the options say of the chat template, and that a saved checkpoint is loaded with the template that it was trained with.</summary>
+/// <summary>
+/// What the options say of the chat template, and that a saved checkpoint is loaded with the template that it was trained with.
+/// </summary>
 public sealed class SavedTemplateTests : IDisposable
 {
     private static readonly ChatMessage[] Question = [new(ChatRole.User, "2+2?")];
@@ -20,8 +24,10 @@ public sealed class SavedTemplateTests : IDisposable
         using var folder = new PretrainedFolder();
         using QwenPretrained qwen = QwenPretrained.Load(folder.Path, new QwenLoadOptions { Logger = logger });
         Assert.True(qwen.IsChatTemplateAssumed);
-        Assert.StartsWith("<|im_start|>system\nYou are Qwen, created by Alibaba Cloud.", qwen.ChatTemplate.Render(Question), StringComparison.Ordinal);
-        Assert.Contains($"'{folder.Path}' has no chat template: Qwen2.5's is used", Assert.Single(logger.Messages), StringComparison.Ordinal);
+        Assert.StartsWith(
+            "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud.", qwen.ChatTemplate.Render(Question), StringComparison.Ordinal);
+        Assert.Contains(
+            $"'{folder.Path}' has no chat template: Qwen2.5's is used", Assert.Single(logger.Messages), StringComparison.Ordinal);
 
         qwen.Policy.Save(_saved.Path);
         using QwenPretrained again = QwenPretrained.Load(_saved.Path, new QwenLoadOptions { Logger = logger });
@@ -83,14 +89,16 @@ public sealed class SavedTemplateTests : IDisposable
     [Fact]
     public void Save_writes_the_files_as_they_were_when_they_say_everything()
     {
-        string configuration = new JsonObject { ["chat_template"] = ChatTemplateText.Write("S"), ["eos_token"] = "<|im_end|>" }.ToJsonString();
+        string configuration = new JsonObject { ["chat_template"] = ChatTemplateText.Write("S"), ["eos_token"] = "<|im_end|>" }
+            .ToJsonString();
         using var folder = new PretrainedFolder()
             .With("tokenizer_config.json", configuration)
             .With("chat_template.json", new JsonObject { ["chat_template"] = "{{ for_processors }}" }.ToJsonString())
             .With("generation_config.json", """{ "eos_token_id": [260, 258], "temperature": 0.7 }""");
         using QwenPretrained qwen = QwenPretrained.Load(folder.Path);
         qwen.Policy.Save(_saved.Path);
-        foreach (string name in (ReadOnlySpan<string>)["tokenizer_config.json", "chat_template.json", "generation_config.json", "tokenizer.json"])
+        foreach (string name in (ReadOnlySpan<string>)["tokenizer_config.json", "chat_template.json", "generation_config.json",
+            "tokenizer.json"])
         {
             Assert.Equal(File.ReadAllBytes(folder.File(name)), File.ReadAllBytes(_saved.File(name)));
         }
@@ -102,7 +110,8 @@ public sealed class SavedTemplateTests : IDisposable
     public void Save_replaces_the_template_that_another_model_left()
     {
         _saved.Write("chat_template.jinja", ChatTemplateText.Write("of another model"));
-        using var folder = new PretrainedFolder().With("tokenizer_config.json", new JsonObject { ["chat_template"] = ChatTemplateText.Write("S") }.ToJsonString());
+        using var folder = new PretrainedFolder()
+            .With("tokenizer_config.json", new JsonObject { ["chat_template"] = ChatTemplateText.Write("S") }.ToJsonString());
         using QwenPretrained qwen = QwenPretrained.Load(folder.Path);
         qwen.Policy.Save(_saved.Path);
         using QwenPretrained again = QwenPretrained.Load(_saved.Path);
@@ -112,10 +121,13 @@ public sealed class SavedTemplateTests : IDisposable
     [SharedFact]
     public void R1_Distill_can_be_loaded_with_a_template_of_its_own()
     {
-        using var folder = PretrainedFolder.WithRealVocabulary().With("tokenizer_config.json", File.ReadAllText(SharedData.Path("cases", "r1-distill.tokenizer_config.json")));
+        using var folder = PretrainedFolder.WithRealVocabulary()
+            .With("tokenizer_config.json", File.ReadAllText(SharedData.Path("cases", "r1-distill.tokenizer_config.json")));
         ErrorAssert.Says<InvalidDataException>(
-            "'<|im_start|>', which is no token", () => QwenPretrained.Load(folder.Path, new QwenLoadOptions { ChatTemplate = new QwenChatTemplate() }));
-        using QwenPretrained qwen = QwenPretrained.Load(folder.Path, new QwenLoadOptions { ChatTemplate = new Shouting { EndOfTurn = "<｜end▁of▁sentence｜>" } });
+            "'<|im_start|>', which is no token",
+            () => QwenPretrained.Load(folder.Path, new QwenLoadOptions { ChatTemplate = new QwenChatTemplate() }));
+        using QwenPretrained qwen = QwenPretrained.Load(
+            folder.Path, new QwenLoadOptions { ChatTemplate = new Shouting { EndOfTurn = "<｜end▁of▁sentence｜>" } });
         Assert.Equal([151_643], qwen.Tokenizer.EndTokenIds);
     }
 
@@ -164,7 +176,9 @@ public sealed class SavedTemplateTests : IDisposable
         Assert.Contains("has no chat template", Assert.Single(logger.Messages), StringComparison.Ordinal);
 
         folder.With("chat_template.jinja", "{{ unknown }}");
-        Assert.Contains("IChatTemplate", (await Assert.ThrowsAsync<InvalidDataException>(() => QwenMemory.OfAsync(folder.Path, options))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "IChatTemplate", (await Assert.ThrowsAsync<InvalidDataException>(() => QwenMemory.OfAsync(folder.Path, options))).Message,
+            StringComparison.Ordinal);
         _ = await QwenMemory.OfAsync(folder.Path, options with { ChatTemplate = new Shouting() });
 
         // Of a model on a hub nothing but these two files are there.
@@ -191,7 +205,8 @@ public sealed class SavedTemplateTests : IDisposable
         tokenizer["added_tokens"]![1]!["content"] = "<|user|>";
         using var folder = new PretrainedFolder().With("tokenizer.json", tokenizer.ToJsonString());
         Assert.Contains(
-            "'<|im_start|>', which is no token", (await Assert.ThrowsAsync<InvalidDataException>(() => QwenMemory.OfAsync(folder.Path))).Message, StringComparison.Ordinal);
+            "'<|im_start|>', which is no token",
+            (await Assert.ThrowsAsync<InvalidDataException>(() => QwenMemory.OfAsync(folder.Path))).Message, StringComparison.Ordinal);
     }
 
     public void Dispose() => _saved.Dispose();

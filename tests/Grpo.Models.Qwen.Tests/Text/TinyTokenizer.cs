@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Grpo.Models.Qwen.Text;
 
 namespace Grpo.Models.Qwen.Tests.Text;
 
@@ -39,7 +40,8 @@ internal static class TinyTokenizer
         ["version"] = "1.0",
         ["truncation"] = null,
         ["padding"] = null,
-        ["added_tokens"] = new JsonArray(Added(258, "<|endoftext|>"), Added(259, "<|im_start|>"), Added(260, "<|im_end|>"), Added(261, "<think>", special: false)),
+        ["added_tokens"] = new JsonArray(
+            Added(258, "<|endoftext|>"), Added(259, "<|im_start|>"), Added(260, "<|im_end|>"), Added(261, "<think>", special: false)),
         ["normalizer"] = new JsonObject { ["type"] = "NFC" },
         ["pre_tokenizer"] = new JsonObject
         {
@@ -54,7 +56,8 @@ internal static class TinyTokenizer
                 },
                 new JsonObject { ["type"] = "ByteLevel", ["add_prefix_space"] = false, ["trim_offsets"] = false, ["use_regex"] = false }),
         },
-        ["post_processor"] = new JsonObject { ["type"] = "ByteLevel", ["add_prefix_space"] = false, ["trim_offsets"] = false, ["use_regex"] = false },
+        ["post_processor"] =
+            new JsonObject { ["type"] = "ByteLevel", ["add_prefix_space"] = false, ["trim_offsets"] = false, ["use_regex"] = false },
         ["decoder"] = new JsonObject { ["type"] = "ByteLevel" },
         ["model"] = new JsonObject
         {

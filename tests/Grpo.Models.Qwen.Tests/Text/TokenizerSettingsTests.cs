@@ -24,7 +24,8 @@ public sealed class TokenizerSettingsTests
     {
         JsonObject tokenizer = TinyTokenizer.TokenizerJson();
         Set(tokenizer, path, value);
-        Assert.Contains(message, Assert.Throws<InvalidDataException>(() => TinyTokenizer.Load(tokenizer)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            message, Assert.Throws<InvalidDataException>(() => TinyTokenizer.Load(tokenizer)).Message, StringComparison.Ordinal);
     }
 
     // Unknown bytes do not occur where all 256 have a token; cutting and padding are set anew for each call by transformers.
@@ -33,13 +34,15 @@ public sealed class TokenizerSettingsTests
     [InlineData("model/unk_token", "\"<|endoftext|>\"")]
     [InlineData("model/fuse_unk", "true")]
     [InlineData("truncation", "{\"direction\": \"Right\", \"max_length\": 4, \"strategy\": \"LongestFirst\", \"stride\": 0}")]
-    [InlineData("padding", "{\"strategy\": {\"Fixed\": 16}, \"direction\": \"Left\", \"pad_id\": 0, \"pad_type_id\": 0, \"pad_token\": \"!\"}")]
+    [InlineData(
+        "padding", "{\"strategy\": {\"Fixed\": 16}, \"direction\": \"Left\", \"pad_id\": 0, \"pad_type_id\": 0, \"pad_token\": \"!\"}")]
     [InlineData("decoder", "null")]
     public void Load_accepts_a_setting_that_changes_no_id(string path, string value)
     {
         JsonObject tokenizer = TinyTokenizer.TokenizerJson();
         Set(tokenizer, path, value);
-        int[] expected = [257, .. "lo world"u8.ToArray().Select(letter => TinyTokenizer.Load(TinyTokenizer.TokenizerJson()).Encode(((char)letter).ToString())[0])];
+        int[] expected = [257, .. "lo world"u8.ToArray()
+            .Select(letter => TinyTokenizer.Load(TinyTokenizer.TokenizerJson()).Encode(((char)letter).ToString())[0])];
         Assert.Equal(expected, TinyTokenizer.Load(tokenizer).Encode("hello world"));
     }
 
@@ -52,8 +55,10 @@ public sealed class TokenizerSettingsTests
     [InlineData("add_prefix_space", "\"yes\"", "add_prefix_space is \"yes\"")]
     public void Load_refuses_a_setting_of_tokenizer_config(string field, string value, string message)
     {
-        string configuration = $$"""{"tokenizer_class": "Qwen2Tokenizer", "bos_token": "<|endoftext|>", "eos_token": "<|im_end|>", "{{field}}": {{value}}}""";
-        var exception = Assert.Throws<InvalidDataException>(() => TinyTokenizer.Load(TinyTokenizer.TokenizerJson(), ("tokenizer_config.json", configuration)));
+        string configuration =
+            $$"""{"tokenizer_class": "Qwen2Tokenizer", "bos_token": "<|endoftext|>", "eos_token": "<|im_end|>", "{{field}}": {{value}}}""";
+        var exception = Assert.Throws<InvalidDataException>(
+            () => TinyTokenizer.Load(TinyTokenizer.TokenizerJson(), ("tokenizer_config.json", configuration)));
         Assert.Contains(message, exception.Message, StringComparison.Ordinal);
         Assert.Contains("tokenizer_config.json", exception.Message, StringComparison.Ordinal);
     }
@@ -83,10 +88,12 @@ public sealed class TokenizerSettingsTests
         folder.Write("added_tokens.json", """{"<|endoftext|>": 258, "<|im_end|>": 259}""");
         folder.Write("tokenizer_config.json", $$"""{"tokenizer_class": "{{name}}"}""");
         Assert.Contains(
-            $"tokenizer_class is \"{name}\"", Assert.Throws<InvalidDataException>(() => QwenTokenizer.Load(folder.Path)).Message, StringComparison.Ordinal);
+            $"tokenizer_class is \"{name}\"", Assert.Throws<InvalidDataException>(() => QwenTokenizer.Load(folder.Path)).Message,
+            StringComparison.Ordinal);
     }
 
-    // Expected ids are those of the rule of Hugging Face's tokenizers: a token with normalized = true is looked for after form C, in form C.
+    // Expected ids are those of the rule of Hugging Face's tokenizers: a token with normalized = true is looked for after form
+    // C, in form C.
     [Theory]
     [InlineData("éé", "e\u0301é", new[] { 262 })]                     // e and an accent compose to the token's é
     [InlineData("e\u0301é", "éé", new[] { 262 })]                     // the token's own text is normalized too

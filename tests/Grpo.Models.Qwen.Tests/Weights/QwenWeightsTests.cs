@@ -1,4 +1,7 @@
 using System.Text.Json.Nodes;
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
@@ -29,7 +32,8 @@ public sealed class QwenWeightsTests : IDisposable
     public void A_bfloat16_checkpoint_is_loaded_as_float32_and_saved_as_it_was()
     {
         string folder = GoldenItems.AtLeastOne(
-            Directory.EnumerateDirectories(SharedData.Path("golden"), "model-?").Where(model => Qwen2Config.Load(model).StoredType == "bfloat16"), "bfloat16 model")[0];
+            Directory.EnumerateDirectories(SharedData.Path("golden"), "model-?")
+                .Where(model => Qwen2Config.Load(model).StoredType == "bfloat16"), "bfloat16 model")[0];
         using Qwen2ForCausalLM model = QwenWeights.Load(folder);
         Assert.Equal(ScalarType.Float32, model.WeightType);
         QwenWeights.Save(model, Folder, ScalarType.BFloat16);

@@ -27,7 +27,7 @@ public abstract record PolicyObjective : IReflectedOptions
 
     /// <summary>
     /// Whether ℓ of a token depends on the log-probs of that token alone, and not on others of its completion. Its gradient is then known as soon
-    /// as they are, and a policy can go back through its output layer at once (<see cref="IPolicy.LogProbs(TokenBatch, double, Func{Tensor, Tensor})"/>). With
+    /// as they are, and a policy can go back through its output layer at once (<see cref="IFusedLossPolicy"/>). With
     /// true where it is not so an update fails, and says so.
     /// </summary>
     /// <value>Default false.</value>

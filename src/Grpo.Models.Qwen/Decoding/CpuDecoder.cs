@@ -1,0 +1,277 @@
+using Grpo.Callbacks;
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Cpu;
+using Grpo.Models.Qwen.Model;
+using Grpo.Tensors;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen.Decoding;
+
+/// <summary>The decoding step of a float32 model on a CPU, in kernels over fixed memory instead of one tensor per operation.</summary>
+/// <remarks>
+/// It computes the same as the modules. A step of a few rows is bound by reading the weights. Torch operations, some microseconds each,
+/// would add a sixth to it, and much more for a small model.
+/// </remarks>
+internal sealed unsafe class CpuDecoder : IDisposable
+{
+    // Weights that fit into the processor's cache are read from memory only once, whatever the number of rows.
+    private const long SmallModel = 1 << 22;
+    private const int MaxRowsOfSmallModel = 1024;
+
+    private readonly Qwen2ForCausalLM _model;
+    private readonly IntPtr _headHandle;
+    private readonly Qwen2Config _config;
+    private readonly KeyValueCache _cache;
+    private readonly CpuLayer[] _layers;
+    private readonly CpuWeight _head;
+    private readonly float* _embedding;
+    private readonly float* _finalNorm;
+    private readonly CpuPart[] _projectionParts;       // of queries, keys and values
+    private readonly CpuPart[] _outputParts;
+    private readonly CpuPart[] _gateParts;
+    private readonly CpuPart[] _downParts;
+    private readonly CpuPart[] _headParts;
+    private readonly int _maxRows;
+    private readonly CpuAttention _attention;
+    private readonly CpuBuffers _buffers;
+    private readonly Int8Rows? _int8Rows;
+    private readonly ThreadTeam _team;
+
+    private int _rows;
+    private int _padded;                               // rows of the float32 products, padded; products in 8 bits pad a single row too
+    private int _layer;
+    private Int8Rows? _rounded;                        // the input of the next product in 8 bits; null: float32
+    private float* _logits;
+
+    private CpuDecoder(Qwen2ForCausalLM model, KeyValueCache cache, Int8Weights? int8)
+    {
+        Dictionary<string, Parameter> weights = Weights(model);
+        (_model, _config, _cache, _headHandle) = (model, model.Config, cache, model.HeadWeight.Handle);
+        _layers = [.. Enumerable.Range(0, _config.LayerCount)
+            .Select(layer => new CpuLayer(name => weights[$"model.layers.{layer}.{name}"], int8))];
+        _head = new CpuWeight(model.HeadWeight, int8);
+        _embedding = CpuMemory.Address(weights["model.embed_tokens.weight"]);
+        _finalNorm = CpuMemory.Address(weights["model.norm.weight"]);
+        CpuLayer any = _layers[0];
+        int threads = get_num_threads();
+        _projectionParts = CpuPart.Cut(threads, any.Queries, any.Keys, any.Values);
+        _outputParts = CpuPart.Cut(threads, any.Output);
+        _gateParts = CpuPart.Cut(threads, any.Gate);
+        _downParts = CpuPart.Cut(threads, any.Down);
+        _headParts = CpuPart.Cut(threads, _head);
+        _maxRows = Math.Min(
+            ThreadTeam.MaxBlocks / _config.KeyValueHeadCount,
+            int8 is not null ? Int8Weight.MaxRows
+                : weights.Values.Sum(weight => weight.numel()) <= SmallModel ? MaxRowsOfSmallModel
+                : SkinnyLinear.MaxRows);
+        int rows = Int8Weight.Padded(Math.Min(cache.Slots, _maxRows)), width = _config.AttentionHeadCount * _config.HeadWidth;
+        try
+        {
+            _attention = new CpuAttention(_config, cache, threads);
+            _buffers = new CpuBuffers(_config, rows);
+            _int8Rows = int8 is null ? null : new Int8Rows(rows, Math.Max(width, Math.Max(_config.HiddenSize, _config.IntermediateSize)));
+            _team = new ThreadTeam(threads);
+        }
+        catch
+        {
+            Dispose(); // out of memory: free what was allocated
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Creates a decoder for a session. Returns null if only the modules can decode: with an adapter, an unsuitable shape
+    /// or an older processor.
+    /// </summary>
+    /// <param name="model">The model. Borrowed; its weights must not change while the decoder lives.</param>
+    /// <param name="cache">The cache. Borrowed.</param>
+    /// <param name="int8">The model's weights in 8 bits, or null. Borrowed.</param>
+    internal static CpuDecoder? TryCreate(Qwen2ForCausalLM model, KeyValueCache cache, Int8Weights? int8)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        bool suits = SkinnyKernel.IsSupported
+            && model.Adapter is null or { IsMerged: true }
+            && CpuAttention.Suits(model.Config)
+            && CpuMemory.Suits(cache.Layer(0).Keys)
+            && Weights(model).Values.Append(model.HeadWeight)
+                .All(weight => weight.dim() == 1 ? CpuMemory.Suits(weight) : SkinnyLinear.Suits(weight));
+        return suits ? new CpuDecoder(model, cache, int8) : null;
+    }
+
+    /// <summary>
+    /// True if the decoder is the fastest way for a number of rows. With more rows the arithmetic dominates, and general
+    /// products are as fast.
+    /// </summary>
+    internal bool CanDecode(int rows) => rows <= _maxRows;
+
+    /// <summary>Runs one new token of every row and writes its keys and values. The cache does not count them yet.</summary>
+    /// <param name="tokenIds">The token of each row of the cache, below V.</param>
+    /// <returns>The logits, [B, V] float32. Owned by the caller's scope.</returns>
+    /// <exception cref="ArgumentException">A token id is not below the vocabulary size.</exception>
+    /// <exception cref="InvalidOperationException">The model was disposed or moved.</exception>
+    internal Tensor Advance(ReadOnlySpan<long> tokenIds)
+    {
+        if (_model.HeadWeight.Handle != _headHandle)
+        {
+            throw new InvalidOperationException(
+                "The model's weights are not where they were when the session began: it was disposed, or moved to another "
+                + "type or device. Start another session.");
+        }
+
+        using var scope = TensorScope.BeginNoGrad();
+        _rows = tokenIds.Length;
+        _padded = SkinnyKernel.Padded(_rows);
+        Embed(tokenIds);
+        Tensor logits = empty([Int8Weight.Padded(_rows), _head.Outputs], ScalarType.Float32);
+        _logits = CpuMemory.Address(logits);
+        _team.BeginSection();
+        try
+        {
+            for (_layer = 0; _layer < _layers.Length; _layer++)
+            {
+                RunLayer();
+            }
+
+            Norm(_finalNorm);
+            Round(_buffers.Normed, _head.Width);
+            _team.Run(_headParts.Length, MultiplyHead);
+        }
+        finally
+        {
+            _team.EndSection();
+        }
+
+        return scope.Keep(logits.narrow(0, 0, _rows));
+    }
+
+    public void Dispose()
+    {
+        // Some fields are null if the constructor failed.
+        _team?.Dispose();
+        _attention?.Dispose();
+        _buffers?.Dispose();
+        _int8Rows?.Dispose();
+    }
+
+    private static Dictionary<string, Parameter> Weights(Qwen2ForCausalLM model) =>
+        model.BaseParameters().ToDictionary(named => named.Name, named => named.Parameter, StringComparer.Ordinal);
+
+    private void Embed(ReadOnlySpan<long> tokenIds)
+    {
+        int width = _config.HiddenSize;
+        for (int row = 0; row < _rows; row++)
+        {
+            if (tokenIds[row] < 0 || tokenIds[row] >= _config.VocabularySize)
+            {
+                throw new ArgumentException(
+                    $"Token {tokenIds[row]} of row {row} is not below the vocabulary of {_config.VocabularySize}.", nameof(tokenIds));
+            }
+
+            new ReadOnlySpan<float>(_embedding + (tokenIds[row] * width), width)
+                .CopyTo(new Span<float>(_buffers.Hidden + ((long)row * width), width));
+        }
+    }
+
+    private void RunLayer()
+    {
+        CpuLayer layer = _layers[_layer];
+        Norm(layer.AttentionNorm);
+        Round(_buffers.Normed, _config.HiddenSize);
+        _team.Run(_projectionParts.Length, MultiplyProjections);
+        _team.Run(_rows * _config.KeyValueHeadCount, Attend);
+        Round(_buffers.Mixed, layer.Output.Width);
+        _team.Run(_outputParts.Length, MultiplyOutput);
+        Norm(layer.MlpNorm);
+        Round(_buffers.Normed, _config.HiddenSize);
+        _team.Run(_gateParts.Length, MultiplyGate);
+        Round(_buffers.Gate, _config.IntermediateSize);
+        _team.Run(_downParts.Length, MultiplyDown);
+    }
+
+    private void Norm(float* weight)
+    {
+        int width = _config.HiddenSize;
+        for (int row = 0; row < _rows; row++)
+        {
+            CpuMath.RmsNorm(
+                _buffers.Hidden + ((long)row * width), weight, (float)_config.RmsNormEpsilon, width, _buffers.Normed + ((long)row * width));
+        }
+    }
+
+    private void Round(float* values, int width)
+    {
+        _rounded = width % Int8Kernel.Lanes == 0 ? _int8Rows : null;
+        _rounded?.Round(values, _rows, width);
+    }
+
+    private void MultiplyProjections(int block, int member)
+    {
+        CpuPart part = _projectionParts[block];
+        CpuLayer layer = _layers[_layer];
+        switch (part.Weight)
+        {
+            case 0:
+                MultiplyAndBias(layer.Queries, layer.QueryBias, part, _buffers.Queries);
+                break;
+            case 1:
+                MultiplyAndBias(layer.Keys, layer.KeyBias, part, _buffers.Keys);
+                break;
+            default:
+                MultiplyAndBias(layer.Values, layer.ValueBias, part, _buffers.Values);
+                break;
+        }
+    }
+
+    private void MultiplyAndBias(CpuWeight weight, float* bias, CpuPart part, float* output)
+    {
+        weight.Multiply(_buffers.Normed, _rounded, _padded, part.From, part.To, output);
+        for (int row = 0; row < _rows; row++)
+        {
+            CpuMath.Add(output + ((long)row * weight.Outputs) + part.From, bias + part.From, part.To - part.From);
+        }
+    }
+
+    private void Attend(int block, int member)
+    {
+        (int row, int head) = Math.DivRem(block, _config.KeyValueHeadCount);
+        long queries = (long)row * _config.AttentionHeadCount * _config.HeadWidth,
+            keys = (long)row * _config.KeyValueHeadCount * _config.HeadWidth;
+        _attention.Attend(
+            _layer, row, head, member, _buffers.Queries + queries, _buffers.Keys + keys, _buffers.Values + keys, _buffers.Mixed + queries);
+    }
+
+    private void MultiplyOutput(int block, int member) => MultiplyAndAdd(_layers[_layer].Output, _outputParts[block], _buffers.Mixed);
+
+    private void MultiplyDown(int block, int member) => MultiplyAndAdd(_layers[_layer].Down, _downParts[block], _buffers.Gate);
+
+    private void MultiplyAndAdd(CpuWeight weight, CpuPart part, float* input)
+    {
+        weight.Multiply(input, _rounded, _padded, part.From, part.To, _buffers.Change);
+        for (int row = 0; row < _rows; row++)
+        {
+            long begin = ((long)row * weight.Outputs) + part.From;
+            CpuMath.Add(_buffers.Hidden + begin, _buffers.Change + begin, part.To - part.From);
+        }
+    }
+
+    private void MultiplyGate(int block, int member)
+    {
+        CpuPart part = _gateParts[block];
+        CpuLayer layer = _layers[_layer];
+        layer.Gate.Multiply(_buffers.Normed, _rounded, _padded, part.From, part.To, _buffers.Gate);
+        layer.Up.Multiply(_buffers.Normed, _rounded, _padded, part.From, part.To, _buffers.Up);
+        for (int row = 0; row < _rows; row++)
+        {
+            long begin = ((long)row * layer.Gate.Outputs) + part.From;
+            CpuMath.Gate(_buffers.Gate + begin, _buffers.Up + begin, part.To - part.From);
+        }
+    }
+
+    private void MultiplyHead(int block, int member)
+    {
+        CpuPart part = _headParts[block];
+        _head.Multiply(_buffers.Normed, _rounded, _padded, part.From, part.To, _logits);
+    }
+}

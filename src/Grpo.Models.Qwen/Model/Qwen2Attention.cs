@@ -1,0 +1,94 @@
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Tensors;
+using Grpo.Tensors;
+using TorchSharp;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen.Model;
+
+/// <summary>Causal self-attention with grouped key/value heads (GQA), RoPE, and biases on q, k and v.</summary>
+internal sealed class Qwen2Attention : nn.Module<Tensor, AttentionContext, Tensor>
+{
+    private readonly int _layer;
+    private readonly long _queryHeads;
+    private readonly long _keyValueHeads;
+    private readonly long _headWidth;
+    [ComponentName(Name = "q_proj")] private readonly Projection _queryProjection;
+    [ComponentName(Name = "k_proj")] private readonly Projection _keyProjection;
+    [ComponentName(Name = "v_proj")] private readonly Projection _valueProjection;
+    [ComponentName(Name = "o_proj")] private readonly Projection _outputProjection;
+
+    internal Qwen2Attention(Qwen2Config config, int layer, ParameterPlacement placement)
+        : base(nameof(Qwen2Attention))
+    {
+        _layer = layer;
+        _queryHeads = config.AttentionHeadCount;
+        _keyValueHeads = config.KeyValueHeadCount;
+        _headWidth = config.HeadWidth;
+        _queryProjection = new Projection(config.HiddenSize, _queryHeads * _headWidth, hasBias: true, placement);
+        _keyProjection = new Projection(config.HiddenSize, _keyValueHeads * _headWidth, hasBias: true, placement);
+        _valueProjection = new Projection(config.HiddenSize, _keyValueHeads * _headWidth, hasBias: true, placement);
+        _outputProjection = new Projection(_queryHeads * _headWidth, config.HiddenSize, hasBias: false, placement);
+        RegisterComponents();
+    }
+
+    /// <summary>Computes the output of the attention block.</summary>
+    /// <param name="hidden">The hidden states, [B, T, H]; T is 1 if the pass continues from a cache.</param>
+    /// <param name="context">The context of this pass.</param>
+    /// <returns>The output, [B, T, H].</returns>
+    public override Tensor forward(Tensor hidden, AttentionContext context)
+    {
+        using var scope = TensorScope.Begin();
+        Tensor queries = Rotate(Heads(_queryProjection.call(hidden, context), _queryHeads), context);             // [B, T, A, D]
+        Tensor keys = Rotate(Heads(_keyProjection.call(hidden, context), _keyValueHeads), context).transpose(1, 2);
+        Tensor values = Heads(_valueProjection.call(hidden, context), _keyValueHeads).transpose(1, 2);            // [B, K, T, D]
+        Tensor attended = context switch
+        {
+            { Packed: { } packed } => packed.Attend(queries, keys.transpose(1, 2), values.transpose(1, 2)),
+            { Cached: CachePass.NextTokens next } => AttendToCache(queries, keys, values, next, context.Mask),
+            _ => AttendToSequence(queries, keys, values, context),
+        };
+        return scope.Keep(_outputProjection.call(attended, context));
+    }
+
+    private Tensor AttendToSequence(Tensor queries, Tensor keys, Tensor values, AttentionContext context)
+    {
+        if (context.Cached is CachePass.Prompts prompts)
+        {
+            prompts.Cache.WritePrompts(_layer, keys, values, prompts.GroupSize);
+        }
+
+        Tensor mixed = nn.functional.scaled_dot_product_attention(
+            queries.transpose(1, 2), ForEveryQueryHead(keys), ForEveryQueryHead(values), context.Mask, is_casual: context.Mask is null);
+        long[] shape = queries.shape;
+        return mixed.transpose(1, 2).reshape(shape[0], shape[1], _queryHeads * _headWidth);              // [B, T, A·D]
+    }
+
+    private Tensor AttendToCache(Tensor queries, Tensor keys, Tensor values, CachePass.NextTokens next, Tensor? mask)
+    {
+        (Tensor allKeys, Tensor allValues) = next.Cache.Append(_layer, keys, values, next.Indices);       // [B, K, S, D]
+        // The A/K query heads that share a key head replace the sequence axis. So the cache is read in place and not expanded.
+        long rows = queries.shape[0];
+        Tensor grouped = queries.reshape(rows, _keyValueHeads, _queryHeads / _keyValueHeads, _headWidth);
+        return nn.functional.scaled_dot_product_attention(grouped, allKeys, allValues, mask)
+            .reshape(rows, 1, _queryHeads * _headWidth);
+    }
+
+    private Tensor ForEveryQueryHead(Tensor heads)
+    {
+        long[] shape = heads.shape;                                                                      // [B, K, T, D]
+        return heads.unsqueeze(2)
+            .expand(shape[0], shape[1], _queryHeads / _keyValueHeads, shape[2], shape[3])
+            .reshape(shape[0], _queryHeads, shape[2], shape[3]);                                         // [B, A, T, D]
+    }
+
+    private Tensor Heads(Tensor projected, long heads)
+    {
+        long[] shape = projected.shape;
+        return projected.view(shape[0], shape[1], heads, _headWidth);
+    }
+
+    private static Tensor Rotate(Tensor heads, AttentionContext context) =>
+        RotaryEmbedding.Rotate(heads, context.Cosine, context.SignedSine);
+}

@@ -1,0 +1,191 @@
+using Grpo.Modeling;
+using Grpo.Models.Qwen.Cpu;
+using Grpo.Models.Qwen.Decoding;
+using Grpo.Models.Qwen.Lora;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Planning;
+using Grpo.Models.Qwen.Policy;
+using Grpo.Models.Qwen.Text;
+using Grpo.Models.Qwen.Weights;
+using Grpo.Planning;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>A policy that is a Qwen2 model. Either all weights or only an adapter are trained.</summary>
+public sealed class QwenPolicy
+    : IEntropyPolicy, IFusedLossPolicy, ISharedPromptPolicy, IVocabularyPolicy, IMemoryPlannedPolicy, IStochasticPolicy, IHasIdentity, IDisposable
+{
+    private readonly Action<string>? _saveCompanions;
+
+    /// <summary>Creates a policy that owns a model.</summary>
+    /// <param name="model">The model. The policy disposes it.</param>
+    /// <param name="saveCompanions">
+    /// Writes the other files that loading needs, such as the tokenizer's. <see cref="Save"/> calls it with the folder after the weights of
+    /// a whole model are written. Null writes none.
+    /// </param>
+    public QwenPolicy(Qwen2ForCausalLM model, Action<string>? saveCompanions = null)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        Model = model;
+        _saveCompanions = saveCompanions;
+    }
+
+    /// <summary>The model of the policy.</summary>
+    public Qwen2ForCausalLM Model { get; }
+
+    /// <summary>Writes the chat template into a folder, for a whole model and for an adapter; null writes nothing.</summary>
+    internal Action<string>? SaveTemplate { get; init; }
+
+    // Without this check a disposed model would report that it has no parameters, or return an invalid tensor.
+    private Qwen2ForCausalLM Alive
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(Model.IsDisposed, this);
+            return Model;
+        }
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="ObjectDisposedException">The policy or its model was disposed.</exception>
+    public nn.Module Module => Alive;
+
+    /// <inheritdoc/>
+    public bool IsStochastic => Model.Adapter is { Options.Dropout: > 0 };
+
+    /// <inheritdoc/>
+    public bool SharesPrompts => true;
+
+    /// <inheritdoc/>
+    public int VocabularySize => Model.Config.VocabularySize;
+
+    /// <inheritdoc/>
+    public IMemoryModel Memory => new QwenMemory(Model.Config)
+    {
+        WeightType = Model.WeightType,
+        ComputeType = Model.ComputeType,
+        Lora = Model.Adapter?.Options,
+        FreezeEmbeddings = Model.Adapter is null && Model.HasFrozenEmbeddings,
+        GradientCheckpointing = Model.GradientCheckpointing,
+        Int8Rollouts = Int8Rollouts,
+    };
+
+    /// <summary>
+    /// True to decode new tokens with weights and activations rounded to 8 bits if at most 64 sequences are decoded at a time.
+    /// Only on a CPU.
+    /// </summary>
+    /// <value>Default false.</value>
+    /// <remarks>
+    /// On an x86-64 processor with AVX-VNNI decoding is several times faster. The log-probs differ by a few hundredths of a nat, which
+    /// <see cref="UpdateReport.SamplerDifference"/> reports. Training and prompts use the weights themselves, and so do the old log-probs.
+    /// A weight whose height is not a multiple of 4, or whose width is not a multiple of 32, is not rounded. Rounding takes about as long
+    /// as a few tokens at the start of each session, and a quarter of the memory of float32 weights.
+    /// </remarks>
+    public bool Int8Rollouts { get; set; }
+
+    /// <inheritdoc/>
+    /// <remarks>
+    /// The weights are the current ones of the whole model, or those of the base if there is an adapter. An optimizer asks before it
+    /// changes them. Without an adapter all weights are read each time, in about a second for 0.5 billion float32 weights. The identity
+    /// excludes the device and <see cref="Qwen2ForCausalLM.GradientCheckpointing"/>, which change no number beyond rounding.
+    /// </remarks>
+    /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>
+    public PlugInIdentity Identity => ModelIdentity.Describe("Qwen2", Alive)
+        .With("int8 rollouts", Int8Rollouts.ToString())
+        .WithAdapter(Model.Adapter?.Options);
+
+    /// <inheritdoc/>
+    public Tensor LogProbs(TokenBatch batch, double temperature) => CompletionLogProbs.Compute(Alive, batch, temperature);
+
+    /// <inheritdoc/>
+    public Tensor LogProbs(TokenBatch batch, double temperature, Func<Tensor, Tensor> lossGradient)
+    {
+        ArgumentNullException.ThrowIfNull(lossGradient);
+        return CompletionLogProbs.Compute(Alive, batch, temperature, lossGradient);
+    }
+
+    /// <inheritdoc/>
+    public TokenStatistics LogProbsAndEntropies(TokenBatch batch, double temperature) =>
+        CompletionLogProbs.ComputeWithEntropies(Alive, batch, temperature);
+
+    /// <inheritdoc/>
+    /// <exception cref="NotSupportedException">
+    /// <see cref="Int8Rollouts"/> is set and the model is not on a CPU with vectors of 256 bits.
+    /// </exception>
+    public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) =>
+        Int8Rollouts && (Alive.Device.type != DeviceType.CPU || !Int8Weight.IsSupported)
+            ? throw new NotSupportedException(
+                $"{nameof(Int8Rollouts)} is for models on a CPU with vectors of 256 bits, but this one is on "
+                + $"{Model.Device}{(Int8Weight.IsSupported ? "" : " of a processor without them")}. Set it to false.")
+            : new Qwen2DecodingSession(Alive, prompts, groupSize, maxNewTokens, Int8Rollouts);
+
+    /// <summary>
+    /// Writes <c>config.json</c>, <c>model.safetensors</c> (in the type of the weights) and the companion files into a folder. With an
+    /// adapter that is not merged, writes only the adapter (<see cref="LoraAdapterFiles"/>). Writes <c>chat_template.jinja</c> if the other
+    /// files do not hold the template.
+    /// </summary>
+    /// <param name="directory">An existing folder.</param>
+    /// <exception cref="DirectoryNotFoundException">The folder does not exist.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The folder holds a model and the policy saves an adapter, or the other way round.
+    /// </exception>
+    public void Save(string directory)
+    {
+        if (Alive.Adapter is { IsMerged: false })
+        {
+            LoraAdapterFiles.Save(Model, directory);
+            SaveTemplate?.Invoke(directory);
+            return;
+        }
+
+        QwenWeights.Save(Model, directory, Model.WeightType);
+        _saveCompanions?.Invoke(directory);
+        SaveTemplate?.Invoke(directory);
+    }
+
+    /// <summary>
+    /// Replaces the weights in place by those of a checkpoint, or only the adapter if the policy has one. An optimizer that holds the
+    /// parameters stays valid.
+    /// </summary>
+    /// <param name="directory">The folder of the checkpoint.</param>
+    /// <exception cref="InvalidDataException">
+    /// The checkpoint is damaged, or of a model or adapter of another shape. If the configuration, a name or a shape is
+    /// wrong, no weight has changed.
+    /// </exception>
+    /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>
+    public void Load(string directory)
+    {
+        if (Alive.Adapter is null)
+        {
+            QwenWeights.LoadInto(Model, directory);
+        }
+        else
+        {
+            LoraAdapterFiles.LoadInto(Model, directory);
+        }
+    }
+
+    /// <summary>
+    /// Adds the adapter to the weights, W ← W + scale · B·A, so that passes cost no more than without an adapter. <see cref="Save"/> then
+    /// writes an ordinary checkpoint.
+    /// </summary>
+    /// <remarks>
+    /// A merged adapter cannot be trained. Main memory keeps the original weights until <see cref="UnmergeAdapter"/>. Log-probs equal those
+    /// of the adapter up to the rounding of the weights' type: about 1e-6 in float32, a few hundredths in bfloat16.
+    /// </remarks>
+    /// <exception cref="InvalidOperationException">There is no adapter, or it is already merged.</exception>
+    public void MergeAdapter() => Adapter().Merge();
+
+    /// <summary>Restores the weights of the base, bit for bit, after <see cref="MergeAdapter"/>.</summary>
+    /// <exception cref="InvalidOperationException">There is no adapter, or it is not merged.</exception>
+    public void UnmergeAdapter() => Adapter().Unmerge();
+
+    /// <summary>Frees the model.</summary>
+    public void Dispose() => Model.Dispose();
+
+    private LoraAdapter Adapter() => Alive.Adapter
+        ?? throw new InvalidOperationException(
+            $"The policy has no adapter. Load it with {nameof(QwenLoadOptions)}.{nameof(QwenLoadOptions.Lora)}.");
+}

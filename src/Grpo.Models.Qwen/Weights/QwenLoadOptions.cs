@@ -1,0 +1,100 @@
+using Grpo.Hub;
+using Grpo.Modeling;
+using Grpo.Models.Qwen.Model;
+using Microsoft.Extensions.Logging;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen;
+
+/// <summary>The options with which <see cref="QwenPretrained"/> loads a model.</summary>
+public sealed record QwenLoadOptions
+{
+    /// <summary>The device of the weights: cpu, cuda or cuda:n.</summary>
+    /// <value>Default cpu.</value>
+    public string Device { get; init; } = "cpu";
+
+    /// <summary>
+    /// True to provide also the model before training, for the KL term: a frozen copy of the weights, or with an adapter
+    /// the same weights without it.
+    /// </summary>
+    /// <value>Default false.</value>
+    public bool WithReference { get; init; }
+
+    /// <summary>The device of the reference's copy of the weights: cpu, cuda or cuda:n. Null means the policy's device.</summary>
+    /// <remarks>
+    /// On the CPU the copy takes no device memory, but its pass is slower. Used only with <see cref="WithReference"/>. Refused with an
+    /// adapter, whose reference is the policy's own base.
+    /// </remarks>
+    /// <value>Default null.</value>
+    public string? ReferenceDevice { get; init; }
+
+    /// <summary>
+    /// True to leave the token embedding, and an output layer that is tied to it, untrained
+    /// (<see cref="Qwen2ForCausalLM.FreezeEmbeddings"/>). A quarter of the 0.5B model then needs neither gradients nor moments.
+    /// </summary>
+    /// <value>Default false. With an adapter all weights are frozen in any case.</value>
+    public bool FreezeEmbeddings { get; init; }
+
+    /// <summary>
+    /// The low-rank adapters that are trained instead of the weights, which are frozen. Null trains the weights. For an adapter that is
+    /// loaded, rank, scale and target modules must equal its own; dropout and seed are those given here.
+    /// </summary>
+    /// <value>Default null.</value>
+    public LoraOptions? Lora { get; init; }
+
+    /// <summary>
+    /// The folder of an adapter to load onto the model, to use it or train it further. Not needed if the model's own folder is an adapter
+    /// that names its base.
+    /// </summary>
+    /// <value>Default null.</value>
+    public string? Adapter { get; init; }
+
+    /// <summary>
+    /// True to compute in the type of the stored weights instead of float32. A checkpoint in 16 bits then takes half the memory, but only
+    /// an adapter can be trained. An adapter is always float32.
+    /// </summary>
+    /// <value>Default false.</value>
+    public bool KeepStoredType { get; init; }
+
+    /// <summary>
+    /// The type of matrix products and activations; BFloat16 with float32 weights is mixed precision
+    /// (<see cref="Qwen2ForCausalLM.ComputeType"/>).
+    /// </summary>
+    /// <remarks>
+    /// Mixed precision is made for GPUs. On a CPU with AVX512-BF16 it is 1.6 to 1.9 times as fast as float32. Activations take half the
+    /// memory, and the reference's copy has 16 bits too.
+    /// </remarks>
+    /// <value>BFloat16, or null for the type of the weights; default null.</value>
+    public ScalarType? ComputeType { get; init; }
+
+    /// <summary>
+    /// True to compute each layer again in the backward pass instead of keeping its activations
+    /// (<see cref="Qwen2ForCausalLM.GradientCheckpointing"/>).
+    /// </summary>
+    /// <value>Default false.</value>
+    public bool GradientCheckpointing { get; init; }
+
+    /// <summary>True to decode with weights and activations rounded to 8 bits (<see cref="QwenPolicy.Int8Rollouts"/>).</summary>
+    /// <value>Default false.</value>
+    public bool Int8Rollouts { get; init; }
+
+    /// <summary>The chat template that replaces the checkpoint's own.</summary>
+    /// <remarks>
+    /// Required if the checkpoint's template is unknown: without it loading refuses every template but those of Qwen2 and Qwen2.5 and plain
+    /// ChatML. A template that closes messages with a token implements <see cref="IEndOfTurnTemplate"/>.
+    /// </remarks>
+    /// <value>Default null: the checkpoint's own; if it has none, Qwen2.5's, which is logged.</value>
+    public IChatTemplate? ChatTemplate { get; init; }
+
+    /// <summary>The logger that receives a warning if the checkpoint has no chat template and Qwen2.5's is used.</summary>
+    /// <value>Default null: no warning.</value>
+    public ILogger? Logger { get; init; }
+
+    /// <summary>The branch, tag or commit of a hub id.</summary>
+    /// <value>Default main.</value>
+    public string Revision { get; init; } = "main";
+
+    /// <summary>The receiver of the progress of a download; null for none.</summary>
+    public IProgress<HubProgress>? Progress { get; init; }
+}

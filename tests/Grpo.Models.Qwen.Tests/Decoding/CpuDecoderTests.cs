@@ -1,0 +1,126 @@
+using CsCheck;
+using Grpo.Modeling;
+using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Decoding;
+using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Tensors;
+using Grpo.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Grpo.Models.Qwen.Tests;
+
+public sealed class CpuDecoderTests
+{
+    [VectorFact]
+    public void TryCreate_takes_a_float32_model_whose_widths_suit_and_leaves_others_to_the_modules()
+    {
+        Assert.True(Suits(TinyModels.CpuConfig()));
+        Assert.True(Suits(TinyModels.CpuConfig(tied: false)));
+        Assert.False(Suits(TinyModels.Config()));                                                    // widths of 24 and 40
+        Assert.False(Suits(TinyModels.CpuConfig() with { AttentionHeadCount = 12 }));               // heads of width 16
+        Assert.False(Suits(TinyModels.CpuConfig() with { VocabularySize = 38 }));                   // not in fours
+        Assert.False(Suits(TinyModels.CpuConfig(), model => model.to(ScalarType.BFloat16)));
+        Assert.False(Suits(TinyModels.CpuConfig(), model => model.AddAdapter(new LoraOptions())));
+        Assert.True(Suits(TinyModels.CpuConfig(), model =>
+        {
+            model.AddAdapter(new LoraOptions());
+            new QwenPolicy(model).MergeAdapter();
+        }));
+    }
+
+    [VectorFact]
+    public void Advance_gives_a_row_the_same_logits_to_the_last_bit_whatever_its_neighbours_and_the_number_of_threads()
+    {
+        using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(TinyModels.CpuConfig(), seed: 7);
+        int threads = get_num_threads();
+        Gen.Select(Gen.Int[1, 40].Array[1, 32], Gen.Int[0, 39], Gen.Int[1, 3]).Sample((lengths, token, count) =>
+        {
+            try
+            {
+                set_num_threads(1);
+                float[] alone = First(model, [lengths[0]], token);
+                set_num_threads(count);
+                Assert.Equal(alone, First(model, lengths, token));
+            }
+            finally
+            {
+                set_num_threads(threads);
+            }
+        }, iter: 40, threads: 1);
+    }
+
+    [VectorFact]
+    public void Advance_refuses_a_token_that_is_not_of_the_vocabulary()
+    {
+        using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(TinyModels.CpuConfig(), seed: 7);
+        using var policy = new QwenPolicy(model);
+        using var scope = TensorScope.BeginNoGrad();
+        using IDecodingSession session = policy.StartDecoding(
+            Qwen2DecodingSessionTests.Prompts([[1, 2], [3]]), groupSize: 1, maxNewTokens: 2);
+        session.Prefill();
+        ErrorAssert.Says<ArgumentException>(
+            "Token 40 of row 1 is not below the vocabulary of 40", () => session.Advance(Qwen2DecodingSessionTests.Ids([5, 40])));
+        ErrorAssert.Says<ArgumentException>("Token -1 of row 0", () => session.Advance(Qwen2DecodingSessionTests.Ids([-1, 5])));
+    }
+
+    // Logits of the first row of a cache of rows of some lengths, after three new tokens.
+    private static float[] First(Qwen2ForCausalLM model, int[] lengths, int token)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Qwen2Config config = model.Config;
+        using var cache = new KeyValueCache(config, lengths.Length, capacity: 43, new ParameterPlacement(CPU, ScalarType.Float32));
+        using var generator = new Generator(3);
+        Tensor keys = randn([1, config.KeyValueHeadCount, 40, config.HeadWidth], generator: generator).expand(lengths.Length, -1, -1, -1);
+        for (int layer = 0; layer < config.LayerCount; layer++)
+        {
+            cache.WritePrompts(layer, keys, keys + 1, groupSize: 1);
+        }
+
+        cache.CommitPrompts(lengths, groupSize: 1);
+        using CpuDecoder decoder = CpuDecoder.TryCreate(model, cache, int8: null)!;
+        long[] ids = [.. Enumerable.Repeat((long)token, lengths.Length)];
+        for (int step = 0; step < 2; step++)
+        {
+            decoder.Advance(ids);
+            cache.CommitNext();
+        }
+
+        return decoder.Advance(ids)[0].data<float>().ToArray();
+    }
+
+    [VectorFact]
+    public void Advance_says_that_the_model_is_gone_or_elsewhere()
+    {
+        var model = Qwen2ForCausalLM.Initialize(TinyModels.CpuConfig(), seed: 7);
+        var policy = new QwenPolicy(model);
+        using var scope = TensorScope.BeginNoGrad();
+        using IDecodingSession session = policy.StartDecoding(Qwen2DecodingSessionTests.Prompts([[1, 2]]), groupSize: 1, maxNewTokens: 3);
+        session.Prefill();
+        session.Advance(Qwen2DecodingSessionTests.Ids([5]));
+        policy.Dispose();
+        Assert.ThrowsAny<InvalidOperationException>(() => session.Advance(Qwen2DecodingSessionTests.Ids([5])));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_session_may_be_disposed_twice(bool rounds)
+    {
+        using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(TinyModels.CpuConfig(), seed: 7)) { Int8Rollouts = rounds };
+        using var scope = TensorScope.BeginNoGrad();
+        IDecodingSession session = policy.StartDecoding(Qwen2DecodingSessionTests.Prompts([[1, 2]]), groupSize: 1, maxNewTokens: 2);
+        session.Dispose();
+        session.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => session.Prefill());
+    }
+
+    private static bool Suits(Qwen2Config config, Action<Qwen2ForCausalLM>? change = null)
+    {
+        using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(config, seed: 7);
+        change?.Invoke(model);
+        using var cache = new KeyValueCache(config, slots: 1, capacity: 2, new ParameterPlacement(CPU, model.WeightType));
+        using CpuDecoder? decoder = CpuDecoder.TryCreate(model, cache, int8: null);
+        return decoder is not null;
+    }
+}

@@ -7,7 +7,10 @@ using static TorchSharp.torch;
 
 namespace Grpo.Benchmarks.Pieces;
 
-/// <summary>A token for each of 8 rows of logits of Qwen2's vocabulary, in the ways of sampling; the baselines are what TorchSharp offers for each.</summary>
+/// <summary>
+/// Times the sampling of a token for each of 8 rows of logits of Qwen2's vocabulary, by each method. The
+/// baselines use TorchSharp's operators.
+/// </summary>
 [MemoryDiagnoser]
 [GroupBenchmarksBy(BenchmarkLogicalGroupRule.ByCategory)]
 [CategoriesColumn]
@@ -23,10 +26,11 @@ public class TokenSamplingBenchmarks
     private static readonly SamplingOptions WithTopK = new() { TopK = K };
     private static readonly SamplingOptions WithTopP = new() { TopP = P };
 
-    private readonly RolloutRow[] _rows = [.. Enumerable.Range(0, Rows).Select(row => new RolloutRow([0], new CompletionBuilder((ulong)row)))];
+    private readonly RolloutRow[] _rows =
+        [.. Enumerable.Range(0, Rows).Select(row => new RolloutRow([0], new CompletionBuilder((ulong)row)))];
     private Tensor _logits = null!;                    // [B, V]
 
-    /// <summary>Logits as spread as a language model's: the most probable token has some tenths.</summary>
+    /// <summary>Creates logits with the spread of a language model's: the most probable token has a few tenths.</summary>
     [GlobalSetup]
     public void Setup()
     {
@@ -39,7 +43,7 @@ public class TokenSamplingBenchmarks
     [GlobalCleanup]
     public void Cleanup() => _logits.Dispose();
 
-    /// <summary>argmax and the log-probs of what it found.</summary>
+    /// <summary>Takes the argmax and its log-probs.</summary>
     [Benchmark(Baseline = true)]
     [BenchmarkCategory("greedy")]
     public void Argmax()
@@ -49,14 +53,14 @@ public class TokenSamplingBenchmarks
         _logits.log_softmax(1).gather(1, ids).cpu();
     }
 
-    /// <summary>Ours, with entropies.</summary>
+    /// <summary>Samples greedily with the library, including entropies.</summary>
     [Benchmark]
     [BenchmarkCategory("greedy")]
     public object Greedy() => TokenSampler.Sample(_logits, _rows, Greedily);
 
-    /// <summary>Softmax, multinomial and the log-probs of what it drew.</summary>
+    /// <summary>Samples by softmax and multinomial, including log-probs.</summary>
     [Benchmark(Baseline = true)]
-    [BenchmarkCategory("draw")]
+    [BenchmarkCategory("sample")]
     public void Multinomial()
     {
         using var scope = TensorScope.BeginNoGrad();
@@ -64,12 +68,12 @@ public class TokenSamplingBenchmarks
         probabilities.gather(1, probabilities.multinomial(1)).log().cpu();
     }
 
-    /// <summary>Ours, with entropies.</summary>
+    /// <summary>Samples with the library, including log-probs and entropies.</summary>
     [Benchmark]
-    [BenchmarkCategory("draw")]
-    public object Draw() => TokenSampler.Sample(_logits, _rows, Plain);
+    [BenchmarkCategory("sample")]
+    public object Sample() => TokenSampler.Sample(_logits, _rows, Plain);
 
-    /// <summary>topk, and multinomial among what is left.</summary>
+    /// <summary>Samples by topk and multinomial.</summary>
     [Benchmark(Baseline = true)]
     [BenchmarkCategory("top-k")]
     public void TorchTopK()
@@ -79,12 +83,12 @@ public class TokenSamplingBenchmarks
         ids.gather(1, largest.softmax(1).multinomial(1)).cpu();
     }
 
-    /// <summary>Ours, with log-probs and entropies.</summary>
+    /// <summary>Samples with top-k by the library, including log-probs and entropies.</summary>
     [Benchmark]
     [BenchmarkCategory("top-k")]
     public object TopK() => TokenSampler.Sample(_logits, _rows, WithTopK);
 
-    /// <summary>A full sort, and multinomial among what is left.</summary>
+    /// <summary>Samples by a full sort and multinomial.</summary>
     [Benchmark(Baseline = true)]
     [BenchmarkCategory("top-p")]
     public void FullSort()
@@ -95,7 +99,7 @@ public class TokenSamplingBenchmarks
         order.gather(1, kept.multinomial(1)).cpu();
     }
 
-    /// <summary>Ours, with log-probs and entropies.</summary>
+    /// <summary>Samples with top-p by the library, including log-probs and entropies.</summary>
     [Benchmark]
     [BenchmarkCategory("top-p")]
     public object TopP() => TokenSampler.Sample(_logits, _rows, WithTopP);

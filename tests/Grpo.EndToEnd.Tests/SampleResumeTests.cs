@@ -23,6 +23,7 @@ public sealed class SampleResumeTests : IDisposable
 
     private Task<SampleProcess.Result> TrainAsync(string steps, params string[] settings) => SampleProcess.RunAsync("Gsm8k",
     [
-        "--steps", steps, "--prompts-per-step", "2", "--eval-count", "2", "--max-completion-tokens", "16", "--output", _folder.Path, .. settings,
+        "--steps", steps, "--prompts-per-step", "2", "--eval-count", "2", "--max-completion-tokens", "16", "--output", _folder.Path,
+        .. settings,
     ]);
 }

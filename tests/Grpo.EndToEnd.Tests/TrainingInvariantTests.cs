@@ -42,7 +42,8 @@ public sealed class TrainingInvariantTests
         UpdateReport split = Update(qwen, groups, microBatchSize);
         UpdateReport reversed = Update(qwen, [.. groups.Reverse().Select(Reverse)], microBatchSize);
 
-        // Learning rate 0 leaves the weights alone, so that all three see the same model. Float32 sums in another order differ by about 1e-6.
+        // Learning rate 0 leaves the weights alone, so that all three see the same model. Float32 sums in another order
+        // differ by about 1e-6.
         Assert.All([split, reversed], other =>
         {
             Assert.Equal(whole.Loss, other.Loss, tolerance: 1e-5 * Math.Max(1, Math.Abs(whole.Loss)));
@@ -56,7 +57,12 @@ public sealed class TrainingInvariantTests
     public async Task Live_tensors_are_as_many_after_step_30_as_after_step_3()
     {
         using QwenPretrained qwen = QwenPretrained.Load(SampleProcess.TinyModel, withReference: true);
-        using GrpoOptimizer optimizer = Optimizer(qwen, Options(microBatchSize: 4) with { PromptsPerStep = 1, GroupSize = 2, Sampling = new SamplingOptions { MaxCompletionTokens = 8 } });
+        using GrpoOptimizer optimizer = Optimizer(qwen, Options(microBatchSize: 4) with
+        {
+            PromptsPerStep = 1,
+            GroupSize = 2,
+            Sampling = new SamplingOptions { MaxCompletionTokens = 8 },
+        });
         Prompt[] prompts = [Problems()[0]];
         // What earlier tests left to the finalizer must not leave the count in the middle of this one.
         GC.Collect();
@@ -79,7 +85,8 @@ public sealed class TrainingInvariantTests
         var trainer = new GrpoTrainer(optimizer, Problems(), new TrainerOptions { Steps = steps });
         await foreach (TrainingStep report in trainer.RunAsync())
         {
-            metrics.Add(string.Join(' ', StepMetrics.From(report).Where(metric => !metric.Key.StartsWith("time/", StringComparison.Ordinal))));
+            metrics.Add(
+                string.Join(' ', StepMetrics.From(report).Where(metric => !metric.Key.StartsWith("time/", StringComparison.Ordinal))));
         }
 
         return ([.. metrics], [.. qwen.Policy.Module.parameters().Select(parameter => parameter.detach().data<float>().ToArray())]);
@@ -98,11 +105,13 @@ public sealed class TrainingInvariantTests
     }
 
     private static ScoredGroup Reverse(ScoredGroup group) => new(
-        group.Group with { Completions = [.. group.Group.Completions.Reverse()] }, [.. group.Rewards.Reverse()], [.. group.Advantages.Reverse()]);
+        group.Group with { Completions = [.. group.Group.Completions.Reverse()] }, [.. group.Rewards.Reverse()],
+        [.. group.Advantages.Reverse()]);
 
     private static GrpoOptimizer Optimizer(QwenPretrained qwen, GrpoOptions options) => new(
         qwen.Policy, new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate),
-        RewardFunction.WeightedSum((new Gsm8kReward(), 1), (new LengthPenaltyReward(maxTokens: 64, bufferTokens: 48), 0.1)), options, qwen.Reference);
+        RewardFunction.WeightedSum((new Gsm8kReward(), 1), (new LengthPenaltyReward(maxTokens: 64, bufferTokens: 48), 0.1)), options,
+        qwen.Reference);
 
     private static GrpoOptions Options(int microBatchSize) => new()
     {

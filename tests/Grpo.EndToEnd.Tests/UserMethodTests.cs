@@ -26,7 +26,10 @@ public sealed class UserMethodTests
         using var optimizer = new GrpoOptimizer(
             qwen.Policy, new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate),
             RewardFunction.WeightedSum((new Gsm8kReward(), 1), (new LengthPenaltyReward(maxTokens: 64, bufferTokens: 48), 0.1)), options);
-        Prompt[] problems = [.. WordProblems.Generate(new WordProblemOptions { Count = 8, MaxSteps = 2, SystemPrompt = "Solve step by step." }).ToPrompts()];
+        Prompt[] problems =
+        [
+            .. WordProblems.Generate(new WordProblemOptions { Count = 8, MaxSteps = 2, SystemPrompt = "Solve step by step." }).ToPrompts(),
+        ];
 
         var updates = new List<UpdateReport>();
         await foreach (TrainingStep step in new GrpoTrainer(optimizer, problems, new TrainerOptions { Steps = 2 }).RunAsync())

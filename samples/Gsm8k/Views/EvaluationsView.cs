@@ -2,7 +2,7 @@ using Grpo.Training;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>Only the evaluations and the end: for several runs one after the other.</summary>
+/// <summary>A view that shows only the evaluations and the end, for a series of runs.</summary>
 internal sealed class EvaluationsView : ITrainingCallback
 {
     public ValueTask OnStepAsync(TrainingStep step, CancellationToken cancellationToken = default)

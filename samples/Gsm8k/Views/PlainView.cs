@@ -4,7 +4,7 @@ using Grpo.Training;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>One line a step, for logs and pipes.</summary>
+/// <summary>A view that prints one line per step, for logs and pipes.</summary>
 internal sealed class PlainView(Settings settings, int heldOut) : ITrainingCallback
 {
     private readonly Stopwatch _clock = new();
@@ -12,8 +12,10 @@ internal sealed class PlainView(Settings settings, int heldOut) : ITrainingCallb
 
     public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default)
     {
-        Console.WriteLine($"Training {ModelName.Of(settings)} on {settings.Run.Device}: {start.Options.PromptsPerStep} prompts x {start.Options.GroupSize} completions, " +
-            $"{start.Steps - start.FirstStep} steps, {heldOut} held-out problems, seed {start.Options.Seed}.");
+        Console.WriteLine(
+            $"Training {ModelName.Of(settings)} on {settings.Run.Device}: {start.Options.PromptsPerStep} prompts x "
+            + $"{start.Options.GroupSize} completions, {start.Steps - start.FirstStep} steps, {heldOut} held-out "
+            + $"problems, seed {start.Options.Seed}.");
         _first = start.FirstStep;
         _clock.Start();
         return ValueTask.CompletedTask;

@@ -3,21 +3,23 @@ using Microsoft.Extensions.Logging;
 
 namespace Grpo.IO;
 
-/// <summary>The unfinished files and folders of a checkpoint store: names, locks, and what a crash left behind.</summary>
+/// <summary>Names, locks and cleans up the unfinished files and folders of a checkpoint store.</summary>
 /// <param name="root">The folder of the checkpoints.</param>
-/// <param name="logger">Hears what was removed.</param>
+/// <param name="logger">Receives a message for each entry that was removed or kept.</param>
 internal sealed class TemporaryEntries(string root, ILogger logger)
 {
     private const string Prefix = ".tmp-";
     private const string LockSuffix = ".lock";
 
+    /// <summary>Creates an unused path for a temporary entry.</summary>
     public string NewPath() => Path.Combine(root, $"{Prefix}{Guid.NewGuid():N}");
 
-    /// <summary>A lock beside an entry says that somebody is still at work in it. The system lets go of it when a process dies.</summary>
+    /// <summary>Locks an entry while a process works in it. The system releases the lock when the process dies.</summary>
     public static FileStream Hold(string temporary) =>
         new(temporary + LockSuffix, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0, FileOptions.DeleteOnClose);
 
-    /// <param name="recover">Asked first for each folder; true when it was of use and is no longer there.</param>
+    /// <summary>Removes the entries that a crashed process left behind.</summary>
+    /// <param name="recover">Called first for each folder; returns true if it used the folder and moved it away.</param>
     public async Task RemoveLeftoversAsync(Func<string, Task<bool>> recover)
     {
         IEnumerable<string> leftovers = Directory.EnumerateFileSystemEntries(root, Prefix + "*")
@@ -45,7 +47,7 @@ internal sealed class TemporaryEntries(string root, ILogger logger)
         }
     }
 
-    /// <summary>Never throws for what cannot be removed: the checkpoints are intact, and the warning says so.</summary>
+    /// <summary>Removes a file or folder. A failure is logged and not thrown, since the checkpoints are intact.</summary>
     public bool Remove(string path)
     {
         try

@@ -121,7 +121,7 @@ internal sealed class PolicyUpdater(
             batches[i] = MicroBatchBudget.Run(members, () =>
             {
                 TokenBatch tokens = TokenBatchBuilder.Build([.. members.Select(row => row.Tokens)], padTokenId: 0, device, limits.SharePrompts);
-                Tensor advantages = HostUpload.To(tensor(members.Select(row => (float)row.Advantage).ToArray()), device);  // [B]
+                Tensor advantages = DeviceUpload.To(tensor(members.Select(row => (float)row.Advantage).ToArray()), device);  // [B]
                 oldLogProbs[i] = round.OldLogProbs is { } old ? RowLogProbs.Upload([.. indices.Select(index => old[index])], tokens) : null;
                 return new MicroBatch(members, tokens, advantages, ReferenceLogProbs(tokens), SamplerLogProbs.Upload(members, tokens));
             });

@@ -23,7 +23,7 @@ internal sealed class SampledGroups(AdvantageFunction advantage, IReadOnlyDictio
     public IReadOnlyList<IReadOnlyList<Reward>> Rewards => _rewards;
 
     /// <summary>Groups with a signal that the step still lacks.</summary>
-    public int Missing => wanted - GroupFilter.Of(advantage, ForAdvantages(_rewards)).Kept.Count;
+    public int Missing => wanted - GroupFilter.Create(advantage, ForAdvantages(_rewards)).Kept.Count;
 
     public void Add(IReadOnlyList<RolloutGroup> groups, RewardScores scores)
     {
@@ -39,7 +39,7 @@ internal sealed class SampledGroups(AdvantageFunction advantage, IReadOnlyDictio
     public (IReadOnlyList<ScoredGroup> All, IReadOnlyList<ScoredGroup> Chosen) Score(IReadOnlyList<IReadOnlyList<Reward>>? shaped = null)
     {
         AdvantageGroup[] groups = ForAdvantages(shaped ?? _rewards);
-        GroupFilter filter = GroupFilter.Of(advantage, groups);
+        GroupFilter filter = GroupFilter.Create(advantage, groups);
         int[] chosen = [.. filter.Kept.Concat(filter.Dead).Take(wanted).Order()];
         double[][] advantages = advantage.Compute([.. chosen.Select(index => groups[index])]);
         Dictionary<int, double[]> byGroup = chosen.Zip(advantages).ToDictionary(pair => pair.First, pair => pair.Second);

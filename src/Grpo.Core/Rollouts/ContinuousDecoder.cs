@@ -76,7 +76,7 @@ internal sealed class ContinuousDecoder(IPolicy policy, int padTokenId, IReadOnl
     {
         cancellationToken.ThrowIfCancellationRequested();
         using var scope = TensorScope.BeginNoGrad();
-        FreedMemory.Bound(anew: true); // an update leaves much more freed memory than decoding can reuse
+        FreedMemory.TrimExcess(isNewPhase: true); // an update leaves much more freed memory than decoding can reuse
         List<RolloutRow[]> first = Admit(waiting, maxRows);
         _rows = first.Sum(group => group.Length);
         using IDecodingSession session = policy.StartDecoding(Prompts(first), first[0].Length, sampling.MaxCompletionTokens);

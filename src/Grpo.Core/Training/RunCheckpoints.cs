@@ -97,7 +97,7 @@ internal sealed class RunCheckpoints(RunParts parts, TrainingProgress progress)
             Folder = await CheckedServices.SaveAsync(into, _optimizer.Step, Write).ConfigureAwait(false);
             _step = _optimizer.Step;
             _changed = false;
-            FreedMemory.GiveBack();
+            FreedMemory.Trim();
             _logger.CheckpointWritten(Folder);
         },
         _logger.CheckpointFailed,

@@ -344,7 +344,7 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
     private async Task<EvaluationReport> EvaluateAsync(IEvaluator evaluator, CancellationToken cancellationToken)
     {
         EvaluationReport evaluation = await CheckedServices.EvaluateAsync(evaluator, _optimizer.Policy, cancellationToken).ConfigureAwait(false);
-        FreedMemory.GiveBack();
+        FreedMemory.Trim();
         long step = _optimizer.Step;
         if (progress.Add(step, evaluation))
         {

@@ -9,7 +9,8 @@ public sealed class UserAdvantageTests
     {
         public override string Name => "best of the group";
 
-        protected override IEnumerable<double> Estimate(GroupScores group) => group.Rewards.Select(reward => reward - group.Moments.Maximum);
+        protected override IEnumerable<double> Estimate(GroupScores group) =>
+            group.Rewards.Select(reward => reward - group.Moments.Maximum);
     }
 
     private sealed record BrokenAdvantage(Func<IReadOnlyList<GroupScores>, IEnumerable<IEnumerable<double>>> Formula) : AdvantageFunction
@@ -57,9 +58,13 @@ public sealed class UserAdvantageTests
     public void A_function_that_gives_the_wrong_number_is_named()
     {
         var rows = Assert.Throws<InvalidOperationException>(() => new BrokenAdvantage(_ => []).Compute([AdvantageCases.Single(1, 2)]));
-        Assert.StartsWith("The advantage function 'broken' gave advantages for 0 groups but was given 1;", rows.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "The advantage function 'broken' gave advantages for 0 groups but was given 1;", rows.Message, StringComparison.Ordinal);
 
-        var entries = Assert.Throws<InvalidOperationException>(() => new BrokenAdvantage(_ => [[1.0]]).Compute([AdvantageCases.Single(1, 2, null)]));
-        Assert.StartsWith("The advantage function 'broken' gave 1 advantages for the 2 scored completions of group 0;", entries.Message, StringComparison.Ordinal);
+        var entries = Assert.Throws<InvalidOperationException>(
+            () => new BrokenAdvantage(_ => [[1.0]]).Compute([AdvantageCases.Single(1, 2, null)]));
+        Assert.StartsWith(
+            "The advantage function 'broken' gave 1 advantages for the 2 scored completions of group 0;", entries.Message,
+            StringComparison.Ordinal);
     }
 }

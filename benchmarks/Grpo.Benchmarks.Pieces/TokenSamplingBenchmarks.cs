@@ -56,7 +56,7 @@ public class TokenSamplingBenchmarks
     /// <summary>Samples greedily with the library, including entropies.</summary>
     [Benchmark]
     [BenchmarkCategory("greedy")]
-    public object Greedy() => TokenDraw.Pick(_logits, _rows, Greedily);
+    public object Greedy() => TokenSampler.Sample(_logits, _rows, Greedily);
 
     /// <summary>Samples by softmax and multinomial, including log-probs.</summary>
     [Benchmark(Baseline = true)]
@@ -71,7 +71,7 @@ public class TokenSamplingBenchmarks
     /// <summary>Samples with the library, including log-probs and entropies.</summary>
     [Benchmark]
     [BenchmarkCategory("sample")]
-    public object Sample() => TokenDraw.Pick(_logits, _rows, Plain);
+    public object Sample() => TokenSampler.Sample(_logits, _rows, Plain);
 
     /// <summary>Samples by topk and multinomial.</summary>
     [Benchmark(Baseline = true)]
@@ -86,7 +86,7 @@ public class TokenSamplingBenchmarks
     /// <summary>Samples with top-k by the library, including log-probs and entropies.</summary>
     [Benchmark]
     [BenchmarkCategory("top-k")]
-    public object TopK() => TokenDraw.Pick(_logits, _rows, WithTopK);
+    public object TopK() => TokenSampler.Sample(_logits, _rows, WithTopK);
 
     /// <summary>Samples by a full sort and multinomial.</summary>
     [Benchmark(Baseline = true)]
@@ -102,5 +102,5 @@ public class TokenSamplingBenchmarks
     /// <summary>Samples with top-p by the library, including log-probs and entropies.</summary>
     [Benchmark]
     [BenchmarkCategory("top-p")]
-    public object TopP() => TokenDraw.Pick(_logits, _rows, WithTopP);
+    public object TopP() => TokenSampler.Sample(_logits, _rows, WithTopP);
 }

@@ -87,12 +87,12 @@ internal static class PieceCases
         return
         [
             new($"sample {rows} tokens, softmax and multinomial", rows, () => Multinomial(logits)),
-            new($"sample {rows} tokens", rows, () => TokenDraw.Pick(logits, sampled, plain))
+            new($"sample {rows} tokens", rows, () => TokenSampler.Sample(logits, sampled, plain))
             {
                 Baseline = $"sample {rows} tokens, softmax and multinomial",
             },
             new($"sample {rows} tokens, top-p by a full sort", rows, () => TopPBySort(logits)),
-            new($"sample {rows} tokens, top-p", rows, () => TokenDraw.Pick(logits, sampled, topP))
+            new($"sample {rows} tokens, top-p", rows, () => TokenSampler.Sample(logits, sampled, topP))
             {
                 Baseline = $"sample {rows} tokens, top-p by a full sort",
             },

@@ -60,7 +60,9 @@ internal static class Toy
         public override Reward Score(Prompt prompt, Completion completion) => score(prompt, completion);
     }
 
-    /// <summary>The gradient of the last update, read from the first moment that AdamW saves: with β₁ = 0 it is the gradient itself.</summary>
+    /// <summary>
+    /// The gradient of the last update, read from the first moment that AdamW saves: with β₁ = 0 it is the gradient itself.
+    /// </summary>
     public static float[] SavedMoment(GrpoOptimizer optimizer, string name = "exp_avg.table")
     {
         using var folder = new TemporaryFolder();

@@ -245,7 +245,7 @@ public sealed class GrpoOptimizer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(groups);
         using IDisposable operation = _use.Begin();
-        new RolloutCheck(_policy.GetType().Name, await _vocabulary.OfAsync(_policy).ConfigureAwait(false)).RequireGroups(groups, nameof(groups));
+        new RolloutCheck(_policy.GetType().Name, await _vocabulary.FindAsync(_policy).ConfigureAwait(false)).RequireGroups(groups, nameof(groups));
         var sampled = new SampledGroups(Options.Advantage, RewardWeights, groups.Count);
         sampled.Add(groups, await ScoreRewardsAsync(groups, cancellationToken).ConfigureAwait(false));
         (IReadOnlyList<ScoredGroup> all, ScoredStep chosen) = Advantages(sampled, cancellationToken);
@@ -398,7 +398,7 @@ public sealed class GrpoOptimizer : IDisposable
             throw new ArgumentException("A scored group is null.", parameter);
         }
 
-        int? vocabulary = _vocabulary.OfAsync(_policy).GetAwaiter().GetResult();
+        int? vocabulary = _vocabulary.FindAsync(_policy).GetAwaiter().GetResult();
         new RolloutCheck(_policy.GetType().Name, vocabulary).RequireGroups(groups.Select(scored => scored.Group), parameter);
         foreach (ScoredGroup scored in groups)
         {

@@ -1,6 +1,6 @@
 namespace Grpo.Scoring;
 
-/// <summary>See <see cref="RewardFunction.WeightedSum"/>.</summary>
+/// <summary>The reward of <see cref="RewardFunction.WeightedSum"/>.</summary>
 internal sealed class WeightedSumReward : IWeightedReward, IHasIdentity
 {
     private readonly (IRewardFunction Reward, double Weight)[] _parts;
@@ -16,7 +16,7 @@ internal sealed class WeightedSumReward : IWeightedReward, IHasIdentity
 
     public IReadOnlyDictionary<string, double>? PartWeights { get; }
 
-    // The order of the parts is in the name.
+    // The name of the sum contains the order of the parts.
     public PlugInIdentity Identity => _parts.Aggregate(
         new PlugInIdentity("weighted sum"),
         (identity, part) => identity.WithPart(part.Reward.Name, part.Reward).With($"weight of {part.Reward.Name}", part.Weight));
@@ -28,10 +28,10 @@ internal sealed class WeightedSumReward : IWeightedReward, IHasIdentity
         return [.. outcomes.Select(outcome => outcome.Error is null ? outcome.Reward : throw outcome.Error)];
     }
 
-    /// <summary>The sums; a completion on which a part failed has that part's error.</summary>
+    /// <summary>Returns the sums. A completion on which a part failed gets the error of that part.</summary>
     public async ValueTask<RewardOutcome[]> InvokeAsync(RolloutGroup group, CancellationToken cancellationToken)
     {
-        // All parts start before the first is awaited, so that slow ones wait together.
+        // All parts start before the first is awaited, so that slow parts wait at the same time.
         var pending = new Task<RewardOutcome[]>[_parts.Length];
         for (int i = 0; i < _parts.Length; i++)
         {
@@ -66,7 +66,7 @@ internal sealed class WeightedSumReward : IWeightedReward, IHasIdentity
 
             sum = part.Value is { } scored ? (sum ?? 0) + (_parts[i].Weight * scored) : sum;
             verdict ??= part.Verdict;
-            // The answer must be the one that was judged, not that of another part.
+            // The answer comes from the part that judged it, not from another part.
             answer = isCorrect is null ? part.Answer : answer;
             isCorrect ??= part.IsCorrect;
         }

@@ -35,7 +35,8 @@ public sealed class JsonLinesLoggerTests
         JsonElement[] completions = Lines(folder["run/completions.jsonl"]);
         Assert.Equal(4, completions.Length);
         Assert.Equal(
-            """{"step":7,"prompt_id":"p0","sample":0,"prompt":"b","completion":"ab","answer":null,"reward":1,"verdict":"yes","advantage":0.7,"tokens":3,"finish_reason":"EndToken"}""",
+            """{"step":7,"prompt_id":"p0","sample":0,"prompt":"b","completion":"ab","answer":null,"reward":1"""
+            + ""","verdict":"yes","advantage":0.7,"tokens":3,"finish_reason":"EndToken"}""",
             completions[0].GetRawText());
         Assert.Equal(("c", "Truncated", -0.7), (
             completions[1].GetProperty("completion").GetString(), completions[1].GetProperty("finish_reason").GetString(),
@@ -74,7 +75,8 @@ public sealed class JsonLinesLoggerTests
         using var folder = new TemporaryFolder();
         var completion = new Completion([2], "line\nbreak \"quoted\" ✓ 😀 \u0000", FinishReason.EndToken);
         var group = new RolloutGroup(Prompt.Create("p", "x", answer: "4"), [2], [completion]);
-        var report = new TrainingStep(StepMetricsTests.FullReport().Report with { Groups = [new ScoredGroup(group, [Reward.Abstain], [0])] });
+        var report =
+            new TrainingStep(StepMetricsTests.FullReport().Report with { Groups = [new ScoredGroup(group, [Reward.Abstain], [0])] });
         using (var logger = new JsonLinesLogger(folder.Path))
         {
             await logger.OnStepAsync(report);
@@ -89,10 +91,14 @@ public sealed class JsonLinesLoggerTests
     [Fact]
     public async Task OnStepAsync_writes_hostile_text_as_one_line_of_ascii()
     {
-        const string Hostile = "<script>'\"`&</script> \r\n \u001b[31m\u001b]0;x\u0007 \u009b \u202E\u2066\u2028\uFEFF \uD83D \uDE00\uD83D 😀 {\"step\":99}";
-        const string Read = "<script>'\"`&</script> \r\n \u001b[31m\u001b]0;x\u0007 \u009b \u202E\u2066\u2028\uFEFF \uFFFD \uFFFD\uFFFD 😀 {\"step\":99}"; // no UTF-8 for half a pair
+        const string Hostile =
+            "<script>'\"`&</script> \r\n \u001b[31m\u001b]0;x\u0007 \u009b \u202E\u2066\u2028\uFEFF \uD83D \uDE00\uD83D 😀 {\"step\":99}";
+        // no UTF-8 for half a pair
+        const string Read =
+            "<script>'\"`&</script> \r\n \u001b[31m\u001b]0;x\u0007 \u009b \u202E\u2066\u2028\uFEFF \uFFFD \uFFFD\uFFFD 😀 {\"step\":99}";
         using var folder = new TemporaryFolder();
-        var group = new RolloutGroup(Prompt.Create(Hostile, Hostile, answer: Hostile), [2], [new Completion([2], Hostile, FinishReason.EndToken)]);
+        var group = new RolloutGroup(
+            Prompt.Create(Hostile, Hostile, answer: Hostile), [2], [new Completion([2], Hostile, FinishReason.EndToken)]);
         var report = new TrainingStep(
             StepMetricsTests.FullReport().Report with { Groups = [new ScoredGroup(group, [new Reward(1) { Verdict = Hostile }], [0])] });
         using (var logger = new JsonLinesLogger(folder.Path))
@@ -105,7 +111,8 @@ public sealed class JsonLinesLoggerTests
         Assert.Equal((byte)'\n', bytes[^1]);
         JsonElement line = Assert.Single(Lines(folder["completions.jsonl"]));
         Assert.Equal(7, line.GetProperty("step").GetInt32());
-        Assert.All(["prompt_id", "prompt", "completion", "answer", "verdict"], name => Assert.Equal(Read, line.GetProperty(name).GetString()));
+        Assert.All(
+            ["prompt_id", "prompt", "completion", "answer", "verdict"], name => Assert.Equal(Read, line.GetProperty(name).GetString()));
     }
 
     [Fact]
@@ -116,7 +123,8 @@ public sealed class JsonLinesLoggerTests
         {
             // The step is done: also a run that is being cancelled records it, and before it is disposed.
             await first.OnStepAsync(StepMetricsTests.FullReport(), new CancellationToken(canceled: true));
-            using var reader = new StreamReader(new FileStream(folder["metrics.jsonl"], FileMode.Open, FileAccess.Read, FileShare.ReadWrite));
+            using var reader = new StreamReader(
+                new FileStream(folder["metrics.jsonl"], FileMode.Open, FileAccess.Read, FileShare.ReadWrite));
             Assert.EndsWith("}\n", (await reader.ReadToEndAsync()).ReplaceLineEndings("\n"), StringComparison.Ordinal);
         }
 
@@ -155,7 +163,8 @@ public sealed class JsonLinesLoggerTests
         Assert.Equal([.. left, 11], Lines(folder["metrics.jsonl"]).Select(line => line.GetProperty("step").GetInt32()));
         Assert.Equal(lines[..left.Length], File.ReadAllLines(folder["metrics.jsonl"])[..^1]);
         Assert.Equal(2 * (left.Length + 1), Lines(folder["completions.jsonl"]).Length);
-        Assert.Equal(["completions.jsonl", "metrics.jsonl"], Directory.GetFiles(folder.Path).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            ["completions.jsonl", "metrics.jsonl"], Directory.GetFiles(folder.Path).Select(Path.GetFileName).Order(StringComparer.Ordinal));
     }
 
     [Fact]

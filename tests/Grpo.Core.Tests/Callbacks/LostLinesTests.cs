@@ -117,7 +117,8 @@ public sealed class LostLinesTests : IDisposable
         }
 
         await Assert.ThrowsAsync<IOException>(() => logger.OnStepAsync(StepMetricsTests.FullReport(8)).AsTask());
-        ((ICheckpointedCallback)logger).Save(_folder.Path, new TrainingSummary { Steps = 2, CompletionTokens = 1, Elapsed = TimeSpan.Zero });
+        ((ICheckpointedCallback)logger)
+            .Save(_folder.Path, new TrainingSummary { Steps = 2, CompletionTokens = 1, Elapsed = TimeSpan.Zero });
         Assert.Equal(new LogCounts(Metrics: 2, Completions: 4), LogCounts.Read(_folder.Path));
     }
 

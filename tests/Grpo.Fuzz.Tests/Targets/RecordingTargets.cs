@@ -18,7 +18,7 @@ internal static class RecordingTargets
     }
 
     private static FlightSettings Settings() =>
-        FlightSettings.Of(new GrpoOptions(), new Dictionary<string, string> { ["Run.Model"] = "tiny" });
+        FlightSettings.From(new GrpoOptions(), new Dictionary<string, string> { ["Run.Model"] = "tiny" });
 
     private static FlightStep Step() => new()
     {

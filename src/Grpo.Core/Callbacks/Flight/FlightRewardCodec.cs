@@ -2,7 +2,9 @@ using Grpo.Scoring;
 
 namespace Grpo.Callbacks;
 
-/// <summary>The rewards of a step as bytes and back. Names are written once and then counted; weights once while they stay the same.</summary>
+/// <summary>
+/// Encodes and decodes the rewards of a step. A name is written once and then by number; the weights are written once.
+/// </summary>
 internal sealed class FlightRewardCodec
 {
     private const byte NoWeights = 0;
@@ -15,7 +17,7 @@ internal sealed class FlightRewardCodec
     private readonly List<string> _names = [];
     private bool _wroteWeights;
 
-    /// <summary>The weights of the reward's parts: set before writing, known after the first reward was read.</summary>
+    /// <summary>The weights of the reward's parts. Set them before writing; they are known after reading the first reward.</summary>
     public IReadOnlyDictionary<string, double>? Weights { get; set; }
 
     public void Write(FlightWriter writer, Reward reward)
@@ -48,13 +50,14 @@ internal sealed class FlightRewardCodec
         ReadWeights(ref reader);
         return new Reward(value)
         {
-            IsCorrect = judged switch { 0 => null, 1 => false, 2 => true, _ => throw new InvalidDataException($"{judged} is no judgement") },
+            IsCorrect =
+                judged switch { 0 => null, 1 => false, 2 => true, _ => throw new InvalidDataException($"{judged} is no judgement") },
             Verdict = verdict,
             Components = components,
         };
     }
 
-    // Every reward of the format has a place for them, though they are those of the function: the first reward of a step holds them.
+    // The format stores weights per reward, although they belong to the reward function. The first reward of a step holds them.
     private void WriteWeights(FlightWriter writer)
     {
         writer.Byte(Weights is null ? NoWeights : _wroteWeights ? SameWeights : NewWeights);
@@ -87,14 +90,14 @@ internal sealed class FlightRewardCodec
                     weights[Required(ReadName(ref reader))] = reader.Double();
                 }
 
-                Weights ??= weights; // an update took those of the first reward
+                Weights ??= weights; // the first ones count, as in an update
                 break;
             default:
                 throw new InvalidDataException("the weights of a reward are neither none nor new nor those before");
         }
     }
 
-    // 0: null. Else the name's number from 1; the next free number is followed by the name itself.
+    // Writes 0 for null, and otherwise the number of the name, from 1. A new number is followed by the name itself.
     private void WriteName(FlightWriter writer, string? name)
     {
         if (name is null)

@@ -45,7 +45,7 @@ internal sealed class StepCapture(IPolicy policy, ulong seed) : IStepObserver
     }
 
     /// <inheritdoc/>
-    /// <remarks>Only the first update is recorded: its log-probs are the old ones of all later updates.</remarks>
+    /// <remarks>Only the first update is recorded, because its log-probs are the old log-probs of all later updates.</remarks>
     public void OnMicroBatch(IReadOnlyList<TrainingRow> rows, Tensor logProbs, Tensor? referenceLogProbs)
     {
         if (_update > 0)
@@ -70,7 +70,7 @@ internal sealed class StepCapture(IPolicy policy, ulong seed) : IStepObserver
     /// <inheritdoc/>
     public void OnDone(ObservedStep step)
     {
-        // The rows are those of the chosen groups, one group after the other.
+        // The rows belong to the chosen groups, one group after the other.
         var firstRows = new Dictionary<ScoredGroup, int>(ReferenceEqualityComparer.Instance);
         int next = 0;
         foreach (ScoredGroup group in step.Chosen)

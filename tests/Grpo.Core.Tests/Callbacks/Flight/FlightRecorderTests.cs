@@ -27,7 +27,8 @@ public sealed class FlightRecorderTests
         Assert.True(File.Exists(recorded.File));
         Assert.False(Directory.Exists(plain.Output));
 
-        static byte[] Moments(RecordedRun run) => File.ReadAllBytes(Path.Combine(run.Checkpoints, "checkpoint-000004", "optimizer.safetensors"));
+        static byte[] Moments(RecordedRun run) =>
+            File.ReadAllBytes(Path.Combine(run.Checkpoints, "checkpoint-000004", "optimizer.safetensors"));
     }
 
     [Theory]
@@ -40,7 +41,9 @@ public sealed class FlightRecorderTests
 
         using FlightRecord record = FlightRecord.Open(run.Output);
         Assert.Equal([1, 2, 3, 4], record.Steps);
-        Assert.Equal(OptionText.Of(run.Options, "GrpoOptions."), record.SettingsOf(1).Options.OrderBy(option => option.Key, StringComparer.Ordinal), OptionsEqual);
+        Assert.Equal(
+            OptionText.Of(run.Options, "GrpoOptions."), record.SettingsOf(1).Options.OrderBy(option => option.Key, StringComparer.Ordinal),
+            OptionsEqual);
         Assert.Equal("toy", record.SettingsOf(4).About["model"]);
         foreach (TrainingStep report in reports)
         {
@@ -49,20 +52,30 @@ public sealed class FlightRecorderTests
             Assert.Equal(report.Report.SamplingRounds, step.Rounds.Count);
             Assert.Equal(report.Report.Groups.Select(group => group.Group.Prompt.Id), step.Groups.Select(group => group.PromptId));
             Assert.Equal(report.Report.ReplacedGroups, step.Groups.Count(group => group.Completions[0].Part == FlightPart.Replaced));
-            Assert.Equal(report.Report.Updates.Select(update => (update.Loss, update.Kl, update.GradientNorm)), step.Updates.Select(update => (update.Loss, update.Kl, update.GradientNorm)));
+            Assert.Equal(
+                report.Report.Updates.Select(update => (update.Loss, update.Kl, update.GradientNorm)),
+                step.Updates.Select(update => (update.Loss, update.Kl, update.GradientNorm)));
             foreach ((ScoredGroup expected, FlightGroup group) in report.Report.Groups.Zip(step.Groups))
             {
                 Assert.Equal(expected.Group.PromptTokenIds, group.PromptTokenIds);
                 Assert.Equal(expected.Advantages, group.Completions.Select(completion => completion.Advantage));
-                Assert.Equal(expected.Group.Completions.Select(completion => completion.TokenIds), group.Completions.Select(completion => completion.TokenIds));
-                Assert.Equal(expected.Group.Completions.Select(completion => completion.LogProbs!), group.Completions.Select(completion => completion.SamplerLogProbs!));
-                Assert.Equal(expected.Rewards.Select(reward => (reward.Value, reward.Verdict, reward.IsCorrect)), group.Completions.Select(completion => (completion.Reward.Value, completion.Reward.Verdict, completion.Reward.IsCorrect)));
+                Assert.Equal(
+                    expected.Group.Completions.Select(completion => completion.TokenIds),
+                    group.Completions.Select(completion => completion.TokenIds));
+                Assert.Equal(
+                    expected.Group.Completions.Select(completion => completion.LogProbs!),
+                    group.Completions.Select(completion => completion.SamplerLogProbs!));
+                Assert.Equal(expected.Rewards.Select(reward => (reward.Value, reward.Verdict, reward.IsCorrect)), group.Completions.Select(
+                    completion => (completion.Reward.Value, completion.Reward.Verdict, completion.Reward.IsCorrect)));
                 Assert.All(group.Completions, completion => CheckParts(run.Options, completion));
             }
         }
 
-        Assert.Contains(reports.SelectMany(report => record.Read(report.Step).Groups).SelectMany(group => group.Completions), completion => completion.Part == FlightPart.Trained);
-        Assert.Contains(reports.SelectMany(report => report.Report.Groups).SelectMany(group => group.Rewards), reward => reward.Value is null);
+        Assert.Contains(
+            reports.SelectMany(report => record.Read(report.Step).Groups).SelectMany(group => group.Completions),
+            completion => completion.Part == FlightPart.Trained);
+        Assert.Contains(
+            reports.SelectMany(report => report.Report.Groups).SelectMany(group => group.Rewards), reward => reward.Value is null);
     }
 
     [Fact]
@@ -72,10 +85,12 @@ public sealed class FlightRecorderTests
         await run.TrainAsync();
 
         using FlightRecord record = FlightRecord.Open(run.Output);
-        foreach (FlightCompletion completion in record.Steps.SelectMany(step => record.Read(step).Groups).SelectMany(group => group.Completions).Where(completion => completion.LogProbs is not null))
+        foreach (FlightCompletion completion in record.Steps.SelectMany(step => record.Read(step).Groups)
+            .SelectMany(group => group.Completions).Where(completion => completion.LogProbs is not null))
         {
             // The same weights through the other code: sampler and trainer differ by rounding.
-            Assert.All(completion.LogProbs!.Zip(completion.SamplerLogProbs!), pair => Assert.Equal(pair.Second, pair.First, tolerance: 1e-5));
+            Assert.All(
+                completion.LogProbs!.Zip(completion.SamplerLogProbs!), pair => Assert.Equal(pair.Second, pair.First, tolerance: 1e-5));
         }
     }
 
@@ -121,7 +136,8 @@ public sealed class FlightRecorderTests
         GrpoOptions first = Toy.Options, second = Toy.Options with { LearningRate = 0.01 };
         using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), first);
         long position = 0;
-        foreach ((GrpoOptions options, bool isNew) in new[] { (first, true), (first, false), (second, true), (second, false), (first, true) })
+        (GrpoOptions, bool)[] starts = [(first, true), (first, false), (second, true), (second, false), (first, true)];
+        foreach ((GrpoOptions options, bool isNew) in starts)
         {
             using var recorder = new FlightRecorder(folder.Path);
             await recorder.OnStartAsync(new TrainingStart(optimizer.Step, 9, options) { Resumes = true });
@@ -131,7 +147,9 @@ public sealed class FlightRecorderTests
         }
 
         using FlightRecord record = FlightRecord.Open(folder.Path);
-        Assert.Equal(["0.05", "0.05", "0.01", "0.01", "0.05"], record.Steps.Select(step => record.SettingsOf(step).Options["GrpoOptions.LearningRate"]));
+        Assert.Equal(
+            ["0.05", "0.05", "0.01", "0.01", "0.05"],
+            record.Steps.Select(step => record.SettingsOf(step).Options["GrpoOptions.LearningRate"]));
     }
 
     [Fact]
@@ -152,7 +170,8 @@ public sealed class FlightRecorderTests
 
         async Task RefusesAsync(TrainingStep step)
         {
-            InvalidOperationException problem = await Assert.ThrowsAsync<InvalidOperationException>(() => recorder.OnStepAsync(step).AsTask());
+            InvalidOperationException problem = await Assert.ThrowsAsync<InvalidOperationException>(
+                () => recorder.OnStepAsync(step).AsTask());
             Assert.Contains("was not observed: only a GrpoTrainer lets its callbacks see", problem.Message, StringComparison.Ordinal);
         }
     }
@@ -166,7 +185,8 @@ public sealed class FlightRecorderTests
         using var recorder = new FlightRecorder(folder.Path);
         TrainingStep report = await Toy.RecordedStepAsync(optimizer, recorder);
 
-        InvalidOperationException problem = await Assert.ThrowsAsync<InvalidOperationException>(() => recorder.OnStepAsync(report).AsTask());
+        InvalidOperationException problem = await Assert.ThrowsAsync<InvalidOperationException>(
+            () => recorder.OnStepAsync(report).AsTask());
         Assert.Contains("call OnStartAsync first", problem.Message, StringComparison.Ordinal);
     }
 
@@ -180,7 +200,9 @@ public sealed class FlightRecorderTests
         byte[] before = await File.ReadAllBytesAsync(run.File);
         using (new DirectoryCheckpointStore(run.Checkpoints).BeginRun())
         {
-            Assert.Contains("belong to a run that is under way", (await Assert.ThrowsAsync<IOException>(() => run.TrainAsync())).Message, StringComparison.Ordinal);
+            Assert.Contains(
+                "belong to a run that is under way", (await Assert.ThrowsAsync<IOException>(() => run.TrainAsync())).Message,
+                StringComparison.Ordinal);
         }
 
         Assert.Equal(before, await File.ReadAllBytesAsync(run.File));
@@ -193,7 +215,8 @@ public sealed class FlightRecorderTests
     {
         using var folder = new TemporaryFolder();
         using BigramPolicy policy = Toy.Policy(), otherPolicy = Toy.Policy();
-        using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options), other = new(otherPolicy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
+        using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options),
+            other = new(otherPolicy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
         using FlightRecorder first = new(folder["run"]), second = new(folder["run"]);
         Assert.False(Directory.Exists(folder["run"]));
         var start = new TrainingStart(0, 9, Toy.Options);
@@ -218,20 +241,25 @@ public sealed class FlightRecorderTests
         using BigramPolicy policy = Toy.Policy();
         using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
         using FlightRecorder first = new(one.Path), second = new(other.Path);
-        await new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 2 }, new TrainerServices { Callbacks = [first, second] }).TrainAsync();
+        await new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 2 }, new TrainerServices { Callbacks = [first, second] })
+            .TrainAsync();
 
         Assert.Equal(await File.ReadAllBytesAsync(first.FilePath), await File.ReadAllBytesAsync(second.FilePath));
     }
 
-    private static bool OptionsEqual(KeyValuePair<string, string?> one, KeyValuePair<string, string?> other) => one.Key == other.Key && one.Value == other.Value;
+    private static bool OptionsEqual(KeyValuePair<string, string?> one, KeyValuePair<string, string?> other) =>
+        one.Key == other.Key && one.Value == other.Value;
 
     private static void CheckParts(GrpoOptions options, FlightCompletion completion)
     {
         bool trained = completion.Part == FlightPart.Trained;
         Assert.Equal(trained, completion.MicroBatch is not null);
         Assert.Equal(trained ? completion.TokenIds.Count : null, completion.LogProbs?.Count);
-        Assert.Equal(trained && options.KlCoefficient > 0 && options.KlEstimator != KlEstimator.K1InReward ? completion.TokenIds.Count : null, completion.ReferenceLogProbs?.Count);
-        Assert.Equal(completion.Part == FlightPart.LeftOut, options.MaskTruncatedCompletions && completion.FinishReason == FinishReason.Truncated);
+        Assert.Equal(
+            trained && options.KlCoefficient > 0 && options.KlEstimator != KlEstimator.K1InReward ? completion.TokenIds.Count : null,
+            completion.ReferenceLogProbs?.Count);
+        Assert.Equal(
+            completion.Part == FlightPart.LeftOut, options.MaskTruncatedCompletions && completion.FinishReason == FinishReason.Truncated);
         Assert.True(completion.Part is not (FlightPart.Counted or FlightPart.Replaced) || completion.Advantage == 0);
     }
 }

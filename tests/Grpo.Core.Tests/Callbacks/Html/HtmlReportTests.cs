@@ -19,8 +19,8 @@ public sealed partial class HtmlReportTests : IDisposable
 
     private static readonly string[] Charts =
     [
-        "chart-accuracy", "chart-reward", "chart-kl", "chart-entropy", "chart-clip", "chart-length", "chart-truncated", "chart-silent", "chart-gradient",
-        "chart-rate", "chart-throughput", "chart-time",
+        "chart-accuracy", "chart-reward", "chart-kl", "chart-entropy", "chart-clip", "chart-length", "chart-truncated", "chart-silent",
+        "chart-gradient", "chart-rate", "chart-throughput", "chart-time",
     ];
 
     private readonly TemporaryFolder _folder = new();
@@ -52,7 +52,8 @@ public sealed partial class HtmlReportTests : IDisposable
         Assert.Contains("the run had no evaluator", Text(page), StringComparison.Ordinal);
         Assert.Contains("There are no held-out completions", Text(page), StringComparison.Ordinal);
         Assert.Contains("No step of this run had a group with a signal", Text(page), StringComparison.Ordinal);
-        Assert.Equal(Charts.Length, page.Descendants("p").Count(item => item.Attribute("id")?.Value.StartsWith("chart-", StringComparison.Ordinal) == true));
+        Assert.Equal(Charts.Length, page.Descendants("p")
+            .Count(item => item.Attribute("id")?.Value.StartsWith("chart-", StringComparison.Ordinal) == true));
     }
 
     [Fact]
@@ -69,14 +70,19 @@ public sealed partial class HtmlReportTests : IDisposable
             Evaluation = new EvaluationReport { Count = 0, Accuracy = null, MeanReward = double.NaN },
         };
 
-        XDocument page = await WriteAsync([full with { Report = full.Report with { Step = 1 } }, nothing, full with { Report = full.Report with { Step = 3 } }, full with { Report = full.Report with { Step = 4, MeanReward = 1e308 } }], Summary());
+        XDocument page = await WriteAsync([full with { Report = full.Report with { Step = 1 } }, nothing, full with
+        {
+            Report = full.Report with { Step = 3 },
+        }, full with { Report = full.Report with { Step = 4, MeanReward = 1e308 } }], Summary());
 
         Assert.All(page.Descendants("svg").Descendants().Attributes(), attribute => Assert.DoesNotMatch("NaN|∞|Infinity", attribute.Value));
         Assert.DoesNotContain("NaN", Text(page), StringComparison.Ordinal);
         XElement kl = page.Descendants("svg").Single(chart => chart.Attribute("id")!.Value == "chart-kl");
         Assert.Equal(3, kl.Elements("circle").Count());  // steps 1, 3 and 4
-        Assert.Single(kl.Elements("path"), path => path.Attribute("class")!.Value.StartsWith("line", StringComparison.Ordinal)); // 3 to 4; 1 stands alone
-        XElement[] row = [.. page.Descendants("details").Single(details => details.Value.StartsWith("Numbers: KL", StringComparison.Ordinal)).Descendants("tr").ElementAt(2).Elements()];
+        // 3 to 4; 1 stands alone
+        Assert.Single(kl.Elements("path"), path => path.Attribute("class")!.Value.StartsWith("line", StringComparison.Ordinal));
+        XElement[] row = [.. page.Descendants("details").Single(
+            details => details.Value.StartsWith("Numbers: KL", StringComparison.Ordinal)).Descendants("tr").ElementAt(2).Elements()];
         Assert.Equal(["2", "–"], row.Select(cell => cell.Value));
     }
 
@@ -94,18 +100,23 @@ public sealed partial class HtmlReportTests : IDisposable
             Evaluation = after,
         };
 
-        XDocument page = await WriteAsync([step], Summary() with { Before = before, After = after }, [new(Hostile, Hostile), new("Model", Hostile)]);
+        XDocument page = await WriteAsync(
+            [step], Summary() with { Before = before, After = after }, [new(Hostile, Hostile), new("Model", Hostile)]);
 
-        Assert.Equal(2, page.Descendants("div").Count(item => item.Attribute("class")?.Value == "side" && item.Value.Contains(HostileShown, StringComparison.Ordinal) && !item.Value.Contains("Advantage", StringComparison.Ordinal)));
+        Assert.Equal(2, page.Descendants("div").Count(item => item.Attribute("class")?.Value == "side"
+            && item.Value.Contains(HostileShown, StringComparison.Ordinal) && !item.Value.Contains("Advantage", StringComparison.Ordinal)));
         Assert.Contains(page.Descendants("dt"), item => item.Value == HostileShown);
         Assert.Contains(page.Descendants("dd"), item => item.Value == HostileShown);
         Assert.Empty(page.Descendants("script"));
-        Assert.DoesNotContain(page.Descendants(), item => item.Name.LocalName is "img" or "a" or "link" or "iframe" or "object" or "form" or "base");
-        Assert.DoesNotContain(page.Descendants().Attributes(), attribute => attribute.Name.LocalName.StartsWith("on", StringComparison.OrdinalIgnoreCase));
+        Assert.DoesNotContain(
+            page.Descendants(), item => item.Name.LocalName is "img" or "a" or "link" or "iframe" or "object" or "form" or "base");
+        Assert.DoesNotContain(
+            page.Descendants().Attributes(), attribute => attribute.Name.LocalName.StartsWith("on", StringComparison.OrdinalIgnoreCase));
         string html = await File.ReadAllTextAsync(_folder["report.html"]);
         Assert.DoesNotMatch(@"https?:|//|url\(|@import", html.Replace(HtmlText.Encode(Hostile), "", StringComparison.Ordinal));
 
-        EvaluationReport Evaluation(Reward reward) => new() { Count = 1, Accuracy = 1, Groups = [group with { Completions = [completion] }], Rewards = [reward] };
+        EvaluationReport Evaluation(Reward reward) =>
+            new() { Count = 1, Accuracy = 1, Groups = [group with { Completions = [completion] }], Rewards = [reward] };
     }
 
     [Theory]
@@ -173,7 +184,8 @@ public sealed partial class HtmlReportTests : IDisposable
         using var policy = Toy.Policy();
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
         var report = new HtmlReport(_folder["report.html"], tokens: new TokenDetails(policy, Toy.Tokenizer));
-        var trainer = new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 12 }, new TrainerServices { Callbacks = [report] });
+        var trainer = new GrpoTrainer(
+            optimizer, Toy.Prompts, new TrainerOptions { Steps = 12 }, new TrainerServices { Callbacks = [report] });
         TrainingStep? first = null;
         await foreach (TrainingStep step in trainer.RunAsync())
         {
@@ -185,8 +197,10 @@ public sealed partial class HtmlReportTests : IDisposable
         Assert.InRange(groups.Length, 2, 4);
         ShownGroup shown = GroupChoice.Of(first!.Report)[0];
         Completion completion = shown.Completions[0].Completion;
-        XElement[] tokens = [.. groups[0].Descendants("span").Where(item => item.Attribute("class")!.Value.StartsWith("t ", StringComparison.Ordinal)).Take(completion.TokenIds.Count)];
-        Assert.Equal(Toy.Tokenizer.Decode(completion.TokenIds, skipSpecialTokens: false), string.Concat(tokens.Select(token => token.Value)));
+        XElement[] tokens = [.. groups[0].Descendants("span")
+            .Where(item => item.Attribute("class")!.Value.StartsWith("t ", StringComparison.Ordinal)).Take(completion.TokenIds.Count)];
+        Assert.Equal(
+            Toy.Tokenizer.Decode(completion.TokenIds, skipSpecialTokens: false), string.Concat(tokens.Select(token => token.Value)));
         int last = shown.PromptTokenIds[^1];
         for (int t = 0; t < tokens.Length; t++)
         {
@@ -203,7 +217,8 @@ public sealed partial class HtmlReportTests : IDisposable
     {
         XDocument page = await WriteAsync([StepMetricsTests.FullReport()], Summary());
 
-        Assert.Equal(["t ap2", "t an2"], page.Descendants("span").Select(item => item.Attribute("class")?.Value).Where(style => style?.StartsWith("t ", StringComparison.Ordinal) == true));
+        Assert.Equal(["t ap2", "t an2"], page.Descendants("span").Select(item => item.Attribute("class")?.Value)
+            .Where(style => style?.StartsWith("t ", StringComparison.Ordinal) == true));
         Assert.Empty(page.Descendants("input"));
     }
 
@@ -214,7 +229,8 @@ public sealed partial class HtmlReportTests : IDisposable
         using var cancellation = new CancellationTokenSource();
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
         var report = new HtmlReport(_folder["deep/er/report.html"]);
-        var trainer = new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 5 }, new TrainerServices { Callbacks = [report] });
+        var trainer = new GrpoTrainer(
+            optimizer, Toy.Prompts, new TrainerOptions { Steps = 5 }, new TrainerServices { Callbacks = [report] });
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
         {
@@ -242,7 +258,8 @@ public sealed partial class HtmlReportTests : IDisposable
     private static TokenDetails Details() => new(Toy.Policy(), Toy.Tokenizer);
 
     private async Task<XDocument> WriteAsync(
-        IEnumerable<TrainingStep> steps, TrainingSummary summary, IReadOnlyList<KeyValuePair<string, string>>? facts = null, TokenDetails? tokens = null)
+        IEnumerable<TrainingStep> steps, TrainingSummary summary, IReadOnlyList<KeyValuePair<string, string>>? facts = null,
+        TokenDetails? tokens = null)
     {
         var report = new HtmlReport(_folder["report.html"], facts, tokens);
         await report.OnStartAsync(new TrainingStart(0, 9, Toy.Options));
@@ -258,7 +275,8 @@ public sealed partial class HtmlReportTests : IDisposable
     // The page is well-formed XML: what escapes its place is an error here.
     private XDocument Parse()
     {
-        using var reader = XmlReader.Create(_folder["report.html"], new XmlReaderSettings { DtdProcessing = DtdProcessing.Ignore, XmlResolver = null });
+        using var reader = XmlReader.Create(
+            _folder["report.html"], new XmlReaderSettings { DtdProcessing = DtdProcessing.Ignore, XmlResolver = null });
         return XDocument.Load(reader);
     }
 

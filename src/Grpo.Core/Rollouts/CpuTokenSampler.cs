@@ -3,24 +3,26 @@ using System.Runtime.Intrinsics;
 
 namespace Grpo.Rollouts;
 
-/// <summary>Draws one token from a row of logits by inverting the cumulative distribution at a given uniform number.</summary>
+/// <summary>
+/// Samples a token from a row of logits in CPU memory by inverting the cumulative distribution at a given uniform number.
+/// </summary>
 /// <remarks>
-/// Works on host memory: on a CPU this is an order of magnitude faster than softmax and multinomial. The sums have a fixed shape
-/// (blocks of 256, vectors of 8 lanes, double totals), so a machine with wider vectors draws the same token.
+/// On a CPU this is an order of magnitude faster than softmax and multinomial. The sums have a fixed shape (blocks of 256, vectors of 8
+/// lanes, double totals), so a machine with wider vectors samples the same token.
 /// </remarks>
-internal static class TokenPicker
+internal static class CpuTokenSampler
 {
     private const int Block = 256;
 
-    /// <summary>The most probable token; the lowest id among equals.</summary>
-    public static PickedToken Greedy(ReadOnlySpan<float> logits)
+    /// <summary>Returns the most probable token, or the one with the lowest id among several.</summary>
+    public static SampledToken Greedy(ReadOnlySpan<float> logits)
     {
         int best = IndexOfMaximum(logits);
         float[] rented = ArrayPool<float>.Shared.Rent(logits.Length);
         try
         {
             (double total, double weighted) = Exponentiate(logits, logits[best], 1, rented, []);
-            return new PickedToken(best, (float)-Math.Log(total), Entropy(total, weighted));
+            return new SampledToken(best, (float)-Math.Log(total), Entropy(total, weighted));
         }
         finally
         {
@@ -28,12 +30,14 @@ internal static class TokenPicker
         }
     }
 
-    /// <summary>The token at <paramref name="uniform"/> of softmax(logits / temperature).</summary>
-    /// <param name="logits">One row, V; −∞ drops a token.</param>
-    /// <param name="temperature">Above 0.</param>
-    /// <param name="uniform">In [0, 1).</param>
-    /// <exception cref="TrainingDivergedException">The row holds NaN or +∞, or nothing finite.</exception>
-    public static PickedToken Sample(ReadOnlySpan<float> logits, double temperature, double uniform)
+    /// <summary>
+    /// Samples a token from softmax(logits / temperature): the one whose cumulative probability first exceeds the uniform number.
+    /// </summary>
+    /// <param name="logits">The logits of one row, [V]. −∞ excludes a token.</param>
+    /// <param name="temperature">The temperature, above 0.</param>
+    /// <param name="uniform">The uniform random number, in [0, 1).</param>
+    /// <exception cref="TrainingDivergedException">The row holds NaN or +∞, or no finite logit.</exception>
+    public static SampledToken Sample(ReadOnlySpan<float> logits, double temperature, double uniform)
     {
         int best = IndexOfMaximum(logits);
         float inverse = (float)(1 / temperature);
@@ -45,7 +49,7 @@ internal static class TokenPicker
             (double total, double weighted) = Exponentiate(logits, logits[best], inverse, weights, sums);
             int id = Find(weights.AsSpan(0, logits.Length), sums.AsSpan(0, blocks), uniform * total, best);
             float logProb = (float)(((logits[id] - logits[best]) * (double)inverse) - Math.Log(total));
-            return new PickedToken(id, logProb, Entropy(total, weighted));
+            return new SampledToken(id, logProb, Entropy(total, weighted));
         }
         finally
         {
@@ -62,7 +66,7 @@ internal static class TokenPicker
             target -= sums[block++];
         }
 
-        int last = fallback; // rounding may leave a remainder at the very end: then the last token with weight
+        int last = fallback; // if rounding leaves a remainder at the end, the last token with weight
         for (int i = block * Block; i < weights.Length; i++)
         {
             if (weights[i] > 0)
@@ -80,7 +84,7 @@ internal static class TokenPicker
         return last;
     }
 
-    // weights = exp((z − max)·inverse); returns Σ w and Σ w·(z − max)·inverse.
+    // Computes w = exp((z − max) · inverse), and returns Σ w and Σ w · (z − max) · inverse.
     private static (double Total, double Weighted) Exponentiate(
         ReadOnlySpan<float> logits, float maximum, float inverse, Span<float> weights, Span<double> blockSums)
     {
@@ -96,8 +100,9 @@ internal static class TokenPicker
                 Vector256<float> weight = Vector256.Exp(x);
                 weight.CopyTo(weights[i..]);
                 sums += weight;
-                // 0 · −∞ is NaN: a dropped token adds nothing to the entropy.
-                products += Vector256.ConditionalSelect(Vector256.GreaterThan(weight, Vector256<float>.Zero), weight * x, Vector256<float>.Zero);
+                // A dropped token adds nothing to the entropy. Without the select, its 0 · −∞ would be NaN.
+                products += Vector256.ConditionalSelect(
+                    Vector256.GreaterThan(weight, Vector256<float>.Zero), weight * x, Vector256<float>.Zero);
             }
 
             double sum = Vector256.Sum(sums), product = Vector256.Sum(products);
@@ -126,7 +131,7 @@ internal static class TokenPicker
         return (total, weighted);
     }
 
-    // H = log Σw − Σ w·x / Σw; rounding may fall just below 0.
+    // H = log Σw − Σ w·x / Σw, at least 0: rounding may give a little less.
     private static float Entropy(double total, double weighted) => (float)Math.Max(0, Math.Log(total) - (weighted / total));
 
     private static int IndexOfMaximum(ReadOnlySpan<float> logits)
@@ -142,7 +147,9 @@ internal static class TokenPicker
 
         if (!float.IsFinite(logits[best]))
         {
-            string problem = float.IsPositiveInfinity(logits[best]) ? "One of the logits is +∞" : $"None of the {logits.Length} logits is finite";
+            string problem = float.IsPositiveInfinity(logits[best])
+                ? "One of the logits is +∞"
+                : $"None of the {logits.Length} logits is finite";
             throw new TrainingDivergedException($"{problem}: the policy has diverged. Lower the learning rate.");
         }
 

@@ -3,23 +3,24 @@ using Grpo.Rollouts;
 
 namespace Grpo.Core.Tests.Rollouts;
 
-public sealed class TokenPickerTests
+public sealed class CpuTokenSamplerTests
 {
-    // Long rows cross the picker's blocks of 256 and the tails of its vectors.
-    private static readonly Gen<float[]> Rows = Gen.Select(Gen.Int[1, 700], Gen.Int[0, 1 << 20]).Select((length, seed) => Row(length, seed));
+    // Long rows cross the sampler's blocks of 256 and the tails of its vectors.
+    private static readonly Gen<float[]> Rows = Gen.Select(Gen.Int[1, 700], Gen.Int[0, 1 << 20])
+        .Select((length, seed) => Row(length, seed));
 
     [Fact]
     public void Greedy_takes_the_largest_logit_and_the_lowest_id_among_equals()
     {
-        Assert.Equal(2, TokenPicker.Greedy([1, -3, 7, 7, 2]).Id);
-        Assert.Equal(0, TokenPicker.Greedy([0, 0, 0]).Id);
-        Assert.Equal(1, TokenPicker.Greedy([float.NegativeInfinity, -5]).Id);
+        Assert.Equal(2, CpuTokenSampler.Greedy([1, -3, 7, 7, 2]).Id);
+        Assert.Equal(0, CpuTokenSampler.Greedy([0, 0, 0]).Id);
+        Assert.Equal(1, CpuTokenSampler.Greedy([float.NegativeInfinity, -5]).Id);
     }
 
     [Fact]
     public void Greedy_reports_log_prob_and_entropy_at_temperature_one()
     {
-        PickedToken token = TokenPicker.Greedy([0, MathF.Log(3)]); // probabilities 1/4 and 3/4
+        SampledToken token = CpuTokenSampler.Greedy([0, MathF.Log(3)]); // probabilities 1/4 and 3/4
         Assert.Equal(1, token.Id);
         Assert.Equal(Math.Log(.75), token.LogProb, 1e-6);
         Assert.Equal(-(.75 * Math.Log(.75)) - (.25 * Math.Log(.25)), token.Entropy, 1e-6);
@@ -36,7 +37,7 @@ public sealed class TokenPickerTests
     public void Sample_inverts_the_cumulative_distribution(double uniform, int expected)
     {
         float[] logits = [MathF.Log(.1f), MathF.Log(.2f), float.NegativeInfinity, MathF.Log(.7f), float.NegativeInfinity];
-        PickedToken token = TokenPicker.Sample(logits, temperature: 1, uniform);
+        SampledToken token = CpuTokenSampler.Sample(logits, temperature: 1, uniform);
         Assert.Equal(expected, token.Id);
         Assert.Equal(logits[expected], token.LogProb, 1e-6);
         Assert.Equal(-(.1 * Math.Log(.1)) - (.2 * Math.Log(.2)) - (.7 * Math.Log(.7)), token.Entropy, 1e-6);
@@ -47,7 +48,7 @@ public sealed class TokenPickerTests
         Gen.Select(Rows, Gen.Double[0.2, 3], Gen.Double[0, 0.9999999]).Sample(
             (logits, temperature, uniform) =>
             {
-                PickedToken token = TokenPicker.Sample(logits, temperature, uniform);
+                SampledToken token = CpuTokenSampler.Sample(logits, temperature, uniform);
                 double[] probabilities = Softmax(logits, temperature);
                 double below = probabilities.Take(token.Id).Sum();
                 // Float sums may move a boundary by a few 1e-7; a draw that close to it may fall on either side.
@@ -60,7 +61,7 @@ public sealed class TokenPickerTests
             iter: 2000);
 
     [Fact]
-    public void Sample_never_draws_a_dropped_token() =>
+    public void Sample_never_returns_a_dropped_token() =>
         Gen.Select(Rows, Gen.Double[0, 0.9999999]).Sample(
             (logits, uniform) =>
             {
@@ -74,14 +75,14 @@ public sealed class TokenPickerTests
 
                 if (logits.Any(float.IsFinite))
                 {
-                    Assert.True(float.IsFinite(logits[TokenPicker.Sample(logits, 1, uniform).Id]));
-                    Assert.True(float.IsFinite(logits[TokenPicker.Sample(logits, 1, 1 - (1.0 / (1L << 53))).Id]));
+                    Assert.True(float.IsFinite(logits[CpuTokenSampler.Sample(logits, 1, uniform).Id]));
+                    Assert.True(float.IsFinite(logits[CpuTokenSampler.Sample(logits, 1, 1 - (1.0 / (1L << 53))).Id]));
                 }
             },
             iter: 1000);
 
     [Fact]
-    public void Sample_draws_with_the_right_frequencies()
+    public void Sample_has_the_right_frequencies()
     {
         // 50 tokens of probability proportional to 1..50; χ² with 49 degrees of freedom exceeds 85.4 once in 1000 seeds. The seed is fixed.
         const int Draws = 200_000;
@@ -90,7 +91,7 @@ public sealed class TokenPickerTests
         var counts = new int[50];
         for (int draw = 0; draw < Draws; draw++)
         {
-            counts[TokenPicker.Sample(logits, 1, CounterRandom.Uniform(key, draw)).Id]++;
+            counts[CpuTokenSampler.Sample(logits, 1, CounterRandom.Uniform(key, draw)).Id]++;
         }
 
         double chiSquare = counts.Select((count, i) => (count, expected: Draws * (i + 1) / 1275.0))
@@ -107,21 +108,21 @@ public sealed class TokenPickerTests
     {
         float[] logits = Row(301, seed: 1);
         logits[position] = float.NaN;
-        Assert.Throws<TrainingDivergedException>(() => TokenPicker.Sample(logits, 1, 0.5));
-        Assert.Throws<TrainingDivergedException>(() => TokenPicker.Greedy(logits));
+        Assert.Throws<TrainingDivergedException>(() => CpuTokenSampler.Sample(logits, 1, 0.5));
+        Assert.Throws<TrainingDivergedException>(() => CpuTokenSampler.Greedy(logits));
     }
 
     [Fact]
     public void Sample_and_Greedy_refuse_a_row_without_a_finite_maximum()
     {
         float[] empty = [float.NegativeInfinity, float.NegativeInfinity];
-        var exception = Assert.Throws<TrainingDivergedException>(() => TokenPicker.Sample(empty, 1, 0.5));
+        var exception = Assert.Throws<TrainingDivergedException>(() => CpuTokenSampler.Sample(empty, 1, 0.5));
         Assert.Equal("None of the 2 logits is finite: the policy has diverged. Lower the learning rate.", exception.Message);
-        Assert.Throws<TrainingDivergedException>(() => TokenPicker.Greedy(empty));
+        Assert.Throws<TrainingDivergedException>(() => CpuTokenSampler.Greedy(empty));
         float[] infinite = [1, float.PositiveInfinity];
-        exception = Assert.Throws<TrainingDivergedException>(() => TokenPicker.Sample(infinite, 1, 0.5));
+        exception = Assert.Throws<TrainingDivergedException>(() => CpuTokenSampler.Sample(infinite, 1, 0.5));
         Assert.Equal("One of the logits is +∞: the policy has diverged. Lower the learning rate.", exception.Message);
-        Assert.Throws<TrainingDivergedException>(() => TokenPicker.Greedy(infinite));
+        Assert.Throws<TrainingDivergedException>(() => CpuTokenSampler.Greedy(infinite));
     }
 
     internal static double[] Softmax(float[] logits, double temperature)

@@ -7,8 +7,8 @@ using static TorchSharp.torch;
 namespace Grpo.Benchmarks.Pieces;
 
 /// <summary>
-/// Loss and its gradient in the log-probs, of a micro-batch of 32 completions of up to 256 tokens. The baseline is the least that any of them
-/// does: a weighted mean of the log-probs, forward and backward.
+/// Times each loss and its gradient with respect to the log-probs, for a micro-batch of 32 completions of up to 256 tokens. The baseline is
+/// the minimum that each of them needs: a weighted mean of the log-probs, forward and backward.
 /// </summary>
 [MemoryDiagnoser]
 public class LossBenchmarks
@@ -35,11 +35,11 @@ public class LossBenchmarks
     /// <summary>The names of the losses.</summary>
     public static IEnumerable<string> Losses => Settings.Keys;
 
-    /// <summary>Which loss.</summary>
+    /// <summary>The name of the loss.</summary>
     [ParamsSource(nameof(Losses))]
     public string Loss { get; set; } = "";
 
-    /// <summary>Log-probs of old and new policy that are 0.1 nats apart, lengths from 1 to 256.</summary>
+    /// <summary>Creates log-probs of the old and the new policy that differ by about 0.1 nats, and lengths from 1 to 256.</summary>
     [GlobalSetup]
     public void Setup()
     {
@@ -64,7 +64,7 @@ public class LossBenchmarks
         }
     }
 
-    /// <summary>Σ m·A·log π / N.</summary>
+    /// <summary>Computes Σ m·A·log π / N and its gradient.</summary>
     [Benchmark(Baseline = true)]
     public void WeightedLogProbs()
     {
@@ -73,7 +73,7 @@ public class LossBenchmarks
         _logProbs.grad = null;
     }
 
-    /// <summary>The loss.</summary>
+    /// <summary>Computes the loss and its gradient.</summary>
     [Benchmark]
     public void GrpoLoss()
     {

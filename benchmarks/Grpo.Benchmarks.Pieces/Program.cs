@@ -7,8 +7,8 @@ using Perfolizer.Horology;
 
 TorchBackend.EnsureAvailable();
 
-// In this process: the projects that BenchmarkDotNet would generate and build do not fit the repository's central package versions.
-// A fixed number of iterations: on a machine with other work the default goes on for minutes in search of a narrow interval.
+// The benchmarks run in this process, because the projects that BenchmarkDotNet generates conflict with the central package versions.
+// The number of iterations is fixed, because on a busy machine the default takes minutes to reach a narrow interval.
 Job job = Job.Default
     .WithToolchain(InProcessEmitToolchain.Instance)
     .WithWarmupCount(3)

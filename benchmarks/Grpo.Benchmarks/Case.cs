@@ -1,23 +1,25 @@
 namespace Grpo.Benchmarks;
 
-/// <summary>Something that is timed, with what it has to do at least.</summary>
-/// <param name="Name">Its row in the table.</param>
-/// <param name="Tokens">Tokens of one run; 0 where tokens are not what counts.</param>
-/// <param name="Run">One run.</param>
+/// <summary>A piece of work to time, with the least work that it has to do.</summary>
+/// <param name="Name">The name of its row in the table.</param>
+/// <param name="Tokens">The number of tokens in one run, or 0 if tokens do not matter.</param>
+/// <param name="Run">Performs one run.</param>
 internal sealed record Case(string Name, double Tokens, Action Run)
 {
-    /// <summary>Floating-point operations that the mathematics needs: bounds the time by the GEMM roof.</summary>
+    /// <summary>
+    /// The number of floating-point operations that the mathematics needs. The GEMM roof turns it into a bound on the time.
+    /// </summary>
     public double Operations { get; init; }
 
-    /// <summary>The same for products in bfloat16.</summary>
+    /// <summary>The number of floating-point operations in bfloat16 products.</summary>
     public double OperationsInBFloat16 { get; init; }
 
-    /// <summary>Bytes that have to be read once: bounds the time by the bandwidth.</summary>
+    /// <summary>The number of bytes that have to be read once. The bandwidth turns it into a bound on the time.</summary>
     public double Bytes { get; init; }
 
-    /// <summary>Runs in each round, of which the fastest counts.</summary>
+    /// <summary>The number of runs in each round, of which the fastest counts.</summary>
     public int Tries { get; init; } = 1;
 
-    /// <summary>The case that this one is compared with; null: none.</summary>
+    /// <summary>The name of the case that this one is compared with, or null for none.</summary>
     public string? Baseline { get; init; }
 }

@@ -2,15 +2,15 @@ using System.Diagnostics;
 
 namespace Grpo.Benchmarks;
 
-/// <summary>Runs this program again: the peak of a process is only its own when it has done nothing before.</summary>
+/// <summary>Runs this program in a new process, so that its peak memory does not include earlier work.</summary>
 internal static class ChildProcess
 {
-    /// <summary>Runs it to its end.</summary>
-    /// <param name="arguments">Its command line.</param>
+    /// <summary>Runs the program to its end.</summary>
+    /// <param name="arguments">The arguments of its command line.</param>
     /// <returns>The last line that it printed.</returns>
     public static string LastLine(params string[] arguments)
     {
-        // Started as `dotnet Grpo.Benchmarks.dll`, the process is dotnet and the program its first argument.
+        // The path of this process would not do: under `dotnet Grpo.Benchmarks.dll` it is that of dotnet.
         string program = Path.ChangeExtension(typeof(ChildProcess).Assembly.Location, OperatingSystem.IsWindows() ? ".exe" : null);
         var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true };
         using Process process = Process.Start(start) ?? throw new InvalidOperationException("The process could not be started.");
@@ -21,7 +21,7 @@ internal static class ChildProcess
             : throw new InvalidOperationException($"'{string.Join(' ', arguments)}' ended with exit code {process.ExitCode}:\n{output}");
     }
 
-    /// <summary>The most memory that this process has had, bytes.</summary>
+    /// <summary>Returns the peak memory of this process in bytes.</summary>
     public static long Peak()
     {
         using Process self = Process.GetCurrentProcess();

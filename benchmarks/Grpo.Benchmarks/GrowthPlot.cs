@@ -4,7 +4,9 @@ using Grpo.Callbacks;
 
 namespace Grpo.Benchmarks;
 
-/// <summary>Growth as a picture: a panel per axis, both scales logarithmic, so that what is linear rises by a doubling per doubling.</summary>
+/// <summary>
+/// Draws growth as a picture with one panel per axis. Both scales are logarithmic, so linear growth doubles with each doubling.
+/// </summary>
 internal static class GrowthPlot
 {
     private const double PanelWidth = 250, PanelHeight = 200, Left = 52, Top = 26, Gap = 62, Bottom = 62;
@@ -21,7 +23,7 @@ internal static class GrowthPlot
         ["G"] = "completions of the group (G)", ["C"] = "tokens of a completion (C)", ["P"] = "tokens of the prompt (P)",
     };
 
-    /// <summary>The picture, as SVG that needs nothing else and is legible on light and dark.</summary>
+    /// <summary>Returns the picture as self-contained SVG that is legible on light and dark backgrounds.</summary>
     public static string Draw(IReadOnlyList<GrowthMeasure> measures)
     {
         double low = Math.Floor(Math.Log2(measures.Min(point => Lines.Min(line => line.Value(point)))));
@@ -29,7 +31,9 @@ internal static class GrowthPlot
         IGrouping<string, GrowthMeasure>[] panels = [.. measures.GroupBy(point => point.Point.Axis)];
         var svg = new StringBuilder();
         double width = (panels.Length * (PanelWidth + Gap)) + Left - Gap + 20;
-        Line(svg, $"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:F0} {Top + PanelHeight + Bottom:F0}\" font-family=\"sans-serif\" font-size=\"11\" fill=\"#808080\">");
+        FormattableString box = $"0 0 {width:F0} {Top + PanelHeight + Bottom:F0}";
+        const string Style = "font-family=\"sans-serif\" font-size=\"11\" fill=\"#808080\"";
+        Line(svg, $"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"{box}\" {Style}>");
         for (int i = 0; i < panels.Length; i++)
         {
             DrawPanel(svg, Left + (i * (PanelWidth + Gap)), panels[i], low, high);
@@ -37,9 +41,10 @@ internal static class GrowthPlot
 
         for (int i = 0; i < Lines.Length; i++)
         {
-            double x = Left + (i * 150);
-            Line(svg, $"<line x1=\"{x:F0}\" y1=\"{Top + PanelHeight + 50:F0}\" x2=\"{x + 22:F0}\" y2=\"{Top + PanelHeight + 50:F0}\" stroke=\"{Lines[i].Color}\" stroke-width=\"2\"/>");
-            Line(svg, $"<text x=\"{x + 28:F0}\" y=\"{Top + PanelHeight + 54:F0}\">{Lines[i].Name}</text>");
+            double x = Left + (i * 150), y = Top + PanelHeight + 50;
+            string color = Lines[i].Color;
+            Line(svg, $"<line x1=\"{x:F0}\" y1=\"{y:F0}\" x2=\"{x + 22:F0}\" y2=\"{y:F0}\" stroke=\"{color}\" stroke-width=\"2\"/>");
+            Line(svg, $"<text x=\"{x + 28:F0}\" y=\"{y + 4:F0}\">{Lines[i].Name}</text>");
         }
 
         return svg.Append("</svg>\n").ToString();
@@ -52,7 +57,8 @@ internal static class GrowthPlot
         Line(svg, $"<text x=\"{left:F0}\" y=\"{Top - 10:F0}\">{Titles[panel.Key]}</text>");
         for (double power = low; power <= high; power++)
         {
-            Line(svg, $"<line x1=\"{left:F0}\" x2=\"{left + PanelWidth:F0}\" y1=\"{Y(power):F1}\" y2=\"{Y(power):F1}\" stroke=\"#808080\" stroke-opacity=\"0.25\"/>");
+            FormattableString ends = $"x1=\"{left:F0}\" x2=\"{left + PanelWidth:F0}\" y1=\"{Y(power):F1}\" y2=\"{Y(power):F1}\"";
+            Line(svg, $"<line {ends} stroke=\"#808080\" stroke-opacity=\"0.25\"/>");
             Line(svg, $"<text x=\"{left - 6:F0}\" y=\"{Y(power) + 4:F1}\" text-anchor=\"end\">{Math.Pow(2, power):G3}</text>");
         }
 
@@ -63,7 +69,8 @@ internal static class GrowthPlot
 
         foreach ((_, string color, Func<GrowthMeasure, double> value) in Lines)
         {
-            string path = string.Join(' ', points.Select(point => FormattableString.Invariant($"{X(point):F1},{Y(Math.Log2(value(point))):F1}")));
+            string path = string.Join(
+                ' ', points.Select(point => FormattableString.Invariant($"{X(point):F1},{Y(Math.Log2(value(point))):F1}")));
             Line(svg, $"<polyline points=\"{path}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"2\"/>");
         }
 
@@ -72,5 +79,6 @@ internal static class GrowthPlot
         double Y(double power) => Top + PanelHeight - ((power - low) / (high - low) * PanelHeight);
     }
 
-    private static void Line(StringBuilder svg, FormattableString text) => svg.Append(text.ToString(CultureInfo.InvariantCulture)).Append('\n');
+    private static void Line(StringBuilder svg, FormattableString text) =>
+        svg.Append(text.ToString(CultureInfo.InvariantCulture)).Append('\n');
 }

@@ -8,7 +8,9 @@ using static TorchSharp.torch;
 
 namespace Grpo.Benchmarks;
 
-/// <summary>What a model is timed at: prefill, decode, log-probs, updates. Each list is timed together and freed before the next.</summary>
+/// <summary>
+/// The cases of a model: prefill, decoding, log-probs and updates. Each list is timed together and freed before the next.
+/// </summary>
 internal sealed class ModelCases(Shape shape, Device device) : IDisposable
 {
     private readonly QwenPolicy _policy = new(Qwen2ForCausalLM.Initialize(shape.Config, seed: 1, device));
@@ -16,16 +18,18 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
 
     private Qwen2ForCausalLM Model => _policy.Model;
 
-    /// <summary>Prompts of one length, until the logits of the next token.</summary>
+    /// <summary>Returns the prefill of prompts of one length, up to the logits of the next token.</summary>
     public IReadOnlyList<Case> Prefill(int prompts, int length)
     {
-        TokenSequence[] sequences = [.. _text.Prompts(prompts, length).Select(prompt => new TokenSequence(_text.Encode(prompt.Messages[^1].Text), []))];
+        TokenSequence[] sequences =
+            [.. _text.Prompts(prompts, length).Select(prompt => new TokenSequence(_text.Encode(prompt.Messages[^1].Text), []))];
         return
         [
             new($"prefill {prompts} x {length}", prompts * length, () =>
             {
                 using var scope = TensorScope.BeginNoGrad();
-                using IDecodingSession session = _policy.StartDecoding(TokenBatchBuilder.Build(sequences, 0, device), groupSize: 1, maxNewTokens: 1);
+                using IDecodingSession session = _policy.StartDecoding(
+                    TokenBatchBuilder.Build(sequences, 0, device), groupSize: 1, maxNewTokens: 1);
                 Finish(session.Prefill());
             })
             {
@@ -34,7 +38,10 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
         ];
     }
 
-    /// <summary>Some tokens of a group of rows behind a prompt, on our way, in 8 bits, and as one writes it first.</summary>
+    /// <summary>
+    /// Returns the decoding of some tokens for the rows of a group after a prompt: by the library, by the library in 8 bits, and by a
+    /// simple decoder.
+    /// </summary>
     public IReadOnlyList<Case> Decode(int rows, int promptLength, int tokensPerRun, int rounds, List<IDisposable> sessions)
     {
         int capacity = (tokensPerRun * (rounds + 2)) + 1;
@@ -72,31 +79,38 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
                 Finish(last.clone());
             })
             {
-                Bytes = tokensPerRun * (((double)shape.ReadWeights * (name == "int8" ? 1 : sizeof(float))) + ((double)rows * promptLength * shape.CacheBytes)),
+                Bytes = tokensPerRun * (((double)shape.ReadWeights * (name == "int8" ? 1 : sizeof(float)))
+                    + ((double)rows * promptLength * shape.CacheBytes)),
                 Operations = name == "int8" ? 0 : tokensPerRun * (2.0 * rows * shape.ReadWeights),
                 Baseline = name == "simple" ? null : $"simple b={rows}, {promptLength} before",
             };
         }
     }
 
-    /// <summary>Log-probs without gradients, as of a reference model.</summary>
+    /// <summary>Returns the log-probs without gradients, as a reference model computes them.</summary>
     public IReadOnlyList<Case> LogProbs(int groups, int groupSize, int promptLength, int completionLength)
     {
         TokenSequence[] sequences = Sequences(_text.Groups(groups, groupSize, promptLength, completionLength));
         return
         [
-            new($"log-probs {sequences.Length} x ({promptLength} + {completionLength})", sequences.Length * (promptLength + completionLength), () =>
+            new(
+                $"log-probs {sequences.Length} x ({promptLength} + {completionLength})",
+                sequences.Length * (promptLength + completionLength), () =>
+                {
+                    using var scope = TensorScope.BeginNoGrad();
+                    Finish(_policy.LogProbs(TokenBatchBuilder.Build(sequences, 0, device), 1));
+                })
             {
-                using var scope = TensorScope.BeginNoGrad();
-                Finish(_policy.LogProbs(TokenBatchBuilder.Build(sequences, 0, device), 1));
-            })
-            {
-                Operations = shape.ForwardOperations(sequences.Length, promptLength + completionLength, sequences.Length * completionLength),
+                Operations = shape.ForwardOperations(
+                    sequences.Length, promptLength + completionLength, sequences.Length * completionLength),
             },
         ];
     }
 
-    /// <summary>A whole update: forward, backward, norm of the gradient, AdamW; with and without layers computed again in the backward pass, and in mixed precision.</summary>
+    /// <summary>
+    /// Returns whole updates: forward pass, backward pass, gradient norm and AdamW. There is one each without and with gradient
+    /// checkpointing, and one in mixed precision.
+    /// </summary>
     public IReadOnlyList<Case> Update(int sequences, int length, List<IDisposable> optimizers)
     {
         IReadOnlyList<ScoredGroup> groups = _text.Groups(sequences, 1, 1, length - 1);
@@ -105,7 +119,10 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
         return
         [
             new($"update {sequences} x {length}", sequences * length, () => Update(checkpointing: false)) { Operations = operations },
-            new($"update {sequences} x {length}, checkpointing", sequences * length, () => Update(checkpointing: true)) { Operations = operations },
+            new($"update {sequences} x {length}, checkpointing", sequences * length, () => Update(checkpointing: true))
+            {
+                Operations = operations,
+            },
             new($"update {sequences} x {length}, bfloat16", sequences * length, () => Update(checkpointing: false, ScalarType.BFloat16))
             {
                 Baseline = $"update {sequences} x {length}",
@@ -121,7 +138,10 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
         }
     }
 
-    /// <summary>An update of one group with its prompt computed once, and once per completion; each twice in a row, since the first finds the heap as the other left it.</summary>
+    /// <summary>
+    /// Returns the update of one group with its prompt computed once, and once per completion. Each runs twice in a row, because the first
+    /// run finds the heap in the state that the other case left.
+    /// </summary>
     public IReadOnlyList<Case> SharedPrompt(int groupSize, int promptLength, int completionLength, List<IDisposable> optimizers)
     {
         IReadOnlyList<ScoredGroup> groups = _text.Groups(1, groupSize, promptLength, completionLength);
@@ -145,10 +165,11 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
     }
 
     /// <summary>
-    /// An update of whole groups as a trainer does it: log-probs of a reference model, forward, backward, norm of the gradient, AdamW. All rows in one
-    /// micro-batch.
+    /// Returns the update of whole groups as a trainer does it: log-probs of a reference model, forward pass, backward pass, gradient norm
+    /// and AdamW. All rows are in one micro-batch.
     /// </summary>
-    public IReadOnlyList<Case> UpdateWithReference(int groups, int groupSize, int promptLength, int completionLength, List<IDisposable> owners)
+    public IReadOnlyList<Case> UpdateWithReference(
+        int groups, int groupSize, int promptLength, int completionLength, List<IDisposable> owners)
     {
         IReadOnlyList<ScoredGroup> scored = _text.Groups(groups, groupSize, promptLength, completionLength);
         var reference = new QwenReferenceModel(Model.Clone());
@@ -157,15 +178,17 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
         GrpoOptimizer optimizer = Optimizer(sharePrompts: true, owners, reference, rows);
         return
         [
-            new($"update with reference, {rows} x ({promptLength} + {completionLength}), G={groupSize}", rows * (promptLength + completionLength),
+            new($"update with reference, {rows} x ({promptLength} + {completionLength}), G={groupSize}",
+                rows * (promptLength + completionLength),
                 () => optimizer.Update(scored))
             {
-                Operations = 4 * shape.SharedForwardOperations(groups, groupSize, promptLength, completionLength), // the reference's forward pass too
+                // including the reference's forward pass
+                Operations = 4 * shape.SharedForwardOperations(groups, groupSize, promptLength, completionLength),
             },
         ];
     }
 
-    /// <summary>A whole rollout, as the sampler of the library does it.</summary>
+    /// <summary>Returns a whole rollout by the library's sampler.</summary>
     public IReadOnlyList<Case> Rollout(int prompts, int groupSize, int promptLength, int completionLength)
     {
         var sampler = new PolicyGroupSampler(_text, _text);
@@ -173,7 +196,12 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
         {
             Prompts = _text.Prompts(prompts, promptLength),
             GroupSize = groupSize,
-            Sampling = new SamplingOptions { MaxCompletionTokens = completionLength, MaxPromptTokens = promptLength, MaxConcurrentSequences = prompts * groupSize },
+            Sampling = new SamplingOptions
+            {
+                MaxCompletionTokens = completionLength,
+                MaxPromptTokens = promptLength,
+                MaxConcurrentSequences = prompts * groupSize,
+            },
         };
         long rows = prompts * groupSize, steps = completionLength - 1;
         return
@@ -182,14 +210,16 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
                 () => sampler.SampleAsync(_policy, request).AsTask().GetAwaiter().GetResult())
             {
                 Operations = shape.ForwardOperations(prompts, promptLength, prompts) + (2.0 * rows * steps * shape.ReadWeights),
-                Bytes = steps * (((double)shape.ReadWeights * sizeof(float)) + (rows * (promptLength + (completionLength / 2.0)) * shape.CacheBytes)),
+                Bytes = steps
+                    * (((double)shape.ReadWeights * sizeof(float)) + (rows * (promptLength + (completionLength / 2.0)) * shape.CacheBytes)),
             },
         ];
     }
 
     public void Dispose() => _policy.Dispose();
 
-    private GrpoOptimizer Optimizer(bool sharePrompts, List<IDisposable> optimizers, IReferenceModel? reference = null, int? microBatch = null)
+    private GrpoOptimizer Optimizer(
+        bool sharePrompts, List<IDisposable> optimizers, IReferenceModel? reference = null, int? microBatch = null)
     {
         var optimizer = new GrpoOptimizer(_policy, new PolicyGroupSampler(_text, _text), new HashReward(), new GrpoOptions
         {
@@ -216,12 +246,14 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
         return session.Advance;
     }
 
-    private Tensor Prompt(int length) => tensor(_text.Encode(_text.Prompts(1, length)[0].Messages[^1].Text).Select(id => (long)id).ToArray(), device: device).unsqueeze(0);
+    private Tensor Prompt(int length) =>
+        tensor(_text.Encode(_text.Prompts(1, length)[0].Messages[^1].Text).Select(id => (long)id).ToArray(), device: device).unsqueeze(0);
 
     private static TokenSequence[] Sequences(IReadOnlyList<ScoredGroup> groups) =>
-        [.. groups.SelectMany(scored => scored.Group.Completions.Select(completion => new TokenSequence(scored.Group.PromptTokenIds, completion.TokenIds)))];
+        [.. groups.SelectMany(
+            scored => scored.Group.Completions.Select(completion => new TokenSequence(scored.Group.PromptTokenIds, completion.TokenIds)))];
 
-    // A number on the host is the proof that a device has finished.
+    // Copying a number to the CPU waits until the device has finished.
     private static void Finish(Tensor result)
     {
         using var scope = TensorScope.BeginNoGrad();

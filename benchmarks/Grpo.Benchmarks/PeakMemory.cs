@@ -8,24 +8,27 @@ using static TorchSharp.torch;
 
 namespace Grpo.Benchmarks;
 
-/// <summary>The most memory that an update needs, each in a process of its own, since a process does not give back all that it had.</summary>
+/// <summary>
+/// Measures the peak memory of updates, each in a new process, because a process does not return all freed memory to the system.
+/// </summary>
 internal static class PeakMemory
 {
     private const string Returned = ", freed memory returned";
 
-    /// <summary>What can be measured.</summary>
+    /// <summary>The names of all measurements.</summary>
     public static IReadOnlyList<string> Names { get; } =
     [
-        "update", "update, checkpointing", "update with reference", "update with reference, checkpointing", "update with reference, bfloat16", $"update with reference{Returned}", "update with LoRA r=16", $"update with LoRA r=16{Returned}",
+        "update", "update, checkpointing", "update with reference", "update with reference, checkpointing",
+        "update with reference, bfloat16", $"update with reference{Returned}", "update with LoRA r=16", $"update with LoRA r=16{Returned}",
         $"log-probs in tiles{Returned}", $"log-probs of all logits{Returned}",
     ];
 
-    /// <summary>Starts this program again for one of <see cref="Names"/>.</summary>
-    /// <returns>Bytes.</returns>
+    /// <summary>Starts this program in a new process for one of <see cref="Names"/>.</summary>
+    /// <returns>The peak memory in bytes.</returns>
     public static long Measure(string name, string shape) =>
         long.Parse(ChildProcess.LastLine("--shape", shape, "--peak-of", name), CultureInfo.InvariantCulture);
 
-    /// <summary>In the process that was started: runs it and gives the peak.</summary>
+    /// <summary>Runs a measurement in the new process and returns the peak in bytes.</summary>
     public static long Run(string name, Shape shape)
     {
         if (name.EndsWith(Returned, StringComparison.Ordinal))
@@ -39,7 +42,7 @@ internal static class PeakMemory
             Case piece = cases[name.Contains("tiles", StringComparison.Ordinal) ? 1 : 0];
             using (var scope = TensorScope.Begin())
             {
-                rand(8, 8).mm(rand(8, 8)); // what libtorch needs in any case
+                rand(8, 8).mm(rand(8, 8)); // memory that libtorch always needs
             }
 
             long before = ChildProcess.Peak();
@@ -49,7 +52,9 @@ internal static class PeakMemory
 
         using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(shape.Config, seed: 1));
         policy.Model.ComputeType = name.Contains("bfloat16", StringComparison.Ordinal) ? ScalarType.BFloat16 : ScalarType.Float32;
-        using QwenReferenceModel? reference = name.Contains("reference", StringComparison.Ordinal) ? QwenReferenceModel.CopyOf(policy) : null;
+        using QwenReferenceModel? reference = name.Contains("reference", StringComparison.Ordinal)
+            ? QwenReferenceModel.CopyOf(policy)
+            : null;
         IReferenceModel? lora = null;
         if (name.Contains("LoRA", StringComparison.Ordinal))
         {

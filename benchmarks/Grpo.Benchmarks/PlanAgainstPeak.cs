@@ -8,18 +8,18 @@ using static TorchSharp.torch;
 
 namespace Grpo.Benchmarks;
 
-/// <summary>Holds what <see cref="MemoryPlanner"/> foresees against what a process has had at its peak, after rollout and update, twice.</summary>
+/// <summary>Compares the plan of <see cref="MemoryPlanner"/> with the measured peak of a process after two steps.</summary>
 internal static class PlanAgainstPeak
 {
-    /// <summary>Plan and peak of a case, in a process of its own.</summary>
-    /// <returns>Bytes.</returns>
+    /// <summary>Measures the planned and the actual peak of a case in a new process.</summary>
+    /// <returns>The two peaks in bytes.</returns>
     public static (long Planned, long Measured) Measure(PlanCase run)
     {
         string[] numbers = ChildProcess.LastLine("--plan-of", run.Name).Split(' ');
         return (long.Parse(numbers[0], CultureInfo.InvariantCulture), long.Parse(numbers[1], CultureInfo.InvariantCulture));
     }
 
-    /// <summary>In the process that was started: runs it, and prints both as the last line.</summary>
+    /// <summary>Runs a case in the new process and prints both peaks as the last line.</summary>
     public static void Run(PlanCase run)
     {
         if (!run.KeepsFreedMemory)
@@ -44,7 +44,8 @@ internal static class PlanAgainstPeak
         Console.WriteLine(plan);
         for (int step = 0; step < 2; step++)
         {
-            IReadOnlyList<Prompt> prompts = text.Prompts(run.Options.PromptsPerStep, run.Options.Sampling.MaxPromptTokens, seed: step, uneven: true);
+            IReadOnlyList<Prompt> prompts = text.Prompts(
+                run.Options.PromptsPerStep, run.Options.Sampling.MaxPromptTokens, seed: step, uneven: true);
             Print("loaded", step);
             IReadOnlyList<RolloutGroup> groups = optimizer.RolloutAsync(prompts).GetAwaiter().GetResult();
             Print("rollout", step);
@@ -56,5 +57,6 @@ internal static class PlanAgainstPeak
     }
 
     private static void Print(string after, int step) =>
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"step {step}, peak after {after}: {ChildProcess.Peak() / 1e6:N0} MB"));
+        Console.WriteLine(
+            string.Create(CultureInfo.InvariantCulture, $"step {step}, peak after {after}: {ChildProcess.Peak() / 1e6:N0} MB"));
 }

@@ -3,10 +3,10 @@ using Grpo.Optimization;
 
 namespace Grpo.Benchmarks;
 
-/// <summary>A run whose peak is held against its plan.</summary>
-/// <param name="Name">Its row in the table.</param>
-/// <param name="Shape">The model.</param>
-/// <param name="Options">Sizes of the run.</param>
+/// <summary>A run whose peak memory is compared with its plan.</summary>
+/// <param name="Name">The name of its row in the table.</param>
+/// <param name="Shape">The shape of the model.</param>
+/// <param name="Options">The options, which hold the sizes of the run.</param>
 internal sealed record PlanCase(string Name, Shape Shape, GrpoOptions Options)
 {
     public bool GradientCheckpointing { get; init; }
@@ -17,37 +17,54 @@ internal sealed record PlanCase(string Name, Shape Shape, GrpoOptions Options)
 
     public bool BFloat16 { get; init; }
 
-    /// <summary>Whether the heap keeps what is freed, of which the plan can only guess the gaps.</summary>
+    /// <summary>True if the heap keeps freed memory. The plan can then only estimate the gaps in the heap.</summary>
     public bool KeepsFreedMemory { get; init; }
 
     public static IReadOnlyList<PlanCase> All { get; } =
     [
-        Of("tiny, 8 x (64 + 64)", "tiny", groups: 2, prompt: 64, completion: 64),
-        Of("tiny, 8 x (128 + 1024)", "tiny", groups: 2, prompt: 128, completion: 1024),
-        Of("small, 8 x (128 + 128)", "small", groups: 2, prompt: 128, completion: 128),
-        Of("small, 8 x (128 + 128), reference", "small", groups: 2, prompt: 128, completion: 128, reference: true),
-        Of("small, 8 x (1024 + 128), one micro-batch", "small", groups: 1, prompt: 1024, completion: 128),
-        Of("small, 16 x (256 + 256), prompts not shared", "small", groups: 2, prompt: 256, completion: 256, change: options =>
+        Create("tiny, 8 x (64 + 64)", "tiny", groups: 2, prompt: 64, completion: 64),
+        Create("tiny, 8 x (128 + 1024)", "tiny", groups: 2, prompt: 128, completion: 1024),
+        Create("small, 8 x (128 + 128)", "small", groups: 2, prompt: 128, completion: 128),
+        Create("small, 8 x (128 + 128), reference", "small", groups: 2, prompt: 128, completion: 128, reference: true),
+        Create("small, 8 x (1024 + 128), one micro-batch", "small", groups: 1, prompt: 1024, completion: 128),
+        Create("small, 16 x (256 + 256), prompts not shared", "small", groups: 2, prompt: 256, completion: 256, change: options =>
         {
             options.SharePrompts = false;
             options.MicroBatchSize = 16;
         }),
-        Of("small, 32 x (128 + 256), 64 decoded at a time", "small", groups: 8, prompt: 128, completion: 256, change: options => options.MicroBatchSize = 32),
-        Of("small, 32 x (128 + 512), checkpointing", "small", groups: 4, prompt: 128, completion: 512, change: options => options.MicroBatchSize = 32)
+        Create(
+            "small, 32 x (128 + 256), 64 decoded at a time", "small", groups: 8, prompt: 128, completion: 256,
+            change: options => options.MicroBatchSize = 32),
+        Create(
+            "small, 32 x (128 + 512), checkpointing", "small", groups: 4, prompt: 128, completion: 512,
+            change: options => options.MicroBatchSize = 32)
             with { GradientCheckpointing = true },
-        Of("small, 8 x (128 + 512), LoRA, reference", "small", groups: 2, prompt: 128, completion: 512, reference: true) with { Lora = new LoraOptions() },
-        Of("small, 8 x (128 + 512), bfloat16, reference", "small", groups: 2, prompt: 128, completion: 512, reference: true) with { BFloat16 = true },
-        Of("small, at most 1,500 tokens, 8-bit rollouts", "small", groups: 2, prompt: 128, completion: 512, change: options => options.MaxTokensPerMicroBatch = 1500)
+        Create("small, 8 x (128 + 512), LoRA, reference", "small", groups: 2, prompt: 128, completion: 512, reference: true) with
+        {
+            Lora = new LoraOptions(),
+        },
+        Create("small, 8 x (128 + 512), bfloat16, reference", "small", groups: 2, prompt: 128, completion: 512, reference: true) with
+        {
+            BFloat16 = true,
+        },
+        Create(
+            "small, at most 1,500 tokens, 8-bit rollouts", "small", groups: 2, prompt: 128, completion: 512,
+            change: options => options.MaxTokensPerMicroBatch = 1500)
             with { Int8Rollouts = true },
-        Of("0.5b, 8 x (64 + 128), LoRA, checkpointing, reference", "0.5b", groups: 1, prompt: 64, completion: 128, reference: true)
+        Create("0.5b, 8 x (64 + 128), LoRA, checkpointing, reference", "0.5b", groups: 1, prompt: 64, completion: 128, reference: true)
             with { Lora = new LoraOptions(), GradientCheckpointing = true },
-        Of("0.5b, 8 x (64 + 128), reference", "0.5b", groups: 1, prompt: 64, completion: 128, reference: true),
-        Of("0.5b, 8 x (64 + 128), reference, freed memory kept", "0.5b", groups: 1, prompt: 64, completion: 128, reference: true) with { KeepsFreedMemory = true },
-        Of("0.5b, 8 x (64 + 128), bfloat16, checkpointing, reference, freed memory kept", "0.5b", groups: 1, prompt: 64, completion: 128, reference: true)
+        Create("0.5b, 8 x (64 + 128), reference", "0.5b", groups: 1, prompt: 64, completion: 128, reference: true),
+        Create("0.5b, 8 x (64 + 128), reference, freed memory kept", "0.5b", groups: 1, prompt: 64, completion: 128, reference: true) with
+        {
+            KeepsFreedMemory = true,
+        },
+        Create(
+            "0.5b, 8 x (64 + 128), bfloat16, checkpointing, reference, freed memory kept", "0.5b", groups: 1, prompt: 64, completion: 128,
+            reference: true)
             with { BFloat16 = true, GradientCheckpointing = true, KeepsFreedMemory = true },
     ];
 
-    private static PlanCase Of(
+    private static PlanCase Create(
         string name, string shape, int groups, int prompt, int completion, bool reference = false, Action<GrpoOptions>? change = null)
     {
         var options = new GrpoOptions

@@ -8,20 +8,31 @@ using static TorchSharp.torch;
 var shapeOption = new Option<string>("--shape") { Description = "tiny, small, 0.5b or 1.5b.", DefaultValueFactory = _ => "tiny" };
 shapeOption.AcceptOnlyFromAmong([.. Shape.All.Select(shape => shape.Name)]);
 var deviceOption = new Option<string>("--device") { Description = "cpu, cuda or cuda:n.", DefaultValueFactory = _ => "cpu" };
-var roundsOption = new Option<int>("--rounds") { Description = "Rounds of which the median is taken.", DefaultValueFactory = _ => 5 };
+var roundsOption = new Option<int>("--rounds")
+{
+    Description = "The number of rounds. The result is their median.",
+    DefaultValueFactory = _ => 5,
+};
 var partsOption = new Option<string[]>("--parts")
 {
-    Description = "model (or of it only decode or update), pieces, memory, growth, plan; default model and pieces.",
+    Description = "Any of model, pieces, memory, growth and plan; or decode or update for a part of model. Default: model and pieces.",
     AllowMultipleArgumentsPerToken = true,
     DefaultValueFactory = _ => ["model", "pieces"],
 };
 partsOption.AcceptOnlyFromAmong("model", "decode", "update", "pieces", "memory", "growth", "plan");
-var jsonOption = new Option<string?>("--json") { Description = "File for the numbers." };
-var plotOption = new Option<string?>("--plot") { Description = "File for a picture of the part growth, SVG." };
-var growthOption = new Option<string?>("--growth-of") { Description = "What a process of its own measures for --parts growth.", Hidden = true };
-var peakOption = new Option<string?>("--peak-of") { Description = "What a process of its own measures for --parts memory.", Hidden = true };
-var planOption = new Option<string?>("--plan-of") { Description = "What a process of its own runs for --parts plan.", Hidden = true };
-var root = new RootCommand("Measures Grpo beside what this machine can do.") { shapeOption, deviceOption, roundsOption, partsOption, jsonOption, plotOption, peakOption, growthOption, planOption };
+var jsonOption = new Option<string?>("--json") { Description = "The file to write the results to, as JSON." };
+var plotOption = new Option<string?>("--plot") { Description = "The file for a picture of growth, as SVG." };
+var growthOption = new Option<string?>("--growth-of")
+{
+    Description = "The measurement of a new process for --parts growth.",
+    Hidden = true,
+};
+var peakOption = new Option<string?>("--peak-of") { Description = "The measurement of a new process for --parts memory.", Hidden = true };
+var planOption = new Option<string?>("--plan-of") { Description = "The run of a new process for --parts plan.", Hidden = true };
+var root = new RootCommand("Measures Grpo and compares it with what this machine can do.")
+{
+    shapeOption, deviceOption, roundsOption, partsOption, jsonOption, plotOption, peakOption, growthOption, planOption,
+};
 root.SetAction(parsed =>
 {
     TorchBackend.EnsureAvailable();
@@ -48,7 +59,8 @@ root.SetAction(parsed =>
     string[] parts = parsed.GetRequiredValue(partsOption);
     if (device.type != DeviceType.CPU && parts.Any(part => part is "memory" or "growth" or "plan"))
     {
-        throw new NotSupportedException($"memory, growth and plan measure the memory of a process, which says nothing about {device}. Leave them out, or leave --device out.");
+        throw new NotSupportedException(
+            $"memory, growth and plan measure the main memory of a process, not the memory of {device}. Omit them, or omit --device.");
     }
 
     SuiteResult result = new Suite(shape, device, parsed.GetValue(roundsOption)).Run(parts);

@@ -6,27 +6,28 @@ using static TorchSharp.torch;
 
 namespace Grpo.Benchmarks;
 
-/// <summary>What this machine can do at most, measured: every figure is a fraction of it.</summary>
-/// <param name="Gemm">Operations per second of the fastest of some large float32 matrix products, by whichever library is faster.</param>
-/// <param name="GemmBFloat16">The same in bfloat16.</param>
-/// <param name="Bandwidth">Bytes per second read from memory, all cores together.</param>
+/// <summary>The measured limits of this machine. Results are given as fractions of them.</summary>
+/// <param name="Gemm">The operations per second of the fastest of several large float32 matrix products.</param>
+/// <param name="GemmBFloat16">The operations per second of the fastest of several large bfloat16 matrix products.</param>
+/// <param name="Bandwidth">The bytes per second that all cores together read from memory.</param>
 internal sealed record Roofline(double Gemm, double GemmBFloat16, double Bandwidth)
 {
-    private const long Elements = 128L << 20; // 512 MiB: more than any cache
+    private const long Elements = 128L << 20; // 512 MiB, larger than any cache
     private const string InBFloat16 = "gemm bf16";
 
-    // A roof is what the machine can do, not what it mostly does: the fastest try of a round, so that nothing cold or late counts.
+    // A roof is the best that the machine can do, so only the fastest run of a round counts.
     private const int Tries = 3;
 
-    // [rows, width] times [width, columns]: a square one, and those of a model's layers with results that the allocator has at hand.
+    // [rows, width] times [width, columns]: one square product, and two of a model's layers whose results are small
+    // enough for reused memory.
     private static readonly (long Rows, long Width, long Columns)[] Products = [(2048, 2048, 2048), (2048, 4864, 896), (1024, 896, 896)];
 
     /// <summary>
-    /// What measures the roof, to be timed in the same rounds as what is held against it: on a machine that others share, memory and clock drift
-    /// within minutes.
+    /// Returns the cases that measure the roof. Time them in the same rounds as the cases that are compared with it, because on a shared
+    /// machine the speed of memory and clock drifts within minutes.
     /// </summary>
     /// <param name="device">The device.</param>
-    /// <param name="owners">Get the tensors.</param>
+    /// <param name="owners">The list that receives the tensors to dispose.</param>
     public static IReadOnlyList<Case> Probes(Device device, List<IDisposable> owners)
     {
         using var scope = TensorScope.BeginNoGrad();
@@ -56,11 +57,12 @@ internal sealed record Roofline(double Gemm, double GemmBFloat16, double Bandwid
             return tensor;
         }
 
-        static Case Probe(string name, double operations, double bytes, Action run) => new(name, 0, run) { Operations = operations, Bytes = bytes, Tries = Tries };
+        static Case Probe(string name, double operations, double bytes, Action run) =>
+            new(name, 0, run) { Operations = operations, Bytes = bytes, Tries = Tries };
     }
 
-    /// <summary>The roof of the rounds in which <see cref="Probes"/> took these times.</summary>
-    public static Roofline Of(IReadOnlyList<Case> probes, IReadOnlyList<Timing> timings)
+    /// <summary>Computes the roof from the times of <see cref="Probes"/>.</summary>
+    public static Roofline FromTimings(IReadOnlyList<Case> probes, IReadOnlyList<Timing> timings)
     {
         (Case Probe, double Seconds)[] timed = [.. probes.Zip(timings, (probe, timing) => (probe, timing.Seconds))];
         return new Roofline(
@@ -69,13 +71,14 @@ internal sealed record Roofline(double Gemm, double GemmBFloat16, double Bandwid
             timed.Max(entry => entry.Probe.Bytes / entry.Seconds));
     }
 
-    /// <summary>The least seconds in which a case can be done.</summary>
-    public double Bound(Case item) => Math.Max((item.Operations / Gemm) + (item.OperationsInBFloat16 / GemmBFloat16), item.Bytes / Bandwidth);
+    /// <summary>Returns the least seconds that a case can take.</summary>
+    public double Bound(Case item) =>
+        Math.Max((item.Operations / Gemm) + (item.OperationsInBFloat16 / GemmBFloat16), item.Bytes / Bandwidth);
 
     public override string ToString() => FormattableString.Invariant(
         $"roof: GEMM {Gemm / 1e9:F0} GFLOP/s in float32, {GemmBFloat16 / 1e9:F0} in bfloat16; {Bandwidth / (1 << 30):F1} GiB/s read");
 
-    // Four rows of vectors at a time, each thread its part: as fast as memory is read.
+    // Each thread reads its part, four vectors at a time, so that memory is the limit.
     private static void Read(Tensor tensor)
     {
         int threads = get_num_threads();
@@ -86,17 +89,18 @@ internal sealed record Roofline(double Gemm, double GemmBFloat16, double Bandwid
             Vector512<float> a = default, b = default, c = default, d = default;
             for (int i = 0; i + 3 < numbers.Length; i += 4)
             {
-                (a, b, c, d) = (Vector512.Max(a, numbers[i]), Vector512.Max(b, numbers[i + 1]), Vector512.Max(c, numbers[i + 2]), Vector512.Max(d, numbers[i + 3]));
+                (a, b, c, d) = (Vector512.Max(a, numbers[i]), Vector512.Max(b, numbers[i + 1]), Vector512.Max(c, numbers[i + 2]),
+                    Vector512.Max(d, numbers[i + 3]));
             }
 
             if (Vector512.Sum(Vector512.Max(Vector512.Max(a, b), Vector512.Max(c, d))) != Vector512<float>.Count)
             {
-                throw new InvalidOperationException("The ones that were read are not ones.");
+                throw new InvalidOperationException("The elements that were read are not all 1.");
             }
         });
     }
 
-    // A number on the host is the proof that a device has finished.
+    // Copying a number to the CPU waits until the device has finished.
     private static void Wait(Tensor result)
     {
         using Tensor first = result.reshape(-1).narrow(0, 0, 1).to(ScalarType.Float32).cpu();

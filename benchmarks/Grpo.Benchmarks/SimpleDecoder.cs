@@ -9,8 +9,8 @@ using F = TorchSharp.torch.nn.functional;
 namespace Grpo.Benchmarks;
 
 /// <summary>
-/// Decoding as one writes it first, the baseline of the decode figures: keys and values grow by concatenation and are repeated for every query
-/// head, and each projection is a plain linear.
+/// A straightforward decoder, the baseline of the decode results. Keys and values grow by concatenation and are repeated for every query
+/// head, and each projection is a plain linear layer.
 /// </summary>
 internal sealed class SimpleDecoder : IDisposable
 {
@@ -27,11 +27,11 @@ internal sealed class SimpleDecoder : IDisposable
         _values = new Tensor?[_config.LayerCount];
     }
 
-    /// <summary>Tokens so far.</summary>
+    /// <summary>The number of tokens so far.</summary>
     public long Length { get; private set; }
 
-    /// <summary>Appends tokens and gives the logits after the last, [B, V].</summary>
-    /// <param name="ids">[B, T].</param>
+    /// <summary>Appends tokens and returns the logits after the last one, [B, V].</summary>
+    /// <param name="ids">The token ids, [B, T].</param>
     public Tensor Advance(Tensor ids)
     {
         using var scope = TensorScope.BeginNoGrad();
@@ -41,7 +41,8 @@ internal sealed class SimpleDecoder : IDisposable
             string name = $"model.layers.{layer}.";
             hidden = hidden + Attend(Norm(hidden, name + "input_layernorm.weight"), name + "self_attn.", layer);
             Tensor normed = Norm(hidden, name + "post_attention_layernorm.weight");
-            Tensor gated = F.silu(F.linear(normed, _weights[name + "mlp.gate_proj.weight"])) * F.linear(normed, _weights[name + "mlp.up_proj.weight"]);
+            Tensor gated = F.silu(F.linear(normed, _weights[name + "mlp.gate_proj.weight"]))
+                * F.linear(normed, _weights[name + "mlp.up_proj.weight"]);
             hidden = hidden + F.linear(gated, _weights[name + "mlp.down_proj.weight"]);
         }
 
@@ -50,7 +51,7 @@ internal sealed class SimpleDecoder : IDisposable
         return scope.Keep(F.linear(last, _weights["model.embed_tokens.weight"]));
     }
 
-    /// <summary>Copies the only row.</summary>
+    /// <summary>Repeats the only row of the cache.</summary>
     public void Repeat(int rows)
     {
         foreach (Tensor?[] cache in new[] { _keys, _values })
@@ -94,13 +95,15 @@ internal sealed class SimpleDecoder : IDisposable
     }
 
     private Tensor Heads(Tensor hidden, string name, int heads) =>
-        F.linear(hidden, _weights[name + ".weight"], _weights[name + ".bias"]).view(hidden.shape[0], hidden.shape[1], heads, -1).transpose(1, 2);
+        F.linear(hidden, _weights[name + ".weight"], _weights[name + ".bias"]).view(hidden.shape[0], hidden.shape[1], heads, -1)
+            .transpose(1, 2);
 
     private Tensor Rotate(Tensor heads)
     {
         long half = heads.shape[3] / 2;
         Tensor positions = arange(Length, Length + heads.shape[2], ScalarType.Float32, heads.device).unsqueeze(1);
-        Tensor frequencies = (arange(half, ScalarType.Float64, heads.device) * (-Math.Log(_config.RopeTheta) / half)).exp().to(ScalarType.Float32);
+        Tensor frequencies = (arange(half, ScalarType.Float64, heads.device) * (-Math.Log(_config.RopeTheta) / half)).exp()
+            .to(ScalarType.Float32);
         Tensor angles = cat([positions * frequencies, positions * frequencies], 1);                          // [T, D]
         Tensor rotated = cat([-heads.narrow(3, half, half), heads.narrow(3, 0, half)], 3);
         return (heads * angles.cos()) + (rotated * angles.sin());

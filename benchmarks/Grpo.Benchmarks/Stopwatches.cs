@@ -3,17 +3,24 @@ using System.Globalization;
 
 namespace Grpo.Benchmarks;
 
+/// <summary>The time that a case took.</summary>
+/// <param name="Seconds">The median time of the quiet rounds in seconds, or of all rounds if none was quiet.</param>
+/// <param name="QuietRounds">The number of rounds in which nothing else used the cores.</param>
+/// <param name="Rounds">The number of all rounds.</param>
+internal readonly record struct Timing(double Seconds, int QuietRounds, int Rounds);
+
 /// <summary>
-/// Runs cases in turn, round by round, so that whatever the machine does meanwhile meets all of them, and takes medians over the rounds in which
-/// nothing else used the cores (all rounds where the system does not tell, or where there were none).
+/// Runs cases in turn, round by round, so that other load on the machine affects all of them alike. Takes the median over the quiet rounds,
+/// in which nothing else used the cores.
 /// </summary>
+/// <remarks>If no round is quiet, or the system does not report the load, all rounds count.</remarks>
 internal static class Stopwatches
 {
-    private const double Disturbed = 0.15;             // cores that others used on average
+    private const double Disturbed = 0.15;             // mean number of cores that other processes used
 
-    /// <summary>Median seconds of each case.</summary>
-    /// <param name="cases">Run in this order in every round; once more before the first, untimed.</param>
-    /// <param name="rounds">How often.</param>
+    /// <summary>Measures the median time of each case.</summary>
+    /// <param name="cases">The cases. Every round runs them in this order, after one untimed run of each.</param>
+    /// <param name="rounds">The number of rounds.</param>
     public static Timing[] Compare(IReadOnlyList<Case> cases, int rounds)
     {
         foreach (Case item in cases)
@@ -45,7 +52,8 @@ internal static class Stopwatches
             }
         }
 
-        return [.. quiet.Zip(all, (undisturbed, any) => new Timing(Median(undisturbed.Count > 0 ? undisturbed : any), undisturbed.Count, rounds))];
+        return [.. quiet.Zip(
+            all, (undisturbed, any) => new Timing(Median(undisturbed.Count > 0 ? undisturbed : any), undisturbed.Count, rounds))];
     }
 
     private static double Median(List<double> values)
@@ -54,7 +62,7 @@ internal static class Stopwatches
         return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
     }
 
-    // Linux: busy time of all cores less our own; elsewhere 0, so that no round counts as disturbed.
+    // On Linux this is the busy time of all cores minus our own. Elsewhere it is 0, so that every round counts as quiet.
     private static double OtherProcessesSeconds()
     {
         if (!OperatingSystem.IsLinux())

@@ -4,7 +4,18 @@ using static TorchSharp.torch;
 
 namespace Grpo.Benchmarks;
 
-/// <summary>Runs the parts that were asked for and prints their table.</summary>
+/// <summary>The results of a run, as the JSON file holds them.</summary>
+/// <param name="Machine">The version of libtorch, the device and the number of threads.</param>
+/// <param name="Shape">The name of the model's shape.</param>
+/// <param name="Roof">The limits of the machine.</param>
+/// <param name="Rows">The times of the cases.</param>
+/// <param name="PeakBytes">The peak memory in bytes by the name of the measurement.</param>
+/// <param name="Growth">The times and peaks of steps of several sizes.</param>
+internal sealed record SuiteResult(
+    string Machine, string Shape, Roofline Roof, IReadOnlyList<Row> Rows, IReadOnlyDictionary<string, long> PeakBytes,
+    IReadOnlyList<GrowthMeasure> Growth);
+
+/// <summary>Runs the requested parts of the benchmark and prints their tables.</summary>
 internal sealed class Suite(Shape shape, Device device, int rounds)
 {
     private readonly List<Row> _rows = [];
@@ -28,7 +39,7 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
         {
             Time(_ => PieceCases.LogProbs(2048));
             Time(PieceCases.AdamWStep);
-            Time(_ => PieceCases.Draw(rows: 8));
+            Time(_ => PieceCases.Sample(rows: 8));
         }
 
         if (parts.Contains("growth"))
@@ -50,7 +61,8 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
             RunPlans();
         }
 
-        return new SuiteResult($"{TorchBackend.Describe()}, {get_num_threads()} threads, {device}", shape.Name, roof, _rows, _peaks, _growth);
+        return new SuiteResult(
+            $"{TorchBackend.Describe()}, {get_num_threads()} threads, {device}", shape.Name, roof, _rows, _peaks, _growth);
     }
 
     private void RunGrowth()
@@ -61,11 +73,12 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
         {
             GrowthMeasure measure = point.Measure(shape.Name);
             _growth.Add(measure);
-            Console.WriteLine(FormattableString.Invariant($"| {point} | {measure.Rollout:F2} | {measure.Update:F2} | {measure.PeakBytes / 1e9:F2} |"));
+            Console.WriteLine(
+                FormattableString.Invariant($"| {point} | {measure.Rollout:F2} | {measure.Update:F2} | {measure.PeakBytes / 1e9:F2} |"));
         }
     }
 
-    // The shapes are those of the cases.
+    // Each case has a shape of its own.
     private void RunPlans()
     {
         Console.WriteLine("| run | planned, MB | measured, MB | planned / measured |");
@@ -74,7 +87,8 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
         {
             (long planned, long measured) = PlanAgainstPeak.Measure(run);
             (_peaks[$"plan of {run.Name}"], _peaks[run.Name]) = (planned, measured);
-            Console.WriteLine(FormattableString.Invariant($"| {run.Name} | {planned / 1e6:N0} | {measured / 1e6:N0} | {(double)planned / measured:F2} |"));
+            Console.WriteLine(FormattableString.Invariant(
+                $"| {run.Name} | {planned / 1e6:N0} | {measured / 1e6:N0} | {(double)planned / measured:F2} |"));
         }
     }
 
@@ -112,7 +126,7 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
         Time(owners => model.UpdateWithReference(tiny ? 2 : 1, 8, 64, 64, owners));
     }
 
-    // Each list of cases has a roof of its own, measured in the same rounds.
+    // Each list of cases has its own roof, measured in the same rounds.
     private void Time(Func<List<IDisposable>, IReadOnlyList<Case>> make)
     {
         var owners = new List<IDisposable>();
@@ -122,8 +136,8 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
             IReadOnlyList<Case> cases = make(owners);
             IReadOnlyList<Case> probes = Roofline.Probes(device, owners);
             Timing[] timings = Stopwatches.Compare([.. cases, .. probes], rounds);
-            Roofline roof = Roofline.Of(probes, timings[cases.Count..]);
-            foreach (Row row in Row.Of(cases, timings[..cases.Count], roof))
+            Roofline roof = Roofline.FromTimings(probes, timings[cases.Count..]);
+            foreach (Row row in Row.FromTimings(cases, timings[..cases.Count], roof))
             {
                 Print(row);
             }
@@ -142,7 +156,7 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
         try
         {
             IReadOnlyList<Case> probes = Roofline.Probes(device, owners);
-            return Roofline.Of(probes, Stopwatches.Compare(probes, rounds));
+            return Roofline.FromTimings(probes, Stopwatches.Compare(probes, rounds));
         }
         finally
         {

@@ -1,4 +1,5 @@
 using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Pretrained;
 using Grpo.Optimization;
 
 namespace Grpo.Snippets;

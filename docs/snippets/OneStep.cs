@@ -7,7 +7,7 @@ public static class OneStep
         GrpoOptimizer optimizer, IReadOnlyList<Prompt> prompts, CancellationToken cancellationToken)
     {
         IReadOnlyList<RolloutGroup> groups = await optimizer.RolloutAsync(prompts, cancellationToken);   // G completions per prompt
-        IReadOnlyList<ScoredGroup> scored = await optimizer.ScoreAsync(groups, cancellationToken);       // rewards, then advantages
+        ScoredStep scored = await optimizer.ScoreAsync(groups, cancellationToken);                       // rewards, then advantages
         IReadOnlyList<UpdateReport> updates = optimizer.Update(scored, cancellationToken);               // loss, gradient, AdamW
         return updates;
     }

@@ -55,7 +55,7 @@ public static class Methods
     public static GrpoOptions FromPreset()
     {
         GrpoOptions options = GrpoPresets.Gspo();
-        options.Reduction = LossReduction.LengthScaled;      // LUSPO
+        options.Reduction = LossReduction.SequenceSum;      // LUSPO
         return options;
     }
 

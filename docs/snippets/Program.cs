@@ -1,5 +1,5 @@
 using Grpo;
-using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Pretrained;
 using Grpo.Optimization;
 using Grpo.Rewards;
 
@@ -11,7 +11,7 @@ using var optimizer = new GrpoOptimizer(
     options: new GrpoOptions { GroupSize = 8, PromptsPerStep = 8, LearningRate = 1e-6 });
 
 var trainer = new GrpoTrainer(optimizer, Gsm8kDataset.Load("train.jsonl"), new TrainerOptions { Steps = 200 });
-await foreach (StepReport step in trainer.RunAsync())
+await foreach (TrainingStep step in trainer.RunAsync())
 {
-    Console.WriteLine($"{step.Step,5}  reward {step.MeanReward:F3}  tokens {step.MeanCompletionTokens:F0}");
+    Console.WriteLine($"{step.Step,5}  reward {step.Report.MeanReward:F3}  tokens {step.Report.MeanCompletionTokens:F0}");
 }

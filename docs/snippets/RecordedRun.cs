@@ -1,6 +1,6 @@
 using Grpo.Callbacks;
 using Grpo.Checkpoints;
-using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Pretrained;
 
 namespace Grpo.Snippets;
 
@@ -9,7 +9,7 @@ public static class RecordedRun
 {
     public static async Task TrainAsync(GrpoOptimizer optimizer, IReadOnlyList<Prompt> prompts, CancellationToken cancellationToken)
     {
-        using var recorder = new FlightRecorder(optimizer, "runs/first");        // writes runs/first/flight.bin
+        using var recorder = new FlightRecorder("runs/first");                   // writes runs/first/flight.bin
         var trainer = new GrpoTrainer(optimizer, prompts, new TrainerOptions { Steps = 200, CheckpointEvery = 1 }, new TrainerServices
         {
             Checkpoints = new DirectoryCheckpointStore("runs/first/checkpoints", keepLast: 20),

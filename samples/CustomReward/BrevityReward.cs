@@ -1,5 +1,6 @@
 namespace Grpo.Samples.CustomReward;
 
+/// <summary>A reward for short completions.</summary>
 public sealed class BrevityReward : CompletionReward
 {
     /// <summary>1 up to 40 tokens, then 40 / length.</summary>

@@ -1,18 +1,20 @@
 namespace Grpo.Samples.CustomReward;
 
-/// <summary>
-/// A sampler of one's own around another: samples twice as many completions as asked for and prefers texts that the group does not
-/// have yet, since two equal completions get two equal rewards and teach less than two different ones. What is preferred is no longer
-/// a fair draw from the policy: the gradient is biased towards rare texts, a price that one pays knowingly.
-/// </summary>
+/// <summary>A sampler that wraps another one. It samples twice as many completions as requested and prefers distinct texts.</summary>
+/// <remarks>
+/// Equal completions get equal rewards and teach less than different ones. The price is a bias: the completions are no longer distributed
+/// as the policy's samples, so the gradient favors rare texts.
+/// </remarks>
 public sealed class DistinctSampler(IGroupSampler inner) : IGroupSampler, IHasIdentity
 {
-    // A run that resumes is compared with this: without it, only with the name of the type.
+    // A resumed run compares this identity. Without it, only the name of the type would be compared.
     public PlugInIdentity Identity => new PlugInIdentity("distinct of twice as many").WithPart("inner", inner);
 
-    public async ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default)
+    public async ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(
+        IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default)
     {
-        IReadOnlyList<RolloutGroup> groups = await inner.SampleAsync(policy, request with { GroupSize = 2 * request.GroupSize }, cancellationToken);
+        IReadOnlyList<RolloutGroup> groups = await inner.SampleAsync(
+            policy, request with { GroupSize = 2 * request.GroupSize }, cancellationToken);
         return [.. groups.Select(group => group with { Completions = Choose(group.Completions, request.GroupSize) })];
     }
 

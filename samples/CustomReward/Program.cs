@@ -1,10 +1,10 @@
 using Grpo;
-using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Pretrained;
 using Grpo.Optimization;
 using Grpo.Rewards;
 using Grpo.Samples.CustomReward;
 
-// A reward and a sampler of one's own, on the tiny model of the GSM8K sample. Optional argument: the number of steps.
+// Trains the tiny model of the GSM8K sample with a custom reward and a custom sampler. Optional argument: the number of steps.
 int steps = args.Length > 0 ? int.Parse(args[0], System.Globalization.CultureInfo.InvariantCulture) : 10;
 using QwenPretrained qwen = QwenPretrained.Load(Path.Combine(AppContext.BaseDirectory, "tiny"));
 using var optimizer = new GrpoOptimizer(
@@ -19,9 +19,10 @@ using var optimizer = new GrpoOptimizer(
         Sampling = new SamplingOptions { MaxCompletionTokens = 96 },
     });
 
-IReadOnlyList<Prompt> prompts = WordProblems.Generate(new WordProblemOptions { Count = 1000, MaxSteps = 2, SystemPrompt = "Solve step by step." }).ToPrompts();
+IReadOnlyList<Prompt> prompts =
+    WordProblems.Generate(new WordProblemOptions { Count = 1000, MaxSteps = 2, SystemPrompt = "Solve step by step." }).ToPrompts();
 var trainer = new GrpoTrainer(optimizer, prompts, new TrainerOptions { Steps = steps });
-await foreach (StepReport step in trainer.RunAsync())
+await foreach (TrainingStep step in trainer.RunAsync())
 {
-    Console.WriteLine(FormattableString.Invariant($"{step.Step,5}  reward {step.MeanReward:F3}  tokens {step.MeanCompletionTokens:F0}"));
+    Console.WriteLine(FormattableString.Invariant($"{step.Step,5}  reward {step.Report.MeanReward:F3}  tokens {step.Report.MeanCompletionTokens:F0}"));
 }

@@ -153,8 +153,8 @@ namespace Grpo.Samples.FromScratch
         {
             Tensor grouped = rewards.reshape(-1, group);                                    // [N, G]
             Tensor mean = grouped.mean([1], keepdim: true);                                 // [N, 1]: the baseline
-            Tensor deviation = grouped.std(1, keepdim: true);                               // [N, 1], with G − 1
-            return ((grouped - mean) / (deviation + 1e-4)).reshape(-1);                     // [B]; 0 in a group of equals
+            Tensor stdDev = grouped.std(1, keepdim: true);                                  // [N, 1], with G − 1
+            return ((grouped - mean) / (stdDev + 1e-4)).reshape(-1);                        // [B]; 0 in a group of equals
         }
 
         /// <summary>Averages over the tokens of each completion, then over completions. [GRPO], equation 3, negated.</summary>

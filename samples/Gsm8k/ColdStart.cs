@@ -5,19 +5,25 @@ using Grpo.Rewards;
 namespace Grpo.Samples.Gsm8k;
 
 /// <summary>
-/// The examples that the tiny model imitates before GRPO. Most of them are careless: they leave the last calculation out and give the
-/// result of the one before. Independently, a third lacks the tags around the reasoning. So the model knows how to solve a problem and how
-/// to write it down, and mostly does not do one and sometimes not the other, which is what reinforcement can change.
+/// The examples that the tiny model imitates before GRPO.
 /// </summary>
+/// <remarks>
+/// Most of them are careless: they omit the last calculation and answer with the result of the one before. Independently, a third of them
+/// lack the tags around the reasoning. The model therefore knows how to solve a problem and how to write the solution,
+/// but often does neither.
+/// Reinforcement can change that.
+/// </remarks>
 internal static partial class ColdStart
 {
-    // Above one half, so that greedy decoding is careless too; low enough that nearly every group of 8 holds a careful completion.
+    // Above one half, so that greedy decoding is careless too, and low enough that nearly every group of 8 has a careful completion.
     private const double CarelessShare = 0.7;
 
-    // The answer is still found, so that a reward for the form alone has something to change and nothing to do with being right.
+    // The answer is found without these tags, so a reward for the form alone can change the form but not the accuracy.
     private const double UntaggedShare = 1.0 / 3;
 
-    /// <summary>The examples of some problems; which are careless or untagged depends on the problem's place alone.</summary>
+    /// <summary>
+    /// Creates the examples of some problems. Only a problem's index decides whether its example is careless or untagged.
+    /// </summary>
     public static IReadOnlyList<SupervisedExample> Examples(IReadOnlyList<WordProblem> problems) =>
         [.. problems.Select((problem, i) => new SupervisedExample(problem.ToPrompt(), Completion(problem, i)))];
 
@@ -33,10 +39,10 @@ internal static partial class ColdStart
     {
         if (problem.Steps < 2)
         {
-            return problem.ToCompletion(); // nothing to leave out
+            return problem.ToCompletion(); // there is nothing to omit
         }
 
-        string[] lines = problem.Solution.Split('\n'); // the calculations, one a line, and the answer
+        string[] lines = problem.Solution.Split('\n'); // one calculation per line, and the answer
         int answer = int.Parse(LastResult().Match(lines[^3]).Groups[1].ValueSpan, CultureInfo.InvariantCulture);
         string solution = string.Create(CultureInfo.InvariantCulture, $"{string.Join('\n', lines[..^2])}\n#### {answer}");
         return (problem with { Solution = solution, Answer = answer }).ToCompletion();

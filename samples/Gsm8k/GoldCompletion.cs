@@ -2,12 +2,12 @@ using Grpo.Rewards;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>The worked solution of a GSM8K row, written the way an answer format reads it.</summary>
+/// <summary>Writes the worked solution of a GSM8K row in an answer format.</summary>
 internal static class GoldCompletion
 {
-    /// <summary>The completion that the reward pays in full.</summary>
-    /// <param name="prompt">From <see cref="Gsm8kDataset"/>: it has the field <c>solution</c>, which ends with "#### n".</param>
-    /// <param name="format">How the answer is marked.</param>
+    /// <summary>Returns the completion that earns the full reward.</summary>
+    /// <param name="prompt">A prompt of <see cref="Gsm8kDataset"/>, whose field <c>solution</c> ends with "#### n".</param>
+    /// <param name="format">The format of the answer.</param>
     public static string Of(Prompt prompt, AnswerFormat format)
     {
         string solution = prompt.Fields["solution"];

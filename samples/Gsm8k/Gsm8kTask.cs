@@ -3,7 +3,7 @@ using Grpo.Training;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>Prompts and rewards of a run: real GSM8K where a file is given, else generated problems in its format.</summary>
+/// <summary>The prompts and rewards of a run: GSM8K if a file is given, otherwise generated problems in its format.</summary>
 internal sealed record Gsm8kTask(
     IReadOnlyList<Prompt> Train, IReadOnlyList<Prompt> Held, IRewardFunction Reward, IRewardFunction Judge, TaskDescription Description)
 {
@@ -16,7 +16,7 @@ internal sealed record Gsm8kTask(
         IReadOnlyList<Prompt> train = run.Dataset is { Length: > 0 } dataset
             ? await DataSource.LoadAsync("--dataset", dataset, "train", system, cancellationToken).ConfigureAwait(false)
             : WordProblems.Generate(Defaults.Problems(ProblemSplit.Train, GeneratedProblems) with { SystemPrompt = system }).ToPrompts();
-        // Asked as in training, wherever the problems are from.
+        // Held-out problems get the system message of training, whatever their source.
         IReadOnlyList<Prompt> held = run.EvalDataset is { Length: > 0 } evaluation
             ? await DataSource.LoadAsync("--eval-dataset", evaluation, "test", system, cancellationToken).ConfigureAwait(false)
             : run.Dataset is { Length: > 0 } ? [] : Generated(run, system);
@@ -28,7 +28,7 @@ internal sealed record Gsm8kTask(
         return new Gsm8kTask(train, [.. held.Take(run.EvalCount)], reward, judge, settings.Form.Describe(system, settings.Grpo.Sampling));
     }
 
-    /// <summary>Held-out problems for eval: --eval-dataset, else --dataset, else generated ones.</summary>
+    /// <summary>Loads the held-out problems of eval: from --eval-dataset, or else from --dataset, or else generated ones.</summary>
     public static async Task<IReadOnlyList<Prompt>> HeldOutAsync(Settings settings, CancellationToken cancellationToken)
     {
         RunSettings run = settings.Run;

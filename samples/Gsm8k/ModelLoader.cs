@@ -1,14 +1,15 @@
 using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Pretrained;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>Loads the model that the settings name, with progress while it is fetched. Its folder may be that of an adapter.</summary>
+/// <summary>Loads the model that the settings name and prints the progress of downloads. The model may be an adapter's folder.</summary>
 internal static class ModelLoader
 {
     public static Task<QwenPretrained> LoadAsync(Settings settings, CancellationToken cancellationToken) =>
         LoadAsync(settings, new QwenLoadOptions(), cancellationToken);
 
-    /// <summary>The same with what only training needs: what is trained, and the reference model.</summary>
+    /// <summary>Loads the model for training, with its adapters and the reference model.</summary>
     public static Task<QwenPretrained> LoadForTrainingAsync(Settings settings, bool withReference, CancellationToken cancellationToken)
     {
         var options = new QwenLoadOptions
@@ -26,8 +27,9 @@ internal static class ModelLoader
         string model = settings.Run.Model is { Length: > 0 } given ? given : Defaults.TinyModel;
         if (model == Defaults.TinyModel && (settings.Run.Dataset ?? settings.Run.EvalDataset) is { Length: > 0 })
         {
-            Console.WriteLine("The tiny model has seen nothing but generated problems of its own few templates: of real ones it solves next to none. " +
-                "Use it to try out a run; to see one learn, give a real model with --model.");
+            Console.WriteLine(
+                "The tiny model has seen nothing but generated problems of its own few templates: of real ones it solves next to none. "
+                + "Use it to try out a run; to see one learn, give a real model with --model.");
         }
 
         options = options with

@@ -3,7 +3,7 @@ using Grpo.Models.Qwen.Config;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>Shapes of real models by name, for models of random weights and for plans.</summary>
+/// <summary>The shapes of real models by name, for models of random weights and for plans.</summary>
 internal static class ModelShapes
 {
     private static readonly Dictionary<string, Func<QwenTokenizer, Qwen2Config>> All = new(StringComparer.OrdinalIgnoreCase)
@@ -13,16 +13,16 @@ internal static class ModelShapes
         ["1.5b"] = tokenizer => Qwen25(tokenizer, hidden: 1536, intermediate: 8960, layers: 28, heads: 12),
     };
 
-    /// <summary>The names.</summary>
+    /// <summary>The names of all shapes.</summary>
     public static IReadOnlyCollection<string> Names => All.Keys;
 
-    /// <summary>Whether there is a shape of this name; case does not matter.</summary>
+    /// <summary>True if a shape has this name, ignoring case.</summary>
     public static bool IsName(string name) => All.ContainsKey(name);
 
-    /// <summary>The shape of a name, with a vocabulary that the tokenizer fits into.</summary>
+    /// <summary>Returns the shape with a name, with a vocabulary large enough for the tokenizer.</summary>
     public static Qwen2Config Of(string name, QwenTokenizer tokenizer) => All[name](tokenizer);
 
-    // Qwen2.5's published shapes share everything but the sizes; the embedding is padded to a multiple of 128.
+    // Qwen2.5's published shapes differ only in the sizes. The embedding is padded to a multiple of 128.
     private static Qwen2Config Qwen25(QwenTokenizer tokenizer, int hidden, int intermediate, int layers, int heads) => new()
     {
         VocabularySize = Math.Max(151_936, tokenizer.VocabularySize),

@@ -4,7 +4,7 @@ using Grpo;
 using Grpo.IO;
 using Grpo.Samples.Gsm8k;
 
-// Signals are handled on the thread pool: a step whose work blocks as many of its threads as there are cores must not delay a second one.
+// Signals are handled on the thread pool. More threads keep a step that blocks one thread per core from delaying a second signal.
 ThreadPool.SetMinThreads(Environment.ProcessorCount + 4, Environment.ProcessorCount + 4);
 using var signals = new StopSignals(Console.Error.WriteLine, Quit).Listen();
 try
@@ -20,7 +20,7 @@ catch (OperationCanceledException)
 catch (Exception exception) when (exception is ArgumentException or InvalidOperationException or IOException or InvalidDataException
     or UnauthorizedAccessException or NotSupportedException or RewardException or TrainingDivergedException or HttpRequestException)
 {
-    // A caller's mistake or a problem of the machine: its message says what to do, a stack trace would hide it.
+    // For a user's mistake or a problem of the machine, the message says what to do. A stack trace would hide it.
     for (Exception? cause = exception; cause is not null; cause = cause.InnerException)
     {
         signals.Say($"{(cause == exception ? "Error" : "  because")}: {TerminalText.Escape(cause.Message)}");
@@ -29,7 +29,7 @@ catch (Exception exception) when (exception is ArgumentException or InvalidOpera
     return ExitCodes.Error;
 }
 
-// Not Exit: that runs what native libraries have to clean up, under threads that still compute.
+// Exit would run the cleanup of native libraries while threads still compute.
 static void Quit()
 {
     using Process self = Process.GetCurrentProcess();

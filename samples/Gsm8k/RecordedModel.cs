@@ -3,7 +3,7 @@ using Grpo.IO;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>What a flight record has to say of the model, so that a replay loads the same one.</summary>
+/// <summary>The facts about the model in a flight record, from which a replay loads the same model.</summary>
 internal static class RecordedModel
 {
     private const string Model = "Run.Model";
@@ -51,14 +51,16 @@ internal static class RecordedModel
         return about;
     }
 
-    /// <summary>Fills in what the command line leaves open.</summary>
-    /// <exception cref="ArgumentException">The model on record is no folder of this machine.</exception>
-    /// <exception cref="InvalidDataException">A number on record is none.</exception>
+    /// <summary>Fills in the settings that the command line does not give.</summary>
+    /// <exception cref="ArgumentException">The recorded model is not a folder on this machine.</exception>
+    /// <exception cref="InvalidDataException">A recorded number cannot be parsed.</exception>
     public static void Apply(IReadOnlyDictionary<string, string> about, RunSettings run, bool keepDevice)
     {
         run.Model = run.Model is { Length: > 0 } ? run.Model : FolderOf(about);
         run.Device = keepDevice ? run.Device : about.GetValueOrDefault(Device, run.Device);
-        run.ReferenceDevice = keepDevice || run.ReferenceDevice is { Length: > 0 } ? run.ReferenceDevice : about.GetValueOrDefault(ReferenceDevice);
+        run.ReferenceDevice = keepDevice || run.ReferenceDevice is { Length: > 0 }
+            ? run.ReferenceDevice
+            : about.GetValueOrDefault(ReferenceDevice);
         run.FreezeEmbeddings |= about.ContainsKey(FreezeEmbeddings);
         run.Bfloat16 |= about.ContainsKey(Bfloat16);
         run.Int8Rollouts |= about.ContainsKey(Int8Rollouts);
@@ -66,12 +68,14 @@ internal static class RecordedModel
             ? int.TryParse(rank, NumberStyles.None, CultureInfo.InvariantCulture, out int whole) ? whole : throw NoNumber(LoraRank, rank)
             : null;
         run.LoraAlpha ??= about.TryGetValue(LoraAlpha, out string? alpha)
-            ? double.TryParse(alpha, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) ? number : throw NoNumber(LoraAlpha, alpha)
+            ? double.TryParse(alpha, NumberStyles.Float, CultureInfo.InvariantCulture, out double number)
+                ? number
+                : throw NoNumber(LoraAlpha, alpha)
             : null;
     }
 
-    // A record may come from anyone. What it names is loaded where it is here already; a download, with the token of whoever runs this, or a
-    // look at another machine, takes a person to ask for it.
+    // A record may come from anyone, so only a local folder is loaded because a record names it. A download would use the user's token and
+    // a network path would contact another machine, so the user must ask for either.
     private static string? FolderOf(IReadOnlyDictionary<string, string> about)
     {
         if (about.GetValueOrDefault(Model) is not { Length: > 0 } model)
@@ -80,11 +84,12 @@ internal static class RecordedModel
         }
 
         string shown = TerminalText.EscapeLine(model);
-        if (model.StartsWith(@"\\", StringComparison.Ordinal) || model.StartsWith("//", StringComparison.Ordinal) || !Directory.Exists(model))
+        if (model.StartsWith(@"\\", StringComparison.Ordinal) || model.StartsWith("//", StringComparison.Ordinal)
+            || !Directory.Exists(model))
         {
             throw new ArgumentException(
-                $"The record names the model '{shown}', which is no folder on this machine, and nothing is fetched because a file says so. If you trust it, name it yourself, " +
-                "with --model; a folder with a copy of it will do as well.");
+                $"The record names the model '{shown}', which is no folder on this machine, and nothing is fetched because a file says so. "
+                + "If you trust it, name it yourself, with --model; a folder with a copy of it will do as well.");
         }
 
         Console.WriteLine($"Model, as the record names it: {shown}");

@@ -2,15 +2,15 @@ using System.Runtime.InteropServices;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>Stops the program in order at the first Ctrl-C, SIGTERM or hang-up, and at once at a second one.</summary>
+/// <summary>Stops the program gracefully at the first Ctrl-C, SIGTERM or hang-up, and immediately at a second one.</summary>
 /// <remarks>
-/// One wish to stop can arrive as several signals within microseconds: GNU timeout signals the process and then its group, and a closed
-/// terminal adds its own. So a second signal counts only when <see cref="Interval"/> has passed since the first. A signal that whoever
-/// started the program told it to ignore, as nohup does, stays ignored.
+/// One request to stop can arrive as several signals within microseconds: GNU timeout signals the process and then its group, and a closed
+/// terminal adds its own. Therefore a second signal counts only after <see cref="Interval"/> has passed since the first. A signal that the
+/// parent process told this one to ignore, as nohup does, stays ignored.
 /// </remarks>
 internal sealed class StopSignals : IDisposable
 {
-    /// <summary>The time after the first signal in which others are taken for the same one.</summary>
+    /// <summary>The time after the first signal in which further signals count as the same request.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
     private readonly Action<string> _say;
@@ -21,20 +21,20 @@ internal sealed class StopSignals : IDisposable
     private readonly List<PosixSignalRegistration> _registrations = [];
     private long? _first;
 
-    /// <summary>Creates a handler that hears nothing until <see cref="Listen"/>.</summary>
-    /// <param name="say">Tells the person at the terminal.</param>
-    /// <param name="quit">Ends the process at once.</param>
-    /// <param name="time">The clock; null for the system's.</param>
+    /// <summary>Creates a handler that receives no signals before <see cref="Listen"/> is called.</summary>
+    /// <param name="say">Shows a message to the user.</param>
+    /// <param name="quit">Ends the process immediately.</param>
+    /// <param name="time">The clock, or null for the system's.</param>
     public StopSignals(Action<string> say, Action quit, TimeProvider? time = null) =>
         (_say, _quit, _time) = (say, quit, time ?? TimeProvider.System);
 
-    /// <summary>Cancelled by the first signal.</summary>
+    /// <summary>The token that the first signal cancels.</summary>
     public CancellationToken Token => _stop.Token;
 
-    /// <summary>Takes signals from the system from now on.</summary>
+    /// <summary>Starts to receive signals from the system.</summary>
     public StopSignals Listen()
     {
-        // On Windows a closed console ends the process whatever a handler says.
+        // On Windows a closed console ends the process regardless of a handler.
         PosixSignal[] signals = OperatingSystem.IsWindows()
             ? [PosixSignal.SIGINT, PosixSignal.SIGTERM]
             : [PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP];
@@ -73,7 +73,7 @@ internal sealed class StopSignals : IDisposable
         }
     }
 
-    /// <summary>Tells the person at the terminal, if there still is one.</summary>
+    /// <summary>Shows a message to the user if the terminal still exists.</summary>
     public void Say(string text)
     {
         try
@@ -82,7 +82,7 @@ internal sealed class StopSignals : IDisposable
         }
         catch (IOException)
         {
-            // The terminal is gone, which may be why the signal came: nobody is left to be told, and stopping matters more.
+            // The terminal is closed, possibly the cause of the signal. Stopping matters more than the message.
         }
     }
 

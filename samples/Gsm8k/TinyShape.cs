@@ -3,10 +3,13 @@ using Grpo.Models.Qwen.Config;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>The shape of the model that comes with the sample: under a million weights, a second or two per training step on two cores.</summary>
+/// <summary>
+/// The shape of the model that comes with the sample. It has less than a million weights and takes a second or two per training step on two
+/// cores.
+/// </summary>
 internal static class TinyShape
 {
-    /// <summary>All that the generated problems have to teach; a few more and the trainer runs out of pairs.</summary>
+    /// <summary>The size of the vocabulary. With a few more tokens, the trainer would run out of pairs in the generated problems.</summary>
     public const int VocabularySize = 512;
 
     public static Qwen2Config Config(QwenTokenizer tokenizer) => new()

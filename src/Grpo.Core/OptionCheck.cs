@@ -2,15 +2,15 @@ using System.Globalization;
 
 namespace Grpo;
 
-/// <summary>Words the problem of an option that is out of range. All options use the same sentence.</summary>
+/// <summary>Writes the sentence about an option that is out of range, in one form for all options.</summary>
 internal static class OptionCheck
 {
-    /// <summary>Adds a problem unless the option is in its range. NaN fails every range pattern, so it is caught here too.</summary>
+    /// <summary>Adds a problem unless the option is in its range. NaN fails every range pattern, so it is reported too.</summary>
     /// <param name="problems">The list that the problem is added to.</param>
     /// <param name="holds">True if the value is allowed.</param>
-    /// <param name="value">The value.</param>
-    /// <param name="allowed">The values that are allowed, in words.</param>
-    /// <param name="name">The name of the option; what stands before its last dot is left out.</param>
+    /// <param name="value">The value of the option.</param>
+    /// <param name="allowed">The allowed values, in words.</param>
+    /// <param name="name">The name of the option. Anything before its last dot is left out.</param>
     public static void Require<T>(List<string> problems, bool holds, T value, string allowed, string name)
     {
         if (!holds)

@@ -1,8 +1,10 @@
 namespace Grpo;
 
-/// <summary>Which prompts a step uses: a pure function of (seed, step), so that a resumed run sees the same prompts.</summary>
-/// <remarks>Every epoch is a permutation of the whole data set; a step that straddles two epochs takes from both.</remarks>
-public sealed class PromptOrder
+/// <summary>
+/// The order in which steps use the prompts: a pure function of (seed, step), so that a resumed run gets the same prompts.
+/// </summary>
+/// <remarks>Every epoch is a permutation of the whole data set. A step that straddles two epochs takes prompts from both.</remarks>
+internal sealed class PromptOrder
 {
     private readonly int _count;
     private readonly ulong _seed;
@@ -10,8 +12,8 @@ public sealed class PromptOrder
     private int[] _permutation = [];
 
     /// <summary>Creates the order.</summary>
-    /// <param name="count">Prompts in the data set; at least 1.</param>
-    /// <param name="seed">Seed of the run.</param>
+    /// <param name="count">The number of prompts in the data set. At least 1.</param>
+    /// <param name="seed">The seed of the run.</param>
     public PromptOrder(int count, ulong seed)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(count, 1);
@@ -19,9 +21,11 @@ public sealed class PromptOrder
         _seed = seed;
     }
 
-    /// <summary>The indices of a step's prompts.</summary>
+    /// <summary>Returns the indices of a step's prompts.</summary>
     /// <param name="step">The step, from 0.</param>
-    /// <param name="promptsPerStep">How many; more than the data set has prompts, and some come twice.</param>
+    /// <param name="promptsPerStep">
+    /// The number of prompts per step. If it exceeds the size of the data set, some prompts occur twice.
+    /// </param>
     public IReadOnlyList<int> At(long step, int promptsPerStep)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(step);
@@ -35,7 +39,7 @@ public sealed class PromptOrder
         return indices;
     }
 
-    /// <summary>The index at a position of the endless order, from 0.</summary>
+    /// <summary>Returns the index of the prompt at a position of the endless order, from 0.</summary>
     internal int At(long position) => Permutation(position / _count)[(int)(position % _count)];
 
     private int[] Permutation(long epoch)

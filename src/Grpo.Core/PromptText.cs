@@ -4,10 +4,12 @@ using Microsoft.Extensions.AI;
 
 namespace Grpo;
 
-/// <summary>Data sets as short texts: equal texts are the same prompts in the same order.</summary>
+/// <summary>Describes data sets by short texts that are equal only for equal prompts in an equal order.</summary>
 internal static class PromptText
 {
-    /// <summary>Describes prompts by number, ids, answers and messages. Their fields are apart: <see cref="DescribeFields"/>.</summary>
+    /// <summary>
+    /// Describes prompts by their number, ids, answers and messages, without their fields (<see cref="DescribeFields"/>).
+    /// </summary>
     public static string Describe(IReadOnlyList<Prompt> prompts) => Describe(prompts.Count, "prompts", prompts.SelectMany(Texts));
 
     /// <summary>Describes a data set by the number of its items and a hash of their texts.</summary>
@@ -17,7 +19,7 @@ internal static class PromptText
     public static string Describe(int count, string what, IEnumerable<string> texts) =>
         string.Create(CultureInfo.InvariantCulture, $"{count} {what}, SHA-256 {TextHash.Short(texts)}");
 
-    /// <summary>Describes the fields of prompts, which a reward may read; null where no prompt has one.</summary>
+    /// <summary>Describes the fields of prompts, which a reward may read; null if no prompt has one.</summary>
     public static string? DescribeFields(IReadOnlyList<Prompt> prompts) =>
         prompts.All(prompt => prompt.Fields.Count == 0) ? null : $"SHA-256 {TextHash.Short(prompts.SelectMany(Fields))}";
 

@@ -1,7 +1,7 @@
 namespace Grpo;
 
-/// <summary>A prompt and the completions sampled for it: the group that GRPO compares with itself.</summary>
+/// <summary>A prompt and the completions sampled for it. GRPO compares the completions of a group with each other.</summary>
 /// <param name="Prompt">The prompt.</param>
-/// <param name="PromptTokenIds">The ids that the policy was given, special tokens included.</param>
-/// <param name="Completions">The group, G completions.</param>
+/// <param name="PromptTokenIds">The token ids of the prompt as the policy received them, including special tokens.</param>
+/// <param name="Completions">The completions of the group, G of them.</param>
 public sealed record RolloutGroup(Prompt Prompt, IReadOnlyList<int> PromptTokenIds, IReadOnlyList<Completion> Completions);

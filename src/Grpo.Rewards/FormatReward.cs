@@ -1,10 +1,13 @@
 namespace Grpo.Rewards;
 
 /// <summary>
-/// 1 when the completion is exactly <c>&lt;reasoning&gt;…&lt;/reasoning&gt;&lt;answer&gt;…&lt;/answer&gt;</c>, else 0: each of the four tags
-/// once and in this order, white space and nothing else around the two blocks, a letter or digit inside each. There is no partial pay,
-/// so neither repeated nor empty tags earn anything.
+/// A reward of 1 for completions of the exact form <c>&lt;reasoning&gt;…&lt;/reasoning&gt;&lt;answer&gt;…&lt;/answer&gt;</c>, and of 0 for
+/// all others.
 /// </summary>
+/// <remarks>
+/// Each of the four tags must appear once and in this order. Only white space may surround the two blocks, and each block must contain a
+/// letter or a digit. There is no partial credit, so repeated or empty tags earn nothing.
+/// </remarks>
 public sealed class FormatReward : CompletionReward, IHasIdentity
 {
     /// <inheritdoc/>
@@ -23,7 +26,9 @@ public sealed class FormatReward : CompletionReward, IHasIdentity
         return TakeBlock(ref rest, "<reasoning>", "</reasoning>") && TakeBlock(ref rest, "<answer>", "</answer>") && rest.IsEmpty;
     }
 
-    /// <summary>Takes "open, content, close, white space" off the front; false when it is not there or the content is empty or has a tag.</summary>
+    /// <summary>
+    /// Removes one block and the white space after it from the front. False if it is missing, is empty or contains a tag.
+    /// </summary>
     private static bool TakeBlock(ref ReadOnlySpan<char> rest, string open, string close)
     {
         if (!rest.StartsWith(open, StringComparison.Ordinal))

@@ -3,18 +3,22 @@ using System.Globalization;
 namespace Grpo.Rewards;
 
 /// <summary>
-/// DAPO's soft overlong punishment of a completion of n tokens, limit L, buffer c: 0 up to L − c, then ((L − c) − n) / c
-/// down to −1 at L, and −1 beyond.
+/// A penalty for long completions: DAPO's soft overlong punishment. It is 0 up to a free length, then falls linearly to −1 at the limit.
 /// </summary>
-/// <remarks>arXiv:2503.14476, eq. 13.</remarks>
+/// <remarks>
+/// For a completion of n tokens, limit L and buffer c, the reward is 0 up to L − c, then ((L − c) − n) / c, and −1 from L on.
+/// See arXiv:2503.14476, eq. 13.
+/// </remarks>
 public sealed class LengthPenaltyReward : CompletionReward, IHasIdentity
 {
     private readonly int _free;
     private readonly int _buffer;
 
-    /// <summary>Sets limit and buffer.</summary>
-    /// <param name="maxTokens">L, tokens; usually <see cref="SamplingOptions.MaxCompletionTokens"/>. 1 or more.</param>
-    /// <param name="bufferTokens">c, the tokens below the limit over which the penalty grows. 1 to <paramref name="maxTokens"/>.</param>
+    /// <summary>Creates the reward from its limit and its buffer.</summary>
+    /// <param name="maxTokens">The limit L in tokens, usually <see cref="SamplingOptions.MaxCompletionTokens"/>. 1 or more.</param>
+    /// <param name="bufferTokens">
+    /// The buffer c: the number of tokens below the limit over which the penalty grows. 1 to <paramref name="maxTokens"/>.
+    /// </param>
     /// <exception cref="ArgumentOutOfRangeException">A value is outside its range.</exception>
     public LengthPenaltyReward(int maxTokens, int bufferTokens)
     {

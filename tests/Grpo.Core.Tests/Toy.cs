@@ -60,7 +60,9 @@ internal static class Toy
         public override Reward Score(Prompt prompt, Completion completion) => score(prompt, completion);
     }
 
-    /// <summary>The gradient of the last update, read from the first moment that AdamW saves: with β₁ = 0 it is the gradient itself.</summary>
+    /// <summary>
+    /// The gradient of the last update, read from the first moment that AdamW saves: with β₁ = 0 it is the gradient itself.
+    /// </summary>
     public static float[] SavedMoment(GrpoOptimizer optimizer, string name = "exp_avg.table")
     {
         using var folder = new TemporaryFolder();
@@ -83,6 +85,13 @@ internal static class Toy
             FormattableString.Invariant($"{group.Rewards[i].Value:R}:{group.Advantages[i]:R}"),
             string.Join(',', completion.LogProbs ?? []))));
         return string.Join('\n', metrics.Concat(completions));
+    }
+
+    /// <summary>A step that a recorder observes, as a trainer does it.</summary>
+    public static async Task<TrainingStep> RecordedStepAsync(GrpoOptimizer optimizer, FlightRecorder recorder)
+    {
+        IStepObserver observer = ((IStepObserverFactory)recorder).Observe(optimizer.Policy, optimizer.Options.Seed);
+        return new TrainingStep(await optimizer.StepAsync(Prompts, [], [observer], CancellationToken.None));
     }
 
     private static IEnumerable<KeyValuePair<string, double>> MetricsOf(StepReport report) =>

@@ -22,10 +22,12 @@ internal sealed partial class Chromium : IAsyncDisposable
     private int _calls;
 
     /// <summary>The browser's program; null where there is none.</summary>
-    public static string? Program { get; } = new[] { "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome" }.FirstOrDefault(File.Exists);
+    public static string? Program { get; } = new[] { "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome" }
+        .FirstOrDefault(File.Exists);
 
     /// <summary>What the browser reported so far, such as Runtime.consoleAPICalled and Network.requestWillBeSent.</summary>
-    public IEnumerable<JsonObject> Events(params string[] methods) => _events.Where(item => methods.Contains(item["method"]!.GetValue<string>()));
+    public IEnumerable<JsonObject> Events(params string[] methods) =>
+        _events.Where(item => methods.Contains(item["method"]!.GetValue<string>()));
 
     public static async Task<Chromium> StartAsync()
     {
@@ -69,12 +71,14 @@ internal sealed partial class Chromium : IAsyncDisposable
     public async Task ShowAsAsync(int width, int height, bool mobile, string colorScheme)
     {
         await CallAsync("Emulation.setDeviceMetricsOverride", new { width, height, deviceScaleFactor = mobile ? 2 : 1, mobile });
-        await CallAsync("Emulation.setEmulatedMedia", new { features = new[] { new { name = "prefers-color-scheme", value = colorScheme } } });
+        await CallAsync(
+            "Emulation.setEmulatedMedia", new { features = new[] { new { name = "prefers-color-scheme", value = colorScheme } } });
     }
 
     /// <summary>A PNG of the whole page.</summary>
     public async Task<byte[]> ScreenshotAsync() =>
-        (await CallAsync("Page.captureScreenshot", new { format = "png", captureBeyondViewport = true }))["data"]!.GetValue<string>() is var data ? Convert.FromBase64String(data) : [];
+        (await CallAsync("Page.captureScreenshot", new { format = "png", captureBeyondViewport = true }))["data"]!.GetValue<string>()
+            is var data ? Convert.FromBase64String(data) : [];
 
     public async ValueTask DisposeAsync()
     {
@@ -96,7 +100,12 @@ internal sealed partial class Chromium : IAsyncDisposable
 
     private async Task OpenAsync()
     {
-        var start = new ProcessStartInfo(Program!, ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars", "--remote-debugging-port=0", $"--user-data-dir={_profile["data"]}", "about:blank"])
+        string[] arguments =
+        [
+            "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars",
+            "--remote-debugging-port=0", $"--user-data-dir={_profile["data"]}", "about:blank",
+        ];
+        var start = new ProcessStartInfo(Program!, arguments)
         {
             RedirectStandardError = true,
             RedirectStandardOutput = true,
@@ -122,7 +131,8 @@ internal sealed partial class Chromium : IAsyncDisposable
         _process.BeginErrorReadLine();
         await _socket.ConnectAsync(new Uri(await address.Task.WaitAsync(_limit.Token)), _limit.Token);
         JsonNode target = await SendAsync("Target.createTarget", new { url = "about:blank" }, session: null);
-        JsonNode attached = await SendAsync("Target.attachToTarget", new { targetId = target["targetId"]!.GetValue<string>(), flatten = true }, session: null);
+        JsonNode attached = await SendAsync(
+            "Target.attachToTarget", new { targetId = target["targetId"]!.GetValue<string>(), flatten = true }, session: null);
         _session = attached["sessionId"]!.GetValue<string>();
         foreach (string domain in new[] { "Page", "Runtime", "Log", "Network", "Audits" })
         {
@@ -133,13 +143,15 @@ internal sealed partial class Chromium : IAsyncDisposable
     private async Task<JsonNode> SendAsync(string method, object? parameters, string? session)
     {
         int id = ++_calls;
-        var message = new JsonObject { ["id"] = id, ["method"] = method, ["params"] = JsonSerializer.SerializeToNode(parameters ?? new { }) };
+        var message =
+            new JsonObject { ["id"] = id, ["method"] = method, ["params"] = JsonSerializer.SerializeToNode(parameters ?? new { }) };
         if (session is not null)
         {
             message["sessionId"] = session;
         }
 
-        await _socket.SendAsync(Encoding.UTF8.GetBytes(message.ToJsonString()), WebSocketMessageType.Text, endOfMessage: true, _limit.Token);
+        await _socket.SendAsync(
+            Encoding.UTF8.GetBytes(message.ToJsonString()), WebSocketMessageType.Text, endOfMessage: true, _limit.Token);
         while (true)
         {
             JsonObject answer = await ReceiveAsync();

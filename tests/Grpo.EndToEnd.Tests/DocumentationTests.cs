@@ -158,11 +158,11 @@ public sealed partial class DocumentationTests
             RewardComponents = new Dictionary<string, double> { ["<name>"] = 1 },
             Verdicts = new Dictionary<string, int> { ["<name>"] = 1 },
             Updates = [update],
-            Evaluation = new EvaluationReport { Count = 1, Accuracy = 1 },
         };
+        var step = new TrainingStep(report) { Evaluation = new EvaluationReport { Count = 1, Accuracy = 1 } };
         string page = File.ReadAllText(Full("docs/getting-started.md"));
 
-        Assert.All(StepMetrics.From(report), metric => Assert.Contains($"| `{metric.Key}` |", page, StringComparison.Ordinal));
+        Assert.All(StepMetrics.From(step), metric => Assert.Contains($"| `{metric.Key}` |", page, StringComparison.Ordinal));
     }
 
     [Fact]

@@ -5,13 +5,16 @@ using Grpo.Testing;
 
 namespace Grpo.EndToEnd.Tests;
 
-/// <summary>Models whose accuracy is known: one that copies the solution, one that says nothing. The evaluator must find exactly that.</summary>
+/// <summary>
+/// Models whose accuracy is known: one that copies the solution, one that says nothing. The evaluator must find exactly that.
+/// </summary>
 public sealed class EvaluationOracleTests
 {
     private static readonly IReadOnlyList<Prompt> Generated =
         WordProblems.Generate(new WordProblemOptions { Count = 200, Split = ProblemSplit.Test }).ToPrompts();
 
-    private static string[] Gsm8kTestRows => [.. GoldenItems.AtLeastOne(File.ReadLines(SharedData.Path("data", "gsm8k", "test.jsonl")), "rows")];
+    private static string[] Gsm8kTestRows =>
+        [.. GoldenItems.AtLeastOne(File.ReadLines(SharedData.Path("data", "gsm8k", "test.jsonl")), "rows")];
 
     [Fact]
     public async Task A_model_that_copies_the_solution_scores_1_on_generated_problems() =>
@@ -41,7 +44,8 @@ public sealed class EvaluationOracleTests
         EvaluationReport report = await EvaluateAsync(Gsm8kDataset.Load(SharedData.Path("data", "gsm8k", "test.jsonl")), InTags);
         // Counted in the lines of the file: solutions with 0, 1 … 8 annotations.
         Assert.Equal(
-            Gsm8kTestRows.CountBy(line => line.Split("<<").Length - 1).OrderBy(count => count.Key).Select(count => (count.Key.ToString(CultureInfo.InvariantCulture), count.Value)),
+            Gsm8kTestRows.CountBy(line => line.Split("<<").Length - 1).OrderBy(count => count.Key)
+                .Select(count => (count.Key.ToString(CultureInfo.InvariantCulture), count.Value)),
             report.Difficulties.Select(row => (row.Difficulty, row.Count)));
     }
 
@@ -62,7 +66,8 @@ public sealed class EvaluationOracleTests
         string[] spellings = ["9999", "9999", "{0}", "{0}.0", "${0}.00"];
         int next = 0;
         EvaluationReport report = await EvaluateAsync(
-            Generated, prompt => string.Create(null, $"<answer>{spellings[next++ % 5].Replace("{0}", prompt.Answer, StringComparison.Ordinal)}</answer>"), samples: 5);
+            Generated, prompt => string.Create(
+                null, $"<answer>{spellings[next++ % 5].Replace("{0}", prompt.Answer, StringComparison.Ordinal)}</answer>"), samples: 5);
         SampledAccuracy all = report.Sampled!.Accuracies[^1];
         Assert.Equal((5, 1.0, 1.0), (all.K, all.Pass, all.Majority));
         Assert.Equal(0.6, report.Sampled.Accuracies[0].Pass, tolerance: 1e-12);
@@ -95,7 +100,8 @@ public sealed class EvaluationOracleTests
         IReadOnlyList<Prompt> prompts, Func<Prompt, string> write, AnswerFormat format = AnswerFormat.TagAnswer, int samples = 4)
     {
         var sampler = new FixedSampler(request => [.. request.Prompts.Select(prompt => new RolloutGroup(
-            prompt, [1], [.. Enumerable.Range(0, request.GroupSize).Select(_ => new Completion([1], write(prompt), FinishReason.EndToken))]))]);
+            prompt, [1],
+            [.. Enumerable.Range(0, request.GroupSize).Select(_ => new Completion([1], write(prompt), FinishReason.EndToken))]))]);
         var reward = new Gsm8kReward(new Gsm8kRewardOptions { Format = format });
         using var policy = new BigramPolicy(vocabularySize: 4, seed: 1);
         return await new RewardEvaluator(sampler, reward, prompts, new EvaluationOptions { Samples = samples }).EvaluateAsync(policy);

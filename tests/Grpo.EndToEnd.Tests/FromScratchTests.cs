@@ -10,7 +10,9 @@ using static TorchSharp.torch;
 
 namespace Grpo.EndToEnd.Tests;
 
-/// <summary>samples/FromScratch writes the method with TorchSharp alone. On the same completions it must compute what the library computes.</summary>
+/// <summary>
+/// samples/FromScratch writes the method with TorchSharp alone. On the same completions it must compute what the library computes.
+/// </summary>
 public sealed class FromScratchTests
 {
     private const int Prompts = 4, Group = 8;
@@ -51,8 +53,10 @@ public sealed class FromScratchTests
     private static void Repeat(IReadOnlyList<UpdateReport> updates, TinyTransformer policy, TinyTransformer reference, Sampled sampled)
     {
         using var scope = TensorScope.Begin();
-        using var matrices = optim.AdamW(policy.parameters().Where(weights => weights.dim() >= 2), LearningRate, eps: AdamEpsilon, weight_decay: WeightDecay);
-        using var vectors = optim.AdamW(policy.parameters().Where(weights => weights.dim() < 2), LearningRate, eps: AdamEpsilon, weight_decay: 0);
+        using var matrices = optim.AdamW(
+            policy.parameters().Where(weights => weights.dim() >= 2), LearningRate, eps: AdamEpsilon, weight_decay: WeightDecay);
+        using var vectors = optim.AdamW(
+            policy.parameters().Where(weights => weights.dim() < 2), LearningRate, eps: AdamEpsilon, weight_decay: 0);
         Tensor advantages = Method.Advantages(sampled.Rewards, Group);
         Tensor oldLogProbs = policy.LogProbs(sampled.Prompts, sampled.Completions).detach();
         Tensor referenceLogProbs = reference.LogProbs(sampled.Prompts, sampled.Completions).detach();
@@ -147,7 +151,9 @@ public sealed class FromScratchTests
         }
     }
 
-    /// <summary>The sample's model as the library's policy and reference. All prompts have one length, so there is no padding on the left.</summary>
+    /// <summary>
+    /// The sample's model as the library's policy and reference. All prompts have one length, so there is no padding on the left.
+    /// </summary>
     private sealed class Wrapped(TinyTransformer model) : IPolicy, IReferenceModel
     {
         public nn.Module Module => model;

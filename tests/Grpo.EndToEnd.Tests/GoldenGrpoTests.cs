@@ -24,13 +24,16 @@ public sealed class GoldenGrpoTests
     public async Task StepAsync_equals_the_tutorial_update_on_fixed_rollouts()
     {
         using var policy = new QwenPolicy(QwenWeights.Load(SharedData.Path("golden", $"model-{_golden.GetProperty("model").GetString()}")));
-        using var optimizer = new GrpoOptimizer(policy, new FixedSampler(_golden), new FixedReward(_golden), Options(), new FixedReference(_golden));
+        using var optimizer = new GrpoOptimizer(
+            policy, new FixedSampler(_golden), new FixedReward(_golden), Options(), new FixedReference(_golden));
 
         AssertLogProbs(policy, _golden.GetProperty("iterations")[0].GetProperty("policy_logps_before_update"));
         StepReport report = await optimizer.StepAsync(Prompts());
 
         float[] advantages = Floats(_golden.GetProperty("advantages"));
-        Assert.All(report.Groups.SelectMany(group => group.Advantages).Zip(advantages), pair => Assert.Equal(pair.Second, pair.First, tolerance: 1e-5));
+        Assert.All(
+            report.Groups.SelectMany(group => group.Advantages).Zip(advantages),
+            pair => Assert.Equal(pair.Second, pair.First, tolerance: 1e-5));
         IReadOnlyList<JsonElement> iterations = _golden.Items("iterations");
         Assert.Equal(iterations.Count, report.Updates.Count);
         for (int i = 0; i < iterations.Count; i++)
@@ -64,14 +67,16 @@ public sealed class GoldenGrpoTests
     {
         using var policy = new QwenPolicy(QwenWeights.Load(SharedData.Path("golden", $"model-{_golden.GetProperty("model").GetString()}")));
         GrpoOptions options = Options() with { MicroBatchSize = microBatchSize };
-        using var optimizer = new GrpoOptimizer(policy, new FixedSampler(_golden), new FixedReward(_golden), options, new FixedReference(_golden));
+        using var optimizer = new GrpoOptimizer(
+            policy, new FixedSampler(_golden), new FixedReward(_golden), options, new FixedReference(_golden));
         return await optimizer.StepAsync(Prompts());
     }
 
     private int GroupSize => _golden.GetProperty("num_generations").GetInt32();
 
     private IReadOnlyList<Prompt> Prompts() =>
-        [.. Enumerable.Range(0, _golden.Items("rewards").Count / GroupSize).Select(i => Prompt.Create(i.ToString(System.Globalization.CultureInfo.InvariantCulture), "a"))];
+        [.. Enumerable.Range(0, _golden.Items("rewards").Count / GroupSize)
+            .Select(i => Prompt.Create(i.ToString(System.Globalization.CultureInfo.InvariantCulture), "a"))];
 
     // The file's settings; Adam is without decay, and the loss the mean over sequences.
     private GrpoOptions Options() => new()
@@ -129,18 +134,21 @@ public sealed class GoldenGrpoTests
             }
         }
 
-        public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default)
+        public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(
+            IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default)
         {
             TokenSequence[] rows = [.. Rows(golden)];
             int size = request.GroupSize;
             return ValueTask.FromResult<IReadOnlyList<RolloutGroup>>([.. request.Prompts.Select((prompt, i) => new RolloutGroup(
-                prompt, rows[size * i].PromptIds, [.. rows.Skip(size * i).Take(size).Select(row => new Completion(row.CompletionIds, "", FinishReason.EndToken))]))]);
+                prompt, rows[size * i].PromptIds,
+                [.. rows.Skip(size * i).Take(size).Select(row => new Completion(row.CompletionIds, "", FinishReason.EndToken))]))]);
         }
 
         private static int[] Masked(JsonElement golden, string part, int row)
         {
             JsonElement ids = golden.GetProperty(part + "_ids")[row], mask = golden.GetProperty(part + "_mask")[row];
-            return [.. ids.EnumerateArray().Zip(mask.EnumerateArray()).Where(pair => pair.Second.GetInt32() == 1).Select(pair => pair.First.GetInt32())];
+            return [.. ids.EnumerateArray().Zip(mask.EnumerateArray()).Where(pair => pair.Second.GetInt32() == 1)
+                .Select(pair => pair.First.GetInt32())];
         }
     }
 
@@ -170,8 +178,10 @@ public sealed class GoldenGrpoTests
             {
                 long[] ids = [.. batch.CompletionIds[i].data<long>()];
                 float[] mask = [.. batch.CompletionMask[i].data<float>()];
-                int row = Array.FindIndex(rows, candidate => candidate.CompletionIds.Select(id => (long)id).SequenceEqual(ids.Take((int)mask.Sum()))
-                    && candidate.PromptIds.Select(id => (long)id).SequenceEqual(batch.PromptIds[i].data<long>().TakeLast(candidate.PromptIds.Count)));
+                int row = Array.FindIndex(
+                    rows, candidate => candidate.CompletionIds.Select(id => (long)id).SequenceEqual(ids.Take((int)mask.Sum()))
+                        && candidate.PromptIds.Select(id => (long)id)
+                            .SequenceEqual(batch.PromptIds[i].data<long>().TakeLast(candidate.PromptIds.Count)));
                 float[] given = Floats(golden.GetProperty("ref_logps")[row]);
                 for (long t = 0; t < columns; t++)
                 {

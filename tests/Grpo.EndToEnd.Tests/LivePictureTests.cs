@@ -37,7 +37,8 @@ public sealed class LivePictureTests
             string shown = string.Join('\n', lines);
             Assert.True(lines.Length <= height, $"{width}x{height}: {lines.Length} lines\n{shown}");
             Assert.All(lines, line => Assert.True(line.GetCellWidth() <= width, $"{width}x{height}: {line}"));
-            Assert.All(Numbers, number => Assert.True(Joined(lines).Contains(number, StringComparison.Ordinal), $"{width}x{height} lacks {number}:\n{shown}"));
+            Assert.All(Numbers, number => Assert.True(
+                Joined(lines).Contains(number, StringComparison.Ordinal), $"{width}x{height} lacks {number}:\n{shown}"));
             Assert.DoesNotContain("\u001b", shown, StringComparison.Ordinal);
         }
     }
@@ -116,6 +117,7 @@ public sealed class LivePictureTests
             RolloutTime = TimeSpan.FromSeconds(1), // 650 tokens in a second
         };
         string model = "a/very/long/path/of/a/model/that/is/wider/than/a/small/terminal/checkpoint-000050";
-        return new LiveState(model, 50, report, new EvaluationReport { Count = 8, Accuracy = 0.625 }, TimeSpan.FromSeconds(62), [0.1, 0.2, 0.4321]);
+        return new LiveState(
+            model, 50, report, new EvaluationReport { Count = 8, Accuracy = 0.625 }, TimeSpan.FromSeconds(62), [0.1, 0.2, 0.4321]);
     }
 }

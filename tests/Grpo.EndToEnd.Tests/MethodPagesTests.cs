@@ -28,7 +28,8 @@ public sealed partial class MethodPagesTests
 
         Assert.Equal(WorkedExample.Advantages(), new GroupNormalizedAdvantage().Compute([shifted])[0]);
         Assert.Equal(1.499997, new GroupNormalizedAdvantage().Compute([scaled])[0][0], tolerance: 5e-7);
-        Assert.Equal([1, -0.3333, -0.3333, -0.3333], new LeaveOneOutAdvantage().Compute([plain])[0].Select(advantage => Math.Round(advantage, 4)));
+        Assert.Equal(
+            [1, -0.3333, -0.3333, -0.3333], new LeaveOneOutAdvantage().Compute([plain])[0].Select(advantage => Math.Round(advantage, 4)));
     }
 
     [Fact]
@@ -42,7 +43,8 @@ public sealed partial class MethodPagesTests
             objectives.Select(row => Code(row[2]).Split('(')[0]).Distinct());
         Assert.All(objectives, row => Assert.Empty(Convert<PolicyObjective>(Code(row[2])).Validate()));
         Assert.Equal(
-            ["group-normalized", "mean-centered", "batch-normalized", "leave-one-out", "length-weighted", "per-reward-normalized", "reinforce-plus-plus", "pass-at-k"],
+            ["group-normalized", "mean-centered", "batch-normalized", "leave-one-out", "length-weighted", "per-reward-normalized",
+                "reinforce-plus-plus", "pass-at-k"],
             advantages.Select(row => Code(row[2])));
         Assert.All(advantages, row => Assert.Empty(Convert<AdvantageFunction>(Code(row[2])).Validate()));
         Assert.Equal(Enum.GetNames<LossReduction>().Order(), Table("## Reductions").Select(row => Code(row[2])).Order());
@@ -70,8 +72,10 @@ public sealed partial class MethodPagesTests
     [Fact]
     public void Every_test_that_guards_against_a_trap_exists()
     {
-        string[] sources = [.. Directory.EnumerateFiles(Path.Combine(SharedData.RepositoryRoot, "tests"), "*.cs", SearchOption.AllDirectories)];
-        string[] guards = [.. Table("## Where implementations go wrong", "docs/algorithm.md").SelectMany(row => CodeSpan().Matches(row[2]).Select(match => match.Groups["code"].Value))];
+        string[] sources = [.. Directory.EnumerateFiles(
+            Path.Combine(SharedData.RepositoryRoot, "tests"), "*.cs", SearchOption.AllDirectories)];
+        string[] guards = [.. Table("## Where implementations go wrong", "docs/algorithm.md")
+            .SelectMany(row => CodeSpan().Matches(row[2]).Select(match => match.Groups["code"].Value))];
         Assert.True(guards.Length > 20);
         Assert.All(guards, guard =>
         {
@@ -99,9 +103,12 @@ public sealed partial class MethodPagesTests
 
         Assert.Contains(
             $"--objective \"{TypeDescriptor.GetConverter(typeof(PolicyObjective)).ConvertToInvariantString(options.Objective)}\" " +
-            $"--advantage {TypeDescriptor.GetConverter(typeof(AdvantageFunction)).ConvertToInvariantString(options.Advantage)} --reduction {options.Reduction}",
+            $"--advantage {TypeDescriptor.GetConverter(typeof(AdvantageFunction)).ConvertToInvariantString(options.Advantage)} --reduction "
+            + $"{options.Reduction}",
             page, StringComparison.Ordinal);
-        Assert.Contains(string.Create(CultureInfo.InvariantCulture, $"--kl-coefficient {options.KlCoefficient} --kl-estimator {options.KlEstimator}"), page, StringComparison.Ordinal);
+        Assert.Contains(
+            string.Create(CultureInfo.InvariantCulture, $"--kl-coefficient {options.KlCoefficient} --kl-estimator {options.KlEstimator}"),
+            page, StringComparison.Ordinal);
         Assert.Empty(options.Validate());
         Assert.Empty(Methods.FromPreset().Validate());
     }

@@ -7,9 +7,10 @@ using Xunit.Abstractions;
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>
-/// Updates of a Qwen2 model in a process whose address space is limited (RLIMIT_AS): real allocations fail, wherever they come. GRPO_MEMORY=all
-/// tries forty limits.
+/// Updates of a Qwen2 model in a process whose address space is limited (RLIMIT_AS): real allocations fail, wherever they come.
+/// GRPO_MEMORY=all tries forty limits.
 /// </summary>
+[Trait("Speed", "Slow")]
 public sealed class OutOfMemoryTests(ITestOutputHelper output) : IDisposable
 {
     private const int ErrorForTheUser = 3;
@@ -51,7 +52,9 @@ public sealed class OutOfMemoryTests(ITestOutputHelper output) : IDisposable
             {
                 Run limited = await RunAsync("limited", room: whole.Grown * percent / 100, checkpointing: checkpointing);
                 output.WriteLine(string.Create(
-                    CultureInfo.InvariantCulture, $"| {(checkpointing ? "checkpointing" : "plain")} | {percent} % of {whole.Grown >> 20} MB | {limited.ExitCode} | {limited.Tokens} |"));
+                    CultureInfo.InvariantCulture,
+                    $"| {(checkpointing ? "checkpointing" : "plain")} | {percent} % of {whole.Grown >> 20} MB | "
+                    + $"{limited.ExitCode} | {limited.Tokens} |"));
                 if (limited.ExitCode == ErrorForTheUser)
                 {
                     Assert.Equal(File.ReadAllBytes(Weights("untouched")), File.ReadAllBytes(Weights("limited"))); // nothing was applied
@@ -76,7 +79,8 @@ public sealed class OutOfMemoryTests(ITestOutputHelper output) : IDisposable
 
     private async Task<Run> RunAsync(string name, long room = 0, int maxTokens = 0, bool checkpointing = false)
     {
-        (int code, string said, string errors) = await StressProcess.RunAsync("memory", Path.Combine(_folder, name), room, maxTokens, checkpointing);
+        (int code, string said, string errors) = await StressProcess.RunAsync(
+            "memory", Path.Combine(_folder, name), room, maxTokens, checkpointing);
         Assert.True(code is 0 or ErrorForTheUser, $"With {room} bytes it ended with {code}:\n{said}\n{errors}");
         if (code == ErrorForTheUser)
         {
@@ -86,7 +90,8 @@ public sealed class OutOfMemoryTests(ITestOutputHelper output) : IDisposable
 
         string[] fields = said.Split('\n').Single(line => line.StartsWith("result ", StringComparison.Ordinal)).Split(' ');
         return new Run(
-            code, int.Parse(fields[1], CultureInfo.InvariantCulture), double.Parse(fields[2], CultureInfo.InvariantCulture), long.Parse(fields[3], CultureInfo.InvariantCulture));
+            code, int.Parse(fields[1], CultureInfo.InvariantCulture), double.Parse(fields[2], CultureInfo.InvariantCulture),
+            long.Parse(fields[3], CultureInfo.InvariantCulture));
     }
 
     private sealed record Run(int ExitCode, int Tokens, double Loss, long Grown);

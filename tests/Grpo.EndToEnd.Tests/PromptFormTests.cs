@@ -61,7 +61,8 @@ public sealed class PromptFormTests : IDisposable
     [Fact]
     public void Notes_name_both_values_of_what_differs()
     {
-        new TaskDescription { SystemPrompt = "a\u001bb", AnswerFormat = "Boxed", MaxPromptTokens = 7, MaxCompletionTokens = 8 }.Write(_folder.Path);
+        new TaskDescription { SystemPrompt = "a\u001bb", AnswerFormat = "Boxed", MaxPromptTokens = 7, MaxCompletionTokens = 8 }
+            .Write(_folder.Path);
         var form = PromptForm.Load(_folder.Path, AnswerFormat.HashMarks, "Think.");
         Assert.Equal(
             [
@@ -81,7 +82,9 @@ public sealed class PromptFormTests : IDisposable
     {
         new TaskDescription { SystemPrompt = null, AnswerFormat = "3" }.Write(_folder.Path);
         string message = Assert.Throws<InvalidDataException>(() => PromptForm.Load(_folder.Path, null, null)).Message;
-        Assert.Contains("task.json' has the answer format '3', which is none of TagAnswer, HashMarks, Boxed, LastNumber.", message, StringComparison.Ordinal);
+        Assert.Contains(
+            "task.json' has the answer format '3', which is none of TagAnswer, HashMarks, Boxed, LastNumber.", message,
+            StringComparison.Ordinal);
     }
 
     [Theory]

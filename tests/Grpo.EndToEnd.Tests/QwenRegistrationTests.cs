@@ -1,6 +1,7 @@
 using Grpo.DependencyInjection;
 using Grpo.Modeling;
 using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Pretrained;
 using Grpo.Rewards;
 using Grpo.Testing;
 using Grpo.Training;
@@ -45,7 +46,8 @@ public sealed class QwenRegistrationTests
     public void UseQwen_with_an_adapter_trains_that_alone_and_takes_the_base_as_reference()
     {
         var services = new ServiceCollection();
-        services.AddGrpo().UseQwen(SampleProcess.TinyModel, new QwenLoadOptions { Lora = new LoraOptions { Rank = 2 }, WithReference = true });
+        services.AddGrpo()
+            .UseQwen(SampleProcess.TinyModel, new QwenLoadOptions { Lora = new LoraOptions { Rank = 2 }, WithReference = true });
         using ServiceProvider provider = services.BuildServiceProvider();
 
         // 4 layers, 7 projections, A and B.
@@ -87,7 +89,8 @@ public sealed class QwenRegistrationTests
         services.AddGrpo().UseQwen(folder.Path);
         using ServiceProvider provider = services.BuildServiceProvider();
         Assert.Contains(
-            "Pass an IChatTemplate", Assert.Throws<InvalidDataException>(() => provider.GetRequiredService<IGroupSampler>()).Message, StringComparison.Ordinal);
+            "Pass an IChatTemplate", Assert.Throws<InvalidDataException>(() => provider.GetRequiredService<IGroupSampler>()).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -97,7 +100,9 @@ public sealed class QwenRegistrationTests
         services.AddSingleton<IChatTemplate>(new QwenChatTemplate("one"));
         services.AddGrpo().UseQwen(SampleProcess.TinyModel, new QwenLoadOptions { ChatTemplate = new QwenChatTemplate("two") });
         using ServiceProvider provider = services.BuildServiceProvider();
-        Assert.Contains("Give one.", Assert.Throws<InvalidOperationException>(() => provider.GetRequiredService<QwenPretrained>()).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "Give one.", Assert.Throws<InvalidOperationException>(() => provider.GetRequiredService<QwenPretrained>()).Message,
+            StringComparison.Ordinal);
     }
 
     private static TemporaryFolder TinyWithUnknownTemplate()
@@ -118,6 +123,7 @@ public sealed class QwenRegistrationTests
         GrpoBuilder builder = new ServiceCollection().AddGrpo();
         string message = Assert.Throws<ArgumentException>(
             () => builder.UseQwen(SampleProcess.TinyModel, new QwenLoadOptions { Lora = new LoraOptions { Dropout = 0.05 } })).Message;
-        Assert.StartsWith("Lora.Dropout is 0.05, but GRPO needs the log-probs of the model that sampled", message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "Lora.Dropout is 0.05, but GRPO needs the log-probs of the model that sampled", message, StringComparison.Ordinal);
     }
 }

@@ -1,6 +1,7 @@
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>The library in a process without reflection-based JSON, as in a file-based app (<c>dotnet run app.cs</c>) or a trimmed one.</summary>
+[Trait("Speed", "Slow")]
 public sealed class ReflectionFreeJsonTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("grpo-json-").FullName;
@@ -17,8 +18,9 @@ public sealed class ReflectionFreeJsonTests : IDisposable
         Assert.Equal(
             [
                 "replayed 3", "evaluated 2", "taught 1", "taught 2",
-                "adapter_config.json", "best.json", "checkpoint.json", "completions.jsonl", "config.json", "evaluation.json", "grpo_state.json",
-                "log_counts.json", "metrics.jsonl", "report_state.json", "run_options.json", "supervised_state.json", "tokenizer_config.json", "trainer_state.json", "vocab.json",
+                "adapter_config.json", "best.json", "checkpoint.json", "completions.jsonl", "config.json", "evaluation.json",
+                "grpo_state.json", "log_counts.json", "metrics.jsonl", "report_state.json", "run_options.json", "supervised_state.json",
+                "tokenizer_config.json", "trainer_state.json", "vocab.json",
             ],
             lines);
     }

@@ -5,6 +5,7 @@ using Grpo.Modeling;
 using Grpo.Models.Qwen;
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Pretrained;
 using Grpo.Models.Qwen.Text;
 using Grpo.Optimization;
 using Grpo.Rewards;
@@ -88,13 +89,15 @@ public sealed partial class ResumedRunTests : IDisposable
         ("KL reference of another model", new(), new() { ReferenceSeed = 3 }, ["reference." + OtherWeights], true),
         ("other vocabulary", new(), new() { Tokenizer = BpeTrainer.Train(["to be or not to be"], 263) },
             [
-                "sampler.tokenizer.end tokens was 509, 511 and is 260, 262", "sampler.tokenizer.merges was 253, SHA-256 … and is 4, SHA-256 …",
-                "sampler.tokenizer.pad token was 509 and is 260", "sampler.tokenizer.vocabulary was 512, SHA-256 … and is 263, SHA-256 …",
+                "sampler.tokenizer.end tokens was 509, 511 and is 260, 262",
+                "sampler.tokenizer.merges was 253, SHA-256 … and is 4, SHA-256 …", "sampler.tokenizer.pad token was 509 and is 260",
+                "sampler.tokenizer.vocabulary was 512, SHA-256 … and is 263, SHA-256 …",
             ], true),
         ("tokenizer of another type", new(), new() { WrapsTokenizer = true },
             ["sampler.tokenizer was Qwen2 and is Grpo.EndToEnd.Tests.ResumedRunTests+WrappedTokenizer"], true),
         ("other default system message", new(), new() { SystemMessage = "You are a cat." },
-            ["default system message was You are Qwen, created by Alibaba Cloud. You are a helpful assistant. and is You are a cat."], true),
+            ["default system message was You are Qwen, created by Alibaba Cloud. You are a helpful assistant. and is You are a cat."],
+            true),
         ("no default system message", new() { SystemMessage = "You are a cat." }, new() { SystemMessage = null },
             ["sampler.template.default system message was You are a cat. and is none"], true),
         ("other reward type", new(), new() { Reward = new TheLmBookReward() }, ["reward was weighted sum and is theLMbook"], true),
@@ -115,14 +118,16 @@ public sealed partial class ResumedRunTests : IDisposable
         ("frozen embeddings", new(), new() { FreezeEmbeddings = true },
             ["model.trained parameters was 14 of 14 and is 13 of 14, without model.embed_tokens.weight"], true),
         ("adapter in place of the weights", new(), new() { Lora = Lora },
-            ["model.lora.rank was none and is 2", "model.trained parameters was 14 of 14 and is 14 of 28, SHA-256 of their names …"], false),
+            ["model.lora.rank was none and is 2", "model.trained parameters was 14 of 14 and is 14 of 28, SHA-256 of their names …"],
+            false),
         ("other rank", new() { Lora = Lora }, new() { Lora = Lora with { Rank = 4 } }, ["model.lora.rank was 2 and is 4"], false),
         ("other targets", new() { Lora = Lora }, new() { Lora = Lora with { TargetModules = ["v_proj", "q_proj"] } },
             [
                 "model.lora.target modules was down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj and is q_proj, v_proj",
                 "model.trained parameters was 14 of 28, ",
             ], false),
-        ("other seed of the adapter", new() { Lora = Lora }, new() { Lora = Lora with { Seed = 5 } }, ["model.lora.seed was 0 and is 5"], true),
+        ("other seed of the adapter", new() { Lora = Lora }, new() { Lora = Lora with { Seed = 5 } }, ["model.lora.seed was 0 and is 5"],
+            true),
     ];
 
     public static TheoryData<string> Names => [.. Changes.Select(change => change.Name)];
@@ -294,7 +299,8 @@ public sealed partial class ResumedRunTests : IDisposable
         return await TrainAsync(parts, own, reference, steps, allow);
     }
 
-    private async Task<TrainingSummary> TrainAsync(Parts parts, QwenPolicy policy, IReferenceModel reference, long steps, bool allow = false)
+    private async Task<TrainingSummary> TrainAsync(
+        Parts parts, QwenPolicy policy, IReferenceModel reference, long steps, bool allow = false)
     {
         ITokenizer tokenizer = parts.WrapsTokenizer ? new WrappedTokenizer(parts.Tokenizer) : parts.Tokenizer;
         var sampler = new PolicyGroupSampler(tokenizer, new QwenChatTemplate(parts.SystemMessage));

@@ -1,6 +1,7 @@
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>The supervised commands of the GSM8K sample from the outside.</summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleColdStartTests : IDisposable
 {
     private readonly string _output = Directory.CreateTempSubdirectory("grpo-e2e-").FullName;
@@ -24,7 +25,8 @@ public sealed class SampleColdStartTests : IDisposable
 
         Directory.Delete(Path.Combine(second, "checkpoints", "checkpoint-000004"), recursive: true);
         Directory.Delete(Path.Combine(second, "checkpoints", "checkpoint-000006"), recursive: true);
-        SampleProcess.Result resumed = (await SampleProcess.RunAsync("Gsm8k", [.. settings, "--resume", "true", "--output", second])).Succeeded();
+        SampleProcess.Result resumed = (await SampleProcess.RunAsync("Gsm8k", [.. settings, "--resume", "true", "--output", second]))
+            .Succeeded();
         Assert.StartsWith("step     3/6", resumed.Output, StringComparison.Ordinal);
         Compare();
 
@@ -41,14 +43,17 @@ public sealed class SampleColdStartTests : IDisposable
         string data = Path.Combine(_output, "train.jsonl"), model = Path.Combine(_output, "model");
         await File.WriteAllLinesAsync(data,
         [
-            """{"question": "Anna has 3 pens and buys 4 more. How many pens does Anna have?", "answer": "Anna has 3 + 4 = <<3+4=7>>7 pens.\n#### 7"}""",
-            """{"question": "Ben has 9 cups and gives 4 away. How many cups are left?", "answer": "There are 9 - 4 = <<9-4=5>>5 cups left.\n#### 5"}""",
+            """{"question": "Anna has 3 pens and buys 4 more. How many pens does Anna have?", """
+            + "\"answer\": \"Anna has 3 + 4 = <<3+4=7>>7 pens.\\n#### 7\"}",
+            """{"question": "Ben has 9 cups and gives 4 away. How many cups are left?", """
+            + "\"answer\": \"There are 9 - 4 = <<9-4=5>>5 cups left.\\n#### 5\"}",
         ]);
         SampleProcess.Result sft = (await SampleProcess.RunAsync(
             "Gsm8k", "sft", "--model", SampleProcess.TinyModel, "--dataset", data, "--eval-dataset", data, "--answer-format", "HashMarks",
             "--steps", "60", "--batch-size", "2", "--learning-rate", "1e-3", "--output", model)).Succeeded();
         SampleProcess.Result generate = (await SampleProcess.RunAsync(
-            "Gsm8k", "generate", "Ben has 9 cups and gives 4 away. How many cups are left?", "--model", model)).Succeeded(); // asked as it was trained
+            // asked as it was trained
+            "Gsm8k", "generate", "Ben has 9 cups and gives 4 away. How many cups are left?", "--model", model)).Succeeded();
 
         Assert.Contains("held-out ", sft.Output, StringComparison.Ordinal);
         Assert.Equal("There are 9 - 4 = <<9-4=5>>5 cups left.\n#### 5", generate.Output.ReplaceLineEndings("\n").Trim());

@@ -1,6 +1,7 @@
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>The command controls from the outside.</summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleControlsTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("grpo-controls-").FullName;
@@ -11,19 +12,23 @@ public sealed class SampleControlsTests : IDisposable
     public async Task Controls_writes_a_row_per_run()
     {
         SampleProcess.Result result = (await SampleProcess.RunAsync(
-            "Gsm8k", "controls", "--runs", "learning-rate-0,shuffled-reward,random-reward,format-reward,gspo", "--steps", "1", "--eval-count", "12",
+            "Gsm8k", "controls", "--runs", "learning-rate-0,shuffled-reward,random-reward,format-reward,gspo", "--steps", "1",
+            "--eval-count", "12",
             "--prompts-per-step", "2", "--group-size", "2", "--max-completion-tokens", "48", "--output", _folder)).Succeeded();
-        string[][] rows = [.. File.ReadLines(Path.Combine(_folder, "controls.md")).Skip(2).Select(line => line.Trim('|').Split('|', StringSplitOptions.TrimEntries))];
+        string[][] rows = [.. File.ReadLines(Path.Combine(_folder, "controls.md")).Skip(2)
+            .Select(line => line.Trim('|').Split('|', StringSplitOptions.TrimEntries))];
 
         Assert.Equal(["learning-rate-0", "shuffled-reward", "random-reward", "format-reward", "gspo"], rows.Select(row => row[0]));
         Assert.Equal(rows[0][2], rows[0][3]);   // nothing is learned at a rate of 0, to the last problem
         Assert.Equal("1", rows[0][5]);          // … and McNemar's test says so
-        Assert.Equal(4, File.ReadLines(Path.Combine(_folder, "gspo", "completions.jsonl")).Count()); // two prompts of two completions, one step
+        // two prompts of two completions, one step
+        Assert.Equal(4, File.ReadLines(Path.Combine(_folder, "gspo", "completions.jsonl")).Count());
         Assert.All(rows, row => Assert.Matches(@"^\d+\.\d \(\d+\.\d-\d+\.\d\)$", row[2]));
         Assert.Contains("GSPO", result.Output, StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task Controls_names_a_run_that_there_is_not() =>
-        (await SampleProcess.RunAsync("Gsm8k", "controls", "--runs", "real,lucky", "--output", _folder)).Failed("There is no run 'lucky'", "shuffled-reward", "dapo");
+        (await SampleProcess.RunAsync("Gsm8k", "controls", "--runs", "real,lucky", "--output", _folder))
+            .Failed("There is no run 'lucky'", "shuffled-reward", "dapo");
 }

@@ -1,6 +1,7 @@
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>What a user gets wrong, and what the sample says.</summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleMistakeTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("grpo-mistakes-").FullName;
@@ -22,7 +23,8 @@ public sealed class SampleMistakeTests : IDisposable
     [Fact]
     public async Task Folder_without_weights_is_named()
     {
-        foreach (string file in Directory.GetFiles(SampleProcess.TinyModel).Where(file => !file.EndsWith(".safetensors", StringComparison.Ordinal)))
+        foreach (string file in Directory.GetFiles(SampleProcess.TinyModel)
+            .Where(file => !file.EndsWith(".safetensors", StringComparison.Ordinal)))
         {
             File.Copy(file, Path.Combine(_folder, Path.GetFileName(file)));
         }
@@ -59,13 +61,17 @@ public sealed class SampleMistakeTests : IDisposable
     {
         string file = Path.Combine(_folder, "train.jsonl"), output = Path.Combine(_folder, "run");
         // The third of four: no step of one prompt would have met it at once.
-        File.WriteAllLines(file, Enumerable.Range(1, 4).Select(row => $$"""{"question": "{{(row == 3 ? new string('7', 2000) : "1+1?")}}", "answer": "#### 2"}"""));
+        File.WriteAllLines(file, Enumerable.Range(1, 4)
+            .Select(row => $$"""{"question": "{{(row == 3 ? new string('7', 2000) : "1+1?")}}", "answer": "#### 2"}"""));
         string[] data = ["--dataset", file, "--prompts-per-step", "1", "--steps", "1", "--output", output];
 
-        (await SampleProcess.RunAsync("Gsm8k", ["train", .. data, "--tensorboard", "true", "--record", "true"])).Failed("1 of 4 prompts", "'gsm8k/train/3'", "MaxPromptTokens");
-        (await SampleProcess.RunAsync("Gsm8k", ["train", "--eval-dataset", file, "--output", output])).Failed("1 of 4 prompts", "'gsm8k/train/3'", "MaxPromptTokens");
+        (await SampleProcess.RunAsync("Gsm8k", ["train", .. data, "--tensorboard", "true", "--record", "true"]))
+            .Failed("1 of 4 prompts", "'gsm8k/train/3'", "MaxPromptTokens");
+        (await SampleProcess.RunAsync("Gsm8k", ["train", "--eval-dataset", file, "--output", output]))
+            .Failed("1 of 4 prompts", "'gsm8k/train/3'", "MaxPromptTokens");
         (await SampleProcess.RunAsync("Gsm8k", "eval", "--dataset", file)).Failed("1 of 4 prompts", "'gsm8k/train/3'");
-        (await SampleProcess.RunAsync("Gsm8k", "sft", "--model", SampleProcess.TinyModel, "--dataset", file, "--output", output, "--max-tokens", "1000"))
+        (await SampleProcess.RunAsync(
+            "Gsm8k", "sft", "--model", SampleProcess.TinyModel, "--dataset", file, "--output", output, "--max-tokens", "1000"))
             .Failed("1 of 4 examples", "'gsm8k/train/3'", "MaxTokens");
         Assert.False(Directory.Exists(output));
     }
@@ -79,7 +85,8 @@ public sealed class SampleMistakeTests : IDisposable
     [InlineData("train", "--dataset", "./missing")]
     [InlineData("train", "--dataset", "missing")]
     public async Task Missing_file_is_named_and_not_looked_for_on_the_hub(string command, string option, string file) =>
-        (await OfflineAsync(command, option, file, "--output", Path.Combine(_folder, "run"))).Failed($"{option} is '{file}', but there is no such file in '{_folder}'");
+        (await OfflineAsync(command, option, file, "--output", Path.Combine(_folder, "run")))
+            .Failed($"{option} is '{file}', but there is no such file in '{_folder}'");
 
     [Fact]
     public async Task Folder_in_place_of_a_file_is_named()
@@ -94,10 +101,14 @@ public sealed class SampleMistakeTests : IDisposable
         Directory.CreateDirectory(Path.Combine(_folder, "models", "other"));
         File.WriteAllText(Path.Combine(_folder, "models", "file"), "");
         (await OfflineAsync("eval", "--model", "models/missing"))
-            .Failed("There is no folder 'models/missing' (the folder 'models' is here, but not that one in it), so it was taken for a hub id.", "network is off");
+            .Failed(
+                "There is no folder 'models/missing' (the folder 'models' is here, but not that one in it), so it was taken for a hub id.",
+                "network is off");
         (await OfflineAsync("eval", "--model", "models/file")).Failed("'models/file' is a file. Name the folder that holds it");
         (await OfflineAsync("train", "--dataset", "models/missing"))
-            .Failed("--dataset is 'models/missing'. There is no file of that name, so it was taken for a data set on the hub", "network is off");
+            .Failed(
+                "--dataset is 'models/missing'. There is no file of that name, so it was taken for a data set on the hub",
+                "network is off");
     }
 
     private Task<SampleProcess.Result> OfflineAsync(params string[] arguments)

@@ -43,7 +43,8 @@ internal static class SampleProcess
             WorkingDirectory = Path.GetTempPath(),
         };
         // Settings of the machine that runs the tests must not reach the sample.
-        foreach (string name in start.Environment.Keys.Where(name => name.StartsWith("GRPO__", StringComparison.OrdinalIgnoreCase)).ToArray())
+        foreach (string name in start.Environment.Keys.Where(name => name.StartsWith("GRPO__", StringComparison.OrdinalIgnoreCase))
+            .ToArray())
         {
             start.Environment.Remove(name);
         }

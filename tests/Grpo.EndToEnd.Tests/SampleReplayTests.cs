@@ -1,11 +1,11 @@
 using Grpo.Callbacks;
 using Grpo.Modeling;
 using Grpo.Testing;
-using Grpo.Training;
 
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>A run of the sample with a recorder, and its replay, as a user does both.</summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleReplayTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -15,8 +15,10 @@ public sealed class SampleReplayTests : IDisposable
     [Fact]
     public async Task Replay_finds_every_step_of_a_recorded_run_equal_and_regenerates_its_completions()
     {
-        // Two updates a step, a reference model, and adapters: what replay has to set up as train did. The first step of a warm-up learns nothing.
-        await TrainAsync("--kl-coefficient", "0.04", "--updates-per-rollout", "2", "--lora-rank", "4", "--learning-rate", "1e-3", "--warmup-steps", "0");
+        // Two updates a step, a reference model, and adapters: what replay has to set up as train did. The first step of
+        // a warm-up learns nothing.
+        await TrainAsync(
+            "--kl-coefficient", "0.04", "--updates-per-rollout", "2", "--lora-rank", "4", "--learning-rate", "1e-3", "--warmup-steps", "0");
         string completion;
         using (FlightRecord record = FlightRecord.Open(Output))
         {
@@ -32,8 +34,11 @@ public sealed class SampleReplayTests : IDisposable
             Assert.Contains("KL, update 2", replay.Output, StringComparison.Ordinal);
         }
 
-        Assert.Contains("Nothing differs.", (await ReplayAsync(3, "--prompt", "0", "--sample", "7")).Succeeded().Output, StringComparison.Ordinal);
-        Assert.Contains($"('{completion}'), sample 5", (await ReplayAsync(3, "--prompt", completion, "--sample", "5")).Succeeded().Output, StringComparison.Ordinal);
+        Assert.Contains(
+            "Nothing differs.", (await ReplayAsync(3, "--prompt", "0", "--sample", "7")).Succeeded().Output, StringComparison.Ordinal);
+        Assert.Contains(
+            $"('{completion}'), sample 5", (await ReplayAsync(3, "--prompt", completion, "--sample", "5")).Succeeded().Output,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -67,12 +72,14 @@ public sealed class SampleReplayTests : IDisposable
     {
         var tokenizer = new CharTokenizer("abcdefgh");
         using var policy = new BigramPolicy(tokenizer.VocabularySize, seed: 11);
-        IRewardFunction reward = RewardFunction.Create("length", (Prompt _, Completion completion) => new Reward(completion.TokenIds.Count));
-        using var optimizer = new GrpoOptimizer(policy, new PolicyGroupSampler(tokenizer, new PlainTemplate()), reward, new GrpoOptions { GroupSize = 2, PromptsPerStep = 1 });
-        using (var recorder = new FlightRecorder(optimizer, Output, new Dictionary<string, string> { [name] = text }))
+        IRewardFunction reward = RewardFunction.Create(
+            "length", (Prompt _, Completion completion) => new Reward(completion.TokenIds.Count));
+        using var optimizer = new GrpoOptimizer(
+            policy, new PolicyGroupSampler(tokenizer, new PlainTemplate()), reward, new GrpoOptions { GroupSize = 2, PromptsPerStep = 1 });
+        using (var recorder = new FlightRecorder(Output, new Dictionary<string, string> { [name] = text }))
         {
-            await recorder.OnStartAsync(new TrainingStart(0, 1, optimizer.Options));
-            await recorder.OnStepAsync(await optimizer.StepAsync([Prompt.Create("p", "abc")]));
+            await new GrpoTrainer(
+                optimizer, [Prompt.Create("p", "abc")], new TrainerOptions { Steps = 1 }, new TrainerServices { Callbacks = [recorder] }).TrainAsync();
         }
 
         (await ReplayAsync(1)).Failed(message);
@@ -83,10 +90,13 @@ public sealed class SampleReplayTests : IDisposable
     // The best one is not kept besides: it would be a checkpoint more.
     private async Task TrainAsync(params string[] settings) => (await SampleProcess.RunAsync("Gsm8k",
     [
-        "--steps", "3", "--record", "true", "--checkpoint-every", "1", "--keep-best", "false", "--prompts-per-step", "2", "--eval-count", "4",
+        "--steps", "3", "--record", "true", "--checkpoint-every", "1", "--keep-best", "false", "--prompts-per-step", "2", "--eval-count",
+        "4",
         "--max-completion-tokens", "40", "--output", Output, .. settings,
     ])).Succeeded();
 
     private Task<SampleProcess.Result> ReplayAsync(int step, params string[] options) =>
-        SampleProcess.RunAsync("Gsm8k", ["replay", "--output", Output, "--step", step.ToString(System.Globalization.CultureInfo.InvariantCulture), .. options]);
+        SampleProcess.RunAsync(
+            "Gsm8k",
+            ["replay", "--output", Output, "--step", step.ToString(System.Globalization.CultureInfo.InvariantCulture), .. options]);
 }

@@ -3,6 +3,7 @@ using Grpo.Testing;
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>The sample that goes on in the folder of a run with settings that are no options of the library.</summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleResumeTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -22,6 +23,7 @@ public sealed class SampleResumeTests : IDisposable
 
     private Task<SampleProcess.Result> TrainAsync(string steps, params string[] settings) => SampleProcess.RunAsync("Gsm8k",
     [
-        "--steps", steps, "--prompts-per-step", "2", "--eval-count", "2", "--max-completion-tokens", "16", "--output", _folder.Path, .. settings,
+        "--steps", steps, "--prompts-per-step", "2", "--eval-count", "2", "--max-completion-tokens", "16", "--output", _folder.Path,
+        .. settings,
     ]);
 }

@@ -6,9 +6,10 @@ using Xunit.Abstractions;
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>
-/// The sample under SIGTERM and Ctrl-C: interrupted again and again it loses nothing. GRPO_SIGNALS is the number of interruptions; docs/reliability.md
-/// has the result of 60.
+/// The sample under SIGTERM and Ctrl-C: interrupted again and again it loses nothing. GRPO_SIGNALS is the number of interruptions;
+/// docs/reliability.md has the result of 60.
 /// </summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleSignalTests(ITestOutputHelper output) : IDisposable
 {
     private const int Stop = 19; // SIGSTOP and SIGCONT on Linux
@@ -16,7 +17,8 @@ public sealed class SampleSignalTests(ITestOutputHelper output) : IDisposable
     private const int ShortCycles = 4;
 
     private static readonly string[] Settings =
-        ["--prompts-per-step", "4", "--group-size", "8", "--max-completion-tokens", "48", "--eval-count", "16", "--evaluate-every", "3", "--checkpoint-every", "5"];
+        ["--prompts-per-step", "4", "--group-size", "8", "--max-completion-tokens", "48", "--eval-count", "16", "--evaluate-every", "3",
+            "--checkpoint-every", "5"];
 
     private readonly string _folder = Directory.CreateTempSubdirectory("grpo-signals-").FullName;
 
@@ -25,7 +27,10 @@ public sealed class SampleSignalTests(ITestOutputHelper output) : IDisposable
     [UnixFact]
     public async Task A_run_that_is_interrupted_again_and_again_equals_one_that_is_not()
     {
-        int cycles = int.TryParse(Environment.GetEnvironmentVariable("GRPO_SIGNALS"), NumberStyles.None, CultureInfo.InvariantCulture, out int given) ? given : ShortCycles;
+        int cycles = int.TryParse(
+            Environment.GetEnvironmentVariable("GRPO_SIGNALS"), NumberStyles.None, CultureInfo.InvariantCulture, out int given)
+            ? given
+            : ShortCycles;
         string steps = (3 * cycles).ToString(CultureInfo.InvariantCulture);
         string whole = Path.Combine(_folder, "whole"), interrupted = Path.Combine(_folder, "interrupted");
         (await SampleProcess.RunAsync("Gsm8k", ["--steps", steps, "--output", whole, .. Settings])).Succeeded();
@@ -43,19 +48,23 @@ public sealed class SampleSignalTests(ITestOutputHelper output) : IDisposable
             sample.Signal(Signals.Terminate);
             int code = await sample.EndAsync();
             output.WriteLine(string.Create(
-                CultureInfo.InvariantCulture, $"| {cycle + 1} | {wait} ms after '{moment.Trim()}' | {code} | {clock.ElapsedMilliseconds} ms | {Steps(interrupted).LastOrDefault()} |"));
+                CultureInfo.InvariantCulture,
+                $"| {cycle + 1} | {wait} ms after '{moment.Trim()}' | {code} | {clock.ElapsedMilliseconds} ms | "
+                + $"{Steps(interrupted).LastOrDefault()} |"));
             Assert.True(code == 130, $"Cycle {cycle} ended with {code}:\n{sample.Output}");
         }
 
         (await SampleProcess.RunAsync("Gsm8k", ["--steps", steps, "--output", interrupted, .. Settings])).Succeeded();
         Assert.Equal(Enumerable.Range(1, 3 * cycles).Select(step => (long)step), Steps(interrupted));
         Assert.Equal(Metrics(whole), Metrics(interrupted));
-        Assert.Equal(File.ReadAllText(Path.Combine(whole, "completions.jsonl")), File.ReadAllText(Path.Combine(interrupted, "completions.jsonl")));
+        Assert.Equal(
+            File.ReadAllText(Path.Combine(whole, "completions.jsonl")), File.ReadAllText(Path.Combine(interrupted, "completions.jsonl")));
         string last = Path.Combine("checkpoints", string.Create(CultureInfo.InvariantCulture, $"checkpoint-{3 * cycles:D6}"));
         foreach (string file in new[] { "model.safetensors", "optimizer.safetensors", "grpo_state.json", "trainer_state.json" })
         {
             Assert.True(
-                File.ReadAllBytes(Path.Combine(whole, last, file)).AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(interrupted, last, file))), $"{file} differs.");
+                File.ReadAllBytes(Path.Combine(whole, last, file)).AsSpan()
+                    .SequenceEqual(File.ReadAllBytes(Path.Combine(interrupted, last, file))), $"{file} differs.");
         }
     }
 
@@ -101,7 +110,8 @@ public sealed class SampleSignalTests(ITestOutputHelper output) : IDisposable
 
         using (SignalledSample sample = SignalledSample.Start("Gsm8k", ["--steps", "2", "--eval-dataset", pipe, .. Small]))
         // Opening it for writing returns when the sample opens it for reading.
-        using (await Task.Run(() => new FileStream(pipe, FileMode.Open, FileAccess.Write, FileShare.ReadWrite)).WaitAsync(TimeSpan.FromMinutes(2)))
+        using (await Task.Run(() => new FileStream(pipe, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
+            .WaitAsync(TimeSpan.FromMinutes(2)))
         {
             sample.Signal(Signals.Terminate);
             Assert.True(await sample.HasSaidAsync("Stopping after"), sample.Output);
@@ -165,17 +175,20 @@ public sealed class SampleSignalTests(ITestOutputHelper output) : IDisposable
 
         long last = Steps(_folder)[^1];
         Assert.True(last > before);
-        Assert.True(Directory.Exists(Path.Combine(_folder, "checkpoints", string.Create(CultureInfo.InvariantCulture, $"checkpoint-{last:D6}"))));
+        Assert.True(
+            Directory.Exists(Path.Combine(_folder, "checkpoints", string.Create(CultureInfo.InvariantCulture, $"checkpoint-{last:D6}"))));
         string next = (last + 1).ToString(CultureInfo.InvariantCulture);
         (await SampleProcess.RunAsync("Gsm8k", ["--steps", next, .. Small])).Succeeded();
         Assert.Equal(Enumerable.Range(1, (int)last + 1).Select(step => (long)step), Steps(_folder));
     }
 
     private static long[] Steps(string folder) => File.Exists(Path.Combine(folder, "metrics.jsonl"))
-        ? [.. File.ReadLines(Path.Combine(folder, "metrics.jsonl")).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("step").GetInt64())]
+        ? [.. File.ReadLines(Path.Combine(folder, "metrics.jsonl"))
+            .Select(line => JsonDocument.Parse(line).RootElement.GetProperty("step").GetInt64())]
         : [];
 
     private static string[] Metrics(string folder) =>
-        [.. File.ReadLines(Path.Combine(folder, "metrics.jsonl")).Select(line => string.Join(' ', JsonDocument.Parse(line).RootElement.EnumerateObject()
-            .Where(metric => !metric.Name.StartsWith("time/", StringComparison.Ordinal)).Select(metric => metric.ToString())))];
+        [.. File.ReadLines(Path.Combine(folder, "metrics.jsonl"))
+            .Select(line => string.Join(' ', JsonDocument.Parse(line).RootElement.EnumerateObject()
+                .Where(metric => !metric.Name.StartsWith("time/", StringComparison.Ordinal)).Select(metric => metric.ToString())))];
 }

@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>Checkpoints whose chat template or end tokens are not those of the model that comes with the sample.</summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleTemplateTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("grpo-template-").FullName;
@@ -18,7 +19,8 @@ public sealed class SampleTemplateTests : IDisposable
     public async Task A_template_that_is_not_known_is_refused(params string[] command)
     {
         string model = CopyTiny();
-        File.WriteAllText(Path.Combine(model, "chat_template.jinja"), "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}");
+        File.WriteAllText(
+            Path.Combine(model, "chat_template.jinja"), "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}");
         (await RunAsync(model, command)).Failed("chat_template.jinja", "IChatTemplate");
     }
 
@@ -36,8 +38,10 @@ public sealed class SampleTemplateTests : IDisposable
         Assert.Contains("has no chat template: Qwen2.5's is used", sft.Errors, StringComparison.Ordinal);
 
         string trained = Path.Combine(_folder, "output");
-        Assert.Equal("[509,511]", JsonNode.Parse(File.ReadAllText(Path.Combine(trained, "generation_config.json")))!["eos_token_id"]!.ToJsonString());
-        SampleProcess.Result answer = (await RunAsync(trained, "generate", "Ben has 9 cups and gives 4 away. How many cups are left?")).Succeeded();
+        Assert.Equal("[509,511]", JsonNode.Parse(File.ReadAllText(Path.Combine(trained, "generation_config.json")))!["eos_token_id"]!
+            .ToJsonString());
+        SampleProcess.Result answer = (await RunAsync(trained, "generate", "Ben has 9 cups and gives 4 away. How many cups are left?"))
+            .Succeeded();
         Assert.DoesNotContain("no chat template", answer.Errors, StringComparison.Ordinal);
         Assert.DoesNotContain("cut at the length limit", answer.Output, StringComparison.Ordinal);
     }
@@ -45,8 +49,13 @@ public sealed class SampleTemplateTests : IDisposable
     private async Task<SampleProcess.Result> RunAsync(string model, params string[] command)
     {
         string data = Path.Combine(_folder, "train.jsonl");
-        await File.WriteAllLinesAsync(data, ["""{"question": "Ben has 9 cups and gives 4 away. How many cups are left?", "answer": "There are 9 - 4 = 5 cups left.\n#### 5"}"""]);
-        string[] named = [.. command.Select(word => word switch { "DATA" => data, "OUTPUT" => Path.Combine(_folder, "output"), _ => word })];
+        await File.WriteAllLinesAsync(data,
+        [
+            """{"question": "Ben has 9 cups and gives 4 away. How many cups are left?", """
+            + "\"answer\": \"There are 9 - 4 = 5 cups left.\\n#### 5\"}",
+        ]);
+        string[] named =
+            [.. command.Select(word => word switch { "DATA" => data, "OUTPUT" => Path.Combine(_folder, "output"), _ => word })];
         return await SampleProcess.RunAsync("Gsm8k", [.. named, "--model", model]);
     }
 

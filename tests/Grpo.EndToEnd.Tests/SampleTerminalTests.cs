@@ -6,6 +6,7 @@ using Grpo.Testing;
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>What the sample prints of a model and a data set that want to be obeyed by the terminal.</summary>
+[Trait("Speed", "Slow")]
 public sealed class SampleTerminalTests : IDisposable
 {
     private const string Bell = "\u0007";
@@ -18,7 +19,8 @@ public sealed class SampleTerminalTests : IDisposable
     public async Task Generate_shows_the_control_characters_of_a_completion()
     {
         SampleProcess.Result run = (await SampleProcess.RunAsync(
-            "Gsm8k", "generate", "Tom has 3 apples and gets 4 more. How many?", "--model", HostileModel(), "--max-completion-tokens", "60", "--count", "2", "--temperature", "1")).Succeeded();
+            "Gsm8k", "generate", "Tom has 3 apples and gets 4 more. How many?", "--model", HostileModel(), "--max-completion-tokens", "60",
+            "--count", "2", "--temperature", "1")).Succeeded();
 
         Assert.Contains("\\u{", run.Output, StringComparison.Ordinal);
         AssertHarmless(run.Output);
@@ -40,9 +42,13 @@ public sealed class SampleTerminalTests : IDisposable
     public async Task Live_view_shows_the_control_characters_of_prompts_and_completions()
     {
         string file = _folder["train.jsonl"];
-        File.WriteAllText(file, "{\"question\": \"1+1? \\u001b]0;owned\\u0007 \\u202e[bold]\", \"answer\": \"#### 2\"}\n{\"question\": \"2+2? \\u001b]0;owned\\u0007 \\u202e[bold]\", \"answer\": \"#### 4\"}\n");
+        File.WriteAllText(
+            file,
+            "{\"question\": \"1+1? \\u001b]0;owned\\u0007 \\u202e[bold]\", \"answer\": \"#### 2\"}\n{\"question\": "
+            + "\"2+2? \\u001b]0;owned\\u0007 \\u202e[bold]\", \"answer\": \"#### 4\"}\n");
         string program = Path.Combine(SampleProcess.Folder("Gsm8k"), "Gsm8k.dll");
-        string command = $"dotnet '{program}' train --model '{HostileModel()}' --dataset '{file}' --steps 2 --prompts-per-step 1 --group-size 2 --max-completion-tokens 40 --learning-rate 1e-6 --output '{_folder["out"]}'";
+        string command = $"dotnet '{program}' train --model '{HostileModel()}' --dataset '{file}' --steps 2 --prompts-per-step 1 "
+            + $"--group-size 2 --max-completion-tokens 40 --learning-rate 1e-6 --output '{_folder["out"]}'";
         string output = await RunInTerminalAsync(command);
 
         Assert.Contains("\u001b[", output, StringComparison.Ordinal); // it was the live view, which moves the cursor
@@ -92,7 +98,8 @@ public sealed class SampleTerminalTests : IDisposable
     }
 
     private static void AssertHarmless(string output) => Assert.DoesNotContain(output, letter =>
-        (char.IsControl(letter) && letter is not ('\n' or '\r' or '\t')) || char.IsSurrogate(letter) || letter is (>= '\u202A' and <= '\u202E') or (>= '\u2066' and <= '\u2069') or '\u2028' or '\u2029');
+        (char.IsControl(letter) && letter is not ('\n' or '\r' or '\t')) || char.IsSurrogate(letter)
+            || letter is (>= '\u202A' and <= '\u202E') or (>= '\u2066' and <= '\u2069') or '\u2028' or '\u2029');
 
     // The tiny model with another vocabulary: what it writes as a space, a digit or a line end is a control character here.
     private string HostileModel()
@@ -106,7 +113,9 @@ public sealed class SampleTerminalTests : IDisposable
         string path = Path.Combine(folder, "vocab.json");
         JsonObject vocabulary = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
         // As byte-level vocabularies write space, line feed, 1, 2 and =; and escape, bell, backspace, carriage return and delete.
-        foreach ((string one, string other) in new[] { ("\u0120", "\u011B"), ("\u010A", "\u0107"), ("1", "\u0108"), ("2", "\u010D"), ("=", "\u0121") })
+        (string One, string Other)[] pairs =
+            [("\u0120", "\u011B"), ("\u010A", "\u0107"), ("1", "\u0108"), ("2", "\u010D"), ("=", "\u0121")];
+        foreach ((string one, string other) in pairs)
         {
             int id = vocabulary[one]!.GetValue<int>();
             vocabulary[one] = vocabulary[other]!.GetValue<int>();
@@ -123,5 +132,7 @@ public sealed class SampleTerminalTests : IDisposable
 public sealed class PseudoTerminalFactAttribute : FactAttribute
 {
     public PseudoTerminalFactAttribute() =>
-        Skip = OperatingSystem.IsLinux() && File.Exists("/usr/bin/script") ? null : "There is no /usr/bin/script to run a program in a terminal with.";
+        Skip = OperatingSystem.IsLinux() && File.Exists("/usr/bin/script")
+            ? null
+            : "There is no /usr/bin/script to run a program in a terminal with.";
 }

@@ -105,7 +105,8 @@ internal sealed class SignalledSample : IDisposable
         lock (_output)
         {
             _output.AppendLine(line);
-            foreach ((_, TaskCompletionSource<bool> seen) in _awaited.Where(awaited => line.Contains(awaited.Text, StringComparison.Ordinal)))
+            foreach ((_, TaskCompletionSource<bool> seen) in _awaited.Where(
+                awaited => line.Contains(awaited.Text, StringComparison.Ordinal)))
             {
                 seen.TrySetResult(true);
             }

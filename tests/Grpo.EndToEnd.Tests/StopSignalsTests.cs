@@ -5,12 +5,14 @@ namespace Grpo.EndToEnd.Tests;
 /// <summary>When a signal is a second one, by a clock that the test sets.</summary>
 public sealed class StopSignalsTests
 {
-    // Milliseconds at which signals come, and the one that ends the process; 0: none does.
+    private const int Never = -1;
+
+    // Milliseconds at which signals come, behind the one that ends the process.
     [Theory]
-    [InlineData(0, 0)]
-    [InlineData(0, 0, 0)]
-    [InlineData(0, 0, 0, 1, 3)]            // timeout: the process, then its group
-    [InlineData(0, 0, 500, 999)]           // a key that is held down
+    [InlineData(Never, 0)]
+    [InlineData(Never, 0, 0)]
+    [InlineData(Never, 0, 0, 1, 3)]        // timeout: the process, then its group
+    [InlineData(Never, 0, 500, 999)]       // a key that is held down
     [InlineData(1000, 0, 1000)]
     [InlineData(1200, 0, 400, 800, 1200)]  // a second after the first, not after the last
     [InlineData(60000, 0, 60000)]
@@ -30,7 +32,7 @@ public sealed class StopSignalsTests
             Assert.True(stop.Token.IsCancellationRequested);
         }
 
-        Assert.Equal(expected, quits.FirstOrDefault());
+        Assert.Equal(expected, quits.FirstOrDefault(Never));
         Assert.Equal(1 + quits.Count, said.Count); // nothing is said of a signal that does not count
     }
 

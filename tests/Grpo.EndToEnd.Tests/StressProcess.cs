@@ -12,7 +12,8 @@ internal static class StressProcess
     public static async Task<(int ExitCode, string Output, string Errors)> RunAsync(params IReadOnlyList<object> arguments)
     {
         string program = Path.Combine(SampleProcess.FolderOf("tests", "Grpo.StressRun"), "Grpo.StressRun.dll");
-        var start = new ProcessStartInfo("dotnet", [program, .. arguments.Select(argument => string.Create(CultureInfo.InvariantCulture, $"{argument}"))])
+        var start = new ProcessStartInfo(
+            "dotnet", [program, .. arguments.Select(argument => string.Create(CultureInfo.InvariantCulture, $"{argument}"))])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,

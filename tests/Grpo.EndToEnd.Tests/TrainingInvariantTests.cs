@@ -1,6 +1,6 @@
 using Grpo.Callbacks;
 using Grpo.Losses;
-using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Pretrained;
 using Grpo.Optimization;
 using Grpo.Rewards;
 using TorchSharp;
@@ -42,7 +42,8 @@ public sealed class TrainingInvariantTests
         UpdateReport split = Update(qwen, groups, microBatchSize);
         UpdateReport reversed = Update(qwen, [.. groups.Reverse().Select(Reverse)], microBatchSize);
 
-        // Learning rate 0 leaves the weights alone, so that all three see the same model. Float32 sums in another order differ by about 1e-6.
+        // Learning rate 0 leaves the weights alone, so that all three see the same model. Float32 sums in another order
+        // differ by about 1e-6.
         Assert.All([split, reversed], other =>
         {
             Assert.Equal(whole.Loss, other.Loss, tolerance: 1e-5 * Math.Max(1, Math.Abs(whole.Loss)));
@@ -56,7 +57,12 @@ public sealed class TrainingInvariantTests
     public async Task Live_tensors_are_as_many_after_step_30_as_after_step_3()
     {
         using QwenPretrained qwen = QwenPretrained.Load(SampleProcess.TinyModel, withReference: true);
-        using GrpoOptimizer optimizer = Optimizer(qwen, Options(microBatchSize: 4) with { PromptsPerStep = 1, GroupSize = 2, Sampling = new SamplingOptions { MaxCompletionTokens = 8 } });
+        using GrpoOptimizer optimizer = Optimizer(qwen, Options(microBatchSize: 4) with
+        {
+            PromptsPerStep = 1,
+            GroupSize = 2,
+            Sampling = new SamplingOptions { MaxCompletionTokens = 8 },
+        });
         Prompt[] prompts = [Problems()[0]];
         // What earlier tests left to the finalizer must not leave the count in the middle of this one.
         GC.Collect();
@@ -77,9 +83,10 @@ public sealed class TrainingInvariantTests
         using GrpoOptimizer optimizer = Optimizer(qwen, Options(microBatchSize) with { Seed = seed });
         var metrics = new List<string>();
         var trainer = new GrpoTrainer(optimizer, Problems(), new TrainerOptions { Steps = steps });
-        await foreach (StepReport report in trainer.RunAsync())
+        await foreach (TrainingStep report in trainer.RunAsync())
         {
-            metrics.Add(string.Join(' ', StepMetrics.From(report).Where(metric => !metric.Key.StartsWith("time/", StringComparison.Ordinal))));
+            metrics.Add(
+                string.Join(' ', StepMetrics.From(report).Where(metric => !metric.Key.StartsWith("time/", StringComparison.Ordinal))));
         }
 
         return ([.. metrics], [.. qwen.Policy.Module.parameters().Select(parameter => parameter.detach().data<float>().ToArray())]);
@@ -88,7 +95,7 @@ public sealed class TrainingInvariantTests
     private static async Task<IReadOnlyList<ScoredGroup>> ScoredGroupsAsync(QwenPretrained qwen)
     {
         using GrpoOptimizer optimizer = Optimizer(qwen, Options(microBatchSize: 8));
-        return await optimizer.ScoreAsync(await optimizer.RolloutAsync([.. Problems().Take(4)]));
+        return (await optimizer.ScoreAsync(await optimizer.RolloutAsync([.. Problems().Take(4)]))).Groups;
     }
 
     private static UpdateReport Update(QwenPretrained qwen, IReadOnlyList<ScoredGroup> groups, int microBatchSize)
@@ -98,11 +105,13 @@ public sealed class TrainingInvariantTests
     }
 
     private static ScoredGroup Reverse(ScoredGroup group) => new(
-        group.Group with { Completions = [.. group.Group.Completions.Reverse()] }, [.. group.Rewards.Reverse()], [.. group.Advantages.Reverse()]);
+        group.Group with { Completions = [.. group.Group.Completions.Reverse()] }, [.. group.Rewards.Reverse()],
+        [.. group.Advantages.Reverse()]);
 
     private static GrpoOptimizer Optimizer(QwenPretrained qwen, GrpoOptions options) => new(
         qwen.Policy, new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate),
-        RewardFunction.WeightedSum((new Gsm8kReward(), 1), (new LengthPenaltyReward(maxTokens: 64, bufferTokens: 48), 0.1)), options, qwen.Reference);
+        RewardFunction.WeightedSum((new Gsm8kReward(), 1), (new LengthPenaltyReward(maxTokens: 64, bufferTokens: 48), 0.1)), options,
+        qwen.Reference);
 
     private static GrpoOptions Options(int microBatchSize) => new()
     {

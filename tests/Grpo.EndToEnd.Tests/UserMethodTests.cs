@@ -1,5 +1,5 @@
 using Grpo.Losses;
-using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Pretrained;
 using Grpo.Optimization;
 using Grpo.Rewards;
 using Grpo.Snippets;
@@ -26,12 +26,15 @@ public sealed class UserMethodTests
         using var optimizer = new GrpoOptimizer(
             qwen.Policy, new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate),
             RewardFunction.WeightedSum((new Gsm8kReward(), 1), (new LengthPenaltyReward(maxTokens: 64, bufferTokens: 48), 0.1)), options);
-        Prompt[] problems = [.. WordProblems.Generate(new WordProblemOptions { Count = 8, MaxSteps = 2, SystemPrompt = "Solve step by step." }).ToPrompts()];
+        Prompt[] problems =
+        [
+            .. WordProblems.Generate(new WordProblemOptions { Count = 8, MaxSteps = 2, SystemPrompt = "Solve step by step." }).ToPrompts(),
+        ];
 
         var updates = new List<UpdateReport>();
-        await foreach (StepReport step in new GrpoTrainer(optimizer, problems, new TrainerOptions { Steps = 2 }).RunAsync())
+        await foreach (TrainingStep step in new GrpoTrainer(optimizer, problems, new TrainerOptions { Steps = 2 }).RunAsync())
         {
-            updates.AddRange(step.Updates);
+            updates.AddRange(step.Report.Updates);
         }
 
         Assert.Equal(4, updates.Count); // 2 steps of 2 updates: in the second of each the ratio is not 1

@@ -1,2 +1,2 @@
-// Times, allocations and live tensors are those of the whole process.
+// The tests measure times, allocations and live tensors of the whole process, so they run one at a time.
 [assembly: CollectionBehavior(DisableTestParallelization = true)]

@@ -5,35 +5,35 @@ using TorchSharp;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>Gives a target many damaged inputs and holds it to what is promised.</summary>
+/// <summary>Gives a target many damaged inputs and checks that it keeps its promises.</summary>
 internal sealed class FuzzRun(FuzzTarget target)
 {
     private const long FreeBytes = 64 << 20;
     private const int MostProblems = 8;
     private const int SameProblem = 70;
 
-    // The counter counts a parameter twice when it is made, and once when it is freed.
+    // The counter counts a parameter twice when it is created, but only once when it is freed.
     private long _leftOver;
 
     private static readonly TimeSpan Longest = TimeSpan.FromSeconds(1);
 
-    /// <summary>Inputs that were read.</summary>
+    /// <summary>The number of inputs that were accepted.</summary>
     public int Accepted { get; private set; }
 
-    /// <summary>The longest time that one took.</summary>
+    /// <summary>The longest time that an input took.</summary>
     public TimeSpan Slowest { get; private set; }
 
-    /// <summary>The most that one allocated, bytes.</summary>
+    /// <summary>The most bytes that an input allocated.</summary>
     public long Largest { get; private set; }
 
-    /// <param name="number">Numbers the target, and so its damage.</param>
-    /// <param name="first">The first input.</param>
-    /// <param name="count">How many.</param>
+    /// <param name="number">The number of the target, which determines the damage.</param>
+    /// <param name="first">The index of the first input.</param>
+    /// <param name="count">The number of inputs.</param>
     public void Execute(int number, int first, int count)
     {
         foreach (FuzzInput seed in target.Seeds)
         {
-            target.Parse(seed); // is valid, or the damage would be to something that is refused anyhow; and is now compiled
+            target.Parse(seed); // checks that the seed is valid, and compiles the parser
             long tensors = torch.Tensor.TotalCount;
             target.Parse(seed);
             _leftOver = Math.Max(_leftOver, torch.Tensor.TotalCount - tensors);
@@ -46,7 +46,8 @@ internal sealed class FuzzRun(FuzzTarget target)
             if (Check(input) is { } problem)
             {
                 string parts = string.Join('\n', input.Parts.Select(part => $"{part.Name}: {Shown(part.Bytes)}"));
-                problems.TryAdd(problem[..Math.Min(problem.Length, SameProblem)], string.Create(CultureInfo.InvariantCulture, $"{target.Name}, input {i}: {problem}\n{parts}\n"));
+                problems.TryAdd(problem[..Math.Min(problem.Length, SameProblem)], string.Create(
+                    CultureInfo.InvariantCulture, $"{target.Name}, input {i}: {problem}\n{parts}\n"));
             }
         }
 
@@ -57,7 +58,7 @@ internal sealed class FuzzRun(FuzzTarget target)
     {
         (TimeSpan time, long bytes, Exception? refusal) = Measure(input);
 
-        // Of a busy machine: a pause that does not come again was not the parser's.
+        // On a busy machine, a pause that does not recur was not caused by the parser.
         for (int again = 0; again < 4 && (time > Longest || bytes > Limit(input)); again++)
         {
             (TimeSpan nextTime, long nextBytes, refusal) = Measure(input);
@@ -98,7 +99,8 @@ internal sealed class FuzzRun(FuzzTarget target)
 
         TimeSpan time = Stopwatch.GetElapsedTime(start);
         long bytes = GC.GetTotalAllocatedBytes() - allocated;
-        Assert.True(torch.Tensor.TotalCount - tensors <= _leftOver, $"{target.Name}: {torch.Tensor.TotalCount - tensors} tensors are left over.");
+        Assert.True(
+            torch.Tensor.TotalCount - tensors <= _leftOver, $"{target.Name}: {torch.Tensor.TotalCount - tensors} tensors are left over.");
         return (time, bytes, refusal);
     }
 

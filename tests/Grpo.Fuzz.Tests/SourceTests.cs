@@ -8,17 +8,18 @@ using Grpo.Testing;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>What the code does not do, so that no input can make it.</summary>
+/// <summary>The code uses no dangerous API, so no input can trigger one.</summary>
 public sealed partial class SourceTests
 {
-    // Backtracking is harmless here: the text is made by the sample itself, a line of a few words at a time.
+    // Backtracking is harmless here, because the sample itself writes the text, a few words per line.
     private static readonly string[] MayBacktrack = ["samples/Gsm8k/ColdStart.cs"];
 
-    // Each of these would run code that a file names, or start a program.
+    // Each of these could run code that a file names, or start a program.
     private static readonly string[] Forbidden =
     [
-        "BinaryFormatter", "NetDataContractSerializer", "DataContractSerializer", "XmlSerializer", "TypeNameHandling", "JsonPolymorphic", "JsonDerivedType", "Assembly.Load", "Type.GetType(",
-        "Activator.CreateInstance", "CSharpScript", "jit.load", "torch.load(", "Process.Start", "XmlDocument", "XmlReader",
+        "BinaryFormatter", "NetDataContractSerializer", "DataContractSerializer", "XmlSerializer", "TypeNameHandling", "JsonPolymorphic",
+        "JsonDerivedType", "Assembly.Load", "Type.GetType(", "Activator.CreateInstance", "CSharpScript", "jit.load", "torch.load(",
+        "Process.Start", "XmlDocument", "XmlReader",
     ];
 
     [Fact]
@@ -27,7 +28,8 @@ public sealed partial class SourceTests
         GeneratedRegexAttribute[] expressions =
         [
             .. new[] { typeof(GrpoOptimizer), typeof(HubClient), typeof(QwenPolicy), typeof(Gsm8kReward) }.SelectMany(type => type.Assembly.GetTypes())
-                .SelectMany(type => type.GetMethods(BindingFlags.Static | BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public | BindingFlags.DeclaredOnly))
+                .SelectMany(type => type.GetMethods(
+                    BindingFlags.Static | BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public | BindingFlags.DeclaredOnly))
                 .Select(method => method.GetCustomAttribute<GeneratedRegexAttribute>()).OfType<GeneratedRegexAttribute>(),
         ];
         Assert.True(expressions.Length >= 12, $"Only {expressions.Length} were found.");
@@ -42,7 +44,9 @@ public sealed partial class SourceTests
             Assert.DoesNotMatch(@"new Regex\(|Regex\.(IsMatch|Match|Matches|Replace|Split|Count)\(", text);
             int generated = Generated().Count(text);
             int linear = Linear().Count(text);
-            Assert.True(generated == linear || MayBacktrack.Contains(file), $"{file} has {generated} expressions; {linear} of them are NonBacktracking.");
+            Assert.True(
+                generated == linear || MayBacktrack.Contains(file),
+                $"{file} has {generated} expressions; {linear} of them are NonBacktracking.");
         }
     }
 
@@ -52,11 +56,12 @@ public sealed partial class SourceTests
         foreach ((string file, string text) in Sources("src"))
         {
             Assert.All(Forbidden, word => Assert.False(text.Contains(word, StringComparison.Ordinal), $"{file} uses {word}."));
-            Assert.All(Deserialize().Matches(text), call => Assert.Matches("Json\\.(Default\\.)?[A-Z]", call.Value)); // source-generated: no type but those that are declared
+            // source-generated, so only declared types are read
+            Assert.All(Deserialize().Matches(text), call => Assert.Matches("Json\\.(Default\\.)?[A-Z]", call.Value));
         }
     }
 
-    // It comes from a data set or a record, and may hold what a terminal would obey.
+    // The id comes from a data set or a record and may contain terminal control sequences.
     [Fact]
     public void Id_of_a_prompt_is_escaped_wherever_it_stands_in_a_text()
     {
@@ -77,7 +82,8 @@ public sealed partial class SourceTests
     {
         foreach (string folder in folders)
         {
-            string[] files = [.. Directory.EnumerateFiles(Path.Combine(SharedData.RepositoryRoot, folder), "*.cs", SearchOption.AllDirectories)
+            string[] files = [.. Directory.EnumerateFiles(
+                Path.Combine(SharedData.RepositoryRoot, folder), "*.cs", SearchOption.AllDirectories)
                 .Select(path => Path.GetRelativePath(SharedData.RepositoryRoot, path).Replace('\\', '/'))
                 .Where(path => !path.Contains("/bin/", StringComparison.Ordinal) && !path.Contains("/obj/", StringComparison.Ordinal))];
             Assert.NotEmpty(files);
@@ -91,7 +97,7 @@ public sealed partial class SourceTests
     [GeneratedRegex(@"\[GeneratedRegex\(", RegexOptions.NonBacktracking)]
     private static partial Regex Generated();
 
-    // {…prompt.Id…}, {…Prompts[i].Id…} and {…PromptId…} of an interpolated text; an initializer has a blank after its brace.
+    // Matches {…prompt.Id…}, {…Prompts[i].Id…} and {…PromptId…} in an interpolated text. An initializer has a blank after its brace.
     [GeneratedRegex("""\{(?:[^\s{}"][^{}"\n]*)?(?:rompts?(?:\[\w+\])?\.Id|PromptId)\b[^{}"\n]*\}""", RegexOptions.NonBacktracking)]
     private static partial Regex PromptIds();
 

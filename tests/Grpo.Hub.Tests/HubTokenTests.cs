@@ -91,10 +91,8 @@ public sealed class HubTokenTests : IDisposable
     [InlineData("X-Linked-Etag")]
     public async Task DownloadAsync_takes_no_token_for_a_commit_or_a_hash(string where)
     {
-        _hub.Intercept = request => where == "sha"
-            ? LoopbackHub.Json(new { sha = HexToken, siblings = new[] { new { rfilename = "config.json" } } })
-            : request.Method == "HEAD"
-            ? _hub.Honest(request) with { Headers = new() { ["ETag"] = $"\"{LoopbackHub.Commit}\"", [where] = HexToken } }
+        _hub.Intercept = request => where == "sha" ? WithTokenForCommit(request)
+            : request.Method == "HEAD" ? _hub.Honest(request) with { Headers = new() { ["ETag"] = $"\"{LoopbackHub.Commit}\"", [where] = HexToken } }
             : null;
 
         await FailsWithoutTokenAsync(HexToken);
@@ -169,6 +167,19 @@ public sealed class HubTokenTests : IDisposable
             () => HubSettings.Resolve(new HubOptions(), name => name == "HF_ENDPOINT" ? endpoint : null, "/home/nobody"));
 
         Assert.DoesNotContain("secret", failure.ToString(), StringComparison.Ordinal);
+    }
+
+    // Honest but for the commit, so that nothing else stops the download.
+    private HubReply WithTokenForCommit(HubRequest request)
+    {
+        if (request.Path.StartsWith("/api/", StringComparison.Ordinal))
+        {
+            return LoopbackHub.Json(new { sha = HexToken, siblings = _hub.Files.Keys.Select(name => new { rfilename = name }) });
+        }
+
+        HubReply reply = _hub.Honest(request with { Path = request.Path.Replace(HexToken, LoopbackHub.Commit, StringComparison.Ordinal) });
+        reply.Headers["X-Repo-Commit"] = HexToken;
+        return reply;
     }
 
     private static IEnumerable<string> Spellings(string token)

@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Grpo.KilledRun;
 
-/// <summary>Counts visits to places in a run, and at one of them ends the process, or does what it was given instead.</summary>
+/// <summary>Counts visits to places in a run, and ends the process or runs an action at one of them.</summary>
 public sealed class Fuse
 {
     private readonly Dictionary<string, int> _visits = new(StringComparer.Ordinal);
@@ -12,20 +12,22 @@ public sealed class Fuse
 
     private Fuse(string? place, int visit, Action? action = null) => (_place, _visit, _action) = (place, visit, action);
 
-    /// <summary>How often each place was visited.</summary>
+    /// <summary>The number of visits to each place.</summary>
     public IReadOnlyDictionary<string, int> Visits => _visits;
 
-    /// <summary>Only counts.</summary>
+    /// <summary>Creates a fuse that only counts.</summary>
     public static Fuse Counting() => new(null, 0);
 
-    /// <summary>Ends the process with SIGKILL, so nothing is cleaned up or flushed; or does something else in its place.</summary>
-    /// <param name="place">The place.</param>
-    /// <param name="visit">The visit of it, from 1.</param>
-    /// <param name="action">What is done; null: the process ends.</param>
+    /// <summary>
+    /// Creates a fuse that ends the process with SIGKILL, so that nothing is cleaned up or flushed, or that runs an action.
+    /// </summary>
+    /// <param name="place">The name of the place.</param>
+    /// <param name="visit">The number of the visit, counted from 1.</param>
+    /// <param name="action">The action to run, or null to end the process.</param>
     public static Fuse At(string place, int visit, Action? action = null) => new(place, visit, action);
 
-    /// <summary>Says that the run is at a place.</summary>
-    /// <param name="place">Its name.</param>
+    /// <summary>Reports that the run is at a place.</summary>
+    /// <param name="place">The name of the visited place.</param>
     public void Pass(string place)
     {
         int visits = _visits[place] = _visits.GetValueOrDefault(place) + 1;
@@ -39,7 +41,7 @@ public sealed class Fuse
 
             using Process self = Process.GetCurrentProcess();
             self.Kill();
-            Thread.Sleep(Timeout.Infinite); // the signal may take a moment; nothing must happen in it
+            Thread.Sleep(Timeout.Infinite); // waits for the signal, so that nothing happens before it arrives
         }
     }
 }

@@ -10,7 +10,7 @@ if (args is ["hold", var folder])
     await Task.Delay(Timeout.Infinite);
 }
 
-// Grpo.KilledRun <folder> [<place> <visit> [report]]: does the run, or what is left of it, and dies at the given visit of a place.
+// Grpo.KilledRun <folder> [<place> <visit> [report]]: starts or resumes the run, and dies at the given visit of a place.
 using var run = new SmallRun(args[0], args.Length > 1 ? Fuse.At(args[1], int.Parse(args[2], CultureInfo.InvariantCulture)) : null)
 {
     HasReport = args is [.., "report"],

@@ -9,17 +9,23 @@ using Microsoft.Extensions.Logging;
 namespace Grpo.KilledRun;
 
 /// <summary>
-/// A training run of a few seconds with everything that a checkpoint must hold: moments, a learning-rate schedule, an adaptive KL coefficient, a
-/// reference model that moves, gradient norms, a curriculum, dynamic sampling, evaluations, the best checkpoint and a roll-back.
+/// A training run of a few seconds with all state that a checkpoint must hold.
 /// </summary>
+/// <remarks>
+/// It has moments, a learning-rate schedule, an adaptive KL coefficient, a reference model that moves, gradient norms, a curriculum,
+/// dynamic sampling, evaluations, the best checkpoint and a roll-back.
+/// </remarks>
 public sealed class SmallRun : IDisposable
 {
-    /// <summary>Steps of the whole run.</summary>
+    /// <summary>The number of steps of the whole run.</summary>
     public const long Steps = 9;
 
     private static readonly CharTokenizer Tokenizer = new("abcdefgh");
     private static readonly Prompt[] Prompts =
-        [Prompt.Create("p0", "b"), Prompt.Create("p1", "dec"), Prompt.Create("p2", "ad"), Prompt.Create("p3", "hge"), Prompt.Create("p4", "gg")];
+    [
+        Prompt.Create("p0", "b"), Prompt.Create("p1", "dec"), Prompt.Create("p2", "ad"), Prompt.Create("p3", "hge"),
+        Prompt.Create("p4", "gg"),
+    ];
 
     private readonly string _folder;
     private readonly Fuse _fuse;
@@ -28,13 +34,13 @@ public sealed class SmallRun : IDisposable
     private readonly BigramPolicy _reference = new(Tokenizer.VocabularySize, seed: 11);
     private readonly GrpoOptimizer _optimizer;
 
-    /// <summary>Whether report.html is written, and evaluations have completions to show in it.</summary>
+    /// <summary>True if the run writes report.html, and evaluations have completions to show in it.</summary>
     public bool HasReport { get; init; }
 
-    /// <summary>Sets the run up; nothing is read or written yet.</summary>
-    /// <param name="folder">Where it writes, and resumes from.</param>
-    /// <param name="fuse">Ends the process somewhere; null: nowhere.</param>
-    /// <param name="logger">Hears of damaged checkpoints.</param>
+    /// <summary>Sets up the run without reading or writing anything.</summary>
+    /// <param name="folder">The folder that the run writes to and resumes from.</param>
+    /// <param name="fuse">The fuse that ends the process at some place, or null for none.</param>
+    /// <param name="logger">The logger that receives warnings of damaged checkpoints.</param>
     public SmallRun(string folder, Fuse? fuse = null, ILogger<DirectoryCheckpointStore>? logger = null)
     {
         _folder = folder;
@@ -69,7 +75,7 @@ public sealed class SmallRun : IDisposable
         _optimizer = new GrpoOptimizer(_policy, new PolicyGroupSampler(Tokenizer, new PlainTemplate()), reward, options, _reference);
     }
 
-    /// <summary>Resumes from what is in the folder and trains to the end.</summary>
+    /// <summary>Resumes from the state in the folder and trains to the end.</summary>
     /// <param name="cancellationToken">Stops the run.</param>
     public async Task<TrainingSummary> TrainAsync(CancellationToken cancellationToken = default)
     {
@@ -77,12 +83,12 @@ public sealed class SmallRun : IDisposable
         return await Trainer(files).TrainAsync(cancellationToken);
     }
 
-    /// <summary>Resumes from what is in the folder, does some steps and leaves the loop over them.</summary>
-    /// <param name="steps">How many.</param>
+    /// <summary>Resumes from the state in the folder, runs some steps and leaves the loop over them.</summary>
+    /// <param name="steps">The number of steps to run.</param>
     public async Task LeaveAsync(int steps)
     {
         using var files = new JsonLinesLogger(_folder);
-        await foreach (StepReport _ in Trainer(files).RunAsync())
+        await foreach (TrainingStep _ in Trainer(files).RunAsync())
         {
             if (--steps == 0)
             {
@@ -133,7 +139,9 @@ public sealed class SmallRun : IDisposable
         _reference.Dispose();
     }
 
-    /// <summary>An accuracy that follows from the step: better at 4, collapsed at 6, best at 8; each evaluation is two places.</summary>
+    /// <summary>
+    /// An evaluator whose accuracy depends on the step: better at 4, collapsed at 6, best at 8. Each evaluation has two places.
+    /// </summary>
     private sealed class StepEvaluator(GrpoOptimizer optimizer, Fuse fuse) : IEvaluator
     {
         public bool HasCompletions { get; init; }
@@ -160,7 +168,7 @@ public sealed class SmallRun : IDisposable
 
     private sealed class PassingCallback(Fuse fuse, string place) : ITrainingCallback
     {
-        public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+        public ValueTask OnStepAsync(TrainingStep report, CancellationToken cancellationToken = default)
         {
             fuse.Pass(place);
             return ValueTask.CompletedTask;

@@ -10,6 +10,7 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen.Tests;
 
 /// <summary>Training a whole model with moments in 8 bits, beside float32.</summary>
+[Trait("Speed", "Slow")]
 public sealed class OptimizerMomentsTests
 {
     private static readonly QwenTokenizer Tokenizer = TinyTokenizer.Load(TinyTokenizer.TokenizerJson());

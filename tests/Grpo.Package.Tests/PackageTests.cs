@@ -4,6 +4,7 @@ using System.Xml.Linq;
 namespace Grpo.Package.Tests;
 
 /// <summary>What a user gets: the contents of the packages, and an application that references nothing else than them and a libtorch.</summary>
+[Trait("Speed", "Slow")]
 public sealed class PackageTests(PackedPackages packages) : IClassFixture<PackedPackages>
 {
     private static readonly Dictionary<string, string[]> Dependencies = new()

@@ -5,6 +5,7 @@ using Grpo.Testing;
 namespace Grpo.Package.Tests;
 
 /// <summary>The MSBuild property that gives samples and tests exactly one native libtorch.</summary>
+[Trait("Speed", "Slow")]
 public sealed class TorchBackendPropertyTests
 {
     private const string Project = "tests/Grpo.Core.Tests/Grpo.Core.Tests.csproj";

@@ -2,7 +2,9 @@ using System.Globalization;
 
 namespace Grpo.Rewards.Tests;
 
-/// <summary>Sets the current culture and restores it. Where the runtime has no culture data, a made-up culture with the same signs stands in.</summary>
+/// <summary>
+/// Sets the current culture and restores it. If the runtime has no culture data, it uses an artificial culture with the same signs.
+/// </summary>
 internal sealed class CultureScope : IDisposable
 {
     public static readonly string[] Names = ["en-US", "tr-TR", "de-DE", "ar-SA"];

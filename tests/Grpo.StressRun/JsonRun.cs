@@ -4,6 +4,7 @@ using Grpo.Checkpoints;
 using Grpo.Evaluation;
 using Grpo.Models.Qwen;
 using Grpo.Models.Qwen.Planning;
+using Grpo.Models.Qwen.Pretrained;
 using Grpo.Optimization;
 using Grpo.Rewards;
 using Grpo.Training;
@@ -11,15 +12,15 @@ using Grpo.Training;
 namespace Grpo.StressRun;
 
 /// <summary>
-/// Everything of the library that writes or reads JSON, in a process in which the serializer may not look at types by itself: so it is in
-/// file-based apps and in trimmed ones.
+/// Everything in the library that writes or reads JSON, in a process without reflection-based serialization, as in file-based and trimmed
+/// apps.
 /// </summary>
 internal static class JsonRun
 {
     private static readonly SamplingOptions Short = new() { MaxCompletionTokens = 8, MaxPromptTokens = 512 };
 
-    /// <summary>Trains, resumes, exports, evaluates and replays in a folder, and says the names of the files that it wrote.</summary>
-    /// <param name="folder">Where everything is written.</param>
+    /// <summary>Trains, resumes, exports, evaluates and replays in a folder, and prints the names of the files that it wrote.</summary>
+    /// <param name="folder">The folder for all files.</param>
     public static async Task ExecuteAsync(string folder)
     {
         if (JsonSerializer.IsReflectionEnabledByDefault)
@@ -52,7 +53,8 @@ internal static class JsonRun
         }
 
         await QwenMemory.OfAsync(tiny);
-        IEnumerable<string> written = Directory.EnumerateFiles(folder, "*.json*", SearchOption.AllDirectories).Select(path => Path.GetFileName(path)!);
+        IEnumerable<string> written = Directory.EnumerateFiles(folder, "*.json*", SearchOption.AllDirectories)
+            .Select(path => Path.GetFileName(path)!);
         foreach (string file in written.Distinct().Order(StringComparer.Ordinal))
         {
             Console.WriteLine(file);
@@ -64,18 +66,31 @@ internal static class JsonRun
         using QwenPretrained qwen = await QwenPretrained.LoadAsync(model, new QwenLoadOptions { WithReference = true });
         var sampler = new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate);
         using var optimizer = new GrpoOptimizer(
-            qwen.Policy, sampler, RewardFunction.WeightedSum((new Gsm8kReward(), 1.0), (new FormatReward(), 0.1)), Options(), qwen.Reference);
+            qwen.Policy, sampler, RewardFunction.WeightedSum((new Gsm8kReward(), 1.0), (new FormatReward(), 0.1)), Options(),
+            qwen.Reference);
         using var files = new JsonLinesLogger(folder);
-        using var recorder = new FlightRecorder(optimizer, folder);
+        using var recorder = new FlightRecorder(folder);
         var trainer = new GrpoTrainer(
             optimizer,
             Problems(8),
-            new TrainerOptions { Steps = steps, CheckpointEvery = 1, EvaluateEvery = 1, Resume = true, Curriculum = CurriculumMode.PassRate },
+            new TrainerOptions
+            {
+                Steps = steps,
+                CheckpointEvery = 1,
+                EvaluateEvery = 1,
+                Resume = true,
+                Curriculum = CurriculumMode.PassRate,
+            },
             new TrainerServices
             {
                 Evaluator = new RewardEvaluator(sampler, new Gsm8kReward(), Problems(2), Short.ToGreedy()),
                 Checkpoints = new DirectoryCheckpointStore(Path.Combine(folder, "checkpoints"), keepLast: 3),
-                Callbacks = [files, recorder, new HtmlReport(Path.Combine(folder, "report.html"), tokens: new TokenDetails(qwen.Policy, qwen.Tokenizer))],
+                Callbacks =
+                [
+                    files,
+                    recorder,
+                    new HtmlReport(Path.Combine(folder, "report.html"), tokens: new TokenDetails(qwen.Policy, qwen.Tokenizer)),
+                ],
             });
         await trainer.TrainAsync();
     }
@@ -85,14 +100,16 @@ internal static class JsonRun
         using FlightRecord record = FlightRecord.Open(folder);
         string? checkpoint = await FlightReplay.FindCheckpointAsync(Path.Combine(folder, "checkpoints"), record, step: 3);
         using QwenPretrained qwen = await QwenPretrained.LoadAsync(checkpoint!, new QwenLoadOptions { WithReference = true });
-        ReplayReport report = await new FlightReplay(qwen.Policy, record.SettingsOf(3).ToOptions(), qwen.Reference).ReplayAsync(record.Read(3), checkpoint);
+        ReplayReport report = await new FlightReplay(qwen.Policy, record.SettingsOf(3).ToOptions(), qwen.Reference)
+            .ReplayAsync(record.Read(3), checkpoint);
         Console.WriteLine($"replayed {report.Step}");
     }
 
     private static async Task EvaluateAsync(QwenPretrained qwen, string path)
     {
         var evaluator = new RewardEvaluator(
-            new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate), new Gsm8kReward(), Problems(2), new EvaluationOptions { Samples = 2 });
+            new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate), new Gsm8kReward(), Problems(2),
+            new EvaluationOptions { Samples = 2 });
         EvaluationFile.Write(path, await evaluator.EvaluateAsync(qwen.Policy), new Dictionary<string, string> { ["model"] = "tiny" });
         Console.WriteLine($"evaluated {EvaluationFile.Read(path).Count}");
     }
@@ -105,7 +122,7 @@ internal static class JsonRun
             new SupervisedOptions
             {
                 Steps = steps,
-                Schedule = LearningRateSchedule.Constant, // with another one the number of steps is part of the run
+                Schedule = LearningRateSchedule.Constant, // with other schedules the number of steps is part of the run's identity
                 BatchSize = 2,
                 MicroBatchSize = 2,
                 CheckpointEvery = 1,
@@ -118,7 +135,8 @@ internal static class JsonRun
         }
     }
 
-    private static GrpoOptions Options() => new() { GroupSize = 2, PromptsPerStep = 2, MicroBatchSize = 4, KlCoefficient = 0.01, Sampling = Short };
+    private static GrpoOptions Options() =>
+        new() { GroupSize = 2, PromptsPerStep = 2, MicroBatchSize = 4, KlCoefficient = 0.01, Sampling = Short };
 
     private static IReadOnlyList<Prompt> Problems(int count) =>
         WordProblems.Generate(new WordProblemOptions { Seed = 1, Count = count, MinSteps = 1, MaxSteps = 1 }).ToPrompts();

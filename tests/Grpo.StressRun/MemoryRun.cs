@@ -8,21 +8,25 @@ using Grpo.Tensors;
 
 namespace Grpo.StressRun;
 
-/// <summary>One update of a model whose activations are a few hundred megabytes, with as much address space as it is given.</summary>
+/// <summary>One update of a model whose activations take a few hundred megabytes, within a limited address space.</summary>
 internal static partial class MemoryRun
 {
     private const int AddressSpace = 9; // RLIMIT_AS
     private const int Vocabulary = 2048;
 
     /// <summary>
-    /// Updates, steps once more without a limit, writes the weights to <paramref name="output"/> and says on one line: the bound of tokens that a
-    /// micro-batch ended at (0: none), loss, and the bytes by which the address space grew.
+    /// Runs the update, then a step without a limit, and writes the weights to <paramref name="output"/>. Prints one line: the final limit
+    /// of tokens per micro-batch (0 for none), the loss, and the growth of the address space in bytes.
     /// </summary>
     /// <param name="output">The folder for the weights.</param>
-    /// <param name="room">Bytes that the update may add to the address space; 0: no limit; below 0: no update, only the weights are written.</param>
-    /// <param name="maxTokens">Of a micro-batch; 0: no limit.</param>
-    /// <param name="checkpointing">Whether the model uses gradient checkpointing.</param>
-    /// <returns>0, or 3 when the update ended with an error for the user: it is said, and the weights are written as they are.</returns>
+    /// <param name="room">
+    /// The number of bytes that the update may add to the address space. 0 for no limit. Below 0, only the weights are written.
+    /// </param>
+    /// <param name="maxTokens">The largest number of tokens in a micro-batch, or 0 for no limit.</param>
+    /// <param name="checkpointing">True if the model uses gradient checkpointing.</param>
+    /// <returns>
+    /// 0, or 3 if the update ended with an error for the user. The error is printed, and the unchanged weights are written.
+    /// </returns>
     public static async Task<int> ExecuteAsync(string output, long room, int maxTokens, bool checkpointing)
     {
         using var policy = new QwenPolicy(Model(seed: 1, layers: 4, hidden: 256));
@@ -35,11 +39,11 @@ internal static partial class MemoryRun
             MicroBatchSize = 16,
             MaxTokensPerMicroBatch = maxTokens == 0 ? null : maxTokens,
             LearningRate = 1e-2,
-            AdamEpsilon = 1e-3, // so that a weight's step follows its gradient, and rounding noise is not normalised into a step
+            AdamEpsilon = 1e-3, // so that a step follows the gradient, and rounding noise is not normalized into a step
             KlCoefficient = 0.05,
         };
         IReadOnlyList<Prompt> prompts = [Prompt.Create("p0", "-"), Prompt.Create("p1", "-")];
-        // What is loaded and compiled once, such as the optimizer's script.
+        // Loads and compiles once, for example the optimizer's script.
         using (var small = new QwenPolicy(Model(seed: 3, layers: 1, hidden: 32)))
         using (var smallOptimizer = new GrpoOptimizer(small, new RandomSampler(), Reward, options with { KlCoefficient = 0 }))
         {
@@ -47,7 +51,7 @@ internal static partial class MemoryRun
         }
 
         using var optimizer = new GrpoOptimizer(policy, new RandomSampler(), Reward, options, reference);
-        IReadOnlyList<ScoredGroup> groups = await optimizer.ScoreAsync(await optimizer.RolloutAsync(prompts));
+        ScoredStep groups = await optimizer.ScoreAsync(await optimizer.RolloutAsync(prompts));
         Directory.CreateDirectory(output);
         if (room < 0)
         {
@@ -55,7 +59,7 @@ internal static partial class MemoryRun
             return 0;
         }
 
-        _ = Trim(0); // what the heap has at hand would be room, too, and is not always the same
+        _ = Trim(0); // free heap memory varies and would count as room
         long before = ResourceUse.Status("VmSize:") * 1024;
         if (room > 0)
         {
@@ -81,7 +85,7 @@ internal static partial class MemoryRun
             Limit(long.MaxValue);
         }
 
-        StepReport next = await optimizer.StepAsync(prompts); // the bound that it remembers
+        StepReport next = await optimizer.StepAsync(prompts); // uses the limit that the update found
         policy.Save(output);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"result {next.MicroBatchTokens ?? 0} {update.Loss:R} {grown}"));
         return 0;
@@ -105,7 +109,7 @@ internal static partial class MemoryRun
         },
         seed);
 
-    // The soft limit alone: it can be lifted again.
+    // Sets only the soft limit, because it can be raised again.
     private static void Limit(long bytes)
     {
         if (GetLimit(AddressSpace, out ResourceLimit limit) != 0)
@@ -136,7 +140,7 @@ internal static partial class MemoryRun
         public ulong Hard;
     }
 
-    /// <summary>Completions of 48 to 96 tokens after prompts of 24 and 32.</summary>
+    /// <summary>Creates completions of 48 to 96 tokens after prompts of 24 and 32 tokens.</summary>
     private sealed class RandomSampler : IGroupSampler
     {
         public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(

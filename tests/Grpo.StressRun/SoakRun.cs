@@ -1,7 +1,7 @@
 using Grpo.Callbacks;
 using Grpo.Checkpoints;
 using Grpo.Evaluation;
-using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Pretrained;
 using Grpo.Optimization;
 using Grpo.Rewards;
 using Grpo.Training;
@@ -9,17 +9,19 @@ using Grpo.Training;
 namespace Grpo.StressRun;
 
 /// <summary>
-/// A long run of small steps with everything that the sample's runs have: the embedded model, evaluations, checkpoints, metrics, completions,
+/// A long run of small steps with all parts of the sample's runs: the embedded model, evaluations, checkpoints, metrics, completions,
 /// TensorBoard and the report.
 /// </summary>
 internal static class SoakRun
 {
     private const int Every = 50;
 
-    /// <summary>Trains, and writes a line of <see cref="ResourceUse"/> to soak.csv every fifty steps and after the last.</summary>
-    /// <param name="folder">Where everything is written.</param>
-    /// <param name="steps">Steps.</param>
-    /// <param name="collects">True: measure after a collection, so that nothing but growth shows. False: as the process is seen from outside.</param>
+    /// <summary>Trains and writes a line of <see cref="ResourceUse"/> to soak.csv every fifty steps and after the last step.</summary>
+    /// <param name="folder">The folder for all files.</param>
+    /// <param name="steps">The number of steps.</param>
+    /// <param name="collects">
+    /// True to measure after a garbage collection, so that only growth shows. False to measure with garbage.
+    /// </param>
     public static async Task ExecuteAsync(string folder, int steps, bool collects)
     {
         using QwenPretrained qwen = await QwenPretrained.LoadAsync(Path.Combine(AppContext.BaseDirectory, "tiny"));
@@ -45,7 +47,13 @@ internal static class SoakRun
             {
                 Evaluator = new RewardEvaluator(sampler, judge, Problems(ProblemSplit.Test, 16), options.Sampling.ToGreedy()),
                 Checkpoints = new DirectoryCheckpointStore(Path.Combine(folder, "checkpoints"), keepLast: 2),
-                Callbacks = [files, tensorBoard, new HtmlReport(Path.Combine(folder, "report.html"), tokens: new TokenDetails(qwen.Policy, qwen.Tokenizer)), new Recorder(folder, steps, collects)],
+                Callbacks =
+                [
+                    files,
+                    tensorBoard,
+                    new HtmlReport(Path.Combine(folder, "report.html"), tokens: new TokenDetails(qwen.Policy, qwen.Tokenizer)),
+                    new Recorder(folder, steps, collects),
+                ],
             });
         await trainer.TrainAsync();
     }
@@ -70,7 +78,7 @@ internal static class SoakRun
             return ValueTask.CompletedTask;
         }
 
-        public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+        public ValueTask OnStepAsync(TrainingStep report, CancellationToken cancellationToken = default)
         {
             if (report.Step % Every == 0 || report.Step == last || report.Step == 1)
             {

@@ -11,7 +11,7 @@ namespace Grpo.Testing;
 /// The smallest policy with a real gradient: the logits of the next token are the table's row of the last one. Every probability
 /// can be worked out by hand, and a row of a batch cannot see its neighbours.
 /// </summary>
-public sealed class BigramPolicy : IPolicy, IReferenceModel, IDisposable
+public sealed class BigramPolicy : IEntropyPolicy, IVocabularyPolicy, IReferenceModel, IDisposable
 {
     private const string WeightsFile = "bigram.safetensors";
 
@@ -36,7 +36,7 @@ public sealed class BigramPolicy : IPolicy, IReferenceModel, IDisposable
     public nn.Module Module => _module;
 
     /// <inheritdoc/>
-    public int? VocabularySize => (int)Table.shape[0];
+    public int VocabularySize => (int)Table.shape[0];
 
     /// <summary>The table, [V, V]: row = last token, column = next token.</summary>
     public Parameter Table => _module.Table;

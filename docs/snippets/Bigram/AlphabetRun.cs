@@ -37,9 +37,9 @@ public static class AlphabetRun
         Prompt[] prompts = [.. Enumerable.Range(0, 18).Select(i => Prompt.Create($"letter/{i}", ((char)('a' + i)).ToString()))];
         var trainer = new GrpoTrainer(optimizer, prompts, new TrainerOptions { Steps = steps });
         var rewards = new List<double>();
-        await foreach (StepReport step in trainer.RunAsync(cancellationToken))
+        await foreach (TrainingStep step in trainer.RunAsync(cancellationToken))
         {
-            rewards.Add(step.MeanReward);
+            rewards.Add(step.Report.MeanReward);
         }
 
         return rewards;

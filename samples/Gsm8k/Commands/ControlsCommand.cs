@@ -8,9 +8,14 @@ using Spectre.Console;
 namespace Grpo.Samples.Gsm8k;
 
 /// <summary>
-/// Is it the reward that teaches? The training run beside runs that must not learn: no learning rate, random rewards, shuffled rewards, a
-/// reward for the form alone, and one that must fail. With --runs also the methods of the presets.
+/// The command <c>controls</c>, which answers whether it is the reward that teaches. It compares the training run with runs
+/// that must not learn.
 /// </summary>
+/// <remarks>
+/// The controls have a learning rate of 0, random rewards, shuffled rewards, a reward for the form alone, and a learning
+/// rate that must fail.
+/// With --runs the command also compares the methods of the presets.
+/// </remarks>
 internal static class ControlsCommand
 {
     public static Command Create()
@@ -18,13 +23,14 @@ internal static class ControlsCommand
         string controls = string.Join(',', ControlRun.Controls.Select(run => run.Name));
         var runs = new Option<string>("--runs")
         {
-            Description = $"Names with commas between them: {controls}, or presets.",
+            Description = $"The runs, separated by commas: any of {controls}, or names of presets.",
             DefaultValueFactory = _ => controls,
         };
-        var command = new Command("controls", "Holds the training run against runs that must not learn.") { runs };
+        var command = new Command("controls", "Compares the training run with runs that must not learn.") { runs };
         Settings.AddTo(command, "Run", "Grpo", "Trainer");
         command.SetAction((parsed, cancellationToken) => RunAsync(
-            parsed, [.. parsed.GetRequiredValue(runs).Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(ControlRun.Find)], cancellationToken));
+            parsed, [.. parsed.GetRequiredValue(runs).Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
+                .Select(ControlRun.Find)], cancellationToken));
         return command;
     }
 
@@ -37,7 +43,7 @@ internal static class ControlsCommand
             Settings settings = Settings.Read(parsed, run.Preset);
             settings.Grpo.LearningRate *= run.LearningRateFactor;
             settings.Trainer.EvaluateEvery = run.EvaluateEvery ?? settings.Trainer.EvaluateEvery;
-            settings.Trainer.Resume = false; // the table needs the completions of the first evaluation, which a checkpoint does not hold
+            settings.Trainer.Resume = false; // the table needs the completions of the first evaluation, and a checkpoint has none
             Gsm8kTask task = await Gsm8kTask.CreateAsync(settings, cancellationToken);
             if (run.Reward is { } replace)
             {
@@ -70,7 +76,7 @@ internal static class ControlsCommand
         return 0;
     }
 
-    // After every run: a long series that is stopped has its first rows.
+    // Written after every run, so that a stopped series keeps its first rows.
     private static void Write(IReadOnlyList<IReadOnlyList<string>> rows, string path) => File.WriteAllLines(path,
     [
         $"| {string.Join(" | ", ControlResult.Columns)} |",

@@ -1,29 +1,34 @@
 using System.CommandLine;
 using System.Globalization;
 using Grpo.Evaluation;
-using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Pretrained;
 using Grpo.Rewards;
 using Microsoft.Extensions.AI;
 
 namespace Grpo.Samples.Gsm8k;
 
 /// <summary>
-/// Accuracy on held-out problems with its interval, by the extractor of the training reward and by a lenient one; with samples also pass@k and
-/// maj@k; against an earlier evaluation, problem by problem.
+/// The command <c>eval</c>, which measures accuracy on held-out problems with a confidence interval, in the format of the training reward
+/// and leniently.
 /// </summary>
+/// <remarks>With --samples it also measures pass@k and maj@k. With --compare it compares two evaluations problem by problem.</remarks>
 internal static class EvalCommand
 {
     public static Command Create()
     {
         var samples = new Option<int>("--samples")
         {
-            Description = "Completions to sample per problem, at --temperature, for pass@k and maj@k; 0: none.",
+            Description = "The number of completions to sample per problem for pass@k and maj@k, at --temperature. 0 for none.",
             DefaultValueFactory = _ => 0,
         };
-        var json = new Option<string?>("--json") { Description = "File to write the report to, problem by problem.", HelpName = "file" };
+        var json = new Option<string?>("--json")
+        {
+            Description = "The file to write the report to, problem by problem.",
+            HelpName = "file",
+        };
         var compare = new Option<string?>("--compare")
         {
-            Description = "File of an earlier evaluation of the same problems, made with --json, to compare with.",
+            Description = "The file of an earlier evaluation of these problems, written with --json, to compare with.",
             HelpName = "file",
         };
         var command = new Command("eval", "Measures accuracy on held-out problems.") { samples, json, compare };
@@ -36,7 +41,7 @@ internal static class EvalCommand
     private static async Task<int> RunAsync(
         Settings settings, int samples, string? json, string? compare, CancellationToken cancellationToken)
     {
-        // Read first: a wrong name must not cost an evaluation.
+        // The file is read first, so that a wrong name does not cost an evaluation.
         EvaluationReport? earlier = compare is null ? null : EvaluationFile.Read(compare);
         var options = new EvaluationOptions
         {

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Grpo.Models.Qwen;
 using Grpo.Models.Qwen.Planning;
+using Grpo.Models.Qwen.Pretrained;
 using Grpo.Optimization;
 using Grpo.Planning;
 using TorchSharp;
@@ -8,15 +9,22 @@ using static TorchSharp.torch;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>Says how much memory a run is going to need, and whether it fits, from the model's configuration alone.</summary>
+/// <summary>
+/// The command <c>plan</c>, which estimates the memory of a run from the model's configuration alone and says whether it fits.
+/// </summary>
 internal static class PlanCommand
 {
     public static Command Create()
     {
-        var memory = new Option<string?>("--memory") { Description = "Memory to fit into, such as 24GB, 24GiB or 24000MB; default this machine's main memory.", HelpName = "amount" };
+        var memory = new Option<string?>("--memory")
+        {
+            Description = "The memory to fit into, such as 24GB, 24GiB or 24000MB. Default: this machine's main memory.",
+            HelpName = "amount",
+        };
         var command = new Command(
             "plan",
-            $"Prints how much memory training is going to need, and whether it fits. --model may also be the name of a shape: {string.Join(", ", ModelShapes.Names)}.")
+            "Prints how much memory training needs and whether it fits. --model may also be the name of a shape: "
+            + $"{string.Join(", ", ModelShapes.Names)}.")
         {
             memory,
         };
@@ -30,7 +38,8 @@ internal static class PlanCommand
         DeviceType device = TypeOf(settings.Run.Device);
         if (memory is null && device != DeviceType.CPU)
         {
-            throw new ArgumentException($"How much memory {settings.Run.Device} has is not known here: give it with --memory, such as 24GB.");
+            throw new ArgumentException(
+                $"How much memory {settings.Run.Device} has is not known here: give it with --memory, such as 24GB.");
         }
 
         long available = memory is null ? MemoryPlanner.MachineBytes() : MemorySize.Parse(memory);
@@ -40,7 +49,7 @@ internal static class PlanCommand
         return verdict.Fits ? 0 : ExitCodes.DoesNotFit;
     }
 
-    // A folder of that name comes first: it is what train would load.
+    // A folder of that name comes first, because train would load it.
     private static async Task<QwenMemory> ModelAsync(RunSettings run, CancellationToken cancellationToken)
     {
         string model = run.Model is { Length: > 0 } given ? given : Defaults.TinyModel;
@@ -66,7 +75,7 @@ internal static class PlanCommand
             : await QwenMemory.OfAsync(model, options, cancellationToken);
     }
 
-    // Planning for a device needs neither the device nor its libraries.
+    // A plan for a device needs neither the device nor its libraries.
     private static DeviceType TypeOf(string device) => device.Split(':')[0] switch
     {
         "cpu" => DeviceType.CPU,

@@ -9,15 +9,22 @@ using Grpo.Training;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>Makes the tiny model from nothing: trains a byte-pair vocabulary and a small Qwen2 on generated problems with their solutions.</summary>
+/// <summary>
+/// The command <c>pretrain</c>, which makes the tiny model from scratch. It trains a byte-pair vocabulary and a small Qwen2 on generated
+/// problems with their solutions.
+/// </summary>
 internal static class PretrainCommand
 {
     private const int VocabularyExamples = 20_000;
 
     public static Command Create()
     {
-        var output = new Option<string>("--output") { Description = "Folder for the checkpoint.", Required = true };
-        var examples = new Option<int>("--examples") { Description = "Problems to generate; each is learned from once before any comes again.", DefaultValueFactory = _ => 100_000 };
+        var output = new Option<string>("--output") { Description = "The folder for the checkpoint.", Required = true };
+        var examples = new Option<int>("--examples")
+        {
+            Description = "The number of problems to generate. Each is used once before any is repeated.",
+            DefaultValueFactory = _ => 100_000,
+        };
         var run = new SupervisedRun(new SupervisedOptions
         {
             Steps = 2400,
@@ -26,7 +33,7 @@ internal static class PretrainCommand
             LearningRate = 1.5e-3,
             WarmupSteps = 100,
             Seed = 1,
-            CheckpointInterval = TimeSpan.Zero, // a few minutes that leave nothing but a model behind, unless checkpoints are asked for
+            CheckpointInterval = TimeSpan.Zero, // a run of a few minutes needs no checkpoints by default
         });
         var command = new Command("pretrain", "Makes the tiny model that comes with this sample.") { output, examples };
         run.AddTo(command);
@@ -49,7 +56,8 @@ internal static class PretrainCommand
             policy, tokenizer, template, ColdStart.Examples(problems), options, services, new ConsoleWarnings<SupervisedTrainer>());
         Directory.CreateDirectory(output);
         await SupervisedRun.TrainAsync(trainer, options, cancellationToken);
-        QwenWeights.Save(policy.Model, output, TorchSharp.torch.ScalarType.BFloat16); // half the size, and the loss is below what sampling shows
+        // half the size, and the rounding does not show in samples
+        QwenWeights.Save(policy.Model, output, TorchSharp.torch.ScalarType.BFloat16);
         tokenizer.Save(output);
         template.Save(output);
         task.Write(output);

@@ -1,31 +1,46 @@
 using System.CommandLine;
 using Grpo.Models.Qwen;
+using Grpo.Models.Qwen.Pretrained;
 using Grpo.Rewards;
 using Grpo.Training;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>Supervised training on the worked solutions of a GSM8K file, in the form that the training reward will ask for.</summary>
+/// <summary>
+/// The command <c>sft</c>: supervised training on the worked solutions of a GSM8K file, in the form that the reward expects.
+/// </summary>
 internal static class SftCommand
 {
     public static Command Create()
     {
-        var model = new Option<string>("--model") { Description = "Folder or hub id.", Required = true };
-        var dataset = new Option<string>("--dataset") { Description = "jsonl or parquet file with worked solutions.", Required = true };
-        var held = new Option<string?>("--eval-dataset") { Description = "File whose loss is measured and that is not learned from." };
-        var evalCount = new Option<int>("--eval-count") { Description = "Rows of it.", DefaultValueFactory = _ => 256 };
+        var model = new Option<string>("--model") { Description = "The model: a folder or a hub id.", Required = true };
+        var dataset = new Option<string>("--dataset")
+        {
+            Description = "The training data: a jsonl or parquet file with worked solutions.",
+            Required = true,
+        };
+        var held = new Option<string?>("--eval-dataset")
+        {
+            Description = "The held-out data: a file whose loss is measured but not trained on.",
+        };
+        var evalCount = new Option<int>("--eval-count") { Description = "The number of held-out rows.", DefaultValueFactory = _ => 256 };
         var format = new Option<AnswerFormat?>("--answer-format")
         {
-            Description = "How answers are marked; default as the model's task.json says, else TagAnswer.",
+            Description = "The format of the answers. Default: the format in the model's task.json, or else TagAnswer.",
         };
         var system = new Option<string?>("--system-prompt")
         {
-            Description = "System message of every prompt; default that of the model's task.json, else one that asks for the format.",
+            Description =
+                "The system message of every prompt. Default: the one in the model's task.json, or else one that asks for the format.",
         };
-        var device = new Option<string>("--device") { Description = "cpu, cuda or cuda:n.", DefaultValueFactory = _ => "cpu" };
-        var output = new Option<string>("--output") { Description = "Folder for the trained model; checkpoints go below it.", Required = true };
+        var device = new Option<string>("--device") { Description = "The device: cpu, cuda or cuda:n.", DefaultValueFactory = _ => "cpu" };
+        var output = new Option<string>("--output")
+        {
+            Description = "The folder for the trained model, with its checkpoints in a subfolder.",
+            Required = true,
+        };
         var run = new SupervisedRun(new SupervisedOptions { MicroBatchSize = 8 });
-        var command = new Command("sft", "Trains a model to imitate worked solutions: the cold start before GRPO.")
+        var command = new Command("sft", "Trains a model to imitate worked solutions, as a cold start before GRPO.")
         {
             model, dataset, held, evalCount, format, system, device, output,
         };

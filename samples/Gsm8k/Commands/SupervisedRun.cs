@@ -8,7 +8,7 @@ using Microsoft.Extensions.Configuration;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>What <c>pretrain</c> and <c>sft</c> share: options, checkpoints below the output folder, and a line now and then.</summary>
+/// <summary>The parts that <c>pretrain</c> and <c>sft</c> share: options, checkpoints in the output folder, and progress lines.</summary>
 internal sealed class SupervisedRun(SupervisedOptions defaults)
 {
     private const int Lines = 40;
@@ -24,7 +24,7 @@ internal sealed class SupervisedRun(SupervisedOptions defaults)
         }
     }
 
-    /// <summary>The defaults with what the command line says.</summary>
+    /// <summary>Reads the options: the defaults with the values of the command line.</summary>
     /// <exception cref="InvalidOperationException">A value cannot be converted.</exception>
     public SupervisedOptions Read(ParseResult command)
     {
@@ -33,11 +33,14 @@ internal sealed class SupervisedRun(SupervisedOptions defaults)
             .AddInMemoryCollection(_options.Where(entry => command.GetResult(entry.Option) is not null)
                 .Select(entry => KeyValuePair.Create(entry.Key, command.GetValue(entry.Option))))
             .Build().GetSection("Supervised").Bind(options);
-        return options with { WarmupSteps = Math.Min(options.WarmupSteps, Math.Max(0, options.Steps - 1)) }; // short trials need not say so
+        // so that short trials need no --warmup-steps
+        return options with { WarmupSteps = Math.Min(options.WarmupSteps, Math.Max(0, options.Steps - 1)) };
     }
 
-    /// <summary>Makes the store for a run's checkpoints; null where none are due, so that only a finished model is left behind.</summary>
-    /// <exception cref="InvalidOperationException">A new run is to begin in the folder of another one.</exception>
+    /// <summary>
+    /// Creates the store of a run's checkpoints, or returns null if the run writes none and leaves only a finished model.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">A new run would begin in the folder of another one.</exception>
     public static ICheckpointStore? Checkpoints(SupervisedOptions options, string output)
     {
         string folder = Path.Combine(output, "checkpoints");
@@ -53,7 +56,7 @@ internal sealed class SupervisedRun(SupervisedOptions defaults)
             : null;
     }
 
-    /// <summary>Trains to the end.</summary>
+    /// <summary>Trains to the end and prints about 40 progress lines.</summary>
     public static async Task TrainAsync(SupervisedTrainer trainer, SupervisedOptions options, CancellationToken cancellationToken)
     {
         var clock = Stopwatch.StartNew();
@@ -64,7 +67,8 @@ internal sealed class SupervisedRun(SupervisedOptions defaults)
             {
                 string held = report.HeldOutLoss is { } loss ? string.Create(CultureInfo.InvariantCulture, $"  held-out {loss:F4}") : "";
                 Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                    $"step {report.Step,5}/{options.Steps}  loss {report.Loss:F4}{held}  gradient {report.GradientNorm:F2}  rate {report.LearningRate:G3}  {clock.Elapsed:mm\\:ss}"));
+                    $"step {report.Step,5}/{options.Steps}  loss {report.Loss:F4}{held}  gradient {report.GradientNorm:F2}  rate "
+                    + $"{report.LearningRate:G3}  {clock.Elapsed:mm\\:ss}"));
             }
         }
     }

@@ -4,27 +4,27 @@ using Grpo.Rewards;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>Tells a file from a data set on the hub, and loads either.</summary>
+/// <summary>Loads problems from a file or from a data set on the hub.</summary>
 internal static class DataSource
 {
-    // Names of files that hold data, also of kinds that are not read: a person who writes one means a file.
+    // The endings of data files, including kinds that cannot be read: a name with one of them means a file.
     private static readonly HashSet<string> FileEndings = new(
         [".jsonl", ".json", ".ndjson", ".parquet", ".csv", ".tsv", ".txt", ".arrow", ".gz", ".zst", ".bz2", ".xz", ".zip", ".tar"],
         StringComparer.OrdinalIgnoreCase);
 
     /// <summary>Loads the rows of a source.</summary>
     /// <param name="option">The option that names the source, for messages.</param>
-    /// <param name="source">A file, or owner/name of a data set on the hub.</param>
+    /// <param name="source">The path of a file, or owner/name of a data set on the hub.</param>
     /// <param name="split">The split of a data set on the hub.</param>
-    /// <param name="system">The system message of every prompt; null for none.</param>
+    /// <param name="system">The system message of every prompt, or null for none.</param>
     /// <param name="cancellationToken">Stops a download.</param>
-    /// <exception cref="FileNotFoundException">The source is a file or a path, and there is none.</exception>
+    /// <exception cref="FileNotFoundException">The source is a path, but the file does not exist.</exception>
     public static async Task<IReadOnlyList<Prompt>> LoadAsync(
         string option, string source, string split, string? system, CancellationToken cancellationToken) =>
         Gsm8kDataset.Load(await FindAsync(option, source, split, cancellationToken).ConfigureAwait(false), system);
 
-    /// <summary>True if a source that does not exist here can only be meant as a path, not as owner/name on the hub.</summary>
-    /// <param name="source">A file, or owner/name of a data set.</param>
+    /// <summary>True if a source can only mean a path and not owner/name on the hub.</summary>
+    /// <param name="source">The path of a file, or owner/name of a data set.</param>
     public static bool IsPath(string source) =>
         !HubClient.IsId(source) || FileEndings.Contains(Path.GetExtension(source));
 
@@ -32,7 +32,7 @@ internal static class DataSource
     {
         if (Path.Exists(source))
         {
-            return source; // of a folder the reader says that it is one
+            return source; // the reader reports a folder as an error
         }
 
         string shown = TerminalText.EscapeLine(source);
@@ -51,7 +51,8 @@ internal static class DataSource
         catch (HubException exception)
         {
             throw new HubException(
-                $"{option} is '{shown}'. There is no file of that name, so it was taken for a data set on the hub, and that failed.", exception);
+                $"{option} is '{shown}'. There is no file of that name, so it was taken for a data set on the hub, and that failed.",
+                exception);
         }
     }
 }

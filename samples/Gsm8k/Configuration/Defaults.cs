@@ -4,16 +4,16 @@ using Grpo.Training;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>Settings of the run without arguments: a model and problems small enough for any machine.</summary>
+/// <summary>The settings of the run without arguments: a model and problems small enough for any machine.</summary>
 internal static class Defaults
 {
     /// <summary>The folder of the tiny model that comes with the sample.</summary>
     public static string TinyModel => Path.Combine(AppContext.BaseDirectory, "tiny");
 
-    /// <summary>The system prompt of the generated problems: short, since a tiny model reads it every time.</summary>
+    /// <summary>The system prompt of the generated problems. It is short, because the tiny model reads it every time.</summary>
     public const string SystemPrompt = "Solve step by step.";
 
-    // Enough that ignoring a number has to be learned; not so many that a small model sees little else.
+    // High enough that the model must learn to ignore a number, and low enough that a small model can still learn the rest.
     private const double DistractorShare = 0.2;
 
     private const int MaxPromptTokens = 1024;
@@ -28,7 +28,7 @@ internal static class Defaults
         MaxCompletionTokens = MaxCompletionTokens,
     };
 
-    /// <summary>Gives options the sizes, learning rate and lengths that fit the tiny model; the method stays as it is.</summary>
+    /// <summary>Sets the sizes, the learning rate and the lengths to values that fit the tiny model. The method does not change.</summary>
     public static void FitTiny(GrpoOptions options)
     {
         options.GroupSize = 8;
@@ -47,8 +47,8 @@ internal static class Defaults
     public static TrainerOptions TinyTrainer() => new() { Steps = 50, EvaluateEvery = 10 };
 
     /// <summary>
-    /// What the tiny model is pretrained on: two problems like those of the runs, then one of up to five steps, so that the numbers of steps
-    /// that GRPO leaves out can show what carries over.
+    /// Generates the problems that the tiny model is pretrained on. Two of three are like those of the runs, and the third has up to five
+    /// steps. Problems of four and five steps, which GRPO does not train on, then show what generalizes.
     /// </summary>
     public static IReadOnlyList<WordProblem> PretrainingProblems(int count)
     {
@@ -58,7 +58,9 @@ internal static class Defaults
         return [.. usual.Select((problem, i) => i % 3 == 2 ? any[i] : problem)];
     }
 
-    /// <summary>The problems of a run: up to three steps, so that those of four and five show what carries over.</summary>
+    /// <summary>
+    /// Returns the options of a run's problems, with up to three steps by default. Those of four and five show what generalizes.
+    /// </summary>
     public static WordProblemOptions Problems(ProblemSplit split, int count, int minSteps = 1, int maxSteps = 3) => new()
     {
         Seed = split == ProblemSplit.Train ? 1UL : 2UL,

@@ -6,17 +6,17 @@ using Grpo.Training;
 namespace Grpo.Samples.Gsm8k;
 
 /// <summary>
-/// How a model is asked and how it marks its answers: as the settings say, else as its <c>task.json</c> says, else by the sample's own rules.
+/// The form of a model's prompts and answers. The settings decide first, then the model's <c>task.json</c>, then the sample's defaults.
 /// </summary>
-/// <param name="Trained">The task that the model's folder describes; null when it describes none.</param>
-/// <param name="Format">How answers are marked.</param>
-/// <param name="Given">The system prompt of the settings, empty for none; null when they name none.</param>
+/// <param name="Trained">The task that the model's folder describes, or null if it describes none.</param>
+/// <param name="Format">The format of the answers.</param>
+/// <param name="Given">The system prompt of the settings: empty for no system prompt, or null if the settings have none.</param>
 internal sealed record PromptForm(TaskDescription? Trained, AnswerFormat Format, string? Given)
 {
-    /// <summary>Reads the task of a model and combines it with what the settings say.</summary>
-    /// <param name="model">The folder or hub id of a model; empty for the tiny model of the sample. A hub id describes no task.</param>
-    /// <param name="format">The answer format of the settings; null when they name none.</param>
-    /// <param name="systemPrompt">The system prompt of the settings, empty for none; null when they name none.</param>
+    /// <summary>Reads the task of a model and combines it with the settings.</summary>
+    /// <param name="model">The folder or hub id of a model, or empty for the sample's tiny model. A hub id has no task.</param>
+    /// <param name="format">The answer format of the settings, or null if they have none.</param>
+    /// <param name="systemPrompt">The system prompt of the settings: empty for no system prompt, or null if the settings have none.</param>
     /// <exception cref="InvalidDataException">The file is damaged, or names an answer format that this sample does not know.</exception>
     public static PromptForm Load(string? model, AnswerFormat? format, string? systemPrompt)
     {
@@ -25,23 +25,25 @@ internal sealed record PromptForm(TaskDescription? Trained, AnswerFormat Format,
         return new PromptForm(trained, format ?? FormatOf(trained, folder) ?? AnswerFormat.TagAnswer, systemPrompt);
     }
 
-    /// <summary>The system message for generated problems, whose own is short.</summary>
+    /// <summary>The system message for generated problems, whose default is short.</summary>
     public string? ForGenerated => Prompt(Defaults.SystemPrompt);
 
-    /// <summary>The system message for problems of a file and for questions.</summary>
+    /// <summary>The system message for problems from a file and for questions.</summary>
     public string? ForOthers => Prompt(Gsm8kPrompts.For(Format));
 
-    /// <summary>The notes for a person: what overrides the model's own task, or that it describes none.</summary>
-    /// <param name="model">The folder or hub id that the settings name; empty for the tiny model.</param>
-    /// <param name="sampling">The limits in force; null where nothing is sampled.</param>
+    /// <summary>
+    /// Returns the notes for the user: each setting that overrides the model's own task, or that the model describes no task.
+    /// </summary>
+    /// <param name="model">The folder or hub id in the settings, or empty for the tiny model.</param>
+    /// <param name="sampling">The limits in force, or null if nothing is sampled.</param>
     public IEnumerable<string> Notes(string? model, SamplingOptions? sampling)
     {
         if (Trained is null)
         {
             if (model is { Length: > 0 } && Given is null)
             {
-                yield return $"'{TerminalText.EscapeLine(model)}' has no {TaskDescription.FileName} that says how it was prompted in training. " +
-                    $"It gets the system prompt for answers as {Format}; --system-prompt sets another.";
+                yield return $"'{TerminalText.EscapeLine(model)}' has no {TaskDescription.FileName} that says how it was prompted in "
+                    + $"training. It gets the system prompt for answers as {Format}; --system-prompt sets another.";
             }
 
             yield break;
@@ -75,9 +77,9 @@ internal sealed record PromptForm(TaskDescription? Trained, AnswerFormat Format,
         static string Quoted(string? text) => text is null ? "none" : $"'{TerminalText.EscapeLine(text)}'";
     }
 
-    /// <summary>Describes the task of a model that is trained on such prompts.</summary>
+    /// <summary>Creates the description of the task of a model that is trained in this form.</summary>
     /// <param name="systemPrompt">The system message of its prompts.</param>
-    /// <param name="sampling">The limits of its run; null keeps those of the model that it starts from.</param>
+    /// <param name="sampling">The limits of its run, or null to keep those of the model that it starts from.</param>
     public TaskDescription Describe(string? systemPrompt, SamplingOptions? sampling) => new()
     {
         SystemPrompt = systemPrompt,
@@ -92,7 +94,7 @@ internal sealed record PromptForm(TaskDescription? Trained, AnswerFormat Format,
         : AsksForAnotherForm(Trained) ? Gsm8kPrompts.For(Format)
         : Trained.SystemPrompt;
 
-    // A prompt that asks for a form gives way to the one that asks for the form that is wanted now. The last number is found in any form.
+    // True if the trained prompt asks for another format than the wanted one. LastNumber reads every format, so it never conflicts.
     private bool AsksForAnotherForm(TaskDescription trained) =>
         Format != AnswerFormat.LastNumber && Enum.TryParse(trained.AnswerFormat, out AnswerFormat before) && before != Format
         && trained.SystemPrompt == Gsm8kPrompts.For(before);
@@ -103,6 +105,7 @@ internal sealed record PromptForm(TaskDescription? Trained, AnswerFormat Format,
         { } name when Enum.GetNames<AnswerFormat>().Contains(name) => Enum.Parse<AnswerFormat>(name),
         { } name => throw new InvalidDataException(
             $"'{TerminalText.EscapeLine(Path.Combine(folder, TaskDescription.FileName))}' has the answer format " +
-            $"'{TerminalText.EscapeLine(name)}', which is none of {string.Join(", ", Enum.GetNames<AnswerFormat>())}. Name the one to read with --answer-format."),
+            $"'{TerminalText.EscapeLine(name)}', which is none of {string.Join(", ", Enum.GetNames<AnswerFormat>())}. "
+            + "Name the one to read with --answer-format."),
     };
 }

@@ -4,84 +4,103 @@ using static TorchSharp.torch;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>What the sample itself needs to know; the rest is GrpoOptions and TrainerOptions.</summary>
+/// <summary>The settings of the sample itself, beyond those of GrpoOptions and TrainerOptions.</summary>
 internal sealed class RunSettings
 {
-    /// <summary>Model: folder or hub id; empty: the tiny model that comes with the sample.</summary>
+    /// <summary>The model: a folder or a hub id. If empty, the tiny model that comes with the sample.</summary>
     public string? Model { get; set; }
 
-    /// <summary>Training data: jsonl or parquet file; empty: generated word problems.</summary>
+    /// <summary>The training data: a jsonl or parquet file. If empty, generated word problems.</summary>
     public string? Dataset { get; set; }
 
-    /// <summary>Held-out data: jsonl or parquet file; empty: generated problems, or none with --dataset.</summary>
+    /// <summary>The held-out data: a jsonl or parquet file. If empty, generated problems, or none with --dataset.</summary>
     public string? EvalDataset { get; set; }
 
-    /// <summary>cpu, cuda or cuda:n.</summary>
+    /// <summary>The device: cpu, cuda or cuda:n.</summary>
     public string Device { get; set; } = "cpu";
 
-    /// <summary>Where the reference model of a KL term lives: cpu, cuda or cuda:n; empty: with the policy.</summary>
+    /// <summary>The device of the reference model of a KL term: cpu, cuda or cuda:n. If empty, the device of the policy.</summary>
     public string? ReferenceDevice { get; set; }
 
-    /// <summary>Whether train leaves the token embedding, and a head that is tied to it, as it is: less memory.</summary>
+    /// <summary>True if train does not change the token embedding and a head that is tied to it. This saves memory.</summary>
     public bool FreezeEmbeddings { get; set; }
 
-    /// <summary>Whether the update computes each layer again in its backward pass: less memory, more time.</summary>
+    /// <summary>True if the update recomputes each layer in its backward pass. This saves memory and takes more time.</summary>
     public bool GradientCheckpointing { get; set; }
 
-    /// <summary>Whether products and activations are bfloat16 while weights stay float32: faster on a GPU and on some CPUs, with half of the activations.</summary>
+    /// <summary>
+    /// True if products and activations are bfloat16 while weights stay float32. This is faster on GPUs and some CPUs, and halves the
+    /// memory of activations.
+    /// </summary>
     public bool Bfloat16 { get; set; }
 
-    /// <summary>Whether completions are decoded with weights rounded to 8 bits: faster on a CPU, from a slightly different policy.</summary>
+    /// <summary>
+    /// True if completions are decoded with weights rounded to 8 bits. This is faster on a CPU and changes the policy slightly.
+    /// </summary>
     public bool Int8Rollouts { get; set; }
 
-    /// <summary>Published settings to start from; empty: settings that fit the model.</summary>
+    /// <summary>The name of published settings to start from. If empty, settings that fit the model.</summary>
     public string? Preset { get; set; }
 
-    /// <summary>Folder for report.html, metrics.jsonl, completions.jsonl and checkpoints; empty: runs/ and the time.</summary>
+    /// <summary>
+    /// The folder for report.html, metrics.jsonl, completions.jsonl and checkpoints. If empty, a folder in runs/ named by the time.
+    /// </summary>
     public string? Output { get; set; }
 
-    /// <summary>Whether train also writes event files for TensorBoard, into the folder tensorboard of the output.</summary>
+    /// <summary>True if train also writes event files for TensorBoard, to the folder tensorboard in the output.</summary>
     public bool Tensorboard { get; set; }
 
-    /// <summary>Whether train records every step in flight.bin of the output, for replay.</summary>
+    /// <summary>True if train records every step in the output's flight.bin, for replay.</summary>
     public bool Record { get; set; }
 
-    /// <summary>Checkpoints that train keeps besides the best; a step can be replayed while the one before it is there.</summary>
+    /// <summary>
+    /// The number of checkpoints to keep in addition to the best. A step can be replayed only while the checkpoint before it exists.
+    /// </summary>
     public int KeepCheckpoints { get; set; } = 3;
 
-    /// <summary>Held-out problems per evaluation.</summary>
+    /// <summary>The number of held-out problems per evaluation.</summary>
     public int EvalCount { get; set; } = 512;
 
-    /// <summary>Calculations of the easiest generated held-out problems, 1 to 5.</summary>
+    /// <summary>The number of calculations in the easiest generated held-out problems, 1 to 5.</summary>
     public int EvalMinSteps { get; set; } = 1;
 
-    /// <summary>Calculations of the hardest generated held-out problems, 1 to 5; those that are trained on have up to three.</summary>
+    /// <summary>
+    /// The number of calculations in the hardest generated held-out problems, 1 to 5. Training problems have up to three.
+    /// </summary>
     public int EvalMaxSteps { get; set; } = 3;
 
-    /// <summary>How answers are marked: TagAnswer, HashMarks, Boxed or LastNumber; not given: as the model's task.json says.</summary>
+    /// <summary>
+    /// The format of the answers: TagAnswer, HashMarks, Boxed or LastNumber. If not given, the one in the model's task.json.
+    /// </summary>
     public Rewards.AnswerFormat AnswerFormat { get; set; } = Rewards.AnswerFormat.TagAnswer;
 
-    /// <summary>System message of every prompt, empty for none; not given: that of the model's task.json, else one that asks for the format.</summary>
+    /// <summary>
+    /// The system message of every prompt, or empty for none. If not given, the one in the model's task.json, or else one that asks for the
+    /// format.
+    /// </summary>
     public string? SystemPrompt { get; set; }
 
-    /// <summary>Whether train prints its plan and stops, before anything is sampled or written.</summary>
+    /// <summary>True if train only prints its plan and stops before it samples or writes anything.</summary>
     public bool Explain { get; set; }
 
-    /// <summary>Rank of the adapters that train trains in place of the weights; empty: the weights, or the adapter that the model is.</summary>
+    /// <summary>
+    /// The rank of the adapters to train instead of the weights. If empty, train changes the weights, or the model's own adapter.
+    /// </summary>
     public int? LoraRank { get; set; }
 
-    /// <summary>Numerator of their scale alpha / rank; empty: 32.</summary>
+    /// <summary>The numerator alpha of the adapters' scale alpha / rank. If empty, 32.</summary>
     public double? LoraAlpha { get; set; }
 
-    /// <summary>What the model computes in; null: the type of its weights.</summary>
+    /// <summary>Returns the type that the model computes in, or null for the type of its weights.</summary>
     public ScalarType? ToComputeType() => Bfloat16 ? ScalarType.BFloat16 : null;
 
-    /// <summary>The adapters that train asks for; null: none.</summary>
-    /// <exception cref="ArgumentException">There is an alpha without a rank.</exception>
+    /// <summary>Returns the options of the adapters, or null for none.</summary>
+    /// <exception cref="ArgumentException">An alpha is given without a rank.</exception>
     public LoraOptions? ToLora() => (LoraRank, LoraAlpha) switch
     {
         (null, null) => null,
-        (null, _) => throw new ArgumentException("--lora-alpha is given without --lora-rank: nothing says that adapters are trained. Give both, or neither."),
+        (null, _) => throw new ArgumentException(
+            "--lora-alpha is given without --lora-rank: nothing says that adapters are trained. Give both, or neither."),
         ({ } rank, null) => new LoraOptions { Rank = rank },
         ({ } rank, { } alpha) => new LoraOptions { Rank = rank, Alpha = alpha },
     };

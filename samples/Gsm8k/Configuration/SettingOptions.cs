@@ -5,12 +5,14 @@ using System.Text;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>Makes a command-line option of every settable property of an options class, so that a new option needs no line here.</summary>
+/// <summary>
+/// Creates a command-line option for every settable property of an options class, so that a new property needs no code here.
+/// </summary>
 internal static class SettingOptions
 {
-    /// <summary>The options of a section, with the configuration key that each one sets.</summary>
-    /// <param name="section">Configuration section, such as "Grpo".</param>
-    /// <param name="defaults">An object that holds the defaults.</param>
+    /// <summary>Creates the options of a section, each with the configuration key that it sets.</summary>
+    /// <param name="section">The configuration section, such as "Grpo".</param>
+    /// <param name="defaults">An object with the default values.</param>
     public static IReadOnlyList<(string Key, Option<string?> Option)> For(string section, object defaults)
     {
         var options = new List<(string, Option<string?>)>();
@@ -37,7 +39,9 @@ internal static class SettingOptions
 
             Type type = Nullable.GetUnderlyingType(property.PropertyType) ?? property.PropertyType;
             string allowed = type.IsEnum ? $"; one of {string.Join(", ", Enum.GetNames(type))}" : string.Empty;
-            string shown = value is not null && TypeDescriptor.GetConverter(type).ConvertToInvariantString(value) is { Length: > 0 } text ? text : "none";
+            string shown = value is not null && TypeDescriptor.GetConverter(type).ConvertToInvariantString(value) is { Length: > 0 } text
+                ? text
+                : "none";
             options.Add((key, new Option<string?>(ToKebabCase(property.Name))
             {
                 Description = $"{key.Replace(':', '.')} ({type.Name}{allowed}; default {shown})",

@@ -5,14 +5,20 @@ using Microsoft.Extensions.Configuration;
 namespace Grpo.Samples.Gsm8k;
 
 /// <summary>
-/// Settings from, in rising order: what fits the model, a preset, the answer format and the limits of the model's task.json,
-/// appsettings.json, environment variables (GRPO__LearningRate=1e-5), the command line (--learning-rate 1e-5). An unknown name anywhere is an
-/// error.
+/// The settings of a command, combined from several sources. An unknown name in any of them is an error.
 /// </summary>
+/// <remarks>
+/// Each source overrides those before it: values that fit the model, a preset, the answer format and the limits in the model's task.json,
+/// appsettings.json, environment variables (GRPO__LearningRate=1e-5), and the command line (--learning-rate 1e-5).
+/// </remarks>
 internal sealed record Settings(RunSettings Run, GrpoOptions Grpo, TrainerOptions Trainer, PromptForm Form)
 {
     private static readonly IReadOnlyList<(string Key, Option<string?> Option)> All =
-        [.. SettingOptions.For("Run", new RunSettings()), .. SettingOptions.For("Grpo", new GrpoOptions()), .. SettingOptions.For("Trainer", new TrainerOptions { Resume = true })];
+    [
+        .. SettingOptions.For("Run", new RunSettings()),
+        .. SettingOptions.For("Grpo", new GrpoOptions()),
+        .. SettingOptions.For("Trainer", new TrainerOptions { Resume = true }),
+    ];
 
     /// <summary>Adds the options of some sections to a command.</summary>
     public static void AddTo(Command command, params string[] sections)
@@ -23,9 +29,9 @@ internal sealed record Settings(RunSettings Run, GrpoOptions Grpo, TrainerOption
         }
     }
 
-    /// <summary>Reads all sources.</summary>
+    /// <summary>Reads the settings from all sources.</summary>
     /// <param name="command">The parsed command line.</param>
-    /// <param name="preset">Takes the place of the preset that the sources name; null: theirs.</param>
+    /// <param name="preset">The preset to use instead of the one that the sources name, or null to use theirs.</param>
     /// <exception cref="InvalidOperationException">A name is unknown or a value cannot be converted.</exception>
     public static Settings Read(ParseResult command, string? preset = null)
     {
@@ -62,11 +68,11 @@ internal sealed record Settings(RunSettings Run, GrpoOptions Grpo, TrainerOption
         };
 
         TrainerOptions trainer = run.Model is { Length: > 0 } ? new TrainerOptions() : Defaults.TinyTrainer();
-        trainer.Resume = true; // a folder of a run that was begun is one to go on with
+        trainer.Resume = true; // a folder with a run in it means that the run continues
         return new Settings(run, Bind(configuration, "Grpo", options), Bind(configuration, "Trainer", trainer), form);
     }
 
-    /// <summary>Says, on the error stream, what the settings change of the model's own task.</summary>
+    /// <summary>Prints to the error stream which settings override the model's own task.</summary>
     public void SayNotes()
     {
         foreach (string note in Form.Notes(Run.Model, Grpo.Sampling))

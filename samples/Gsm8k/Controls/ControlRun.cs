@@ -3,21 +3,21 @@ using Grpo.Rewards;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>One of the runs that are held against each other: the default run with one thing changed.</summary>
-/// <param name="Name">How the command line calls it.</param>
-/// <param name="Change">What is changed, in words.</param>
+/// <summary>One of the runs that are compared with each other: the default run with one change.</summary>
+/// <param name="Name">The name of the run on the command line.</param>
+/// <param name="Change">The change in words.</param>
 internal sealed record ControlRun(string Name, string Change)
 {
-    /// <summary>The method of this preset; null: the default one.</summary>
+    /// <summary>The preset whose method the run uses, or null for the default method.</summary>
     public string? Preset { get; init; }
 
-    /// <summary>The learning rate is multiplied by this.</summary>
+    /// <summary>The factor that multiplies the learning rate.</summary>
     public double LearningRateFactor { get; init; } = 1;
 
-    /// <summary>Evaluates this often; null: as the settings say.</summary>
+    /// <summary>The number of steps between evaluations, or null for that of the settings.</summary>
     public long? EvaluateEvery { get; init; }
 
-    /// <summary>The reward that is trained on, made of the real one and the run's seed; null: the real one.</summary>
+    /// <summary>Creates the reward to train on from the real one and the run's seed. Null to train on the real one.</summary>
     public Func<IRewardFunction, ulong, IRewardFunction>? Reward { get; init; }
 
     /// <summary>The runs that must not learn, and the one that must.</summary>
@@ -31,12 +31,13 @@ internal sealed record ControlRun(string Name, string Change)
         new("collapse", "learning rate x 20, to see it fail") { LearningRateFactor = 20, EvaluateEvery = 5 },
     ];
 
-    /// <summary>The run of a name: one of <see cref="Controls"/>, or a preset.</summary>
-    /// <exception cref="ArgumentException">There is neither.</exception>
+    /// <summary>Finds the run with a name: one of <see cref="Controls"/>, or a preset.</summary>
+    /// <exception cref="ArgumentException">Neither a run nor a preset has this name.</exception>
     public static ControlRun Find(string name) =>
         Controls.FirstOrDefault(run => run.Name == name)
         ?? (GrpoPresets.Names.Contains(name)
             ? new ControlRun(name, $"the method of preset {name}") { Preset = name }
             : throw new ArgumentException(
-                $"There is no run '{name}'; the runs are {string.Join(", ", Controls.Select(run => run.Name).Concat(GrpoPresets.Names))}.", nameof(name)));
+                $"There is no run '{name}'; the runs are {string.Join(", ", Controls.Select(run => run.Name).Concat(GrpoPresets.Names))}.",
+                nameof(name)));
 }

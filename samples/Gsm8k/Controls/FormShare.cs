@@ -2,10 +2,10 @@ using Grpo.Rewards;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>How many of the sampled completions have the asked form, in the first and in the last steps of a run.</summary>
+/// <summary>The share of sampled completions that have the requested form, in the first and in the last steps of a run.</summary>
 internal sealed class FormShare : ITrainingCallback
 {
-    private const int Steps = 3; // of 128 completions each: a share is known to about 2.5 points
+    private const int Steps = 3; // of 128 completions each, so a share is known to about 2.5 points
 
     private readonly FormatReward _form = new();
     private readonly List<double> _first = [];
@@ -15,9 +15,10 @@ internal sealed class FormShare : ITrainingCallback
 
     public double Last => _last.Average();
 
-    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    public ValueTask OnStepAsync(TrainingStep step, CancellationToken cancellationToken = default)
     {
-        double share = report.Groups.Average(group => group.Group.Completions.Average(completion => _form.Score(group.Group.Prompt, completion).Value!.Value));
+        double share = step.Report.Groups.Average(
+            group => group.Group.Completions.Average(completion => _form.Score(group.Group.Prompt, completion).Value!.Value));
         if (_first.Count < Steps)
         {
             _first.Add(share);

@@ -1,9 +1,11 @@
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>Random numbers of a group that follow from what it holds: the order in which groups are scored cannot matter.</summary>
+/// <summary>
+/// Random numbers that depend only on the content of a group, so that the order in which groups are scored does not matter.
+/// </summary>
 internal static class GroupRandom
 {
-    /// <summary>One number in [0, 1) per completion.</summary>
+    /// <summary>Returns one number in [0, 1) per completion.</summary>
     public static double[] Of(ulong seed, RolloutGroup group)
     {
         ulong key = CounterRandom.Key(seed, step: 0, group.Prompt.Id, sample: 0);

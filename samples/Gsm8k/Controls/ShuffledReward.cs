@@ -1,8 +1,10 @@
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>The real rewards of each group, dealt to its completions at random: their mean and spread are right, and nothing else.</summary>
+/// <summary>
+/// A reward that shuffles the real rewards within each group. Their mean and spread are right, but they no longer depend on the completion.
+/// </summary>
 /// <param name="inner">The real reward.</param>
-/// <param name="seed">Seed of the dealing.</param>
+/// <param name="seed">The seed of the shuffling.</param>
 internal sealed class ShuffledReward(IRewardFunction inner, ulong seed) : IRewardFunction
 {
     public string Name => $"Shuffled{inner.Name}";

@@ -3,8 +3,8 @@ using Microsoft.Extensions.Logging;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>Warnings and errors of the library on the error stream: a checkpoint that was passed over, options that were changed.</summary>
-/// <typeparam name="T">Who logs.</typeparam>
+/// <summary>Writes the library's warnings and errors to the error stream, such as a skipped checkpoint or changed options.</summary>
+/// <typeparam name="T">The type that logs.</typeparam>
 internal sealed class ConsoleWarnings<T> : ILogger<T>
 {
     public IDisposable? BeginScope<TState>(TState state)
@@ -12,11 +12,13 @@ internal sealed class ConsoleWarnings<T> : ILogger<T>
 
     public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Warning;
 
-    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    public void Log<TState>(
+        LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
         if (IsEnabled(logLevel))
         {
-            Console.Error.WriteLine($"{logLevel}: {TerminalText.Escape(formatter(state, exception) + (exception is null ? "" : " " + exception.Message))}");
+            Console.Error.WriteLine(
+                $"{logLevel}: {TerminalText.Escape(formatter(state, exception) + (exception is null ? "" : " " + exception.Message))}");
         }
     }
 }

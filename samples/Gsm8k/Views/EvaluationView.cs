@@ -5,7 +5,7 @@ using Spectre.Console;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>An evaluation as tables: what was measured, by difficulty, by number of samples, and against another one.</summary>
+/// <summary>Shows an evaluation as tables: in total, by difficulty, by number of samples, and compared with another evaluation.</summary>
 internal static class EvaluationView
 {
     public static void Write(EvaluationReport report, string format)
@@ -30,14 +30,16 @@ internal static class EvaluationView
         void Add(string name, string value, string interval = "") => table.AddRow(Markup.Escape(name), value, interval);
     }
 
-    /// <summary>Two evaluations of the same problems.</summary>
+    /// <summary>Writes the comparison of two evaluations of the same problems.</summary>
     public static void Write(PairedComparison comparison, double confidence)
     {
         Table table = NewTable("compared", "value", Interval(confidence));
         Add("problems", Count(comparison.Count));
         Add("accuracy before", Percent(comparison.AccuracyBefore));
         Add("accuracy after", Percent(comparison.AccuracyAfter));
-        Add("difference, points", Points(comparison.Difference), $"{Points(comparison.DifferenceInterval.Low)} to {Points(comparison.DifferenceInterval.High)}");
+        Add(
+            "difference, points", Points(comparison.Difference),
+            $"{Points(comparison.DifferenceInterval.Low)} to {Points(comparison.DifferenceInterval.High)}");
         Add("fixed (wrong, then right)", Count(comparison.Fixed));
         Add("broken (right, then wrong)", Count(comparison.Broken));
         Add("right both times", Count(comparison.BothCorrect));
@@ -59,7 +61,8 @@ internal static class EvaluationView
         foreach (DifficultyAccuracy row in report.Difficulties)
         {
             table.AddRow(
-                Markup.Escape(row.Difficulty.Length > 0 ? TerminalText.EscapeLine(row.Difficulty) : "-"), Count(row.Count), Percent(row.Accuracy), Range(row.Interval), Percent(row.LenientAccuracy));
+                Markup.Escape(row.Difficulty.Length > 0 ? TerminalText.EscapeLine(row.Difficulty) : "-"), Count(row.Count),
+                Percent(row.Accuracy), Range(row.Interval), Percent(row.LenientAccuracy));
         }
 
         AnsiConsole.Write(table);
@@ -87,7 +90,8 @@ internal static class EvaluationView
         return table;
     }
 
-    private static string Interval(double confidence) => string.Create(CultureInfo.InvariantCulture, $"{100 * confidence:0.####} % interval");
+    private static string Interval(double confidence) =>
+        string.Create(CultureInfo.InvariantCulture, $"{100 * confidence:0.####} % interval");
 
     private static string Count(int value) => value.ToString(CultureInfo.InvariantCulture);
 

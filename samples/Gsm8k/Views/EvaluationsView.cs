@@ -2,14 +2,14 @@ using Grpo.Training;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>Only the evaluations and the end: for several runs one after the other.</summary>
+/// <summary>A view that shows only the evaluations and the end, for a series of runs.</summary>
 internal sealed class EvaluationsView : ITrainingCallback
 {
-    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    public ValueTask OnStepAsync(TrainingStep step, CancellationToken cancellationToken = default)
     {
-        if (report.Evaluation is { } evaluation)
+        if (step.Evaluation is { } evaluation)
         {
-            Console.WriteLine(TrainingView.Evaluation($"after step {report.Step}", evaluation));
+            Console.WriteLine(TrainingView.Evaluation($"after step {step.Step}", evaluation));
         }
 
         return ValueTask.CompletedTask;

@@ -7,31 +7,31 @@ using Spectre.Console.Rendering;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>What the live view shows after a step.</summary>
+/// <summary>The state of a run that the live view shows after a step.</summary>
 /// <param name="Model">The name of the model.</param>
 /// <param name="Steps">The last step of the run.</param>
-/// <param name="Report">The step.</param>
-/// <param name="Evaluation">The latest evaluation; null before the first.</param>
-/// <param name="Left">The time to the last step.</param>
+/// <param name="Report">The report of the step.</param>
+/// <param name="Evaluation">The latest evaluation, or null before the first.</param>
+/// <param name="Left">The estimated time until the last step.</param>
 /// <param name="Rewards">The mean rewards of the steps so far.</param>
 internal sealed record LiveState(
     string Model, long Steps, StepReport Report, EvaluationReport? Evaluation, TimeSpan Left, IReadOnlyList<double> Rewards);
 
-/// <summary>Arranges a step in as many lines as the terminal has: all numbers first, then the verdict, then as much text as fits.</summary>
-/// <param name="console">The terminal, for its width and height and what it can show.</param>
+/// <summary>Arranges a step to fit the terminal: all numbers first, then the verdict, then as much text as fits.</summary>
+/// <param name="console">The terminal, which gives the width, the height and the capabilities.</param>
 internal sealed class LivePicture(IAnsiConsole console)
 {
     private const string Bars = "▁▂▃▄▅▆▇█";
     private const string Title = "GRPO · ";
     private const int MostBars = 60;
-    private const int Frame = 2;            // lines and columns that a border takes on both sides
-    private const int Padding = 2;          // columns inside of it
+    private const int Frame = 2;            // lines and columns of a border, both sides together
+    private const int Padding = 2;          // columns inside the border
     private const int SparklineHeight = 3;
-    private const int RoomForText = 5;      // lines of the completion's panel, with its border, below which the sparkline gives way
+    private const int RoomForText = 5;      // lines of the completion's panel with its border; if fewer remain, there is no sparkline
 
     private int Width => console.Profile.Width;
 
-    /// <summary>Draws the state; never higher than the terminal, unless not even the numbers fit into it.</summary>
+    /// <summary>Draws the state. The picture is never higher than the terminal, unless the numbers alone do not fit.</summary>
     public IRenderable Draw(LiveState state)
     {
         IRenderable numbers = Numbers(state);
@@ -52,14 +52,14 @@ internal sealed class LivePicture(IAnsiConsole console)
         return new Rows(parts);
     }
 
-    // In order of beauty: the first arrangement that leaves a line for the completion, else the first that fits.
+    // The arrangements are in order of preference. The first that leaves a line for the completion is used, or else the first that fits.
     private IRenderable Numbers(LiveState state)
     {
         (string Name, string Value)[] cells = Cells(state);
         string model = TerminalText.EscapeLine(state.Model);
         while (model.Length > 1 && $"{Title}{model}".GetCellWidth() > Width - (2 * Frame) - Padding)
         {
-            model = "…" + model[2..]; // of a path the end says most
+            model = "…" + model[2..]; // the end of a path says the most
         }
 
         string header = Markup.Escape(Title + model);
@@ -68,7 +68,7 @@ internal sealed class LivePicture(IAnsiConsole console)
             (new Panel(Table(cells, pairs)).Header(header).Expand(), (cells.Length / pairs) + Frame),
             (Table(cells, pairs), cells.Length / pairs),
         })];
-        // Higher than its rows, a table has broken cells: it is too wide.
+        // A table that is higher than its rows is too wide: its cells wrap.
         IEnumerable<IRenderable> whole = tables.Where(table => Lines(table.What, Width).Count == table.Height).Select(table => table.What);
         var text = new Text(string.Join(" · ", cells.Select(cell => $"{cell.Name} {cell.Value}")));
         IRenderable[] arrangements = [.. whole, text];
@@ -108,7 +108,7 @@ internal sealed class LivePicture(IAnsiConsole console)
         return grid;
     }
 
-    // Model output is shown as text: neither as markup nor as what a terminal obeys.
+    // Model output is shown as plain text, never as markup or terminal control sequences.
     private List<Text> Sample(StepReport report, int width, int height)
     {
         ScoredGroup group = report.Groups[0];
@@ -118,7 +118,7 @@ internal sealed class LivePicture(IAnsiConsole console)
         string question = TerminalText.Escape(group.Group.Prompt.Messages[^1].Text);
         string completion = TerminalText.Escape(group.Group.Completions[0].Text);
 
-        int room = height - 1; // the verdict has its line
+        int room = height - 1; // one line is for the verdict
         int forQuestion = Math.Min(Wrapped(question, width).Count, Math.Max(room - Wrapped(completion, width).Count, room / 3));
         return
         [
@@ -128,7 +128,7 @@ internal sealed class LivePicture(IAnsiConsole console)
         ];
     }
 
-    // The first lines of a text; the last of them says when there would be more.
+    // Returns the first lines of a text. The last one ends with an ellipsis if the text is longer.
     private IEnumerable<Text> Cut(string text, int width, int lines, Style style)
     {
         List<string> all = Wrapped(text, width);

@@ -6,7 +6,9 @@ using Spectre.Console.Rendering;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>A table that redraws itself after each step: the course of the reward, the numbers, and one completion with its verdict.</summary>
+/// <summary>
+/// A view that redraws a table after each step: the numbers, the curve of the reward, and one completion with its verdict.
+/// </summary>
 internal sealed class LiveView(Settings settings, int heldOut) : ITrainingCallback
 {
     private readonly LivePicture _picture = new(AnsiConsole.Console);
@@ -24,7 +26,7 @@ internal sealed class LiveView(Settings settings, int heldOut) : ITrainingCallba
         _clock.Start();
         var ready = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _drawing = AnsiConsole.Live(new Text($"Training {ModelName.Of(settings)}: evaluating {heldOut} held-out problems first …"))
-            .Overflow(VerticalOverflow.Crop).Cropping(VerticalOverflowCropping.Bottom) // the numbers stand at the top
+            .Overflow(VerticalOverflow.Crop).Cropping(VerticalOverflowCropping.Bottom) // the numbers are at the top
             .StartAsync(async display =>
         {
             _display = display;
@@ -35,11 +37,11 @@ internal sealed class LiveView(Settings settings, int heldOut) : ITrainingCallba
         await ready.Task;
     }
 
-    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    public ValueTask OnStepAsync(TrainingStep step, CancellationToken cancellationToken = default)
     {
-        _rewards.Add(report.MeanReward);
-        _evaluation = report.Evaluation ?? _evaluation;
-        _display?.UpdateTarget(Draw(report));
+        _rewards.Add(step.Report.MeanReward);
+        _evaluation = step.Evaluation ?? _evaluation;
+        _display?.UpdateTarget(Draw(step.Report));
         return ValueTask.CompletedTask;
     }
 

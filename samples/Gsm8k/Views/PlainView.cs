@@ -4,7 +4,7 @@ using Grpo.Training;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>One line a step, for logs and pipes.</summary>
+/// <summary>A view that prints one line per step, for logs and pipes.</summary>
 internal sealed class PlainView(Settings settings, int heldOut) : ITrainingCallback
 {
     private readonly Stopwatch _clock = new();
@@ -12,25 +12,27 @@ internal sealed class PlainView(Settings settings, int heldOut) : ITrainingCallb
 
     public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default)
     {
-        Console.WriteLine($"Training {ModelName.Of(settings)} on {settings.Run.Device}: {start.Options.PromptsPerStep} prompts x {start.Options.GroupSize} completions, " +
-            $"{start.Steps - start.FirstStep} steps, {heldOut} held-out problems, seed {start.Options.Seed}.");
+        Console.WriteLine(
+            $"Training {ModelName.Of(settings)} on {settings.Run.Device}: {start.Options.PromptsPerStep} prompts x "
+            + $"{start.Options.GroupSize} completions, {start.Steps - start.FirstStep} steps, {heldOut} held-out "
+            + $"problems, seed {start.Options.Seed}.");
         _first = start.FirstStep;
         _clock.Start();
         return ValueTask.CompletedTask;
     }
 
-    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    public ValueTask OnStepAsync(TrainingStep step, CancellationToken cancellationToken = default)
     {
-        TimeSpan left = _clock.Elapsed / (report.Step - _first) * (settings.Trainer.Steps - report.Step);
-        Console.WriteLine(TrainingView.Line(report, settings.Trainer.Steps, left));
-        if (report.Step == _first + 1)
+        TimeSpan left = _clock.Elapsed / (step.Step - _first) * (settings.Trainer.Steps - step.Step);
+        Console.WriteLine(TrainingView.Line(step.Report, settings.Trainer.Steps, left));
+        if (step.Step == _first + 1)
         {
-            Console.WriteLine(TrainingView.Estimate(report, settings.Trainer.Steps));
+            Console.WriteLine(TrainingView.Estimate(step.Report, settings.Trainer.Steps));
         }
 
-        if (report.Evaluation is { } evaluation)
+        if (step.Evaluation is { } evaluation)
         {
-            Console.WriteLine(TrainingView.Evaluation($"after step {report.Step}", evaluation));
+            Console.WriteLine(TrainingView.Evaluation($"after step {step.Step}", evaluation));
         }
 
         return ValueTask.CompletedTask;

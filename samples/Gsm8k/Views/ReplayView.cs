@@ -7,21 +7,24 @@ using Spectre.Console;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>A replay as a table, and what differs.</summary>
+/// <summary>Shows a replay as a table and lists the differences.</summary>
 internal static class ReplayView
 {
-    /// <summary>Shows a step.</summary>
-    /// <param name="report">The step done again.</param>
-    /// <param name="recorded">The step as it was.</param>
-    /// <param name="next">The hash of the weights that the next step began with; null when there is none on record.</param>
-    /// <param name="tolerance">What rounding may cost.</param>
-    /// <returns>Whether nothing differs.</returns>
+    /// <summary>Shows the replay of a step.</summary>
+    /// <param name="report">The report of the replay.</param>
+    /// <param name="recorded">The recorded step.</param>
+    /// <param name="next">The hash of the weights that the next step began with, or null if it is not recorded.</param>
+    /// <param name="tolerance">The difference that rounding may cause.</param>
+    /// <returns>True if nothing differs.</returns>
     public static bool Write(ReplayReport report, FlightStep recorded, string? next, double tolerance)
     {
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"Step {report.Step}: {recorded.Groups.Count} groups, {recorded.Groups.Sum(group => group.Completions.Count)} completions, {Trained(recorded)} of them trained on."));
+            $"Step {report.Step}: {recorded.Groups.Count} groups, {recorded.Groups.Sum(group => group.Completions.Count)} completions, "
+            + $"{Trained(recorded)} of them trained on."));
         Table table = NewTable("", "recorded", "recomputed", "difference");
-        table.AddRow("weights before", Hash(report.RecordedWeights), Hash(report.Weights), report.Weights == report.RecordedWeights ? "none" : "others");
+        table.AddRow(
+            "weights before", Hash(report.RecordedWeights), Hash(report.Weights),
+            report.Weights == report.RecordedWeights ? "none" : "others");
         if (next is not null)
         {
             table.AddRow("weights after", Hash(next), Hash(report.WeightsAfter), report.WeightsAfter == next ? "none" : "others");
@@ -56,15 +59,19 @@ internal static class ReplayView
         }
     }
 
-    /// <summary>Shows a completion.</summary>
-    /// <returns>Whether nothing differs.</returns>
+    /// <summary>Shows a completion that was sampled again.</summary>
+    /// <returns>True if nothing differs.</returns>
     public static bool Write(RegeneratedCompletion completion, FlightStep step, int prompt, int sample, QwenTokenizer tokenizer)
     {
-        Console.WriteLine($"Step {step.Step}, prompt {prompt} ('{TerminalText.EscapeLine(step.Groups[prompt].PromptId)}'), sample {sample}, sampled again {(completion.Alone ? "in its group alone" : "in its whole round")}:");
+        Console.WriteLine(
+            $"Step {step.Step}, prompt {prompt} ('{TerminalText.EscapeLine(step.Groups[prompt].PromptId)}'), sample {sample}, sampled "
+            + $"again {(completion.Alone ? "in its group alone" : "in its whole round")}:");
         Table table = NewTable("", "recorded", "regenerated", "difference");
         bool sameWeights = completion.Weights == completion.RecordedWeights;
         table.AddRow("weights", Hash(completion.RecordedWeights), Hash(completion.Weights), sameWeights ? "none" : "others");
-        table.AddRow("tokens", Count(completion.Recorded.TokenIds.Count), Count(completion.Completion.TokenIds.Count), completion.FirstDifference is { } at ? $"from token {Count(at)} on" : "none");
+        table.AddRow(
+            "tokens", Count(completion.Recorded.TokenIds.Count), Count(completion.Completion.TokenIds.Count),
+            completion.FirstDifference is { } at ? $"from token {Count(at)} on" : "none");
         table.AddRow("log-probs", "", "", completion.LogProbDifference is { } nats ? AtMost(nats) : "not recorded");
         AnsiConsole.Write(table);
         List<string> differences = [];
@@ -75,14 +82,18 @@ internal static class ReplayView
 
         if (completion.FirstDifference is { } first)
         {
-            differences.Add($"Token {Count(first)} is {Token(completion.Completion.TokenIds, first)} and was {Token(completion.Recorded.TokenIds, first)}.");
+            differences.Add(
+                $"Token {Count(first)} is {Token(completion.Completion.TokenIds, first)} and was "
+                + $"{Token(completion.Recorded.TokenIds, first)}.");
         }
 
         Console.WriteLine(TerminalText.Escape(completion.Completion.Text));
         return Judge(differences);
 
         string Token(IReadOnlyList<int> ids, int index) =>
-            index < ids.Count ? $"{Count(ids[index])} '{TerminalText.EscapeLine(tokenizer.Decode([ids[index]], skipSpecialTokens: false))}'" : "none";
+            index < ids.Count
+                ? $"{Count(ids[index])} '{TerminalText.EscapeLine(tokenizer.Decode([ids[index]], skipSpecialTokens: false))}'"
+                : "none";
     }
 
     private static bool Judge(IReadOnlyList<string> differences)
@@ -111,7 +122,8 @@ internal static class ReplayView
         return table;
     }
 
-    private static int Trained(FlightStep step) => step.Groups.Sum(group => group.Completions.Count(completion => completion.Part == FlightPart.Trained));
+    private static int Trained(FlightStep step) =>
+        step.Groups.Sum(group => group.Completions.Count(completion => completion.Part == FlightPart.Trained));
 
     private static string Hash(string hash) => hash[..12];
 

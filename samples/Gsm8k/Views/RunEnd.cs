@@ -6,7 +6,7 @@ using Grpo.Training;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>The last words of a run.</summary>
+/// <summary>The last lines that a run prints.</summary>
 internal static class RunEnd
 {
     public static IEnumerable<string> Lines(TrainingSummary summary)
@@ -17,17 +17,22 @@ internal static class RunEnd
             $"{end} after {summary.LastStep} steps{now}, {summary.CompletionTokens} completion tokens, {summary.Elapsed:hh\\:mm\\:ss}.");
         if (summary is { Before: { } before, After: { } after })
         {
-            yield return $"Held-out accuracy: {Share(before)} before, {Share(after)} after, {after.Count} problems, 95 % intervals in brackets.";
+            yield return $"Held-out accuracy: {Share(before)} before, {Share(after)} after, {after.Count} "
+                + "problems, 95 % intervals in brackets.";
         }
 
         if (summary.Collapse is { } collapse)
         {
-            yield return $"Collapsed: {TerminalText.EscapeLine(collapse.Reason)}{(summary.RollBacks > 0 ? string.Create(CultureInfo.InvariantCulture, $" Rolled back {summary.RollBacks} times.") : "")}";
+            string back = summary.RollBacks > 0
+                ? string.Create(CultureInfo.InvariantCulture, $" Rolled back {summary.RollBacks} times.")
+                : "";
+            yield return $"Collapsed: {TerminalText.EscapeLine(collapse.Reason)}{back}";
         }
 
         if (summary.Best is { Folder: { } folder } best)
         {
-            yield return string.Create(CultureInfo.InvariantCulture, $"Best: step {best.Step}, {TrainingView.Percent(best.Evaluation.Accuracy)}, {folder}");
+            yield return string.Create(
+                CultureInfo.InvariantCulture, $"Best: step {best.Step}, {TrainingView.Percent(best.Evaluation.Accuracy)}, {folder}");
         }
 
         if (summary.Checkpoint is { } checkpoint)
@@ -37,11 +42,12 @@ internal static class RunEnd
     }
 
     private static string Share(EvaluationReport report) => report.AccuracyInterval is { } interval
-        ? string.Create(CultureInfo.InvariantCulture, $"{TrainingView.Percent(report.Accuracy)} [{100 * interval.Low:F1}, {100 * interval.High:F1}]")
+        ? string.Create(
+            CultureInfo.InvariantCulture, $"{TrainingView.Percent(report.Accuracy)} [{100 * interval.Low:F1}, {100 * interval.High:F1}]")
         : TrainingView.Percent(report.Accuracy);
 }
 
-/// <summary>Says where the report is, once it is written.</summary>
+/// <summary>Prints the path of the report when it is written.</summary>
 internal sealed class ReportPath(HtmlReport report) : ITrainingCallback
 {
     public ValueTask OnEndAsync(TrainingSummary summary)
@@ -51,7 +57,7 @@ internal sealed class ReportPath(HtmlReport report) : ITrainingCallback
     }
 }
 
-/// <summary>How the model is called in the display.</summary>
+/// <summary>The name of the model in the views.</summary>
 internal static class ModelName
 {
     public static string Of(Settings settings) => settings.Run.Model is { Length: > 0 } model ? model : "the tiny built-in Qwen2";

@@ -4,7 +4,7 @@ using Spectre.Console;
 
 namespace Grpo.Samples.Gsm8k;
 
-/// <summary>What a person sees while the run goes on: a live view in a terminal, plain lines anywhere else.</summary>
+/// <summary>Creates the view of a run: a live view in a terminal, and plain lines everywhere else.</summary>
 internal static class TrainingView
 {
     public static ITrainingCallback Create(Settings settings, int heldOut) =>
@@ -12,7 +12,7 @@ internal static class TrainingView
             ? new PlainView(settings, heldOut)
             : new LiveView(settings, heldOut);
 
-    /// <summary>One step in one line.</summary>
+    /// <summary>Formats a step as one line.</summary>
     public static string Line(StepReport report, long steps, TimeSpan timeLeft)
     {
         UpdateReport? update = report.Updates.Count > 0 ? report.Updates[^1] : null;
@@ -22,19 +22,21 @@ internal static class TrainingView
             $"{TokensPerSecond(report),6:F0} tokens/s  left {timeLeft:hh\\:mm\\:ss}");
     }
 
-    /// <summary>What the first step says about the rest.</summary>
+    /// <summary>Formats the estimate of the run's time after the first step.</summary>
     public static string Estimate(StepReport first, long steps) => string.Create(CultureInfo.InvariantCulture,
-        $"The first step took {first.Duration.TotalSeconds:F1} s: rollout {first.RolloutTime.TotalSeconds:F1}, scoring {first.ScoringTime.TotalSeconds:F1}, " +
-        $"update {first.UpdateTime.TotalSeconds:F1}. The other {steps - first.Step} take about {first.Duration * (steps - first.Step):hh\\:mm\\:ss}, evaluations not counted.");
+        $"The first step took {first.Duration.TotalSeconds:F1} s: rollout {first.RolloutTime.TotalSeconds:F1}, scoring "
+        + $"{first.ScoringTime.TotalSeconds:F1}, update {first.UpdateTime.TotalSeconds:F1}. The other {steps - first.Step} take about "
+        + $"{first.Duration * (steps - first.Step):hh\\:mm\\:ss}, evaluations not counted.");
 
     public static string Evaluation(string when, EvaluationReport evaluation) => string.Create(CultureInfo.InvariantCulture,
-        $"held-out {when}: accuracy {Percent(evaluation.Accuracy)} of {evaluation.Count}, {evaluation.MeanCompletionTokens:F1} tokens per completion");
+        $"held-out {when}: accuracy {Percent(evaluation.Accuracy)} of {evaluation.Count}, "
+        + $"{evaluation.MeanCompletionTokens:F1} tokens per completion");
 
     public static string Percent(double? value) => value?.ToString("P1", CultureInfo.InvariantCulture) ?? "-";
 
     public static string Number(double? value) => value?.ToString("F4", CultureInfo.InvariantCulture) ?? "-";
 
-    /// <summary>Completion tokens against the whole step: sampling, scoring and update.</summary>
+    /// <summary>Returns the completion tokens per second of the whole step: sampling, scoring and update.</summary>
     public static double TokensPerSecond(StepReport report) =>
         report.CompletionTokens / Math.Max(report.Duration.TotalSeconds, 1e-9);
 }

@@ -5,12 +5,15 @@ using Grpo.Training;
 
 namespace Grpo.Callbacks;
 
-/// <summary>Writes metrics.jsonl (one object a step) and completions.jsonl (one object a completion) into a folder; appends when they exist.</summary>
+/// <summary>
+/// A callback that writes metrics.jsonl (one object per step) and completions.jsonl (one object per completion) into a folder. It appends
+/// to existing files.
+/// </summary>
 /// <remarks>
-/// Every step is flushed to the disk before its checkpoint is written. A run that resumes (<see cref="TrainingStart.Resumes"/>, or with steps
-/// done) first drops the lines of later steps, which were lost with the checkpoint that was not written and come again, and a line that was
-/// cut short: so every step is there once, however often the run was killed. A checkpoint counts the lines of its run. Where a resumed run
-/// finds fewer, the log of the trainer says so.
+/// Every step is flushed to the disk before its checkpoint is written. A resumed run (<see cref="TrainingStart.Resumes"/>, or with steps
+/// done) first drops the lines after its checkpoint, because those steps run again, and a truncated last line. So the files hold every step
+/// once, however often the run was killed. A checkpoint counts the lines of its run. If a resumed run finds fewer, the
+/// trainer logs a warning.
 /// </remarks>
 public sealed class JsonLinesLogger : ITrainingCallback, ICheckpointedCallback, IDisposable
 {
@@ -18,8 +21,8 @@ public sealed class JsonLinesLogger : ITrainingCallback, ICheckpointedCallback, 
     private JsonLinesFile? _metrics;
     private JsonLinesFile? _completions;
 
-    /// <summary>Prepares the logger; the files are opened when the run starts.</summary>
-    /// <param name="directory">The folder; made when it is not there.</param>
+    /// <summary>Creates the logger. It opens the files when the run starts.</summary>
+    /// <param name="directory">The folder of the files. It is created if it is missing.</param>
     public JsonLinesLogger(string directory)
     {
         ArgumentException.ThrowIfNullOrEmpty(directory);
@@ -28,7 +31,7 @@ public sealed class JsonLinesLogger : ITrainingCallback, ICheckpointedCallback, 
 
     /// <inheritdoc/>
     /// <exception cref="IOException">
-    /// The folder cannot be written, or the lines of later steps cannot be removed; the files are then as they were.
+    /// The folder cannot be written, or the lines of later steps cannot be removed; the files are then unchanged.
     /// </exception>
     public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default)
     {
@@ -46,7 +49,7 @@ public sealed class JsonLinesLogger : ITrainingCallback, ICheckpointedCallback, 
                 }
                 else
                 {
-                    file.Count = 0; // what is there is another run's
+                    file.Count = 0; // the existing lines belong to another run
                 }
             });
         }
@@ -72,24 +75,24 @@ public sealed class JsonLinesLogger : ITrainingCallback, ICheckpointedCallback, 
 
     /// <inheritdoc/>
     /// <exception cref="IOException">The disk is full, or the files have become unwritable.</exception>
-    /// <remarks>The step is done: a run that is being cancelled still records it.</remarks>
-    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    /// <remarks>Ignores the token: the step is done, so a run that is being canceled still records it.</remarks>
+    public ValueTask OnStepAsync(TrainingStep step, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(report);
+        ArgumentNullException.ThrowIfNull(step);
         (JsonLinesFile metrics, JsonLinesFile completions) = Open();
-        metrics.Count++; // before anything can fail: a line that is not written is missed when the run resumes
-        completions.Count += report.Groups.Sum(group => group.Rewards.Count);
+        metrics.Count++; // counted before the write can fail, so that a resumed run notices a missing line
+        completions.Count += step.Report.Groups.Sum(group => group.Rewards.Count);
         Write(() =>
         {
             metrics.RequireThere();
             completions.RequireThere();
-            metrics.Append(json => WriteMetrics(json, report));
-            foreach (ScoredGroup group in report.Groups)
+            metrics.Append(json => WriteMetrics(json, step));
+            foreach (ScoredGroup group in step.Report.Groups)
             {
                 for (int i = 0; i < group.Rewards.Count; i++)
                 {
                     int sample = i;
-                    completions.Append(json => WriteCompletion(json, report.Step, group, sample));
+                    completions.Append(json => WriteCompletion(json, step.Step, group, sample));
                 }
             }
 
@@ -100,8 +103,8 @@ public sealed class JsonLinesLogger : ITrainingCallback, ICheckpointedCallback, 
     }
 
     /// <inheritdoc/>
-    /// <exception cref="IOException">The disk is full, or the files have become unwritable; they are then as they were.</exception>
-    /// <remarks>Puts the numbers into the line of the step, where they would have been.</remarks>
+    /// <exception cref="IOException">The disk is full, or the files have become unwritable; they are then unchanged.</exception>
+    /// <remarks>Inserts the metrics of the evaluation into the existing line of the step.</remarks>
     public ValueTask OnEvaluationAsync(long step, EvaluationReport evaluation, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(evaluation);
@@ -133,7 +136,7 @@ public sealed class JsonLinesLogger : ITrainingCallback, ICheckpointedCallback, 
     {
         if (_metrics is not null && _completions is not null)
         {
-            return (_metrics, _completions); // a folder that has vanished since is not made anew
+            return (_metrics, _completions); // a folder that is missing by now is not created again
         }
 
         try
@@ -164,9 +167,9 @@ public sealed class JsonLinesLogger : ITrainingCallback, ICheckpointedCallback, 
     private IOException Failure(Exception cause, string remedy) =>
         new($"The output folder '{_directory}' cannot be written: {cause.Message} {WriteFailure.Remedy(cause, _directory, remedy)}", cause);
 
-    private static void WriteMetrics(Utf8JsonWriter json, StepReport report)
+    private static void WriteMetrics(Utf8JsonWriter json, TrainingStep step)
     {
-        foreach ((string name, double value) in StepMetrics.From(report))
+        foreach ((string name, double value) in StepMetrics.From(step))
         {
             json.WriteNumber(name, value);
         }

@@ -4,27 +4,37 @@ using Grpo.Optimization;
 
 namespace Grpo.Callbacks;
 
-/// <summary>A step's numbers under the names that users of TRL know.</summary>
-public static class StepMetrics
+/// <summary>Lists the metrics of a step or an evaluation under the names that TRL uses.</summary>
+internal static class StepMetrics
 {
-    /// <summary>The first names of what stands behind the evaluation of a step.</summary>
+    /// <summary>The prefixes of the metrics that follow those of the evaluation in a line.</summary>
     internal static IReadOnlyList<string> AfterEvaluation { get; } = ["curriculum/", "time/"];
 
-    /// <summary>The metrics of an evaluation, in a fixed order; a metric that has no value is left out.</summary>
+    /// <summary>Returns the metrics of an evaluation in a fixed order, without those that have no finite value.</summary>
     /// <param name="evaluation">The evaluation.</param>
     public static IReadOnlyList<KeyValuePair<string, double>> From(EvaluationReport evaluation)
     {
         ArgumentNullException.ThrowIfNull(evaluation);
         (string Name, double? Value)[] metrics =
-            [("eval/accuracy", evaluation.Accuracy), ("eval/reward", evaluation.MeanReward), ("eval/mean_length", evaluation.MeanCompletionTokens)];
-        return [.. metrics.Where(metric => metric.Value is { } value && double.IsFinite(value)).Select(metric => new KeyValuePair<string, double>(metric.Name, metric.Value!.Value))];
+        [
+            ("eval/accuracy", evaluation.Accuracy),
+            ("eval/reward", evaluation.MeanReward),
+            ("eval/mean_length", evaluation.MeanCompletionTokens),
+        ];
+        return [.. metrics.Where(metric => metric.Value is { } value && double.IsFinite(value))
+            .Select(metric => new KeyValuePair<string, double>(metric.Name, metric.Value!.Value))];
     }
 
-    /// <summary>The metrics of a step, in a fixed order; a metric that has no value is left out.</summary>
-    /// <param name="report">The step.</param>
-    public static IReadOnlyList<KeyValuePair<string, double>> From(StepReport report)
+    /// <summary>Returns the metrics of a step that ran without a trainer.</summary>
+    /// <param name="report">The report of the optimizer.</param>
+    public static IReadOnlyList<KeyValuePair<string, double>> From(StepReport report) => From(new TrainingStep(report));
+
+    /// <summary>Returns the metrics of a step in a fixed order, without those that have no finite value.</summary>
+    /// <param name="step">The step.</param>
+    public static IReadOnlyList<KeyValuePair<string, double>> From(TrainingStep step)
     {
-        ArgumentNullException.ThrowIfNull(report);
+        ArgumentNullException.ThrowIfNull(step);
+        StepReport report = step.Report;
         var metrics = new List<KeyValuePair<string, double>>();
         Add("step", report.Step);
         Add("reward", report.MeanReward);
@@ -71,16 +81,16 @@ public static class StepMetrics
             Add($"verdicts/{verdict}", count);
         }
 
-        if (report.Evaluation is { } evaluation)
+        if (step.Evaluation is { } evaluation)
         {
             metrics.AddRange(From(evaluation));
         }
 
-        Add("curriculum/skipped", report.Curriculum?.Skipped);
-        Add("curriculum/filled", report.Curriculum?.Filled);
-        Add("curriculum/paused_solved", report.Curriculum?.PausedSolved);
-        Add("curriculum/paused_unsolved", report.Curriculum?.PausedUnsolved);
-        Add("curriculum/pass_rate", report.Curriculum?.MeanPassRate);
+        Add("curriculum/skipped", step.Curriculum?.Skipped);
+        Add("curriculum/filled", step.Curriculum?.Filled);
+        Add("curriculum/paused_solved", step.Curriculum?.PausedSolved);
+        Add("curriculum/paused_unsolved", step.Curriculum?.PausedUnsolved);
+        Add("curriculum/pass_rate", step.Curriculum?.MeanPassRate);
         Add("time/rollout", report.RolloutTime.TotalSeconds);
         Add("time/scoring", report.ScoringTime.TotalSeconds);
         Add("time/update", report.UpdateTime.TotalSeconds);

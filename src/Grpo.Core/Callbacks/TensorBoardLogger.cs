@@ -9,11 +9,11 @@ using Tensorboard;
 
 namespace Grpo.Callbacks;
 
-/// <summary>Writes every metric of <see cref="StepMetrics"/>, under its name, as scalars of a TensorBoard event file.</summary>
+/// <summary>A callback that writes the metrics of metrics.jsonl, under the same names, as scalars to a TensorBoard event file.</summary>
 /// <remarks>
-/// One event a step, flushed: a run that dies leaves whole records behind. The messages are TorchSharp's, its SummaryWriter is not used: it
-/// stamps ticks where TensorBoard reads seconds since 1970, takes other times as float32 (two minutes apart), and opens the file anew for
-/// every number.
+/// It writes and flushes one event per step, so a run that dies leaves only complete records. It uses TorchSharp's messages, but not its
+/// SummaryWriter. That class stamps ticks where TensorBoard reads seconds since 1970, takes other times as float32 (two minutes apart), and
+/// reopens the file for every number.
 /// </remarks>
 public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
 {
@@ -25,10 +25,10 @@ public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
     private FileStream? _file;
 
     /// <summary>
-    /// Prepares the logger. When the run starts it begins a new event file, as TensorBoard wants it; those of earlier runs in the folder stay
-    /// and are shown with it.
+    /// Creates the logger. It creates a new event file when the run starts, as TensorBoard expects. Event files of earlier runs in the
+    /// folder are kept, and TensorBoard shows them together.
     /// </summary>
-    /// <param name="directory">The folder; made when it is not there.</param>
+    /// <param name="directory">The folder of the event files. It is created if it is missing.</param>
     public TensorBoardLogger(string directory)
     {
         ArgumentException.ThrowIfNullOrEmpty(directory);
@@ -37,14 +37,19 @@ public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
 
     /// <inheritdoc/>
     /// <exception cref="IOException">The folder cannot be written.</exception>
-    /// <remarks>Of a run that goes on, TensorBoard then drops what earlier files hold of steps that come again.</remarks>
+    /// <remarks>For a resumed run, it writes an event that makes TensorBoard drop the repeated steps of earlier files.</remarks>
     public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(start);
         Open();
         if (start.Resumes || start.FirstStep > 0)
         {
-            Append(new Event { WallTime = Now(), Step = start.FirstStep + 1, SessionLog = new SessionLog { Status = SessionLog.Types.SessionStatus.Start } });
+            Append(new Event
+            {
+                WallTime = Now(),
+                Step = start.FirstStep + 1,
+                SessionLog = new SessionLog { Status = SessionLog.Types.SessionStatus.Start },
+            });
         }
 
         return ValueTask.CompletedTask;
@@ -52,10 +57,10 @@ public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
 
     /// <inheritdoc/>
     /// <exception cref="IOException">The disk is full, or the file has vanished or become unwritable.</exception>
-    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    public ValueTask OnStepAsync(TrainingStep step, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(report);
-        AppendMetrics(report.Step, StepMetrics.From(report));
+        ArgumentNullException.ThrowIfNull(step);
+        AppendMetrics(step.Step, StepMetrics.From(step));
         return ValueTask.CompletedTask;
     }
 
@@ -94,9 +99,10 @@ public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
         try
         {
             Directory.CreateDirectory(_directory);
+            long seconds = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
             string name = string.Create(
                 CultureInfo.InvariantCulture,
-                $"events.out.tfevents.{DateTimeOffset.UtcNow.ToUnixTimeSeconds():D10}.grpo.{Environment.ProcessId}.{Interlocked.Increment(ref _files)}");
+                $"events.out.tfevents.{seconds:D10}.grpo.{Environment.ProcessId}.{Interlocked.Increment(ref _files)}");
             file = new FileStream(Path.Combine(_directory, name), FileMode.CreateNew, FileAccess.Write, FileShare.Read, bufferSize: 0);
             Write(file, new Event { WallTime = Now(), FileVersion = FileVersion });
             return _file = file;
@@ -127,7 +133,7 @@ public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
             $"The TensorBoard folder '{_directory}' cannot be written: {cause.Message} {WriteFailure.Remedy(cause, _directory, remedy)}",
             cause);
 
-    // A TFRecord: length, its checksum, the message, its checksum; little endian.
+    // A TFRecord: the length, its checksum, the message, its checksum; little-endian.
     private static void Write(FileStream file, Event message)
     {
         byte[] body = message.ToByteArray();
@@ -140,7 +146,7 @@ public sealed class TensorBoardLogger : ITrainingCallback, IDisposable
         file.Flush();
     }
 
-    // CRC-32C, turned and shifted: a checksum of data that holds checksums would be weak otherwise.
+    // A rotated CRC-32C plus a constant. A plain CRC would be weak for data that contains CRCs.
     private static uint MaskedCrc(ReadOnlySpan<byte> data)
     {
         uint crc = uint.MaxValue;

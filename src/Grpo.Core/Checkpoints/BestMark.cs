@@ -5,10 +5,13 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Grpo.Checkpoints;
 
-/// <summary><c>best.json</c>: which checkpoint of a store is the best. Written beside and renamed, so that it is never half there.</summary>
-/// <param name="FormatVersion">1.</param>
-/// <param name="Step">Steps done.</param>
-/// <param name="Folder">The checkpoint's folder, relative to the mark; for readers, the step decides.</param>
+/// <summary>
+/// The content of <c>best.json</c>, which names the best checkpoint of a store. It is written to a temporary file and renamed, so that it
+/// is never incomplete.
+/// </summary>
+/// <param name="FormatVersion">The version of the format, 1.</param>
+/// <param name="Step">The number of steps done, which identifies the checkpoint.</param>
+/// <param name="Folder">The name of the checkpoint's folder, for human readers.</param>
 internal sealed record BestMark(int FormatVersion, long Step, string Folder)
 {
     public const string FileName = "best.json";
@@ -16,10 +19,11 @@ internal sealed record BestMark(int FormatVersion, long Step, string Folder)
     private const int CurrentVersion = 1;
     private const long MaximumBytes = 1 << 16;
 
+    /// <summary>Writes the mark, atomically.</summary>
     /// <param name="root">The folder of the checkpoints.</param>
-    /// <param name="temporary">A path in the same folder that nothing else uses.</param>
-    /// <param name="step">Steps done.</param>
-    /// <param name="folder">The checkpoint's name.</param>
+    /// <param name="temporary">A path in that folder that nothing else uses.</param>
+    /// <param name="step">The number of steps done.</param>
+    /// <param name="folder">The name of the checkpoint's folder.</param>
     public static void Write(string root, string temporary, long step, string folder)
     {
         byte[] json = JsonSerializer.SerializeToUtf8Bytes(new BestMark(CurrentVersion, step, folder), CheckpointJson.Default.BestMark);
@@ -40,7 +44,7 @@ internal sealed record BestMark(int FormatVersion, long Step, string Folder)
         }
     }
 
-    /// <summary>The marked step, or null when there is no mark; with a problem when there is one that cannot be read.</summary>
+    /// <summary>Returns the marked step, null if there is no mark, or a problem if the mark cannot be read.</summary>
     public static (long? Step, string? Problem) Read(string root)
     {
         var file = new FileInfo(Path.Combine(root, FileName));
@@ -61,7 +65,8 @@ internal sealed record BestMark(int FormatVersion, long Step, string Folder)
             {
                 null => (null, "it holds null"),
                 { FormatVersion: not CurrentVersion } =>
-                    (null, string.Create(CultureInfo.InvariantCulture, $"its format version is {mark.FormatVersion}; this version reads {CurrentVersion}")),
+                    (null, string.Create(
+                        CultureInfo.InvariantCulture, $"its format version is {mark.FormatVersion}; this version reads {CurrentVersion}")),
                 { Step: < 0 } => (null, string.Create(CultureInfo.InvariantCulture, $"its step is {mark.Step}")),
                 _ => (mark.Step, null),
             };

@@ -23,9 +23,13 @@ internal static partial class CheckpointLog
     [LoggerMessage(EventId = 65, Level = LogLevel.Debug, Message = "Left {Folder} alone: a save is running, or writing is not allowed.")]
     public static partial void LeftoverKept(this ILogger logger, string folder);
 
-    [LoggerMessage(EventId = 66, Level = LogLevel.Warning, Message = "Cannot read which checkpoint is the best from {File}: {Problem}. Old checkpoints are kept until one is marked again.")]
+    [LoggerMessage(
+        EventId = 66, Level = LogLevel.Warning,
+        Message = "Cannot read which checkpoint is the best from {File}: {Problem}. Old checkpoints are kept until one is marked again.")]
     public static partial void BestMarkDamaged(this ILogger logger, string file, string problem);
 
-    [LoggerMessage(EventId = 67, Level = LogLevel.Information, Message = "Put {Folder} in place: it is whole, only its save was interrupted before the end.")]
+    [LoggerMessage(
+        EventId = 67, Level = LogLevel.Information,
+        Message = "Put {Folder} in place: it is whole, only its save was interrupted before the end.")]
     public static partial void CheckpointRecovered(this ILogger logger, string folder);
 }

@@ -7,15 +7,19 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Grpo.Checkpoints;
 
-/// <summary>One file of a checkpoint.</summary>
-/// <param name="Path">Relative to the checkpoint, with '/' between folders.</param>
-/// <param name="Size">Bytes.</param>
-/// <param name="Sha256">Hexadecimal, lower case.</param>
+/// <summary>A file of a checkpoint, as listed in the manifest.</summary>
+/// <param name="Path">The path relative to the checkpoint, with '/' between folders.</param>
+/// <param name="Size">The size in bytes.</param>
+/// <param name="Sha256">The SHA-256 in lower-case hexadecimal.</param>
 internal sealed record CheckpointFile(string Path, long Size, string Sha256);
 
 /// <summary>
-/// <c>checkpoint.json</c>: what a complete checkpoint consists of. Written last, so that a checkpoint without it is known to be incomplete.
+/// The content of <c>checkpoint.json</c>, which lists the files of a checkpoint. It is written last, so that a checkpoint without it is
+/// known to be incomplete.
 /// </summary>
+/// <param name="FormatVersion">The version of the format, 1.</param>
+/// <param name="Step">The number of steps done.</param>
+/// <param name="Files">The files of the checkpoint, ordered by path.</param>
 internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnlyList<CheckpointFile> Files)
 {
     public const string FileName = "checkpoint.json";
@@ -24,7 +28,7 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
     private const long MaximumBytes = 16 << 20;
 
     /// <summary>Hashes every file below a folder, flushes it to the disk, and then writes the manifest.</summary>
-    /// <exception cref="InvalidOperationException">The folder is empty, or has a link or a file of the manifest's name in it.</exception>
+    /// <exception cref="InvalidOperationException">The folder is empty, or contains a link or a file named as the manifest.</exception>
     public static async Task WriteAsync(string folder, long step)
     {
         List<CheckpointFile> files = [];
@@ -59,7 +63,7 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
         RandomAccess.FlushToDisk(handle);
     }
 
-    /// <summary>The step that a manifest states; null when there is none that can be read.</summary>
+    /// <summary>Returns the step in the manifest of a folder; null if there is no readable manifest.</summary>
     public static async Task<long?> FindStepAsync(string folder)
     {
         try
@@ -72,11 +76,11 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
         }
     }
 
-    /// <summary>What is wrong with a checkpoint, or null when it is complete.</summary>
-    /// <param name="folder">The checkpoint.</param>
-    /// <param name="step">The step that its name states.</param>
-    /// <param name="withHashes">Also reads every file; otherwise only its size is compared.</param>
-    /// <param name="cancellationToken">Stops reading.</param>
+    /// <summary>Describes the damage of a checkpoint; null if it is complete.</summary>
+    /// <param name="folder">The folder of the checkpoint.</param>
+    /// <param name="step">The step in the folder's name.</param>
+    /// <param name="withHashes">True to read every file and compare its hash, false to compare only sizes.</param>
+    /// <param name="cancellationToken">A token that stops reading.</param>
     public static async Task<string?> FindProblemAsync(string folder, long step, bool withHashes, CancellationToken cancellationToken)
     {
         try
@@ -92,7 +96,7 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
                 return $"its manifest is of step {Number(manifest.Step)}";
             }
 
-            // The serializer lets a null through where it stands for an element.
+            // The serializer accepts null as an element of the list.
             foreach (CheckpointFile? file in manifest.Files)
             {
                 if (await FindProblemAsync(folder, file, withHashes, cancellationToken).ConfigureAwait(false) is { } problem)
@@ -137,7 +141,9 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
         await using (stream.ConfigureAwait(false))
         {
             byte[] hash = await SHA256.HashDataAsync(stream, cancellationToken).ConfigureAwait(false);
-            return Convert.ToHexStringLower(hash) == file.Sha256 ? null : $"the content of '{TerminalText.EscapeLine(file.Path)}' is not what was saved";
+            return Convert.ToHexStringLower(hash) == file.Sha256
+                ? null
+                : $"the content of '{TerminalText.EscapeLine(file.Path)}' is not what was saved";
         }
     }
 
@@ -163,7 +169,7 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
         }
     }
 
-    /// <summary>All files. Links are refused: what they point to is not part of the checkpoint and could change or vanish.</summary>
+    /// <summary>Returns all files below a folder. Links are refused, because their target is not part of the checkpoint.</summary>
     private static IEnumerable<FileInfo> Walk(DirectoryInfo folder)
     {
         foreach (FileSystemInfo item in folder.EnumerateFileSystemInfos())
@@ -187,7 +193,7 @@ internal sealed record CheckpointManifest(int FormatVersion, long Step, IReadOnl
     private static string Number(long value) => value.ToString(CultureInfo.InvariantCulture);
 }
 
-/// <summary>Reads and writes the small files of a checkpoint without reflection; refuses missing and repeated fields.</summary>
+/// <summary>The serialization of a store's small files, without reflection. It refuses missing and repeated fields.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
     WriteIndented = true,

@@ -1,16 +1,15 @@
-using Grpo.IO;
 using Microsoft.Extensions.Logging;
 
 namespace Grpo.Checkpoints;
 
 /// <summary>Removes the checkpoints of a store that are neither among the newest nor the best.</summary>
 /// <param name="root">The folder of the checkpoints.</param>
-/// <param name="keepLast">How many to keep, the one just saved included, besides the best.</param>
-/// <param name="temporaries">Names for what is being removed.</param>
-/// <param name="logger">Hears what was removed.</param>
+/// <param name="keepLast">The number of newest checkpoints to keep, including the one just saved. The best one is kept in addition.</param>
+/// <param name="temporaries">The temporary names for folders that are being removed.</param>
+/// <param name="logger">The logger of removals.</param>
 internal sealed class CheckpointPruning(string root, int keepLast, TemporaryEntries temporaries, ILogger logger)
 {
-    /// <summary>The step that is marked as the best, and what is wrong with the mark, which is logged.</summary>
+    /// <summary>Returns the step that is marked as the best, or the problem of the mark, which is also logged.</summary>
     public static (long? Step, string? Problem) ReadBest(string root, ILogger logger)
     {
         (long? step, string? problem) = BestMark.Read(root);
@@ -22,10 +21,10 @@ internal sealed class CheckpointPruning(string root, int keepLast, TemporaryEntr
         return (step, problem);
     }
 
-    /// <summary>Removes what is older than a checkpoint that has just been saved and is not to be kept.</summary>
-    /// <param name="saved">Its step.</param>
-    /// <param name="probe">Told when a checkpoint has been renamed and is about to be removed.</param>
-    /// <remarks>Never throws for what cannot be removed: the new checkpoint is in place, that old ones stay is no reason to fail.</remarks>
+    /// <summary>Removes old checkpoints after one has been saved.</summary>
+    /// <param name="saved">The step of the checkpoint that has just been saved.</param>
+    /// <param name="probe">Called after a checkpoint has been renamed and before it is removed.</param>
+    /// <remarks>Logs failed removals instead of throwing: the new checkpoint is in place, and an old one that stays does no harm.</remarks>
     public async Task PruneAsync(long saved, Action<string>? probe)
     {
         try
@@ -43,7 +42,7 @@ internal sealed class CheckpointPruning(string root, int keepLast, TemporaryEntr
         (long? best, string? problem) = ReadBest(root, logger);
         if (problem is not null)
         {
-            return; // any of them may be the best
+            return; // any of the old checkpoints may be the best
         }
 
         int kept = 1;
@@ -59,13 +58,13 @@ internal sealed class CheckpointPruning(string root, int keepLast, TemporaryEntr
             else if (await CheckpointManifest
                 .FindProblemAsync(folder, step, withHashes: false, CancellationToken.None).ConfigureAwait(false) is null)
             {
-                // A damaged one does not count: otherwise it could push out the only good one.
+                // A damaged checkpoint does not count. Otherwise it could displace the only good one.
                 kept++;
             }
         }
     }
 
-    /// <summary>Renamed first: a removal that is interrupted leaves a leftover, not half a checkpoint.</summary>
+    /// <summary>Renames and then removes a checkpoint, so that an interrupted removal leaves no half checkpoint.</summary>
     private void Prune(string folder, Action<string>? probe)
     {
         string doomed = temporaries.NewPath();

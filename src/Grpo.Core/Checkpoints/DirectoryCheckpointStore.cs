@@ -5,13 +5,14 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Grpo.Checkpoints;
 
 /// <summary>
-/// Keeps the newest checkpoints in a folder: <c>checkpoint-000123</c> for step 123, each with a <c>checkpoint.json</c> that lists its
-/// files, their sizes and SHA-256. <c>best.json</c> names the best one, which is kept however old it is.
+/// The checkpoint store in a folder of the file system. It keeps the newest checkpoints (<c>checkpoint-000123</c> for step 123) and the
+/// best one, however old.
 /// </summary>
 /// <remarks>
-/// A checkpoint is written beside under a temporary name, flushed to the disk and renamed, so that a crash or a full disk at any moment
-/// leaves either the new checkpoint complete or only the earlier ones. While one process saves, others may look for the latest; only one
-/// run at a time may claim the folder (<see cref="BeginRun"/>).
+/// Each checkpoint has a <c>checkpoint.json</c> that lists its files with sizes and SHA-256; <c>best.json</c> names the best checkpoint. A
+/// checkpoint is written to a temporary folder, flushed to the disk and renamed. A crash or a full disk at any moment therefore leaves
+/// either the complete new checkpoint or only the earlier ones. While one process saves, others may search for the latest checkpoint. Only
+/// one run at a time can claim the folder (<see cref="BeginRun"/>).
 /// </remarks>
 public sealed class DirectoryCheckpointStore : ICheckpointStore
 {
@@ -21,10 +22,12 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
     private readonly CheckpointPruning _pruning;
     private bool _claimed;
 
-    /// <summary>Creates a store. Nothing is touched on the disk before the first call.</summary>
-    /// <param name="root">The folder of the checkpoints; created when the first is saved.</param>
-    /// <param name="keepLast">How many to keep, the one just saved included, besides the best; 1 or more, default 3.</param>
-    /// <param name="logger">Receives a warning for each damaged checkpoint that is skipped.</param>
+    /// <summary>Creates a store. It does not access the disk before its first call.</summary>
+    /// <param name="root">The folder of the checkpoints. It is created when the first checkpoint is saved.</param>
+    /// <param name="keepLast">
+    /// The number of newest checkpoints to keep, 1 or more; default 3. The best one is kept in addition.
+    /// </param>
+    /// <param name="logger">The logger, which gets a warning for each damaged checkpoint that is skipped.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="keepLast"/> is less than 1.</exception>
     public DirectoryCheckpointStore(string root, int keepLast = 3, ILogger<DirectoryCheckpointStore>? logger = null)
     {
@@ -36,15 +39,18 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         _pruning = new CheckpointPruning(_root, keepLast, _temporaries, _logger);
     }
 
-    /// <summary>Told what has just been done on the disk: tests end the process there.</summary>
+    /// <summary>Called after each stage of a save, so that tests can end the process there.</summary>
     internal Action<string>? Probe { get; set; }
 
     /// <inheritdoc/>
     /// <remarks>
-    /// By a file that is held open, so that a run that crashes leaves no claim behind. From here on a folder that vanishes is an error, not
-    /// made anew: it may be a disk that is gone. Saving and finding work without a claim too. Network file systems without locks give none.
+    /// The claim is a file that is held open, so that a crashed run leaves no claim behind. While it lasts, a missing folder is an error
+    /// and is not created again: its disk may be gone. Saving and finding also work without a claim. Network file systems without locks
+    /// cannot enforce a claim.
     /// </remarks>
-    /// <exception cref="IOException">Another run has claimed it; the message names the process. Or the folder cannot be written to.</exception>
+    /// <exception cref="IOException">
+    /// Another run has claimed the folder, and the message names its process; or the folder cannot be written to.
+    /// </exception>
     public IDisposable BeginRun()
     {
         RunLock claim = RunLock.Acquire(_root, () => _claimed = false);
@@ -54,17 +60,17 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
 
     /// <inheritdoc/>
     /// <remarks>
-    /// A checkpoint of the same step is replaced. Once the new one is in place, complete checkpoints of lower steps beyond the number to
-    /// keep are removed, except the best; those of higher steps are left alone. <paramref name="write"/> runs on the caller's thread; when
-    /// it throws, its exception comes through and nothing is left behind.
+    /// A checkpoint of the same step is replaced. Then old checkpoints of lower steps are removed, beyond the number to keep and except the
+    /// best one. Checkpoints of higher steps are kept. <paramref name="write"/> runs on the caller's thread. If it throws, its exception is
+    /// passed on and the incomplete checkpoint is removed.
     /// </remarks>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="step"/> is negative.</exception>
     /// <exception cref="InvalidOperationException">
-    /// <paramref name="write"/> wrote no file, a link, or its own <c>checkpoint.json</c>.
+    /// <paramref name="write"/> wrote no file, a link, or a <c>checkpoint.json</c> of its own.
     /// </exception>
     /// <exception cref="IOException">
-    /// The folder cannot be written to or has vanished, the disk is full, or there is a file in its place. The message names the folder and the
-    /// cause; the earlier checkpoints are as they were.
+    /// The folder cannot be written to or is missing, the disk is full, or the path is a file. The message names the folder and the cause.
+    /// The earlier checkpoints are unchanged.
     /// </exception>
     public async ValueTask<string> SaveAsync(long step, Action<string> write, CancellationToken cancellationToken = default)
     {
@@ -88,7 +94,7 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         }
         catch (Exception exception)
         {
-            // Before the space of the half-written checkpoint is free again.
+            // The message depends on whether the disk is full, so it is composed before the removal frees space.
             IOException? failure = exception is IOException or UnauthorizedAccessException ? Failure(exception) : null;
             _temporaries.Remove(temporary);
             if (failure is not null)
@@ -107,11 +113,11 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
 
     /// <inheritdoc/>
     /// <remarks>
-    /// Every file is read and compared with its hash; a damaged checkpoint is logged and the next older one is tried. Folders left behind
-    /// by an interrupted save are removed, or put in place where the save had come to all but the rename; that of a save which is running, in
-    /// this process or another, is left alone.
+    /// Every file is compared with its hash. A damaged checkpoint is logged, and the next older one is tried. The folder of an interrupted
+    /// save is removed, or renamed to a checkpoint if only the rename was missing. The folder of a save that is running, in
+    /// any process, is not touched.
     /// </remarks>
-    /// <exception cref="InvalidDataException">There are checkpoints, and all are damaged; the message names them.</exception>
+    /// <exception cref="InvalidDataException">All checkpoints are damaged; the message names them.</exception>
     public async ValueTask<string?> FindLatestAsync(CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -136,13 +142,14 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         }
 
         return damaged.Count == 0 ? null : throw new InvalidDataException(
-            $"Every checkpoint in '{_root}' is damaged ({string.Join("; ", damaged)}). Put one back from a copy, or choose another folder to start anew.");
+            $"Every checkpoint in '{_root}' is damaged ({string.Join("; ", damaged)}). Put one back from a copy, or "
+            + "choose another folder to start anew.");
     }
 
     /// <inheritdoc/>
     /// <remarks>
-    /// Sizes are compared, not hashes. The mark is one small file, replaced in one go. The checkpoint that was the best becomes an
-    /// ordinary one: the next save may remove it.
+    /// The checkpoint's files are checked by size, not by hash. The mark is a small file that is replaced atomically. The next save may
+    /// remove the checkpoint that was the best before.
     /// </remarks>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="step"/> is negative.</exception>
     /// <exception cref="IOException">The mark cannot be written.</exception>
@@ -172,11 +179,13 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
     }
 
     /// <inheritdoc/>
-    /// <remarks>Every file is read and compared with its hash. A mark that cannot be read, and a checkpoint that is damaged, are logged.</remarks>
+    /// <remarks>Every file is compared with its hash. An unreadable mark or a damaged checkpoint is logged.</remarks>
     public async ValueTask<string?> FindBestAsync(CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        return CheckpointPruning.ReadBest(_root, _logger).Step is { } step ? await FindAsync(step, withHashes: true, cancellationToken).ConfigureAwait(false) : null;
+        return CheckpointPruning.ReadBest(_root, _logger).Step is { } step
+            ? await FindAsync(step, withHashes: true, cancellationToken).ConfigureAwait(false)
+            : null;
     }
 
     private async Task<string?> FindAsync(long step, bool withHashes, CancellationToken cancellationToken)
@@ -197,7 +206,7 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         return problem is null ? folder : null;
     }
 
-    /// <summary>Creates the root and a temporary folder, whose lock is held until the save ends.</summary>
+    /// <summary>Creates the root and a temporary folder, and returns the lock of the latter, which the save holds until it ends.</summary>
     private FileStream Begin(string temporary)
     {
         FileStream? held = null;
@@ -231,7 +240,7 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         return new IOException($"Cannot save checkpoints in '{_root}': {cause.Message} {remedy}", cause);
     }
 
-    // A save that was killed before or between its renames has left a whole checkpoint under a temporary name.
+    // A save that was killed before or between its renames leaves a complete checkpoint under a temporary name.
     private async Task<bool> RecoverAsync(string leftover)
     {
         if (!File.Exists(Path.Combine(leftover, CheckpointManifest.FileName))
@@ -242,7 +251,8 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
 
         string final = Path.Combine(_root, CheckpointFolders.Name(step));
         if (Directory.Exists(final)
-            || await CheckpointManifest.FindProblemAsync(leftover, step, withHashes: true, CancellationToken.None).ConfigureAwait(false) is not null)
+            || await CheckpointManifest.FindProblemAsync(leftover, step, withHashes: true, CancellationToken.None).ConfigureAwait(false)
+                is not null)
         {
             return false;
         }

@@ -5,8 +5,8 @@ using Grpo.IO;
 namespace Grpo.Checkpoints;
 
 /// <summary>
-/// <c>.run.lock</c>, held open by the one run that writes into a folder of checkpoints. The system lets go of it when the process ends,
-/// however it ends, so that a crash leaves no lock behind; the file itself stays. <c>.run.owner</c> says in words who holds it.
+/// The lock of a folder of checkpoints: <c>.run.lock</c>, which the run that writes into the folder holds open. The system releases it when
+/// the process ends, so a crash leaves no lock; the file itself stays. <c>.run.owner</c> describes the holder.
 /// </summary>
 internal sealed class RunLock : IDisposable
 {
@@ -20,10 +20,11 @@ internal sealed class RunLock : IDisposable
 
     private RunLock(FileStream file, string owner) => (_file, _owner) = (file, owner);
 
-    /// <summary>Called when the lock is let go.</summary>
+    /// <summary>Called when the lock is released.</summary>
     public Action? OnDispose { get; init; }
 
-    /// <exception cref="IOException">Somebody else holds it: the message says who. Or the folder cannot be written to.</exception>
+    /// <summary>Acquires the lock of a folder, which is created if it is missing.</summary>
+    /// <exception cref="IOException">Another run holds the lock, and the message names it; or the folder cannot be written to.</exception>
     public static RunLock Acquire(string root, Action onDispose)
     {
         string path = Path.Combine(root, FileName), owner = Path.Combine(root, OwnerFileName);
@@ -36,8 +37,8 @@ internal sealed class RunLock : IDisposable
         catch (IOException exception) when (IsHeld(exception))
         {
             throw new IOException(
-                $"The checkpoints in '{root}' belong to a run that is under way: {ReadOwner(owner)}. Two runs in one folder would overwrite each other. "
-                + "Wait until it ends, stop it, or choose another folder.", exception);
+                $"The checkpoints in '{root}' belong to a run that is under way: {ReadOwner(owner)}. "
+                + "Two runs in one folder would overwrite each other. Wait until it ends, stop it, or choose another folder.", exception);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -59,14 +60,14 @@ internal sealed class RunLock : IDisposable
 
     public void Dispose()
     {
-        // The lock file stays: whoever has opened it and is about to lock it must not be left with a file that no longer has a name.
+        // The lock file stays: another process may have opened it and be about to lock it, and would then hold a file without a name.
         try
         {
             File.Delete(_owner);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            // Out of date from here on, and of no effect: the lock decides.
+            // The description is outdated, which has no effect: only the lock decides.
         }
 
         _file.Dispose();
@@ -77,7 +78,8 @@ internal sealed class RunLock : IDisposable
     {
         using Process process = Process.GetCurrentProcess();
         return string.Create(CultureInfo.InvariantCulture,
-            $"process {Environment.ProcessId} ({process.ProcessName}) on {Environment.MachineName}, since {DateTime.UtcNow:yyyy-MM-dd HH:mm:ss} UTC");
+            $"process {Environment.ProcessId} ({process.ProcessName}) on {Environment.MachineName}, since "
+            + $"{DateTime.UtcNow:yyyy-MM-dd HH:mm:ss} UTC");
     }
 
     private static string ReadOwner(string path)

@@ -9,7 +9,7 @@ using Microsoft.Extensions.Options;
 
 namespace Grpo.DependencyInjection;
 
-/// <summary>Chooses the plug-ins of a training run. Everything is registered as a singleton.</summary>
+/// <summary>A builder that registers the plug-ins of a training run as singletons.</summary>
 public sealed class GrpoBuilder
 {
     internal GrpoBuilder(IServiceCollection services) => Services = services;
@@ -17,33 +17,34 @@ public sealed class GrpoBuilder
     /// <summary>The services that are being configured.</summary>
     public IServiceCollection Services { get; }
 
-    /// <summary>The model to train.</summary>
-    /// <param name="create">Creates it; the container disposes it.</param>
+    /// <summary>Registers the policy, the model to train.</summary>
+    /// <param name="create">The function that creates the policy. The container disposes it.</param>
     public GrpoBuilder UsePolicy(Func<IServiceProvider, IPolicy> create) => Replace(create);
 
-    /// <summary>The frozen model of the KL term.</summary>
-    /// <param name="create">Creates it; the container disposes it.</param>
+    /// <summary>Registers the reference model, the frozen model of the KL term.</summary>
+    /// <param name="create">The function that creates the reference model. The container disposes it.</param>
     public GrpoBuilder UseReference(Func<IServiceProvider, IReferenceModel> create) => Replace(create);
 
-    /// <summary>Another sampler than <see cref="PolicyGroupSampler"/>.</summary>
-    /// <param name="create">Creates it.</param>
+    /// <summary>Registers a sampler in place of <see cref="PolicyGroupSampler"/>.</summary>
+    /// <param name="create">The function that creates the sampler.</param>
     public GrpoBuilder UseSampler(Func<IServiceProvider, IGroupSampler> create) => Replace(create);
 
-    /// <summary>The training prompts.</summary>
-    /// <param name="load">Loads them, once.</param>
-    public GrpoBuilder UsePrompts(Func<IServiceProvider, IReadOnlyList<Prompt>> load) => Replace(provider => new PromptSource(load(provider)));
+    /// <summary>Registers the training prompts.</summary>
+    /// <param name="load">The function that loads the prompts. It is called once.</param>
+    public GrpoBuilder UsePrompts(Func<IServiceProvider, IReadOnlyList<Prompt>> load) =>
+        Replace(provider => new PromptSource(load(provider)));
 
-    /// <summary>Measures the policy during training.</summary>
-    /// <param name="create">Creates it.</param>
+    /// <summary>Registers an evaluator, which measures the policy during training.</summary>
+    /// <param name="create">The function that creates the evaluator.</param>
     public GrpoBuilder UseEvaluator(Func<IServiceProvider, IEvaluator> create) => Replace(create);
 
-    /// <summary>Keeps checkpoints.</summary>
-    /// <param name="create">Creates it.</param>
+    /// <summary>Registers a checkpoint store.</summary>
+    /// <param name="create">The function that creates the store.</param>
     public GrpoBuilder UseCheckpoints(Func<IServiceProvider, ICheckpointStore> create) => Replace(create);
 
-    /// <summary>Adds a reward; several are summed by weight.</summary>
-    /// <typeparam name="TReward">The reward; its constructor may ask for services.</typeparam>
-    /// <param name="weight">Its weight.</param>
+    /// <summary>Adds a reward by type. Several rewards are combined to a weighted sum.</summary>
+    /// <typeparam name="TReward">The type of the reward. Its constructor may take services.</typeparam>
+    /// <param name="weight">The weight of the reward in the sum.</param>
     public GrpoBuilder AddReward<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TReward>(double weight = 1)
         where TReward : class, IRewardFunction
     {
@@ -51,9 +52,9 @@ public sealed class GrpoBuilder
         return this;
     }
 
-    /// <summary>Adds a reward that exists already; several are summed by weight.</summary>
+    /// <summary>Adds an existing reward. Several rewards are combined to a weighted sum.</summary>
     /// <param name="reward">The reward.</param>
-    /// <param name="weight">Its weight.</param>
+    /// <param name="weight">The weight of the reward in the sum.</param>
     public GrpoBuilder AddReward(IRewardFunction reward, double weight = 1)
     {
         ArgumentNullException.ThrowIfNull(reward);
@@ -61,8 +62,8 @@ public sealed class GrpoBuilder
         return this;
     }
 
-    /// <summary>Follows the run.</summary>
-    /// <typeparam name="TCallback">The callback; its constructor may ask for services.</typeparam>
+    /// <summary>Adds a callback, which the trainer notifies of the course of the run.</summary>
+    /// <typeparam name="TCallback">The type of the callback. Its constructor may take services.</typeparam>
     public GrpoBuilder AddCallback<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TCallback>()
         where TCallback : class, ITrainingCallback
     {
@@ -70,16 +71,16 @@ public sealed class GrpoBuilder
         return this;
     }
 
-    /// <summary>Puts a description of the task into every checkpoint.</summary>
-    /// <param name="task">How prompts are written, and in which form they are answered.</param>
+    /// <summary>Registers the description of the task, which is stored in every checkpoint.</summary>
+    /// <param name="task">The description: the form of the prompts and of their answers.</param>
     public GrpoBuilder UseTask(TaskDescription task)
     {
         ArgumentNullException.ThrowIfNull(task);
         return Replace(_ => task);
     }
 
-    /// <summary>Adds <see cref="GrpoTrainer"/>.</summary>
-    /// <param name="configure">Changes its options.</param>
+    /// <summary>Adds a <see cref="GrpoTrainer"/>.</summary>
+    /// <param name="configure">The function that changes the options of the trainer. Null for the defaults.</param>
     public GrpoBuilder AddTrainer(Action<TrainerOptions>? configure = null)
     {
         Services.AddOptions<TrainerOptions>().Configure(configure ?? (_ => { }));
@@ -106,3 +107,9 @@ public sealed class GrpoBuilder
         return this;
     }
 }
+
+/// <summary>The registered training prompts. A wrapper, because a plain list would clash with other lists in the container.</summary>
+internal sealed record PromptSource(IReadOnlyList<Prompt> Prompts);
+
+/// <summary>A registered reward and its weight in the sum.</summary>
+internal sealed record WeightedReward(IRewardFunction Reward, double Weight);

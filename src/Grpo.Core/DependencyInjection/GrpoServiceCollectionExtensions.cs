@@ -7,12 +7,13 @@ using Microsoft.Extensions.Options;
 
 namespace Grpo.DependencyInjection;
 
-/// <summary>Registers GRPO with Microsoft.Extensions.DependencyInjection.</summary>
+/// <summary>Extension methods that register GRPO with Microsoft.Extensions.DependencyInjection.</summary>
 public static class GrpoServiceCollectionExtensions
 {
-    /// <summary>Adds <see cref="GrpoOptimizer"/> and its options; the builder adds the plug-ins.</summary>
-    /// <param name="services">The services.</param>
-    /// <param name="configure">Changes the options; they are validated when first used.</param>
+    /// <summary>Adds a <see cref="GrpoOptimizer"/> and its options.</summary>
+    /// <param name="services">The services to add to.</param>
+    /// <param name="configure">The function that changes the options, which are validated on first use. Null for the defaults.</param>
+    /// <returns>A builder that adds the plug-ins.</returns>
     public static GrpoBuilder AddGrpo(this IServiceCollection services, Action<GrpoOptions>? configure = null)
     {
         ArgumentNullException.ThrowIfNull(services);
@@ -20,7 +21,8 @@ public static class GrpoServiceCollectionExtensions
         services.TryAddSingleton<IValidateOptions<GrpoOptions>, GrpoOptionsValidator>();
         services.TryAddSingleton<IRewardFunction>(CombineRewards);
         services.TryAddSingleton<IGroupSampler>(provider => new PolicyGroupSampler(
-            Required<ITokenizer>(provider, "a tokenizer (UseQwen registers one)"), Required<IChatTemplate>(provider, "a chat template (UseQwen registers one)"),
+            Required<ITokenizer>(provider, "a tokenizer (UseQwen registers one)"),
+            Required<IChatTemplate>(provider, "a chat template (UseQwen registers one)"),
             provider.GetService<ILogger<PolicyGroupSampler>>()));
         services.TryAddSingleton(provider => new GrpoOptimizer(
             Required<IPolicy>(provider, "a policy: call UsePolicy, or UseQwen of Grpo.Models.Qwen"),

@@ -1,34 +1,35 @@
 using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Grpo.IO;
 
 namespace Grpo.Evaluation;
 
-/// <summary>Reports as JSON: to keep, to read, and to compare a later one with.</summary>
+/// <summary>Writes and reads evaluation reports as JSON files, to keep them and to compare later evaluations with them.</summary>
 /// <remarks>
-/// One indented object: <c>format_version</c>, <c>about</c> (what the caller says of the run) and <c>report</c>, which holds every property
-/// of <see cref="EvaluationReport"/> that is not a list of rollouts, in snake case: <c>count</c>, <c>accuracy</c>,
+/// The file is one indented object with <c>format_version</c>, <c>about</c> (facts that the caller gives) and <c>report</c>. The report has
+/// the properties of <see cref="EvaluationReport"/> in snake case, without the rollouts: <c>count</c>, <c>accuracy</c>,
 /// <c>accuracy_interval</c> with <c>low</c> and <c>high</c>, <c>lenient_accuracy</c>, <c>difficulties</c>, <c>verdicts</c>, <c>sampled</c>
-/// with <c>accuracies</c>, and <c>items</c>, each with <c>id</c>, <c>question</c>, <c>expected</c>, <c>completion</c> (<c>text</c>,
-/// <c>tokens</c>, <c>verdict</c>, <c>is_correct</c> …) and <c>samples</c>. Fractions are 0 to 1. It holds no time and no name of a machine:
-/// equal evaluations give equal files.
+/// with <c>accuracies</c>, and <c>items</c>. Each item has <c>id</c>, <c>question</c>, <c>expected</c>, <c>completion</c> (<c>text</c>,
+/// <c>tokens</c>, <c>verdict</c>, <c>is_correct</c> …) and <c>samples</c>. Fractions are 0 to 1. The file contains no time and no machine
+/// name, so equal evaluations give equal files.
 /// </remarks>
 public static class EvaluationFile
 {
     private const int FormatVersion = 1;
     private const long MaximumBytes = 1L << 30;
 
-    // The default encoder writes < and > as escapes, for pages that embed JSON; here people read completions full of tags.
+    // The default encoder escapes < and > for pages that embed JSON. People read this file, and completions are full of tags.
     private static readonly EvaluationJson Json =
         new(new JsonSerializerOptions(EvaluationJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
 
-    /// <summary>Writes a report. The file appears whole or not at all; one that is there is replaced.</summary>
-    /// <param name="path">The file; its folder is made when it is not there.</param>
+    /// <summary>Writes a report to a file, atomically. An existing file is replaced.</summary>
+    /// <param name="path">The path of the file. Its folder is created if it is missing.</param>
     /// <param name="report">The report.</param>
-    /// <param name="about">What else a reader should know: model, data set, seed. Null: nothing.</param>
+    /// <param name="about">Further facts for readers, such as model, data set and seed. Null for none.</param>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    /// <exception cref="UnauthorizedAccessException">The file must not be written.</exception>
+    /// <exception cref="UnauthorizedAccessException">Access to the file is denied.</exception>
     public static void Write(string path, EvaluationReport report, IReadOnlyDictionary<string, string>? about = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
@@ -67,13 +68,13 @@ public static class EvaluationFile
         }
     }
 
-    /// <summary>Reads a report back.</summary>
-    /// <param name="path">A file that <see cref="Write"/> made, of at most 1 GiB.</param>
+    /// <summary>Reads a report from a file.</summary>
+    /// <param name="path">The path of a file that <see cref="Write"/> wrote, of at most 1 GiB.</param>
     /// <returns>The report, without <see cref="EvaluationReport.Groups"/> and <see cref="EvaluationReport.Rewards"/>.</returns>
-    /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">The file is not a report, or one of another version.</exception>
+    /// <exception cref="FileNotFoundException">The file does not exist.</exception>
+    /// <exception cref="InvalidDataException">The file is not a report, or has another format version.</exception>
     /// <exception cref="IOException">The file cannot be read.</exception>
-    /// <exception cref="UnauthorizedAccessException">The file must not be read.</exception>
+    /// <exception cref="UnauthorizedAccessException">Access to the file is denied.</exception>
     public static EvaluationReport Read(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
@@ -85,7 +86,8 @@ public static class EvaluationFile
 
         if (!info.Exists)
         {
-            throw new FileNotFoundException($"There is no evaluation '{path}'. Write one with EvaluationFile.Write, or with the option --json of eval.", path);
+            throw new FileNotFoundException(
+                $"There is no evaluation '{path}'. Write one with EvaluationFile.Write, or with the option --json of eval.", path);
         }
 
         if (info.Length > MaximumBytes)
@@ -102,7 +104,8 @@ public static class EvaluationFile
             if (content.FormatVersion != FormatVersion)
             {
                 throw new InvalidDataException(string.Create(
-                    CultureInfo.InvariantCulture, $"'{path}' has the format version {content.FormatVersion}; this version reads {FormatVersion}."));
+                    CultureInfo.InvariantCulture,
+                    $"'{path}' has the format version {content.FormatVersion}; this version reads {FormatVersion}."));
             }
 
             return FindProblem(content) is { } problem
@@ -115,7 +118,7 @@ public static class EvaluationFile
         }
     }
 
-    // The serializer lets a null through where it stands for an element, and leaves null what a file does not have.
+    // The serializer accepts null as an element of a list, and leaves properties null that are missing in the file.
     private static string? FindProblem(EvaluationFileContent content)
     {
         EvaluationReport report = content.Report;
@@ -133,3 +136,21 @@ public static class EvaluationFile
     private static string? FindHole<T>(IReadOnlyList<T>? list, string name) =>
         list is null ? $"it has no '{name}'" : list.Any(element => element is null) ? $"its '{name}' have a null in them" : null;
 }
+
+/// <summary>The outermost object of the file.</summary>
+/// <param name="FormatVersion">The version of the format.</param>
+/// <param name="About">The facts that the caller gave.</param>
+/// <param name="Report">The report.</param>
+internal sealed record EvaluationFileContent(int FormatVersion, IReadOnlyDictionary<string, string> About, EvaluationReport Report);
+
+/// <summary>The serialization of the file: indented, and with NaN as a string because JSON has none.</summary>
+[JsonSourceGenerationOptions(
+    WriteIndented = true,
+    NewLine = "\n",
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    UseStringEnumConverter = true,
+    NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+    RespectNullableAnnotations = true,
+    RespectRequiredConstructorParameters = true)]
+[JsonSerializable(typeof(EvaluationFileContent))]
+internal sealed partial class EvaluationJson : JsonSerializerContext;

@@ -2,19 +2,19 @@ using System.Globalization;
 
 namespace Grpo.Evaluation;
 
-/// <summary>The statistics of an evaluation: pure functions of counts, each with its source.</summary>
-public static class EvaluationStatistics
+/// <summary>Computes the statistics of an evaluation, as pure functions of counts.</summary>
+internal static class EvaluationStatistics
 {
     /// <summary>
-    /// Wilson's score interval of a proportion p = successes / trials:
-    /// (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n). Inside [0, 1], contains p, and keeps a width at 0 and at 1.
+    /// Computes the Wilson score interval of a proportion p = successes / trials:
+    /// (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n). It lies in [0, 1], contains p, and has a positive width even at 0 and 1.
     /// </summary>
     /// <param name="successes">
-    /// 0 to <paramref name="trials"/>. A sum of values between 0 and 1 is allowed; the interval is then too wide rather than too narrow,
-    /// since no such value varies more than a coin of the same mean.
+    /// The number of successes, 0 to <paramref name="trials"/>. A sum of values between 0 and 1 is allowed. The interval is then too wide
+    /// rather than too narrow, since such values vary no more than a coin of equal mean.
     /// </param>
-    /// <param name="trials">n, 1 or more, independent of each other.</param>
-    /// <param name="confidence">Above 0, at most 0.999999.</param>
+    /// <param name="trials">The number of independent trials, n. At least 1.</param>
+    /// <param name="confidence">The confidence level, above 0 and at most 0.999999.</param>
     /// <exception cref="ArgumentOutOfRangeException">A value is outside its range.</exception>
     /// <remarks>Wilson, Journal of the American Statistical Association 22 (1927), 209–212; without continuity correction.</remarks>
     public static ConfidenceInterval Wilson(double successes, int trials, double confidence = 0.95)
@@ -23,24 +23,25 @@ public static class EvaluationStatistics
         if (!(successes >= 0 && successes <= trials))
         {
             throw new ArgumentOutOfRangeException(
-                nameof(successes), successes, string.Create(CultureInfo.InvariantCulture, $"The successes must be 0 to {trials}, the number of trials."));
+                nameof(successes), successes,
+                string.Create(CultureInfo.InvariantCulture, $"The successes must be 0 to {trials}, the number of trials."));
         }
 
         double z = StandardNormal.TwoSided(confidence), n = trials, p = successes / n;
         double scale = 1 + (z * z / n);
-        double centre = (p + (z * z / (2 * n))) / scale;
+        double center = (p + (z * z / (2 * n))) / scale;
         double half = z / scale * Math.Sqrt((p * (1 - p) / n) + (z * z / (4 * n * n)));
-        // At p = 0 and p = 1 one end is p exactly, up to rounding.
-        return new ConfidenceInterval(Math.Clamp(centre - half, 0, p), Math.Clamp(centre + half, p, 1));
+        // At p = 0 and p = 1 one end equals p. The clamps remove the rounding error.
+        return new ConfidenceInterval(Math.Clamp(center - half, 0, p), Math.Clamp(center + half, p, 1));
     }
 
     /// <summary>
-    /// pass@k, without bias, from n samples of which c are correct: 1 − C(n−c, k) / C(n, k), the probability that k of them, drawn without
-    /// replacement, hold a correct one. Computed as a product, so that no binomial overflows.
+    /// Computes the unbiased estimate of pass@k from n samples of which c are correct: 1 − C(n−c, k) / C(n, k). This is the probability
+    /// that k of the samples, chosen without replacement, include a correct one. The product form avoids the overflow of binomials.
     /// </summary>
-    /// <param name="samples">n, 1 or more.</param>
-    /// <param name="correct">c, 0 to n.</param>
-    /// <param name="k">1 to n: more than were sampled cannot be estimated.</param>
+    /// <param name="samples">The number of samples, n. At least 1.</param>
+    /// <param name="correct">The number of correct samples, c. 0 to n.</param>
+    /// <param name="k">The k of pass@k, 1 to n.</param>
     /// <exception cref="ArgumentOutOfRangeException">A value is outside its range.</exception>
     /// <remarks>Chen et al., "Evaluating Large Language Models Trained on Code", arXiv:2107.03374, eq. 1.</remarks>
     public static double PassAtK(int samples, int correct, int k)
@@ -66,11 +67,11 @@ public static class EvaluationStatistics
     }
 
     /// <summary>
-    /// McNemar's test, exact and two-sided: the probability that a fair coin, thrown once for every item that changed, splits them at least
-    /// as unevenly: min(1, 2 · Σ C(n, i) / 2ⁿ over i = 0 … min(fixed, broken)) with n = fixed + broken. 1 when nothing changed.
+    /// Computes the p-value of McNemar's exact two-sided test: min(1, 2 · Σ C(n, i) / 2ⁿ over i = 0 … min(improved, worsened)), where n is
+    /// the number of items that changed. It is 1 if nothing changed.
     /// </summary>
-    /// <param name="improved">Items wrong before and right after.</param>
-    /// <param name="worsened">Items right before and wrong after.</param>
+    /// <param name="improved">The number of items that were wrong before and are right after.</param>
+    /// <param name="worsened">The number of items that were right before and are wrong after.</param>
     /// <exception cref="ArgumentOutOfRangeException">A count is negative.</exception>
     /// <remarks>McNemar, Psychometrika 12 (1947), 153–157, with the binomial distribution in place of χ²; not the mid-p variant.</remarks>
     public static double McNemar(int improved, int worsened)
@@ -84,7 +85,7 @@ public static class EvaluationStatistics
 
         long n = (long)improved + worsened, smaller = Math.Min(improved, worsened);
 
-        // C(n, smaller) / 2ⁿ: halving, which is exact, on the way keeps the product from overflowing.
+        // Computes C(n, smaller) / 2ⁿ. Exact halvings on the way keep the product from overflowing.
         double term = 1;
         long halvings = 0;
         for (long i = 1; i <= smaller; i++)
@@ -108,13 +109,16 @@ public static class EvaluationStatistics
     }
 
     /// <summary>
-    /// Interval of the difference of two accuracies on the same items, (fixed − broken) / n: Wald's interval for paired proportions after
-    /// adding half an item to each of the four cells, cut to [−1, 1]. Keeps a width when nothing changed.
+    /// Computes the confidence interval of the difference of two accuracies on the same items, (improved − worsened) / n. It is Wald's
+    /// interval for paired proportions after adding half an item to each of the four cells, clipped to [−1, 1]. It has a positive width
+    /// even if nothing changed.
     /// </summary>
-    /// <param name="count">n, the items, 1 or more.</param>
-    /// <param name="improved">Items wrong before and right after.</param>
-    /// <param name="worsened">Items right before and wrong after; with the improved ones at most n.</param>
-    /// <param name="confidence">Above 0, at most 0.999999.</param>
+    /// <param name="count">The number of items, n. At least 1.</param>
+    /// <param name="improved">The number of items that were wrong before and are right after.</param>
+    /// <param name="worsened">
+    /// The number of items that were right before and are wrong after. Together with the improved ones at most n.
+    /// </param>
+    /// <param name="confidence">The confidence level, above 0 and at most 0.999999.</param>
     /// <exception cref="ArgumentOutOfRangeException">A value is outside its range.</exception>
     /// <remarks>Agresti and Min, Statistics in Medicine 24 (2005), 729–740.</remarks>
     public static ConfidenceInterval PairedDifference(int count, int improved, int worsened, double confidence = 0.95)

@@ -4,13 +4,15 @@ using Grpo.Optimization;
 
 namespace Grpo.Evaluation;
 
-/// <summary>Turns scored completions into a report.</summary>
+/// <summary>Creates an evaluation report from scored completions.</summary>
 internal static class EvaluationSummary
 {
-    /// <param name="single">One completion per prompt.</param>
-    /// <param name="sampled">Several completions of each of the same prompts; empty when none were sampled.</param>
-    /// <param name="options">What to report.</param>
-    public static EvaluationReport Create(IReadOnlyList<ScoredPrompt> single, IReadOnlyList<ScoredPrompt> sampled, EvaluationOptions options)
+    /// <summary>Creates the report.</summary>
+    /// <param name="single">One completion per prompt, for the accuracy.</param>
+    /// <param name="sampled">Several completions per prompt, for pass@k and maj@k; empty if none were sampled.</param>
+    /// <param name="options">The options of the evaluation.</param>
+    public static EvaluationReport Create(
+        IReadOnlyList<ScoredPrompt> single, IReadOnlyList<ScoredPrompt> sampled, EvaluationOptions options)
     {
         EvaluationItem[] items = [.. single.Select((scored, i) => Item(scored, sampled.Count > 0 ? sampled[i] : null, options))];
         Reward[] rewards = [.. single.Select(scored => scored.Rewards[0])];
@@ -62,7 +64,8 @@ internal static class EvaluationSummary
         [
             .. judged.GroupBy(item => item.Difficulty ?? "")
                 .OrderBy(group => group.Key.Length == 0)
-                .ThenBy(group => double.TryParse(group.Key, CultureInfo.InvariantCulture, out double number) ? number : double.PositiveInfinity)
+                .ThenBy(
+                    group => double.TryParse(group.Key, CultureInfo.InvariantCulture, out double number) ? number : double.PositiveInfinity)
                 .ThenBy(group => group.Key, StringComparer.Ordinal)
                 .Select(group =>
                 {
@@ -115,10 +118,11 @@ internal static class EvaluationSummary
             return null;
         }
 
-        // A weighted sum puts the name of the part before the component: "Gsm8kReward/lenient".
+        // A weighted sum prefixes the component with the name of the part: "Gsm8kReward/lenient".
         string? key = components.ContainsKey(component)
             ? component
-            : components.Keys.Where(name => name.EndsWith("/" + component, StringComparison.Ordinal)).Order(StringComparer.Ordinal).FirstOrDefault();
+            : components.Keys.Where(name => name.EndsWith("/" + component, StringComparison.Ordinal)).Order(StringComparer.Ordinal)
+                .FirstOrDefault();
         return (key is null ? null : components[key]) switch
         {
             null => null,
@@ -126,15 +130,20 @@ internal static class EvaluationSummary
             1 => true,
             double value => throw new InvalidOperationException(string.Create(
                 CultureInfo.InvariantCulture,
-                $"The reward's component '{TerminalText.EscapeLine(key)}' is {value} on prompt '{TerminalText.EscapeLine(prompt.Id)}', but a lenient judgement must be 0, 1 or null. " +
-                $"Name another component in EvaluationOptions.LenientComponent, or set it to null.")),
+                $"The reward's component '{TerminalText.EscapeLine(key)}' is {value} on prompt '{TerminalText.EscapeLine(prompt.Id)}', but "
+                + $"a lenient judgement must be 0, 1 or null. Name another component in EvaluationOptions.LenientComponent, "
+                + $"or set it to null.")),
         };
     }
 
-    private static double[] Fractions(IEnumerable<bool?> judgements) => [.. judgements.OfType<bool>().Select(correct => correct ? 1.0 : 0.0)];
+    private static double[] Fractions(IEnumerable<bool?> judgements) =>
+        [.. judgements.OfType<bool>().Select(correct => correct ? 1.0 : 0.0)];
 
     private static double? Mean(double[] values) => values.Length == 0 ? null : values.Average();
 
     private static ConfidenceInterval? Interval(double[] values, EvaluationOptions options) =>
         values.Length == 0 ? null : EvaluationStatistics.Wilson(values.Sum(), values.Length, options.Confidence);
 }
+
+/// <summary>The completions of a prompt and their rewards, in the same order.</summary>
+internal sealed record ScoredPrompt(RolloutGroup Group, IReadOnlyList<Reward> Rewards);

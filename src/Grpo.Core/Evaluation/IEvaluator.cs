@@ -3,8 +3,9 @@ namespace Grpo.Evaluation;
 /// <summary>Measures a policy on held-out prompts.</summary>
 public interface IEvaluator
 {
-    /// <summary>Runs the evaluation; the policy is not changed.</summary>
+    /// <summary>Evaluates a policy without changing it.</summary>
     /// <param name="policy">The policy.</param>
-    /// <param name="cancellationToken">Stops with an <see cref="OperationCanceledException"/>.</param>
+    /// <param name="cancellationToken">A token that stops the evaluation with an <see cref="OperationCanceledException"/>.</param>
+    /// <returns>The result of the evaluation.</returns>
     ValueTask<EvaluationReport> EvaluateAsync(IPolicy policy, CancellationToken cancellationToken = default);
 }

@@ -1,13 +1,11 @@
 namespace Grpo.Evaluation;
 
-/// <summary>The vote over several answers to one question, known as maj@k or self-consistency.</summary>
-public static class MajorityVote
+/// <summary>Computes the majority vote over several answers to one question, known as maj@k or self-consistency.</summary>
+internal static class MajorityVote
 {
-    /// <summary>
-    /// Who gave the winning answer first. The answer that was given most often wins; of answers given equally often, the one given first.
-    /// </summary>
-    /// <param name="answers">Answers in the order of the samples, compared character by character; null does not vote.</param>
-    /// <returns>The index of the first sample with the winning answer; null when nobody votes.</returns>
+    /// <summary>Returns the first sample that gives the most frequent answer. On ties, the answer that was given first wins.</summary>
+    /// <param name="answers">The answers in the order of the samples, compared by ordinal. Null does not vote.</param>
+    /// <returns>The index of the sample; null if there is no answer.</returns>
     /// <remarks>Wang et al., "Self-Consistency Improves Chain of Thought Reasoning", arXiv:2203.11171. The rule for ties is ours.</remarks>
     public static int? Winner(IReadOnlyList<string?> answers)
     {

@@ -6,12 +6,12 @@ using Grpo.Scoring;
 namespace Grpo.Evaluation;
 
 /// <summary>
-/// Evaluates with the training's own parts: completions of held-out prompts, scored by the reward function. One greedy completion per prompt
-/// for accuracy and, when asked for, several sampled ones for pass@k and maj@k.
+/// The evaluator that scores completions of held-out prompts with the reward function of the training. It decodes one greedy completion per
+/// prompt for the accuracy and, on request, samples several for pass@k and maj@k.
 /// </summary>
 /// <remarks>
-/// The report is a function of weights, prompts, options and seed. All completions are kept in it; what the device holds at a time is
-/// bounded by <see cref="SamplingOptions.MaxConcurrentSequences"/>.
+/// The report depends only on weights, prompts, options and seed, and it contains all completions.
+/// <see cref="SamplingOptions.MaxConcurrentSequences"/> bounds the device memory.
 /// </remarks>
 public sealed class RewardEvaluator : IEvaluator, IHasIdentity
 {
@@ -22,11 +22,13 @@ public sealed class RewardEvaluator : IEvaluator, IHasIdentity
     private readonly IReadOnlyList<Prompt> _prompts;
     private readonly EvaluationOptions _options;
 
-    /// <summary>Measures accuracy with other limits or another temperature. A literal null is a null of the other constructor.</summary>
-    /// <param name="sampler">Samples the completions.</param>
-    /// <param name="reward">Scores them; the same object as in training, so that both agree on what an answer is.</param>
-    /// <param name="prompts">Held-out prompts; at least one.</param>
-    /// <param name="sampling">Limits, and the temperature when not greedy.</param>
+    /// <summary>
+    /// Creates an evaluator that measures the accuracy with given sampling options. A literal null selects the other constructor.
+    /// </summary>
+    /// <param name="sampler">The sampler of the completions.</param>
+    /// <param name="reward">The reward function. Use the object of the training, so that both agree on correct answers.</param>
+    /// <param name="prompts">The held-out prompts, at least one.</param>
+    /// <param name="sampling">The limits, and the temperature if not greedy. Null for greedy decoding with the default limits.</param>
     /// <exception cref="ArgumentException">
     /// There are no prompts, the sampler would refuse some (<see cref="IPromptChecker"/>), or the options are out of range.
     /// </exception>
@@ -35,11 +37,13 @@ public sealed class RewardEvaluator : IEvaluator, IHasIdentity
     {
     }
 
-    /// <summary>Measures what the options ask for.</summary>
-    /// <param name="sampler">Samples the completions.</param>
-    /// <param name="reward">Scores them; the same object as in training, so that both agree on what an answer is.</param>
-    /// <param name="prompts">Held-out prompts; at least one.</param>
-    /// <param name="options">Null: accuracy, greedy, with the default limits. Copied: later changes have no effect.</param>
+    /// <summary>Creates an evaluator with the given options.</summary>
+    /// <param name="sampler">The sampler of the completions.</param>
+    /// <param name="reward">The reward function. Use the object of the training, so that both agree on correct answers.</param>
+    /// <param name="prompts">The held-out prompts, at least one.</param>
+    /// <param name="options">
+    /// The options of the evaluation, which are copied. Null for the greedy accuracy with the default limits.
+    /// </param>
     /// <exception cref="ArgumentException">
     /// There are no prompts, the sampler would refuse some (<see cref="IPromptChecker"/>), or the options are out of range.
     /// </exception>
@@ -65,7 +69,9 @@ public sealed class RewardEvaluator : IEvaluator, IHasIdentity
     }
 
     /// <inheritdoc/>
-    /// <value>What decides on accuracy and mean reward, by which the best step is chosen: prompts, sampling, sampler and reward.</value>
+    /// <value>
+    /// The facts that determine accuracy and mean reward, and so the best step: prompts, sampling options, sampler and reward.
+    /// </value>
     public PlugInIdentity Identity => OptionText.Of(_options.AccuracySampling, "")
         .Aggregate(new PlugInIdentity("reward evaluator"), (identity, option) => identity.With(option.Key, option.Value))
         .With("prompts", PromptText.Describe(_prompts))
@@ -75,9 +81,9 @@ public sealed class RewardEvaluator : IEvaluator, IHasIdentity
         .WithPart("reward", _reward);
 
     /// <inheritdoc/>
-    /// <exception cref="RewardException">The reward failed.</exception>
+    /// <exception cref="RewardException">The reward function failed.</exception>
     /// <exception cref="InvalidOperationException">
-    /// The sampler returned something else than was asked for, or the lenient measure is neither 0 nor 1.
+    /// The sampler did not return the requested groups, or the lenient component is not 0, 1 or null.
     /// </exception>
     public async ValueTask<EvaluationReport> EvaluateAsync(IPolicy policy, CancellationToken cancellationToken = default)
     {
@@ -85,7 +91,8 @@ public sealed class RewardEvaluator : IEvaluator, IHasIdentity
         IReadOnlyList<ScoredPrompt> sampled = _options.Samples == 0
             ? []
             : await RunAsync(
-                policy, _options.Samples, _options.PassSampling ?? _options.AccuracySampling.ToGreedy() with { Temperature = 1 }, cancellationToken)
+                policy, _options.Samples, _options.PassSampling ?? _options.AccuracySampling.ToGreedy() with { Temperature = 1 },
+                cancellationToken)
                 .ConfigureAwait(false);
         return EvaluationSummary.Create(single, sampled, _options);
     }

@@ -1,13 +1,13 @@
 namespace Grpo.Evaluation;
 
-/// <summary>pass@k and maj@k over the prompts of an evaluation.</summary>
+/// <summary>Computes pass@k and maj@k over the prompts of an evaluation.</summary>
 internal static class SampledAccuracies
 {
     public static IReadOnlyList<SampledAccuracy> Create(IReadOnlyList<EvaluationItem> items, EvaluationOptions options)
     {
         EvaluatedCompletion[][] judged = [.. items.Select(item => item.Samples.Where(sample => sample.IsCorrect is not null).ToArray())];
 
-        // What has no answer cannot vote. Where only wrong completions lack one, no vote could have made the prompt right.
+        // A sample without an answer cannot vote. A wrong sample may lack one, because its vote could not make the prompt right.
         bool hasAnswers = !judged.Any(samples => samples.Any(sample => sample is { IsCorrect: true, Answer: null }));
         return
         [
@@ -19,7 +19,8 @@ internal static class SampledAccuracies
 
     private static SampledAccuracy Row(int k, EvaluatedCompletion[][] prompts, bool hasAnswers, double confidence)
     {
-        double passed = prompts.Sum(samples => EvaluationStatistics.PassAtK(samples.Length, samples.Count(sample => sample.IsCorrect == true), k));
+        double passed = prompts.Sum(
+            samples => EvaluationStatistics.PassAtK(samples.Length, samples.Count(sample => sample.IsCorrect == true), k));
         int elected = prompts.Count(samples => ElectsCorrect(samples.AsSpan(0, k)));
         return new SampledAccuracy
         {

@@ -2,12 +2,12 @@ using System.Globalization;
 
 namespace Grpo.Evaluation;
 
-/// <summary>The quantile of the standard normal distribution that intervals need.</summary>
+/// <summary>Computes quantiles of the standard normal distribution for confidence intervals.</summary>
 internal static class StandardNormal
 {
     private const double LargestConfidence = 0.999999;
 
-    /// <summary>z with Φ(z) − Φ(−z) = confidence: 1.96 for 0.95.</summary>
+    /// <summary>Returns the z with Φ(z) − Φ(−z) = confidence, such as 1.96 for 0.95.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The confidence is not above 0 and at most 0.999999.</exception>
     public static double TwoSided(double confidence)
     {
@@ -17,7 +17,7 @@ internal static class StandardNormal
                 CultureInfo.InvariantCulture, $"The confidence must be above 0 and at most {LargestConfidence}; 0.95 is usual."));
         }
 
-        // Newton from below: the mass is concave in z, so that every step falls short and z only rises, until rounding stops it.
+        // Newton's method from below. The mass is concave in z, so every step falls short and z rises until rounding stops it.
         double z = 0;
         for (int i = 0; i < 100; i++)
         {
@@ -33,7 +33,7 @@ internal static class StandardNormal
         return z;
     }
 
-    /// <summary>Φ(z) − Φ(−z) for z ≥ 0, by the series 2 φ(z) · (z + z³/3 + z⁵/(3·5) + …), whose terms are all positive.</summary>
+    /// <summary>Returns Φ(z) − Φ(−z) for z ≥ 0, by the series 2 φ(z) · (z + z³/3 + z⁵/(3·5) + …) of positive terms.</summary>
     private static double CentralMass(double z)
     {
         double term = z, sum = z;

@@ -2,10 +2,12 @@ using System.Runtime.InteropServices;
 
 namespace Grpo.IO;
 
-/// <summary>Flushes a folder's entries to the disk, so that a rename outlives a power failure too.</summary>
+/// <summary>Flushes the entries of a folder to the disk, so that a rename survives a power failure.</summary>
 internal static partial class FolderFlush
 {
-    /// <summary>Best effort: Windows has no such call and keeps renames in its journal; some file systems refuse it.</summary>
+    /// <summary>
+    /// Flushes a folder where the system can. Windows has no such call and keeps renames in its journal; some file systems refuse.
+    /// </summary>
     public static void Try(string folder)
     {
         if (OperatingSystem.IsWindows())

@@ -3,7 +3,7 @@ using System.Text.Json;
 
 namespace Grpo.IO;
 
-/// <summary>A file of one JSON object a line, to which whole lines are appended and flushed to the disk.</summary>
+/// <summary>A file with one JSON object per line. Whole lines are appended and flushed to the disk.</summary>
 internal sealed class JsonLinesFile : IDisposable
 {
     private static readonly byte[] NewLine = [(byte)'\n'];
@@ -18,9 +18,10 @@ internal sealed class JsonLinesFile : IDisposable
         _length = _file.Length;
     }
 
-    /// <summary>The lines that a run has given to the file, those that could not be written included.</summary>
+    /// <summary>The number of lines that a run has given to the file, including those that could not be written.</summary>
     public long Count { get; set; }
 
+    /// <summary>Appends one line. If the disk is full, no part of the line stays in the file.</summary>
     public void Append(Action<Utf8JsonWriter> write)
     {
         using var buffer = new MemoryStream();
@@ -38,39 +39,43 @@ internal sealed class JsonLinesFile : IDisposable
         }
         catch (IOException)
         {
-            RemoveHalf();
+            RemovePartialLine();
             throw;
         }
 
         _length += buffer.Length;
     }
 
-    /// <summary>Everything appended is on the disk afterwards.</summary>
-    /// <exception cref="IOException">The disk is full, or the file is not the one that was opened any more.</exception>
+    /// <summary>Writes everything that was appended to the disk.</summary>
+    /// <exception cref="IOException">The disk is full, or the file was removed or replaced since it was opened.</exception>
     public void Flush()
     {
         _file.Flush(flushToDisk: true);
         RequireThere();
     }
 
-    /// <summary>Requires that the file is still there, as the last flush has left it: it may have been removed while it is open.</summary>
-    /// <exception cref="FileNotFoundException">It is gone, or something else has changed it.</exception>
+    /// <summary>
+    /// Requires that the file still exists with its known length. An open file can be removed or changed by another process.
+    /// </summary>
+    /// <exception cref="FileNotFoundException">The file is gone, or something else has changed it.</exception>
     public void RequireThere() => WriteFailure.RequireThere(_path, _length);
 
     /// <summary>
-    /// Removes the lines of later steps, and a last line that was cut short. Written beside, flushed and renamed: the file is either as it was
-    /// or without them. The lines that are left are counted.
+    /// Removes the lines of later steps and a last line that was cut short, and counts the lines that are left. The new content goes to a
+    /// temporary file, which is flushed and renamed, so the file is never half changed.
     /// </summary>
     public void DropAfter(long step) => Count = Rewrite(line => IsWhole(line) && !(StepOf(line) > step) ? line : null);
 
-    /// <summary>Puts numbers into the line of a step, in place of those of the same names. The other fields keep their order and their digits.</summary>
+    /// <summary>
+    /// Puts numbers into the line of a step and replaces those with equal names. The other fields keep their order and digits.
+    /// </summary>
     /// <param name="step">The step.</param>
-    /// <param name="numbers">The numbers.</param>
-    /// <param name="before">How the names begin that stand behind them.</param>
+    /// <param name="numbers">The numbers by name.</param>
+    /// <param name="before">The prefixes of the fields before which the numbers are inserted.</param>
     public void Amend(long step, IReadOnlyList<KeyValuePair<string, double>> numbers, IReadOnlyList<string> before) =>
         Rewrite(line => IsWhole(line) && StepOf(line) == step ? Amended(line, numbers, before) : line);
 
-    // Null drops a line. Nothing is written when nothing changes. Gives the number of whole lines that are there afterwards.
+    // Null drops a line. Nothing is written when nothing changes. Returns the number of whole lines that remain.
     private long Rewrite(Func<string, string?> change)
     {
         _file.Dispose();
@@ -111,11 +116,11 @@ internal sealed class JsonLinesFile : IDisposable
 
     public void Dispose() => _file.Dispose();
 
-    // Without a buffer: what a full disk has left in one would fail again when the file is closed.
+    // Unbuffered: bytes that a full disk left in a buffer would fail again when the file is closed.
     private static FileStream Open(string path) => new(path, FileMode.Append, FileAccess.Write, FileShare.Read, bufferSize: 0);
 
-    // A line of which a full disk has taken a part only. Where that fails too, a run that resumes drops the half line.
-    private void RemoveHalf()
+    // A full disk may have taken a part of a line. If removing it fails, a resumed run drops the partial line.
+    private void RemovePartialLine()
     {
         try
         {
@@ -123,11 +128,11 @@ internal sealed class JsonLinesFile : IDisposable
         }
         catch (IOException)
         {
-            // The failure to write is the one to tell.
+            // Report the failed write, not this second failure.
         }
     }
 
-    // With their line ends, so that a line without one can be told: it was cut short when the process died.
+    // Lines keep their line ends: a line without one was cut short when the process died.
     private IEnumerable<string> Lines()
     {
         using var file = new StreamReader(_path, Encoding.UTF8);
@@ -154,20 +159,21 @@ internal sealed class JsonLinesFile : IDisposable
 
     private static bool IsWhole(string line) => line.EndsWith('\n');
 
-    // Null where there is none: such a line is not ours to change.
+    // Null if the line has no step. Such a line is not ours and stays unchanged.
     private static double? StepOf(string line)
     {
         try
         {
             using JsonDocument json = JsonDocument.Parse(line);
-            // All names are looked at: those of a line that is ours can be read.
+            // Reads every name. A line of ours has only names that can be read.
             return json.RootElement.ValueKind == JsonValueKind.Object
-                && json.RootElement.EnumerateObject().LastOrDefault(field => field.Name == "step") is { Value.ValueKind: JsonValueKind.Number } step
+                && json.RootElement.EnumerateObject().LastOrDefault(field => field.Name == "step")
+                    is { Value.ValueKind: JsonValueKind.Number } step
                 && step.Value.TryGetDouble(out double number) ? number : null;
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
-            // The latter: a name with half a surrogate pair in it, which is not ours either.
+            // InvalidOperationException: a name has half a surrogate pair, so the line is not ours.
             return null;
         }
     }
@@ -176,19 +182,19 @@ internal sealed class JsonLinesFile : IDisposable
     {
         using JsonDocument json = JsonDocument.Parse(line);
         JsonProperty[] others = [.. json.RootElement.EnumerateObject().Where(field => numbers.All(number => number.Key != field.Name))];
-        int place = Array.FindIndex(others, field => before.Any(name => field.Name.StartsWith(name, StringComparison.Ordinal)));
-        place = place < 0 ? others.Length : place;
+        int index = Array.FindIndex(others, field => before.Any(name => field.Name.StartsWith(name, StringComparison.Ordinal)));
+        index = index < 0 ? others.Length : index;
         using var buffer = new MemoryStream();
         using (var writer = new Utf8JsonWriter(buffer))
         {
             writer.WriteStartObject();
-            Array.ForEach(others[..place], field => field.WriteTo(writer));
+            Array.ForEach(others[..index], field => field.WriteTo(writer));
             foreach ((string name, double value) in numbers)
             {
                 writer.WriteNumber(name, value);
             }
 
-            Array.ForEach(others[place..], field => field.WriteTo(writer));
+            Array.ForEach(others[index..], field => field.WriteTo(writer));
             writer.WriteEndObject();
         }
 

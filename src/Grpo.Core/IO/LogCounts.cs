@@ -3,15 +3,17 @@ using System.Text.Json.Serialization;
 
 namespace Grpo.IO;
 
-/// <summary><c>log_counts.json</c>: the lines that the logs had when a checkpoint was written, to tell whether some are lost.</summary>
-/// <param name="Metrics">Lines of metrics.jsonl.</param>
-/// <param name="Completions">Lines of completions.jsonl.</param>
+/// <summary>
+/// The content of <c>log_counts.json</c>: how many lines the logs had at a checkpoint. A resumed run tells from it whether lines are lost.
+/// </summary>
+/// <param name="Metrics">The number of lines of metrics.jsonl.</param>
+/// <param name="Completions">The number of lines of completions.jsonl.</param>
 internal sealed record LogCounts(long Metrics, long Completions)
 {
     private const string FileName = "log_counts.json";
     private const long MaxBytes = 1 << 16;
 
-    /// <summary>Writes the counts into a checkpoint. Of two loggers of one run the smaller counts are kept.</summary>
+    /// <summary>Writes the counts into a checkpoint. If a run has two loggers, the smaller counts are kept.</summary>
     /// <param name="directory">The folder of the checkpoint.</param>
     public void Write(string directory)
     {
@@ -20,7 +22,7 @@ internal sealed record LogCounts(long Metrics, long Completions)
         File.WriteAllBytes(Path.Combine(directory, FileName), JsonSerializer.SerializeToUtf8Bytes(least, LogCountsJson.Default.LogCounts));
     }
 
-    /// <summary>Reads the counts of a checkpoint; null where there are none that can be read.</summary>
+    /// <summary>Reads the counts of a checkpoint; null if it has none, or none that can be read.</summary>
     /// <param name="directory">The folder of the checkpoint.</param>
     public static LogCounts? Read(string directory)
     {
@@ -33,7 +35,7 @@ internal sealed record LogCounts(long Metrics, long Completions)
         }
         catch (JsonException)
         {
-            return null; // there is nothing to compare with
+            return null; // nothing to compare with
         }
     }
 }

@@ -4,24 +4,28 @@ using System.Text;
 
 namespace Grpo.IO;
 
-/// <summary>
-/// Text of a model, a data set or a file, made fit for a terminal or a log: what a terminal would obey instead of show (control characters,
-/// escape sequences), what moves other text about (bidi marks, line separators) and what cannot be seen or written (zero-width marks, tags, half
-/// surrogate pairs) becomes visible, as <c>\u{1B}</c>. All other characters, also joiners inside words and emoji, stay as they are.
-/// </summary>
+/// <summary>Escapes text of a model, a data set or a file, so that it is safe to show in a terminal or a log.</summary>
+/// <remarks>
+/// Escaped, as <c>\u{1B}</c>, are characters that a terminal would obey (control characters, escape sequences), that move other text (bidi
+/// marks, line separators), and that cannot be seen or written (zero-width marks, tags, half surrogate pairs). All other characters stay as
+/// they are, including joiners inside words and emoji.
+/// </remarks>
 public static class TerminalText
 {
-    /// <summary>The text in one or more lines: line ends and tabs stay, and each line end becomes <c>\n</c>.</summary>
-    /// <param name="text">Any text; null becomes the empty one.</param>
+    /// <summary>Escapes a text of several lines. Tabs and line ends stay; each line end becomes <c>\n</c>.</summary>
+    /// <param name="text">The text. Null becomes the empty string.</param>
+    /// <returns>The text with its dangerous and invisible characters escaped.</returns>
     public static string Escape(string? text) => Escape(text, keepsLines: true);
 
-    /// <summary>The text in one line: line ends and tabs become visible as well, so that no second line can be forged.</summary>
-    /// <param name="text">Any text; null becomes the empty one.</param>
+    /// <summary>Escapes a text into one line. Line ends and tabs are escaped too, so that the text cannot forge a second line.</summary>
+    /// <param name="text">The text. Null becomes the empty string.</param>
+    /// <returns>One line without dangerous or invisible characters.</returns>
     public static string EscapeLine(string? text) => Escape(text, keepsLines: false);
 
-    /// <summary>Whether a character has no shape of its own. Line ends and tabs have none; joiners count as letters.</summary>
+    /// <summary>True if a character has no shape of its own, as line ends and tabs. Joiners count as letters.</summary>
     internal static bool IsInvisible(Rune rune) => rune.Value is not (0x200C or 0x200D)
-        && (Rune.GetUnicodeCategory(rune) is UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator
+        && (Rune.GetUnicodeCategory(rune) is UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator
+            or UnicodeCategory.ParagraphSeparator
         || (rune.Value & 0xFFFE) == 0xFFFE || rune.Value is >= 0xFDD0 and <= 0xFDEF or >= 0xE0000 and <= 0xE0FFF); // noncharacters, tags
 
     private static string Escape(string? text, bool keepsLines)

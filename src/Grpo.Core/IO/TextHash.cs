@@ -3,10 +3,10 @@ using System.Text;
 
 namespace Grpo.IO;
 
-/// <summary>SHA-256 over a sequence of texts, each with its length, so that "ab", "c" and "a", "bc" are two sequences.</summary>
+/// <summary>Hashes sequences of texts with SHA-256. Each text is hashed with its length, so "ab", "c" and "a", "bc" differ.</summary>
 internal static class TextHash
 {
-    /// <summary>The first 16 characters of the hash, hexadecimal.</summary>
+    /// <summary>Computes the hash of the texts and returns its first 16 hexadecimal characters.</summary>
     public static string Short(IEnumerable<string> texts)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

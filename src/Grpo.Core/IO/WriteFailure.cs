@@ -1,6 +1,6 @@
 namespace Grpo.IO;
 
-/// <summary>Tells a full disk from the other reasons why a file could not be written, and says what to do about it.</summary>
+/// <summary>Distinguishes a full disk from other failures to write a file, and names the remedy.</summary>
 internal static class WriteFailure
 {
     private const int NoSpaceLeft = 28;          // ENOSPC of Linux and macOS
@@ -8,24 +8,24 @@ internal static class WriteFailure
     private const int MacQuotaExceeded = 69;     // EDQUOT
     private const int WindowsDiskFull = unchecked((int)0x80070070);
 
-    /// <summary>The remedy for a full disk, in place of any other.</summary>
+    /// <summary>The remedy for a full disk.</summary>
     public const string FreeSpace = "The disk is full, or your share of it: free some space there and run it again.";
 
-    /// <summary>The remedy for a file or folder that has vanished during a run.</summary>
+    /// <summary>The remedy for a file or folder that disappeared during a run.</summary>
     public const string PutBack = "Put the disk or the folder back, and run it again.";
 
     /// <summary>Chooses the remedy that fits a failure.</summary>
     /// <param name="cause">The failure.</param>
     /// <param name="path">The file or folder that could not be written.</param>
-    /// <param name="otherwise">The remedy where the disk is not full.</param>
-    /// <param name="whenFull">The remedy where it is.</param>
+    /// <param name="otherwise">The remedy if the disk is not full.</param>
+    /// <param name="whenFull">The remedy if the disk is full.</param>
     public static string Remedy(Exception cause, string path, string otherwise, string whenFull = FreeSpace) =>
         cause is FileNotFoundException or DirectoryNotFoundException ? PutBack : IsDiskFull(cause, path) ? whenFull : otherwise;
 
-    /// <summary>Requires that a file which is being written is still there under its name, and as long as it was left.</summary>
-    /// <param name="path">The file.</param>
-    /// <param name="length">Its length in bytes.</param>
-    /// <exception cref="FileNotFoundException">It is gone, or another is in its place.</exception>
+    /// <summary>Requires that a file that is being written still exists under its name, with its last known length.</summary>
+    /// <param name="path">The path of the file.</param>
+    /// <param name="length">The expected length in bytes.</param>
+    /// <exception cref="FileNotFoundException">The file is gone, or another one replaced it.</exception>
     public static void RequireThere(string path, long length)
     {
         var file = new FileInfo(path);
@@ -43,7 +43,7 @@ internal static class WriteFailure
         }
     }
 
-    /// <summary>True if a file could not be written because the disk, or the user's share of it, is full.</summary>
+    /// <summary>True if a write failed because the disk, or the user's quota on it, is full.</summary>
     /// <param name="cause">The failure.</param>
     /// <param name="path">The file or folder that could not be written.</param>
     public static bool IsDiskFull(Exception cause, string path)
@@ -56,12 +56,14 @@ internal static class WriteFailure
             }
         }
 
-        // Some failures carry no code. Less than a thousandth of the disk says it then.
+        // Some failures carry no code. Then a disk with less than a thousandth free counts as full.
         return cause is IOException && FindSpace(path) is { } space && space.Free < space.Total / 1000;
     }
 
-    /// <summary>Finds the free and the total bytes of the disk that a path is on; null where they are unknown, as on some shares.</summary>
-    /// <param name="path">A file or folder; it need not exist.</param>
+    /// <summary>
+    /// Finds the free and total bytes of the disk that a path is on; null if they are unknown, as on some network shares.
+    /// </summary>
+    /// <param name="path">The path of a file or folder, which need not exist.</param>
     public static (long Free, long Total)? FindSpace(string path)
     {
         try
@@ -81,7 +83,7 @@ internal static class WriteFailure
         }
     }
 
-    /// <summary>Makes the exception of a full disk, where the system gave none with a code of its own.</summary>
+    /// <summary>Creates the exception for a full disk, with the error code that the system did not give.</summary>
     /// <param name="message">The message.</param>
     /// <param name="cause">The failure.</param>
     public static IOException DiskFull(string message, Exception cause) =>

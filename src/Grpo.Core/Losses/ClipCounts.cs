@@ -4,17 +4,23 @@ using static TorchSharp.torch;
 
 namespace Grpo.Losses;
 
-/// <summary>Counts where a ratio left its range on the side that matters for the sign of the advantage.</summary>
+/// <summary>Counts the probability ratios that left their range on the side where the sign of the advantage makes it matter.</summary>
 /// <remarks>The definitions are TRL's (clip_ratio/…): low is w &lt; lowest and A &lt; 0, high is w &gt; highest and A &gt; 0.</remarks>
 public static class ClipCounts
 {
-    /// <summary>Per sequence: counted ratios below, above, and in all.</summary>
-    /// <param name="ratio">w of every token, [B, C], or s of every completion, [B, 1]; then a completion counts once, whatever its length.</param>
-    /// <param name="advantages">A, [B] float32.</param>
-    /// <param name="mask">m, [B, C] float32.</param>
+    /// <summary>Counts the ratios below the range, above it, and in total, for each sequence.</summary>
+    /// <param name="ratio">
+    /// The ratio w of every token, [B, C], or s of every completion, [B, 1]. In the second case a completion counts once, regardless of its
+    /// length.
+    /// </param>
+    /// <param name="advantages">The advantages A, [B] float32.</param>
+    /// <param name="mask">The completion mask m, [B, C] float32.</param>
     /// <param name="lowest">The lower end of the range, such as 1 − ε_low.</param>
-    /// <param name="highest">The upper end, such as 1 + ε_high.</param>
-    /// <returns>[B, 3] float32, without gradient: low, high, ratios; <see cref="ClipMetrics.FromCounts"/> reads them. Owned by the caller's scope.</returns>
+    /// <param name="highest">The upper end of the range, such as 1 + ε_high.</param>
+    /// <returns>
+    /// The counts low, high and total of each sequence, [B, 3] float32, without gradient, for <see cref="ClipMetrics.FromCounts"/>. Owned
+    /// by the caller's scope.
+    /// </returns>
     /// <exception cref="ArgumentException">A shape differs.</exception>
     public static Tensor PerSequence(Tensor ratio, Tensor advantages, Tensor mask, double lowest, double highest)
     {

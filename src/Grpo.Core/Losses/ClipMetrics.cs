@@ -1,18 +1,18 @@
 namespace Grpo.Losses;
 
-/// <summary>How much of an optimizer step left the trust region. Every number is a fraction, 0 to 1.</summary>
-/// <param name="LowMean">Of all ratios, those below the range with A &lt; 0 (clip_ratio/low_mean).</param>
-/// <param name="HighMean">Of all ratios, those above the range with A &gt; 0 (clip_ratio/high_mean, and cispo_clip_ratio).</param>
-/// <param name="RegionMean">Their sum (clip_ratio/region_mean).</param>
+/// <summary>The fractions of an optimizer step's probability ratios that left the trust region, each from 0 to 1.</summary>
+/// <param name="LowMean">The fraction of ratios below the range with A &lt; 0 (clip_ratio/low_mean).</param>
+/// <param name="HighMean">The fraction of ratios above the range with A &gt; 0 (clip_ratio/high_mean, and cispo_clip_ratio).</param>
+/// <param name="RegionMean">The sum of the two fractions (clip_ratio/region_mean).</param>
 /// <param name="LowMin">The smallest low fraction of a sequence (clip_ratio/low_min).</param>
 /// <param name="HighMax">The largest high fraction of a sequence (clip_ratio/high_max).</param>
 public readonly record struct ClipMetrics(double LowMean, double HighMean, double RegionMean, double LowMin, double HighMax)
 {
-    /// <summary>Summarises the counts of a step; those of its micro-batches are simply joined.</summary>
+    /// <summary>Computes the fractions from the counts of a step. The counts of its micro-batches are concatenated.</summary>
     /// <param name="counts">
-    /// Triples of low, high and all, one per sequence (<see cref="ClipCounts.PerSequence"/>). A sequence without tokens is left out.
+    /// The triples low, high and total of each sequence, from <see cref="ClipCounts.PerSequence"/>. Sequences without tokens are ignored.
     /// </param>
-    /// <returns>All 0 when nothing was counted.</returns>
+    /// <returns>The fractions, all 0 if nothing was counted.</returns>
     /// <exception cref="ArgumentException">The length is not a multiple of 3.</exception>
     public static ClipMetrics FromCounts(ReadOnlySpan<float> counts)
     {

@@ -4,21 +4,25 @@ using static TorchSharp.torch;
 
 namespace Grpo.Losses;
 
-/// <summary>Estimates of the divergence from the reference model, from the log-probs of the sampled tokens alone.</summary>
+/// <summary>Computes estimates of the KL divergence from the reference model, using only the log-probs of the sampled tokens.</summary>
 /// <remarks>
-/// Schulman, "Approximating KL divergence", 2020. There is no k1 loss on purpose: see <see cref="KlEstimator"/>. Log-probs must be finite
-/// where the mask is 0.
+/// Schulman, "Approximating KL divergence", 2020. There is deliberately no k1 loss: see <see cref="KlEstimator"/>. Log-probs must be finite
+/// also where the mask is 0.
 /// </remarks>
 public static class KlPenalty
 {
-    /// <summary>The chosen estimate per token.</summary>
-    /// <param name="estimator">Which one.</param>
-    /// <param name="logProbs">log π of the sampled tokens, nats. [B, C] float32.</param>
-    /// <param name="oldLogProbs">log π_old of the same tokens, nats. [B, C] float32; read by the importance-corrected estimate alone.</param>
-    /// <param name="referenceLogProbs">log π_ref of the same tokens, nats. [B, C] float32, no gradient.</param>
-    /// <returns>[B, C] float32, ≥ 0, differentiable in <paramref name="logProbs"/>. Owned by the caller's scope.</returns>
+    /// <summary>Computes the chosen estimate of the KL divergence for each token.</summary>
+    /// <param name="estimator">The estimator.</param>
+    /// <param name="logProbs">The log-probs log π of the sampled tokens in nats, [B, C] float32.</param>
+    /// <param name="oldLogProbs">
+    /// The log-probs log π_old of these tokens in nats, [B, C] float32. Only the importance-corrected estimate reads them.
+    /// </param>
+    /// <param name="referenceLogProbs">The log-probs log π_ref of these tokens in nats, [B, C] float32, no gradient.</param>
+    /// <returns>
+    /// The estimates, [B, C] float32, ≥ 0, differentiable with respect to <paramref name="logProbs"/>. Owned by the caller's scope.
+    /// </returns>
     /// <exception cref="ArgumentException">The shapes differ.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">The estimator is unknown.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The estimator is unknown, or is none for a loss.</exception>
     public static Tensor PerToken(KlEstimator estimator, Tensor logProbs, Tensor oldLogProbs, Tensor referenceLogProbs) => estimator switch
     {
         KlEstimator.K3 => K3(logProbs, referenceLogProbs),
@@ -26,14 +30,18 @@ public static class KlPenalty
         KlEstimator.ImportanceCorrectedK3 => ImportanceCorrectedK3(logProbs, oldLogProbs, referenceLogProbs),
         KlEstimator.StraightThrough => StraightThrough(logProbs, referenceLogProbs),
         KlEstimator.K1InReward => throw new ArgumentOutOfRangeException(
-            nameof(estimator), estimator, "k1 is no loss: its gradient would be noise without a pull. KlShapedReward takes it off the reward; the loss then has no KL term."),
+            nameof(estimator), estimator,
+            "k1 is no loss: its gradient would be noise without a pull. GrpoOptimizer subtracts it from the reward; "
+            + "the loss then has no KL term."),
         _ => throw new ArgumentOutOfRangeException(nameof(estimator), estimator, "Not a KL estimator."),
     };
 
-    /// <summary>Schulman's k3 estimate of KL(π ‖ π_ref), per token: exp(d) − d − 1 with d = log π_ref − log π.</summary>
-    /// <param name="logProbs">log π of the sampled tokens, nats. [B, C] float32.</param>
-    /// <param name="referenceLogProbs">log π_ref of the same tokens, nats. [B, C] float32, no gradient.</param>
-    /// <returns>[B, C] float32, ≥ 0, differentiable in <paramref name="logProbs"/>. Owned by the caller's scope.</returns>
+    /// <summary>Computes Schulman's k3 estimate of KL(π ‖ π_ref) for each token: exp(d) − d − 1 with d = log π_ref − log π.</summary>
+    /// <param name="logProbs">The log-probs log π of the sampled tokens in nats, [B, C] float32.</param>
+    /// <param name="referenceLogProbs">The log-probs log π_ref of these tokens in nats, [B, C] float32, no gradient.</param>
+    /// <returns>
+    /// The estimates, [B, C] float32, ≥ 0, differentiable with respect to <paramref name="logProbs"/>. Owned by the caller's scope.
+    /// </returns>
     /// <exception cref="ArgumentException">The shapes differ.</exception>
     /// <remarks>DeepSeekMath, arXiv:2402.03300, eq. 4. Unlike verl, the result is not clamped.</remarks>
     public static Tensor K3(Tensor logProbs, Tensor referenceLogProbs)
@@ -41,12 +49,12 @@ public static class KlPenalty
         TensorGuard.Require(referenceLogProbs, nameof(referenceLogProbs), "[B, C]", logProbs.shape);
         using var scope = TensorScope.Begin();
         Tensor difference = referenceLogProbs - logProbs; // [B, C]
-        return scope.Keep(difference.expm1() - difference); // exp(d) − d − 1 would lose all digits, and its sign, near d = 0
+        return scope.Keep(difference.expm1() - difference); // near d = 0, exp(d) − d − 1 would lose all digits and its sign
     }
 
-    /// <summary>Schulman's k2 estimate, per token: x²/2 with x = log π − log π_ref.</summary>
+    /// <summary>Computes Schulman's k2 estimate for each token: x²/2 with x = log π − log π_ref.</summary>
     /// <inheritdoc cref="K3"/>
-    /// <remarks>Its gradient x·∇log π is, over the policy's own samples, that of the reverse divergence.</remarks>
+    /// <remarks>If the policy sampled the tokens, the gradient x·∇log π is that of the reverse divergence.</remarks>
     public static Tensor K2(Tensor logProbs, Tensor referenceLogProbs)
     {
         TensorGuard.Require(referenceLogProbs, nameof(referenceLogProbs), "[B, C]", logProbs.shape);
@@ -54,13 +62,18 @@ public static class KlPenalty
         return scope.Keep((logProbs - referenceLogProbs).square() * 0.5);
     }
 
-    /// <summary>w·k3 per token with w = π/π_old, gradient through both: ∇ = w·x·∇log π, the reverse divergence also off-policy.</summary>
-    /// <param name="logProbs">log π of the sampled tokens, nats. [B, C] float32.</param>
-    /// <param name="oldLogProbs">log π_old of the same tokens, nats. [B, C] float32, no gradient.</param>
-    /// <param name="referenceLogProbs">log π_ref of the same tokens, nats. [B, C] float32, no gradient.</param>
-    /// <returns>[B, C] float32, ≥ 0, differentiable in <paramref name="logProbs"/>. Owned by the caller's scope.</returns>
+    /// <summary>Computes w·k3 for each token with w = π/π_old: an estimate of the reverse divergence also off-policy.</summary>
+    /// <param name="logProbs">The log-probs log π of the sampled tokens in nats, [B, C] float32.</param>
+    /// <param name="oldLogProbs">The log-probs log π_old of these tokens in nats, [B, C] float32, no gradient.</param>
+    /// <param name="referenceLogProbs">The log-probs log π_ref of these tokens in nats, [B, C] float32, no gradient.</param>
+    /// <returns>
+    /// The estimates, [B, C] float32, ≥ 0, differentiable with respect to <paramref name="logProbs"/>. Owned by the caller's scope.
+    /// </returns>
     /// <exception cref="ArgumentException">The shapes differ.</exception>
-    /// <remarks>DeepSeek-V3.2, arXiv:2512.02556. w is neither clipped nor capped, unlike TRL's, which takes the ratio after the cap δ.</remarks>
+    /// <remarks>
+    /// DeepSeek-V3.2, arXiv:2512.02556. The gradient passes through both factors: ∇ = w·x·∇log π. w is neither clipped nor capped, while
+    /// TRL uses the ratio after the cap δ.
+    /// </remarks>
     public static Tensor ImportanceCorrectedK3(Tensor logProbs, Tensor oldLogProbs, Tensor referenceLogProbs)
     {
         TensorGuard.Require(oldLogProbs, nameof(oldLogProbs), "[B, C]", logProbs.shape);
@@ -68,13 +81,48 @@ public static class KlPenalty
         return scope.Keep((logProbs - oldLogProbs).exp() * K3(logProbs, referenceLogProbs));
     }
 
-    /// <summary>The value of k3 with the gradient of k2, per token: sg(k3) + k2 − sg(k2).</summary>
+    /// <summary>Computes the value of k3 with the gradient of k2 for each token: sg(k3) + k2 − sg(k2).</summary>
     /// <inheritdoc cref="K3"/>
-    /// <remarks>A value that is unbiased and never negative, and the reverse divergence's gradient on-policy.</remarks>
+    /// <remarks>The value is unbiased and never negative. On-policy, the gradient is that of the reverse divergence.</remarks>
     public static Tensor StraightThrough(Tensor logProbs, Tensor referenceLogProbs)
     {
         using var scope = TensorScope.Begin();
         Tensor gradient = K2(logProbs, referenceLogProbs);                                         // [B, C]
         return scope.Keep(K3(logProbs, referenceLogProbs).detach() + (gradient - gradient.detach()));
     }
+}
+
+/// <summary>
+/// The estimate of KL(π ‖ π_ref) that keeps the policy close to the reference model. In the formulas x = log π − log π_ref.
+/// </summary>
+/// <remarks>
+/// The estimators differ in bias, in their gradient, and in whether they act in the loss or in the reward. k1 = x is not available in the
+/// loss: its gradient there is ∇log π with expectation 0, so it would add noise without a pull toward the reference. It is available in the
+/// reward.
+/// </remarks>
+public enum KlEstimator
+{
+    /// <summary>
+    /// GRPO's estimate, exp(−x) + x − 1. Its value is unbiased; its gradient is that of the forward divergence KL(π_ref ‖ π).
+    /// </summary>
+    K3,
+
+    /// <summary>
+    /// The estimate x²/2. Its value is biased; its gradient x·∇log π is that of the reverse divergence if the policy sampled the tokens.
+    /// </summary>
+    K2,
+
+    /// <summary>
+    /// The estimate w·k3 with w = π/π_old. Value and gradient are those of the reverse divergence, on- and off-policy (DeepSeek-V3.2).
+    /// </summary>
+    ImportanceCorrectedK3,
+
+    /// <summary>The value of k3 with the gradient of k2.</summary>
+    StraightThrough,
+
+    /// <summary>
+    /// The sum of x over a completion, subtracted from its reward before the advantages are computed. Value and gradient are those of the
+    /// reverse divergence. The loss then has no KL term.
+    /// </summary>
+    K1InReward,
 }

@@ -8,18 +8,19 @@ using Grpo.IO;
 namespace Grpo.Losses;
 
 /// <summary>
-/// Reads a method of a family from text, for configuration files, environment variables and command lines: its name in kebab case and,
-/// in brackets, the parameters that differ from their defaults: "clipped", "clipped(Low=0.2, High=0.28)".
+/// Converts methods of a family to text and back, for configuration files, environment variables and command lines. A text is the name in
+/// kebab case, with parameters in parentheses that differ from their defaults: "clipped", "clipped(Low=0.2, High=0.28)".
 /// </summary>
-/// <typeparam name="T">The family.</typeparam>
+/// <typeparam name="T">The base type of the family.</typeparam>
 internal abstract partial class MethodConverter<T> : TypeConverter
     where T : class, IReflectedOptions
 {
     private readonly string _suffix;
     private readonly Func<T>[] _methods;
 
-    /// <param name="suffix">The end of the type names that is left out of the text.</param>
-    /// <param name="methods">Creates each method with its defaults.</param>
+    /// <summary>Creates the converter.</summary>
+    /// <param name="suffix">The suffix of the type names, which the texts leave out.</param>
+    /// <param name="methods">The factories that create each method with its defaults.</param>
     protected MethodConverter(string suffix, params Func<T>[] methods) => (_suffix, _methods) = (suffix, methods);
 
     public override bool CanConvertFrom(ITypeDescriptorContext? context, Type sourceType) => sourceType == typeof(string);
@@ -29,14 +30,18 @@ internal abstract partial class MethodConverter<T> : TypeConverter
         string text = (value as string ?? string.Empty).Trim();
         Match match = Form().Match(text);
         string name = match.Groups["name"].Value;
-        T? method = _methods.Select(create => create()).FirstOrDefault(candidate => TextName(candidate).Equals(name, StringComparison.OrdinalIgnoreCase));
+        T? method = _methods.Select(create => create())
+            .FirstOrDefault(candidate => TextName(candidate).Equals(name, StringComparison.OrdinalIgnoreCase));
         if (method is null)
         {
-            throw new FormatException($"'{TerminalText.EscapeLine(text)}' is no {_suffix.ToLowerInvariant()}; write one of {string.Join(", ", _methods.Select(create => TextName(create())))}, "
-                + "with parameters in brackets: name(Parameter=value, Parameter=value).");
+            throw new FormatException(
+                $"'{TerminalText.EscapeLine(text)}' is no {_suffix.ToLowerInvariant()}; write one of "
+                + $"{string.Join(", ", _methods.Select(create => TextName(create())))}, with parameters in brackets: "
+                + "name(Parameter=value, Parameter=value).");
         }
 
-        foreach (string pair in match.Groups["parameters"].Value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+        foreach (string pair in match.Groups["parameters"].Value
+            .Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
         {
             Set(method, pair);
         }
@@ -44,7 +49,7 @@ internal abstract partial class MethodConverter<T> : TypeConverter
         return method;
     }
 
-    // Every parameter that is set, so that the text converts back to the same method.
+    // Writes every parameter that is not null, so that the text converts back to an equal method.
     public override object? ConvertTo(ITypeDescriptorContext? context, CultureInfo? culture, object? value, Type destinationType)
     {
         if (value is not T method || destinationType != typeof(string))
@@ -60,10 +65,13 @@ internal abstract partial class MethodConverter<T> : TypeConverter
     private void Set(T method, string pair)
     {
         string[] sides = pair.Split('=', 2, StringSplitOptions.TrimEntries);
-        PropertyInfo? property = Parameters(method).FirstOrDefault(candidate => candidate.Name.Equals(sides[0], StringComparison.OrdinalIgnoreCase));
+        PropertyInfo? property = Parameters(method)
+            .FirstOrDefault(candidate => candidate.Name.Equals(sides[0], StringComparison.OrdinalIgnoreCase));
         if (property is null || sides.Length < 2)
         {
-            throw new FormatException($"'{TerminalText.EscapeLine(pair)}' is no parameter of {TextName(method)}; it has {string.Join(", ", Parameters(method).Select(candidate => candidate.Name))}, written Parameter=value.");
+            throw new FormatException(
+                $"'{TerminalText.EscapeLine(pair)}' is no parameter of {TextName(method)}; it has "
+                + $"{string.Join(", ", Parameters(method).Select(candidate => candidate.Name))}, written Parameter=value.");
         }
 
         try
@@ -73,12 +81,14 @@ internal abstract partial class MethodConverter<T> : TypeConverter
         }
         catch (Exception exception) when (exception is FormatException or ArgumentException or NotSupportedException)
         {
-            throw new FormatException($"'{TerminalText.EscapeLine(sides[1])}' is no value for {TextName(method)}'s {property.Name} ({property.PropertyType.Name}).", exception);
+            throw new FormatException($"'{TerminalText.EscapeLine(sides[1])}' is no value for {TextName(method)}'s {property.Name} "
+                + $"({property.PropertyType.Name}).", exception);
         }
     }
 
     private static IEnumerable<PropertyInfo> Parameters(IReflectedOptions method) =>
-        method.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(property => property.SetMethod is { IsPublic: true });
+        method.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance)
+            .Where(property => property.SetMethod is { IsPublic: true });
 
     private string TextName(T method)
     {

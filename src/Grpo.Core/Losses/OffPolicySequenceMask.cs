@@ -3,17 +3,17 @@ using static TorchSharp.torch;
 
 namespace Grpo.Losses;
 
-/// <summary>Leaves out completions that the policy has moved away from and that are to be made less probable still.</summary>
+/// <summary>Masks completions of negative advantage that the policy has already moved away from.</summary>
 /// <remarks>
-/// Kept are A ≥ 0 and mean_t(log π_old − log π) ≤ threshold. DeepSeek-V3.2, arXiv:2512.02556. It multiplies the policy loss, never the
-/// KL term, and changes no denominator.
+/// A completion is kept if A ≥ 0 or mean_t(log π_old − log π) ≤ threshold. DeepSeek-V3.2, arXiv:2512.02556. The mask multiplies the policy
+/// loss, never the KL term, and changes no denominator.
 /// </remarks>
-public static class OffPolicySequenceMask
+internal static class OffPolicySequenceMask
 {
-    /// <summary>1 for a completion that is kept, 0 for one that is not.</summary>
-    /// <param name="inputs">The micro-batch.</param>
-    /// <param name="threshold">The largest mean drift allowed, nats per token; 0 or more.</param>
-    /// <returns>[B, 1] float32, without gradient. Owned by the caller's scope.</returns>
+    /// <summary>Computes the mask: 1 for a completion that is kept, else 0.</summary>
+    /// <param name="inputs">The tensors of the micro-batch.</param>
+    /// <param name="threshold">The largest allowed mean drift in nats per token, 0 or more.</param>
+    /// <returns>The mask, [B, 1] float32, without gradient. Owned by the caller's scope.</returns>
     /// <exception cref="ArgumentException">A shape differs.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The threshold is negative or NaN.</exception>
     public static Tensor Factors(ObjectiveInputs inputs, double threshold)

@@ -2,10 +2,10 @@ using System.ComponentModel;
 
 namespace Grpo.Losses;
 
-/// <summary>Makes values of options from text and text from values: for the closed list of types that options have.</summary>
+/// <summary>Converts values of options to text and back, for the closed list of types that options have.</summary>
 /// <remarks>
-/// These are the converters that <see cref="TypeDescriptor"/> finds. It is not asked, since it looks for attributes at run time, which a
-/// trimmed application need not have.
+/// <see cref="TypeDescriptor"/> would find equal converters. It is not used, since it looks for attributes at run time, which trimming may
+/// remove from an application.
 /// </remarks>
 internal static class OptionConverter
 {
@@ -24,19 +24,20 @@ internal static class OptionConverter
     private static readonly PolicyObjectiveConverter Objectives = new();
     private static readonly AdvantageFunctionConverter Advantages = new();
 
-    /// <summary>True if a text can stand for a value of a type.</summary>
+    /// <summary>True if values of a type can be written as text.</summary>
     public static bool HasText(Type type) => Bare(type).IsEnum || Find(type) is not null;
 
-    /// <summary>Makes a value from its text. An empty text stands for null where a type allows it.</summary>
-    /// <exception cref="FormatException">The text is none of the values.</exception>
-    /// <exception cref="ArgumentException">The text is none of the values.</exception>
-    /// <exception cref="NotSupportedException">No text stands for a value of the type.</exception>
+    /// <summary>Parses a value. An empty text is null if the type allows null.</summary>
+    /// <exception cref="FormatException">The text is not a value of the type.</exception>
+    /// <exception cref="ArgumentException">The text is not a value of the type.</exception>
+    /// <exception cref="NotSupportedException">Values of the type have no text.</exception>
     public static object? Parse(Type type, string text) => text.Length == 0 && Bare(type) != type ? null
+        : Bare(type) == typeof(LossReduction) ? LossReductionConverter.Parse(text)
         : Bare(type).IsEnum ? Enum.Parse(Bare(type), text, ignoreCase: true)
         : Find(type) is { } converter ? converter.ConvertFromInvariantString(text)
         : throw new NotSupportedException($"{type.Name} has no values that can be written as text.");
 
-    /// <summary>Writes a value as <see cref="Parse"/> reads it; any other object in its own words.</summary>
+    /// <summary>Converts a value to the text that <see cref="Parse"/> reads; any other object by its ToString.</summary>
     public static string? Text(object value) =>
         Find(value.GetType()) is { } converter ? converter.ConvertToInvariantString(value) : value.ToString();
 

@@ -41,7 +41,7 @@ internal sealed class FusedLogProbsFunction : SafeFunction<FusedLogProbsFunction
             foreach (LogitTiles.Span tokens in LogitTiles.Span.Over(weight.shape[0], tiles.Width))
             {
                 LogitTile tile = tiles.Compute(part, tokens, withGradients: true);
-                TargetPlaces.In(tokens, part.Of(targets)).AddTo(chosen, tile.Logits);
+                TargetIndices.In(tokens, part.Of(targets)).GatherAdd(chosen, tile.Logits);
                 sums.Add(tile.Logits);                                                                   // e^(z − largest) from here on
                 kept.Add((tile, sums.Largest.clone()));
             }
@@ -56,7 +56,7 @@ internal sealed class FusedLogProbsFunction : SafeFunction<FusedLogProbsFunction
             {
                 // d log p[target] / dz = 1[target] − p
                 Tensor logitGradient = tile.Logits.mul_((largest - sums.Largest - excess).exp_().mul_(-upstream));
-                TargetPlaces.In(tile.Tokens, part.Of(targets)).Spread(upstream, logitGradient);
+                TargetIndices.In(tile.Tokens, part.Of(targets)).ScatterAdd(upstream, logitGradient);
                 tiles.AddGradients(hiddenGradient, weightGradient, tile, logitGradient);
             }
         }

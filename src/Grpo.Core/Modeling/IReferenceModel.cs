@@ -3,18 +3,22 @@ using static TorchSharp.torch;
 
 namespace Grpo;
 
-/// <summary>The frozen model that the KL term holds the policy close to.</summary>
+/// <summary>The frozen reference model, to which the KL term keeps the policy close.</summary>
 public interface IReferenceModel
 {
-    /// <summary>log π_ref of the completion tokens; the contract of <see cref="IPolicy.LogProbs(TokenBatch, double)"/>, without gradient.</summary>
-    /// <param name="batch">Left-padded prompts and right-padded completions. Borrowed.</param>
-    /// <param name="temperature">The temperature of the policy's log-probs.</param>
-    /// <returns>[B, C] float32, nats, 0 where the completion mask is 0. Owned by the caller's scope.</returns>
+    /// <summary>
+    /// Computes log π_ref of the completion tokens without gradient, as <see cref="IPolicy.LogProbs(TokenBatch, double)"/> does for the
+    /// policy.
+    /// </summary>
+    /// <param name="batch">The batch of left-padded prompts and right-padded completions. Borrowed.</param>
+    /// <param name="temperature">The temperature of the policy's log-probs, which divides the logits.</param>
+    /// <returns>The log-probs in nats, [B, C] float32, 0 where the completion mask is 0. Owned by the caller's scope.</returns>
     Tensor LogProbs(TokenBatch batch, double temperature);
 
     /// <summary>
-    /// Holds the weights, under the names that the policy's have, for <see cref="GrpoOptions.ReferenceSyncEvery"/>; null where there are none
-    /// to move.
+    /// The module with the weights, named like the policy's, for <see cref="GrpoOptions.ReferenceSyncEvery"/>. Null if there are no weights
+    /// to synchronize.
     /// </summary>
+    /// <value>Default null.</value>
     nn.Module? Module => null;
 }

@@ -5,60 +5,65 @@ using static TorchSharp.torch;
 namespace Grpo.Modeling;
 
 /// <summary>
-/// The logits of some rows against some of the vocabulary at a time, z = hidden · Wᵀ / temperature, and the products that turn their gradients into
-/// those of hidden and W. Tiles of a large vocabulary are nearly square: a product is fast then, and a tile stays in the cache.
+/// Computes the logits z = hidden · Wᵀ / temperature in tiles of some rows and some of the vocabulary, and turns their gradients into those
+/// of hidden and W.
 /// </summary>
 /// <remarks>
-/// Where a product is faster as a convolution (<see cref="FastLinear"/>), the tile is computed as W · hiddenᵀ: the convolution's own gradients are
-/// then those of hidden and W, and none of the three products needs a matrix turned round.
+/// Tiles of a large vocabulary are nearly square, so that products are fast and a tile stays in the cache. If a product is faster as a
+/// convolution (<see cref="FastLinear"/>), the tile is computed transposed, as W · hiddenᵀ. The convolution's own gradients are then those
+/// of hidden and W, and none of the three products has to transpose a matrix.
 /// </remarks>
 internal sealed class LogitTiles
 {
-    // With four bytes a logit just below NativeEnvironment's largest block: a tile's pages stay for the next one.
+    // With 4 bytes per logit the largest tile is just below NativeEnvironment's large block, so its pages stay for the next one.
     private const int WidestTile = 7168;
     private const int WidestChunk = 4 * WidestTile;
     private const int LargestTile = 1024 * WidestTile;
 
     private readonly Tensor _hidden;
-    private readonly Tensor _weight;                   // in hidden's type where it serves several rows of tiles
+    private readonly Tensor _weight;                   // in hidden's type if several rows of tiles use it
     private readonly double _temperature;
-    private readonly Tensor? _scratch;                 // of one tile at a time, where products are no convolutions
-    private readonly bool _isTurned;
+    private readonly Tensor? _scratch;                 // holds one tile at a time, if products are not computed as convolutions
+    private readonly bool _isTransposed;
 
-    /// <summary>Makes the buffer that all tiles share where they can, in the current scope.</summary>
-    /// <param name="hidden">[rows, H]. Borrowed.</param>
-    /// <param name="weight">[V, H], in the type of <paramref name="hidden"/> or float32. Borrowed.</param>
-    /// <param name="temperature">Divides the logits.</param>
-    /// <param name="size">Of a tile.</param>
-    /// <param name="areKept">Whether a tile is used after the next has been computed.</param>
+    /// <summary>Creates the tiles, with a scratch buffer in the current scope if they can share one.</summary>
+    /// <param name="hidden">The hidden states, [rows, H]. Borrowed.</param>
+    /// <param name="weight">The output layer W, [V, H], in the type of <paramref name="hidden"/> or float32. Borrowed.</param>
+    /// <param name="temperature">The temperature, which divides the logits.</param>
+    /// <param name="size">The size of a tile.</param>
+    /// <param name="areKept">True if a tile is used after the next one has been computed.</param>
     internal LogitTiles(Tensor hidden, Tensor weight, double temperature, (long Height, long Width) size, bool areKept = false)
     {
         ((Height, Width), _hidden, _temperature) = (size, hidden, temperature);
         _weight = hidden.shape[0] > Height ? InTypeOfHidden(weight) : weight;
-        _isTurned = IsFasterTurned();
-        _scratch = hidden.dtype == ScalarType.Float32 && !_isTurned && !areKept ? empty([Height, Width], ScalarType.Float32, hidden.device) : null;
+        _isTransposed = IsFasterTransposed();
+        _scratch = hidden.dtype == ScalarType.Float32 && !_isTransposed && !areKept
+            ? empty([Height, Width], ScalarType.Float32, hidden.device)
+            : null;
     }
 
-    /// <summary>Rows of a tile; the last may be lower.</summary>
+    /// <summary>The number of rows of a tile. The last may have fewer.</summary>
     internal long Height { get; }
 
-    /// <summary>Tokens of a tile; the last may be narrower.</summary>
+    /// <summary>The number of tokens of a tile. The last may have fewer.</summary>
     internal long Width { get; }
 
-    /// <summary>Rows and tokens of a tile that holds no more logits than so many rows of a vocabulary of up to <see cref="WidestChunk"/>.</summary>
-    /// <param name="rows">There are.</param>
-    /// <param name="vocabulary">V.</param>
-    /// <param name="chunkRows">Rows whose logits may be held.</param>
+    /// <summary>
+    /// Computes the size of a tile with at most as many logits as a chunk of rows of a vocabulary of up to <see cref="WidestChunk"/>.
+    /// </summary>
+    /// <param name="rows">The number of rows.</param>
+    /// <param name="vocabulary">The size of the vocabulary, V.</param>
+    /// <param name="chunkRows">The number of rows of a chunk.</param>
     internal static (long Height, long Width) SizeOf(long rows, long vocabulary, long chunkRows)
     {
         long width = Math.Min(vocabulary, WidestTile);
         return (Math.Min(rows, chunkRows * Math.Min(vocabulary, WidestChunk) / width), width);
     }
 
-    /// <summary>The size at which all tiles of some rows together hold no more logits than so many; of equal heights.</summary>
-    /// <param name="rows">There are.</param>
-    /// <param name="vocabulary">V.</param>
-    /// <param name="heldLogits">Logits that may be held; one row's are in any case.</param>
+    /// <summary>Computes the size of tiles that are kept for all tokens of their rows, with equal heights.</summary>
+    /// <param name="rows">The number of rows.</param>
+    /// <param name="vocabulary">The size of the vocabulary, V.</param>
+    /// <param name="heldLogits">The number of logits that may be held at a time. Those of one row are always held.</param>
     internal static (long Height, long Width) KeptSizeOf(long rows, long vocabulary, long heldLogits)
     {
         long width = Math.Min(vocabulary, WidestTile);
@@ -67,19 +72,19 @@ internal sealed class LogitTiles
         return ((rows + parts - 1) / parts, width);
     }
 
-    /// <summary>The logits of a tile. Unless tiles are kept, the next call may overwrite them.</summary>
-    /// <param name="rows">Which rows.</param>
-    /// <param name="tokens">Which tokens.</param>
-    /// <param name="withGradients">Whether <see cref="AddGradients"/> follows.</param>
-    /// <returns>In the caller's scope.</returns>
+    /// <summary>Computes the logits of a tile. The next call may overwrite them, unless tiles are kept.</summary>
+    /// <param name="rows">The rows of the tile.</param>
+    /// <param name="tokens">The tokens of the tile.</param>
+    /// <param name="withGradients">True if <see cref="AddGradients"/> follows.</param>
+    /// <returns>The tile, in the caller's scope.</returns>
     internal LogitTile Compute(Span rows, Span tokens, bool withGradients = false)
     {
-        if (_isTurned)
+        if (_isTransposed)
         {
-            return Turned(rows, tokens, withGradients);
+            return ComputeTransposed(rows, tokens, withGradients);
         }
 
-        using var scope = TensorScope.Begin(); // tiles that are kept must not keep rounded weights and products with them
+        using var scope = TensorScope.Begin(); // frees rounded weights and products, which kept tiles do not need
         Tensor hidden = rows.Of(_hidden), weight = InTypeOfHidden(tokens.Of(_weight));
         Tensor logits = _scratch is null
             ? nn.functional.linear(hidden, weight).to(ScalarType.Float32).div_(_temperature)
@@ -88,18 +93,25 @@ internal sealed class LogitTiles
         return new LogitTile(rows, tokens, scope.Keep(logits));
     }
 
-    /// <summary>Adds what a tile contributes to the gradients of hidden and W.</summary>
-    /// <param name="hiddenGradient">[rows, H] float32, changed; null: not asked for.</param>
-    /// <param name="weightGradient">[V, H] float32, changed; null: not asked for.</param>
-    /// <param name="tile">Computed with gradients.</param>
-    /// <param name="logitGradient">[n, w] float32, already divided by the temperature; may be the tile's logits, overwritten.</param>
+    /// <summary>Adds a tile's share of the gradients of hidden and W.</summary>
+    /// <param name="hiddenGradient">The gradient of hidden, [rows, H] float32, to add to. Null if it is not needed.</param>
+    /// <param name="weightGradient">The gradient of W, [V, H] float32, to add to. Null if it is not needed.</param>
+    /// <param name="tile">The tile, computed with gradients.</param>
+    /// <param name="logitGradient">
+    /// The gradient of the logits, [n, w] float32, already divided by the temperature. It may be the tile's logits, overwritten.
+    /// </param>
     internal void AddGradients(Tensor? hiddenGradient, Tensor? weightGradient, LogitTile tile, Tensor logitGradient)
     {
         using var scope = TensorScope.BeginNoGrad();
-        Tensor? ofHidden = hiddenGradient is null ? null : tile.Rows.Of(hiddenGradient), ofWeight = weightGradient is null ? null : tile.Tokens.Of(weightGradient);
+        Tensor? ofHidden = hiddenGradient is null ? null : tile.Rows.Of(hiddenGradient),
+            ofWeight = weightGradient is null ? null : tile.Tokens.Of(weightGradient);
         if (tile.Graph is { } graph)
         {
-            Tensor[] asked = [.. ofHidden is null ? Array.Empty<Tensor>() : [graph.Hidden], .. ofWeight is null ? Array.Empty<Tensor>() : [graph.Weight]];
+            Tensor[] asked =
+            [
+                .. ofHidden is null ? Array.Empty<Tensor>() : [graph.Hidden],
+                .. ofWeight is null ? Array.Empty<Tensor>() : [graph.Weight],
+            ];
             IList<Tensor> found = autograd.grad([graph.Product], asked, [logitGradient.t()]);
             ofHidden?.add_(found[0]);
             ofWeight?.add_(found[^1]);
@@ -118,7 +130,7 @@ internal sealed class LogitTiles
         }
     }
 
-    private LogitTile Turned(Span rows, Span tokens, bool withGradients)
+    private LogitTile ComputeTransposed(Span rows, Span tokens, bool withGradients)
     {
         Tensor hidden = rows.Of(_hidden), weight = tokens.Of(_weight);
         if (!withGradients)
@@ -133,25 +145,25 @@ internal sealed class LogitTiles
             product = FastLinear.Apply(weightLeaf, hiddenLeaf);                                          // [w, n]
         }
 
-        // A product's gradients do not depend on what it gave, so that may be overwritten.
+        // The gradients of a product do not depend on its result, so the result may be overwritten.
         return new LogitTile(rows, tokens, product.detach().t().div_(_temperature)) { Graph = (hiddenLeaf, weightLeaf, product) };
     }
 
     private Tensor InTypeOfHidden(Tensor weight) => weight.dtype == _hidden.dtype ? weight : weight.to(_hidden.dtype);
 
-    private bool IsFasterTurned()
+    private bool IsFasterTransposed()
     {
         using var scope = TensorScope.BeginNoGrad();
         Tensor hidden = _hidden.narrow(0, 0, Height), weight = _weight.narrow(0, 0, Width);
         return FastLinear.IsFasterAsConvolution(hidden, weight) && FastLinear.IsFasterAsConvolution(weight, hidden);
     }
 
-    /// <summary>Consecutive rows of a matrix.</summary>
-    /// <param name="Start">The first.</param>
-    /// <param name="Count">How many.</param>
+    /// <summary>A range of consecutive rows of a matrix.</summary>
+    /// <param name="Start">The index of the first row.</param>
+    /// <param name="Count">The number of rows.</param>
     internal readonly record struct Span(long Start, long Count)
     {
-        /// <summary>From 0 to <paramref name="length"/>, so many at a time.</summary>
+        /// <summary>Splits the rows from 0 to <paramref name="length"/> into ranges of <paramref name="step"/> rows.</summary>
         internal static IEnumerable<Span> Over(long length, long step)
         {
             for (long start = 0; start < length; start += step)
@@ -160,7 +172,20 @@ internal sealed class LogitTiles
             }
         }
 
-        /// <summary>These rows, a view.</summary>
+        /// <summary>Returns a view of these rows of a matrix.</summary>
         internal Tensor Of(Tensor matrix) => matrix.narrow(0, Start, Count);
     }
+}
+
+/// <summary>The logits of some rows and some of the vocabulary, computed by <see cref="LogitTiles"/>.</summary>
+/// <param name="Rows">The n rows.</param>
+/// <param name="Tokens">The w tokens.</param>
+/// <param name="Logits">The logits, [n, w] float32. The caller may overwrite them.</param>
+internal sealed record LogitTile(LogitTiles.Span Rows, LogitTiles.Span Tokens, Tensor Logits)
+{
+    /// <summary>
+    /// The product of the logits, [w, n], and its factors, [n, H] and [w, H], for backpropagation. Null if the gradients are computed by
+    /// explicit products.
+    /// </summary>
+    internal (Tensor Hidden, Tensor Weight, Tensor Product)? Graph { get; init; }
 }

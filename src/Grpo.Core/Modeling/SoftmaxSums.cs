@@ -4,10 +4,10 @@ using static TorchSharp.torch;
 namespace Grpo.Modeling;
 
 /// <summary>
-/// What a softmax over a row needs to know of all its logits, gathered a part of the row at a time: the largest, Σ e^x and, for the entropy,
-/// Σ x·e^x with x = z − largest. When a later part has a larger logit, the sums so far are brought to it.
+/// The sums of an online softmax over rows of logits: the largest logit, Σ e^x and, for the entropy, Σ x·e^x with x = z − largest. If a
+/// later part of the rows has a larger logit, the sums are rescaled to it.
 /// </summary>
-/// <param name="withEntropies">Whether <see cref="Entropy"/> will be asked for.</param>
+/// <param name="withEntropies">True if <see cref="Entropy"/> will be called.</param>
 /// <remarks>Milakov and Gimelshein, arXiv:1805.02867.</remarks>
 internal sealed class SoftmaxSums(bool withEntropies) : IDisposable
 {
@@ -17,17 +17,17 @@ internal sealed class SoftmaxSums(bool withEntropies) : IDisposable
     private Tensor? _sum;
     private Tensor? _weighted;
 
-    /// <summary>max z, [n, 1].</summary>
+    /// <summary>The largest logit of each row, [n, 1].</summary>
     internal Tensor Largest => _largest!;
 
-    /// <summary>log Σ e^(z − max), [n, 1]. In the caller's scope.</summary>
+    /// <summary>Computes log Σ e^(z − max) of each row, [n, 1]. In the caller's scope.</summary>
     internal Tensor Excess() => _sum!.log();
 
-    /// <summary>H = log Σ e^x − Σ x·e^x / Σ e^x, [n, 1]. In the caller's scope.</summary>
+    /// <summary>Computes the entropy H = log Σ e^x − Σ x·e^x / Σ e^x of each row, [n, 1]. In the caller's scope.</summary>
     internal Tensor Entropy() => Excess() - (_weighted! / _sum!);
 
-    /// <summary>Takes in logits.</summary>
-    /// <param name="logits">[n, w] float32; overwritten.</param>
+    /// <summary>Adds a part of the logits to the sums.</summary>
+    /// <param name="logits">The logits, [n, w] float32. They are overwritten.</param>
     internal void Add(Tensor logits)
     {
         using var scope = TensorScope.BeginNoGrad();
@@ -36,7 +36,7 @@ internal sealed class SoftmaxSums(bool withEntropies) : IDisposable
         if (_largest is not null)
         {
             largest = largest.maximum(_largest);
-            rise = _largest - largest;                                                                   // 0 or below
+            rise = _largest - largest;                                                                   // at most 0
         }
 
         Tensor shifted = logits.sub_(largest);

@@ -4,16 +4,16 @@ using static TorchSharp.torch;
 
 namespace Grpo.Modeling;
 
-/// <summary>Pads token sequences into a <see cref="TokenBatch"/>, no further than the longest prompt and completion given.</summary>
+/// <summary>Builds a <see cref="TokenBatch"/> from token sequences, padded to the longest prompt and the longest completion.</summary>
 public static class TokenBatchBuilder
 {
-    /// <summary>Builds a batch.</summary>
-    /// <param name="sequences">The rows; at least one.</param>
-    /// <param name="padTokenId">Fills unused positions; any valid id will do.</param>
-    /// <param name="device">Where the tensors live.</param>
-    /// <param name="sharePrompts">Whether <see cref="TokenBatch.SharedPrompts"/> is worked out.</param>
-    /// <returns>A batch whose tensors belong to the caller's scope.</returns>
-    /// <exception cref="ArgumentException">There is no row, or a prompt is empty.</exception>
+    /// <summary>Builds a batch with one row per sequence.</summary>
+    /// <param name="sequences">The sequences, at least one.</param>
+    /// <param name="padTokenId">The id that fills unused positions. Any valid id will do.</param>
+    /// <param name="device">The device of the tensors.</param>
+    /// <param name="sharePrompts">True to find rows with equal prompts and set <see cref="TokenBatch.SharedPrompts"/>.</param>
+    /// <returns>The batch. Its tensors belong to the caller's scope.</returns>
+    /// <exception cref="ArgumentException">There is no sequence, or a prompt is empty.</exception>
     public static TokenBatch Build(IReadOnlyList<TokenSequence> sequences, int padTokenId, Device device, bool sharePrompts = false)
     {
         ArgumentNullException.ThrowIfNull(sequences);
@@ -36,7 +36,8 @@ public static class TokenBatchBuilder
             (IReadOnlyList<int> prompt, IReadOnlyList<int> completion) = sequences[row];
             if (prompt.Count == 0)
             {
-                throw new ArgumentException($"The prompt of sequence {row} has no tokens; a model needs at least one to predict the next.", nameof(sequences));
+                throw new ArgumentException(
+                    $"The prompt of sequence {row} has no tokens; a model needs at least one to predict the next.", nameof(sequences));
             }
 
             int start = ((row + 1) * promptLength) - prompt.Count;
@@ -84,14 +85,23 @@ public static class TokenBatchBuilder
 
         using var scope = TensorScope.Begin();
         return new SharedPrompts(
-            scope.Keep(HostUpload.To(tensor(firstRows.ToArray()), device)), scope.Keep(HostUpload.To(tensor(promptOfRow), device)));
+            scope.Keep(DeviceUpload.To(tensor(firstRows.ToArray()), device)), scope.Keep(DeviceUpload.To(tensor(promptOfRow), device)));
     }
 
     private static Tensor Upload<T>(T[] values, int rows, int columns, Device device)
         where T : unmanaged
     {
         using var scope = TensorScope.Begin();
-        Tensor host = values is float[] floats ? tensor(floats, rows, columns) : tensor((long[])(object)values, rows, columns);
-        return scope.Keep(HostUpload.To(host, device));
+        Tensor source = values is float[] floats ? tensor(floats, rows, columns) : tensor((long[])(object)values, rows, columns);
+        return scope.Keep(DeviceUpload.To(source, device));
     }
+}
+
+/// <summary>The token ids of a prompt and its completion: one row of a batch before padding.</summary>
+/// <param name="PromptIds">The ids of the prompt, at least one.</param>
+/// <param name="CompletionIds">The ids of the completion; may be empty.</param>
+public readonly record struct TokenSequence(IReadOnlyList<int> PromptIds, IReadOnlyList<int> CompletionIds)
+{
+    /// <summary>The number of tokens of prompt and completion together.</summary>
+    public int Length => PromptIds.Count + CompletionIds.Count;
 }

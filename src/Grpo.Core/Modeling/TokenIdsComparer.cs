@@ -1,6 +1,6 @@
 namespace Grpo.Modeling;
 
-/// <summary>Equality of token ids by content.</summary>
+/// <summary>Compares lists of token ids by their content.</summary>
 internal sealed class TokenIdsComparer : IEqualityComparer<IReadOnlyList<int>>
 {
     public static readonly TokenIdsComparer Instance = new();

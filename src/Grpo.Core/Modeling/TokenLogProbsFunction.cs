@@ -4,7 +4,8 @@ using static TorchSharp.torch;
 namespace Grpo.Modeling;
 
 /// <summary>
-/// The differentiable core of <see cref="TokenLogProbs"/>: saves log Σ exp(z) per row and computes the logits z again in backward.
+/// The autograd function of <see cref="TokenLogProbs"/>. It saves log Σ exp(z) of each row and recomputes the logits z in the backward
+/// pass.
 /// </summary>
 internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction>
 {
@@ -21,14 +22,16 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
         var settings = (Settings)inputs[3];
         (Tensor results, Tensor logSums) = Forward(hidden, weight, targets, settings);
         context.set_materialize_grads(false);
-        // The entropies are saved as a copy: saving an output of the function would keep the function alive with it.
-        context.save_for_backward([hidden, weight, targets, logSums, .. settings.WithEntropies ? [results[1].clone()] : Array.Empty<Tensor>()]);
+        // Save a copy of the entropies, since a saved output would keep the function alive.
+        context.save_for_backward(
+            [hidden, weight, targets, logSums, .. settings.WithEntropies ? [results[1].clone()] : Array.Empty<Tensor>()]);
         context.save_data(SettingsKey, settings);
         return results;
     }
 
     /// <summary>
-    /// [1, rows] log p of the targets, or [2, rows] with the entropies behind; and log Σ exp(z) of every row, [rows]. Float32, in the caller's scope.
+    /// Computes log p of the targets, [1, rows], or [2, rows] with the entropies as second row, and log Σ exp(z) of every row, [rows].
+    /// Float32, in the caller's scope.
     /// </summary>
     internal static (Tensor Results, Tensor LogSums) Forward(Tensor hidden, Tensor weight, Tensor targets, Settings settings)
     {
@@ -36,7 +39,8 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
         long rows = hidden.shape[0];
         Tensor results = empty([settings.WithEntropies ? 2 : 1, rows], ScalarType.Float32, hidden.device);
         Tensor logSums = empty([rows], ScalarType.Float32, hidden.device);
-        var tiles = new LogitTiles(hidden, weight, settings.Temperature, LogitTiles.SizeOf(hidden.shape[0], weight.shape[0], settings.ChunkRows));
+        var tiles = new LogitTiles(
+            hidden, weight, settings.Temperature, LogitTiles.SizeOf(hidden.shape[0], weight.shape[0], settings.ChunkRows));
         foreach (LogitTiles.Span part in LogitTiles.Span.Over(rows, tiles.Height))
         {
             using var partScope = TensorScope.BeginNoGrad();
@@ -46,13 +50,13 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
             {
                 using var tileScope = TensorScope.BeginNoGrad();
                 Tensor logits = tiles.Compute(part, tokens).Logits;                                      // [n, w], overwritten below
-                TargetPlaces.In(tokens, part.Of(targets)).AddTo(chosen, logits);
+                TargetIndices.In(tokens, part.Of(targets)).GatherAdd(chosen, logits);
                 sums.Add(logits);
             }
 
             Tensor excess = sums.Excess();                                                               // [n, 1]
             part.Of(logSums).copy_((sums.Largest + excess).squeeze(1));
-            // In this order: the largest logit cancels before the small term is added, as in log_softmax.
+            // Subtract in this order: the largest logit cancels before the small term is subtracted, as in log_softmax.
             part.Of(results[0]).copy_((chosen - sums.Largest - excess).squeeze(1));
             if (settings.WithEntropies)
             {
@@ -66,7 +70,7 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
     /// <inheritdoc/>
     protected override List<Tensor> Differentiate(autograd.AutogradContext context, Tensor gradient)
     {
-        using Tensor owned = gradient;                                                               // [1 or 2, rows], ours to free
+        using Tensor owned = gradient;                                                               // [1 or 2, rows], freed here
         if (gradient.IsInvalid)
         {
             return [null!, null!, null!, null!];
@@ -80,7 +84,8 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
         Tensor? ownGradient = weight.requires_grad ? LeafGradient.Of(weight) : null;
         Tensor? weightGradient = !weight.requires_grad ? null : ownGradient ?? zeros(weight.shape, ScalarType.Float32, weight.device);
         Tensor scaled = gradient.to(ScalarType.Float32) / settings.Temperature;
-        var tiles = new LogitTiles(hidden, weight, settings.Temperature, LogitTiles.SizeOf(hidden.shape[0], weight.shape[0], settings.ChunkRows));
+        var tiles = new LogitTiles(
+            hidden, weight, settings.Temperature, LogitTiles.SizeOf(hidden.shape[0], weight.shape[0], settings.ChunkRows));
         foreach (LogitTiles.Span part in LogitTiles.Span.Over(hidden.shape[0], tiles.Height))
         {
             using var partScope = TensorScope.BeginNoGrad();
@@ -90,7 +95,7 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
                 using var tileScope = TensorScope.BeginNoGrad();
                 LogitTile tile = tiles.Compute(part, tokens, withGradients: true);
                 Tensor logP = tile.Logits.sub_(part.Of(logSums).unsqueeze(1));
-                // d log p[target] / dz = 1[target] − p, and dH / dz = −p·(log p + H): both start from p.
+                // d log p[target] / dz = 1[target] − p, and dH / dz = −p·(log p + H). Both start from p.
                 Tensor logitGradient;                                                                    // [n, w]
                 if (settings.WithEntropies)
                 {
@@ -103,7 +108,7 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
                     logitGradient = logP.exp_().mul_(-upstream);
                 }
 
-                TargetPlaces.In(tokens, part.Of(targets)).Spread(upstream, logitGradient);
+                TargetIndices.In(tokens, part.Of(targets)).ScatterAdd(upstream, logitGradient);
                 tiles.AddGradients(hiddenGradient, weightGradient, tile, logitGradient);
             }
         }
@@ -115,9 +120,9 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
 
     private static Tensor? Hand(Tensor? gradient, in TensorScope scope) => gradient is null ? null : scope.Keep(gradient);
 
-    /// <summary>What <see cref="TokenLogProbs"/> was called with, tensors aside.</summary>
-    /// <param name="Temperature">Divides the logits.</param>
-    /// <param name="ChunkRows">Rows whose logits may be held at a time.</param>
-    /// <param name="WithEntropies">Whether entropies are asked for: they cost another buffer of a chunk.</param>
+    /// <summary>The arguments of <see cref="TokenLogProbs"/> other than tensors.</summary>
+    /// <param name="Temperature">The temperature, which divides the logits.</param>
+    /// <param name="ChunkRows">The number of rows whose logits may be held at a time.</param>
+    /// <param name="WithEntropies">True to compute entropies, which need another buffer of a chunk.</param>
     internal sealed record Settings(double Temperature, int ChunkRows, bool WithEntropies);
 }

@@ -6,30 +6,28 @@ using static TorchSharp.torch;
 
 namespace Grpo.Modeling;
 
-/// <summary>Weights in 64 characters: equal hashes are equal weights, to the last bit, wherever and however they are stored.</summary>
+/// <summary>Computes SHA-256 hashes of weights. Equal hashes mean equal weights, to the last bit, regardless of device and file.</summary>
 /// <remarks>
-/// All of the weights are read: 0.6 s per GiB on one core of a server with instructions for SHA-256, and from a GPU the copy to the host besides,
+/// All weights are read: 0.6 s per GiB on one core of a server with SHA-256 instructions. Weights on a GPU are also copied to main memory,
 /// 16 MiB at a time.
 /// </remarks>
 public static class WeightHash
 {
     /// <summary>
-    /// Computes SHA-256 over name, number type, shape and values of every trained parameter, in the order of their names. Frozen weights,
-    /// those below an adapter, are not in it.
+    /// Computes the SHA-256 of name, number type, shape and values of every trained parameter, in the order of their names. Frozen weights,
+    /// such as those below an adapter, are not included.
     /// </summary>
     /// <param name="policy">The policy.</param>
-    /// <returns>Hexadecimal, lower case.</returns>
+    /// <returns>The hash: 64 hexadecimal characters in lower case.</returns>
     public static string Compute(IPolicy policy)
     {
         ArgumentNullException.ThrowIfNull(policy);
         return Compute(policy.TrainedParameters().Select(pair => (pair.Name, (Tensor)pair.Parameter)));
     }
 
-    /// <summary>
-    /// Describes weights for <see cref="IHasIdentity"/>: "1,234 numbers, SHA-256 0123456789abcdef", with the first 16 characters of the
-    /// hash.
-    /// </summary>
-    /// <param name="weights">The weights with their names. Borrowed; their order does not matter.</param>
+    /// <summary>Describes weights for <see cref="IHasIdentity"/> by their count and the first 16 characters of their hash.</summary>
+    /// <param name="weights">The weights with their names, in any order. Borrowed.</param>
+    /// <returns>A text such as "1,234 numbers, SHA-256 0123456789abcdef".</returns>
     public static string Describe(IEnumerable<(string Name, Tensor Weight)> weights)
     {
         ArgumentNullException.ThrowIfNull(weights);

@@ -39,7 +39,7 @@ internal abstract class AdamWMoments : IDisposable
             string place = kind == OptimizerMoments.Host ? "cpu" : parameters[0].Parameter.device.ToString();
             string others = string.Join(" or ", Enum.GetValues<OptimizerMoments>().Where(other => other != kind));
             throw new InvalidOperationException(
-                $"AdamW's moments do not fit into the memory of {place}: {ByteText.Of(parameters.Sum(named => BytesOf(kind, named.Parameter.numel())))} as {kind}. " +
+                $"AdamW's moments do not fit into the memory of {place}: {ByteText.Format(parameters.Sum(named => BytesOf(kind, named.Parameter.numel())))} as {kind}. " +
                 $"Set OptimizerMoments to {others}, train an adapter in place of all weights, or take a device with more memory.",
                 exception);
         }

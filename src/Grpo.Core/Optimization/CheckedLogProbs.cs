@@ -23,19 +23,19 @@ internal static class CheckedLogProbs
     /// <param name="temperature">As in the plug-in's own method.</param>
     /// <param name="lossGradient">As in the plug-in's own method.</param>
     /// <exception cref="InvalidOperationException">The result is not [B, C] float32 on the device of the batch.</exception>
-    public static Tensor Of(IPolicy policy, TokenBatch batch, double temperature, Func<Tensor, Tensor> lossGradient) =>
-        Require(policy.LogProbs(batch, temperature, lossGradient), policy, nameof(IPolicy.LogProbs), batch);
+    public static Tensor Fused(IFusedLossPolicy policy, TokenBatch batch, double temperature, Func<Tensor, Tensor> lossGradient) =>
+        Require(policy.LogProbs(batch, temperature, lossGradient), policy, nameof(IFusedLossPolicy.LogProbs), batch);
 
     /// <summary>Computes log-probs and entropies of the policy.</summary>
     /// <param name="policy">The plug-in.</param>
     /// <param name="batch">As in the plug-in's own method.</param>
     /// <param name="temperature">As in the plug-in's own method.</param>
     /// <exception cref="InvalidOperationException">A result is not [B, C] float32 on the device of the batch.</exception>
-    public static TokenStatistics WithEntropies(IPolicy policy, TokenBatch batch, double temperature)
+    public static TokenStatistics WithEntropies(IEntropyPolicy policy, TokenBatch batch, double temperature)
     {
         TokenStatistics statistics = policy.LogProbsAndEntropies(batch, temperature);
-        Require(statistics.LogProbs, policy, nameof(IPolicy.LogProbsAndEntropies), batch);
-        Require(statistics.Entropies, policy, nameof(IPolicy.LogProbsAndEntropies) + " (entropies)", batch);
+        Require(statistics.LogProbs, policy, nameof(IEntropyPolicy.LogProbsAndEntropies), batch);
+        Require(statistics.Entropies, policy, nameof(IEntropyPolicy.LogProbsAndEntropies) + " (entropies)", batch);
         return statistics;
     }
 

@@ -16,7 +16,8 @@ internal static class EntropyThreshold
     /// <param name="budget">Size of the micro-batches.</param>
     /// <param name="cancellationToken">Stops between two micro-batches.</param>
     /// <exception cref="MicroBatchOutOfMemoryException">A micro-batch does not fit into memory.</exception>
-    public static double Of(IPolicy policy, IReadOnlyList<TrainingRow> rows, GrpoOptions options, MicroBatchBudget budget, CancellationToken cancellationToken)
+    public static double Of(
+        IEntropyPolicy policy, IReadOnlyList<TrainingRow> rows, GrpoOptions options, MicroBatchBudget budget, CancellationToken cancellationToken)
     {
         var entropies = new List<float>();
         Device device = policy.Device();

@@ -33,7 +33,6 @@ public sealed class GrpoOptimizer : IDisposable
     private readonly ILogger _logger;
     private readonly OptimizerUse _use;
     private readonly PolicyVocabulary _vocabulary = new();
-    private double? _klInReward; // as measured when the groups of the coming update were scored
     private StepTimes? _times;
 
     /// <summary>Wires the plug-ins. All options are checked here, before anything is run.</summary>
@@ -45,7 +44,8 @@ public sealed class GrpoOptimizer : IDisposable
     /// <param name="logger">Null: no log.</param>
     /// <exception cref="ArgumentException">An option is out of range; the message lists all of them.</exception>
     /// <exception cref="InvalidOperationException">
-    /// The policy is random in training (<see cref="IPolicy.IsStochastic"/>) or has no trainable float32 parameters, the KL term has no
+    /// The policy is random in training (<see cref="IStochasticPolicy.IsStochastic"/>), computes no entropies although the options need them
+    /// (<see cref="IEntropyPolicy"/>), or has no trainable float32 parameters. Or the KL term has no
     /// reference model, or the reference cannot be moved although <see cref="GrpoOptions.ReferenceSyncEvery"/> asks for it.
     /// </exception>
     public GrpoOptimizer(
@@ -62,10 +62,16 @@ public sealed class GrpoOptimizer : IDisposable
             throw new ArgumentException(string.Join(" ", problems), nameof(options));
         }
 
-        if (policy.IsStochastic)
+        if (policy is IStochasticPolicy { IsStochastic: true })
         {
             throw new InvalidOperationException(
                 $"{policy.GetType().Name} is random in training (dropout): its ratios to the sampled log-probs would be noise. Switch dropout off for GRPO; SupervisedTrainer can use it.");
+        }
+
+        if (Options.NeedsEntropies && policy is not IEntropyPolicy)
+        {
+            throw new InvalidOperationException(
+                $"{policy.GetType().Name} computes no entropies. Implement IEntropyPolicy, or set EntropyCoefficient to 0 and TopEntropyFraction to 1.");
         }
 
         if (Options.KlCoefficient != 0 && reference is null)
@@ -109,9 +115,6 @@ public sealed class GrpoOptimizer : IDisposable
     /// <summary>Throws when the sampler can tell that it would refuse one of these prompts.</summary>
     internal void CheckPrompts(IReadOnlyList<Prompt> prompts) => _sampler.CheckPrompts(prompts, Options.Sampling);
 
-    /// <summary>How many want the reports of steps to have a <see cref="StepReport.Record"/>.</summary>
-    internal int Recorders { get; set; }
-
     /// <summary>What the options amount to: print it before anything is run. After the first step it also says how long a step takes.</summary>
     public TrainingPlan Explain()
     {
@@ -142,18 +145,23 @@ public sealed class GrpoOptimizer : IDisposable
     /// DAPO, arXiv:2503.14476, section 3.2. When rounds or reserve run out, groups without a signal fill the step up again, so that its
     /// denominators do not depend on luck. Rewards, lengths and accuracy in the report are of everything that was sampled.
     /// </remarks>
-    public async Task<StepReport> StepAsync(IReadOnlyList<Prompt> prompts, IReadOnlyList<Prompt> reserve, CancellationToken cancellationToken = default)
+    public Task<StepReport> StepAsync(
+        IReadOnlyList<Prompt> prompts, IReadOnlyList<Prompt> reserve, CancellationToken cancellationToken = default) =>
+        StepAsync(prompts, reserve, observers: [], cancellationToken);
+
+    /// <summary>Runs one step under the eyes of observers, which change nothing.</summary>
+    internal async Task<StepReport> StepAsync(
+        IReadOnlyList<Prompt> prompts, IReadOnlyList<Prompt> reserve, IReadOnlyList<IStepObserver> observers, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(reserve);
         using IDisposable operation = _use.Begin();
         RequireWhole();
         Identity.Note();
-        StepCapture? capture = Recorders > 0 ? new StepCapture(_policy, Options.Seed) : null;
         var clock = Stopwatch.StartNew();
         TimeSpan rolloutTime = TimeSpan.Zero;
         int splits = _budget.Splits;
-        var sampled = new SampledGroups(Options.Advantage, prompts.Count);
+        var sampled = new SampledGroups(Options.Advantage, RewardWeights, prompts.Count);
         IReadOnlyList<Prompt> next = prompts;
         for (int drawn = 0, round = 1; ; round++)
         {
@@ -171,31 +179,29 @@ public sealed class GrpoOptimizer : IDisposable
             drawn += wanted;
         }
 
-        (IReadOnlyList<ScoredGroup> all, IReadOnlyList<ScoredGroup> chosen) = Advantages(sampled, cancellationToken);
+        (IReadOnlyList<ScoredGroup> all, ScoredStep chosen) = Advantages(sampled, cancellationToken);
         TimeSpan scoringEnd = clock.Elapsed;
-        _updater.Capture = capture;
-        IReadOnlyList<UpdateReport> updates;
-        try
-        {
-            updates = Apply(chosen, cancellationToken);
-        }
-        finally
-        {
-            _updater.Capture = null;
-        }
-
+        IReadOnlyList<UpdateReport> updates = Apply(chosen, observers, cancellationToken);
         StepReport report = StepStatistics.Report(Step, all, sampled.Errors, updates) with
         {
             SamplingRounds = sampled.Rounds.Count,
-            ReplacedGroups = all.Count - chosen.Count,
+            ReplacedGroups = all.Count - chosen.Groups.Count,
             MicroBatchSplits = _budget.Splits - splits,
             MicroBatchTokens = _budget.Imposed,
             RolloutTime = rolloutTime,
             ScoringTime = scoringEnd - rolloutTime,
             UpdateTime = clock.Elapsed - scoringEnd,
             ReferenceMoved = IsReferenceMove(Step),
-            Record = capture?.Build(Step, sampled.Rounds, all, chosen, updates, _budget.Imposed),
         };
+        foreach (IStepObserver observer in observers)
+        {
+            observer.OnDone(new ObservedStep(Step, sampled.Rounds, all, chosen.Groups, updates)
+            {
+                MicroBatchTokens = _budget.Imposed,
+                RewardWeights = RewardWeights,
+            });
+        }
+
         _times = StepTimes.Add(_times, report);
         GrpoDiagnostics.Record(report);
         _logger.StepDone(report.Step, report.MeanReward, report.MeanCompletionTokens, clock.Elapsed.TotalSeconds);
@@ -235,18 +241,19 @@ public sealed class GrpoOptimizer : IDisposable
     /// <summary>Second stage: rewards and advantages.</summary>
     /// <param name="groups">The rollouts.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    public async Task<IReadOnlyList<ScoredGroup>> ScoreAsync(IReadOnlyList<RolloutGroup> groups, CancellationToken cancellationToken = default)
+    public async Task<ScoredStep> ScoreAsync(IReadOnlyList<RolloutGroup> groups, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(groups);
         using IDisposable operation = _use.Begin();
-        new RolloutCheck(_policy.GetType().Name, await _vocabulary.OfAsync(_policy).ConfigureAwait(false)).RequireGroups(groups, nameof(groups));
-        var sampled = new SampledGroups(Options.Advantage, groups.Count);
+        new RolloutCheck(_policy.GetType().Name, await _vocabulary.FindAsync(_policy).ConfigureAwait(false)).RequireGroups(groups, nameof(groups));
+        var sampled = new SampledGroups(Options.Advantage, RewardWeights, groups.Count);
         sampled.Add(groups, await ScoreRewardsAsync(groups, cancellationToken).ConfigureAwait(false));
-        return Advantages(sampled, cancellationToken).All;
+        (IReadOnlyList<ScoredGroup> all, ScoredStep chosen) = Advantages(sampled, cancellationToken);
+        return chosen with { Groups = all };
     }
 
     /// <summary>Third stage: the optimizer steps of the round. Counts as a step.</summary>
-    /// <param name="groups">Scored groups.</param>
+    /// <param name="step">The scored groups.</param>
     /// <param name="cancellationToken">Heeded until the first optimizer step is applied; the weights are then untouched.</param>
     /// <returns>
     /// One report per optimizer step, those that were skipped included; none when every advantage is 0 and the loss has neither a KL term nor an
@@ -260,32 +267,42 @@ public sealed class GrpoOptimizer : IDisposable
     /// The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>), or a single completion does not fit into
     /// memory; nothing was applied. Or something else is at work on the policy, or a plug-in answered wrongly.
     /// </exception>
+    public IReadOnlyList<UpdateReport> Update(ScoredStep step, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(step);
+        ArgumentNullException.ThrowIfNull(step.Groups, nameof(step));
+        using IDisposable operation = _use.Begin();
+        RequireWhole();
+        RequireScored(step.Groups, nameof(step));
+        Identity.Note();
+        return Apply(step, observers: [], cancellationToken);
+    }
+
+    /// <summary>Runs the third stage on groups that were scored elsewhere.</summary>
+    /// <param name="groups">The scored groups.</param>
+    /// <param name="cancellationToken">Heeded until the first optimizer step is applied; the weights are then untouched.</param>
+    /// <inheritdoc cref="Update(ScoredStep, CancellationToken)"/>
     public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(groups);
-        using IDisposable operation = _use.Begin();
-        RequireWhole();
-        RequireScored(groups);
-        Identity.Note();
-        return Apply(groups, cancellationToken);
+        return Update(new ScoredStep(groups), cancellationToken);
     }
 
-    private IReadOnlyList<UpdateReport> Apply(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken)
+    private IReadOnlyList<UpdateReport> Apply(ScoredStep step, IReadOnlyList<IStepObserver> observers, CancellationToken cancellationToken)
     {
         using Activity? activity = GrpoDiagnostics.Source.StartActivity("grpo.update");
-        IReadOnlyList<UpdateReport> updates = RunUpdates(groups, cancellationToken);
+        IReadOnlyList<UpdateReport> updates = RunUpdates(step.Groups, observers, cancellationToken);
         Step++;
         if (updates.Count == 0)
         {
             _logger.NothingLearned(Step);
         }
-        else if (_klInReward is { } measured)
+        else if (step.Kl is { } measured)
         {
             double coefficient = _kl.Coefficient;
             updates = [.. updates.Select(update => update with { Kl = measured, KlCoefficient = coefficient })];
         }
 
-        _klInReward = null; // groups that somebody else scored have none
         if (updates.Count > 0 && updates[0].Kl is not null)
         {
             _kl.Observe(updates.Average(update => update.Kl!.Value));
@@ -348,14 +365,15 @@ public sealed class GrpoOptimizer : IDisposable
     internal IDisposable BeginRun(string member) => _use.BeginRun(member);
 
     // A failure before the first update was applied leaves everything as it was before the step; a later one leaves half a step.
-    private IReadOnlyList<UpdateReport> RunUpdates(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken)
+    private IReadOnlyList<UpdateReport> RunUpdates(
+        IReadOnlyList<ScoredGroup> groups, IReadOnlyList<IStepObserver> observers, CancellationToken cancellationToken)
     {
         long applied = _adam.Step;
         IReadOnlyList<double> norms = _spikes.State;
         bool moving = false;
         try
         {
-            IReadOnlyList<UpdateReport> updates = TensorThread.Run(() => _updater.Update(groups, cancellationToken));
+            IReadOnlyList<UpdateReport> updates = TensorThread.Run(() => _updater.Update(groups, observers, cancellationToken));
             moving = IsReferenceMove(Step + 1);
             if (moving)
             {
@@ -373,15 +391,15 @@ public sealed class GrpoOptimizer : IDisposable
     }
 
     // Groups that a caller made. Those of a step were checked when they were sampled.
-    private void RequireScored(IReadOnlyList<ScoredGroup> groups)
+    private void RequireScored(IReadOnlyList<ScoredGroup> groups, string parameter)
     {
         if (groups.Any(scored => scored is null))
         {
-            throw new ArgumentException("A scored group is null.", nameof(groups));
+            throw new ArgumentException("A scored group is null.", parameter);
         }
 
-        int? vocabulary = _vocabulary.OfAsync(_policy).GetAwaiter().GetResult();
-        new RolloutCheck(_policy.GetType().Name, vocabulary).RequireGroups(groups.Select(scored => scored.Group), nameof(groups));
+        int? vocabulary = _vocabulary.FindAsync(_policy).GetAwaiter().GetResult();
+        new RolloutCheck(_policy.GetType().Name, vocabulary).RequireGroups(groups.Select(scored => scored.Group), parameter);
         foreach (ScoredGroup scored in groups)
         {
             int count = scored.Group.Completions.Count;
@@ -389,23 +407,22 @@ public sealed class GrpoOptimizer : IDisposable
             {
                 throw new ArgumentException(FormattableString.Invariant(
                     $"A group of {count} completions has {scored.Rewards?.Count ?? 0} rewards and {scored.Advantages?.Count ?? 0} advantages; there must be one each per completion."),
-                    nameof(groups));
+                    parameter);
             }
         }
     }
 
     private bool IsReferenceMove(long step) => Options.ReferenceSyncEvery is { } every && step % every == 0;
 
-    private (IReadOnlyList<ScoredGroup> All, IReadOnlyList<ScoredGroup> Chosen) Advantages(SampledGroups sampled, CancellationToken cancellationToken)
-    {
-        if (_rewardKl is null)
-        {
-            return sampled.Score();
-        }
+    private IReadOnlyDictionary<string, double>? RewardWeights => (_reward as IWeightedReward)?.PartWeights;
 
-        RewardKl.Shaped shaped = TensorThread.Run(() => _rewardKl.Shape(sampled.Groups, sampled.Rewards, _kl.Coefficient, cancellationToken));
-        _klInReward = shaped.Kl;
-        return sampled.Score(shaped.Rewards);
+    private (IReadOnlyList<ScoredGroup> All, ScoredStep Chosen) Advantages(SampledGroups sampled, CancellationToken cancellationToken)
+    {
+        RewardKl.Shaped? shaped = _rewardKl is null
+            ? null
+            : TensorThread.Run(() => _rewardKl.Shape(sampled.Groups, sampled.Rewards, _kl.Coefficient, cancellationToken));
+        (IReadOnlyList<ScoredGroup> all, IReadOnlyList<ScoredGroup> chosen) = sampled.Score(shaped?.Rewards);
+        return (all, new ScoredStep(chosen) { Kl = shaped?.Kl });
     }
 
     private async Task<RewardScores> ScoreRewardsAsync(IReadOnlyList<RolloutGroup> groups, CancellationToken cancellationToken)

@@ -1,4 +1,5 @@
 using Grpo.Losses;
+using Grpo.Modeling;
 using Grpo.Optimization;
 using Grpo.Planning;
 
@@ -119,7 +120,7 @@ public sealed record GrpoOptions : IReflectedOptions
 
     /// <summary>
     /// Computes a prompt once for all completions of its group in a micro-batch, in the update and in the passes without gradient; for a
-    /// policy that can (<see cref="IPolicy.SharesPrompts"/>). Speed and memory only: loss and gradient are the same up to rounding.
+    /// policy that can (<see cref="ISharedPromptPolicy"/>). Speed and memory only: loss and gradient are the same up to rounding.
     /// </summary>
     /// <value>Default true.</value>
     public bool SharePrompts { get; set; } = true;

@@ -91,7 +91,7 @@ public static class GrpoPresets
     {
         Advantage = new LeaveOneOutAdvantage(),
         Objective = new ReinforceObjective(),
-        Reduction = LossReduction.LengthScaled,
+        Reduction = LossReduction.SequenceSum,
         KlCoefficient = 0.05,
         KlEstimator = KlEstimator.K1InReward,
     };

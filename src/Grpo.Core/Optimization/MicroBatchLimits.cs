@@ -11,7 +11,7 @@ namespace Grpo.Optimization;
 public readonly record struct MicroBatchLimits(int MaxSequences, int? MaxTokens = null, bool SharePrompts = false)
 {
     internal static MicroBatchLimits Of(GrpoOptions options, IPolicy policy) =>
-        new(options.MicroBatchSize, options.MaxTokensPerMicroBatch, options.SharePrompts && policy.SharesPrompts);
+        new(options.MicroBatchSize, options.MaxTokensPerMicroBatch, options.SharePrompts && policy is ISharedPromptPolicy { SharesPrompts: true });
 
     /// <summary>What these sequences count as one micro-batch, in the measure of <see cref="MaxTokens"/>.</summary>
     internal long Tokens(IReadOnlyCollection<TokenSequence> sequences)

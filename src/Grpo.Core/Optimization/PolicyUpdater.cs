@@ -13,14 +13,14 @@ internal sealed class PolicyUpdater(
     IPolicy policy, IReferenceModel? reference, AdamW adam, GrpoOptions options, KlControl kl, GradientSpikes spikes, MicroBatchBudget budget)
 {
     private readonly LossSettings _loss = options.Loss;
-
-    /// <summary>Takes down what the coming updates see; null: nobody does.</summary>
-    public StepCapture? Capture { get; set; }
+    private readonly IEntropyPolicy? _entropyPolicy = policy as IEntropyPolicy;
+    private readonly IFusedLossPolicy? _fusedPolicy = policy as IFusedLossPolicy;
 
     private sealed record MicroBatch(IReadOnlyList<TrainingRow> Rows, TokenBatch Tokens, Tensor Advantages, Tensor? ReferenceLogProbs, Tensor? SamplerLogProbs);
 
     /// <summary>The optimizer steps of a round: what is done, and what a new beginning with smaller micro-batches has to know.</summary>
-    private sealed record Round(IReadOnlyList<TrainingRow> All, IReadOnlyList<TrainingRow> Trained, LossDenominators Denominators)
+    private sealed record Round(
+        IReadOnlyList<TrainingRow> All, IReadOnlyList<TrainingRow> Trained, LossDenominators Denominators, IReadOnlyList<IStepObserver> Observers)
     {
         public List<UpdateReport> Reports { get; } = [];
 
@@ -41,11 +41,16 @@ internal sealed class PolicyUpdater(
     /// The sampler's log-probs contradict the policy's, and nothing was applied; or a single completion does not fit into memory, and the message
     /// says which optimizer steps were applied before, if any.
     /// </exception>
-    public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken)
+    public IReadOnlyList<UpdateReport> Update(
+        IReadOnlyList<ScoredGroup> groups, IReadOnlyList<IStepObserver> observers, CancellationToken cancellationToken)
     {
         TrainingRow[] all = [.. groups.SelectMany(TrainingRow.Of)];
         TrainingRow[] rows = [.. all.Where(row => !options.MaskTruncatedCompletions || row.Completion.FinishReason != FinishReason.Truncated)];
-        Capture?.Begin(all, rows);
+        foreach (IStepObserver observer in observers)
+        {
+            observer.OnRows(all, rows);
+        }
+
         var denominators = new LossDenominators(rows.Length, rows.Sum(row => (long)row.Tokens.CompletionIds.Count), options.Sampling.MaxCompletionTokens);
 
         // Without a KL term and an entropy bonus a row of advantage 0, which 1e-50 is in float32, has no gradient. It counts in the denominators and costs nothing.
@@ -55,7 +60,7 @@ internal sealed class PolicyUpdater(
             return []; // Adam would turn leftover momentum into a step
         }
 
-        var round = new Round(rows, trained, denominators);
+        var round = new Round(rows, trained, denominators, observers);
         return budget.Fit(() => Run(round, cancellationToken), applied: () => round.Reports.Count);
     }
 
@@ -76,10 +81,14 @@ internal sealed class PolicyUpdater(
                 LossSettings loss = _loss with
                 {
                     KlCoefficient = options.HasKlInLoss ? kl.Coefficient : 0,
-                    EntropyThreshold = options.TopEntropyFraction < 1 ? EntropyThreshold.Of(policy, round.All, options, budget, token) : null,
+                    EntropyThreshold = options.TopEntropyFraction < 1 ? EntropyThreshold.Of(_entropyPolicy!, round.All, options, budget, token) : null,
                 };
-                Capture?.BeginUpdate(round.Reports.Count, loss);
-                round.Reports.Add(Step(batches, oldLogProbs, loss, round.Denominators, token));
+                foreach (IStepObserver observer in round.Observers)
+                {
+                    observer.OnUpdate(round.Reports.Count, loss);
+                }
+
+                round.Reports.Add(Step(round, batches, oldLogProbs, loss, token));
             }
 
             return round.Reports;
@@ -112,7 +121,7 @@ internal sealed class PolicyUpdater(
             batches[i] = MicroBatchBudget.Run(members, () =>
             {
                 TokenBatch tokens = TokenBatchBuilder.Build([.. members.Select(row => row.Tokens)], padTokenId: 0, device, limits.SharePrompts);
-                Tensor advantages = HostUpload.To(tensor(members.Select(row => (float)row.Advantage).ToArray()), device);  // [B]
+                Tensor advantages = DeviceUpload.To(tensor(members.Select(row => (float)row.Advantage).ToArray()), device);  // [B]
                 oldLogProbs[i] = round.OldLogProbs is { } old ? RowLogProbs.Upload([.. indices.Select(index => old[index])], tokens) : null;
                 return new MicroBatch(members, tokens, advantages, ReferenceLogProbs(tokens), SamplerLogProbs.Upload(members, tokens));
             });
@@ -137,13 +146,14 @@ internal sealed class PolicyUpdater(
         double temperature = options.Sampling.Temperature;
         if (options.NeedsEntropies)
         {
-            TokenStatistics statistics = CheckedLogProbs.WithEntropies(policy, batch.Tokens, temperature);
+            TokenStatistics statistics = CheckedLogProbs.WithEntropies(_entropyPolicy!, batch.Tokens, temperature); // the optimizer has asked for it
             return Inputs(statistics.LogProbs) with { Entropies = statistics.Entropies };
         }
 
-        return Inputs(settings.IsPerToken
-            ? CheckedLogProbs.Of(policy, batch.Tokens, temperature, logProbs => GrpoLoss.Gradient(Inputs(logProbs), settings, denominators))
-            : CheckedLogProbs.Of(policy, batch.Tokens, temperature));
+        return Inputs(_fusedPolicy is null || !settings.IsPerToken
+            ? CheckedLogProbs.Of(policy, batch.Tokens, temperature)
+            : CheckedLogProbs.Fused(
+                _fusedPolicy, batch.Tokens, temperature, logProbs => GrpoLoss.Gradient(Inputs(logProbs), settings, denominators)));
 
         LossInputs Inputs(Tensor logProbs) => new(logProbs, oldLogProbs, batch.ReferenceLogProbs, batch.Advantages, batch.Tokens.CompletionMask)
         {
@@ -154,11 +164,11 @@ internal sealed class PolicyUpdater(
     // Forward and backward of one micro-batch: the gradients are added to those of the others.
     // Returns loss, sum of the KL term and, where the objective has them, the clip counts.
     private float[] Accumulate(
-        MicroBatch batch, ref Tensor? oldLogProbs, LossSettings settings, LossDenominators denominators, NumericsGuard guard, bool first)
+        Round round, MicroBatch batch, ref Tensor? oldLogProbs, LossSettings settings, NumericsGuard guard, bool first)
     {
         using var scope = TensorScope.Begin();
-        LossInputs inputs = Forward(batch, oldLogProbs, settings, denominators);
-        LossResult result = GrpoLoss.Compute(inputs, settings, denominators);
+        LossInputs inputs = Forward(batch, oldLogProbs, settings, round.Denominators);
+        LossResult result = GrpoLoss.Compute(inputs, settings, round.Denominators);
         Tensor health = NumericsGuard.Measure(inputs, first ? batch.SamplerLogProbs : null);
 
         // One stop of the device per micro-batch, before the backward pass. What a bad forward pass leaves in the gradients goes with the round.
@@ -166,7 +176,11 @@ internal sealed class PolicyUpdater(
         ReadOnlySpan<float> values = MemoryMarshal.Cast<byte, float>(torch.cat(numbers).cpu().bytes);
         int healthNumbers = NumericsGuard.Numbers(batch.Rows.Count);
         guard.Check(batch.Rows, values.Slice(2, healthNumbers), compared: first && batch.SamplerLogProbs is not null);
-        Capture?.Add(batch.Rows, inputs.LogProbs, batch.ReferenceLogProbs);
+        foreach (IStepObserver observer in round.Observers)
+        {
+            observer.OnMicroBatch(batch.Rows, inputs.LogProbs, batch.ReferenceLogProbs);
+        }
+
         float[] sums = [.. values[..2], .. values[(2 + healthNumbers)..]];
         BackwardPass.Run(result.Loss);
 
@@ -175,7 +189,8 @@ internal sealed class PolicyUpdater(
         return sums;
     }
 
-    private UpdateReport Step(MicroBatch[] batches, Tensor?[] oldLogProbs, LossSettings settings, LossDenominators denominators, CancellationToken cancellationToken)
+    private UpdateReport Step(
+        Round round, MicroBatch[] batches, Tensor?[] oldLogProbs, LossSettings settings, CancellationToken cancellationToken)
     {
         double loss = 0, klSum = 0;
         var clipCounts = new List<float>();
@@ -185,7 +200,7 @@ internal sealed class PolicyUpdater(
         {
             cancellationToken.ThrowIfCancellationRequested();
             int index = i;
-            float[] values = MicroBatchBudget.Run(batches[i].Rows, () => Accumulate(batches[index], ref oldLogProbs[index], settings, denominators, guard, first));
+            float[] values = MicroBatchBudget.Run(batches[i].Rows, () => Accumulate(round, batches[index], ref oldLogProbs[index], settings, guard, first));
             loss += values[0];
             klSum += values[1];
             clipCounts.AddRange(values.AsSpan(2));
@@ -212,7 +227,7 @@ internal sealed class PolicyUpdater(
         return new UpdateReport
         {
             Loss = loss,
-            Kl = options.HasKlInLoss ? klSum / Math.Max(denominators.Tokens, 1) : null,
+            Kl = options.HasKlInLoss ? klSum / Math.Max(round.Denominators.Tokens, 1) : null,
             KlCoefficient = options.HasKlInLoss ? kl.Coefficient : null,
             Clip = clipCounts.Count == 0 ? null : ClipMetrics.FromCounts(CollectionsMarshal.AsSpan(clipCounts)),
             SamplerDifference = samplerDifference,

@@ -49,6 +49,6 @@ internal static class RowLogProbs
         }
 
         using var scope = TensorScope.BeginNoGrad();
-        return scope.Keep(HostUpload.To(tensor(values, logProbs.Count, columns), batch.CompletionMask.device));
+        return scope.Keep(DeviceUpload.To(tensor(values, logProbs.Count, columns), batch.CompletionMask.device));
     }
 }

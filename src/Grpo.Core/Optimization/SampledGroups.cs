@@ -4,7 +4,7 @@ using Grpo.Scoring;
 namespace Grpo.Optimization;
 
 /// <summary>The groups of a step as they come in, round by round, until enough of them teach something.</summary>
-internal sealed class SampledGroups(AdvantageFunction advantage, int wanted)
+internal sealed class SampledGroups(AdvantageFunction advantage, IReadOnlyDictionary<string, double>? weights, int wanted)
 {
     private readonly List<RolloutGroup> _groups = [];
     private readonly List<IReadOnlyList<Reward>> _rewards = [];
@@ -23,7 +23,7 @@ internal sealed class SampledGroups(AdvantageFunction advantage, int wanted)
     public IReadOnlyList<IReadOnlyList<Reward>> Rewards => _rewards;
 
     /// <summary>Groups with a signal that the step still lacks.</summary>
-    public int Missing => wanted - GroupFilter.Of(advantage, ForAdvantages(_rewards)).Kept.Count;
+    public int Missing => wanted - GroupFilter.Create(advantage, ForAdvantages(_rewards)).Kept.Count;
 
     public void Add(IReadOnlyList<RolloutGroup> groups, RewardScores scores)
     {
@@ -39,7 +39,7 @@ internal sealed class SampledGroups(AdvantageFunction advantage, int wanted)
     public (IReadOnlyList<ScoredGroup> All, IReadOnlyList<ScoredGroup> Chosen) Score(IReadOnlyList<IReadOnlyList<Reward>>? shaped = null)
     {
         AdvantageGroup[] groups = ForAdvantages(shaped ?? _rewards);
-        GroupFilter filter = GroupFilter.Of(advantage, groups);
+        GroupFilter filter = GroupFilter.Create(advantage, groups);
         int[] chosen = [.. filter.Kept.Concat(filter.Dead).Take(wanted).Order()];
         double[][] advantages = advantage.Compute([.. chosen.Select(index => groups[index])]);
         Dictionary<int, double[]> byGroup = chosen.Zip(advantages).ToDictionary(pair => pair.First, pair => pair.Second);
@@ -48,9 +48,6 @@ internal sealed class SampledGroups(AdvantageFunction advantage, int wanted)
         return (all, [.. chosen.Select(index => all[index])]);
     }
 
-    private AdvantageGroup[] ForAdvantages(IReadOnlyList<IReadOnlyList<Reward>> shaped)
-    {
-        IReadOnlyDictionary<string, double>? weights = shaped.SelectMany(group => group).Select(reward => reward.Weights).FirstOrDefault(given => given is not null);
-        return [.. _groups.Zip(shaped, (group, rewards) => AdvantageGroup.From(group, rewards, weights))];
-    }
+    private AdvantageGroup[] ForAdvantages(IReadOnlyList<IReadOnlyList<Reward>> shaped) =>
+        [.. _groups.Zip(shaped, (group, rewards) => AdvantageGroup.From(group, rewards, weights))];
 }

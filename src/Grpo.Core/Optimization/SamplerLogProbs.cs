@@ -35,7 +35,7 @@ internal static class SamplerLogProbs
         }
 
         using var scope = TensorScope.BeginNoGrad();
-        return scope.Keep(HostUpload.To(tensor(values, rows.Count, columns), batch.CompletionMask.device));
+        return scope.Keep(DeviceUpload.To(tensor(values, rows.Count, columns), batch.CompletionMask.device));
     }
 
     private static void Require(TrainingRow row, IReadOnlyList<float> recorded)

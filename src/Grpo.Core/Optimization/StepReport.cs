@@ -1,7 +1,3 @@
-using Grpo.Callbacks;
-using Grpo.Evaluation;
-using Grpo.Training;
-
 namespace Grpo;
 
 /// <summary>What one step did: managed data only, safe to keep.</summary>
@@ -87,22 +83,4 @@ public sealed record StepReport
 
     /// <summary>Whether the reference model was moved towards the policy after this step.</summary>
     public bool ReferenceMoved { get; init; }
-
-    /// <summary>Everything that the step's numbers came from, where a <see cref="FlightRecorder"/> was made for the optimizer; else null.</summary>
-    public FlightStep? Record { get; init; }
-
-    /// <summary>The evaluation after this step, where there was one. Set by the trainer.</summary>
-    public EvaluationReport? Evaluation { get; init; }
-
-    /// <summary>
-    /// The folder of the checkpoint written after this step, where there was one. Set by the trainer in what <see cref="GrpoTrainer.RunAsync(CancellationToken)"/>
-    /// yields; callbacks hear of a step before its checkpoint.
-    /// </summary>
-    public string? Checkpoint { get; init; }
-
-    /// <summary>What the curriculum did in this step; null without one. Set by the trainer.</summary>
-    public CurriculumReport? Curriculum { get; init; }
-
-    /// <summary>A collapse that was found at this step, or whose roll-back precedes it, as a sentence; null in the ordinary case. Set by the trainer.</summary>
-    public string? Event { get; init; }
 }

@@ -1,3 +1,5 @@
+using Grpo.Losses;
+
 namespace Grpo.Optimization;
 
 /// <summary>Counts what a step sampled and scored.</summary>
@@ -15,7 +17,7 @@ internal static class StepStatistics
         {
             Step = step,
             MeanReward = scored.Length == 0 ? double.NaN : scored.Average(),
-            RewardDeviation = groups.Count == 0 ? 0 : groups.Average(group => Deviation(Values(group.Rewards))),
+            RewardDeviation = groups.Count == 0 ? 0 : groups.Average(group => RewardMoments.ComputeStdDev(Values(group.Rewards))),
             Accuracy = judged.Length == 0 ? null : judged.Count(correct => correct) / (double)judged.Length,
             ZeroDeviationFraction = groups.Count == 0 ? 0 : groups.Count(IsDead) / (double)groups.Count,
             AllRightFraction = judged.Length == 0 ? null : DeadFraction(groups, correct: true),
@@ -67,16 +69,5 @@ internal static class StepStatistics
         }
 
         return means;
-    }
-
-    private static double Deviation(double[] values)
-    {
-        if (values.Length < 2)
-        {
-            return 0;
-        }
-
-        double mean = values.Average();
-        return Math.Sqrt(values.Sum(value => (value - mean) * (value - mean)) / (values.Length - 1));
     }
 }

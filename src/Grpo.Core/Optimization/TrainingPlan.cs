@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grpo.Modeling;
 using Grpo.Planning;
 
 namespace Grpo.Optimization;
@@ -100,7 +101,7 @@ public sealed record TrainingPlan
     /// <summary>Bytes of the two.</summary>
     public required long MomentBytes { get; init; }
 
-    /// <summary>How much memory the run needs; null where the policy cannot tell (<see cref="IPolicy.Memory"/>).</summary>
+    /// <summary>How much memory the run needs; null where the policy cannot tell (<see cref="IMemoryPlannedPolicy"/>).</summary>
     public MemoryPlan? Memory { get; init; }
 
     /// <summary>Whether that fits into the machine's main memory; null where the policy cannot tell, or is on another device.</summary>

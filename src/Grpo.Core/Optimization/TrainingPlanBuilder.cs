@@ -15,7 +15,7 @@ internal static class TrainingPlanBuilder
         IReadOnlyList<(string Name, TorchSharp.Modules.Parameter Parameter)> parameters = policy.TrainedParameters();
         long trained = parameters.Sum(entry => entry.Parameter.numel());
         DeviceType device = policy.Device().type;
-        IMemoryModel? memory = policy.Memory;
+        IMemoryModel? memory = (policy as IMemoryPlannedPolicy)?.Memory;
         MemoryVerdict? verdict = memory is null || device != DeviceType.CPU ? null : MemoryPlanner.Judge(options, memory, MemoryPlanner.MachineBytes());
         return new TrainingPlan
         {
@@ -90,7 +90,7 @@ internal static class TrainingPlanBuilder
             LossReduction.TokenMean => Invariant($"sum over tokens / N, the completion tokens of the whole step (at most {(long)sequences * length:N0})"),
             LossReduction.SequenceMean => Invariant($"mean over each completion's tokens, then / B = {sequences:N0} completions"),
             LossReduction.FixedLength => Invariant($"sum over tokens / {(long)sequences * length:N0} = B · limit = {sequences:N0} · {length:N0}, whatever the lengths"),
-            LossReduction.LengthScaled => Invariant($"sum over each completion's tokens, then / B = {sequences:N0} completions"),
+            LossReduction.SequenceSum => Invariant($"sum over each completion's tokens, then / B = {sequences:N0} completions"),
             _ => throw new ArgumentOutOfRangeException(nameof(options), options.Reduction, "Not a reduction."),
         };
         return $"{options.Reduction}: {division}; "

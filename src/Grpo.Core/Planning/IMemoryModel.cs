@@ -1,17 +1,26 @@
+using Grpo.Callbacks;
 using Grpo.Optimization;
 
 namespace Grpo.Planning;
 
-/// <summary>Knows from a model's shape how much memory it is going to need; no weights are there yet. <see cref="MemoryPlanner"/> asks it.</summary>
+/// <summary>Estimates a model's memory from its shape, before any weight is loaded. <see cref="MemoryPlanner"/> uses it.</summary>
 public interface IMemoryModel
 {
-    /// <summary>Whether log-probs compute a prompt once for all rows that share it, as in <see cref="IPolicy.SharesPrompts"/>.</summary>
+    /// <summary>True if log-probs compute a prompt once for all rows that share it.</summary>
+    /// <value>Default false.</value>
     bool SharesPrompts => false;
 
-    /// <summary>Bytes that the model needs for passes of such sizes.</summary>
-    /// <param name="sizes">The largest that a run comes to.</param>
+    /// <summary>Estimates how much memory the model needs for passes of given sizes.</summary>
+    /// <param name="sizes">The sizes of the largest passes of a run.</param>
+    /// <returns>The needs in bytes.</returns>
     MemoryNeeds NeedsOf(MemorySizes sizes);
 
-    /// <summary>The same model set up to need less; the change that costs least comes first. Empty when nothing can be changed.</summary>
+    /// <summary>Lists settings of this model that need less memory, the change with the lowest cost first.</summary>
+    /// <returns>One entry per change; empty by default, when nothing can be changed.</returns>
     IReadOnlyList<LeanerModel> Leaner() => [];
 }
+
+/// <summary>A variant of a model that needs less memory.</summary>
+/// <param name="Change">The change and its cost in a few words, such as "gradient checkpointing (…)".</param>
+/// <param name="Model">The memory model with the change.</param>
+public sealed record LeanerModel(string Change, IMemoryModel Model);

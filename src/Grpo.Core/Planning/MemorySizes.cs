@@ -2,45 +2,45 @@ using TorchSharp;
 
 namespace Grpo.Planning;
 
-/// <summary>The largest passes of a run, as far as they decide how much memory it needs.</summary>
+/// <summary>The sizes of a run's largest passes, which decide how much memory the run needs.</summary>
 public sealed record MemorySizes
 {
-    /// <summary>Prompts that a rollout runs together at its beginning, N.</summary>
+    /// <summary>The number of prompts that a rollout prefills together at its start, N.</summary>
     public required long DecodedPrompts { get; init; }
 
-    /// <summary>Sequences that are decoded at a time, B: as many have a place in the key/value cache.</summary>
+    /// <summary>The number of sequences that are decoded at a time, B. Each has a row in the key/value cache.</summary>
     public required long DecodedSequences { get; init; }
 
-    /// <summary>Tokens of the longest prompt, P.</summary>
+    /// <summary>The length of the longest prompt in tokens, P.</summary>
     public required long PromptLength { get; init; }
 
-    /// <summary>Tokens of the longest completion, C.</summary>
+    /// <summary>The length of the longest completion in tokens, C.</summary>
     public required long CompletionLength { get; init; }
 
-    /// <summary>Distinct prompts of a micro-batch, N.</summary>
+    /// <summary>The number of distinct prompts of a micro-batch, N.</summary>
     public required long MicroBatchPrompts { get; init; }
 
-    /// <summary>Sequences of a micro-batch, B.</summary>
+    /// <summary>The number of sequences of a micro-batch, B.</summary>
     public required long MicroBatchSequences { get; init; }
 
-    /// <summary>Whether the sequences of a prompt compute it once.</summary>
+    /// <summary>True if a prompt is computed once for all its sequences.</summary>
     public bool SharesPrompts { get; init; }
 
-    /// <summary>Whether the optimizer step has other micro-batches, whose gradients are there already.</summary>
+    /// <summary>True if the optimizer step has several micro-batches, so that gradients of earlier ones are already in memory.</summary>
     public bool HasOtherMicroBatches { get; init; }
 
-    /// <summary>Whether a reference model is run.</summary>
+    /// <summary>True if a reference model scores the completions.</summary>
     public bool WithReference { get; init; }
 
-    /// <summary>Where AdamW's moments are kept and in how many bits.</summary>
+    /// <summary>The place and precision of AdamW's moments.</summary>
     public OptimizerMoments Moments { get; init; }
 
-    /// <summary>Whether the loss needs the entropy of each token's distribution.</summary>
+    /// <summary>True if the loss needs the entropy of each token's distribution.</summary>
     public bool WithEntropies { get; init; }
 
-    /// <summary>Where the model is.</summary>
+    /// <summary>The type of the device that holds the model.</summary>
     public DeviceType Device { get; init; }
 
-    /// <summary>Places of a sequence in the key/value cache: the last token is never fed back.</summary>
+    /// <summary>The length of a sequence in the key/value cache: one less than its tokens, since the last one is never fed back.</summary>
     public long CachedLength => PromptLength + CompletionLength - 1;
 }

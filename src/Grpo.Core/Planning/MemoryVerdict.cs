@@ -1,36 +1,48 @@
+using Grpo.Callbacks;
 using Grpo.IO;
 
 namespace Grpo.Planning;
 
-/// <summary>Whether a run fits into an amount of memory, and if not, what would make it fit.</summary>
+/// <summary>The answer to whether a run fits into a given amount of memory, with the changes that would make it fit.</summary>
 public sealed record MemoryVerdict
 {
-    /// <summary>What the run needs as it is.</summary>
+    /// <summary>The memory that the run needs without any change.</summary>
     public required MemoryPlan Plan { get; init; }
 
-    /// <summary>The amount, bytes.</summary>
+    /// <summary>The available memory in bytes.</summary>
     public required long Available { get; init; }
 
-    /// <summary>Changes of which each makes the run fit by itself, the cheapest first; empty when it fits, or when nothing helps.</summary>
+    /// <summary>The changes that each make the run fit by themselves, the cheapest first. Empty if the run fits or nothing helps.</summary>
     public required IReadOnlyList<MemoryRemedy> Remedies { get; init; }
 
-    /// <summary>The change that needs least and still does not fit; null when the run fits or a remedy exists.</summary>
+    /// <summary>The change with the lowest peak if even that does not fit; null if the run fits or a remedy exists.</summary>
     public MemoryRemedy? Least { get; init; }
 
-    /// <summary>Whether the run fits as it is.</summary>
+    /// <summary>True if the run fits without any change.</summary>
     public bool Fits => Plan.Peak <= Available;
 
-    /// <summary>The verdict, and one line per change.</summary>
+    /// <summary>Formats the verdict, followed by one line per change.</summary>
     public override string ToString() => string.Join('\n', [Words(), .. Changes().Select(change => $"  {change}")]);
 
-    /// <summary>The same in one sentence.</summary>
+    /// <summary>Formats the verdict and the changes as one sentence.</summary>
     internal string ToSentence() => Changes() is { Length: > 0 } changes ? $"{Words()} {string.Join("; ", changes)}" : Words();
 
     private string Words() =>
-        Fits ? $"fits into {ByteText.Of(Available)}"
-        : Remedies.Count > 0 ? $"does not fit into {ByteText.Of(Available)}; each of these would:"
-        : Least is null ? $"does not fit into {ByteText.Of(Available)}"
-        : $"does not fit into {ByteText.Of(Available)}; lower MaxPromptTokens or MaxCompletionTokens, or take more memory. Not even this is enough:";
+        Fits ? $"fits into {ByteText.Format(Available)}"
+        : Remedies.Count > 0 ? $"does not fit into {ByteText.Format(Available)}; each of these would:"
+        : Least is null ? $"does not fit into {ByteText.Format(Available)}"
+        : $"does not fit into {ByteText.Format(Available)}; lower MaxPromptTokens or MaxCompletionTokens, or take more memory. "
+            + "Not even this is enough:";
 
-    private string[] Changes() => [.. Remedies.Select(remedy => remedy.ToString()), .. Least is null ? Array.Empty<string>() : [Least.ToString()]];
+    private string[] Changes() =>
+        [.. Remedies.Select(remedy => remedy.ToString()), .. Least is null ? Array.Empty<string>() : [Least.ToString()]];
+}
+
+/// <summary>A change of options that lowers the peak memory of a run.</summary>
+/// <param name="Change">The setting to change, in words.</param>
+/// <param name="Peak">The peak of the run with the change, in bytes.</param>
+public sealed record MemoryRemedy(string Change, long Peak)
+{
+    /// <summary>Formats the change and its peak.</summary>
+    public override string ToString() => $"{Change}: {ByteText.Format(Peak)}";
 }

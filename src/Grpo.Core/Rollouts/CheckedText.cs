@@ -5,13 +5,15 @@ using Microsoft.Extensions.AI;
 
 namespace Grpo.Rollouts;
 
-/// <summary>The one way to ask a tokenizer and a chat template: with what they return checked before it becomes a prompt or an answer.</summary>
+/// <summary>Calls a tokenizer and a chat template, and checks their results before these become a prompt or an answer.</summary>
 internal static class CheckedText
 {
     /// <summary>Requires that the end tokens and the padding token are ids of the tokenizer.</summary>
     /// <param name="tokenizer">The plug-in, not null.</param>
-    /// <returns>The same tokenizer.</returns>
-    /// <exception cref="InvalidOperationException">The tokenizer has no ids, no set of end tokens, or one that is none of its ids.</exception>
+    /// <returns>The tokenizer itself.</returns>
+    /// <exception cref="InvalidOperationException">
+    /// The tokenizer has no ids, a null set of end tokens, or an end or padding token beyond its vocabulary.
+    /// </exception>
     public static ITokenizer Require(ITokenizer tokenizer)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
@@ -22,9 +24,10 @@ internal static class CheckedText
             throw new InvalidOperationException(Text($"{name}.VocabularySize is {size} but must be 1 or more."));
         }
 
-        // Whether there is one at all is judged together with the template: its end of a message is an end token too.
+        // An empty set is allowed here: EndTokens also counts the token with which the template closes a message.
         IReadOnlySet<int> ends = tokenizer.EndTokenIds
-            ?? throw new InvalidOperationException($"{name}.EndTokenIds is null; it must be a set, which may be empty where the chat template names an end.");
+            ?? throw new InvalidOperationException(
+                $"{name}.EndTokenIds is null; it must be a set, which may be empty where the chat template names an end.");
         foreach (int id in ends)
         {
             RequireId(tokenizer, id, "EndTokenIds holds");
@@ -37,29 +40,31 @@ internal static class CheckedText
     /// <summary>Renders a conversation.</summary>
     /// <param name="template">The plug-in.</param>
     /// <param name="messages">The conversation.</param>
-    /// <param name="prompt">The prompt that it belongs to, for messages.</param>
-    /// <param name="addGenerationPrompt">Whether the model is to answer.</param>
-    /// <exception cref="InvalidOperationException">The template returned null, or no text although there is some in the messages.</exception>
+    /// <param name="prompt">The prompt of the conversation, for error messages.</param>
+    /// <param name="addGenerationPrompt">True if the model is to answer next.</param>
+    /// <exception cref="InvalidOperationException">The template returned null, or an empty text for messages that have text.</exception>
     public static string Render(IChatTemplate template, IReadOnlyList<ChatMessage> messages, Prompt prompt, bool addGenerationPrompt = true)
     {
         string? text = template.Render(messages, addGenerationPrompt);
         return text is null || (text.Length == 0 && messages.Any(message => message.Text.Length > 0))
             ? throw new InvalidOperationException(
-                $"{template.GetType().Name}.Render returned {(text is null ? "null" : "an empty text")} for prompt '{TerminalText.EscapeLine(prompt.Id)}', which has {messages.Count} messages; a model needs at least one token.")
+                $"{template.GetType().Name}.Render returned {(text is null ? "null" : "an empty text")} for prompt "
+                + $"'{TerminalText.EscapeLine(prompt.Id)}', which has {messages.Count} messages; a model needs at least one token.")
             : text;
     }
 
     /// <summary>Encodes text.</summary>
     /// <param name="tokenizer">The plug-in.</param>
     /// <param name="text">The text.</param>
-    /// <param name="prompt">The prompt that it belongs to, for messages.</param>
+    /// <param name="prompt">The prompt that the text belongs to, for error messages.</param>
     /// <exception cref="InvalidOperationException">The tokenizer returned null, or an id beyond its vocabulary.</exception>
     public static IReadOnlyList<int> Encode(ITokenizer tokenizer, string text, Prompt prompt)
     {
         IReadOnlyList<int>? ids = tokenizer.Encode(text);
         if (ids is null)
         {
-            throw new InvalidOperationException($"{tokenizer.GetType().Name}.Encode returned null for prompt '{TerminalText.EscapeLine(prompt.Id)}'.");
+            throw new InvalidOperationException(
+                $"{tokenizer.GetType().Name}.Encode returned null for prompt '{TerminalText.EscapeLine(prompt.Id)}'.");
         }
 
         int size = tokenizer.VocabularySize;
@@ -76,17 +81,19 @@ internal static class CheckedText
 
     /// <summary>Decodes a completion.</summary>
     /// <param name="tokenizer">The plug-in.</param>
-    /// <param name="tokenIds">Its ids.</param>
+    /// <param name="tokenIds">The token ids of the completion.</param>
     /// <exception cref="InvalidOperationException">The tokenizer returned null.</exception>
     public static string Decode(ITokenizer tokenizer, IReadOnlyList<int> tokenIds) => tokenizer.Decode(tokenIds)
         ?? throw new InvalidOperationException(
-            Text($"{tokenizer.GetType().Name}.Decode returned null for a completion of {tokenIds.Count} tokens; it must return a text, which may be empty."));
+            Text($"{tokenizer.GetType().Name}.Decode returned null for a completion of {tokenIds.Count} tokens; ")
+                + "it must return a text, which may be empty.");
 
     private static void RequireId(ITokenizer tokenizer, int id, string what)
     {
         if (id < 0 || id >= tokenizer.VocabularySize)
         {
-            throw new InvalidOperationException(Text($"{tokenizer.GetType().Name}.{what} {id}, but ids are 0 to {tokenizer.VocabularySize - 1} (VocabularySize)."));
+            throw new InvalidOperationException(
+                Text($"{tokenizer.GetType().Name}.{what} {id}, but ids are 0 to {tokenizer.VocabularySize - 1} (VocabularySize)."));
         }
     }
 

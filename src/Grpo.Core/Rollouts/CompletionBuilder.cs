@@ -2,7 +2,8 @@ using Grpo.Modeling;
 
 namespace Grpo.Rollouts;
 
-/// <summary>A completion while it grows.</summary>
+/// <summary>A completion that is being sampled: its tokens so far, with their log-probs and entropies.</summary>
+/// <param name="randomKey">The key of the completion's random numbers.</param>
 internal sealed class CompletionBuilder(ulong randomKey)
 {
     private readonly List<int> _ids = [];
@@ -16,7 +17,7 @@ internal sealed class CompletionBuilder(ulong randomKey)
 
     public IReadOnlyList<int> Ids => _ids;
 
-    public void Append(PickedToken token, IReadOnlySet<int> endTokenIds, int maxTokens)
+    public void Append(SampledToken token, IReadOnlySet<int> endTokenIds, int maxTokens)
     {
         _ids.Add(token.Id);
         _logProbs.Add(token.LogProb);
@@ -24,7 +25,7 @@ internal sealed class CompletionBuilder(ulong randomKey)
         _finish = endTokenIds.Contains(token.Id) ? FinishReason.EndToken : _ids.Count == maxTokens ? FinishReason.Truncated : null;
     }
 
-    /// <summary>Back to the beginning, which the same random numbers make the same again.</summary>
+    /// <summary>Drops all tokens. Sampled again with the same random numbers, the completion comes out the same.</summary>
     public void Restart()
     {
         _ids.Clear();
@@ -39,3 +40,8 @@ internal sealed class CompletionBuilder(ulong randomKey)
         MeanEntropy = _entropy / _ids.Count,
     };
 }
+
+/// <summary>A sequence that is being sampled: its prompt and its completion so far.</summary>
+/// <param name="PromptIds">The token ids of the prompt.</param>
+/// <param name="Completion">The completion, which grows by a token per forward pass.</param>
+internal sealed record RolloutRow(IReadOnlyList<int> PromptIds, CompletionBuilder Completion);

@@ -6,31 +6,31 @@ using static TorchSharp.torch;
 namespace Grpo.Rollouts;
 
 /// <summary>
-/// Decodes the groups of a rollout with a bounded number of sequences at a time: a finished sequence leaves at once, and as soon as there is
-/// room for a waiting group, its prompt is run and its sequences join (continuous batching).
+/// Decodes the groups of a rollout by continuous batching: finished rows are evicted at once, and waiting groups are admitted as soon as
+/// there is room.
 /// </summary>
-/// <param name="policy">Decodes.</param>
-/// <param name="padTokenId">Fills the prompts of a batch to the same length.</param>
+/// <param name="policy">The policy to decode with.</param>
+/// <param name="padTokenId">The token that pads the prompts of a batch to equal length.</param>
 /// <param name="endTokenIds">The tokens that end a completion.</param>
-/// <param name="sampling">Temperature, filters and limits.</param>
+/// <param name="sampling">The temperature, filters and limits.</param>
 internal sealed class ContinuousDecoder(IPolicy policy, int padTokenId, IReadOnlySet<int> endTokenIds, SamplingOptions sampling)
 {
-    private int _rows;                                 // of the session that runs
+    private int _rows;                                 // the number of rows at the start of the running session
 
-    /// <summary>The sequences that were decoded at a time when an allocation failed, for the first time; null when none did.</summary>
-    public int? TooMany { get; private set; }
+    /// <summary>The number of sequences decoded at a time when an allocation first failed; null if none failed.</summary>
+    public int? RowsAtFirstFailure { get; private set; }
 
     /// <summary>Decodes every row to its end.</summary>
-    /// <param name="groups">Rows with the same prompt; at least one each.</param>
-    /// <param name="maxRows">Sequences at a time; a larger group is decoded in parts.</param>
-    /// <param name="cancellationToken">Heeded before every token.</param>
-    /// <returns>Sequences that fitted into memory at a time: <paramref name="maxRows"/>, or fewer where an allocation failed.</returns>
+    /// <param name="groups">The groups: rows with a common prompt, at least one each.</param>
+    /// <param name="maxRows">The number of sequences to decode at a time. A larger group is decoded in parts.</param>
+    /// <param name="cancellationToken">A token that is checked before each forward pass.</param>
+    /// <returns>The number of sequences that fitted into memory: <paramref name="maxRows"/>, or fewer if an allocation failed.</returns>
     /// <exception cref="InvalidOperationException">Not even one sequence fits into memory.</exception>
     public int Run(IReadOnlyList<RolloutRow[]> groups, int maxRows, CancellationToken cancellationToken)
     {
         while (true)
         {
-            // The longest prompts first: a session has room for none that is longer than those it was started with.
+            // Longest prompts first: a session has no room for a prompt longer than those it was started with.
             var waiting = new Queue<RolloutRow[]>(groups
                 .OrderByDescending(rows => rows[0].PromptIds.Count)
                 .SelectMany(rows => rows.Where(row => !row.Completion.IsFinished).Chunk(maxRows)));
@@ -45,21 +45,22 @@ internal sealed class ContinuousDecoder(IPolicy policy, int padTokenId, IReadOnl
             }
             catch (Exception exception) when (OutOfMemory.Is(exception))
             {
-                TooMany ??= _rows;
+                RowsAtFirstFailure ??= _rows;
                 maxRows = Halve(groups, exception);
             }
         }
     }
 
-    // Sequences that were under way begin anew, with the same random numbers.
+    // Unfinished sequences restart, with the same random numbers.
     private int Halve(IReadOnlyList<RolloutRow[]> groups, Exception exception)
     {
         RolloutRow[] unfinished = [.. groups.SelectMany(rows => rows).Where(row => !row.Completion.IsFinished)];
         if (_rows == 1)
         {
             throw new InvalidOperationException(
-                $"Not even one sequence at a time fits into memory, with a prompt of up to {unfinished.Max(row => row.PromptIds.Count)} tokens and MaxCompletionTokens {sampling.MaxCompletionTokens}. " +
-                "Lower MaxCompletionTokens or MaxPromptTokens, switch off what the policy adds while it decodes, such as weights in 8 bits, or take a device with more memory.",
+                $"Not even one sequence at a time fits into memory, with a prompt of up to {unfinished.Max(row => row.PromptIds.Count)} "
+                + $"tokens and MaxCompletionTokens {sampling.MaxCompletionTokens}. Lower MaxCompletionTokens or MaxPromptTokens, switch "
+                + "off what the policy adds while it decodes, such as weights in 8 bits, or take a device with more memory.",
                 exception);
         }
 
@@ -75,47 +76,48 @@ internal sealed class ContinuousDecoder(IPolicy policy, int padTokenId, IReadOnl
     {
         cancellationToken.ThrowIfCancellationRequested();
         using var scope = TensorScope.BeginNoGrad();
-        FreedMemory.Bound(anew: true); // an update leaves much more than its cache has use for
-        List<RolloutRow[]> first = TakeThatFit(waiting, maxRows);
+        FreedMemory.TrimExcess(isNewPhase: true); // an update leaves much more freed memory than decoding can reuse
+        List<RolloutRow[]> first = Admit(waiting, maxRows);
         _rows = first.Sum(group => group.Length);
         using IDecodingSession session = policy.StartDecoding(Prompts(first), first[0].Length, sampling.MaxCompletionTokens);
         List<RolloutRow> rows = [.. first.SelectMany(group => group)];
-        Draw(session.Prefill(), rows);
-        while (Leave(session, rows))
+        AppendTokens(session.Prefill(), rows);
+        while (EvictFinished(session, rows))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            if (session.CanAddPrompts && TakeThatFit(waiting, _rows - rows.Count) is { Count: > 0 } joining)
+            if (session.CanAddPrompts && Admit(waiting, _rows - rows.Count) is { Count: > 0 } admitted)
             {
-                RolloutRow[] added = [.. joining.SelectMany(group => group)];
-                Draw(session.AddPrompts(Prompts(joining), joining[0].Length), added);
+                RolloutRow[] added = [.. admitted.SelectMany(group => group)];
+                AppendTokens(session.AddPrompts(Prompts(admitted), admitted[0].Length), added);
                 rows.AddRange(added);
-                continue; // some may have ended with their first token
+                continue; // a row may have ended with its first token
             }
 
             using Tensor last = tensor(rows.Select(row => (long)row.Completion.Ids[^1]).ToArray(), device: policy.Device());   // [B]
-            Draw(session.Advance(last), rows);
+            AppendTokens(session.Advance(last), rows);
         }
     }
 
-    // Groups of one size, since a session is started with one.
-    private static List<RolloutRow[]> TakeThatFit(Queue<RolloutRow[]> waiting, int room)
+    // Takes groups of one size from the queue while there is room: a session takes one group size per call.
+    private static List<RolloutRow[]> Admit(Queue<RolloutRow[]> waiting, int room)
     {
-        var taken = new List<RolloutRow[]>();
-        while (waiting.TryPeek(out RolloutRow[]? next) && next.Length <= room && (taken.Count == 0 || next.Length == taken[0].Length))
+        var admitted = new List<RolloutRow[]>();
+        while (waiting.TryPeek(out RolloutRow[]? next) && next.Length <= room && (admitted.Count == 0 || next.Length == admitted[0].Length))
         {
-            taken.Add(waiting.Dequeue());
+            admitted.Add(waiting.Dequeue());
             room -= next.Length;
         }
 
-        return taken;
+        return admitted;
     }
 
     private TokenBatch Prompts(List<RolloutRow[]> groups) =>
         TokenBatchBuilder.Build([.. groups.Select(group => new TokenSequence(group[0].PromptIds, []))], padTokenId, policy.Device());
 
-    private void Draw(Tensor logits, IReadOnlyList<RolloutRow> rows)
+    // Samples a token per row from the logits, and disposes them.
+    private void AppendTokens(Tensor logits, IReadOnlyList<RolloutRow> rows)
     {
-        PickedToken[] tokens = TokenDraw.Pick(logits, rows, sampling);
+        SampledToken[] tokens = TokenSampler.Sample(logits, rows, sampling);
         logits.Dispose();
         for (int row = 0; row < tokens.Length; row++)
         {
@@ -123,24 +125,24 @@ internal sealed class ContinuousDecoder(IPolicy policy, int padTokenId, IReadOnl
         }
     }
 
-    /// <summary>Drops the finished rows; false when none is left.</summary>
-    private static bool Leave(IDecodingSession session, List<RolloutRow> rows)
+    /// <summary>Evicts the finished rows from the session; returns false if none is left.</summary>
+    private static bool EvictFinished(IDecodingSession session, List<RolloutRow> rows)
     {
-        // The last rows take the places that have become free: all others stay where they are, which costs a session nothing.
+        // The last rows fill the gaps, and all others keep their index: a row that does not move costs a session nothing.
         var kept = new List<int>(rows.Count);
         int last = rows.Count - 1;
-        for (int place = 0; place <= last; place++)
+        for (int index = 0; index <= last; index++)
         {
-            while (last > place && rows[place].Completion.IsFinished && rows[last].Completion.IsFinished)
+            while (last > index && rows[index].Completion.IsFinished && rows[last].Completion.IsFinished)
             {
                 last--;
             }
 
-            if (!rows[place].Completion.IsFinished)
+            if (!rows[index].Completion.IsFinished)
             {
-                kept.Add(place);
+                kept.Add(index);
             }
-            else if (last > place)
+            else if (last > index)
             {
                 kept.Add(last--);
             }
@@ -152,9 +154,9 @@ internal sealed class ContinuousDecoder(IPolicy policy, int padTokenId, IReadOnl
         }
 
         session.KeepRows(kept);
-        RolloutRow[] left = [.. kept.Select(row => rows[row])];
+        RolloutRow[] unfinished = [.. kept.Select(row => rows[row])];
         rows.Clear();
-        rows.AddRange(left);
+        rows.AddRange(unfinished);
         return true;
     }
 }

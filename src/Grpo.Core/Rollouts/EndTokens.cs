@@ -5,7 +5,7 @@ using Microsoft.Extensions.AI;
 namespace Grpo.Rollouts;
 
 /// <summary>
-/// Decides which tokens end a completion: those of the tokenizer, and the one with which the chat template closes a message.
+/// Finds the tokens that end a completion: the end tokens of the tokenizer, and the token with which the chat template closes a message.
 /// </summary>
 /// <remarks>
 /// The two come from different files and need not agree. The files of base models name <c>&lt;|endoftext|&gt;</c>, while the template
@@ -15,12 +15,14 @@ internal static class EndTokens
 {
     private const string Answer = "answer";
 
-    /// <summary>The set for one tokenizer and one template.</summary>
-    /// <exception cref="ArgumentException">No token ends a completion, or the template's end of a message is not one token.</exception>
-    public static IReadOnlySet<int> Of(ITokenizer tokenizer, IChatTemplate template)
+    /// <summary>Returns the end tokens of a tokenizer and a chat template.</summary>
+    /// <exception cref="ArgumentException">
+    /// No token ends a completion, or the text that closes a message is not exactly one token.
+    /// </exception>
+    public static IReadOnlySet<int> From(ITokenizer tokenizer, IChatTemplate template)
     {
         IReadOnlySet<int> ends = tokenizer.EndTokenIds;
-        int? closing = template is IEndOfTurnTemplate named ? IdOf(tokenizer, named) : FirstSpecialAfterAnswer(tokenizer, template);
+        int? closing = template is IEndOfTurnTemplate named ? FindId(tokenizer, named) : FirstSpecialAfterAnswer(tokenizer, template);
         if (closing is { } id && !ends.Contains(id))
         {
             return ends.Append(id).ToHashSet();
@@ -29,13 +31,13 @@ internal static class EndTokens
         return ends.Count > 0
             ? ends
             : throw new ArgumentException(
-                $"Nothing would end a completion: {tokenizer.GetType().Name} names no end token, and {template.GetType().Name} closes messages "
-                + "with none. "
-                + $"Name one in {nameof(ITokenizer.EndTokenIds)}, or let the template implement {nameof(IEndOfTurnTemplate)}.",
+                $"Nothing would end a completion: {tokenizer.GetType().Name} names no end token, and {template.GetType().Name} closes "
+                + $"messages with none. Name one in {nameof(ITokenizer.EndTokenIds)}, or let the template implement "
+                + $"{nameof(IEndOfTurnTemplate)}.",
                 nameof(tokenizer));
     }
 
-    private static int IdOf(ITokenizer tokenizer, IEndOfTurnTemplate template)
+    private static int FindId(ITokenizer tokenizer, IEndOfTurnTemplate template)
     {
         string text = template.EndOfTurn;
         IReadOnlyList<int> ids = string.IsNullOrEmpty(text) ? [] : tokenizer.Encode(text) ?? [];
@@ -43,14 +45,14 @@ internal static class EndTokens
             ? ids[0]
             : throw new ArgumentException(
                 $"{template.GetType().Name} closes messages with '{TerminalText.EscapeLine(text ?? "")}', which is {ids.Count} tokens for "
-                + $"{tokenizer.GetType().Name} but must be one: as plain text it would end no completion. Pass an {nameof(IChatTemplate)} whose "
-                + "markers are tokens of this vocabulary.",
+                + $"{tokenizer.GetType().Name} but must be one: as plain text it would end no completion. "
+                + $"Pass an {nameof(IChatTemplate)} whose markers are tokens of this vocabulary.",
                 nameof(template));
     }
 
     /// <summary>
-    /// The first token behind an answer that is no text, for templates that name none; null when there is none, or an end token comes
-    /// first.
+    /// For templates that name no end of a turn: returns the first special token after a rendered answer. Null if there is none or an end
+    /// token precedes it.
     /// </summary>
     private static int? FirstSpecialAfterAnswer(ITokenizer tokenizer, IChatTemplate template)
     {
@@ -62,10 +64,10 @@ internal static class EndTokens
         }
         catch (NotSupportedException)
         {
-            return null; // the template's way to say that it renders questions only
+            return null; // the template renders questions only
         }
 
-        // A plug-in that returns null is named when the first prompt is rendered and encoded (CheckedText).
+        // A null from a plug-in is reported later, when CheckedText renders and encodes the first prompt.
         int position = whole?.LastIndexOf(Answer, StringComparison.Ordinal) ?? -1;
         string tail = position < 0 ? "" : whole![(position + Answer.Length)..];
         foreach (int id in tail.Length == 0 ? [] : tokenizer.Encode(tail) ?? [])

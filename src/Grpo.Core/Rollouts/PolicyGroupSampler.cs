@@ -1,3 +1,4 @@
+using System.Globalization;
 using Grpo.IO;
 using Grpo.Modeling;
 using Grpo.Rollouts;
@@ -7,19 +8,21 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Grpo;
 
 /// <summary>
-/// Samples groups from the policy itself, in this process: each prompt is run once, then its group token by token with the key/value cache.
-/// Sequences that are finished make room for those that wait (continuous batching), when the policy's sessions can do that.
+/// The sampler that decodes with the policy itself, in this process. It runs each prompt once and then extends its group token by token
+/// with the key/value cache. Waiting sequences replace finished ones (continuous batching) if the policy's sessions support it.
 /// </summary>
-/// <param name="tokenizer">The policy's tokenizer.</param>
-/// <param name="template">The policy's chat template. Its end of a message ends a completion, as the tokenizer's end tokens do.</param>
-/// <param name="logger">Told when fewer sequences fit into memory at a time than the options allow; null: nobody.</param>
+/// <param name="tokenizer">The tokenizer of the policy.</param>
+/// <param name="template">
+/// The chat template of the policy. The token with which it closes a message ends a completion, as the tokenizer's end tokens do.
+/// </param>
+/// <param name="logger">The logger that is told if fewer sequences fit into memory than the options allow. Null for none.</param>
 /// <exception cref="ArgumentException">
 /// No token ends a completion, or <see cref="IEndOfTurnTemplate.EndOfTurn"/> is not one token.
 /// </exception>
 /// <remarks>
-/// A failed allocation halves the number of sequences that are decoded at a time. What fitted, in tokens of the cache, bounds later requests too.
-/// Sequences that were under way begin anew, with the same random numbers; as always with another number of sequences, log-probs may differ in
-/// their last bits, which can tip a token.
+/// A failed allocation halves the number of sequences that are decoded at a time. The number of cached tokens that fitted also bounds later
+/// requests. Unfinished sequences restart with the same random numbers. With another number of sequences, the log-probs may differ in their
+/// last bits, and in rare cases a token changes.
 /// </remarks>
 public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate template, ILogger<PolicyGroupSampler>? logger = null)
     : IGroupSampler, IPromptChecker, ISamplesKnownTokens, IHasIdentity
@@ -46,12 +49,13 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
         }
 
         ArgumentOutOfRangeException.ThrowIfLessThan(request.GroupSize, 1);
-        // All prompts are encoded before the first is run: one that is too long must not cost the others' work.
+        // All prompts are encoded before the first is run, so that a prompt that is too long fails before any work.
         IReadOnlyList<int>[] promptIds = [.. request.Prompts.Select(prompt => _encoder.Encode(prompt, request.Sampling.MaxPromptTokens))];
         RequireRows(policy, request.Prompts, promptIds);
         int[] firstSamples = FirstSamples(request);
         RolloutRow[][] groups = [.. request.Prompts.Select((prompt, i) => Enumerable.Range(firstSamples[i], request.GroupSize).Select(
-            sample => new RolloutRow(promptIds[i], new CompletionBuilder(CounterRandom.Key(request.Seed, request.Step, prompt.Id, sample)))).ToArray())];
+            sample => new RolloutRow(promptIds[i], new CompletionBuilder(CounterRandom.Key(request.Seed, request.Step, prompt.Id, sample))))
+            .ToArray())];
 
         if (groups.Length > 0)
         {
@@ -64,8 +68,8 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
 
     /// <inheritdoc/>
     /// <remarks>
-    /// Renders and encodes every prompt once: a data set of 7,473 takes about a second. Also checks that the longest one and its completion
-    /// fit into <see cref="SamplingOptions.MaxCachedTokens"/>.
+    /// Renders and encodes every prompt once; 7,473 prompts take about a second. Also checks that the longest prompt and its completion fit
+    /// into <see cref="SamplingOptions.MaxCachedTokens"/>.
     /// </remarks>
     public void CheckPrompts(IReadOnlyList<Prompt> prompts, SamplingOptions sampling)
     {
@@ -81,10 +85,10 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
         RequireRoom(lengths.Select(prompt => prompt.Tokens).DefaultIfEmpty().Max(), sampling);
     }
 
-    // An id without a row in the policy's embedding would end in an error of the native library that names neither.
+    // Without this check, an id beyond the policy's embedding ends in a native error that names neither the prompt nor the id.
     private void RequireRows(IPolicy policy, IReadOnlyList<Prompt> prompts, IReadOnlyList<int>[] promptIds)
     {
-        int rows = policy.VocabularySize ?? int.MaxValue;
+        int rows = (policy as IVocabularyPolicy)?.VocabularySize ?? int.MaxValue;
         for (int i = 0; i < promptIds.Length; i++)
         {
             if (promptIds[i].Max() is var largest && largest >= rows)
@@ -96,7 +100,7 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
         }
     }
 
-    // A prompt that comes twice in a step would get the same completions twice; its second group goes on counting instead.
+    // If a prompt occurs twice in a step, its second group continues the count of samples. Otherwise both groups would be equal.
     private static int[] FirstSamples(RolloutRequest request)
     {
         var seen = new Dictionary<string, int>(StringComparer.Ordinal);
@@ -108,29 +112,33 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
         })];
     }
 
-    private void Decode(IPolicy policy, SamplingOptions sampling, RolloutRow[][] groups, int longestPrompt, CancellationToken cancellationToken)
+    private void Decode(
+        IPolicy policy, SamplingOptions sampling, RolloutRow[][] groups, int longestPrompt, CancellationToken cancellationToken)
     {
         long tokens = RequireRoom(longestPrompt, sampling);
         long room = Math.Min(sampling.MaxCachedTokens ?? long.MaxValue, Interlocked.Read(ref _tokensThatFit));
         int maxRows = (int)Math.Clamp(room / tokens, 1, sampling.MaxConcurrentSequences);
         var decoder = new ContinuousDecoder(policy, tokenizer.PadTokenId, _encoder.EndTokenIds, sampling);
         int fitted = decoder.Run(groups, maxRows, cancellationToken);
-        if (decoder.TooMany is { } failed)
+        if (decoder.RowsAtFirstFailure is { } failed)
         {
             Interlocked.Exchange(ref _tokensThatFit, fitted * tokens);
             _logger.TooManySequences(failed, tokens, fitted, fitted * tokens);
         }
     }
 
-    // The tokens that a sequence may need in the cache; the last one is never fed back.
+    // Returns the number of tokens that a sequence may need in the cache. Its last token is never fed back.
     private static long RequireRoom(int longestPrompt, SamplingOptions sampling)
     {
         long tokens = (long)longestPrompt + sampling.MaxCompletionTokens - 1;
         if (sampling.MaxCachedTokens < tokens)
         {
-            throw new ArgumentException(FormattableString.Invariant(
-                $"The longest prompt has {longestPrompt} tokens and Sampling.MaxCompletionTokens is {sampling.MaxCompletionTokens}, so one sequence may need {tokens} tokens in the key/value cache, but Sampling.MaxCachedTokens is {sampling.MaxCachedTokens}. Raise it, or shorten prompts or completions."),
-                nameof(sampling));
+            string message = string.Create(
+                CultureInfo.InvariantCulture,
+                $"The longest prompt has {longestPrompt} tokens and Sampling.MaxCompletionTokens is {sampling.MaxCompletionTokens}, "
+                + $"so one sequence may need {tokens} tokens in the key/value cache, "
+                + $"but Sampling.MaxCachedTokens is {sampling.MaxCachedTokens}. Raise it, or shorten prompts or completions.");
+            throw new ArgumentException(message, nameof(sampling));
         }
 
         return tokens;

@@ -3,35 +3,37 @@ using Grpo.Tensors;
 
 namespace Grpo.Rollouts;
 
-/// <summary>Finds how many token ids a policy has, and remembers it.</summary>
+/// <summary>Finds the number of token ids of a policy and caches it.</summary>
 internal sealed class PolicyVocabulary
 {
     private Known? _known;
 
     /// <summary>Returns the number of token ids of a policy.</summary>
     /// <param name="policy">The policy.</param>
-    /// <returns>Null where the policy neither tells nor decodes.</returns>
-    public async Task<int?> OfAsync(IPolicy policy)
+    /// <returns>The number; null if the policy neither reports it nor decodes.</returns>
+    public async Task<int?> FindAsync(IPolicy policy)
     {
         if (_known is not { } known || !ReferenceEquals(known.Policy, policy))
         {
-            _known = known = new Known(policy, policy.VocabularySize ?? await TensorThread.RunAsync(() => Measure(policy)).ConfigureAwait(false));
+            int? size = (policy as IVocabularyPolicy)?.VocabularySize
+                ?? await TensorThread.RunAsync(() => Measure(policy)).ConfigureAwait(false);
+            _known = known = new Known(policy, size);
         }
 
         return known.Size;
     }
 
-    /// <summary>Returns the number of token ids of a policy, and runs it once if it does not tell.</summary>
+    /// <summary>Returns the number of token ids of a policy. A policy that does not report it is run once.</summary>
     /// <param name="policy">The policy.</param>
-    /// <exception cref="NotSupportedException">The policy neither tells nor decodes.</exception>
+    /// <exception cref="NotSupportedException">The policy neither reports the number nor decodes.</exception>
     public static int Find(IPolicy policy)
     {
-        if (policy.VocabularySize is { } size)
+        if (policy is IVocabularyPolicy known)
         {
-            return size;
+            return known.VocabularySize;
         }
 
-        // What a distribution over the next token has. A tokenizer may know fewer: embeddings are often padded.
+        // The width of the next token's distribution. A tokenizer may have fewer ids, because embeddings are often padded.
         using var scope = TensorScope.BeginNoGrad();
         TokenBatch prompt = TokenBatchBuilder.Build([new TokenSequence([0], [])], padTokenId: 0, policy.Device());
         using IDecodingSession session = policy.StartDecoding(prompt, groupSize: 1, maxNewTokens: 1);
@@ -48,7 +50,7 @@ internal sealed class PolicyVocabulary
         }
         catch (Exception exception) when (exception is NotSupportedException or NotImplementedException or InvalidOperationException)
         {
-            return null; // The policy does not decode, because another engine samples for it. Its ids are then checked for their sign only.
+            return null; // The policy does not decode, because another engine samples for it. Ids are then only required to be 0 or more.
         }
     }
 }

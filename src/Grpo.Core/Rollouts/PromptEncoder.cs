@@ -3,9 +3,8 @@ using Grpo.Modeling;
 
 namespace Grpo.Rollouts;
 
-/// <summary>
-/// Renders prompts with the chat template, encodes them, and knows which tokens end an answer; refuses what does not fit.
-/// </summary>
+/// <summary>Renders prompts with a chat template, encodes them, and finds the tokens that end an answer.</summary>
+/// <remarks>A prompt that is too long is refused, never cut.</remarks>
 public sealed class PromptEncoder
 {
     private readonly ITokenizer _tokenizer;
@@ -22,21 +21,26 @@ public sealed class PromptEncoder
         ArgumentNullException.ThrowIfNull(template);
         _tokenizer = CheckedText.Require(tokenizer);
         _template = template;
-        EndTokenIds = EndTokens.Of(tokenizer, template);
+        EndTokenIds = EndTokens.From(tokenizer, template);
     }
 
-    /// <summary>The ids that end a completion: those of the tokenizer, and the one with which the template closes a message.</summary>
+    /// <summary>
+    /// The token ids that end a completion: the end tokens of the tokenizer, and the token with which the template closes a message.
+    /// </summary>
     /// <remarks>
-    /// Rollouts, evaluations, supervised training and replays all ask here. A template that does not implement
-    /// <see cref="IEndOfTurnTemplate"/> is asked to render an answer, and the first special token behind it counts.
+    /// Rollouts, evaluations, supervised training and replays all use this set. If the template does not implement
+    /// <see cref="IEndOfTurnTemplate"/>, it renders an answer once, and the first special token after the answer counts.
     /// </remarks>
     public IReadOnlySet<int> EndTokenIds { get; }
 
-    /// <summary>The ids that the policy is given for a prompt.</summary>
+    /// <summary>Renders and encodes a prompt.</summary>
     /// <param name="prompt">The prompt.</param>
-    /// <param name="maxTokens">The longest prompt allowed.</param>
-    /// <exception cref="ArgumentException">The prompt is empty or longer than allowed; it is never cut.</exception>
-    /// <exception cref="InvalidOperationException">The template returned no text, or the tokenizer null or an id beyond its vocabulary.</exception>
+    /// <param name="maxTokens">The number of tokens that a prompt may have. At least 1.</param>
+    /// <returns>The token ids that the policy receives.</returns>
+    /// <exception cref="ArgumentException">The prompt has no tokens or more than <paramref name="maxTokens"/>.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The template returned no text, or the tokenizer returned null or an id beyond its vocabulary.
+    /// </exception>
     public IReadOnlyList<int> Encode(Prompt prompt, int maxTokens)
     {
         ArgumentNullException.ThrowIfNull(prompt);
@@ -44,14 +48,15 @@ public sealed class PromptEncoder
         if (ids.Count == 0 || ids.Count > maxTokens)
         {
             throw new ArgumentException(
-                $"Prompt '{TerminalText.EscapeLine(prompt.Id)}' has {ids.Count} tokens but must have 1 to {maxTokens}. Raise MaxPromptTokens, or leave the prompt out of the data set.",
+                $"Prompt '{TerminalText.EscapeLine(prompt.Id)}' has {ids.Count} tokens but must have 1 to {maxTokens}. "
+                + "Raise MaxPromptTokens, or leave the prompt out of the data set.",
                 nameof(prompt));
         }
 
         return ids;
     }
 
-    /// <summary>The ids of a prompt of any length.</summary>
+    /// <summary>Renders and encodes a prompt of any length.</summary>
     internal IReadOnlyList<int> Encode(Prompt prompt) =>
         CheckedText.Encode(_tokenizer, CheckedText.Render(_template, prompt.Messages, prompt), prompt);
 }

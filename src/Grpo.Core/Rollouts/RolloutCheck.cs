@@ -3,19 +3,19 @@ using Grpo.IO;
 
 namespace Grpo.Rollouts;
 
-/// <summary>Checks rollouts that a plug-in or a caller made: whose prompts, how many, which tokens, and what was recorded of them.</summary>
-/// <param name="policy">The policy's name for messages.</param>
-/// <param name="vocabulary">The number of its token ids; null where it is not known.</param>
+/// <summary>Checks rollouts of a plug-in or a caller: their prompts, sizes, token ids and recorded numbers.</summary>
+/// <param name="policy">The name of the policy, for error messages.</param>
+/// <param name="vocabulary">The number of the policy's token ids; null if it is not known.</param>
 internal sealed class RolloutCheck(string policy, int? vocabulary)
 {
-    // A log-softmax in few bits may round to just above 0.
+    // A log-softmax in 16 bits may round to slightly above 0.
     private const float LargestLogProb = 0.01f;
 
-    /// <summary>Requires the groups that were asked for.</summary>
-    /// <param name="sampler">The sampler's name for messages.</param>
-    /// <param name="groups">What it returned.</param>
-    /// <param name="request">What it was asked for.</param>
-    /// <exception cref="InvalidOperationException">The sampler returned something else.</exception>
+    /// <summary>Throws unless a sampler returned the groups that it was asked for.</summary>
+    /// <param name="sampler">The name of the sampler, for error messages.</param>
+    /// <param name="groups">The groups that the sampler returned.</param>
+    /// <param name="request">The request that the sampler was given.</param>
+    /// <exception cref="InvalidOperationException">The groups do not fit the request.</exception>
     public void RequireAnswer(string sampler, IReadOnlyList<RolloutGroup?>? groups, RolloutRequest request)
     {
         if (FindProblem(groups, request) is { } problem)
@@ -24,19 +24,19 @@ internal sealed class RolloutCheck(string policy, int? vocabulary)
         }
     }
 
-    /// <summary>Requires rollouts of a caller that can be scored or trained on.</summary>
+    /// <summary>Throws unless the rollouts of a caller can be scored and trained on.</summary>
     /// <param name="groups">The groups, not null.</param>
-    /// <param name="parameter">The caller's parameter.</param>
+    /// <param name="parameter">The name of the caller's parameter.</param>
     /// <exception cref="ArgumentException">A group cannot be used.</exception>
     public void RequireGroups(IEnumerable<RolloutGroup?> groups, string parameter)
     {
-        int place = 0;
+        int index = 0;
         foreach (RolloutGroup? group in groups)
         {
             string? problem = group switch
             {
-                null => $"null in place {place}.",
-                { Prompt: null } => $"a group without a prompt in place {place}.",
+                null => $"null in place {index}.",
+                { Prompt: null } => $"a group without a prompt in place {index}.",
                 _ => FindProblem(group, Title(group.Prompt), sampling: null),
             };
             if (problem is not null)
@@ -44,7 +44,7 @@ internal sealed class RolloutCheck(string policy, int? vocabulary)
                 throw new ArgumentException($"The groups hold {problem}", parameter);
             }
 
-            place++;
+            index++;
         }
     }
 
@@ -78,12 +78,13 @@ internal sealed class RolloutCheck(string policy, int? vocabulary)
         return null;
     }
 
-    private string? FindProblem(RolloutGroup group, int place, Prompt prompt, RolloutRequest request)
+    private string? FindProblem(RolloutGroup group, int index, Prompt prompt, RolloutRequest request)
     {
         if (group.Prompt.Id != prompt.Id || group.Completions is null || group.Completions.Count != request.GroupSize)
         {
             string count = group.Completions?.Count.ToString(CultureInfo.InvariantCulture) ?? "null";
-            return Text($"{count} completions of {Title(group.Prompt)} in place {place}; it must return {request.GroupSize} of {Title(prompt)} there.");
+            return Text($"{count} completions of {Title(group.Prompt)} in place {index}; ")
+                + Text($"it must return {request.GroupSize} of {Title(prompt)} there.");
         }
 
         if (group.Prompt.Answer != prompt.Answer)
@@ -93,17 +94,20 @@ internal sealed class RolloutCheck(string policy, int? vocabulary)
 
         return FindProblem(group, Title(prompt), request.Sampling);
 
-        static string Answer(Prompt prompt) => prompt.Answer is null ? "without an answer" : $"with the answer '{TerminalText.EscapeLine(prompt.Answer)}'";
+        static string Answer(Prompt prompt) => prompt.Answer is null
+            ? "without an answer"
+            : $"with the answer '{TerminalText.EscapeLine(prompt.Answer)}'";
     }
 
-    // The limits and what was recorded are compared where the sampler answers for them.
+    // With sampling options, the limits and the recorded numbers are checked too.
     private string? FindProblem(RolloutGroup group, string prompt, SamplingOptions? sampling)
     {
         int longest = sampling?.MaxPromptTokens ?? int.MaxValue;
         if (group.PromptTokenIds is not { } ids || ids.Count == 0 || ids.Count > longest)
         {
             string count = group.PromptTokenIds is null ? "null for the tokens" : Text($"{group.PromptTokenIds.Count} tokens");
-            return Text($"{count} of {prompt}; there must be {(sampling is null ? "at least one." : $"1 to {longest} (MaxPromptTokens).")}");
+            return Text(
+                $"{count} of {prompt}; there must be {(sampling is null ? "at least one." : $"1 to {longest} (MaxPromptTokens).")}");
         }
 
         if (FindToken(ids) is { } token)
@@ -135,8 +139,10 @@ internal sealed class RolloutCheck(string policy, int? vocabulary)
         { FinishReason: not (FinishReason.EndToken or FinishReason.Truncated) } =>
             Text($"the finish reason {(int)completion.FinishReason} for {title}; it must be EndToken or Truncated."),
         _ when sampling is not null && completion.TokenIds.Count > sampling.MaxCompletionTokens =>
-            Text($"{completion.TokenIds.Count} tokens in {title}; at most {sampling.MaxCompletionTokens} are allowed (MaxCompletionTokens)."),
-        _ when FindToken(completion.TokenIds) is { } token => Text($"token {completion.TokenIds[token]} in place {token} of {title}; {Allowed}"),
+            Text($"{completion.TokenIds.Count} tokens in {title}; ")
+                + Text($"at most {sampling.MaxCompletionTokens} are allowed (MaxCompletionTokens)."),
+        _ when FindToken(completion.TokenIds) is { } token =>
+            Text($"token {completion.TokenIds[token]} in place {token} of {title}; {Allowed}"),
         _ when sampling is not null => FindRecordProblem(completion, title),
         _ => null,
     };
@@ -155,7 +161,8 @@ internal sealed class RolloutCheck(string policy, int? vocabulary)
 
         if (logProbs.Count != completion.TokenIds.Count)
         {
-            return Text($"{logProbs.Count} log-probs for the {completion.TokenIds.Count} tokens of {title}; there must be one per token, or null for none.");
+            return Text($"{logProbs.Count} log-probs for the {completion.TokenIds.Count} tokens of {title}; ")
+                + "there must be one per token, or null for none.";
         }
 
         for (int t = 0; t < logProbs.Count; t++)
@@ -169,7 +176,7 @@ internal sealed class RolloutCheck(string policy, int? vocabulary)
         return null;
     }
 
-    // The place of the first id that the policy does not have.
+    // Returns the index of the first id that the policy does not have.
     private int? FindToken(IReadOnlyList<int> ids)
     {
         int end = vocabulary ?? int.MaxValue;

@@ -1,12 +1,14 @@
 namespace Grpo.Rollouts;
 
-/// <summary>Repetition penalty, temperature, top-k, top-p and min-p on one row of logits, in that order: the order of transformers.</summary>
+/// <summary>
+/// Applies repetition penalty, temperature, top-k, top-p and min-p to a row of logits, in the order of Hugging Face transformers.
+/// </summary>
 internal static class SamplingFilters
 {
-    /// <summary>Changes the logits in place: divided by the temperature, −∞ where a filter drops the token.</summary>
-    /// <param name="logits">One row, V.</param>
-    /// <param name="history">Ids that occurred before, prompt included; each counts once.</param>
-    /// <param name="options">The filters; the temperature is above 0.</param>
+    /// <summary>Changes the logits in place: divides them by the temperature and sets those of dropped tokens to −∞.</summary>
+    /// <param name="logits">The logits of one row, [V].</param>
+    /// <param name="history">The token ids so far, including the prompt. Each counts once.</param>
+    /// <param name="options">The filters and the temperature, which is above 0.</param>
     public static void Apply(Span<float> logits, IEnumerable<int> history, SamplingOptions options)
     {
         if (options.RepetitionPenalty != 1)
@@ -39,7 +41,7 @@ internal static class SamplingFilters
 
         if (options.MinP > 0)
         {
-            // p < min_p · p_max is z < z_max + log(min_p): no softmax needed.
+            // p < min_p · p_max is equivalent to z < z_max + log(min_p), so no softmax is needed.
             DropBelow(logits, SortedBuckets.Maximum(logits) + (float)Math.Log(options.MinP));
         }
     }

@@ -1,61 +1,68 @@
 using System.Runtime.CompilerServices;
-using Grpo.Losses;
 
 namespace Grpo;
 
-/// <summary>How completions are sampled.</summary>
+/// <summary>The options for sampling completions: temperature, filters and limits.</summary>
 /// <remarks>
-/// Training log-probs know the temperature and nothing else: with a filter (top-k, top-p, min-p, repetition penalty) the tokens
-/// come from another distribution than the one that is trained, so filters are for evaluation and <see cref="GrpoOptions"/> refuses them.
+/// The log-probs in training apply the temperature but no filter. With a filter (top-k, top-p, min-p, repetition penalty) the tokens come
+/// from another distribution than the one that is trained. Filters are therefore for evaluation,
+/// and <see cref="GrpoOptions"/> refuses them.
 /// </remarks>
 public sealed record SamplingOptions : IReflectedOptions
 {
-    /// <summary>Divides the logits. 0 is greedy decoding: the most probable token, without chance.</summary>
-    /// <value>0, or 1e-6 to 10; default 1. Less is as good as 0, and the quotients leave float32.</value>
+    /// <summary>The sampling temperature, which divides the logits. 0 is greedy decoding: always the most probable token.</summary>
+    /// <value>0, or 1e-6 to 10; default 1. With smaller values the quotients overflow float32; use 0 instead.</value>
     public double Temperature { get; set; } = 1.0;
 
-    /// <summary>Keeps the k most probable tokens, ties with the k-th included. 0: off.</summary>
+    /// <summary>The k of top-k sampling, which keeps the k most probable tokens and ties with the k-th. 0 switches it off.</summary>
     /// <value>0 or more; default 0.</value>
     public int TopK { get; set; }
 
-    /// <summary>Keeps the smallest set of most probable tokens whose probabilities reach p. 1: off.</summary>
-    /// <value>Above 0, to 1; default 1.</value>
+    /// <summary>
+    /// The p of top-p sampling, which keeps the smallest set of most probable tokens whose probabilities reach p. 1 switches it off.
+    /// </summary>
+    /// <value>Above 0, at most 1; default 1.</value>
     public double TopP { get; set; } = 1.0;
 
-    /// <summary>Drops tokens less probable than this fraction of the most probable one. 0: off.</summary>
+    /// <summary>
+    /// The threshold of min-p sampling, which drops tokens below this fraction of the largest probability. 0 switches it off.
+    /// </summary>
     /// <value>0 to 1; default 0.</value>
     public double MinP { get; set; }
 
-    /// <summary>Divides positive and multiplies negative logits of tokens that occurred already (prompt included). 1: off.</summary>
+    /// <summary>
+    /// The repetition penalty. It divides positive and multiplies negative logits of tokens that already occurred, including those of the
+    /// prompt. 1 switches it off.
+    /// </summary>
     /// <value>1e-6 to 10; default 1.</value>
     public double RepetitionPenalty { get; set; } = 1.0;
 
-    /// <summary>Upper limit of a completion, tokens, the end token included.</summary>
+    /// <summary>The maximum length of a completion in tokens, including the end token.</summary>
     /// <value>1 to 131072; default 256.</value>
     public int MaxCompletionTokens { get; set; } = 256;
 
-    /// <summary>Upper limit of a prompt, tokens; a longer prompt is an error, never cut.</summary>
+    /// <summary>The maximum length of a prompt in tokens. A longer prompt is an error; it is never cut.</summary>
     /// <value>1 to 131072; default 1024.</value>
     public int MaxPromptTokens { get; set; } = 1024;
 
-    /// <summary>Sequences decoded at the same time. Further ones wait until others have ended.</summary>
+    /// <summary>The number of sequences that are decoded at the same time. Further sequences wait until others have ended.</summary>
     /// <value>1 to 65536; default 64.</value>
     public int MaxConcurrentSequences { get; set; } = 64;
 
     /// <summary>
-    /// Upper limit of the key/value cache, tokens: fewer sequences are decoded at a time when that many of the longest prompt and
-    /// <see cref="MaxCompletionTokens"/> would not fit. A token takes 2 · layers · key/value heads · head width numbers.
+    /// The maximum size of the key/value cache in tokens. A sequence counts with the longest prompt and <see cref="MaxCompletionTokens"/>;
+    /// if fewer sequences fit, fewer are decoded at a time. A token takes 2 · layers · key/value heads · head width numbers.
     /// </summary>
-    /// <value>1 or more; default null: no limit.</value>
+    /// <value>1 or more, or null for no limit; default null.</value>
     public long? MaxCachedTokens { get; set; }
 
-    /// <summary>Greedy decoding with the same limits.</summary>
+    /// <summary>Returns options for greedy decoding with the same limits.</summary>
     public SamplingOptions ToGreedy() => this with { Temperature = 0, TopK = 0, TopP = 1, MinP = 0, RepetitionPenalty = 1 };
 
-    /// <summary>Whether a filter changes the distribution beyond the temperature.</summary>
+    /// <summary>True if a filter changes the distribution beyond the temperature.</summary>
     public bool HasFilters => TopK > 0 || TopP < 1 || MinP > 0 || RepetitionPenalty != 1;
 
-    /// <summary>Returns a sentence for every option that is out of range; empty when all are valid.</summary>
+    /// <summary>Returns a sentence for every option that is out of range; empty if all are valid.</summary>
     internal IReadOnlyList<string> Validate()
     {
         var problems = new List<string>();

@@ -4,17 +4,19 @@ using System.Runtime.Intrinsics;
 namespace Grpo.Rollouts;
 
 /// <summary>
-/// Where in the order of a row of logits a count or a sum of probabilities is reached. A full sort of a vocabulary takes longer than all else in
-/// drawing a token, and nearly all of it orders tokens that stay or go together: here they are counted by the first bits of their logits, or summed by
-/// how far they are below the largest, and only those of one bucket are sorted.
+/// Finds the thresholds of top-k and top-p in a row of logits by bucket counts, and sorts only the bucket of the threshold.
 /// </summary>
+/// <remarks>
+/// A full sort of the vocabulary would take longer than everything else in sampling a token. Top-k counts logits by their first 16 bits;
+/// top-p sums probabilities by the distance of the logit from the maximum.
+/// </remarks>
 internal static class SortedBuckets
 {
     private const int Buckets = 1 << 16;               // sign, exponent and seven bits of the fraction
     private const int DepthsPerNat = 64;
     private const int Depths = 32 * DepthsPerNat;
 
-    /// <summary>The largest value, or −∞.</summary>
+    /// <summary>Returns the largest value, or −∞ if there is none.</summary>
     public static float Maximum(ReadOnlySpan<float> values)
     {
         Vector256<float> largest = Vector256.Create(float.NegativeInfinity);
@@ -38,9 +40,9 @@ internal static class SortedBuckets
         return maximum;
     }
 
-    /// <summary>The k-th largest value; equal ones count each.</summary>
-    /// <param name="values">No NaN; at least k.</param>
-    /// <param name="k">From 1.</param>
+    /// <summary>Returns the k-th largest value, where each of several equal values counts.</summary>
+    /// <param name="values">At least k values without NaN.</param>
+    /// <param name="k">The rank, from 1.</param>
     public static float KthLargest(ReadOnlySpan<float> values, int k)
     {
         int[] counts = ArrayPool<int>.Shared.Rent(Buckets);
@@ -58,7 +60,7 @@ internal static class SortedBuckets
                 k -= counts[bucket];
             }
 
-            return InOrder(values, bucket).Keys[^k];
+            return SortBucket(values, bucket)[^k];
         }
         finally
         {
@@ -67,11 +69,11 @@ internal static class SortedBuckets
     }
 
     /// <summary>
-    /// Sets the least probable tokens to −∞ while the probability of all that are dropped, softmax of the logits, stays at most
-    /// <paramref name="share"/>. The most probable one always stays.
+    /// Sets the logits of the least probable tokens to −∞, as long as their total probability is at most <paramref name="share"/>. The most
+    /// probable token always stays.
     /// </summary>
-    /// <param name="logits">No NaN, at least one that is finite.</param>
-    /// <param name="share">0 to below 1.</param>
+    /// <param name="logits">Logits without NaN, at least one of them finite.</param>
+    /// <param name="share">The probability that may be dropped, 0 to below 1.</param>
     public static void DropLeast(Span<float> logits, double share)
     {
         float maximum = Maximum(logits);
@@ -84,11 +86,11 @@ internal static class SortedBuckets
             dropped += sums[depth];
         }
 
-        var keys = new List<float>();
-        var places = new List<int>();
-        DropBelow(logits, maximum, depth, keys, places);
-        float[] sorted = [.. keys];
-        int[] order = [.. places];
+        var atDepth = new List<float>();
+        var indices = new List<int>();
+        DropBelow(logits, maximum, depth, atDepth, indices);
+        float[] sorted = [.. atDepth];
+        int[] order = [.. indices];
         Array.Sort(sorted, order);
         for (int i = 0; i < sorted.Length - (depth == 0 ? 1 : 0); i++)
         {
@@ -102,11 +104,12 @@ internal static class SortedBuckets
         }
     }
 
-    // Steps below the largest logit, and all that is deeper: 10⁻¹⁴ of its probability at most.
+    // The bucket of a distance below the largest logit. The last bucket also holds everything deeper, at most 10⁻¹⁴
+    // of the largest probability.
     private static Vector256<int> DepthsOf(Vector256<float> below) => Vector256.ConvertToInt32(
         Vector256.Min(below * Vector256.Create((float)DepthsPerNat), Vector256.Create(Depths - 1f)));
 
-    // Adds e^(z − max) to the sum of its depth; gives the sum of all.
+    // Adds each e^(z − max) to the sum of its depth, and returns the total.
     private static double SumByDepth(ReadOnlySpan<float> logits, float maximum, Span<double> sums)
     {
         Span<float> padded = stackalloc float[Vector256<float>.Count];
@@ -139,8 +142,8 @@ internal static class SortedBuckets
         }
     }
 
-    // −∞ for all that is deeper; what is as deep is noted.
-    private static void DropBelow(Span<float> logits, float maximum, int depth, List<float> keys, List<int> places)
+    // Sets logits below the depth to −∞, and collects those at the depth with their indices.
+    private static void DropBelow(Span<float> logits, float maximum, int depth, List<float> atDepth, List<int> indices)
     {
         for (int i = 0; i < logits.Length; i += Vector256<float>.Count)
         {
@@ -162,8 +165,8 @@ internal static class SortedBuckets
                 int own = DepthsOf(Vector256.Create(maximum - part[lane]))[0];
                 if (own == depth)
                 {
-                    keys.Add(part[lane]);
-                    places.Add(i + lane);
+                    atDepth.Add(part[lane]);
+                    indices.Add(i + lane);
                 }
                 else if (own > depth)
                 {
@@ -173,30 +176,26 @@ internal static class SortedBuckets
         }
     }
 
-    // Ascending with the value.
+    // The first 16 bits of the value, mapped so that buckets ascend with the values.
     private static int BucketOf(float value)
     {
         uint bits = BitConverter.SingleToUInt32Bits(value);
         return (int)(((int)bits < 0 ? ~bits : bits | 0x8000_0000) >> 16);
     }
 
-    // The values of a bucket, ascending, and where they stand.
-    private static (float[] Keys, int[] Places) InOrder(ReadOnlySpan<float> values, int bucket)
+    // The values of a bucket in ascending order.
+    private static float[] SortBucket(ReadOnlySpan<float> values, int bucket)
     {
-        var keys = new List<float>();
-        var places = new List<int>();
-        for (int i = 0; i < values.Length; i++)
+        var found = new List<float>();
+        foreach (float value in values)
         {
-            if (BucketOf(values[i]) == bucket)
+            if (BucketOf(value) == bucket)
             {
-                keys.Add(values[i]);
-                places.Add(i);
+                found.Add(value);
             }
         }
 
-        float[] sorted = [.. keys];
-        int[] order = [.. places];
-        Array.Sort(sorted, order);
-        return (sorted, order);
+        found.Sort();
+        return [.. found];
     }
 }

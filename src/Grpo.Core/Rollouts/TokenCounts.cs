@@ -3,17 +3,17 @@ using Grpo.IO;
 
 namespace Grpo.Rollouts;
 
-/// <summary>The lengths of prompts or examples that are outside of a limit, told in one message rather than one at a time.</summary>
+/// <summary>Reports all prompts or examples whose length is out of range in one message.</summary>
 internal static class TokenCounts
 {
     private const int Shown = 3;
 
     /// <summary>Describes the items that have no tokens or too many.</summary>
-    /// <param name="what">What the items are, such as "prompts".</param>
-    /// <param name="items">The id and the tokens of each item.</param>
+    /// <param name="what">The plural noun for the items, such as "prompts".</param>
+    /// <param name="items">The id and the number of tokens of each item.</param>
     /// <param name="limitName">The name of the option that sets the limit.</param>
-    /// <param name="limit">The most tokens that an item may have.</param>
-    /// <returns>A message with the remedy; null when every item fits.</returns>
+    /// <param name="limit">The number of tokens that an item may have.</param>
+    /// <returns>A message with the remedy; null if every item fits.</returns>
     public static string? FindProblem(string what, IReadOnlyList<(string Id, int Tokens)> items, string limitName, int limit)
     {
         (string Id, int Tokens)[] refused = [.. items.Where(item => item.Tokens < 1 || item.Tokens > limit)];

@@ -5,19 +5,23 @@ using System.Text;
 
 namespace Grpo.Scoring;
 
-/// <summary>See <see cref="RewardFunction.Cached"/>. Keeps a hash and a reward per completion, never the completion.</summary>
-internal sealed class CachedReward(IRewardFunction inner, int capacity) : IRewardFunction, IHasIdentity
+/// <summary>
+/// The reward of <see cref="RewardFunction.Cached"/>. It stores a hash and a reward per completion, never the completion.
+/// </summary>
+internal sealed class CachedReward(IRewardFunction inner, int capacity) : IWeightedReward, IHasIdentity
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<Key, LinkedListNode<(Key Key, Reward Reward)>> _entries = [];
-    private readonly LinkedList<(Key Key, Reward Reward)> _byUse = new(); // the one used last comes first
+    private readonly LinkedList<(Key Key, Reward Reward)> _byUse = new(); // the most recently used first
 
     public string Name => inner.Name;
 
-    // What is remembered is what would be computed: with and without a cache, and of any capacity, it is one reward.
+    public IReadOnlyDictionary<string, double>? PartWeights => (inner as IWeightedReward)?.PartWeights;
+
+    // A cache changes no value, so a reward has the same identity with and without one.
     public PlugInIdentity Identity => PlugInIdentity.Of(inner);
 
-    /// <summary>Rewards kept at the moment.</summary>
+    /// <summary>The number of rewards in the cache.</summary>
     public int Count
     {
         get
@@ -51,7 +55,7 @@ internal sealed class CachedReward(IRewardFunction inner, int capacity) : IRewar
                     _byUse.AddFirst(entry);
                     known[keys[i]] = new RewardOutcome(entry.Value.Reward, null);
                 }
-                else if (known.TryAdd(keys[i], default)) // twins in a group are scored once
+                else if (known.TryAdd(keys[i], default)) // equal completions of a group are scored once
                 {
                     missing.Add(i);
                 }
@@ -72,12 +76,13 @@ internal sealed class CachedReward(IRewardFunction inner, int capacity) : IRewar
         return [.. keys.Select(key => known[key])];
     }
 
-    // The completion that failed, by its place in the whole group.
-    private static RewardOutcome AtItsPlace(RewardOutcome outcome, RolloutGroup group, int index) => outcome.Error is { CompletionIndex: not null } error
-        ? new RewardOutcome(default, error.At(group.Prompt.Id, index))
-        : outcome;
+    // The inner reward names a failed completion by its index among the missing ones. This restores the index in the whole group.
+    private static RewardOutcome AtItsPlace(RewardOutcome outcome, RolloutGroup group, int index) =>
+        outcome.Error is { CompletionIndex: not null } error
+            ? new RewardOutcome(default, error.At(group.Prompt.Id, index))
+            : outcome;
 
-    // A failure may pass, and so may the reason of an abstention: a service that was away.
+    // Failures and abstentions are not cached: their cause, such as a service that is down, may pass.
     private void Keep(Key key, RewardOutcome outcome)
     {
         if (outcome.Error is not null || outcome.Reward.Value is null)
@@ -89,7 +94,7 @@ internal sealed class CachedReward(IRewardFunction inner, int capacity) : IRewar
         {
             if (_entries.ContainsKey(key))
             {
-                return; // another group was faster
+                return; // another group has added it meanwhile
             }
 
             _entries[key] = _byUse.AddFirst((key, outcome.Reward));
@@ -115,6 +120,6 @@ internal sealed class CachedReward(IRewardFunction inner, int capacity) : IRewar
         return new Key(BinaryPrimitives.ReadUInt128LittleEndian(digest), BinaryPrimitives.ReadUInt128LittleEndian(digest.AsSpan(16)));
     }
 
-    /// <summary>SHA-256: two completions of one key will not be found.</summary>
+    /// <summary>The SHA-256 of prompt id, finish reason and tokens. No two different completions are known to share one.</summary>
     private readonly record struct Key(UInt128 Low, UInt128 High);
 }

@@ -1,10 +1,10 @@
 namespace Grpo;
 
-/// <summary>A reward that looks at one completion at a time and needs no waiting: override <see cref="Score"/>.</summary>
+/// <summary>The base class of rewards that score one completion at a time and never wait. Override <see cref="Score"/>.</summary>
 public abstract class CompletionReward : IRewardFunction
 {
     /// <inheritdoc/>
-    /// <value>The type's name without a trailing "Reward".</value>
+    /// <value>By default, the name of the type without a trailing "Reward".</value>
     public virtual string Name
     {
         get
@@ -16,7 +16,8 @@ public abstract class CompletionReward : IRewardFunction
 
     /// <summary>Scores one completion.</summary>
     /// <param name="prompt">The prompt.</param>
-    /// <param name="completion">The completion.</param>
+    /// <param name="completion">A completion of the prompt.</param>
+    /// <returns>The reward of the completion.</returns>
     public abstract Reward Score(Prompt prompt, Completion completion);
 
     /// <inheritdoc/>

@@ -2,11 +2,14 @@ using System.Globalization;
 
 namespace Grpo.Scoring;
 
-/// <summary>Calls a reward function on one group and turns every failure into data with its place, one outcome per completion.</summary>
+/// <summary>
+/// Calls a reward function on one group and returns an outcome per completion; failures become data that name the completion.
+/// </summary>
 internal static class RewardCall
 {
-    /// <summary>Throws nothing but an <see cref="OperationCanceledException"/> of this token.</summary>
-    public static async ValueTask<RewardOutcome[]> InvokeAsync(IRewardFunction reward, RolloutGroup group, CancellationToken cancellationToken)
+    /// <summary>Scores a group. It throws only the <see cref="OperationCanceledException"/> of its token.</summary>
+    public static async ValueTask<RewardOutcome[]> InvokeAsync(
+        IRewardFunction reward, RolloutGroup group, CancellationToken cancellationToken)
     {
         switch (reward)
         {
@@ -21,7 +24,7 @@ internal static class RewardCall
         }
     }
 
-    /// <summary>The same failure for every completion of a group.</summary>
+    /// <summary>Returns one failure for every completion of a group.</summary>
     public static RewardOutcome[] Fail(RolloutGroup group, string name, string problem, Exception? inner = null)
     {
         var outcomes = new RewardOutcome[group.Completions.Count];
@@ -29,7 +32,7 @@ internal static class RewardCall
         return outcomes;
     }
 
-    /// <summary>The checked outcome of one completion.</summary>
+    /// <summary>Returns the reward of one completion, or an error if its numbers are not finite or too large.</summary>
     public static RewardOutcome Check(Reward value, IRewardFunction reward, RolloutGroup group, int index)
     {
         if (value.Value is { } number && !double.IsFinite(number))
@@ -58,10 +61,10 @@ internal static class RewardCall
 
     private static readonly Dictionary<string, double?> NoComponents = [];
 
-    // The gradient's norm is the root of a sum of squares in float32, which ends at 3.4e38.
+    // The gradient norm is the root of a sum of squares in float32, whose largest number is 3.4e38.
     internal const double LargestReward = 1e18;
 
-    // Not through ScoreAsync: one by one, the completion that fails is known and the others keep their rewards.
+    // Calls Score directly, so that only the completion that fails is lost and the others keep their rewards.
     private static RewardOutcome[] InvokeEach(CompletionReward reward, RolloutGroup group, CancellationToken cancellationToken)
     {
         var outcomes = new RewardOutcome[group.Completions.Count];
@@ -81,7 +84,8 @@ internal static class RewardCall
         return outcomes;
     }
 
-    private static async ValueTask<RewardOutcome[]> InvokeGroupAsync(IRewardFunction reward, RolloutGroup group, CancellationToken cancellationToken)
+    private static async ValueTask<RewardOutcome[]> InvokeGroupAsync(
+        IRewardFunction reward, RolloutGroup group, CancellationToken cancellationToken)
     {
         try
         {
@@ -90,11 +94,12 @@ internal static class RewardCall
             if (rewards is null || rewards.Count != group.Completions.Count)
             {
                 string returned = rewards is null ? "null" : rewards.Count.ToString(CultureInfo.InvariantCulture) + " rewards";
-                string problem = string.Create(CultureInfo.InvariantCulture, $"returned {returned} for {group.Completions.Count} completions");
+                string problem = string.Create(
+                    CultureInfo.InvariantCulture, $"returned {returned} for {group.Completions.Count} completions");
                 return Fail(group, reward.Name, problem);
             }
 
-            // In here: the list and the components are the reward's own code, too.
+            // Inside the try block, because reading the list and the components may run code of the reward.
             return [.. Enumerable.Range(0, rewards.Count).Select(index => Check(rewards[index], reward, group, index))];
         }
         catch (RewardException error)

@@ -4,27 +4,27 @@ using System.Runtime.CompilerServices;
 
 namespace Grpo.Scoring;
 
-/// <summary>The calls of one scoring under their limits: each is over after the time limit, or at once on cancellation, whatever the reward does.</summary>
+/// <summary>Runs the calls of one scoring. Each ends after the time limit or on cancellation, even if the reward never returns.</summary>
 internal sealed class RewardCalls(IRewardFunction reward, TimeSpan? timeout) : IDisposable
 {
-    /// <summary>The number of overdue calls of a reward function at which it is not called any more.</summary>
+    /// <summary>The number of overdue calls from which a reward function is no longer called.</summary>
     public const int MostOverdue = 32;
 
-    // Of the reward function, not of the process: another one is not to blame, and the same one is stuck whoever calls it.
+    // Counted per reward function: a stuck reward is stuck for all callers, and others are not to blame.
     private static readonly ConditionalWeakTable<IRewardFunction, OverdueCount> Overdue = [];
 
     private readonly OverdueCount _overdue = Overdue.GetOrCreateValue(reward);
     private RewardThread _thread = new();
 
-    /// <summary>Returns the number of calls of a reward function that are past their time limit and have not come back.</summary>
+    /// <summary>Returns the number of calls of a reward function that are past their time limit and have not returned.</summary>
     /// <param name="reward">The reward function.</param>
     public static int OverdueOf(IRewardFunction reward) => Overdue.TryGetValue(reward, out OverdueCount? count) ? count.Value : 0;
 
-    /// <summary>Calls the reward on a group; not before the last call waits or is done.</summary>
+    /// <summary>Calls the reward on a group, after the previous call has returned or begun to wait.</summary>
     /// <param name="group">The group.</param>
-    /// <param name="onWait">Called when the reward waits or is left behind, not when it is done at once.</param>
-    /// <param name="cancellationToken">Ends the wait for it.</param>
-    /// <exception cref="RewardException">Too many earlier calls have not come back.</exception>
+    /// <param name="onWait">Called if the reward waits or is abandoned, but not if it returns at once.</param>
+    /// <param name="cancellationToken">A token that ends the wait for the reward.</param>
+    /// <exception cref="RewardException">Too many earlier calls have not returned.</exception>
     public async Task<RewardOutcome[]> InvokeAsync(RolloutGroup group, Action onWait, CancellationToken cancellationToken)
     {
         if (_overdue.Value is >= MostOverdue and int overdue)
@@ -47,7 +47,7 @@ internal sealed class RewardCalls(IRewardFunction reward, TimeSpan? timeout) : I
                 _thread = new RewardThread(); // the old one is stuck in the call
             }
 
-            // The call's own task: the unwrapped one is done a moment later, in which the next group would begin after an error.
+            // Checks the inner task. The unwrapped one completes a moment later, and the next group could start in between after an error.
             if (!begun.IsCompletedSuccessfully || !begun.Result.IsCompleted)
             {
                 onWait();
@@ -76,7 +76,7 @@ internal sealed class RewardCalls(IRewardFunction reward, TimeSpan? timeout) : I
 
     public void Dispose() => _thread.Dispose();
 
-    // What comes late is dropped, also when it is an exception. A cancelled call counts only if it does not come back within its time limit.
+    // Drops a late result or exception. A canceled call counts as overdue only if it does not return within its time limit.
     private async Task LeaveAsync(Task call, CancellationTokenSource limit, TimeSpan? left)
     {
         Task end = call.ContinueWith(
@@ -89,7 +89,7 @@ internal sealed class RewardCalls(IRewardFunction reward, TimeSpan? timeout) : I
         }
 
         await end.ConfigureAwait(false);
-        limit.Dispose(); // until then the call may look at its token
+        limit.Dispose(); // until then the call may use its token
     }
 
     private static async Task<bool> EndsWithinAsync(Task end, TimeSpan wait)

@@ -1,11 +1,13 @@
 namespace Grpo.Scoring;
 
-/// <summary>What happens when a reward function fails: throws, times out, returns NaN, ∞ or the wrong number of rewards.</summary>
+/// <summary>
+/// The handling of a failed reward function: one that throws, exceeds its time limit, or returns NaN, ∞ or a wrong number of rewards.
+/// </summary>
 public enum RewardErrorHandling
 {
     /// <summary>The step ends with a <see cref="RewardException"/>.</summary>
     Throw,
 
-    /// <summary>The completions concerned abstain, with the label "Error", and are counted. Never a silent 0.</summary>
+    /// <summary>The affected completions abstain with the verdict "Error" and are counted. They never get a silent 0.</summary>
     Abstain,
 }

@@ -3,15 +3,15 @@ using Grpo.Scoring;
 
 namespace Grpo;
 
-/// <summary>Makes reward functions from delegates and from other reward functions.</summary>
+/// <summary>Creates reward functions from delegates and from other reward functions.</summary>
 public static class RewardFunction
 {
-    /// <summary>A reward that looks at one completion at a time.</summary>
-    /// <param name="name">Names the reward in metrics and errors.</param>
-    /// <param name="score">Scores one completion; a plain number will do.</param>
+    /// <summary>Creates a reward that scores one completion at a time.</summary>
+    /// <param name="name">The name of the reward in metrics and errors.</param>
+    /// <param name="score">The function that scores one completion. It may return a plain number.</param>
     /// <param name="identity">
-    /// What tells this reward from others of the same name, such as "v2, threshold 0.5": a resumed run cannot compare code, but it
-    /// compares this text. Null: the name alone.
+    /// A text that distinguishes this reward from others of its name, such as "v2, threshold 0.5". A resumed run cannot compare code, but
+    /// it compares this text. Null compares the name only.
     /// </param>
     public static IRewardFunction Create(string name, Func<Prompt, Completion, Reward> score, string? identity = null)
     {
@@ -20,12 +20,12 @@ public static class RewardFunction
         return new PerCompletion(name, score, identity);
     }
 
-    /// <summary>A reward that sees the whole group and may wait, for a judge or a service.</summary>
-    /// <param name="name">Names the reward in metrics and errors.</param>
-    /// <param name="score">Returns one reward per completion, in their order.</param>
+    /// <summary>Creates a reward that scores a whole group at once and may wait for a judge or a service.</summary>
+    /// <param name="name">The name of the reward in metrics and errors.</param>
+    /// <param name="score">The function that returns one reward per completion, in the order of the completions.</param>
     /// <param name="identity">
-    /// What tells this reward from others of the same name, such as the name of the judge's model: a resumed run cannot compare code, but
-    /// it compares this text. Null: the name alone.
+    /// A text that distinguishes this reward from others of its name, such as the name of the judge's model. A resumed run cannot compare
+    /// code, but it compares this text. Null compares the name only.
     /// </param>
     public static IRewardFunction Create(
         string name, Func<RolloutGroup, CancellationToken, ValueTask<IReadOnlyList<Reward>>> score, string? identity = null)
@@ -36,11 +36,14 @@ public static class RewardFunction
     }
 
     /// <summary>
-    /// Σ weight · value over the parts that do not abstain; an abstention when all do. Each part's own value is a component under
-    /// its name, its components under "name/component"; label and correctness come from the first part that has one.
+    /// Creates the weighted sum of several rewards. Parts that abstain are left out, and the sum abstains if all parts do.
     /// </summary>
-    /// <param name="parts">The rewards with their weights; waiting parts wait together.</param>
-    /// <exception cref="ArgumentException">There is no part, two parts have one name, or a weight is not a finite number.</exception>
+    /// <param name="parts">The rewards with their weights. Parts that wait do so at the same time.</param>
+    /// <returns>
+    /// A reward that reports the value of each part as a component under the part's name, and the part's components as "name/component".
+    /// Its verdict and correctness come from the first part that has one.
+    /// </returns>
+    /// <exception cref="ArgumentException">There is no part, two parts have the same name, or a weight is not a finite number.</exception>
     public static IRewardFunction WeightedSum(params (IRewardFunction Reward, double Weight)[] parts)
     {
         ArgumentNullException.ThrowIfNull(parts);
@@ -62,7 +65,8 @@ public static class RewardFunction
             if (!names.Add(reward.Name))
             {
                 throw new ArgumentException(
-                    $"Two rewards of the sum are named '{reward.Name}', but their values are reported by name. Override Name in one of them.",
+                    $"Two rewards of the sum are named '{reward.Name}', but their values are reported by name. "
+                    + "Override Name in one of them.",
                     nameof(parts));
             }
         }
@@ -71,14 +75,17 @@ public static class RewardFunction
     }
 
     /// <summary>
-    /// Remembers the rewards of a slow reward by prompt id and completion token ids. For a reward that gives a completion the same value every
-    /// time, whatever else is in its group: a judge at temperature 0, a sandbox that runs tests.
+    /// Creates a cache around a slow reward, by prompt id and completion token ids. The reward must always give a completion the same
+    /// value, independent of its group, such as a judge at temperature 0 or a sandbox that runs tests.
     /// </summary>
-    /// <param name="inner">Asked for the completions that are not remembered, each once, in a group of them alone.</param>
-    /// <param name="capacity">Rewards to remember, 1 or more; the one not used for longest is forgotten first. About 200 bytes each, whatever the length of the completion.</param>
-    /// <returns>A reward of the same name. Failures and abstentions are not remembered. Safe to call from several threads.</returns>
+    /// <param name="inner">The reward to cache. It scores each missing completion once, in a group of the missing ones only.</param>
+    /// <param name="capacity">
+    /// The number of rewards to store, 1 or more. The least recently used one is dropped first. Each takes about 200 bytes, independent of
+    /// the length of the completion.
+    /// </param>
+    /// <returns>A reward of the same name. It does not store failures and abstentions, and it is thread-safe.</returns>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="capacity"/> is less than 1.</exception>
-    /// <remarks>Prompts of one id must be one prompt, also across data sets.</remarks>
+    /// <remarks>Prompt ids must be unique, also across data sets.</remarks>
     public static IRewardFunction Cached(IRewardFunction inner, int capacity)
     {
         ArgumentNullException.ThrowIfNull(inner);
@@ -88,7 +95,8 @@ public static class RewardFunction
 
     private static PlugInIdentity OfDelegate(string? identity) => new PlugInIdentity("delegate").With("identity", identity);
 
-    private sealed class PerCompletion(string name, Func<Prompt, Completion, Reward> score, string? identity) : CompletionReward, IHasIdentity
+    private sealed class PerCompletion(string name, Func<Prompt, Completion, Reward> score, string? identity)
+        : CompletionReward, IHasIdentity
     {
         public override string Name => name;
 
@@ -97,7 +105,8 @@ public static class RewardFunction
         public override Reward Score(Prompt prompt, Completion completion) => score(prompt, completion);
     }
 
-    private sealed class PerGroup(string name, Func<RolloutGroup, CancellationToken, ValueTask<IReadOnlyList<Reward>>> score, string? identity)
+    private sealed class PerGroup(
+        string name, Func<RolloutGroup, CancellationToken, ValueTask<IReadOnlyList<Reward>>> score, string? identity)
         : IRewardFunction, IHasIdentity
     {
         public string Name => name;

@@ -1,27 +1,28 @@
-using Grpo.Losses;
 using Grpo.Scoring;
 
 namespace Grpo;
 
-/// <summary>How rewards are computed.</summary>
+/// <summary>The options for computing rewards: errors, time limit and concurrency.</summary>
 public sealed record RewardOptions : IReflectedOptions
 {
-    /// <summary>What a failing reward function does to the step.</summary>
+    /// <summary>The handling of a reward function that fails.</summary>
     /// <value>Default <see cref="RewardErrorHandling.Throw"/>.</value>
     public RewardErrorHandling OnError { get; set; } = RewardErrorHandling.Throw;
 
-    /// <summary>Longest time to wait for the rewards of one group; then it is an error like any other. Null: no limit.</summary>
+    /// <summary>The time limit for scoring one group. Exceeding it counts as an error of the reward function. Null for no limit.</summary>
     /// <value>Above zero and at most 24 days, or null; default 10 minutes, so that a reward that hangs does not hang the run.</value>
     public TimeSpan? Timeout { get; set; } = TimeSpan.FromMinutes(10);
 
     /// <summary>
-    /// Groups that wait for their rewards at the same time. Rewards that need no waiting run one after the other, whatever this says.
+    /// The number of groups that may wait for their rewards at the same time. Rewards that never wait always run one after the other.
     /// </summary>
     /// <value>1 to 1024; default 8.</value>
     public int MaxConcurrency { get; set; } = 8;
 
-    /// <summary>Throws when a value is outside its range.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">Names the property, its value and its range.</exception>
+    /// <summary>Throws if a value is outside its range.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// A value is outside its range. The message names the property and its range.
+    /// </exception>
     public void Validate()
     {
         Require(Enum.IsDefined(OnError), nameof(OnError), OnError, "Throw or Abstain");

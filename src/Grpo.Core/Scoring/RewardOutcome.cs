@@ -1,4 +1,4 @@
 namespace Grpo.Scoring;
 
-/// <summary>A reward, or why there is none.</summary>
+/// <summary>The outcome of scoring one completion: a reward, or the error that prevented it.</summary>
 internal readonly record struct RewardOutcome(Reward Reward, RewardException? Error);

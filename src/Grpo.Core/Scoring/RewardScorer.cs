@@ -2,28 +2,27 @@ using System.Runtime.ExceptionServices;
 
 namespace Grpo.Scoring;
 
-/// <summary>Scores groups: several waiting at a time, in a fixed order, every reward checked.</summary>
+/// <summary>Scores groups in a fixed order, several at a time if they wait, and checks every reward.</summary>
 /// <remarks>
-/// Reward code runs on a thread of its own, where it may block, loop for ever or deadlock: after <see cref="RewardOptions.Timeout"/>, or on
-/// cancellation, it is left behind. A thread cannot be ended from outside, so what is left behind keeps running. When 32 calls of a reward
-/// function are past their time limit and have not come back, that function is not called any more: scoring ends with a
-/// <see cref="RewardException"/>, whatever <see cref="RewardOptions.OnError"/> says. Calls that were cancelled count only once their own limit
-/// is past. What no process survives, a stack overflow or exhausted memory, ends this one too.
+/// Reward code runs on a thread of its own, where it may block, loop or deadlock. After <see cref="RewardOptions.Timeout"/>, or on
+/// cancellation, the call is abandoned; it keeps running, because a thread cannot be ended from outside. A reward function with 32 overdue
+/// calls is no longer called: scoring ends with a <see cref="RewardException"/>, whatever <see cref="RewardOptions.OnError"/> says. A
+/// canceled call is overdue only after its own time limit. A stack overflow or exhausted memory still ends the process.
 /// </remarks>
-public static class RewardScorer
+internal static class RewardScorer
 {
     /// <summary>Scores the groups.</summary>
     /// <param name="reward">The reward function.</param>
-    /// <param name="groups">The groups; they start in this order, each when the one before waits or is done.</param>
-    /// <param name="options">Errors, time limit and concurrency.</param>
-    /// <param name="cancellationToken">Ends the wait, also that for a reward function which ignores its token.</param>
-    /// <returns>The rewards in the order of the groups, whatever the order in which they came.</returns>
+    /// <param name="groups">The groups. They start in this order, each when the previous one waits or is done.</param>
+    /// <param name="options">The error handling, time limit and concurrency.</param>
+    /// <param name="cancellationToken">A token that ends the wait, even for a reward function that ignores its token.</param>
+    /// <returns>The rewards, in the order of the groups.</returns>
     /// <exception cref="RewardException">
-    /// A reward function threw, took too long, or returned NaN, ∞, a number beyond ±1e18 or the wrong number of rewards, and
-    /// <see cref="RewardOptions.OnError"/> is <see cref="RewardErrorHandling.Throw"/>. No further group is started then.
+    /// A reward function threw, exceeded its time limit, or returned NaN, ∞, a number beyond ±1e18 or a wrong number of rewards, and
+    /// <see cref="RewardOptions.OnError"/> is <see cref="RewardErrorHandling.Throw"/>. No further group is started.
     /// </exception>
     /// <exception cref="InvalidOperationException">The reward function has no name.</exception>
-    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">The token was canceled.</exception>
     public static async ValueTask<RewardScores> ScoreAsync(
         IRewardFunction reward, IReadOnlyList<RolloutGroup> groups, RewardOptions options, CancellationToken cancellationToken = default)
     {
@@ -33,7 +32,8 @@ public static class RewardScorer
         options.Validate();
         if (string.IsNullOrWhiteSpace(reward.Name))
         {
-            throw new InvalidOperationException($"{reward.GetType().Name}.{nameof(IRewardFunction.Name)} is null or empty; metrics and errors need a name.");
+            throw new InvalidOperationException(
+                $"{reward.GetType().Name}.{nameof(IRewardFunction.Name)} is null or empty; metrics and errors need a name.");
         }
 
         cancellationToken.ThrowIfCancellationRequested();
@@ -51,12 +51,12 @@ public static class RewardScorer
                 await places.WaitAsync(stop.Token).ConfigureAwait(false);
                 var next = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
                 running.Add(ScoreGroupAsync(i, next));
-                await next.Task.ConfigureAwait(false); // rewards that do not wait run one by one: nobody promised that they may run together
+                await next.Task.ConfigureAwait(false); // rewards that do not wait run one by one, because they need not be thread-safe
             }
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
-            // Either the caller's token or the first error; which one is told below, once nothing is running any more.
+            // Caused by the caller's token or by the first error. Which one is decided below, when all groups have ended.
         }
 
         try
@@ -65,7 +65,7 @@ public static class RewardScorer
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
-            // The groups that were told to stop: by the caller, or because of another group's error, which Collect throws.
+            // Groups were stopped by the caller, or because of another group's error, which Collect throws.
         }
 
         cancellationToken.ThrowIfCancellationRequested();

@@ -3,8 +3,8 @@ using System.Collections.Concurrent;
 namespace Grpo.Scoring;
 
 /// <summary>
-/// The thread on which the calls of one scoring begin, one after the other. Reward code that never comes back blocks this thread and nobody
-/// else; no thread can be ended from outside, so it is left behind, and the next call gets a new one.
+/// The thread on which the calls of one scoring start, one after the other. A call that never returns blocks only this thread, which is
+/// then abandoned.
 /// </summary>
 internal sealed class RewardThread : IDisposable
 {
@@ -12,7 +12,7 @@ internal sealed class RewardThread : IDisposable
 
     public RewardThread() => new Thread(Run) { IsBackground = true, Name = "Grpo reward" }.Start();
 
-    /// <summary>Starts a call; the outer task ends with the call's first wait, or with its return.</summary>
+    /// <summary>Starts a call. The outer task completes when the call first waits or returns.</summary>
     public Task<Task<T>> StartAsync<T>(Func<ValueTask<T>> call)
     {
         var begun = new TaskCompletionSource<Task<T>>(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -43,7 +43,7 @@ internal sealed class RewardThread : IDisposable
         }
     }
 
-    /// <summary>Lets the thread end once it has nothing left to do.</summary>
+    /// <summary>Ends the thread once its calls are done.</summary>
     public void Dispose() => _calls.CompleteAdding();
 
     private void Run()

@@ -1,21 +1,22 @@
 namespace Grpo.Scoring;
 
-/// <summary>See <see cref="RewardFunction.WeightedSum"/>.</summary>
-internal sealed class WeightedSumReward : IRewardFunction, IHasIdentity
+/// <summary>The reward of <see cref="RewardFunction.WeightedSum"/>.</summary>
+internal sealed class WeightedSumReward : IWeightedReward, IHasIdentity
 {
     private readonly (IRewardFunction Reward, double Weight)[] _parts;
-    private readonly Dictionary<string, double> _weights;
 
     public WeightedSumReward((IRewardFunction Reward, double Weight)[] parts)
     {
         _parts = parts;
-        _weights = parts.ToDictionary(part => part.Reward.Name, part => part.Weight);
+        PartWeights = parts.ToDictionary(part => part.Reward.Name, part => part.Weight);
         Name = string.Join('+', parts.Select(part => part.Reward.Name));
     }
 
     public string Name { get; }
 
-    // The order of the parts is in the name.
+    public IReadOnlyDictionary<string, double>? PartWeights { get; }
+
+    // The name of the sum contains the order of the parts.
     public PlugInIdentity Identity => _parts.Aggregate(
         new PlugInIdentity("weighted sum"),
         (identity, part) => identity.WithPart(part.Reward.Name, part.Reward).With($"weight of {part.Reward.Name}", part.Weight));
@@ -27,10 +28,10 @@ internal sealed class WeightedSumReward : IRewardFunction, IHasIdentity
         return [.. outcomes.Select(outcome => outcome.Error is null ? outcome.Reward : throw outcome.Error)];
     }
 
-    /// <summary>The sums; a completion on which a part failed has that part's error.</summary>
+    /// <summary>Returns the sums. A completion on which a part failed gets the error of that part.</summary>
     public async ValueTask<RewardOutcome[]> InvokeAsync(RolloutGroup group, CancellationToken cancellationToken)
     {
-        // All parts start before the first is awaited, so that slow ones wait together.
+        // All parts start before the first is awaited, so that slow parts wait at the same time.
         var pending = new Task<RewardOutcome[]>[_parts.Length];
         for (int i = 0; i < _parts.Length; i++)
         {
@@ -65,12 +66,12 @@ internal sealed class WeightedSumReward : IRewardFunction, IHasIdentity
 
             sum = part.Value is { } scored ? (sum ?? 0) + (_parts[i].Weight * scored) : sum;
             verdict ??= part.Verdict;
-            // The answer must be the one that was judged, not that of another part.
+            // The answer comes from the part that judged it, not from another part.
             answer = isCorrect is null ? part.Answer : answer;
             isCorrect ??= part.IsCorrect;
         }
 
         return RewardCall.Check(
-            new Reward(sum) { Components = components, Weights = _weights, Verdict = verdict, IsCorrect = isCorrect, Answer = answer }, this, group, index);
+            new Reward(sum) { Components = components, Verdict = verdict, IsCorrect = isCorrect, Answer = answer }, this, group, index);
     }
 }

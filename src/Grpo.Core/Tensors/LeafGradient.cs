@@ -2,16 +2,22 @@ using static TorchSharp.torch;
 
 namespace Grpo.Tensors;
 
-/// <summary>
-/// For functions of one's own whose gradient is as large as a weight: adding it in place saves the tensor that would carry it to the weight, and
-/// where a weight has several uses the one for their sum.
-/// </summary>
+/// <summary>Gives autograd functions in C# direct access to the gradient of a weight, so that they can add to it in place.</summary>
+/// <remarks>
+/// Adding in place saves a tensor of the weight's size that would carry the gradient to the weight. If a weight is used several times, it
+/// also saves the tensor of their sum.
+/// </remarks>
 public static class LeafGradient
 {
-    /// <summary>The gradient of a weight, zeros when it has none yet; to add to, in a backward pass, in place of returning a gradient.</summary>
-    /// <param name="weight">Any shape. Borrowed; its <c>grad</c> is made.</param>
-    /// <returns>[as the weight] float32, a view of the weight's own, owned by the caller's scope; null where the gradient must be returned: the weight is no leaf, or not float32.</returns>
-    /// <remarks>Only for <c>backward()</c>: <c>autograd.grad</c> would not see it.</remarks>
+    /// <summary>
+    /// Returns the gradient of a weight, for a backward pass to add to instead of returning a gradient. Creates zeros if it has none.
+    /// </summary>
+    /// <param name="weight">The weight, of any shape. Borrowed; its <c>grad</c> is created if needed.</param>
+    /// <returns>
+    /// The weight's own gradient, float32, of its shape, owned by the caller's scope. Null if the weight is no leaf or not float32: then
+    /// the function must return its gradient.
+    /// </returns>
+    /// <remarks>Works with <c>backward()</c> only, since <c>autograd.grad</c> does not read the gradients of leaves.</remarks>
     public static Tensor? Of(Tensor weight)
     {
         ArgumentNullException.ThrowIfNull(weight);
@@ -29,6 +35,6 @@ public static class LeafGradient
         return weight.grad;
     }
 
-    /// <summary>Whether <see cref="Of"/> gives the gradient of such a weight.</summary>
+    /// <summary>True if <see cref="Of"/> returns a gradient for this weight.</summary>
     internal static bool IsFor(Tensor weight) => weight.is_leaf && weight.dtype == ScalarType.Float32;
 }

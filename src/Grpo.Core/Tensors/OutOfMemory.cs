@@ -2,11 +2,11 @@ using System.Runtime.InteropServices;
 
 namespace Grpo.Tensors;
 
-/// <summary>Tells a failed allocation from other errors: less work at a time may get round it, and nothing else is wrong.</summary>
+/// <summary>Distinguishes failed allocations from other errors. A smaller batch may succeed, since nothing else is wrong.</summary>
 internal static class OutOfMemory
 {
-    // libtorch's own words, in this order: main memory on Linux and macOS, on Windows, CUDA's caching allocator, the driver below it,
-    // cuBLAS and cuDNN for their workspaces, and the C++ runtime.
+    // libtorch's messages, in this order: main memory on Linux and macOS, main memory on Windows, CUDA's caching allocator, the CUDA
+    // driver, the workspaces of cuBLAS and cuDNN, and the C++ runtime.
     private static readonly string[] Messages =
     [
         "DefaultCPUAllocator: can't allocate memory",
@@ -18,8 +18,8 @@ internal static class OutOfMemory
         "std::bad_alloc",
     ];
 
-    /// <summary>Whether the exception, or one that it wraps, is a failed allocation, native or managed.</summary>
-    /// <param name="exception">As caught.</param>
+    /// <summary>True if the exception, or one that it wraps, is a failed native or managed allocation.</summary>
+    /// <param name="exception">The caught exception.</param>
     public static bool Is(Exception exception)
     {
         for (Exception? cause = exception; cause is not null; cause = cause.InnerException)

@@ -3,18 +3,18 @@ using static TorchSharp.torch;
 namespace Grpo.Tensors;
 
 /// <summary>
-/// An autograd function of one result whose backward pass may fail: it ends the pass with an exception, which <see cref="BackwardPass.Run"/>
-/// hands on. Derived straight from torch's base class it would end the process.
+/// A base class for autograd functions with one result whose backward pass may throw. <see cref="BackwardPass.Run"/> rethrows the
+/// exception; with torch's own base class it would end the process.
 /// </summary>
-/// <typeparam name="T">The function itself.</typeparam>
+/// <typeparam name="T">The derived function itself.</typeparam>
 public abstract class SafeFunction<T> : autograd.SingleTensorFunction<T>
     where T : SafeFunction<T>, new()
 {
     private const string FailureKey = "failure";
     private const string InputsKey = "inputs";
 
-    // In place of the gradients of a function that failed. The engine refuses a gradient from a device that is none, whatever its shape, and
-    // nothing is allocated when there may be no memory.
+    // Returned instead of gradients after a failure. The engine refuses gradients of the meta device, whatever their shape. Nothing has to
+    // be allocated then, when memory may be exhausted.
     private static readonly Lazy<Tensor> Refused = new(static () =>
     {
         using var scope = TensorScope.BeginNoGrad();
@@ -25,7 +25,7 @@ public abstract class SafeFunction<T> : autograd.SingleTensorFunction<T>
     public sealed override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
         ArgumentNullException.ThrowIfNull(ctx);
-        FreedMemory.Bound();
+        FreedMemory.TrimExcess();
         _ = Refused.Value;
         ctx.save_data(FailureKey, BackwardPass.OfThisThread);
         ctx.save_data(InputsKey, vars.Select(input => input is Tensor).ToArray());
@@ -36,7 +36,7 @@ public abstract class SafeFunction<T> : autograd.SingleTensorFunction<T>
     public sealed override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
         ArgumentNullException.ThrowIfNull(ctx);
-        FreedMemory.Bound();
+        FreedMemory.TrimExcess();
         try
         {
             List<Tensor> gradients = Differentiate(ctx, grad_output);
@@ -50,15 +50,17 @@ public abstract class SafeFunction<T> : autograd.SingleTensorFunction<T>
         }
     }
 
-    /// <summary>The function. Runs where <c>apply</c> was called, without gradients.</summary>
-    /// <param name="context">Takes what the backward pass needs.</param>
-    /// <param name="inputs">What <c>apply</c> was given.</param>
-    /// <returns>The result.</returns>
+    /// <summary>Computes the function. Runs on the thread that called <c>apply</c>, without recording gradients.</summary>
+    /// <param name="context">The context, which saves what the backward pass needs.</param>
+    /// <param name="inputs">The arguments of <c>apply</c>.</param>
+    /// <returns>The result of the function.</returns>
     protected abstract Tensor Compute(autograd.AutogradContext context, object[] inputs);
 
-    /// <summary>Its derivative. Runs while a backward pass comes through, on one of torch's own threads where the tensors are on a device.</summary>
-    /// <param name="context">What the forward pass left.</param>
-    /// <param name="gradient">Of the result; the function's to free, and invalid where nothing depends on it.</param>
-    /// <returns>One gradient per input, null where there is none. New tensors, in whatever scope: they are freed when torch has taken them.</returns>
+    /// <summary>
+    /// Computes the gradients of the inputs during a backward pass. With tensors on a GPU it runs on one of torch's own threads.
+    /// </summary>
+    /// <param name="context">The context with what the forward pass saved.</param>
+    /// <param name="gradient">The gradient of the result. The function must free it. Invalid if nothing depends on the result.</param>
+    /// <returns>One gradient per input, null if there is none. New tensors of any scope, which are freed once torch holds them.</returns>
     protected abstract List<Tensor> Differentiate(autograd.AutogradContext context, Tensor gradient);
 }

@@ -4,10 +4,12 @@ using static TorchSharp.torch;
 namespace Grpo.Tensors;
 
 /// <summary>
-/// Frees every tensor made on this thread since it began, except those given to <see cref="Keep(Tensor)"/>.
-/// A ref struct: the compiler refuses it across <c>await</c> and <c>yield</c>, where torch's own thread-bound scopes leak.
+/// A scope that frees every tensor created on this thread since it began, except those given to <see cref="Keep(Tensor)"/>.
 /// </summary>
-/// <remarks>Use with <c>using</c>. Scopes nest; a kept tensor belongs to the next outer scope, or to nobody when there is none.</remarks>
+/// <remarks>
+/// Use it with <c>using</c>. Scopes nest: a kept tensor belongs to the next outer scope, or to no scope if there is none. It is a ref
+/// struct, so the compiler refuses it across <c>await</c> and <c>yield</c>, where torch's own thread-bound scopes leak.
+/// </remarks>
 public readonly ref struct TensorScope
 {
     private readonly DisposeScope _tensors;
@@ -19,7 +21,7 @@ public readonly ref struct TensorScope
         _gradMode = gradMode;
     }
 
-    /// <summary>Begins a scope; gradients are recorded or not as before.</summary>
+    /// <summary>Begins a scope and leaves the recording of gradients as it is.</summary>
     public static TensorScope Begin()
     {
         TorchBackend.EnsureAvailable();
@@ -37,17 +39,17 @@ public readonly ref struct TensorScope
 #pragma warning restore RS0030
     }
 
-    /// <summary>Moves a tensor to the caller's scope: it survives this one.</summary>
-    /// <param name="tensor">A tensor made inside this scope.</param>
-    /// <returns>The same tensor.</returns>
+    /// <summary>Moves a tensor to the next outer scope, so that it outlives this one.</summary>
+    /// <param name="tensor">A tensor created inside this scope.</param>
+    /// <returns>The tensor that was passed in.</returns>
     public Tensor Keep(Tensor tensor) => _tensors.MoveToOuter(tensor);
 
-    /// <summary>Takes a tensor out of every scope: the caller owns it and must dispose it.</summary>
-    /// <param name="tensor">A tensor made inside this scope.</param>
-    /// <returns>The same tensor.</returns>
+    /// <summary>Removes a tensor from all scopes. The caller owns it and must dispose it.</summary>
+    /// <param name="tensor">A tensor created inside this scope.</param>
+    /// <returns>The tensor that was passed in.</returns>
     public Tensor Release(Tensor tensor) => _tensors.Detach(tensor);
 
-    /// <summary>Frees the scope's tensors and restores the grad mode.</summary>
+    /// <summary>Frees the scope's tensors and restores the previous recording of gradients.</summary>
     public void Dispose()
     {
         _gradMode?.Dispose();

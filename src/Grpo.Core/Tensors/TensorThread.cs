@@ -3,37 +3,37 @@ using TorchSharp;
 
 namespace Grpo.Tensors;
 
-/// <summary>Does tensor work on the same few threads: one, unless several callers work at a time.</summary>
+/// <summary>Runs tensor work on a few dedicated threads: one, unless several callers work at a time.</summary>
 /// <remarks>
-/// An asynchronous step goes on wherever the thread pool has room, and each thread that computes gets a heap of its own for what it frees, and
-/// a team of OpenMP workers. On the pool's threads the embedded model held 460 MB after 100 steps and 600 MB after 3,000.
+/// An asynchronous step may continue on any thread of the pool. Each thread that computes gets its own heap of freed memory and its own
+/// team of OpenMP workers. On the pool's threads the embedded model held 460 MB after 100 steps and 600 MB after 3,000.
 /// </remarks>
 internal sealed class TensorThread
 {
-    // The last to become idle is the first to be used again: the others stay idle.
+    // A stack reuses the thread that became idle last, so the others stay idle.
     private static readonly ConcurrentStack<TensorThread> Idle = new();
 
     [ThreadStatic]
-    private static bool t_isOne;
+    private static bool t_isTensorThread;
 
     private readonly object _gate = new();
     private Task? _work;
 
-    // Not Start: the thread outlives its first caller, whose asynchronous locals it must not keep.
+    // UnsafeStart does not capture the asynchronous locals of the first caller, which the thread outlives.
     private TensorThread() => new Thread(Loop) { IsBackground = true, Name = "Grpo tensors" }.UnsafeStart();
 
-    /// <summary>Does work and waits for it.</summary>
-    /// <param name="work">What it returns must hold no tensor of a scope that it began.</param>
-    /// <remarks>An exception comes through as it was thrown. Activities and other asynchronous locals are the caller's.</remarks>
-    public static T Run<T>(Func<T> work) => t_isOne ? work() : RunAsync(work).GetAwaiter().GetResult();
+    /// <summary>Runs work on a tensor thread and waits for its result.</summary>
+    /// <param name="work">The work. Its result must hold no tensor of a scope that it began.</param>
+    /// <remarks>Exceptions are rethrown unchanged. The work sees the caller's activities and other asynchronous locals.</remarks>
+    public static T Run<T>(Func<T> work) => t_isTensorThread ? work() : RunAsync(work).GetAwaiter().GetResult();
 
-    /// <summary>The same without blocking the caller.</summary>
-    /// <param name="work">What it returns must hold no tensor of a scope that it began.</param>
+    /// <summary>Runs work on a tensor thread without blocking the caller.</summary>
+    /// <param name="work">The work. Its result must hold no tensor of a scope that it began.</param>
     public static Task<T> RunAsync<T>(Func<T> work)
     {
         TensorThread thread = Idle.TryPop(out TensorThread? idle) ? idle : new TensorThread();
         int threads = torch.get_num_threads();
-        OpenMpTeam.Release(); // the caller waits
+        OpenMpTeam.Release(); // the caller does not compute while it waits
         var task = new Task<T>(
             () =>
             {
@@ -44,7 +44,7 @@ internal sealed class TensorThread
                 }
                 finally
                 {
-                    Idle.Push(thread); // before the caller can ask for the next
+                    Idle.Push(thread); // before the caller can start its next work
                 }
             },
             TaskCreationOptions.RunContinuationsAsynchronously);
@@ -52,7 +52,7 @@ internal sealed class TensorThread
         return task;
     }
 
-    // libtorch keeps the number per thread, so what a caller sets would not reach this one.
+    // libtorch keeps the number of threads per calling thread, so the caller's setting has to be copied.
     private static void UseThreads(int threads)
     {
         if (torch.get_num_threads() != threads)
@@ -80,14 +80,14 @@ internal sealed class TensorThread
             }
 
             Task next = _work;
-            _work = null; // what it holds on to may be large
+            _work = null; // the finished work may reference large objects
             return next;
         }
     }
 
     private void Loop()
     {
-        t_isOne = true;
+        t_isTensorThread = true;
         while (true)
         {
             Next().RunSynchronously(TaskScheduler.Default);

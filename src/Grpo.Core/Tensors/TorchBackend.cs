@@ -6,21 +6,21 @@ using TorchSharp;
 
 namespace Grpo.Tensors;
 
-/// <summary>The native libraries below TorchSharp: loading them, naming their devices, describing them.</summary>
+/// <summary>Access to the native libraries below TorchSharp: loads them, parses device names and describes the backend.</summary>
 /// <remarks>
-/// Grpo carries no libtorch of its own. An application references one backend package (such as <c>libtorch-cpu-linux-x64</c> or
+/// Grpo contains no libtorch. An application references one backend package (such as <c>libtorch-cpu-linux-x64</c> or
 /// <c>TorchSharp-cuda-linux</c>), or names an existing libtorch in the environment variable <c>GRPO_LIBTORCH</c>.
 /// </remarks>
 public static class TorchBackend
 {
-    /// <summary>The libtorch release that this TorchSharp is built for.</summary>
+    /// <summary>The release of libtorch for which this TorchSharp is built.</summary>
     internal const string LibtorchVersion = "2.10.0";
 
     private static readonly Lock Gate = new();
     private static volatile bool _available;
 
-    /// <summary>Whether CUDA may multiply float32 matrices as TF32 (<see cref="UseTensorFloat32"/>).</summary>
-    /// <value>False until it is switched on.</value>
+    /// <summary>True if CUDA may multiply float32 matrices as TF32. <see cref="UseTensorFloat32"/> switches it on.</summary>
+    /// <value>Default false.</value>
     /// <exception cref="BackendUnavailableException">libtorch cannot be loaded.</exception>
     public static bool UsesTensorFloat32
     {
@@ -32,11 +32,14 @@ public static class TorchBackend
     }
 
     /// <summary>
-    /// Lets CUDA multiply float32 matrices as TF32: factors rounded to 10 bits of mantissa, as float16 has, sums in float32. Faster on cards
-    /// from Ampere on, without effect elsewhere.
+    /// Lets CUDA multiply float32 matrices as TF32: factors are rounded to 10 bits of mantissa, as in float16, and summed in float32.
+    /// Faster on GPUs from Ampere on, without effect elsewhere.
     /// </summary>
-    /// <param name="use">False: switches it off again.</param>
-    /// <remarks>For the whole process: call it before the first model is loaded, so that rollouts, updates and the reference model agree.</remarks>
+    /// <param name="use">True switches TF32 on, false switches it off.</param>
+    /// <remarks>
+    /// The setting is for the whole process. Call it before the first model is loaded, so that rollouts, updates and the reference model
+    /// agree.
+    /// </remarks>
     /// <exception cref="BackendUnavailableException">libtorch cannot be loaded.</exception>
     public static void UseTensorFloat32(bool use = true)
     {
@@ -45,30 +48,32 @@ public static class TorchBackend
     }
 
     /// <summary>
-    /// Has tensors of 1 MiB and more give their memory back to the system as soon as they are freed, in place of those of 32 MiB and more: for a
-    /// process on a CPU whose peak does not fit. It is then a tenth or more lower, and an update takes half as long again.
+    /// Returns the memory of freed tensors to the system from 1 MiB on, instead of from 32 MiB on. Use it on a CPU when the peak memory
+    /// does not fit: the peak is at least a tenth lower, and an update takes half as long again.
     /// </summary>
-    /// <remarks>For the whole process. On Linux with glibc; without effect elsewhere, and where <c>MALLOC_MMAP_THRESHOLD_</c> is set.</remarks>
+    /// <remarks>
+    /// The setting is for the whole process. It works on Linux with glibc, and has no effect elsewhere or if <c>MALLOC_MMAP_THRESHOLD_</c>
+    /// is set.
+    /// </remarks>
     public static void ReturnFreedMemory()
     {
         const int Block = 1 << 20;
-        Install(); // which sets the bound that this one replaces
+        Install(); // sets the default threshold, which the next line replaces
         NativeEnvironment.ReturnBlocksFrom(Block);
     }
 
-    /// <summary>Tells a failed allocation, in main memory or on a GPU, from other errors: doing less at a time may get round it.</summary>
-    /// <param name="exception">As caught from a tensor operation; also one that wraps it.</param>
+    /// <summary>True if an exception is a failed allocation, in main memory or on a GPU. A smaller batch may then succeed.</summary>
+    /// <param name="exception">The exception of a tensor operation, or one that wraps it.</param>
     public static bool IsOutOfMemory(Exception exception)
     {
         ArgumentNullException.ThrowIfNull(exception);
         return OutOfMemory.Is(exception);
     }
 
-    /// <summary>Loads the native backend, or explains what is missing on this machine and what to do.</summary>
+    /// <summary>Loads the native backend. If that fails, the exception says what this machine lacks and what to do.</summary>
     /// <remarks>
-    /// Thread-safe; after the first success a call costs one memory read. A failure may be followed by another attempt.
-    /// Every entry point of Grpo calls it; an application needs it only to fail early, or when it is not written in C# and touches
-    /// <c>torch</c> before Grpo.
+    /// Thread-safe; after the first success a call costs one memory read, and after a failure it may be called again. Every entry point of
+    /// Grpo calls it. An application needs it only to fail early, or if it is not written in C# and uses <c>torch</c> before Grpo.
     /// </remarks>
     /// <exception cref="BackendUnavailableException">libtorch or TorchSharp's native part cannot be loaded.</exception>
     public static void EnsureAvailable()
@@ -79,17 +84,17 @@ public static class TorchBackend
         }
     }
 
-    /// <summary>Prepares the process for TorchSharp without loading anything: never throws, costs nothing when repeated.</summary>
+    /// <summary>Prepares the process for TorchSharp without loading anything. Never throws, and costs nothing when repeated.</summary>
     /// <remarks>
-    /// The Grpo.Core package adds a module initializer that calls this to every C# project that references it, so that code may touch
-    /// <c>torch</c> before it touches Grpo. Set the MSBuild property <c>GrpoTorchInitializer</c> to <c>false</c> to leave it out.
+    /// The Grpo.Core package adds a module initializer with this call to every C# project that references it, so that code may use
+    /// <c>torch</c> before it uses Grpo. Set the MSBuild property <c>GrpoTorchInitializer</c> to <c>false</c> to leave it out.
     /// </remarks>
     public static void Install() => NativeResolver.Install();
 
-    /// <summary>Reads the name of a device and makes it ready for use.</summary>
-    /// <param name="device"><c>cpu</c>, <c>cuda</c> (the first CUDA device) or <c>cuda:N</c>, N counted from 0.</param>
-    /// <returns>The device, always with its index when it is a CUDA device.</returns>
-    /// <exception cref="ArgumentException">Another name, or a CUDA device beyond the last.</exception>
+    /// <summary>Parses the name of a device and prepares the device for use.</summary>
+    /// <param name="device">The name: <c>cpu</c>, <c>cuda</c> (the first CUDA device) or <c>cuda:N</c>, with N counted from 0.</param>
+    /// <returns>The device. A CUDA device always has its index.</returns>
+    /// <exception cref="ArgumentException">The name is none of these, or there is no CUDA device with that index.</exception>
     /// <exception cref="BackendUnavailableException">libtorch cannot be loaded, has no CUDA part, or finds no CUDA device.</exception>
     public static torch.Device ParseDevice(string device)
     {
@@ -106,21 +111,25 @@ public static class TorchBackend
         return new torch.Device(DeviceType.CUDA, cuda);
     }
 
-    /// <summary>One line for reports and logs.</summary>
+    /// <summary>Describes the backend in one line for reports and logs.</summary>
     /// <returns>
-    /// Such as <c>libtorch 2.10.0, TorchSharp 0.107.0, linux-x64, 8 threads, no CUDA</c>, or at the end <c>cuda:0 NVIDIA H200</c>.
+    /// A line such as <c>libtorch 2.10.0, TorchSharp 0.107.0, linux-x64, 8 threads, no CUDA</c>; with a GPU it ends with
+    /// <c>cuda:0 NVIDIA H200</c>.
     /// </returns>
     /// <exception cref="BackendUnavailableException">libtorch cannot be loaded.</exception>
     public static string Describe()
     {
         EnsureAvailable();
-        string torchSharp = typeof(torch).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "of unknown version";
+        string torchSharp = typeof(torch).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()
+            ?.InformationalVersion.Split('+')[0] ?? "of unknown version";
         string libtorch = ExistingLibtorch.FromEnvironment() is { } existing ? existing.Version ?? "of unknown version" : LibtorchVersion;
         int threads = torch.get_num_threads();
-        string[] devices = [.. Enumerable.Range(0, CudaDeviceCount()).Select(index => $"cuda:{index} {CudaDriver.DeviceName(index)}".TrimEnd())];
+        string[] devices =
+            [.. Enumerable.Range(0, CudaDeviceCount()).Select(index => $"cuda:{index} {CudaDriver.DeviceName(index)}".TrimEnd())];
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"libtorch {libtorch}, TorchSharp {torchSharp}, {NativeFiles.RuntimeIdentifier}, {threads} {(threads == 1 ? "thread" : "threads")}, {(devices.Length == 0 ? "no CUDA" : string.Join(", ", devices))}");
+            $"libtorch {libtorch}, TorchSharp {torchSharp}, {NativeFiles.RuntimeIdentifier}, {threads} "
+            + $"{(threads == 1 ? "thread" : "threads")}, {(devices.Length == 0 ? "no CUDA" : string.Join(", ", devices))}");
     }
 
     private static int CudaDeviceCount() => torch.cuda.is_available() ? torch.cuda.device_count() : 0;

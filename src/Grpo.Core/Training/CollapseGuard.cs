@@ -1,5 +1,3 @@
-using Grpo.Losses;
-
 namespace Grpo.Training;
 
 /// <summary>When a trainer takes the policy for collapsed, and what it does then.</summary>

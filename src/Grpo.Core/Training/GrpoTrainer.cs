@@ -16,13 +16,7 @@ namespace Grpo;
 /// </remarks>
 public sealed class GrpoTrainer
 {
-    private readonly GrpoOptimizer _optimizer;
-    private readonly IReadOnlyList<Prompt> _prompts;
-    private readonly TrainerOptions _options;
-    private readonly TrainerServices _services;
-    private readonly ILogger _logger;
-    private readonly PromptSchedule _schedule;
-    private readonly Lazy<SavedOptions> _savedOptions;
+    private readonly RunParts _parts;
     private TrainingProgress _progress = new();
     private long _progressStep = -1;
 
@@ -42,17 +36,14 @@ public sealed class GrpoTrainer
     {
         ArgumentNullException.ThrowIfNull(optimizer);
         ArgumentNullException.ThrowIfNull(prompts);
-        _optimizer = optimizer;
-        _prompts = prompts;
-        _options = (options ?? new TrainerOptions()).Copy();
-        _services = services ?? new TrainerServices();
-        _logger = logger ?? (ILogger)NullLogger.Instance;
+        TrainerOptions own = (options ?? new TrainerOptions()).Copy();
+        services ??= new TrainerServices();
         if (prompts.Count == 0)
         {
             throw new ArgumentException("There are no prompts: the data set is empty.", nameof(prompts));
         }
 
-        if (prompts.Any(prompt => prompt is null) || _services.Callbacks.Any(callback => callback is null))
+        if (prompts.Any(prompt => prompt is null) || services.Callbacks.Any(callback => callback is null))
         {
             throw new ArgumentException("A prompt or a callback is null; leave it out of the list.");
         }
@@ -63,12 +54,12 @@ public sealed class GrpoTrainer
             throw new ArgumentException($"{twins.Count()} prompts have the id '{TerminalText.EscapeLine(twins.Key)}'; every prompt needs its own.", nameof(prompts));
         }
 
-        if (string.Join(" ", _options.Validate()) is { Length: > 0 } problems)
+        if (string.Join(" ", own.Validate()) is { Length: > 0 } problems)
         {
             throw new ArgumentException(problems, nameof(options));
         }
 
-        if (_options.Guard.OnCollapse == CollapseAction.RollBack && (_services.Evaluator is null || _services.Checkpoints is null || !_options.KeepBest))
+        if (own.Guard.OnCollapse == CollapseAction.RollBack && (services.Evaluator is null || services.Checkpoints is null || !own.KeepBest))
         {
             throw new ArgumentException(
                 "OnCollapse is RollBack, which goes back to the best checkpoint: it needs an evaluator, a checkpoint store and KeepBest. Give them, or choose Stop.",
@@ -76,9 +67,11 @@ public sealed class GrpoTrainer
         }
 
         optimizer.CheckPrompts(prompts);
-        _savedOptions = new Lazy<SavedOptions>(
-            () => SavedOptions.Of(optimizer.Options, _options, prompts, optimizer.Identity, _services.Evaluator));
-        _schedule = new PromptSchedule(prompts, optimizer.Options, _options.Curriculum == CurriculumMode.PassRate ? _options.PassRates : null);
+        _parts = new RunParts(
+            optimizer, prompts, own, services,
+            new PromptSchedule(prompts, optimizer.Options, own.Curriculum == CurriculumMode.PassRate ? own.PassRates : null),
+            new Lazy<SavedOptions>(() => SavedOptions.Of(optimizer.Options, own, prompts, optimizer.Identity, services.Evaluator)),
+            logger ?? (ILogger)NullLogger.Instance);
     }
 
     /// <summary>Trains to the end, or until <see cref="TrainerOptions.Guard"/> stops the run.</summary>
@@ -100,13 +93,14 @@ public sealed class GrpoTrainer
     /// </exception>
     public async Task<TrainingSummary> TrainAsync(CancellationToken cancellationToken = default)
     {
-        TrainingSession? session = null;
-        await foreach (StepReport _ in RunAsync(started => session = started, cancellationToken).ConfigureAwait(false))
+        using IDisposable claims = Claim();
+        TrainingSession session = await OpenAsync(cancellationToken).ConfigureAwait(false);
+        await foreach (TrainingStep _ in StepsAsync(session, cancellationToken).ConfigureAwait(false))
         {
             // The callbacks have seen it.
         }
 
-        return session!.Summarize();
+        return session.Summarize();
     }
 
     /// <summary>Trains step by step. Leaving the loop ends the run, with a checkpoint of the last step.</summary>
@@ -116,142 +110,106 @@ public sealed class GrpoTrainer
     /// </remarks>
     /// <param name="cancellationToken">Stops within a token; a checkpoint is written before the exception.</param>
     /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
-    public IAsyncEnumerable<StepReport> RunAsync(CancellationToken cancellationToken = default) => RunAsync(null, cancellationToken);
-
-    private async IAsyncEnumerable<StepReport> RunAsync(
-        Action<TrainingSession>? onStart, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+    public async IAsyncEnumerable<TrainingStep> RunAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
-        using IDisposable run = _optimizer.BeginRun($"{nameof(GrpoTrainer)}.{nameof(RunAsync)}");
-        using IDisposable? claim = _services.Checkpoints?.BeginRun();
-        string? resumedFrom = await ResumeAsync(cancellationToken).ConfigureAwait(false);
-        var checkpoints = new RunCheckpoints(
-            _optimizer, _options, _services.Checkpoints, _progress, _schedule, _savedOptions, _services.Clock, _logger)
+        using IDisposable claims = Claim();
+        TrainingSession session = await OpenAsync(cancellationToken).ConfigureAwait(false);
+        await foreach (TrainingStep step in StepsAsync(session, cancellationToken).ConfigureAwait(false))
         {
-            OnFailure = _progress.Events.Add,
-            Description = _services.Task,
-        };
-        var session = new TrainingSession(_optimizer, _options, _services, _progress, _schedule, checkpoints, resumedFrom, _logger);
-        onStart?.Invoke(session);
-        bool running = true, ended = false;
+            yield return step;
+        }
+    }
+
+    // The policy and the folder of the checkpoints belong to one run at a time.
+    private IDisposable Claim()
+    {
+        IDisposable run = _parts.Optimizer.BeginRun($"{nameof(GrpoTrainer)}.{nameof(RunAsync)}");
         try
         {
-            while (running)
+            return new Claims(run, _parts.Store?.BeginRun());
+        }
+        catch
+        {
+            run.Dispose();
+            throw;
+        }
+    }
+
+    private async Task<TrainingSession> OpenAsync(CancellationToken cancellationToken)
+    {
+        string? resumedFrom = await ResumeAsync(cancellationToken).ConfigureAwait(false);
+        return new TrainingSession(_parts, _progress, resumedFrom);
+    }
+
+    private async IAsyncEnumerable<TrainingStep> StepsAsync(
+        TrainingSession session, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        try
+        {
+            await foreach (TrainingStep step in session.RunAsync(cancellationToken).ConfigureAwait(false))
             {
-                StepReport? report = null;
-                try
-                {
-                    await session.StartAsync(cancellationToken).ConfigureAwait(false);
-                    running = await session.OpenAsync(cancellationToken).ConfigureAwait(false);
-                    if (running)
-                    {
-                        report = await StepAsync(session, cancellationToken).ConfigureAwait(false);
-                    }
-                    else
-                    {
-                        await session.SaveIfChangedAsync().ConfigureAwait(false);
-                    }
-                }
-                catch (Exception exception)
-                {
-                    ended = true;
-                    bool cancelled = exception is OperationCanceledException && cancellationToken.IsCancellationRequested;
-                    await session.EndAsync(exception, cancelled).ConfigureAwait(false);
-                    throw;
-                }
-                finally
-                {
-                    _progressStep = _optimizer.Step;
-                }
-
-                if (report is not null)
-                {
-                    yield return report;
-                }
+                yield return step;
             }
-
-            ended = true;
-            await session.EndAsync(null, cancelled: false).ConfigureAwait(false);
         }
         finally
         {
-            if (!ended)
-            {
-                await session.LeaveAsync().ConfigureAwait(false);
-            }
+            _progressStep = session.LastStep;
         }
     }
 
-    // Null: the step diverged, and the best checkpoint was put back.
-    private async Task<StepReport?> StepAsync(TrainingSession session, CancellationToken cancellationToken)
-    {
-        PromptDraw draw = _schedule.Draw(_optimizer.Step);
-        StepReport report;
-        try
-        {
-            report = await _optimizer.StepAsync(
-                [.. draw.Indices.Select(index => _prompts[index])], [.. draw.Reserve.Select(index => _prompts[index])], cancellationToken).ConfigureAwait(false);
-        }
-        catch (TrainingDivergedException exception)
-        {
-            long failed = _optimizer.Step + 1;
-            if (_options.Guard.OnCollapse != CollapseAction.RollBack || !await session.RollBackAsync(failed, exception.Message).ConfigureAwait(false))
-            {
-                throw;
-            }
-
-            _schedule.Abandon(draw);
-            return null;
-        }
-
-        // Before anything that may be cancelled: what the step changed and what is on record of it belong together.
-        report = report with { Curriculum = _schedule.Commit(draw, report.Step, report.Groups) };
-        session.Count(report);
-        return await session.AfterStepAsync(report, cancellationToken).ConfigureAwait(false);
-    }
-
-    // The folder of the checkpoint that the run goes on from; null for none.
+    // The folder of the checkpoint that the run resumes from; null when it resumes from none.
     private async Task<string?> ResumeAsync(CancellationToken cancellationToken)
     {
-        if (_services.Checkpoints is not null)
+        (GrpoOptimizer optimizer, TrainerOptions options, PromptSchedule schedule) = (_parts.Optimizer, _parts.Options, _parts.Schedule);
+        if (_parts.Store is not null)
         {
-            _ = _savedOptions.Value; // a plug-in that cannot say what it is fails here, and not with the first checkpoint
+            _ = _parts.SavedOptions.Value; // a plug-in that cannot say what it is fails here, and not with the first checkpoint
         }
 
-        if (_options.Resume && _services.Checkpoints is { } store &&
+        if (options.Resume && _parts.Store is { } store &&
             await store.FindLatestAsync(cancellationToken).ConfigureAwait(false) is { } latest)
         {
-            ResumeCheck.Require(latest, _savedOptions.Value, _options.AllowOptionChanges, _logger);
+            ResumeCheck.Require(latest, _parts.SavedOptions.Value, options.AllowOptionChanges, _parts.Logger);
             TrainerState? state = TrainerState.Read(latest); // before the weights change
-            _optimizer.Load(latest);
-            _logger.Resumed(latest, _optimizer.Step);
-            _progress = state?.ToProgress(_options.Guard.EntropySteps) ?? new TrainingProgress();
-            _schedule.Reset(_optimizer.Step);
-            if (state?.Position is { } position && _schedule.IsAdaptive)
+            optimizer.Load(latest);
+            _parts.Logger.Resumed(latest, optimizer.Step);
+            _progress = state?.ToProgress(options.Guard.EntropySteps) ?? new TrainingProgress();
+            schedule.Reset(optimizer.Step);
+            if (state?.Position is { } position && schedule.IsAdaptive)
             {
-                _schedule.Restore(position, state.PassRates);
+                schedule.Restore(position, state.PassRates);
             }
 
             // The mark may be missing or another: a crash may have come between the checkpoint and its mark.
-            if (_progress.Best is { Step: var best } && RunCheckpoints.Keeps(best, _options))
+            if (_progress.Best is { Step: var best } && RunCheckpoints.Keeps(best, options))
             {
                 _progress.Best = _progress.Best with { Folder = await store.MarkBestAsync(best, cancellationToken).ConfigureAwait(false) };
                 if (_progress.Best.Folder is null)
                 {
-                    _logger.BestCheckpointMissing(best);
+                    _parts.Logger.BestCheckpointMissing(best);
                 }
             }
 
             return latest;
         }
 
-        _optimizer.RequireWhole();
-        if (_progressStep != _optimizer.Step)
+        optimizer.RequireWhole();
+        if (_progressStep != optimizer.Step)
         {
             // Not the run that this trainer left, if it left one.
             _progress = new TrainingProgress();
-            _schedule.Reset(_optimizer.Step);
+            schedule.Reset(optimizer.Step);
         }
 
         return null;
+    }
+
+    private sealed class Claims(IDisposable run, IDisposable? folder) : IDisposable
+    {
+        public void Dispose()
+        {
+            folder?.Dispose();
+            run.Dispose();
+        }
     }
 }

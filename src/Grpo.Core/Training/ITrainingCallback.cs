@@ -16,9 +16,9 @@ public interface ITrainingCallback
     /// records, and a step that is repeated after a crash is one that no checkpoint holds. An exception ends the run, after the other
     /// callbacks have heard of the step and its checkpoint is written.
     /// </summary>
-    /// <param name="report">What the step did.</param>
+    /// <param name="step">The step and its evaluation.</param>
     /// <param name="cancellationToken">The run's token.</param>
-    ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
+    ValueTask OnStepAsync(TrainingStep step, CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
 
     /// <summary>
     /// After an evaluation that was owed: the step that the run was resumed at is one that is evaluated, and <see cref="OnStepAsync"/> heard of it

@@ -1,5 +1,3 @@
-using Grpo.Losses;
-
 namespace Grpo.Training;
 
 /// <summary>When <see cref="CurriculumMode.PassRate"/> passes a prompt over, and for how long.</summary>

@@ -6,30 +6,27 @@ using Microsoft.Extensions.Logging;
 namespace Grpo.Training;
 
 /// <summary>The checkpoints that a run writes: when there is something new, the best one marked, and failures as configured.</summary>
-internal sealed class RunCheckpoints(
-    GrpoOptimizer optimizer, TrainerOptions options, ICheckpointStore? store, TrainingProgress progress, PromptSchedule schedule,
-    Lazy<SavedOptions> savedOptions, TimeProvider clock, ILogger logger)
+internal sealed class RunCheckpoints(RunParts parts, TrainingProgress progress)
 {
+    private readonly GrpoOptimizer _optimizer = parts.Optimizer;
+    private readonly TrainerOptions _options = parts.Options;
+    private readonly ICheckpointStore? _store = parts.Store;
+    private readonly TimeProvider _clock = parts.Services.Clock;
+    private readonly ILogger _logger = parts.Logger;
     private long _step = -1;
-    private long _wholeStep = optimizer.Step;
-    private long _lastTried = clock.GetTimestamp();
+    private long _wholeStep = parts.Optimizer.Step;
+    private long _lastTried = parts.Services.Clock.GetTimestamp();
     private bool _changed;
     private Exception? _failure;
 
     /// <summary>The last one that was written; null before the first.</summary>
     public string? Folder { get; private set; }
 
-    /// <summary>Hears, in a sentence, of a failure after which the run goes on.</summary>
-    public Action<string>? OnFailure { get; init; }
-
-    /// <summary>What the model is trained to do; null when the caller did not say.</summary>
-    public TaskDescription? Description { get; init; }
-
     /// <summary>The checkpoint of a step; null when there is none.</summary>
     public string? FolderOf(long step) => _step == step ? Folder : null;
 
     /// <summary>True if <see cref="TrainerOptions.CheckpointInterval"/> has passed since a checkpoint was last written, or tried.</summary>
-    public bool IsTimeUp => options.CheckpointInterval > TimeSpan.Zero && clock.GetElapsedTime(_lastTried) >= options.CheckpointInterval;
+    public bool IsTimeUp => _options.CheckpointInterval > TimeSpan.Zero && _clock.GetElapsedTime(_lastTried) >= _options.CheckpointInterval;
 
     /// <summary>Adds the files of others to a checkpoint's folder.</summary>
     public Action<string>? OnWrite { get; set; }
@@ -38,7 +35,7 @@ internal sealed class RunCheckpoints(
     public void Change()
     {
         _changed = true;
-        _wholeStep = optimizer.Step;
+        _wholeStep = _optimizer.Step;
     }
 
     /// <summary>Says that weights and records are of different steps until the next <see cref="Change"/>.</summary>
@@ -49,46 +46,46 @@ internal sealed class RunCheckpoints(
         options.KeepBest && (step > 0 || options.Guard.OnCollapse == CollapseAction.RollBack);
 
     /// <summary>Whether the best evaluation has a checkpoint, or will have one after the step that is under way.</summary>
-    public bool KeepsBest => store is not null && progress.Best is { } best && Keeps(best.Step, options);
+    public bool KeepsBest => _store is not null && progress.Best is { } best && Keeps(best.Step, _options);
 
     /// <summary>Writes a checkpoint unless the last one holds all there is.</summary>
     /// <param name="isLast">Whether nothing follows, so that a failure cannot be passed over.</param>
     /// <remarks>A checkpoint is worth more than a quick exit: no token stops it.</remarks>
-    public Task SaveAsync(bool isLast) => _changed && store is not null ? WriteAsync(store, isLast) : Task.CompletedTask;
+    public Task SaveAsync(bool isLast) => _changed && _store is not null ? WriteAsync(_store, isLast) : Task.CompletedTask;
 
     /// <summary>Writes the checkpoint of the last whole step, at the end of a run that did not come to its last step.</summary>
     /// <param name="failure">The failure that ended the run; null where it was stopped.</param>
     public Task SaveLastAsync(Exception? failure)
     {
-        if (!_changed || store is null || (failure is not null && ReferenceEquals(failure, _failure)))
+        if (!_changed || _store is null || (failure is not null && ReferenceEquals(failure, _failure)))
         {
             return Task.CompletedTask; // the last: it is this checkpoint that could not be written
         }
 
         if (failure is TrainingDivergedException)
         {
-            logger.LastCheckpointLeftOut("the policy has diverged.");
+            _logger.LastCheckpointLeftOut("the policy has diverged.");
             return Task.CompletedTask;
         }
 
-        if (!optimizer.IsWhole || optimizer.Step != _wholeStep)
+        if (!_optimizer.IsWhole || _optimizer.Step != _wholeStep)
         {
-            logger.LastCheckpointLeftOut("a step failed when a part of it was done, and what it has changed cannot be taken back.");
+            _logger.LastCheckpointLeftOut("a step failed when a part of it was done, and what it has changed cannot be taken back.");
             return Task.CompletedTask;
         }
 
-        return WriteAsync(store, isLast: true);
+        return WriteAsync(_store, isLast: true);
     }
 
     /// <summary>Writes and marks the checkpoint of the best evaluation, when that is the one of this step.</summary>
     public async Task SaveBestAsync(long step)
     {
-        if (KeepsBest && progress.Best is { Folder: null } best && best.Step == step && await WriteAsync(store!, isLast: false).ConfigureAwait(false))
+        if (KeepsBest && progress.Best is { Folder: null } best && best.Step == step && await WriteAsync(_store!, isLast: false).ConfigureAwait(false))
         {
             await TryAsync(
                 isLast: false,
-                async () => progress.Best = best with { Folder = await store!.MarkBestAsync(step, CancellationToken.None).ConfigureAwait(false) },
-                logger.BestMarkFailed,
+                async () => progress.Best = best with { Folder = await _store!.MarkBestAsync(step, CancellationToken.None).ConfigureAwait(false) },
+                _logger.BestMarkFailed,
                 "was written, but it could not be marked as the best").ConfigureAwait(false);
         }
     }
@@ -97,13 +94,13 @@ internal sealed class RunCheckpoints(
         isLast,
         async () =>
         {
-            Folder = await CheckedServices.SaveAsync(into, optimizer.Step, Write).ConfigureAwait(false);
-            _step = optimizer.Step;
+            Folder = await CheckedServices.SaveAsync(into, _optimizer.Step, Write).ConfigureAwait(false);
+            _step = _optimizer.Step;
             _changed = false;
-            FreedMemory.GiveBack();
-            logger.CheckpointWritten(Folder);
+            FreedMemory.Trim();
+            _logger.CheckpointWritten(Folder);
         },
-        logger.CheckpointFailed,
+        _logger.CheckpointFailed,
         "was not written");
 
     // Whether it could be done; a failure that must not be passed over comes through.
@@ -115,10 +112,10 @@ internal sealed class RunCheckpoints(
             return true;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException
-            && options.OnCheckpointFailure == CheckpointFailureAction.Continue && !isLast)
+            && _options.OnCheckpointFailure == CheckpointFailureAction.Continue && !isLast)
         {
-            log(exception, optimizer.Step);
-            OnFailure?.Invoke(FormattableString.Invariant($"The checkpoint of step {optimizer.Step} {what}: {exception.Message}"));
+            log(exception, _optimizer.Step);
+            progress.Events.Add(FormattableString.Invariant($"The checkpoint of step {_optimizer.Step} {what}: {exception.Message}"));
             return false;
         }
         catch (Exception exception)
@@ -128,16 +125,16 @@ internal sealed class RunCheckpoints(
         }
         finally
         {
-            _lastTried = clock.GetTimestamp(); // only now: a save may take longer than the time between two
+            _lastTried = _clock.GetTimestamp(); // only now: a save may take longer than the time between two
         }
     }
 
     private void Write(string folder)
     {
-        optimizer.Save(folder);
-        TrainerState.Of(progress, schedule).Write(folder);
-        savedOptions.Value.Write(folder);
+        _optimizer.Save(folder);
+        TrainerState.Of(progress, parts.Schedule).Write(folder);
+        parts.SavedOptions.Value.Write(folder);
         OnWrite?.Invoke(folder);
-        Description?.Write(folder);
+        parts.Services.Task?.Write(folder);
     }
 }

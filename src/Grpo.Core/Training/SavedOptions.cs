@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Grpo.Evaluation;
 using Grpo.IO;
+using Grpo.Losses;
 using Grpo.Optimization;
 using Grpo.Planning;
 
@@ -20,6 +21,7 @@ internal sealed record SavedOptions
     private const string Grpo = "GrpoOptions.";
     private const string Trainer = "TrainerOptions.";
     private const string Supervised = "SupervisedOptions.";
+    private const string Reduction = "GrpoOptions.Reduction";
     private const string OnCollapse = "TrainerOptions.Guard.OnCollapse";
     private const string Moments = "GrpoOptions.OptimizerMoments";
     private const string SupervisedMoments = "SupervisedOptions.OptimizerMoments";
@@ -168,7 +170,10 @@ internal sealed record SavedOptions
             moments.All(where => where is nameof(OptimizerMoments.Float32) or nameof(OptimizerMoments.Host));
 
         string TextOf(IReadOnlyDictionary<string, string?> options, string name) =>
-            options.TryGetValue(name, out string? text) || defaults.TryGetValue(name, out text) ? text ?? None : "unknown";
+            !options.TryGetValue(name, out string? text) && !defaults.TryGetValue(name, out text) ? "unknown"
+            : text is null ? None
+            : name == Reduction ? LossReductionConverter.CurrentText(text) // checkpoints of earlier versions hold an earlier name
+            : text;
     }
 
     /// <summary>

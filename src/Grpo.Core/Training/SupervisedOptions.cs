@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using Grpo.Losses;
 using Grpo.Optimization;
 using Grpo.Planning;
 

@@ -241,7 +241,10 @@ public sealed class SupervisedTrainer
                 cancellationToken.ThrowIfCancellationRequested();
                 using var scope = TensorScope.Begin();
                 TokenBatch micro = TokenBatchBuilder.Build(members, padTokenId: 0, device);
-                Tensor share = -CheckedLogProbs.Of(_policy, micro, temperature: 1, logProbs => full_like(logProbs, -1.0 / tokens)).sum() / tokens; // 0 where there is padding
+                Tensor logProbs = _policy is IFusedLossPolicy fused
+                    ? CheckedLogProbs.Fused(fused, micro, temperature: 1, own => full_like(own, -1.0 / tokens))
+                    : CheckedLogProbs.Of(_policy, micro, temperature: 1);
+                Tensor share = -logProbs.sum() / tokens; // 0 where there is padding
                 BackwardPass.Run(share);
                 loss += share.item<float>();
             }

@@ -1,184 +1,263 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
 using Grpo.Callbacks;
 using Grpo.Evaluation;
+using Grpo.Optimization;
 using Grpo.Tensors;
 using Microsoft.Extensions.Logging;
 
 namespace Grpo.Training;
 
-/// <summary>One run of a <see cref="GrpoTrainer"/>: what happens around its steps, and its counts.</summary>
-internal sealed class TrainingSession(
-    GrpoOptimizer optimizer, TrainerOptions options, TrainerServices services, TrainingProgress progress, PromptSchedule schedule,
-    RunCheckpoints checkpoints, string? resumedFrom, ILogger logger)
+/// <summary>
+/// One run of a <see cref="GrpoTrainer"/>, in phases: tell the callbacks of the start, evaluate before training, do the steps, end. Each phase runs
+/// once, in this order.
+/// </summary>
+/// <param name="parts">The parts of the trainer.</param>
+/// <param name="progress">The records of the run, which a resumed run goes on with.</param>
+/// <param name="resumedFrom">The folder of the checkpoint that the run resumes from; null when it resumes from none.</param>
+internal sealed class TrainingSession(RunParts parts, TrainingProgress progress, string? resumedFrom)
 {
+    private readonly GrpoOptimizer _optimizer = parts.Optimizer;
+    private readonly TrainerOptions _options = parts.Options;
+    private readonly TrainerServices _services = parts.Services;
+    private readonly PromptSchedule _schedule = parts.Schedule;
+    private readonly ILogger _logger = parts.Logger;
+    private readonly RunCheckpoints _checkpoints = new(parts, progress);
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private readonly List<ITrainingCallback> _told = [];
-    private bool _started;
-    private bool _opened;
-    private bool _stopped;
+    private Phase _phase = Phase.Starting;
     private bool _warned;
     private long _steps;
     private long _tokens;
 
-    /// <summary>Tells the callbacks, the first time.</summary>
-    public async Task StartAsync(CancellationToken cancellationToken)
+    private enum Phase
     {
-        if (_started)
-        {
-            return;
-        }
+        Starting,
+        Training,
+        Stopped, // by the guard
+        Ended,
+    }
 
-        _started = true;
-        checkpoints.OnWrite = SaveCallbacks;
-        var start = new TrainingStart(optimizer.Step, options.Steps, optimizer.Options)
+    /// <summary>The optimizer's number of steps when the session last did something.</summary>
+    public long LastStep { get; private set; } = -1;
+
+    /// <summary>Runs all phases and returns the steps as they are done. However the enumeration ends, the run is ended in order.</summary>
+    /// <param name="cancellationToken">Stops the run within a token. The last checkpoint is written before the exception.</param>
+    public async IAsyncEnumerable<TrainingStep> RunAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        try
         {
-            Resumes = options.Resume,
+            await GuardAsync(() => StartAsync(cancellationToken), cancellationToken).ConfigureAwait(false);
+            await GuardAsync(() => EvaluateBeforeAsync(cancellationToken), cancellationToken).ConfigureAwait(false);
+            while (HasNextStep)
+            {
+                TrainingStep? step = null;
+                await GuardAsync(async () => step = await StepAsync(cancellationToken).ConfigureAwait(false), cancellationToken).ConfigureAwait(false);
+                if (step is not null)
+                {
+                    yield return step;
+                }
+            }
+
+            await GuardAsync(() => _checkpoints.SaveAsync(isLast: true), cancellationToken).ConfigureAwait(false);
+            await EndAsync(failure: null, cancelled: false).ConfigureAwait(false);
+        }
+        finally
+        {
+            if (_phase != Phase.Ended)
+            {
+                // The caller has left the loop over the steps.
+                await EndAsync(failure: null, cancelled: HasNextStep).ConfigureAwait(false);
+            }
+        }
+    }
+
+    private bool HasNextStep => _phase == Phase.Training && _optimizer.Step < _options.Steps;
+
+    // An exception ends the run before it reaches the caller.
+    private async Task GuardAsync(Func<Task> phase, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await phase().ConfigureAwait(false);
+        }
+        catch (Exception exception)
+        {
+            bool cancelled = exception is OperationCanceledException && cancellationToken.IsCancellationRequested;
+            await EndAsync(exception, cancelled).ConfigureAwait(false);
+            throw;
+        }
+        finally
+        {
+            LastStep = _optimizer.Step;
+        }
+    }
+
+    private async Task StartAsync(CancellationToken cancellationToken)
+    {
+        _checkpoints.OnWrite = SaveCallbacks;
+        var start = new TrainingStart(_optimizer.Step, _options.Steps, _optimizer.Options)
+        {
+            Resumes = _options.Resume,
             Checkpoint = resumedFrom,
-            Warn = logger.CallbackWarned,
+            Warn = _logger.CallbackWarned,
         };
-        foreach (ITrainingCallback callback in services.Callbacks)
+        foreach (ITrainingCallback callback in _services.Callbacks)
         {
             _told.Add(callback);
             await callback.OnStartAsync(start, cancellationToken).ConfigureAwait(false);
         }
     }
 
-    /// <summary>Before a step. The first time: the evaluation that precedes training, or that a cancelled run still owes, and a look at the bounds.</summary>
-    /// <returns>Whether there is a step to be done.</returns>
-    public async Task<bool> OpenAsync(CancellationToken cancellationToken)
+    // The evaluation that precedes training, or one that a cancelled run did not come to, and the guard's look at it.
+    private async Task EvaluateBeforeAsync(CancellationToken cancellationToken)
     {
-        if (!_opened)
+        long step = _optimizer.Step;
+        bool isPending = IsPending(step);
+        if (_services.Evaluator is { } evaluator && (isPending || (progress.EvaluatedStep < 0 && step < _options.Steps)))
         {
-            long step = optimizer.Step;
-            bool isOwed = IsOwed(step);
-            if (services.Evaluator is { } evaluator && (isOwed || (progress.EvaluatedStep < 0 && step < options.Steps)))
+            EvaluationReport evaluation = await EvaluateAsync(evaluator, cancellationToken).ConfigureAwait(false);
+            if (isPending)
             {
-                EvaluationReport evaluation = await EvaluateAsync(evaluator, cancellationToken).ConfigureAwait(false);
-                if (isOwed)
-                {
-                    checkpoints.Change(); // the one that the cancelled run left has no record of it
-                    await TellAsync(
-                        (callback, token) => callback.OnEvaluationAsync(step, evaluation, token),
-                        CancellationToken.None).ConfigureAwait(false);
-                }
-
-                await checkpoints.SaveBestAsync(step).ConfigureAwait(false);
+                _checkpoints.Change(); // the one that the cancelled run left has no record of it
+                await TellAsync(
+                    (callback, token) => callback.OnEvaluationAsync(step, evaluation, token),
+                    CancellationToken.None).ConfigureAwait(false);
             }
 
-            bool isKnown = progress.Collapse is { Action: CollapseAction.Continue } collapse && collapse.Step == step;
-            if ((isOwed || step < options.Steps) && !isKnown)
-            {
-                int before = progress.Events.Count;
-                await GuardAsync(step).ConfigureAwait(false);
-                if (isOwed)
-                {
-                    NoteEvents(step, progress.Events.Skip(before));
-                }
-            }
-
-            _opened = true;
+            await _checkpoints.SaveBestAsync(step).ConfigureAwait(false);
         }
 
-        return !_stopped && optimizer.Step < options.Steps;
+        _phase = Phase.Training;
+        bool isKnown = progress.Collapse is { Action: CollapseAction.Continue } collapse && collapse.Step == step;
+        if ((isPending || step < _options.Steps) && !isKnown)
+        {
+            int before = progress.Events.Count;
+            await GuardAgainstCollapseAsync(step).ConfigureAwait(false);
+            if (isPending)
+            {
+                NoteEvents(step, progress.Events.Skip(before));
+            }
+        }
     }
 
-    /// <summary>Takes up a step that was done.</summary>
-    public void Count(StepReport report)
+    // Null: the step diverged, and the best checkpoint was restored.
+    private async Task<TrainingStep?> StepAsync(CancellationToken cancellationToken)
+    {
+        PromptDraw draw = _schedule.Draw(_optimizer.Step);
+        IStepObserver[] observers =
+            [.. _services.Callbacks.OfType<IStepObserverFactory>().Select(callback => callback.Observe(_optimizer.Policy, _optimizer.Options.Seed))];
+        StepReport report;
+        try
+        {
+            report = await _optimizer.StepAsync(Prompts(draw.Indices), Prompts(draw.Reserve), observers, cancellationToken).ConfigureAwait(false);
+        }
+        catch (TrainingDivergedException exception)
+        {
+            long failed = _optimizer.Step + 1;
+            if (_options.Guard.OnCollapse != CollapseAction.RollBack || !await RollBackAsync(failed, exception.Message).ConfigureAwait(false))
+            {
+                throw;
+            }
+
+            _schedule.Abandon(draw);
+            return null;
+        }
+
+        // Before anything that may be cancelled: what the step changed and the record of it belong together.
+        CurriculumReport? curriculum = _schedule.Commit(draw, report.Step, report.Groups);
+        Count(report);
+        return await AfterStepAsync(new TrainingStep(report) { Curriculum = curriculum }, cancellationToken).ConfigureAwait(false);
+    }
+
+    private Prompt[] Prompts(IReadOnlyList<int> indices) => [.. indices.Select(index => parts.Prompts[index])];
+
+    private void Count(StepReport report)
     {
         _steps++;
         _tokens += report.CompletionTokens;
-        checkpoints.Change();
-        progress.Add(report.Entropy, options.Guard.EntropySteps);
-        if (schedule.IsAdaptive && !_warned && !schedule.HasJudgements)
+        _checkpoints.Change();
+        progress.Add(report.Entropy, _options.Guard.EntropySteps);
+        if (_schedule.IsAdaptive && !_warned && !_schedule.HasJudgements)
         {
             _warned = true;
-            logger.NothingJudged();
+            _logger.NothingJudged();
         }
     }
 
-    /// <summary>Evaluates, looks at the bounds, tells the callbacks and saves, as is due.</summary>
-    /// <remarks>
-    /// The callbacks come before the checkpoint. Killed between the two, the run repeats the step and a log can drop the first of the two
-    /// records; the other way round the step would be done and missing from the log for ever.
-    /// </remarks>
-    public async Task<StepReport> AfterStepAsync(StepReport report, CancellationToken cancellationToken)
+    // Evaluates, looks for a collapse, tells the callbacks and saves, as is due. The callbacks come before the checkpoint. If the process is killed
+    // between the two, the run repeats the step, and a log can drop the first of the two records. The other way round the step would be done and
+    // missing from the log for ever.
+    private async Task<TrainingStep> AfterStepAsync(TrainingStep step, CancellationToken cancellationToken)
     {
-        bool last = report.Step >= options.Steps;
+        bool last = step.Step >= _options.Steps;
         EvaluationReport? evaluation = null;
         Exception? failure = await CatchAsync(async () =>
         {
-            if (services.Evaluator is { } evaluator && (last || IsDue(report.Step, options.EvaluateEvery)))
+            if (_services.Evaluator is { } evaluator && (last || IsDue(step.Step, _options.EvaluateEvery)))
             {
                 evaluation = await EvaluateAsync(evaluator, cancellationToken).ConfigureAwait(false);
             }
 
-            await GuardAsync(report.Step).ConfigureAwait(false);
+            await GuardAgainstCollapseAsync(step.Step).ConfigureAwait(false);
         }).ConfigureAwait(false);
 
-        // The step is done and will be in the last checkpoint, so it is told in any case. An evaluation that failed is made up for when the
-        // run goes on.
-        report = report with { Evaluation = evaluation, Event = TakeEvents() };
-        await TellAsync((callback, token) => callback.OnStepAsync(report, token), cancellationToken, failure).ConfigureAwait(false);
-        await checkpoints.SaveBestAsync(report.Step).ConfigureAwait(false);
-        if (last || IsDue(report.Step, options.CheckpointEvery) || checkpoints.IsTimeUp)
+        // The step is done and will be in the last checkpoint, so the callbacks hear of it in any case. An evaluation that failed is repeated when
+        // the run resumes.
+        step = step with { Evaluation = evaluation, Event = TakeEvents() };
+        await TellAsync((callback, token) => callback.OnStepAsync(step, token), cancellationToken, failure).ConfigureAwait(false);
+        await _checkpoints.SaveBestAsync(step.Step).ConfigureAwait(false);
+        if (last || IsDue(step.Step, _options.CheckpointEvery) || _checkpoints.IsTimeUp)
         {
-            await checkpoints.SaveAsync(isLast: last).ConfigureAwait(false);
+            await _checkpoints.SaveAsync(isLast: last).ConfigureAwait(false);
         }
 
-        return report with { Checkpoint = checkpoints.FolderOf(report.Step) };
+        return step with { Checkpoint = _checkpoints.FolderOf(step.Step) };
     }
 
-    /// <summary>Puts the best checkpoint back, under the number of the step that failed.</summary>
-    /// <param name="step">The number under which the run goes on.</param>
-    /// <param name="reason">What went wrong, as a sentence.</param>
-    /// <returns>False when there is none, when it is the collapsed one, or after the allowed number of roll-backs: nothing has changed then.</returns>
-    public async Task<bool> RollBackAsync(long step, string reason)
+    // Restores the best checkpoint, under the number of the step that failed. False when there is none, when it is the collapsed one, or after
+    // the allowed number of roll-backs: nothing has changed then.
+    private async Task<bool> RollBackAsync(long step, string reason)
     {
-        if (progress.RollBacks >= options.Guard.MaxRollBacks || progress.Best is not { Folder: { } folder } best || best.Step >= step)
+        if (progress.RollBacks >= _options.Guard.MaxRollBacks || progress.Best is not { Folder: { } folder } best || best.Step >= step)
         {
             return false;
         }
 
-        if (await services.Checkpoints!.FindBestAsync(CancellationToken.None).ConfigureAwait(false) != folder)
+        if (await _services.Checkpoints!.FindBestAsync(CancellationToken.None).ConfigureAwait(false) != folder)
         {
-            logger.BestCheckpointMissing(best.Step);
+            _logger.BestCheckpointMissing(best.Step);
             return false;
         }
 
         TrainerState? state = TrainerState.Read(folder);
-        checkpoints.Suspend();
-        optimizer.Load(folder);
-        optimizer.Step = step;
-        if (state is not null && schedule.IsAdaptive)
+        _checkpoints.Suspend();
+        _optimizer.Load(folder);
+        _optimizer.Step = step;
+        if (state is not null && _schedule.IsAdaptive)
         {
-            schedule.Restore(schedule.Position, state.PassRates); // those of the collapsed policy say nothing of this one
+            _schedule.Restore(_schedule.Position, state.PassRates); // those of the collapsed policy say nothing of this one
         }
 
         progress.RollBack(step);
-        checkpoints.Change();
+        _checkpoints.Change();
         Record(
             new TrainingCollapse(step, reason, CollapseAction.RollBack, best.Step),
-            FormattableString.Invariant($"Rolled back to the checkpoint of step {best.Step}, roll-back {progress.RollBacks} of {options.Guard.MaxRollBacks}."));
+            FormattableString.Invariant($"Rolled back to the checkpoint of step {best.Step}, roll-back {progress.RollBacks} of {_options.Guard.MaxRollBacks}."));
         return true;
     }
 
-    /// <summary>Writes the last checkpoint unless there is one that holds all there is.</summary>
-    public Task SaveIfChangedAsync() => checkpoints.SaveAsync(isLast: true);
-
-    /// <summary>Ends the run when its caller has left the loop over its steps.</summary>
-    public Task LeaveAsync() => EndAsync(failure: null, cancelled: !_stopped && optimizer.Step < options.Steps);
-
-    /// <summary>Ends the run: writes the last checkpoint, and tells the callbacks.</summary>
-    /// <param name="failure">The exception that ended it, and is thrown afterwards; null when it ended in order.</param>
-    /// <param name="cancelled">Whether it was stopped, by the token or by leaving the loop.</param>
-    public async Task EndAsync(Exception? failure, bool cancelled)
+    // Ends the run: writes the last checkpoint and tells the callbacks. The failure is the exception that ended the run and is thrown afterwards;
+    // null when it ended in order.
+    private async Task EndAsync(Exception? failure, bool cancelled)
     {
-        Exception? own = await CatchAsync(() => checkpoints.SaveLastAsync(failure)).ConfigureAwait(false);
+        _phase = Phase.Ended;
+        Exception? own = await CatchAsync(() => _checkpoints.SaveLastAsync(failure)).ConfigureAwait(false);
         string? told = own?.Message;
         if (own is not null)
         {
-            logger.LastCheckpointFailed(own, optimizer.Step);
+            _logger.LastCheckpointFailed(own, _optimizer.Step);
         }
 
         if (failure is not null && !cancelled)
@@ -201,7 +280,7 @@ internal sealed class TrainingSession(
             }
             else
             {
-                logger.EndCallbackFailed(problem, callback.GetType().Name); // the first failure is the one to surface
+                _logger.EndCallbackFailed(problem, callback.GetType().Name); // the first failure is the one to surface
             }
         }
 
@@ -211,24 +290,24 @@ internal sealed class TrainingSession(
         }
     }
 
-    /// <summary>The run in numbers, so far.</summary>
+    /// <summary>Returns the numbers of the run so far.</summary>
     public TrainingSummary Summarize() => new()
     {
         Steps = _steps,
-        LastStep = optimizer.Step,
+        LastStep = _optimizer.Step,
         CompletionTokens = _tokens,
         Elapsed = _clock.Elapsed,
         Before = progress.Before,
         After = progress.After,
         Best = progress.Best,
         Evaluations = [.. progress.Evaluations],
-        Checkpoint = checkpoints.Folder,
+        Checkpoint = _checkpoints.Folder,
         Collapse = progress.Collapse,
         RollBacks = progress.RollBacks,
     };
 
     // A run that was cancelled during an evaluation has done the step and not evaluated it.
-    private bool IsOwed(long step) => progress.EvaluatedStep >= 0 && progress.EvaluatedStep < step && (step >= options.Steps || IsDue(step, options.EvaluateEvery));
+    private bool IsPending(long step) => progress.EvaluatedStep >= 0 && progress.EvaluatedStep < step && (step >= _options.Steps || IsDue(step, _options.EvaluateEvery));
 
     private static bool IsDue(long step, long every) => every > 0 && step % every == 0;
 
@@ -264,12 +343,12 @@ internal sealed class TrainingSession(
 
     private async Task<EvaluationReport> EvaluateAsync(IEvaluator evaluator, CancellationToken cancellationToken)
     {
-        EvaluationReport evaluation = await CheckedServices.EvaluateAsync(evaluator, optimizer.Policy, cancellationToken).ConfigureAwait(false);
-        FreedMemory.GiveBack();
-        long step = optimizer.Step;
+        EvaluationReport evaluation = await CheckedServices.EvaluateAsync(evaluator, _optimizer.Policy, cancellationToken).ConfigureAwait(false);
+        FreedMemory.Trim();
+        long step = _optimizer.Step;
         if (progress.Add(step, evaluation))
         {
-            logger.BestSoFar(step, evaluation.Accuracy, evaluation.MeanReward);
+            _logger.BestSoFar(step, evaluation.Accuracy, evaluation.MeanReward);
         }
 
         return evaluation;
@@ -280,13 +359,13 @@ internal sealed class TrainingSession(
     private async Task TellAsync(
         Func<ITrainingCallback, CancellationToken, ValueTask> tell, CancellationToken cancellationToken, Exception? failure = null)
     {
-        foreach (ITrainingCallback callback in services.Callbacks)
+        foreach (ITrainingCallback callback in _services.Callbacks)
         {
             CancellationToken token = failure is null ? cancellationToken : CancellationToken.None;
             Exception? problem = await CatchAsync(() => tell(callback, token).AsTask()).ConfigureAwait(false);
             if (problem is not null && failure is not null)
             {
-                logger.CallbackFailed(problem, callback.GetType().Name);
+                _logger.CallbackFailed(problem, callback.GetType().Name);
             }
 
             failure ??= problem;
@@ -305,22 +384,22 @@ internal sealed class TrainingSession(
         return text;
     }
 
-    private async Task GuardAsync(long step)
+    private async Task GuardAgainstCollapseAsync(long step)
     {
-        if (CollapseDetector.FindReason(options.Guard, progress, step) is not { } reason)
+        if (CollapseDetector.FindReason(_options.Guard, progress, step) is not { } reason)
         {
             return;
         }
 
-        if (options.Guard.OnCollapse == CollapseAction.Continue)
+        if (_options.Guard.OnCollapse == CollapseAction.Continue)
         {
             progress.ForgetEntropies(); // say it again only when it is new
             Record(new TrainingCollapse(step, reason, CollapseAction.Continue), "Training goes on, as configured.");
         }
-        else if (options.Guard.OnCollapse == CollapseAction.Stop || !await RollBackAsync(step, reason).ConfigureAwait(false))
+        else if (_options.Guard.OnCollapse == CollapseAction.Stop || !await RollBackAsync(step, reason).ConfigureAwait(false))
         {
-            _stopped = true;
-            Record(new TrainingCollapse(step, reason, CollapseAction.Stop), checkpoints.KeepsBest
+            _phase = Phase.Stopped;
+            Record(new TrainingCollapse(step, reason, CollapseAction.Stop), _checkpoints.KeepsBest
                 ? FormattableString.Invariant($"Training stops; the best checkpoint is that of step {progress.Best!.Step}.")
                 : "Training stops.");
         }
@@ -331,6 +410,6 @@ internal sealed class TrainingSession(
     {
         progress.Collapse = collapse;
         progress.Events.Add($"{collapse.Reason} {consequence}");
-        logger.Collapsed(collapse.Step, collapse.Reason, consequence);
+        _logger.Collapsed(collapse.Step, collapse.Reason, consequence);
     }
 }

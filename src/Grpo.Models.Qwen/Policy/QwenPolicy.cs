@@ -14,7 +14,8 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen;
 
 /// <summary>A policy that is a Qwen2 model. Either all weights or only an adapter are trained.</summary>
-public sealed class QwenPolicy : IPolicy, IHasIdentity, IDisposable
+public sealed class QwenPolicy
+    : IEntropyPolicy, IFusedLossPolicy, ISharedPromptPolicy, IVocabularyPolicy, IMemoryPlannedPolicy, IStochasticPolicy, IHasIdentity, IDisposable
 {
     private readonly Action<string>? _saveCompanions;
 
@@ -58,7 +59,7 @@ public sealed class QwenPolicy : IPolicy, IHasIdentity, IDisposable
     public bool SharesPrompts => true;
 
     /// <inheritdoc/>
-    public int? VocabularySize => Model.Config.VocabularySize;
+    public int VocabularySize => Model.Config.VocabularySize;
 
     /// <inheritdoc/>
     public IMemoryModel Memory => new QwenMemory(Model.Config)

@@ -7,7 +7,7 @@ using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen;
+namespace Grpo.Models.Qwen.Pretrained;
 
 /// <summary>
 /// A pretrained Qwen2 model with everything that a training run needs: policy, reference model, tokenizer and chat template.

@@ -1,32 +1,36 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
 using Grpo.IO;
+using Grpo.Rewards.Answers;
+using Grpo.Rewards.Reading;
 
 namespace Grpo.Rewards;
 
-/// <summary>Reads GSM8K from the official jsonl files or from parquet.</summary>
+/// <summary>The GSM8K data set, read from its official JSON Lines files or from parquet.</summary>
 public static partial class Gsm8kDataset
 {
     private const string Format =
         "Each row must have the strings 'question' and 'answer', and the answer must end with '#### ' and a number.";
 
-    /// <summary>
-    /// Reads all rows of a file; the first bytes tell parquet from jsonl. Every row is checked: the number after the last
-    /// <c>####</c> of its solution becomes <see cref="Prompt.Answer"/>, the whole solution the field <c>solution</c>, and the number of its
-    /// calculations <c>&lt;&lt;48/2=24&gt;&gt;</c> the field <c>steps</c>.
-    /// </summary>
-    /// <param name="path">A jsonl or parquet file.</param>
+    /// <summary>Loads all rows of a GSM8K file as prompts and checks each of them. The first bytes tell parquet from JSON Lines.</summary>
+    /// <param name="path">The path of a jsonl or parquet file.</param>
     /// <param name="systemPrompt">
-    /// The system message of every prompt; null for none. The default asks for what <see cref="AnswerFormat.TagAnswer"/> reads.
+    /// The system message of every prompt, or null for none. The default asks for answers in the form of
+    /// <see cref="AnswerFormat.TagAnswer"/>.
     /// </param>
     /// <returns>
-    /// One prompt per row, in order. The id is the file's name and the line (parquet: the row), counted from 1: <c>gsm8k/train/17</c>;
-    /// the shard suffix of a one-file parquet set is dropped, so that both forms of the data give the same ids.
+    /// One prompt per row, in order. Its id is the name of the file and the line (parquet: the row), counted from 1: <c>gsm8k/train/17</c>.
+    /// The shard suffix of a one-file parquet set is dropped, so that both forms of the data give equal ids.
     /// </returns>
-    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <remarks>
+    /// The number after the last <c>####</c> of a solution becomes <see cref="Prompt.Answer"/>. The field <c>solution</c> holds the whole
+    /// solution, and the field <c>steps</c> the number of its calculations, written as <c>&lt;&lt;48/2=24&gt;&gt;</c>.
+    /// </remarks>
+    /// <exception cref="FileNotFoundException">The file does not exist.</exception>
     /// <exception cref="InvalidDataException">
-    /// The file is empty, a row is broken or has no answer, or a limit is exceeded (a line of 1 MiB, 1,000,000 rows, a parquet file of
-    /// 512 MiB). The message names file and line.
+    /// The file is empty, a row is broken or has no answer, or the file exceeds a limit: 1 MiB per line, 1,000,000 rows,
+    /// 512 MiB of parquet.
+    /// The message names the file and the line.
     /// </exception>
     public static IReadOnlyList<Prompt> Load(string path, string? systemPrompt = Gsm8kPrompts.TagAnswer)
     {

@@ -1,9 +1,12 @@
 namespace Grpo.Rewards;
 
-/// <summary>System prompts that ask for the form that an <see cref="AnswerFormat"/> reads.</summary>
+/// <summary>The system prompts that ask for answers in the form of an <see cref="AnswerFormat"/>.</summary>
 public static class Gsm8kPrompts
 {
-    /// <summary>Asks for the tags <c>reasoning</c> and <c>answer</c>, one block each, read by <see cref="AnswerFormat.TagAnswer"/>.</summary>
+    /// <summary>
+    /// The system prompt that asks for one block each of the tags <c>reasoning</c> and <c>answer</c>, as
+    /// <see cref="AnswerFormat.TagAnswer"/> reads them.
+    /// </summary>
     public const string TagAnswer =
         """
         Work out the problem step by step, then give the result. Reply in exactly this form:
@@ -15,21 +18,21 @@ public static class Gsm8kPrompts
         </answer>
         """;
 
-    /// <summary>Asks for a last line <c>#### n</c>, read by <see cref="AnswerFormat.HashMarks"/>.</summary>
+    /// <summary>The system prompt that asks for a last line <c>#### n</c>, as <see cref="AnswerFormat.HashMarks"/> reads it.</summary>
     public const string HashMarks =
         "Work out the problem step by step, one step on each line. Put the final number alone on the last line, "
         + "after four hash marks: #### number";
 
-    /// <summary>Asks for a final <c>\boxed{n}</c>, read by <see cref="AnswerFormat.Boxed"/>.</summary>
+    /// <summary>The system prompt that asks for a final <c>\boxed{n}</c>, as <see cref="AnswerFormat.Boxed"/> reads it.</summary>
     public const string Boxed =
         @"Work out the problem step by step, then end with the final number alone in a box: \boxed{number}";
 
-    /// <summary>The system message that asks for answers in a format.</summary>
-    /// <param name="format">How answers are marked.</param>
+    /// <summary>Returns the system prompt that asks for answers in a format.</summary>
+    /// <param name="format">The format of the answers. <see cref="AnswerFormat.LastNumber"/> gives <see cref="TagAnswer"/>.</param>
     public static string For(AnswerFormat format) => format switch
     {
         AnswerFormat.HashMarks => HashMarks,
         AnswerFormat.Boxed => Boxed,
-        _ => TagAnswer, // the lenient extractor reads any answer, this one included
+        _ => TagAnswer, // the lenient format reads any answer, including this one
     };
 }

@@ -5,12 +5,13 @@ using Grpo.IO;
 namespace Grpo.Rewards;
 
 /// <summary>
-/// The scoring of theLMbook's GRPO tutorial, so that its published curve can be compared with: correctness (2.0 for the gold text itself,
-/// 1.5 for a text with one number equal to the gold's, else 0) plus 0.2 for each of the four tags that occurs; 0 to 2.8 in all.
+/// A reward that reproduces the scoring of theLMbook's GRPO tutorial, for comparison with its published curve. It ranges from 0 to 2.8.
 /// </summary>
 /// <remarks>
-/// Faithful also where it is weak: the last <c>&lt;answer&gt;</c> counts, "1080" earns nothing against "1,080", and tags alone earn 0.8.
-/// Train on <see cref="Gsm8kReward"/> and <see cref="FormatReward"/> instead. Deviation: only ASCII digits are digits.
+/// The gold text itself earns 2.0, and a text whose single number equals the gold's earns 1.5. Each of the four tags that occurs adds 0.2.
+/// The weaknesses are reproduced too: the last <c>&lt;answer&gt;</c> counts, "1080" earns nothing if the gold answer is "1,080", and tags
+/// alone earn 0.8. Train on <see cref="Gsm8kReward"/> and <see cref="FormatReward"/> instead. One difference remains: only ASCII digits
+/// count as digits.
 /// </remarks>
 public sealed partial class TheLmBookReward : CompletionReward, IHasIdentity
 {
@@ -23,8 +24,8 @@ public sealed partial class TheLmBookReward : CompletionReward, IHasIdentity
 
     /// <inheritdoc/>
     /// <returns>
-    /// Components <c>correctness</c> and <c>format</c>; the label is Exact, NumericallyEqual, WrongAnswer or NoAnswer; the answer is the one
-    /// number of the text in the tag, or that text when it has none or several.
+    /// The reward with the components <c>correctness</c> and <c>format</c>. Its label is Exact, NumericallyEqual, WrongAnswer or NoAnswer.
+    /// Its answer is the only number of the text in the tag, or that text if it has no number or several.
     /// </returns>
     /// <exception cref="ArgumentException">The prompt has no answer.</exception>
     public override Reward Score(Prompt prompt, Completion completion)
@@ -32,7 +33,8 @@ public sealed partial class TheLmBookReward : CompletionReward, IHasIdentity
         ArgumentNullException.ThrowIfNull(prompt);
         ArgumentNullException.ThrowIfNull(completion);
         string gold = prompt.Answer
-            ?? throw new ArgumentException($"Prompt '{TerminalText.EscapeLine(prompt.Id)}' has no Answer to compare with. Gsm8kDataset.Load sets it.", nameof(prompt));
+            ?? throw new ArgumentException(
+                $"Prompt '{TerminalText.EscapeLine(prompt.Id)}' has no Answer to compare with. Gsm8kDataset.Load sets it.", nameof(prompt));
         string? answer = LastAnswer(completion.Text);
         var (correctness, verdict) = answer is null ? (0.0, "NoAnswer")
             : answer == gold ? (2.0, "Exact")
@@ -48,7 +50,9 @@ public sealed partial class TheLmBookReward : CompletionReward, IHasIdentity
         };
     }
 
-    /// <summary>The text after the last opening tag up to the next closing one; null when there is none or it echoes the template's "...".</summary>
+    /// <summary>
+    /// Returns the text between the last opening tag and the next closing tag. Null if it is missing or the template's "...".
+    /// </summary>
     private static string? LastAnswer(string text)
     {
         const string Open = "<answer>", Close = "</answer>";
@@ -68,7 +72,7 @@ public sealed partial class TheLmBookReward : CompletionReward, IHasIdentity
                 return null;
             }
 
-            // Adding 0 makes 0 of -0, which is written otherwise but equal.
+            // Adding 0 turns -0 into 0, so that the two are written alike.
             single = double.Parse(text.AsSpan(match.Index, match.Length), NumberStyles.Float, CultureInfo.InvariantCulture) + 0.0;
         }
 

@@ -12,14 +12,14 @@ public sealed class JsonLinesLoggerTests
     public async Task OnStepAsync_writes_one_object_a_step_and_one_a_completion()
     {
         using var folder = new TemporaryFolder();
-        StepReport report = StepMetricsTests.FullReport();
+        TrainingStep report = StepMetricsTests.FullReport();
         CultureInfo before = CultureInfo.CurrentCulture;
         try
         {
             CultureInfo.CurrentCulture = CultureInfo.GetCultureInfo("de-DE");
             using var logger = new JsonLinesLogger(folder["run"]);
             await logger.OnStepAsync(report);
-            await logger.OnStepAsync(report with { Step = 8 });
+            await logger.OnStepAsync(report with { Report = report.Report with { Step = 8 } });
         }
         finally
         {
@@ -35,7 +35,8 @@ public sealed class JsonLinesLoggerTests
         JsonElement[] completions = Lines(folder["run/completions.jsonl"]);
         Assert.Equal(4, completions.Length);
         Assert.Equal(
-            """{"step":7,"prompt_id":"p0","sample":0,"prompt":"b","completion":"ab","answer":null,"reward":1,"verdict":"yes","advantage":0.7,"tokens":3,"finish_reason":"EndToken"}""",
+            """{"step":7,"prompt_id":"p0","sample":0,"prompt":"b","completion":"ab","answer":null,"reward":1"""
+            + ""","verdict":"yes","advantage":0.7,"tokens":3,"finish_reason":"EndToken"}""",
             completions[0].GetRawText());
         Assert.Equal(("c", "Truncated", -0.7), (
             completions[1].GetProperty("completion").GetString(), completions[1].GetProperty("finish_reason").GetString(),
@@ -46,14 +47,14 @@ public sealed class JsonLinesLoggerTests
     public async Task OnEvaluationAsync_puts_the_numbers_where_they_would_have_stood()
     {
         using var folder = new TemporaryFolder();
-        StepReport report = StepMetricsTests.FullReport();
+        TrainingStep report = StepMetricsTests.FullReport();
         using (var whole = new JsonLinesLogger(folder["whole"]))
         using (var late = new JsonLinesLogger(folder["late"]))
         {
             foreach (long step in new[] { 6L, 7, 8 })
             {
-                await whole.OnStepAsync(report with { Step = step });
-                await late.OnStepAsync(report with { Step = step, Evaluation = step == 7 ? null : report.Evaluation });
+                await whole.OnStepAsync(report with { Report = report.Report with { Step = step } });
+                await late.OnStepAsync(StepMetricsTests.FullReport(step) with { Evaluation = step == 7 ? null : report.Evaluation });
             }
 
             Assert.NotEqual(File.ReadAllText(folder["whole/metrics.jsonl"]), File.ReadAllText(folder["late/metrics.jsonl"]));
@@ -62,7 +63,7 @@ public sealed class JsonLinesLoggerTests
             Assert.Equal(File.ReadAllText(folder["whole/metrics.jsonl"]), File.ReadAllText(folder["late/metrics.jsonl"]));
 
             await late.OnEvaluationAsync(99, report.Evaluation!); // of a step that is not there: nothing to put it into
-            await late.OnStepAsync(report with { Step = 9 });
+            await late.OnStepAsync(report with { Report = report.Report with { Step = 9 } });
         }
 
         Assert.Equal([6, 7, 8, 9], Lines(folder["late/metrics.jsonl"]).Select(line => line.GetProperty("step").GetInt32()));
@@ -74,7 +75,8 @@ public sealed class JsonLinesLoggerTests
         using var folder = new TemporaryFolder();
         var completion = new Completion([2], "line\nbreak \"quoted\" ✓ 😀 \u0000", FinishReason.EndToken);
         var group = new RolloutGroup(Prompt.Create("p", "x", answer: "4"), [2], [completion]);
-        var report = StepMetricsTests.FullReport() with { Groups = [new ScoredGroup(group, [Reward.Abstain], [0])] };
+        var report =
+            new TrainingStep(StepMetricsTests.FullReport().Report with { Groups = [new ScoredGroup(group, [Reward.Abstain], [0])] });
         using (var logger = new JsonLinesLogger(folder.Path))
         {
             await logger.OnStepAsync(report);
@@ -89,11 +91,16 @@ public sealed class JsonLinesLoggerTests
     [Fact]
     public async Task OnStepAsync_writes_hostile_text_as_one_line_of_ascii()
     {
-        const string Hostile = "<script>'\"`&</script> \r\n \u001b[31m\u001b]0;x\u0007 \u009b \u202E\u2066\u2028\uFEFF \uD83D \uDE00\uD83D 😀 {\"step\":99}";
-        const string Read = "<script>'\"`&</script> \r\n \u001b[31m\u001b]0;x\u0007 \u009b \u202E\u2066\u2028\uFEFF \uFFFD \uFFFD\uFFFD 😀 {\"step\":99}"; // no UTF-8 for half a pair
+        const string Hostile =
+            "<script>'\"`&</script> \r\n \u001b[31m\u001b]0;x\u0007 \u009b \u202E\u2066\u2028\uFEFF \uD83D \uDE00\uD83D 😀 {\"step\":99}";
+        // no UTF-8 for half a pair
+        const string Read =
+            "<script>'\"`&</script> \r\n \u001b[31m\u001b]0;x\u0007 \u009b \u202E\u2066\u2028\uFEFF \uFFFD \uFFFD\uFFFD 😀 {\"step\":99}";
         using var folder = new TemporaryFolder();
-        var group = new RolloutGroup(Prompt.Create(Hostile, Hostile, answer: Hostile), [2], [new Completion([2], Hostile, FinishReason.EndToken)]);
-        var report = StepMetricsTests.FullReport() with { Groups = [new ScoredGroup(group, [new Reward(1) { Verdict = Hostile }], [0])] };
+        var group = new RolloutGroup(
+            Prompt.Create(Hostile, Hostile, answer: Hostile), [2], [new Completion([2], Hostile, FinishReason.EndToken)]);
+        var report = new TrainingStep(
+            StepMetricsTests.FullReport().Report with { Groups = [new ScoredGroup(group, [new Reward(1) { Verdict = Hostile }], [0])] });
         using (var logger = new JsonLinesLogger(folder.Path))
         {
             await logger.OnStepAsync(report);
@@ -104,7 +111,8 @@ public sealed class JsonLinesLoggerTests
         Assert.Equal((byte)'\n', bytes[^1]);
         JsonElement line = Assert.Single(Lines(folder["completions.jsonl"]));
         Assert.Equal(7, line.GetProperty("step").GetInt32());
-        Assert.All(["prompt_id", "prompt", "completion", "answer", "verdict"], name => Assert.Equal(Read, line.GetProperty(name).GetString()));
+        Assert.All(
+            ["prompt_id", "prompt", "completion", "answer", "verdict"], name => Assert.Equal(Read, line.GetProperty(name).GetString()));
     }
 
     [Fact]
@@ -115,13 +123,14 @@ public sealed class JsonLinesLoggerTests
         {
             // The step is done: also a run that is being cancelled records it, and before it is disposed.
             await first.OnStepAsync(StepMetricsTests.FullReport(), new CancellationToken(canceled: true));
-            using var reader = new StreamReader(new FileStream(folder["metrics.jsonl"], FileMode.Open, FileAccess.Read, FileShare.ReadWrite));
+            using var reader = new StreamReader(
+                new FileStream(folder["metrics.jsonl"], FileMode.Open, FileAccess.Read, FileShare.ReadWrite));
             Assert.EndsWith("}\n", (await reader.ReadToEndAsync()).ReplaceLineEndings("\n"), StringComparison.Ordinal);
         }
 
         using (var second = new JsonLinesLogger(folder.Path))
         {
-            await second.OnStepAsync(StepMetricsTests.FullReport() with { Step = 8 });
+            await second.OnStepAsync(StepMetricsTests.FullReport(8));
         }
 
         Assert.Equal([7, 8], Lines(folder["metrics.jsonl"]).Select(line => line.GetProperty("step").GetInt32()));
@@ -139,7 +148,7 @@ public sealed class JsonLinesLoggerTests
         {
             foreach (int step in new[] { 7, 8, 9, 10 })
             {
-                await first.OnStepAsync(StepMetricsTests.FullReport() with { Step = step });
+                await first.OnStepAsync(StepMetricsTests.FullReport(step));
             }
         }
 
@@ -148,13 +157,14 @@ public sealed class JsonLinesLoggerTests
         using (var second = new JsonLinesLogger(folder.Path))
         {
             await second.OnStartAsync(new TrainingStart(firstStep, 20, Toy.Options) { Resumes = resumes });
-            await second.OnStepAsync(StepMetricsTests.FullReport() with { Step = 11 });
+            await second.OnStepAsync(StepMetricsTests.FullReport(11));
         }
 
         Assert.Equal([.. left, 11], Lines(folder["metrics.jsonl"]).Select(line => line.GetProperty("step").GetInt32()));
         Assert.Equal(lines[..left.Length], File.ReadAllLines(folder["metrics.jsonl"])[..^1]);
         Assert.Equal(2 * (left.Length + 1), Lines(folder["completions.jsonl"]).Length);
-        Assert.Equal(["completions.jsonl", "metrics.jsonl"], Directory.GetFiles(folder.Path).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            ["completions.jsonl", "metrics.jsonl"], Directory.GetFiles(folder.Path).Select(Path.GetFileName).Order(StringComparer.Ordinal));
     }
 
     [Fact]

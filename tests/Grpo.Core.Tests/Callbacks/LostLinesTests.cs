@@ -83,7 +83,7 @@ public sealed class LostLinesTests : IDisposable
                 break;
         }
 
-        StepReport next = StepMetricsTests.FullReport() with { Step = 8 };
+        TrainingStep next = StepMetricsTests.FullReport(8);
         IOException problem = await Assert.ThrowsAsync<IOException>(() => logger.OnStepAsync(next).AsTask());
         string start = $"The output folder '{_folder["run"]}' cannot be written: '{Path.Combine(_folder["run"], "metrics.jsonl")}' ";
         Assert.StartsWith(start, problem.Message, StringComparison.Ordinal);
@@ -116,9 +116,34 @@ public sealed class LostLinesTests : IDisposable
             file.SetLength(0);
         }
 
-        await Assert.ThrowsAsync<IOException>(() => logger.OnStepAsync(StepMetricsTests.FullReport() with { Step = 8 }).AsTask());
-        ((ICheckpointedCallback)logger).Save(_folder.Path, new TrainingSummary { Steps = 2, CompletionTokens = 1, Elapsed = TimeSpan.Zero });
+        await Assert.ThrowsAsync<IOException>(() => logger.OnStepAsync(StepMetricsTests.FullReport(8)).AsTask());
+        ((ICheckpointedCallback)logger)
+            .Save(_folder.Path, new TrainingSummary { Steps = 2, CompletionTokens = 1, Elapsed = TimeSpan.Zero });
         Assert.Equal(new LogCounts(Metrics: 2, Completions: 4), LogCounts.Read(_folder.Path));
+    }
+
+    [Fact]
+    public async Task OnStartAsync_counts_from_0_when_one_logger_begins_another_run()
+    {
+        using var logger = new JsonLinesLogger(_folder["run"]);
+        for (int run = 0; run < 2; run++)
+        {
+            await logger.OnStartAsync(new TrainingStart(0, 9, Toy.Options));
+            await logger.OnStepAsync(StepMetricsTests.FullReport());
+        }
+
+        var summary = new TrainingSummary { Steps = 1, CompletionTokens = 1, Elapsed = TimeSpan.Zero };
+        ((ICheckpointedCallback)logger).Save(_folder.Path, summary);
+        Assert.Equal(new LogCounts(Metrics: 1, Completions: 2), LogCounts.Read(_folder.Path));
+    }
+
+    // A logger that was added to a run later has seen fewer steps, and nothing is lost of its file.
+    [Fact]
+    public void Write_keeps_the_smaller_counts_of_two_loggers()
+    {
+        new LogCounts(Metrics: 6, Completions: 72).Write(_folder.Path);
+        new LogCounts(Metrics: 4, Completions: 80).Write(_folder.Path);
+        Assert.Equal(new LogCounts(Metrics: 4, Completions: 72), LogCounts.Read(_folder.Path));
     }
 
     // An older run of ten steps has left its logs in the folder. Resumed from step 6, the lines of its later steps are dropped.

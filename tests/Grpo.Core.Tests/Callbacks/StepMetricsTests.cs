@@ -14,12 +14,12 @@ public sealed class StepMetricsTests
         Assert.Equal(
             [
                 "step", "reward", "reward_std", "accuracy", "rewards/part/mean", "frac_reward_zero_std",
-                "frac_reward_zero_std/all_right", "frac_reward_zero_std/all_wrong", "sampling/rounds", "sampling/replaced_groups", "rewards/abstained", "rewards/errors",
-                "completions/mean_length", "completions/clipped_ratio", "num_tokens", "entropy", "loss", "kl", "clip_ratio/low_mean", "clip_ratio/low_min",
-                "clip_ratio/high_mean", "clip_ratio/high_max", "clip_ratio/region_mean",
-                "sampling/sampling_logp_difference/mean", "sampling/sampling_logp_difference/max", "grad_norm", "learning_rate", "updates", "updates/skipped",
-                "memory/micro_batch_splits", "memory/micro_batch_tokens", "verdicts/no", "verdicts/yes", "eval/accuracy", "eval/reward",
-                "eval/mean_length", "time/rollout", "time/scoring", "time/update",
+                "frac_reward_zero_std/all_right", "frac_reward_zero_std/all_wrong", "sampling/rounds", "sampling/replaced_groups",
+                "rewards/abstained", "rewards/errors", "completions/mean_length", "completions/clipped_ratio", "num_tokens", "entropy",
+                "loss", "kl", "clip_ratio/low_mean", "clip_ratio/low_min", "clip_ratio/high_mean", "clip_ratio/high_max",
+                "clip_ratio/region_mean", "sampling/sampling_logp_difference/mean", "sampling/sampling_logp_difference/max", "grad_norm",
+                "learning_rate", "updates", "updates/skipped", "memory/micro_batch_splits", "memory/micro_batch_tokens", "verdicts/no",
+                "verdicts/yes", "eval/accuracy", "eval/reward", "eval/mean_length", "time/rollout", "time/scoring", "time/update",
             ],
             StepMetrics.From(FullReport()).Select(metric => metric.Key));
     }
@@ -33,7 +33,8 @@ public sealed class StepMetricsTests
         Assert.Equal(2, metrics["entropy"]);
         Assert.Equal(0.2, metrics["loss"], 1e-15);      // the mean of the round, not its last
         Assert.Equal(0.06, metrics["kl"], 1e-15);
-        Assert.Equal((0.01, 0.25), (metrics["sampling/sampling_logp_difference/mean"], metrics["sampling/sampling_logp_difference/max"])); // of the first update
+        // of the first update
+        Assert.Equal((0.01, 0.25), (metrics["sampling/sampling_logp_difference/mean"], metrics["sampling/sampling_logp_difference/max"]));
         Assert.Equal(3, metrics["grad_norm"]);
         Assert.Equal(2e-6, metrics["learning_rate"]);   // the last one used
         Assert.Equal(2, metrics["updates"]);
@@ -49,24 +50,30 @@ public sealed class StepMetricsTests
         string[] names = [.. StepMetrics.From(StepStatistics.Report(1, [scored], 0, [])).Select(metric => metric.Key)];
         Assert.Equal(
             [
-                "step", "reward_std", "frac_reward_zero_std", "sampling/rounds", "sampling/replaced_groups", "rewards/abstained", "rewards/errors", "completions/mean_length",
-                "completions/clipped_ratio", "num_tokens", "updates", "updates/skipped", "memory/micro_batch_splits", "time/rollout", "time/scoring", "time/update",
+                "step", "reward_std", "frac_reward_zero_std", "sampling/rounds", "sampling/replaced_groups", "rewards/abstained",
+                "rewards/errors", "completions/mean_length", "completions/clipped_ratio", "num_tokens", "updates", "updates/skipped",
+                "memory/micro_batch_splits", "time/rollout", "time/scoring", "time/update",
             ],
             names); // no reward (NaN), no accuracy, no entropy, no loss: nothing was learned
     }
 
-    /// <summary>A report in which everything has a value.</summary>
-    internal static StepReport FullReport()
+    /// <summary>A step in which everything has a value.</summary>
+    internal static TrainingStep FullReport(long step = 7)
     {
         RolloutGroup group = Toy.Group(Toy.Prompts[0], "ab.", "c");
         group = group with { Completions = [.. group.Completions.Select(completion => completion with { MeanEntropy = 2 })] };
         var scored = new ScoredGroup(group, [StepStatisticsTests.Judged(1, true), StepStatisticsTests.Judged(0, false)], [0.7, -0.7]);
-        return StepStatistics.Report(7, [scored], rewardErrors: 0, [Update(0.1, 0.04, 2, 1e-6) with { SamplerDifference = new LogProbDifference(0.01, 0.25) }, Update(0.3, 0.08, 4, 2e-6)]) with
+        StepReport report = StepStatistics.Report(
+            step, [scored], rewardErrors: 0,
+            [Update(0.1, 0.04, 2, 1e-6) with { SamplerDifference = new LogProbDifference(0.01, 0.25) }, Update(0.3, 0.08, 4, 2e-6)]) with
         {
-            Evaluation = new EvaluationReport { Count = 4, Accuracy = 0.75, MeanReward = 0.5, MeanCompletionTokens = 3 },
             RolloutTime = TimeSpan.FromSeconds(1.5),
             MicroBatchSplits = 2,
             MicroBatchTokens = 36,
+        };
+        return new TrainingStep(report)
+        {
+            Evaluation = new EvaluationReport { Count = 4, Accuracy = 0.75, MeanReward = 0.5, MeanCompletionTokens = 3 },
         };
     }
 

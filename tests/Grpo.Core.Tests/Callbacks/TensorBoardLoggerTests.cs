@@ -13,19 +13,20 @@ public sealed class TensorBoardLoggerTests
     public async Task OnStepAsync_writes_every_metric_of_the_step()
     {
         using var folder = new TemporaryFolder();
-        StepReport report = StepMetricsTests.FullReport();
+        TrainingStep report = StepMetricsTests.FullReport();
         long start = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         using (var logger = new TensorBoardLogger(folder["tb"]))
         {
             await logger.OnStepAsync(report);
-            await logger.OnStepAsync(report with { Step = 1L << 40, Accuracy = null });
+            await logger.OnStepAsync(report with { Report = report.Report with { Step = 1L << 40, Accuracy = null } });
             Assert.Equal(3, Read(folder["tb"]).Length); // flushed: whole records while the run goes on
         }
 
         Event[] events = Read(folder["tb"]);
         Assert.Equal("brain.Event:2", events[0].FileVersion);
         Assert.Equal([0, 7, 1L << 40], events.Select(item => item.Step));
-        Assert.All(events, item => Assert.InRange(item.WallTime, start, DateTimeOffset.UtcNow.ToUnixTimeSeconds() + 1)); // seconds since 1970
+        // seconds since 1970
+        Assert.All(events, item => Assert.InRange(item.WallTime, start, DateTimeOffset.UtcNow.ToUnixTimeSeconds() + 1));
         Assert.Equal(
             StepMetrics.From(report).Where(metric => metric.Key != "step").Select(metric => (metric.Key, (float)metric.Value)),
             events[1].Summary.Value.Select(value => (value.Tag, value.SimpleValue)));
@@ -44,7 +45,8 @@ public sealed class TensorBoardLoggerTests
         }
 
         Event[] events = Read(folder.Path);
-        Assert.Equal((7, SessionLog.Types.SessionStatus.Start), (events[1].Step, events[1].SessionLog.Status)); // what is on file from step 7 on is dropped
+        // what is on file from step 7 on is dropped
+        Assert.Equal((7, SessionLog.Types.SessionStatus.Start), (events[1].Step, events[1].SessionLog.Status));
         Assert.Equal(6, events[2].Step);
         Assert.All(events[2].Summary.Value, value => Assert.StartsWith("eval/", value.Tag, StringComparison.Ordinal));
     }

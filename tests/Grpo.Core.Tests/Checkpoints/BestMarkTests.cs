@@ -53,7 +53,9 @@ public sealed class BestMarkTests : IDisposable
         await store.MarkBestAsync(10);
         File.WriteAllText(Path.Combine(_folder["checkpoint-000010"], "weights.bin"), "weights11");
         Assert.Null(await store.FindBestAsync());
-        Assert.Contains(_log.Entries, entry => entry.Id == 61 && entry.Text.Contains("the content of 'weights.bin' is not what was saved", StringComparison.Ordinal));
+        Assert.Contains(
+            _log.Entries,
+            entry => entry.Id == 61 && entry.Text.Contains("the content of 'weights.bin' is not what was saved", StringComparison.Ordinal));
     }
 
     [Theory]
@@ -102,11 +104,13 @@ public sealed class BestMarkTests : IDisposable
     {
         foreach (long step in steps)
         {
-            await store.SaveAsync(step, folder => File.WriteAllText(Path.Combine(folder, "weights.bin"), FormattableString.Invariant($"weights{step}")));
+            await store.SaveAsync(
+                step, folder => File.WriteAllText(Path.Combine(folder, "weights.bin"), FormattableString.Invariant($"weights{step}")));
         }
     }
 
-    private string[] Names() => [.. Directory.GetFileSystemEntries(_folder.Root).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
+    private string[] Names() =>
+        [.. Directory.GetFileSystemEntries(_folder.Root).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
 
     private DirectoryCheckpointStore Store(int keepLast = 3) => new(_folder.Root, keepLast, _log);
 }

@@ -7,6 +7,7 @@ using Microsoft.Extensions.Logging;
 namespace Grpo.Core.Tests.Checkpoints;
 
 /// <summary>One byte of the newest checkpoint is wrong or missing: it is found, named, and the checkpoint before is used.</summary>
+[Trait("Speed", "Slow")]
 public sealed class DamagedCheckpointTests : IAsyncLifetime, IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -98,7 +99,9 @@ public sealed class DamagedCheckpointTests : IAsyncLifetime, IDisposable
         Assert.Equal(1, summary.Steps); // from the checkpoint of step 8
         Assert.Equal(expected, File.ReadAllBytes(weights));
         Assert.Equal(metrics, Steps());
-        Assert.Contains(_log.Entries, entry => entry.Level == LogLevel.Warning && entry.Text.Contains("'bigram.safetensors'", StringComparison.Ordinal));
+        Assert.Contains(
+            _log.Entries,
+            entry => entry.Level == LogLevel.Warning && entry.Text.Contains("'bigram.safetensors'", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -109,7 +112,9 @@ public sealed class DamagedCheckpointTests : IAsyncLifetime, IDisposable
 
         var error = await Assert.ThrowsAsync<InvalidDataException>(async () => await Store().FindLatestAsync());
 
-        Assert.StartsWith($"Every checkpoint in '{_root}' is damaged (checkpoint-000009: 'grpo_state.json' is missing; ", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"Every checkpoint in '{_root}' is damaged (checkpoint-000009: 'grpo_state.json' is missing; ", error.Message,
+            StringComparison.Ordinal);
         Assert.All(checkpoints, checkpoint => Assert.True(Directory.Exists(checkpoint)));
     }
 
@@ -126,5 +131,6 @@ public sealed class DamagedCheckpointTests : IAsyncLifetime, IDisposable
 
     private DirectoryCheckpointStore Store() => new(_root, logger: _log);
 
-    private string[] Steps() => [.. File.ReadLines(_folder["metrics.jsonl"]).Select(line => line[..line.IndexOf(',', StringComparison.Ordinal)])];
+    private string[] Steps() =>
+        [.. File.ReadLines(_folder["metrics.jsonl"]).Select(line => line[..line.IndexOf(',', StringComparison.Ordinal)])];
 }

@@ -48,7 +48,8 @@ public sealed class DirectoryCheckpointStoreTests : IDisposable
         DirectoryCheckpointStore store = Store();
         await Save(store, 999_999);
         string newest = await Save(store, 1_000_000);
-        foreach (string name in (string[])["checkpoint-2000000x", "checkpoint-", "checkpoint-+2000000", "checkpoint-0002000000", "checkpoint-99999999999999999999", "other"])
+        foreach (string name in (string[])["checkpoint-2000000x", "checkpoint-", "checkpoint-+2000000", "checkpoint-0002000000",
+            "checkpoint-99999999999999999999", "other"])
         {
             Directory.CreateDirectory(_folder[name]);
         }
@@ -81,9 +82,11 @@ public sealed class DirectoryCheckpointStoreTests : IDisposable
             case "'weights.bin' is missing": File.Delete(weights); break;
             case "it has no checkpoint.json, so it was not completed": File.Delete(manifest); break;
             case "its manifest is of step 3": Replace(manifest, "\"step\": 2", "\"step\": 3"); break;
-            case "its format version is 2; this version reads 1": Replace(manifest, "\"format_version\": 1", "\"format_version\": 2"); break;
+            case "its format version is 2; this version reads 1":
+                Replace(manifest, "\"format_version\": 1", "\"format_version\": 2"); break;
             case "JSON": File.WriteAllText(manifest, """{"format_version":1,"step":2}"""); break;
-            case "its manifest names a file outside the checkpoint: ''": File.WriteAllText(manifest, """{"format_version":1,"step":2,"files":[null]}"""); break;
+            case "its manifest names a file outside the checkpoint: ''":
+                File.WriteAllText(manifest, """{"format_version":1,"step":2,"files":[null]}"""); break;
             default: Replace(manifest, "weights.bin", "../checkpoint-000001/weights.bin"); break;
         }
 
@@ -117,7 +120,8 @@ public sealed class DirectoryCheckpointStoreTests : IDisposable
     {
         DirectoryCheckpointStore store = Store();
         await AssertRefused("is empty: the callback wrote no file", _ => { });
-        await AssertRefused("holds a file named checkpoint.json", folder => File.WriteAllText(Path.Combine(folder, "checkpoint.json"), "{}"));
+        await AssertRefused(
+            "holds a file named checkpoint.json", folder => File.WriteAllText(Path.Combine(folder, "checkpoint.json"), "{}"));
         if (!OperatingSystem.IsWindows())
         {
             await AssertRefused("is a link", folder => File.CreateSymbolicLink(Path.Combine(folder, "link"), "/dev/zero"));
@@ -230,8 +234,11 @@ public sealed class DirectoryCheckpointStoreTests : IDisposable
             string? latest = await new DirectoryCheckpointStore(killed).FindLatestAsync();
 
             Assert.Equal(Path.Combine(Path.GetFullPath(killed), stage == "flushed" ? "checkpoint-000005" : "checkpoint-000004"), latest);
-            Assert.Contains(File.ReadAllText(Path.Combine(latest!, "weights.bin")), stage == "flushed" ? ["finished"] : new[] { "finished", "earlier!" });
-            Assert.DoesNotContain(Directory.GetFileSystemEntries(killed), path => Path.GetFileName(path).StartsWith(".tmp-", StringComparison.Ordinal));
+            Assert.Contains(
+                File.ReadAllText(Path.Combine(latest!, "weights.bin")),
+                stage == "flushed" ? ["finished"] : new[] { "finished", "earlier!" });
+            Assert.DoesNotContain(
+                Directory.GetFileSystemEntries(killed), path => Path.GetFileName(path).StartsWith(".tmp-", StringComparison.Ordinal));
         }
         finally
         {
@@ -241,7 +248,8 @@ public sealed class DirectoryCheckpointStoreTests : IDisposable
 
     private static void CopyFolder(string from, string to)
     {
-        foreach (string file in Directory.GetFiles(from, "*", SearchOption.AllDirectories).Where(file => !file.EndsWith(".lock", StringComparison.Ordinal)))
+        foreach (string file in Directory.GetFiles(from, "*", SearchOption.AllDirectories)
+            .Where(file => !file.EndsWith(".lock", StringComparison.Ordinal)))
         {
             string target = Path.Combine(to, Path.GetRelativePath(from, file));
             Directory.CreateDirectory(Path.GetDirectoryName(target)!);
@@ -255,7 +263,8 @@ public sealed class DirectoryCheckpointStoreTests : IDisposable
         string blocked = _folder["file"];
         File.WriteAllText(blocked, "");
         bool called = false;
-        var error = await Assert.ThrowsAsync<IOException>(async () => await new DirectoryCheckpointStore(blocked).SaveAsync(1, _ => called = true));
+        var error = await Assert.ThrowsAsync<IOException>(
+            async () => await new DirectoryCheckpointStore(blocked).SaveAsync(1, _ => called = true));
         Assert.StartsWith($"Cannot save checkpoints in '{blocked}': ", error.Message, StringComparison.Ordinal);
         Assert.EndsWith("Choose a folder that can be written to.", error.Message, StringComparison.Ordinal);
         Assert.NotNull(error.InnerException);
@@ -308,7 +317,8 @@ public sealed class DirectoryCheckpointStoreTests : IDisposable
         File.WriteAllText(file, text.Replace(from, to, StringComparison.Ordinal));
     }
 
-    private string[] Names() => [.. Directory.GetFileSystemEntries(_folder.Root).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
+    private string[] Names() =>
+        [.. Directory.GetFileSystemEntries(_folder.Root).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
 
     private DirectoryCheckpointStore Store(int keepLast = 3) => new(_folder.Root, keepLast, _log);
 
@@ -321,7 +331,8 @@ public sealed class DirectoryCheckpointStoreTests : IDisposable
 
         public bool IsEnabled(LogLevel logLevel) => true;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(
+            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
             if (logLevel == LogLevel.Warning)
             {

@@ -8,7 +8,9 @@ using Grpo.Training;
 
 namespace Grpo.Core.Tests.Checkpoints;
 
-/// <summary>The disk is full, read-only or gone in the middle of a run: a clear error, or the run goes on, and no earlier checkpoint is lost.</summary>
+/// <summary>
+/// The disk is full, read-only or gone in the middle of a run: a clear error, or the run goes on, and no earlier checkpoint is lost.
+/// </summary>
 public sealed class FullDiskTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -43,7 +45,8 @@ public sealed class FullDiskTests : IDisposable
         Assert.EndsWith("Make room on the disk, or keep fewer checkpoints.", error.Message, StringComparison.Ordinal);
         Assert.Equal([first], Directory.GetFileSystemEntries(_mounted!));
         Assert.Equal(first, await store.FindLatestAsync());
-        Assert.Equal(Path.Combine(_mounted!, "checkpoint-000003"), await store.SaveAsync(3, folder => File.WriteAllText(Path.Combine(folder, "weights"), "fits")));
+        Assert.Equal(Path.Combine(_mounted!, "checkpoint-000003"), await store.SaveAsync(
+            3, folder => File.WriteAllText(Path.Combine(folder, "weights"), "fits")));
     }
 
     [RootTheory]
@@ -70,7 +73,9 @@ public sealed class FullDiskTests : IDisposable
 
         if (action == CheckpointFailureAction.Stop)
         {
-            Assert.EndsWith("Make room on the disk, or keep fewer checkpoints.", (await Assert.ThrowsAsync<IOException>(() => run)).Message, StringComparison.Ordinal);
+            Assert.EndsWith(
+                "Make room on the disk, or keep fewer checkpoints.", (await Assert.ThrowsAsync<IOException>(() => run)).Message,
+                StringComparison.Ordinal);
             Assert.Equal([1, 2, 3], callback.Reports.Select(report => report.Step));
             Assert.Equal(Path.Combine(root, "checkpoint-000002"), await new DirectoryCheckpointStore(root).FindLatestAsync());
         }
@@ -78,13 +83,18 @@ public sealed class FullDiskTests : IDisposable
         {
             await run;
             Assert.Equal([1, 2, 3, 4, 5, 6, 7], callback.Reports.Select(report => report.Step));
-            Assert.Contains("The checkpoint of step 3 was not written: Cannot save checkpoints in ", callback.Reports[3].Event, StringComparison.Ordinal);
-            Assert.Contains("The checkpoint of step 5 was not written: Cannot save checkpoints in ", callback.Reports[5].Event, StringComparison.Ordinal);
+            Assert.Contains(
+                "The checkpoint of step 3 was not written: Cannot save checkpoints in ", callback.Reports[3].Event,
+                StringComparison.Ordinal);
+            Assert.Contains(
+                "The checkpoint of step 5 was not written: Cannot save checkpoints in ", callback.Reports[5].Event,
+                StringComparison.Ordinal);
             Assert.Null(callback.Reports[6].Event);
             Assert.Equal(Path.Combine(root, "checkpoint-000007"), await new DirectoryCheckpointStore(root).FindLatestAsync());
         }
 
-        Assert.DoesNotContain(Directory.GetFileSystemEntries(root), path => Path.GetFileName(path).StartsWith(".tmp-", StringComparison.Ordinal));
+        Assert.DoesNotContain(
+            Directory.GetFileSystemEntries(root), path => Path.GetFileName(path).StartsWith(".tmp-", StringComparison.Ordinal));
     }
 
     [RootFact]
@@ -116,9 +126,14 @@ public sealed class FullDiskTests : IDisposable
     public async Task TrainAsync_names_a_folder_that_has_vanished_and_does_not_make_it_anew()
     {
         string root = _folder["run"];
-        var callback = new Training.RecordingCallback(_log) { OnStep = (report, _) => Do(report.Step == 3, () => Directory.Delete(root, recursive: true)) };
+        var callback = new Training.RecordingCallback(_log)
+        {
+            OnStep = (report, _) => Do(report.Step == 3, () => Directory.Delete(root, recursive: true)),
+        };
         var error = await Assert.ThrowsAsync<IOException>(() => TrainAsync(root, CheckpointFailureAction.Stop, callback));
-        Assert.Equal($"Cannot save checkpoints in '{root}': The folder is gone. It was there when the run began; put the disk or the folder back.", error.Message);
+        Assert.Equal(
+            $"Cannot save checkpoints in '{root}': The folder is gone. It was there when the run began; put the disk or the folder back.",
+            error.Message);
         Assert.False(Directory.Exists(root));
     }
 
@@ -126,7 +141,8 @@ public sealed class FullDiskTests : IDisposable
     public async Task TrainAsync_names_a_folder_that_cannot_be_written_to_before_the_first_step()
     {
         File.WriteAllText(_folder["file"], "");
-        var error = await Assert.ThrowsAsync<IOException>(() => TrainAsync(_folder["file"], CheckpointFailureAction.Continue, new Training.RecordingCallback(_log)));
+        var error = await Assert.ThrowsAsync<IOException>(
+            () => TrainAsync(_folder["file"], CheckpointFailureAction.Continue, new Training.RecordingCallback(_log)));
         Assert.StartsWith($"Cannot save checkpoints in '{_folder["file"]}': ", error.Message, StringComparison.Ordinal);
         Assert.Empty(_log);
     }
@@ -182,7 +198,7 @@ public sealed class FullDiskTests : IDisposable
             while (steps < 40) // the last block of each file may have room for some more
             {
                 steps++;
-                await files.OnStepAsync(step with { Step = steps });
+                await files.OnStepAsync(new TrainingStep(step with { Step = steps }));
             }
         });
         string folder = Directory.CreateDirectory(_folder["counts"]).FullName;
@@ -201,7 +217,7 @@ public sealed class FullDiskTests : IDisposable
     {
         string root = Mount();
         using var optimizer = new GrpoOptimizer(_policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        using var recorder = new FlightRecorder(optimizer, Path.Combine(root, "flight"));
+        using var recorder = new FlightRecorder(Path.Combine(root, "flight"));
         using var files = new Grpo.Callbacks.JsonLinesLogger(Path.Combine(root, "files"));
         using var board = new Grpo.Callbacks.TensorBoardLogger(Path.Combine(root, "board"));
         var report = new Grpo.Callbacks.HtmlReport(Path.Combine(root, "report.html"));
@@ -220,13 +236,13 @@ public sealed class FullDiskTests : IDisposable
                 switch (what)
                 {
                     case "metrics":
-                        await files.OnStepAsync(step with { Step = i + 1 });
+                        await files.OnStepAsync(new TrainingStep(step with { Step = i + 1 }));
                         break;
                     case "tensorboard":
-                        await board.OnStepAsync(step with { Step = i + 1 });
+                        await board.OnStepAsync(new TrainingStep(step with { Step = i + 1 }));
                         break;
                     case "flight":
-                        await recorder.OnStepAsync(step with { Record = step.Record! with { Step = i + 1 } });
+                        await recorder.OnStepAsync(await Toy.RecordedStepAsync(optimizer, recorder));
                         break;
                     case "report":
                         await report.OnEndAsync(new TrainingSummary { Steps = 1, CompletionTokens = 1, Elapsed = TimeSpan.Zero });
@@ -284,6 +300,8 @@ public sealed class FullDiskTests : IDisposable
     {
         using var optimizer = new GrpoOptimizer(_policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
         var options = new TrainerOptions { Steps = 7, CheckpointEvery = 1, OnCheckpointFailure = action };
-        return await new GrpoTrainer(optimizer, Toy.Prompts, options, new TrainerServices { Checkpoints = new DirectoryCheckpointStore(root), Callbacks = [callback] }).TrainAsync();
+        return await new GrpoTrainer(
+            optimizer, Toy.Prompts, options,
+            new TrainerServices { Checkpoints = new DirectoryCheckpointStore(root), Callbacks = [callback] }).TrainAsync();
     }
 }

@@ -20,7 +20,8 @@ public sealed class RunLockTests : IDisposable
             {
                 var error = Assert.Throws<IOException>(() => store.BeginRun());
                 Assert.StartsWith(
-                    $"The checkpoints in '{_folder.Path}' belong to a run that is under way: process {Environment.ProcessId} (", error.Message, StringComparison.Ordinal);
+                    $"The checkpoints in '{_folder.Path}' belong to a run that is under way: process {Environment.ProcessId} (",
+                    error.Message, StringComparison.Ordinal);
                 Assert.EndsWith("Wait until it ends, stop it, or choose another folder.", error.Message, StringComparison.Ordinal);
             }
         }
@@ -84,14 +85,15 @@ public sealed class RunLockTests : IDisposable
                 throw new InvalidOperationException("out of order");
             }
         };
-        var trainer = new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 2 }, new TrainerServices { Checkpoints = store });
+        var trainer = new GrpoTrainer(
+            optimizer, Toy.Prompts, new TrainerOptions { Steps = 2 }, new TrainerServices { Checkpoints = store });
 
         await Assert.ThrowsAsync<InvalidOperationException>(() => trainer.TrainAsync());
         Assert.IsType<IOException>(refused);
         store.BeginRun().Dispose();
 
         fail = false;
-        await foreach (StepReport step in trainer.RunAsync())
+        await foreach (TrainingStep step in trainer.RunAsync())
         {
             break;
         }

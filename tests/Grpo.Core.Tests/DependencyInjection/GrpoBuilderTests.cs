@@ -26,7 +26,8 @@ public sealed class GrpoBuilderTests
     [Fact]
     public async Task AddReward_sums_several_by_weight()
     {
-        using ServiceProvider provider = Parts(new ServiceCollection()).AddReward(new Toy.TestReward((_, _) => 3), weight: 0.5).Services.BuildServiceProvider();
+        using ServiceProvider provider = Parts(new ServiceCollection()).AddReward(new Toy.TestReward((_, _) => 3), weight: 0.5).Services
+            .BuildServiceProvider();
         var reward = provider.GetRequiredService<IRewardFunction>();
         IReadOnlyList<Reward> rewards = await reward.ScoreAsync(Toy.Group(Toy.Prompts[0], "ab", "bb"));
         Assert.Equal([2.0, 1.5], rewards.Select(item => item.Value)); // 1·½ + 0.5·3, 1·0 + 0.5·3
@@ -37,7 +38,8 @@ public sealed class GrpoBuilderTests
     {
         var sampler = new FixedSampler();
         using BigramPolicy other = Toy.Policy();
-        using ServiceProvider provider = Parts(new ServiceCollection()).UseSampler(_ => sampler).UsePolicy(_ => other).Services.BuildServiceProvider();
+        using ServiceProvider provider = Parts(new ServiceCollection()).UseSampler(_ => sampler).UsePolicy(_ => other).Services
+            .BuildServiceProvider();
         Assert.Same(sampler, provider.GetRequiredService<IGroupSampler>());
         Assert.Same(other, provider.GetRequiredService<GrpoOptimizer>().Policy);
     }

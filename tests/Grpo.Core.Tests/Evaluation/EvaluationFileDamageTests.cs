@@ -59,6 +59,32 @@ public sealed class EvaluationFileDamageTests : IDisposable
         }
     }
 
+    // A part of a whole report, and what it is replaced by.
+    [Theory]
+    [InlineData("\"count\": 1", "\"count\": -1", "its count is negative")]
+    [InlineData("\"accuracy\": 1", "\"accuracy\": 1.5", "an accuracy is outside 0 to 1")]
+    [InlineData("\"accuracy\": 1", "\"lenient_accuracy\": -0.5", "an accuracy is outside 0 to 1")]
+    [InlineData("\"confidence\": 0.95", "\"confidence\": 1", "its confidence is not between 0 and 1")]
+    [InlineData("\"items\": [", "\"items\": [null, ", "its 'items' have a null in them")]
+    [InlineData("\"samples\": []", "\"samples\": [null]", "its 'samples' have a null in them")]
+    [InlineData("\"difficulties\": [], ", "", "it has no 'difficulties'")]
+    [InlineData("\"difficulties\": []", "\"difficulties\": [null]", "its 'difficulties' have a null in them")]
+    [InlineData("\"verdicts\": {}, ", "", "it has no 'verdicts'")]
+    [InlineData("\"accuracy\": 1", "\"sampled\": {\"samples_per_prompt\": 2, \"verdicts\": {}}", "it has no 'accuracies'")]
+    [InlineData(
+        "\"accuracy\": 1", "\"sampled\": {\"samples_per_prompt\": 2, \"verdicts\": {}, \"accuracies\": [null]}",
+        "its 'accuracies' have a null in them")]
+    [InlineData(
+        "\"accuracy\": 1", "\"sampled\": {\"samples_per_prompt\": 2, \"accuracies\": []}", "its samples have no 'verdicts'")]
+    public void Read_says_what_is_wrong_in_a_report_that_is_otherwise_whole(string right, string wrong, string problem)
+    {
+        string path = _folder["evaluation.json"], report = Whole.Replace(right, wrong, StringComparison.Ordinal);
+        Assert.NotEqual(Whole, report);
+        File.WriteAllText(path, "{\"format_version\": 1, \"about\": {}, \"report\": " + report + "}");
+        Assert.Equal(
+            $"'{path}' is not an evaluation: {problem}.", Assert.Throws<InvalidDataException>(() => EvaluationFile.Read(path)).Message);
+    }
+
     [Theory]
     [InlineData("""{"format_version": 1, "about": {"a": null}, "report": {"count": 1}}""")]
     [InlineData("""{"format_version": 1, "about": null, "report": {"count": 1}}""")]

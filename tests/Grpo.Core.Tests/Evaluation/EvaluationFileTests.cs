@@ -27,7 +27,9 @@ public sealed class EvaluationFileTests : IDisposable
         Assert.Equal("2", content.GetProperty("difficulties")[1].GetProperty("difficulty").GetString());
         Assert.Equal(0.5, content.GetProperty("sampled").GetProperty("accuracies")[1].GetProperty("pass").GetDouble());
         JsonElement item = content.GetProperty("items")[0];
-        Assert.Equal(("0", "question 0", "gold"), (item.GetProperty("id").GetString(), item.GetProperty("question").GetString(), item.GetProperty("expected").GetString()));
+        Assert.Equal(
+            ("0", "question 0", "gold"),
+            (item.GetProperty("id").GetString(), item.GetProperty("question").GetString(), item.GetProperty("expected").GetString()));
         Assert.Equal("EndToken", item.GetProperty("completion").GetProperty("finish_reason").GetString());
         Assert.Equal(4, item.GetProperty("completion").GetProperty("tokens").GetInt32());
         Assert.True(item.GetProperty("completion").GetProperty("is_correct").GetBoolean());
@@ -52,7 +54,8 @@ public sealed class EvaluationFileTests : IDisposable
         Assert.Equal(report.Sampled!.Accuracies, read.Sampled!.Accuracies);
         Assert.Equal(report.Items.Select(item => item.Completion), read.Items.Select(item => item.Completion));
         Assert.Empty(read.Groups);
-        Assert.Equal(0, PairedComparison.Create(read with { Items = read.Items.Take(2).ToArray() }, report with { Items = report.Items.Take(2).ToArray() }).Difference);
+        Assert.Equal(0, PairedComparison.Create(
+            read with { Items = read.Items.Take(2).ToArray() }, report with { Items = report.Items.Take(2).ToArray() }).Difference);
     }
 
     [Fact]
@@ -81,7 +84,8 @@ public sealed class EvaluationFileTests : IDisposable
         Assert.Throws<JsonException>(() => EvaluationFile.Write(_folder["evaluation.json"], broken));
         Assert.Equal(["evaluation.json"], Directory.GetFiles(_folder.Path).Select(file => Path.GetFileName(file)));
         Assert.Equal("r", EvaluationFile.Read(_folder["evaluation.json"]).Items[0].Completion.Text);
-        Assert.Contains("is a folder", Assert.Throws<IOException>(() => EvaluationFile.Write(_folder.Path, report)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "is a folder", Assert.Throws<IOException>(() => EvaluationFile.Write(_folder.Path, report)).Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -96,7 +100,9 @@ public sealed class EvaluationFileTests : IDisposable
     public void Read_refuses_what_is_no_evaluation(string text, string message)
     {
         File.WriteAllText(_folder["evaluation.json"], text);
-        Assert.Contains(message, Assert.Throws<InvalidDataException>(() => EvaluationFile.Read(_folder["evaluation.json"])).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            message, Assert.Throws<InvalidDataException>(() => EvaluationFile.Read(_folder["evaluation.json"])).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -104,7 +110,10 @@ public sealed class EvaluationFileTests : IDisposable
     {
         const string Hostile = "<script>\" \u001b[31m \u202E \u0000 \uD83D";
         EvaluationReport report = await Judged.EvaluateAsync("r");
-        EvaluationReport hostile = report with { Items = [report.Items[0] with { Question = Hostile, Completion = report.Items[0].Completion with { Text = Hostile } }] };
+        EvaluationReport hostile = report with
+        {
+            Items = [report.Items[0] with { Question = Hostile, Completion = report.Items[0].Completion with { Text = Hostile } }],
+        };
         EvaluationFile.Write(_folder["evaluation.json"], hostile);
         byte[] bytes = File.ReadAllBytes(_folder["evaluation.json"]);
         Assert.True(System.Text.Unicode.Utf8.IsValid(bytes));

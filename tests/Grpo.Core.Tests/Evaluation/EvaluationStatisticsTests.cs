@@ -50,7 +50,8 @@ public sealed class EvaluationStatisticsTests
     public void Wilson_refuses_a_confidence_that_is_none(double confidence)
     {
         var exception = Assert.Throws<ArgumentOutOfRangeException>(() => EvaluationStatistics.Wilson(1, 2, confidence));
-        Assert.StartsWith("The confidence must be above 0 and at most 0.999999; 0.95 is usual.", exception.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "The confidence must be above 0 and at most 0.999999; 0.95 is usual.", exception.Message, StringComparison.Ordinal);
     }
 
     [Theory]

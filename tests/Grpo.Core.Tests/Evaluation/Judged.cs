@@ -8,8 +8,8 @@ namespace Grpo.Core.Tests.Evaluation;
 internal static class Judged
 {
     /// <summary>
-    /// Judges a text by its first letter: r right, w wrong, anything else not judged. A letter after it is the answer; a capital first letter
-    /// is right by the lenient measure too.
+    /// Judges a text by its first letter: r right, w wrong, anything else not judged. A letter after it is the answer; a capital first
+    /// letter is right by the lenient measure too.
     /// </summary>
     public static Reward Score(Completion completion)
     {
@@ -40,7 +40,8 @@ internal static class Judged
         var sampler = new FixedSampler(request => [.. request.Prompts.Select((prompt, i) => new RolloutGroup(
             prompt, [1], [.. (request.Sampling.Temperature == 0 ? texts[i][..1] : texts[i][1..]).Select(ToCompletion)]))]);
         using BigramPolicy policy = Toy.Policy();
-        return await new RewardEvaluator(sampler, reward ?? new Toy.TestReward((_, completion) => Score(completion)), prompts, options).EvaluateAsync(policy);
+        return await new RewardEvaluator(sampler, reward ?? new Toy.TestReward((_, completion) => Score(completion)), prompts, options)
+            .EvaluateAsync(policy);
     }
 
     /// <summary>A report of greedy completions.</summary>
@@ -48,5 +49,6 @@ internal static class Judged
         EvaluateAsync(Prompts([.. texts.Select(_ => (string?)null)]), [.. texts.Select(text => new[] { text })]);
 
     // As many tokens as letters; which ones they are is not judged.
-    private static Completion ToCompletion(string text) => new([.. text.Select(letter => letter % Toy.Vocabulary)], text, FinishReason.EndToken);
+    private static Completion ToCompletion(string text) =>
+        new([.. text.Select(letter => letter % Toy.Vocabulary)], text, FinishReason.EndToken);
 }

@@ -41,7 +41,8 @@ public sealed class RewardEvaluatorTests
         RewardEvaluator[] evaluators =
         [
             new(sampler, reward, Toy.Prompts), new(sampler, reward, Toy.Prompts, null), new(sampler, reward, Toy.Prompts, new()),
-            new(sampler, reward, Toy.Prompts, default), new(sampler, reward, Toy.Prompts, noOptions), new(sampler, reward, Toy.Prompts, noSampling),
+            new(sampler, reward, Toy.Prompts, default), new(sampler, reward, Toy.Prompts, noOptions),
+            new(sampler, reward, Toy.Prompts, noSampling),
             new(sampler, reward, Toy.Prompts, options: null), new(sampler, reward, Toy.Prompts, sampling: null),
         ];
         foreach (RewardEvaluator evaluator in evaluators)
@@ -57,7 +58,8 @@ public sealed class RewardEvaluatorTests
     public async Task EvaluateAsync_repeats_itself()
     {
         using BigramPolicy policy = Toy.Policy();
-        var evaluator = new RewardEvaluator(Toy.Sampler, new Toy.LetterReward(), Toy.Prompts, new SamplingOptions { MaxCompletionTokens = 6 });
+        var evaluator = new RewardEvaluator(
+            Toy.Sampler, new Toy.LetterReward(), Toy.Prompts, new SamplingOptions { MaxCompletionTokens = 6 });
         EvaluationReport first = await evaluator.EvaluateAsync(policy), second = await evaluator.EvaluateAsync(policy);
         Assert.Equal(first.Groups.Select(group => group.Completions[0].Text), second.Groups.Select(group => group.Completions[0].Text));
         Assert.Null(first.Accuracy); // the reward does not judge
@@ -66,7 +68,8 @@ public sealed class RewardEvaluatorTests
     [Fact]
     public void Constructor_refuses_an_empty_data_set() => Assert.StartsWith(
         "There are no prompts to evaluate on: the data set is empty.",
-        Assert.Throws<ArgumentException>(() => new RewardEvaluator(Toy.Sampler, new Toy.LetterReward(), [])).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => new RewardEvaluator(Toy.Sampler, new Toy.LetterReward(), [])).Message,
+        StringComparison.Ordinal);
 
     [Fact]
     public async Task EvaluateAsync_is_a_function_of_the_seed()
@@ -97,15 +100,22 @@ public sealed class RewardEvaluatorTests
         Assert.Equal(Texts(all.Items[2]), Texts(alone.Items[0]));
         Assert.Equal(all.Sampled!.Accuracies.Select(row => row.Majority), reversed.Sampled!.Accuracies.Select(row => row.Majority));
 
-        static string Texts(EvaluationItem item) => string.Join('|', item.Samples.Append(item.Completion).Select(completion => completion.Text));
+        static string Texts(EvaluationItem item) =>
+            string.Join('|', item.Samples.Append(item.Completion).Select(completion => completion.Text));
     }
 
     [Fact]
     public async Task EvaluateAsync_samples_with_the_limits_of_accuracy_and_the_seed()
     {
-        var sampler = new FixedSampler(request => [.. request.Prompts.Select(prompt => Toy.Group(prompt, [.. Enumerable.Repeat("a", request.GroupSize)]))]);
+        var sampler = new FixedSampler(
+            request => [.. request.Prompts.Select(prompt => Toy.Group(prompt, [.. Enumerable.Repeat("a", request.GroupSize)]))]);
         using BigramPolicy policy = Toy.Policy();
-        var options = new EvaluationOptions { AccuracySampling = new SamplingOptions { Temperature = 0, MaxCompletionTokens = 5, TopK = 3 }, Samples = 3, Seed = 9 };
+        var options = new EvaluationOptions
+        {
+            AccuracySampling = new SamplingOptions { Temperature = 0, MaxCompletionTokens = 5, TopK = 3 },
+            Samples = 3,
+            Seed = 9,
+        };
         var evaluator = new RewardEvaluator(sampler, new Toy.LetterReward(), Toy.Prompts, options);
         options.Samples = 4;                              // too late: they are copied
         options.AccuracySampling.MaxCompletionTokens = 2;
@@ -132,7 +142,8 @@ public sealed class RewardEvaluatorTests
         async Task Refused(string message, Func<RolloutRequest, IReadOnlyList<RolloutGroup>> sample) => Assert.Equal(
             message,
             (await Assert.ThrowsAsync<InvalidOperationException>(
-                () => new RewardEvaluator(new FixedSampler(sample), new Toy.LetterReward(), Toy.Prompts).EvaluateAsync(policy).AsTask())).Message);
+                () => new RewardEvaluator(new FixedSampler(sample), new Toy.LetterReward(), Toy.Prompts).EvaluateAsync(policy)
+                    .AsTask())).Message);
     }
 
     [Fact]
@@ -146,19 +157,24 @@ public sealed class RewardEvaluatorTests
             PassSampling = new SamplingOptions { Temperature = 0 },
             AccuracySampling = new SamplingOptions { MaxCompletionTokens = 0 },
         };
-        string message = Assert.Throws<ArgumentException>(() => new RewardEvaluator(Toy.Sampler, new Toy.LetterReward(), Toy.Prompts, options)).Message;
+        string message = Assert.Throws<ArgumentException>(
+            () => new RewardEvaluator(Toy.Sampler, new Toy.LetterReward(), Toy.Prompts, options)).Message;
         Assert.Contains("MaxCompletionTokens is 0", message, StringComparison.Ordinal);
-        Assert.Contains("PassAt is 8 but must be 1 to Samples, 4: draw more samples.", message, StringComparison.Ordinal);
+        Assert.Contains("PassAt is 8 but must be 1 to Samples, 4: raise Samples.", message, StringComparison.Ordinal);
         Assert.Contains("Confidence is 95", message, StringComparison.Ordinal);
-        Assert.Contains("Temperature is 0 but must be above 0: greedy samples of one prompt are all equal.", message, StringComparison.Ordinal);
-        Assert.Contains("Samples is -1", Assert.Throws<ArgumentException>(() => new EvaluationOptions { Samples = -1 }.Validate()).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "Temperature is 0 but must be above 0: greedy samples of one prompt are all equal.", message, StringComparison.Ordinal);
+        Assert.Contains(
+            "Samples is -1", Assert.Throws<ArgumentException>(() => new EvaluationOptions { Samples = -1 }.Validate()).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task EvaluateAsync_stops_when_cancelled()
     {
         using BigramPolicy policy = Toy.Policy();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Evaluator(Toy.Prompts).EvaluateAsync(policy, new CancellationToken(canceled: true)).AsTask());
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            () => Evaluator(Toy.Prompts).EvaluateAsync(policy, new CancellationToken(canceled: true)).AsTask());
     }
 
     // Right when it ends with an a; the answer is the last letter.
@@ -170,5 +186,10 @@ public sealed class RewardEvaluatorTests
             Answer = completion.Text.Length > 0 ? completion.Text[^1..] : null,
         }),
         prompts,
-        new EvaluationOptions { AccuracySampling = new SamplingOptions { Temperature = 0, MaxCompletionTokens = 6 }, Samples = 5, Seed = seed });
+        new EvaluationOptions
+        {
+            AccuracySampling = new SamplingOptions { Temperature = 0, MaxCompletionTokens = 6 },
+            Samples = 5,
+            Seed = seed,
+        });
 }

@@ -44,7 +44,8 @@ public sealed class TerminalTextTests
         Gen.Char.Array[0, 40].Sample(characters =>
         {
             string line = TerminalText.EscapeLine(new string(characters));
-            Assert.DoesNotContain(line, letter => char.IsControl(letter) || letter is (>= '\u202A' and <= '\u202E') or (>= '\u2066' and <= '\u2069') or '\u2028' or '\u2029');
+            Assert.DoesNotContain(line, letter => char.IsControl(letter)
+                || letter is (>= '\u202A' and <= '\u202E') or (>= '\u2066' and <= '\u2069') or '\u2028' or '\u2029');
             Assert.Equal(line, Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(line)));
             Assert.Equal(line, TerminalText.Escape(line)); // nothing is left to do
         });

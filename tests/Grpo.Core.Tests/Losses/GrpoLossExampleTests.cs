@@ -29,7 +29,8 @@ public sealed class GrpoLossExampleTests
     [InlineData(LossReduction.SequenceMean, 0, 1.25, -0.170752)]
     public void Compute_gives_the_worked_loss(LossReduction reduction, double klCoefficient, double? cap, double expected)
     {
-        LossOutcome outcome = (Example with { Reduction = reduction, KlCoefficient = klCoefficient, ClipRange = new ClipRange(0.2, 0.28, cap) }).Run();
+        LossOutcome outcome =
+            (Example with { Reduction = reduction, KlCoefficient = klCoefficient, ClipRange = new ClipRange(0.2, 0.28, cap) }).Run();
         Near.Equal(expected, outcome.Loss, 1e-6, "loss"); // the worked values have six decimals
     }
 
@@ -109,7 +110,8 @@ public sealed class GrpoLossExampleTests
         // A < 0 and the policy half a nat below the old one: masked at threshold 0. What is left is β·k3, x = −1.0 + 1.2 = 0.2.
         using var scope = TensorScope.BeginNoGrad();
         var inputs = new LossInputs(
-            torch.tensor(new[,] { { -1.0f } }), torch.tensor(new[,] { { -0.5f } }), torch.tensor(new[,] { { -1.2f } }), torch.tensor(new[] { -1f }), torch.ones(1, 1));
+            torch.tensor(new[,] { { -1.0f } }), torch.tensor(new[,] { { -0.5f } }), torch.tensor(new[,] { { -1.2f } }),
+            torch.tensor(new[] { -1f }), torch.ones(1, 1));
         var settings = new LossSettings { KlCoefficient = 0.5, OffPolicyThreshold = 0 };
         double loss = GrpoLoss.Compute(inputs, settings, new LossDenominators(1, 1, 1)).Loss.item<float>();
         Assert.Equal(0.5 * (Math.Exp(-0.2) + 0.2 - 1), loss, 1e-6);

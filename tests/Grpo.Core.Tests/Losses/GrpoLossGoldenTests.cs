@@ -14,7 +14,8 @@ public sealed class GrpoLossGoldenTests
     public void Compute_equals_trl_in_loss_gradient_and_metrics()
     {
         JsonElement file = GoldenFile.Read("grpo_loss.json");
-        foreach (JsonElement item in GoldenItems.AtLeastOne(file.Items("cases").Where(item => IsExpressible(item.GetProperty("params"))), "cases that GrpoOptions can say"))
+        foreach (JsonElement item in GoldenItems.AtLeastOne(
+            file.Items("cases").Where(item => IsExpressible(item.GetProperty("params"))), "cases that GrpoOptions can say"))
         {
             JsonElement parameters = item.GetProperty("params");
             string type = parameters.GetProperty("loss_type").GetString()!;
@@ -34,7 +35,8 @@ public sealed class GrpoLossGoldenTests
             ran++;
             double?[] rewards = [.. item.GetProperty("rewards").EnumerateArray().Select(reward => reward.NumberOrNull())];
             int size = item.GetProperty("num_generations").GetInt32();
-            double[] advantages = [.. new GroupNormalizedAdvantage().Compute([.. rewards.Chunk(size).Select(group => new AdvantageGroup(group, new int[group.Length]))]).SelectMany(group => group)];
+            double[] advantages = [.. new GroupNormalizedAdvantage().Compute(
+                [.. rewards.Chunk(size).Select(group => new AdvantageGroup(group, new int[group.Length]))]).SelectMany(group => group)];
             float[] floats = [.. advantages.Select(advantage => (float)advantage)];
             Near.Equal(item.GetProperty("advantages").Floats(), floats, Tolerance, $"advantages of case {ran}");
 
@@ -71,7 +73,8 @@ public sealed class GrpoLossGoldenTests
         long[] shape = logProbs.Shape();
         return new LossCase(
             shape[0], shape[1], logProbs.Floats(), old.ValueKind == JsonValueKind.Null ? null : old.Floats(),
-            input.GetProperty("ref_per_token_logps").Floats(), input.GetProperty("advantages").Floats(), input.GetProperty("completion_mask").Floats());
+            input.GetProperty("ref_per_token_logps").Floats(), input.GetProperty("advantages").Floats(),
+            input.GetProperty("completion_mask").Floats());
     }
 
     private static LossCase Configure(LossCase inputs, JsonElement parameters)
@@ -108,6 +111,7 @@ public sealed class GrpoLossGoldenTests
         }
 
         Near.Equal(metrics.GetProperty("clip_ratio/low_mean").Number(), outcome.Sums[1] / loss.Tokens, Tolerance, $"lower clips of {what}");
-        Near.Equal(metrics.GetProperty("clip_ratio/high_mean").Number(), outcome.Sums[2] / loss.Tokens, Tolerance, $"upper clips of {what}");
+        Near.Equal(
+            metrics.GetProperty("clip_ratio/high_mean").Number(), outcome.Sums[2] / loss.Tokens, Tolerance, $"upper clips of {what}");
     }
 }

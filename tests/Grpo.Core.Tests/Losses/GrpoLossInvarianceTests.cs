@@ -4,7 +4,9 @@ using Grpo.Losses;
 
 namespace Grpo.Core.Tests.Losses;
 
-/// <summary>What must not matter: padding and what stands in it, the order of the sequences, how a step is cut into micro-batches.</summary>
+/// <summary>
+/// What must not matter: padding and what stands in it, the order of the sequences, how a step is cut into micro-batches.
+/// </summary>
 public sealed class GrpoLossInvarianceTests
 {
     private static readonly Gen<LossCase> Cases =
@@ -94,7 +96,9 @@ public sealed class GrpoLossInvarianceTests
         },
         iter: 100);
 
-    private static float[] Poison(float[] values, float[] mask, float poison) => [.. values.Zip(mask, (value, real) => real == 0 ? poison : value)];
+    private static float[] Poison(float[] values, float[] mask, float poison) =>
+        [.. values.Zip(mask, (value, real) => real == 0 ? poison : value)];
 
-    private static float[] Row(float[] values, int row, LossCase shape) => values.AsSpan((int)(row * shape.Columns), (int)shape.Columns).ToArray();
+    private static float[] Row(float[] values, int row, LossCase shape) =>
+        values.AsSpan((int)(row * shape.Columns), (int)shape.Columns).ToArray();
 }

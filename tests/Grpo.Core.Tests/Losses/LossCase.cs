@@ -6,7 +6,8 @@ using static TorchSharp.torch;
 namespace Grpo.Core.Tests.Losses;
 
 /// <summary>A loss's inputs as managed arrays, [B, C] row by row; what a test computes with them stays managed too.</summary>
-internal sealed record LossCase(long Rows, long Columns, float[] LogProbs, float[]? Old, float[]? Reference, float[] Advantages, float[] Mask)
+internal sealed record LossCase(
+    long Rows, long Columns, float[] LogProbs, float[]? Old, float[]? Reference, float[] Advantages, float[] Mask)
 {
     public ClipRange ClipRange { get; init; } = new(0.2, 0.2);
 

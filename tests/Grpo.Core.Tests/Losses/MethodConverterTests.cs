@@ -52,11 +52,14 @@ public sealed class MethodConverterTests
     [InlineData("clipped(Low)", "'Low' is no parameter of clipped;")]
     [InlineData("clipped(Low=wide)", "'wide' is no value for clipped's Low (Double).")]
     public void ConvertFrom_says_what_is_allowed(string text, string message) =>
-        Assert.Contains(message, Assert.Throws<FormatException>(() => Objectives.ConvertFromInvariantString(text)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            message, Assert.Throws<FormatException>(() => Objectives.ConvertFromInvariantString(text)).Message, StringComparison.Ordinal);
 
     [Fact]
     public void ConvertFrom_reads_every_advantage_function_by_its_own_name() =>
         Assert.All(
-            ["group-normalized", "mean-centered", "batch-normalized", "leave-one-out", "length-weighted", "per-reward-normalized", "reinforce-plus-plus", "pass-at-k"],
-            name => Assert.StartsWith(name, Advantages.ConvertToInvariantString(Advantages.ConvertFromInvariantString(name)), StringComparison.Ordinal));
+            ["group-normalized", "mean-centered", "batch-normalized", "leave-one-out", "length-weighted", "per-reward-normalized",
+                "reinforce-plus-plus", "pass-at-k"],
+            name => Assert.StartsWith(
+                name, Advantages.ConvertToInvariantString(Advantages.ConvertFromInvariantString(name)), StringComparison.Ordinal));
 }

@@ -10,7 +10,8 @@ public sealed class OptionConverterTests
     public static TheoryData<Type> OptionTypes =>
     [
         typeof(GrpoOptions), typeof(TrainerOptions), .. typeof(GrpoOptions).Assembly.GetTypes().Where(
-            type => !type.IsAbstract && (typeof(PolicyObjective).IsAssignableFrom(type) || typeof(AdvantageFunction).IsAssignableFrom(type))),
+            type => !type.IsAbstract
+                && (typeof(PolicyObjective).IsAssignableFrom(type) || typeof(AdvantageFunction).IsAssignableFrom(type))),
     ];
 
     [Theory]
@@ -21,7 +22,9 @@ public sealed class OptionConverterTests
         {
             bool byAttribute = TypeDescriptor.GetConverter(property.PropertyType).CanConvertFrom(typeof(string));
             Assert.True(byAttribute == OptionConverter.HasText(property.PropertyType), $"{type.Name}.{property.Name}");
-            Assert.True(byAttribute || typeof(IReflectedOptions).IsAssignableFrom(property.PropertyType), $"{type.Name}.{property.Name} is neither text nor marked.");
+            Assert.True(
+                byAttribute || typeof(IReflectedOptions).IsAssignableFrom(property.PropertyType),
+                $"{type.Name}.{property.Name} is neither text nor marked.");
             if (!byAttribute)
             {
                 HasText_knows_every_option_or_it_is_a_section(property.PropertyType);
@@ -57,6 +60,18 @@ public sealed class OptionConverterTests
     public void Parse_refuses_what_is_no_value(Type type, string text) => Assert.True(
         Record.Exception(() => OptionConverter.Parse(type, text)) is FormatException or ArgumentException or NotSupportedException);
 
+    [Theory]
+    [InlineData("LengthScaled")] // the name in checkpoints and options of earlier versions
+    [InlineData(" lengthscaled ")]
+    [InlineData("SequenceSum")]
+    public void Parse_reads_the_earlier_name_of_a_reduction(string text)
+    {
+        Assert.Equal(LossReduction.SequenceSum, OptionConverter.Parse(typeof(LossReduction), text));
+        Assert.Equal(LossReduction.SequenceSum, TypeDescriptor.GetConverter(typeof(LossReduction)).ConvertFromInvariantString(text));
+        Assert.Equal("SequenceSum", OptionConverter.Text(LossReduction.SequenceSum));
+    }
+
     private static IEnumerable<PropertyInfo> Settable(Type type) =>
-        type.GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(property => property.GetSetMethod() is not null && property.GetIndexParameters().Length == 0);
+        type.GetProperties(BindingFlags.Public | BindingFlags.Instance)
+            .Where(property => property.GetSetMethod() is not null && property.GetIndexParameters().Length == 0);
 }

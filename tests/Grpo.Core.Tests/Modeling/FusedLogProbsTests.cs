@@ -13,24 +13,27 @@ public sealed class FusedLogProbsTests
 
     // One tile of 7,168 tokens, or several; small products, or large enough for convolutions.
     private static readonly Gen<int> Vocabulary = Gen.OneOf(Gen.Int[2, 40], Gen.Int[7_166, 7_170], Gen.Int[14_000, 30_000]);
-    private static readonly Gen<(int Rows, int Width)> Sizes = Gen.OneOf(Gen.Select(Gen.Int[1, 23], Gen.Int[1, 9]), Gen.Select(Gen.Int[40, 90], Gen.Int[120, 160]));
+    private static readonly Gen<(int Rows, int Width)> Sizes = Gen.OneOf(
+        Gen.Select(Gen.Int[1, 23], Gen.Int[1, 9]), Gen.Select(Gen.Int[40, 90], Gen.Int[120, 160]));
 
     [Fact]
     public void Log_probs_and_gradients_are_those_of_two_passes() =>
-        Gen.Select(Sizes, Vocabulary, Gen.Int[1, 60], Gen.Double[0.3, 3], Gen.ULong).Sample((size, vocabulary, heldRows, temperature, seed) =>
-        {
-            using var scope = TensorScope.Begin();
-            using var generator = new Generator(seed);
-            Case given = Case.Draw(size.Rows, size.Width, vocabulary, generator);
-            Case plain = given.Copy();
-            Tensor expected = TokenLogProbs.Compute(plain.Hidden, plain.Weight, plain.Targets, temperature);
-            Tensor actual = TokenLogProbs.Compute(given.Hidden, given.Weight, given.Targets, temperature, given.GradientOfLoss, heldLogits: (long)heldRows * vocabulary);
-            plain.Loss(expected).backward();
-            given.Loss(actual).backward();
-            Near(expected, actual);
-            Near(plain.Hidden.grad!, given.Hidden.grad!);
-            Near(plain.Weight.grad!, given.Weight.grad!);
-        }, iter: 60, threads: 1);
+        Gen.Select(Sizes, Vocabulary, Gen.Int[1, 60], Gen.Double[0.3, 3], Gen.ULong)
+            .Sample((size, vocabulary, heldRows, temperature, seed) =>
+            {
+                using var scope = TensorScope.Begin();
+                using var generator = new Generator(seed);
+                Case given = Case.Draw(size.Rows, size.Width, vocabulary, generator);
+                Case plain = given.Copy();
+                Tensor expected = TokenLogProbs.Compute(plain.Hidden, plain.Weight, plain.Targets, temperature);
+                Tensor actual = TokenLogProbs.Compute(
+                    given.Hidden, given.Weight, given.Targets, temperature, given.GradientOfLoss, heldLogits: (long)heldRows * vocabulary);
+                plain.Loss(expected).backward();
+                given.Loss(actual).backward();
+                Near(expected, actual);
+                Near(plain.Hidden.grad!, given.Hidden.grad!);
+                Near(plain.Weight.grad!, given.Weight.grad!);
+            }, iter: 60, threads: 1);
 
     [Theory]
     [InlineData(true, false)]
@@ -54,7 +57,8 @@ public sealed class FusedLogProbsTests
         Case given = Case.Draw(5, 4, 7, generator);
         for (int pass = 0; pass < 2; pass++)
         {
-            given.Loss(TokenLogProbs.Compute(given.Hidden, given.Weight, given.Targets, 0.7, given.GradientOfLoss, heldLogits: 14)).backward();
+            given.Loss(TokenLogProbs.Compute(given.Hidden, given.Weight, given.Targets, 0.7, given.GradientOfLoss, heldLogits: 14))
+                .backward();
         }
 
         Case once = given.Copy();
@@ -69,7 +73,8 @@ public sealed class FusedLogProbsTests
         using var scope = TensorScope.BeginNoGrad();
         using var generator = new Generator(8);
         Case given = Case.Draw(5, 4, 7, generator);
-        Tensor logProbs = TokenLogProbs.Compute(given.Hidden, given.Weight, given.Targets, 1, _ => throw new InvalidOperationException("No loss follows."));
+        Tensor logProbs = TokenLogProbs.Compute(
+            given.Hidden, given.Weight, given.Targets, 1, _ => throw new InvalidOperationException("No loss follows."));
         Near(TokenLogProbs.Compute(given.Hidden, given.Weight, given.Targets, 1), logProbs);
         Assert.Null(given.Weight.grad);
     }
@@ -93,13 +98,15 @@ public sealed class FusedLogProbsTests
         using var generator = new Generator(7);
         Case given = Case.Draw(6, 8, 9_000, generator);
         Case plain = given.Copy();
-        Tensor hidden = given.Hidden.detach().to(ScalarType.BFloat16).requires_grad_(true), same = hidden.detach().clone().requires_grad_(true);
+        Tensor hidden = given.Hidden.detach().to(ScalarType.BFloat16).requires_grad_(true),
+            same = hidden.detach().clone().requires_grad_(true);
         Tensor actual = TokenLogProbs.Compute(hidden, given.Weight, given.Targets, 0.8, given.GradientOfLoss, heldLogits: 2 * 9_000);
         Tensor expected = TokenLogProbs.Compute(same, plain.Weight, plain.Targets, 0.8);
         given.Loss(actual).backward();
         plain.Loss(expected).backward();
         Near(expected, actual);
-        // Gradients of logits are rounded to 8 bits before their products, and those of hidden after: one that rounds the other way is a 256th off.
+        // Gradients of logits are rounded to 8 bits before their products, and those of hidden after: one that rounds the other
+        // way is a 256th off.
         Near(same.grad!.to(ScalarType.Float32), hidden.grad!.to(ScalarType.Float32), 0.01);
         Near(plain.Weight.grad!, given.Weight.grad!, 0.01);
     }
@@ -134,7 +141,8 @@ public sealed class FusedLogProbsTests
         using var scope = TensorScope.Begin();
         (Tensor hidden, Tensor weight, Tensor targets) = (zeros(3, 4), zeros(5, 4), zeros(3, ScalarType.Int64));
         Assert.Throws<ArgumentNullException>(() => TokenLogProbs.Compute(hidden, weight, targets, 1, lossGradient: null!));
-        Assert.Throws<ArgumentOutOfRangeException>(() => TokenLogProbs.Compute(hidden, weight, targets, 1, values => values, heldLogits: 0));
+        Assert.Throws<ArgumentOutOfRangeException>(
+            () => TokenLogProbs.Compute(hidden, weight, targets, 1, values => values, heldLogits: 0));
         Assert.Contains("the result of lossGradient must be [rows] = [3] but is [2]", Assert.Throws<ArgumentException>(
             () => TokenLogProbs.Compute(hidden.requires_grad_(true), weight, targets, 1, _ => zeros(2))).Message, StringComparison.Ordinal);
         Assert.Contains("[V, H] = [any, 4]", Assert.Throws<ArgumentException>(
@@ -161,6 +169,7 @@ public sealed class FusedLogProbsTests
 
         public Tensor GradientOfLoss(Tensor logProbs) => Factors + logProbs;
 
-        public Case Copy() => this with { Hidden = Hidden.detach().clone().requires_grad_(true), Weight = Weight.detach().clone().requires_grad_(true) };
+        public Case Copy() =>
+            this with { Hidden = Hidden.detach().clone().requires_grad_(true), Weight = Weight.detach().clone().requires_grad_(true) };
     }
 }

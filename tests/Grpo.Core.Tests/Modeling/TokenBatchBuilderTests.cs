@@ -52,7 +52,8 @@ public sealed class TokenBatchBuilderTests
         }
 
         Assert.All(
-            new[] { batch.PromptIds, batch.PromptMask, batch.CompletionIds, batch.CompletionMask }, tensor => Assert.True(tensor.IsInvalid));
+            new[] { batch.PromptIds, batch.PromptMask, batch.CompletionIds, batch.CompletionMask },
+            tensor => Assert.True(tensor.IsInvalid));
     }
 
     [Fact]
@@ -63,6 +64,7 @@ public sealed class TokenBatchBuilderTests
             Assert.Throws<ArgumentException>(() => TokenBatchBuilder.Build([], 0, CPU)).Message, StringComparison.Ordinal);
         Assert.StartsWith(
             "The prompt of sequence 1 has no tokens; a model needs at least one to predict the next.",
-            Assert.Throws<ArgumentException>(() => TokenBatchBuilder.Build([new([1], []), new([], [1])], 0, CPU)).Message, StringComparison.Ordinal);
+            Assert.Throws<ArgumentException>(() => TokenBatchBuilder.Build([new([1], []), new([], [1])], 0, CPU)).Message,
+            StringComparison.Ordinal);
     }
 }

@@ -37,8 +37,10 @@ public sealed class TokenLogProbsTests
 
     [Fact]
     public void Values_and_gradients_equal_log_softmax_and_gather() =>
-        Gen.OneOf(Gen.Select(Gen.Int[1, 23], Gen.Int[1, 9]), Gen.Select(Gen.Int[40, 90], Gen.Int[120, 160])) // the latter: products large enough for convolutions
-            .SelectMany(size => Gen.Select(Vocabulary, Gen.Int[1, 30], Gen.Double[0.3, 3], Gen.ULong, (v, c, t, s) => (size.Item1, size.Item2, v, c, t, s)))
+        // the latter: products large enough for convolutions
+        Gen.OneOf(Gen.Select(Gen.Int[1, 23], Gen.Int[1, 9]), Gen.Select(Gen.Int[40, 90], Gen.Int[120, 160]))
+            .SelectMany(size => Gen.Select(
+                Vocabulary, Gen.Int[1, 30], Gen.Double[0.3, 3], Gen.ULong, (v, c, t, s) => (size.Item1, size.Item2, v, c, t, s)))
             .Sample((rows, width, vocabulary, chunkRows, temperature, seed) =>
             {
                 using var scope = TensorScope.Begin();
@@ -87,7 +89,8 @@ public sealed class TokenLogProbsTests
                 Tensor expectedEntropies = -(all.exp() * all).sum(1L);
                 ((expectedLogProbs * given.Upstream).sum() + (expectedEntropies * entropyUpstream).sum()).backward();
 
-                TokenStatistics actual = TokenLogProbs.ComputeWithEntropies(given.Hidden, given.Weight, given.Targets, temperature, chunkRows);
+                TokenStatistics actual = TokenLogProbs.ComputeWithEntropies(
+                    given.Hidden, given.Weight, given.Targets, temperature, chunkRows);
                 ((actual.LogProbs * given.Upstream).sum() + (actual.Entropies * entropyUpstream).sum()).backward();
 
                 Near(expectedLogProbs, actual.LogProbs);
@@ -231,7 +234,8 @@ public sealed class TokenLogProbsTests
 
     private static Case Draw(int rows, int width, int vocabulary, Generator generator) => new(
         randn(rows, width, generator: generator).requires_grad_(true),
-        (randn(vocabulary, width, generator: generator) * Math.Min(1, 3 / Math.Sqrt(width))).requires_grad_(true), // logits of some tens lose digits that no way of computing has
+        // logits of some tens lose digits that no way of computing has
+        (randn(vocabulary, width, generator: generator) * Math.Min(1, 3 / Math.Sqrt(width))).requires_grad_(true),
         randint(0, vocabulary, [rows], dtype: ScalarType.Int64, generator: generator),
         randn(rows, generator: generator));
 

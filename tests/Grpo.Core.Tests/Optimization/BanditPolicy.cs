@@ -10,7 +10,7 @@ namespace Grpo.Core.Tests.Optimization;
 /// <summary>
 /// A bandit with two arms as a language model: one token, 1 (good) or 0 (bad), and one weight θ, the logit of the good arm. π(good) = σ(θ/τ).
 /// </summary>
-internal sealed class BanditPolicy : IPolicy, IReferenceModel, IDisposable
+internal sealed class BanditPolicy : IEntropyPolicy, IReferenceModel, IDisposable
 {
     private readonly Arm _arm;
 

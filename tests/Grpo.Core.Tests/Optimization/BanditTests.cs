@@ -6,6 +6,7 @@ using Grpo.Planning;
 namespace Grpo.Core.Tests.Optimization;
 
 /// <summary>Every variant on the smallest problem whose solution is known: two arms, rewards 1 and 0, one free logit.</summary>
+[Trait("Speed", "Slow")]
 public sealed class BanditTests
 {
     private const double Reference = 0.3;

@@ -62,13 +62,13 @@ public sealed class GrpoOptimizerVariantTests
         GrpoOptions options = Toy.Options with { Advantage = new PerRewardNormalizedAdvantage() };
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, RewardFunction.WeightedSum((first, 2), (second, 1)), options);
 
-        IReadOnlyList<ScoredGroup> scored = await optimizer.ScoreAsync(
+        ScoredStep scored = await optimizer.ScoreAsync(
             [Toy.Group(Toy.Prompts[0], "a.", "b."), Toy.Group(Toy.Prompts[1], "b.", "a.")]);
 
         // S = (s, −s, −s, s) with s = 1/√2: mean 0, std (n − 1) = s·√(4/3), so A = ±√(3/4).
         double expected = Math.Sqrt(0.75);
-        Assert.Equal([expected, -expected], scored[0].Advantages, (a, b) => Math.Abs(a - b) < 1e-3);
-        Assert.Equal([-expected, expected], scored[1].Advantages, (a, b) => Math.Abs(a - b) < 1e-3);
+        Assert.Equal([expected, -expected], scored.Groups[0].Advantages, (a, b) => Math.Abs(a - b) < 1e-3);
+        Assert.Equal([-expected, expected], scored.Groups[1].Advantages, (a, b) => Math.Abs(a - b) < 1e-3);
     }
 
     [Fact]
@@ -134,12 +134,19 @@ public sealed class GrpoOptimizerVariantTests
     }
 
     [Fact]
-    public void Update_names_the_policy_that_gives_no_entropies()
+    public void Constructor_refuses_a_policy_without_entropies_when_the_options_need_them()
     {
         using BigramPolicy inner = Toy.Policy();
-        using var optimizer = new GrpoOptimizer(new LogProbsOnly(inner), Toy.Sampler, new Toy.LetterReward(), Toy.Options with { EntropyCoefficient = 0.1 });
-        var exception = Assert.Throws<NotSupportedException>(() => optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "a.", "b."), 1, -1)]));
-        Assert.Equal("LogProbsOnly gives no entropies. Implement IPolicy.LogProbsAndEntropies, or set EntropyCoefficient to 0.", exception.Message);
+        foreach (GrpoOptions options in new[] { Toy.Options with { EntropyCoefficient = 0.1 }, Toy.Options with { TopEntropyFraction = 0.5 } })
+        {
+            var exception = Assert.Throws<InvalidOperationException>(
+                () => new GrpoOptimizer(new LogProbsOnly(inner), Toy.Sampler, new Toy.LetterReward(), options));
+            Assert.Equal(
+                "LogProbsOnly computes no entropies. Implement IEntropyPolicy, or set EntropyCoefficient to 0 and TopEntropyFraction to 1.",
+                exception.Message);
+        }
+
+        new GrpoOptimizer(new LogProbsOnly(inner), Toy.Sampler, new Toy.LetterReward(), Toy.Options).Dispose();
     }
 
     [Fact]

@@ -45,7 +45,7 @@ public sealed class GrpoOptionsTests
         { o => o.Objective = new ClippedObjective { Cap = 1.1 }, "Cap of clipped surrogate is 1.1 but must be above 1 + High, or null: a lower cap would act before the clip." },
         { o => (o.Objective, o.UpdatesPerRollout) = (new ReinforceObjective(), 2), "UpdatesPerRollout is 2 but must be 1 with REINFORCE as it is set: from the second update on the samples are those of another policy, for which this objective does not allow." },
         { o => o.KlEstimator = (KlEstimator)9, "KlEstimator is 9 but must be K3, K2, ImportanceCorrectedK3, StraightThrough, K1InReward." },
-        { o => o.Reduction = (LossReduction)9, "Reduction is 9 but must be TokenMean, SequenceMean, FixedLength, LengthScaled." },
+        { o => o.Reduction = (LossReduction)9, "Reduction is 9 but must be TokenMean, SequenceMean, FixedLength, SequenceSum." },
         { o => o.Sampling.Temperature = 0, "Temperature is 0 but must be above 0: greedy completions of one prompt are all equal and teach nothing." },
         { o => o.Sampling.Temperature = 11, "Temperature is 11 but must be 0 (greedy) to 10." },
         { o => o.Sampling.MaxCompletionTokens = 0, "MaxCompletionTokens is 0 but must be 1 to 131072." },

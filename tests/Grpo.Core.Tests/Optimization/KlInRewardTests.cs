@@ -35,7 +35,8 @@ public sealed class KlInRewardTests
 
         GrpoOptions options = Options with { Sampling = Options.Sampling with { Temperature = temperature } };
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, Letters(), options, reference);
-        ScoredGroup scored = Assert.Single(await optimizer.ScoreAsync([group]));
+        ScoredStep step = await optimizer.ScoreAsync([group]);
+        ScoredGroup scored = Assert.Single(step.Groups);
 
         double[] shaped = [.5 - (.5 * first), 0 - (.5 * second), 0]; // "ab": half the letters are a
         double mean = shaped.Average();
@@ -43,7 +44,7 @@ public sealed class KlInRewardTests
         Assert.Equal([.5, 0, 0], scored.Rewards.Select(reward => reward.Value!.Value)); // the report shows what was given
         Assert.Equal(recorded ? 0 : 1, policy.LogProbsCalls);
 
-        UpdateReport update = Assert.Single(optimizer.Update([scored]));
+        UpdateReport update = Assert.Single(optimizer.Update(step));
         Assert.Equal((first + second) / 5, update.Kl!.Value, 1e-6); // five tokens
         Assert.Equal(.5, update.KlCoefficient);
     }
@@ -54,10 +55,10 @@ public sealed class KlInRewardTests
         // The same advantages with and without β: the same loss and gradient.
         using BigramPolicy policy = Toy.Policy(), reference = Toy.Policy(seed: 12);
         using var shaping = new GrpoOptimizer(policy, Toy.Sampler, Letters(), Options, reference);
-        IReadOnlyList<ScoredGroup> scored = await shaping.ScoreAsync([Toy.Group(Toy.Prompts[0], "ab.", "c.")]);
+        ScoredStep scored = await shaping.ScoreAsync([Toy.Group(Toy.Prompts[0], "ab.", "c.")]);
         UpdateReport shaped = Assert.Single(shaping.Update(scored));
         using var plain = new GrpoOptimizer(policy, Toy.Sampler, Letters(), Options with { KlCoefficient = 0, KlEstimator = KlEstimator.K3 });
-        UpdateReport bare = Assert.Single(plain.Update(scored));
+        UpdateReport bare = Assert.Single(plain.Update(scored.Groups));
 
         Assert.Equal(bare.Loss, shaped.Loss);
         Assert.Equal(Toy.SavedMoment(plain), Toy.SavedMoment(shaping));
@@ -69,7 +70,7 @@ public sealed class KlInRewardTests
         // Policy = reference: the penalty is 0, the rewards are equal, and there is no KL term in the loss that would train all the same.
         using BigramPolicy policy = Toy.Policy(), reference = Toy.Policy();
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, Letters(), Options, reference);
-        IReadOnlyList<ScoredGroup> scored = await optimizer.ScoreAsync([Toy.Group(Toy.Prompts[0], "b.", "c.")]);
+        ScoredStep scored = await optimizer.ScoreAsync([Toy.Group(Toy.Prompts[0], "b.", "c.")]);
         Assert.Empty(optimizer.Update(scored));
     }
 
@@ -91,7 +92,7 @@ public sealed class KlInRewardTests
         using BigramPolicy policy = Toy.Policy(), reference = Toy.Policy(seed: 12);
         var reward = new Toy.TestReward((_, completion) => completion.Text == "c" ? Reward.Abstain : 1);
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, reward, Options, reference);
-        ScoredGroup scored = Assert.Single(await optimizer.ScoreAsync([Toy.Group(Toy.Prompts[0], "ab.", "c.", "d.")]));
+        ScoredGroup scored = Assert.Single((await optimizer.ScoreAsync([Toy.Group(Toy.Prompts[0], "ab.", "c.", "d.")])).Groups);
         Assert.Equal(0, scored.Advantages[1]);
         Assert.NotEqual(0, scored.Advantages[0]);
         Assert.Equal(-scored.Advantages[0], scored.Advantages[2], 1e-12);

@@ -1,8 +1,10 @@
 using Grpo.Checkpoints;
 using Grpo.Core.Tests.Training;
 using Grpo.Evaluation;
+using Grpo.Modeling;
 using Grpo.Testing;
 using Grpo.Training;
+using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Optimization;
 
@@ -26,7 +28,9 @@ public sealed class OneAtATimeTests : IDisposable
         Task<StepReport> step = _optimizer.StepAsync(Toy.Prompts);
         await _gate.Begun;
 
-        var error = await Assert.ThrowsAsync<InvalidOperationException>(() => RunAsync(_optimizer, operation, folder.Path));
+        // What is not refused may wait for the gate.
+        var error = await Assert.ThrowsAsync<InvalidOperationException>(
+            () => RunAsync(_optimizer, operation, folder.Path).WaitAsync(TimeSpan.FromSeconds(30)));
 
         Assert.Equal(
             $"GrpoOptimizer.{operation} cannot start: GrpoOptimizer.StepAsync is at work on the same policy. Await its end first, or give each a policy of its own.",
@@ -50,6 +54,19 @@ public sealed class OneAtATimeTests : IDisposable
         Assert.Equal(1, (await other.StepAsync(Toy.Prompts)).Step);
     }
 
+    [Fact]
+    public async Task StepAsync_is_refused_while_the_same_model_is_trained_in_another_wrapper()
+    {
+        using var other = new GrpoOptimizer(new Wrapper(_policy), Toy.Sampler, new Toy.LetterReward(), Toy.Options);
+        Task<StepReport> step = _optimizer.StepAsync(Toy.Prompts);
+        await _gate.Begun;
+
+        await Assert.ThrowsAsync<InvalidOperationException>(() => other.StepAsync(Toy.Prompts));
+
+        _gate.Open();
+        await step;
+    }
+
     [Theory]
     [InlineData("one trainer")]
     [InlineData("two trainers of one optimizer")]
@@ -66,7 +83,7 @@ public sealed class OneAtATimeTests : IDisposable
             _ => Trainer(otherOptimizer),
         };
 
-        await foreach (StepReport report in first.RunAsync())
+        await foreach (TrainingStep report in first.RunAsync())
         {
             var error = await Assert.ThrowsAsync<InvalidOperationException>(() => second.TrainAsync());
             Assert.Equal(
@@ -83,7 +100,7 @@ public sealed class OneAtATimeTests : IDisposable
     {
         _gate.Open();
         SupervisedTrainer supervised = Supervised();
-        await foreach (StepReport _ in Trainer(_optimizer).RunAsync())
+        await foreach (TrainingStep _ in Trainer(_optimizer).RunAsync())
         {
             await Assert.ThrowsAsync<InvalidOperationException>(() => DrainAsync(supervised));
         }
@@ -110,7 +127,7 @@ public sealed class OneAtATimeTests : IDisposable
         switch (end)
         {
             case "break":
-                await foreach (StepReport _ in trainer.RunAsync())
+                await foreach (TrainingStep _ in trainer.RunAsync())
                 {
                     break;
                 }
@@ -146,7 +163,7 @@ public sealed class OneAtATimeTests : IDisposable
         _gate.Open();
         using var folder = new TemporaryFolder();
         var evaluator = new RewardEvaluator(Toy.Sampler, new Toy.LetterReward(), Toy.Prompts, new SamplingOptions { MaxCompletionTokens = 6 });
-        await foreach (StepReport _ in Trainer(_optimizer).RunAsync())
+        await foreach (TrainingStep _ in Trainer(_optimizer).RunAsync())
         {
             _optimizer.Save(folder.Path);
             Assert.Equal(4, (await evaluator.EvaluateAsync(_policy)).Count);
@@ -262,6 +279,24 @@ public sealed class OneAtATimeTests : IDisposable
             cancellationToken.ThrowIfCancellationRequested();
             return [.. group.Completions.Select(completion => (Reward)completion.Text.Length)];
         }
+    }
+
+    private sealed class Wrapper(BigramPolicy inner) : IPolicy
+    {
+        public nn.Module Module => inner.Module;
+
+        public int? VocabularySize => inner.VocabularySize;
+
+        public Tensor LogProbs(TokenBatch batch, double temperature) => inner.LogProbs(batch, temperature);
+
+        public TokenStatistics LogProbsAndEntropies(TokenBatch batch, double temperature) => inner.LogProbsAndEntropies(batch, temperature);
+
+        public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) =>
+            inner.StartDecoding(prompts, groupSize, maxNewTokens);
+
+        public void Save(string directory) => inner.Save(directory);
+
+        public void Load(string directory) => inner.Load(directory);
     }
 
     private sealed class FaultyStore : ICheckpointStore

@@ -217,8 +217,8 @@ public sealed class OutOfMemoryUpdateTests
         var reference = new TightPolicy(inner) { ForwardRoom = 40 };
         using GrpoOptimizer unsplit = Optimizer(policy, options, reference: inner), split = Optimizer(policy, options, reference: reference);
         RolloutGroup[] groups = [.. Groups.Select(group => group.Group)];
-        double[] expected = [.. (await unsplit.ScoreAsync(groups)).SelectMany(group => group.Advantages)];
-        double[] actual = [.. (await split.ScoreAsync(groups)).SelectMany(group => group.Advantages)];
+        double[] expected = [.. (await unsplit.ScoreAsync(groups)).Groups.SelectMany(group => group.Advantages)];
+        double[] actual = [.. (await split.ScoreAsync(groups)).Groups.SelectMany(group => group.Advantages)];
 
         Assert.Equal([72L], reference.Failures);
         Assert.All(expected.Zip(actual), pair => Assert.Equal(pair.First, pair.Second, 1e-6));

@@ -33,6 +33,14 @@ public sealed class StepStatisticsTests
     }
 
     [Fact]
+    public void Report_has_no_spread_for_equal_rewards()
+    {
+        // 0.1 + 0.1 + 0.1 is not 0.3 in binary, so deviations from a summed mean would leave 1.7e-17.
+        ScoredGroup equal = new(Toy.Group(Toy.Prompts[0], "a", "b", "c"), [0.1, 0.1, 0.1], [0, 0, 0]);
+        Assert.Equal(0, StepStatistics.Report(1, [equal], 0, []).RewardDeviation);
+    }
+
+    [Fact]
     public void Report_splits_the_groups_that_teach_nothing_into_all_right_all_wrong_and_neither()
     {
         ScoredGroup[] groups =

@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace Grpo.Core.Tests.Optimization;
 
 /// <summary>A policy on a machine with little memory: a batch of too many tokens ends with libtorch's error, in the forward or the backward pass.</summary>
-internal sealed class TightPolicy(BigramPolicy inner) : IPolicy, IReferenceModel
+internal sealed class TightPolicy(BigramPolicy inner) : IEntropyPolicy, ISharedPromptPolicy, IReferenceModel
 {
     private bool _isReady = true;
 

@@ -159,7 +159,7 @@ public sealed class TrainingPlanTests
 
     [Theory]
     [InlineData(LossReduction.SequenceMean, "SequenceMean: mean over each completion's tokens, then / B = 64 completions; completions without advantage count too")]
-    [InlineData(LossReduction.LengthScaled, "LengthScaled: sum over each completion's tokens, then / B = 64 completions; completions without advantage count too")]
+    [InlineData(LossReduction.SequenceSum, "SequenceSum: sum over each completion's tokens, then / B = 64 completions; completions without advantage count too")]
     public void Explain_words_the_denominator(LossReduction reduction, string expected) =>
         Assert.Equal(expected, Plan(new GrpoOptions { Reduction = reduction }).Denominator);
 

@@ -14,7 +14,8 @@ public sealed class MemoryPlannerTests
     public void Plan_adds_up_what_is_held_at_a_time()
     {
         MemoryPlan plan = MemoryPlanner.Plan(Options(), new LinearModel());
-        // Always: 1,000 weights + 8 · 100 moments. Rollout: + 12 sequences · 70 tokens + 2 prompts · 20. Update: + 4 · 100 gradients + 6 · 70 · 10.
+        // Always: 1,000 weights + 8 · 100 moments. Rollout: + 12 sequences · 70 tokens + 2 prompts · 20. Update: + 4 · 100 gradients
+        // + 6 · 70 · 10.
         Assert.Equal((Process + 1_800 + 840 + 40, Process + 1_800 + 400 + 4_200), (plan.RolloutPeak, plan.UpdatePeak));
         Assert.Equal(plan.UpdatePeak, plan.Peak);
         Assert.Equal(
@@ -30,10 +31,12 @@ public sealed class MemoryPlannerTests
     public void Plan_counts_a_reference_only_with_a_kl_term()
     {
         MemoryPlan plan = MemoryPlanner.Plan(Options() with { KlCoefficient = 0.1 }, new LinearModel());
-        Assert.Equal((1_000L, MemoryPhase.Always), plan.Lines.Where(line => line.What == "reference").Select(line => (line.Bytes, line.Held)).Single());
+        Assert.Equal((1_000L, MemoryPhase.Always), plan.Lines.Where(line => line.What == "reference")
+            .Select(line => (line.Bytes, line.Held)).Single());
         Assert.Equal(Process + 2_800 + 840 + 40, plan.RolloutPeak);
         Assert.Equal(Process + 2_800 + 4_600, plan.UpdatePeak);
-        Assert.Equal(Process + 2_800 + 9_000, MemoryPlanner.Plan(Options() with { KlCoefficient = 0.1 }, new LinearModel { Scoring = 9_000 }).UpdatePeak);
+        Assert.Equal(Process + 2_800 + 9_000, MemoryPlanner.Plan(
+            Options() with { KlCoefficient = 0.1 }, new LinearModel { Scoring = 9_000 }).UpdatePeak);
         Assert.Equal(Process + 1_800 + 4_600, MemoryPlanner.Plan(Options(), new LinearModel { Scoring = 9_000 }).UpdatePeak);
     }
 
@@ -74,16 +77,18 @@ public sealed class MemoryPlannerTests
     [Fact]
     public void Plan_counts_no_more_gaps_than_a_backward_pass_leaves()
     {
-        // 384 MiB and a thirty-second of what is in use, less what the process has beside its heap: in use are 1,000 of weights and of reference, 800 of
-        // moments, and 4,200 + 400 of an update of 6 sequences.
+        // 384 MiB and a thirty-second of what is in use, less what the process has beside its heap: in use are 1,000 of weights and of
+        // reference, 800 of moments, and 4,200 + 400 of an update of 6 sequences.
         var model = new LinearModel { SmallBlocks = 3_000_000_000 };
         long gaps = (384L << 20) + ((1_000 + 1_000 + 800 + 4_600) / 32) - MemoryPlanner.ProcessBytes;
-        Assert.Equal(gaps, Assert.Single(MemoryPlanner.Plan(Options() with { KlCoefficient = 0.1 }, model).Lines, line => line.What == "gaps of the heap").Bytes);
+        Assert.Equal(gaps, Assert.Single(
+            MemoryPlanner.Plan(Options() with { KlCoefficient = 0.1 }, model).Lines, line => line.What == "gaps of the heap").Bytes);
     }
 
     [Fact]
     public void Plan_refuses_options_that_no_run_would_accept() =>
-        Assert.Contains("GroupSize", Assert.Throws<ArgumentException>(() => MemoryPlanner.Plan(Options() with { GroupSize = 0 }, new LinearModel())).Message, StringComparison.Ordinal);
+        Assert.Contains("GroupSize", Assert.Throws<ArgumentException>(
+            () => MemoryPlanner.Plan(Options() with { GroupSize = 0 }, new LinearModel())).Message, StringComparison.Ordinal);
 
     [Fact]
     public void Verdict_is_one_word_when_the_run_fits()
@@ -102,7 +107,8 @@ public sealed class MemoryPlannerTests
         Assert.False(verdict.Fits);
         Assert.Null(verdict.Least);
         Assert.Equal(
-            [new MemoryRemedy("MaxTokensPerMicroBatch 350 (5 of the longest at a time)", 5_700), new MemoryRemedy("half the weights", 5_900)],
+            [new MemoryRemedy("MaxTokensPerMicroBatch 350 (5 of the longest at a time)", 5_700), new MemoryRemedy(
+                "half the weights", 5_900)],
             verdict.Remedies);
         Assert.Equal(
             """
@@ -118,8 +124,10 @@ public sealed class MemoryPlannerTests
     {
         // 2,000 are always there on top: 1,800 + 40 + 12 · 1,400. Groups of 6 as long as one fits; then 3 · 1,400, then 1.
         var model = new LinearModel { CacheOfToken = 20, ActivationsOfToken = 1 };
-        Assert.Equal(new MemoryRemedy("Sampling.MaxConcurrentSequences 6", 1_800 + (6 * 1_400) + 20), MemoryPlanner.Judge(Options(), model, 12_000, DeviceType.CUDA).Remedies[0]);
-        Assert.Equal(new MemoryRemedy("Sampling.MaxConcurrentSequences 3", 1_800 + (3 * 1_400) + 20), MemoryPlanner.Judge(Options(), model, 7_000, DeviceType.CUDA).Remedies[0]);
+        Assert.Equal(new MemoryRemedy("Sampling.MaxConcurrentSequences 6", 1_800 + (6 * 1_400) + 20), MemoryPlanner.Judge(
+            Options(), model, 12_000, DeviceType.CUDA).Remedies[0]);
+        Assert.Equal(new MemoryRemedy("Sampling.MaxConcurrentSequences 3", 1_800 + (3 * 1_400) + 20), MemoryPlanner.Judge(
+            Options(), model, 7_000, DeviceType.CUDA).Remedies[0]);
     }
 
     [Fact]
@@ -128,7 +136,8 @@ public sealed class MemoryPlannerTests
         MemoryVerdict verdict = MemoryPlanner.Judge(Options(), new LinearModel { CacheOfToken = 10 }, 3_400, DeviceType.CUDA);
         // As it is: 1,800 + 700 rollout, 2,200 + 700 update, with 1 at a time each; 3 would be 2,200 + 2,100.
         Assert.Equal(
-            ["Sampling.MaxConcurrentSequences 2, MaxTokensPerMicroBatch 70 (1 of the longest at a time)", "half the weights, Sampling.MaxConcurrentSequences 2, MaxTokensPerMicroBatch 140 (2 of the longest at a time)"],
+            ["Sampling.MaxConcurrentSequences 2, MaxTokensPerMicroBatch 70 (1 of the longest at a time)",
+                "half the weights, Sampling.MaxConcurrentSequences 2, MaxTokensPerMicroBatch 140 (2 of the longest at a time)"],
             verdict.Remedies.Select(remedy => remedy.Change));
         Assert.All(verdict.Remedies, remedy => Assert.InRange(remedy.Peak, 1, 3_400));
     }

@@ -61,7 +61,7 @@ public sealed class PassSizesTests
     [InlineData(999_600L, "1.00 MB")]
     [InlineData(24_000_000_000L, "24.0 GB")]
     [InlineData(long.MaxValue, "9.22 EB")]
-    public void Bytes_have_three_digits(long bytes, string text) => Assert.Equal(text, ByteText.Of(bytes));
+    public void Bytes_have_three_digits(long bytes, string text) => Assert.Equal(text, ByteText.Format(bytes));
 
     private static GrpoOptions Options(int microBatch) => new()
     {

@@ -12,7 +12,8 @@ public sealed class CheckedSamplerTests
         // Toy's policy has 10 tokens, a completion at most 6 and a prompt at most 8.
         { "last token 10", "returned token 10 in place 2 of completion 1 of prompt 'p1'; token ids of BigramPolicy are 0 to 9." },
         { "first token 10", "returned token 10 in place 0 of completion 1 of prompt 'p1'; token ids of BigramPolicy are 0 to 9." },
-        { "token of the largest int", "returned token 2147483647 in place 0 of completion 1 of prompt 'p1'; token ids of BigramPolicy are 0 to 9." },
+        { "token of the largest int",
+            "returned token 2147483647 in place 0 of completion 1 of prompt 'p1'; token ids of BigramPolicy are 0 to 9." },
         { "token -1", "returned token -1 in place 2 of completion 1 of prompt 'p1'; token ids of BigramPolicy are 0 to 9." },
         { "prompt token 10", "returned token 10 in place 0 of prompt 'p1'; token ids of BigramPolicy are 0 to 9." },
         { "prompt token -7", "returned token -7 in place 0 of prompt 'p1'; token ids of BigramPolicy are 0 to 9." },
@@ -36,13 +37,17 @@ public sealed class CheckedSamplerTests
         { "null tokens", "returned null for the tokens of completion 1 of prompt 'p1'; a completion without tokens has an empty list." },
         { "null text", "returned null for the text of completion 1 of prompt 'p1'; a completion without text has an empty one." },
         { "unknown finish", "returned the finish reason 7 for completion 1 of prompt 'p1'; it must be EndToken or Truncated." },
-        { "too few log-probs", "returned 2 log-probs for the 3 tokens of completion 1 of prompt 'p1'; there must be one per token, or null for none." },
-        { "too many log-probs", "returned 4 log-probs for the 3 tokens of completion 1 of prompt 'p1'; there must be one per token, or null for none." },
+        { "too few log-probs",
+            "returned 2 log-probs for the 3 tokens of completion 1 of prompt 'p1'; there must be one per token, or null for none." },
+        { "too many log-probs",
+            "returned 4 log-probs for the 3 tokens of completion 1 of prompt 'p1'; there must be one per token, or null for none." },
         { "NaN log-prob", "returned the log-prob NaN for token 1 of completion 1 of prompt 'p1'; it must be finite and at most 0." },
         { "log-prob of 0", "returned the log-prob -Infinity for token 1 of completion 1 of prompt 'p1'; it must be finite and at most 0." },
         { "probability", "returned the log-prob 0.9 for token 1 of completion 1 of prompt 'p1'; it must be finite and at most 0." },
-        { "NaN entropy", "returned the mean entropy NaN for completion 1 of prompt 'p1'; it must be finite and 0 or more, or null for none." },
-        { "negative entropy", "returned the mean entropy -2 for completion 1 of prompt 'p1'; it must be finite and 0 or more, or null for none." },
+        { "NaN entropy",
+            "returned the mean entropy NaN for completion 1 of prompt 'p1'; it must be finite and 0 or more, or null for none." },
+        { "negative entropy",
+            "returned the mean entropy -2 for completion 1 of prompt 'p1'; it must be finite and 0 or more, or null for none." },
     };
 
     [Theory]
@@ -98,7 +103,11 @@ public sealed class CheckedSamplerTests
         using BigramPolicy policy = Toy.Policy();
         var sampler = new FixedSampler(request => [.. request.Prompts.Select(prompt => Toy.Group(prompt, "", "abc") with
         {
-            Completions = [new Completion([], "", FinishReason.Truncated), new Completion([2], "a", FinishReason.Truncated) { LogProbs = [1e-4f], MeanEntropy = 0 }],
+            Completions =
+            [
+                new Completion([], "", FinishReason.Truncated),
+                new Completion([2], "a", FinishReason.Truncated) { LogProbs = [1e-4f], MeanEntropy = 0 },
+            ],
         })]);
         using var optimizer = new GrpoOptimizer(policy, sampler, new Toy.LetterReward(), Toy.Options with { GroupSize = 2 });
 
@@ -118,7 +127,8 @@ public sealed class CheckedSamplerTests
 
     private static IReadOnlyList<Prompt> Prompts { get; } = [Prompt.Create("p0", "b", "42"), Prompt.Create("p1", "dec", "42")];
 
-    private static string Neutral(string message) => message.Replace("'p0'", "'p1'", StringComparison.Ordinal).Replace("place 0", "place 1", StringComparison.Ordinal);
+    private static string Neutral(string message) =>
+        message.Replace("'p0'", "'p1'", StringComparison.Ordinal).Replace("place 0", "place 1", StringComparison.Ordinal);
 
     private static FixedSampler Sampler(string fault) => new(request => Spoil(fault, request));
 

@@ -23,7 +23,8 @@ public sealed class CheckedTextTests
         { "id of 10", "FaultyTokenizer.Encode returned for prompt 'p0', in place 1, the id 10, but ids are 0 to 9 (VocabularySize)." },
         { "id of -5", "FaultyTokenizer.Encode returned for prompt 'p0', in place 1, the id -5, but ids are 0 to 9 (VocabularySize)." },
         { "null text", "FaultyTemplate.Render returned null for prompt 'p0', which has 1 messages; a model needs at least one token." },
-        { "empty text", "FaultyTemplate.Render returned an empty text for prompt 'p0', which has 1 messages; a model needs at least one token." },
+        { "empty text",
+            "FaultyTemplate.Render returned an empty text for prompt 'p0', which has 1 messages; a model needs at least one token." },
     };
 
     [Theory]
@@ -61,7 +62,8 @@ public sealed class CheckedTextTests
     {
         using var policy = new BigramPolicy(vocabularySize: 5, seed: 11);
         Assert.Equal(
-            "CharTokenizer encodes prompt 'p3' with the id 9, but BigramPolicy has the ids 0 to 4. The tokenizer belongs to another model.", // h: 2 + 7
+            // h: 2 + 7
+            "CharTokenizer encodes prompt 'p3' with the id 9, but BigramPolicy has the ids 0 to 4. The tokenizer belongs to another model.",
             Assert.Throws<InvalidOperationException>(
                 () => Toy.Sampler.SampleAsync(policy, Toy.Request(Toy.Prompts[3])).AsTask().GetAwaiter().GetResult()).Message);
     }
@@ -73,7 +75,8 @@ public sealed class CheckedTextTests
         Assert.Equal(
             "The prompt of example 'empty' has no tokens; a model needs at least one. Leave the example out.",
             Assert.Throws<ArgumentException>(() => new SupervisedTrainer(
-                policy, new FaultyTokenizer("none"), new PlainTemplate(), [new SupervisedExample(Prompt.Create("empty", ""), "abc.")])).Message);
+                policy, new FaultyTokenizer("none"), new PlainTemplate(),
+                [new SupervisedExample(Prompt.Create("empty", ""), "abc.")])).Message);
     }
 
     private sealed class FaultyTemplate(string fault) : IChatTemplate

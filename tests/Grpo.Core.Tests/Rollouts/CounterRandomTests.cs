@@ -10,7 +10,8 @@ public sealed class CounterRandomTests
     [InlineData(0UL, 1UL, 0x6E789E6AA1B965F4UL)] // its second
     [InlineData(42UL, 7UL, 0xCCF635EE9E9E2FA4UL)]
     [InlineData(ulong.MaxValue, ulong.MaxValue, 0xB4D055FCF2CBBD7BUL)]
-    public void Combine_is_splitmix(ulong state, ulong value, ulong expected) => Assert.Equal(expected, CounterRandom.Combine(state, value));
+    public void Combine_is_splitmix(ulong state, ulong value, ulong expected) =>
+        Assert.Equal(expected, CounterRandom.Combine(state, value));
 
     [Theory]
     [InlineData(42UL, 0L, "train-0", 0, 0xCFBCF8528F284D71UL)]
@@ -21,7 +22,8 @@ public sealed class CounterRandomTests
     [Theory]
     [InlineData(0UL, 0L, 0.8833108082136426)]
     [InlineData(1UL, 5L, 0.762894391911761)]
-    public void Uniform_is_a_fixed_function(ulong key, long counter, double expected) => Assert.Equal(expected, CounterRandom.Uniform(key, counter));
+    public void Uniform_is_a_fixed_function(ulong key, long counter, double expected) =>
+        Assert.Equal(expected, CounterRandom.Uniform(key, counter));
 
     [Fact]
     public void Key_differs_in_every_argument()
@@ -29,7 +31,8 @@ public sealed class CounterRandomTests
         ulong[] keys =
         [
             CounterRandom.Key(1, 2, "ab", 3), CounterRandom.Key(2, 2, "ab", 3), CounterRandom.Key(1, 3, "ab", 3),
-            CounterRandom.Key(1, 2, "ba", 3), CounterRandom.Key(1, 2, "ab", 4), CounterRandom.Key(2, 1, "ab", 3), CounterRandom.Key(1, 2, "", 3),
+            CounterRandom.Key(1, 2, "ba", 3), CounterRandom.Key(1, 2, "ab", 4), CounterRandom.Key(2, 1, "ab", 3),
+            CounterRandom.Key(1, 2, "", 3),
         ];
         Assert.Equal(keys.Length, keys.Distinct().Count());
     }

@@ -4,6 +4,7 @@ using Grpo.Evaluation;
 using Grpo.Modeling;
 using Grpo.Optimization;
 using Grpo.Rollouts;
+using Grpo.Tensors;
 using Grpo.Testing;
 using Grpo.Training;
 using Microsoft.Extensions.AI;
@@ -21,10 +22,12 @@ public sealed class EndTokensTests
     {
         using BigramPolicy policy = Toy.Policy();
         var sampler = new PolicyGroupSampler(Toy.Tokenizer, new Closing("d"));
-        Completion[] completions = [.. (await sampler.SampleAsync(policy, Toy.Request(Toy.Prompts) with { GroupSize = 64 })).SelectMany(group => group.Completions)];
+        Completion[] completions = [.. (await sampler.SampleAsync(policy, Toy.Request(Toy.Prompts) with { GroupSize = 64 }))
+            .SelectMany(group => group.Completions)];
         Assert.All(completions, completion => Assert.DoesNotContain(D, completion.TokenIds.SkipLast(1)));
         Assert.All(completions, completion => Assert.Equal(
-            completion.TokenIds[^1] == D || completion.TokenIds[^1] == CharTokenizer.End ? FinishReason.EndToken : FinishReason.Truncated, completion.FinishReason));
+            completion.TokenIds[^1] == D || completion.TokenIds[^1] == CharTokenizer.End ? FinishReason.EndToken : FinishReason.Truncated,
+            completion.FinishReason));
         Assert.Contains(completions, completion => completion.TokenIds[^1] == D && completion.TokenIds.Count < 6);
         Assert.Contains(completions, completion => completion.TokenIds[^1] == CharTokenizer.End && completion.TokenIds.Count < 6);
     }
@@ -33,10 +36,17 @@ public sealed class EndTokensTests
     public async Task Evaluations_end_at_the_templates_end_of_a_message()
     {
         using BigramPolicy policy = Toy.Policy();
+        using (TensorScope.BeginNoGrad())
+        {
+            policy.Table[.., D] = 9; // d follows every letter: a completion that does not end there never does
+        }
+
         var evaluator = new RewardEvaluator(
-            new PolicyGroupSampler(Toy.Tokenizer, new Closing("d")), new Toy.TestReward((_, completion) => completion.TokenIds.SkipLast(1).Contains(D) ? 0 : 1), Toy.Prompts,
-            new SamplingOptions { MaxCompletionTokens = 12 });
-        Assert.Equal(1, (await evaluator.EvaluateAsync(policy)).MeanReward);
+            new PolicyGroupSampler(Toy.Tokenizer, new Closing("d")), new Toy.LetterReward(), Toy.Prompts,
+            new SamplingOptions { MaxCompletionTokens = 12 }.ToGreedy());
+        EvaluationReport report = await evaluator.EvaluateAsync(policy);
+        Assert.Equal(1, report.MeanCompletionTokens);
+        Assert.All(report.Groups, group => Assert.Equal([D], Assert.Single(group.Completions).TokenIds));
     }
 
     [Fact]
@@ -44,7 +54,8 @@ public sealed class EndTokensTests
     {
         using BigramPolicy policy = Toy.Policy();
         var trainer = new SupervisedTrainer(
-            policy, Toy.Tokenizer, new Closing("d"), [new SupervisedExample(Prompt.Create("e", "h"), "ab")], new SupervisedOptions { Steps = 60, BatchSize = 1, LearningRate = 0.2 });
+            policy, Toy.Tokenizer, new Closing("d"), [new SupervisedExample(Prompt.Create("e", "h"), "ab")],
+            new SupervisedOptions { Steps = 60, BatchSize = 1, LearningRate = 0.2 });
         await foreach (SupervisedReport report in trainer.RunAsync())
         {
             Assert.Equal(3, report.Tokens); // a, b and d
@@ -100,14 +111,17 @@ public sealed class EndTokensTests
         using BigramPolicy policy = Toy.Policy();
         Assert.Contains(
             message,
-            Refusal(() => new SupervisedTrainer(policy, Toy.Tokenizer, new Closing(end), [new SupervisedExample(Prompt.Create("e", "h"), "ab")])),
+            Refusal(() => new SupervisedTrainer(
+                policy, Toy.Tokenizer, new Closing(end), [new SupervisedExample(Prompt.Create("e", "h"), "ab")])),
             StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_run_without_any_end_token_is_refused()
     {
-        Assert.Contains("Nothing would end a completion", Refusal(() => new PolicyGroupSampler(new Marks(ends: []), new PlainTemplate())), StringComparison.Ordinal);
+        Assert.Contains(
+            "Nothing would end a completion", Refusal(() => new PolicyGroupSampler(new Marks(ends: []), new PlainTemplate())),
+            StringComparison.Ordinal);
         Assert.Equal([1], new PromptEncoder(new Marks(ends: []), new Closing(".")).EndTokenIds);
     }
 
@@ -140,7 +154,8 @@ public sealed class EndTokensTests
 
         public int PadTokenId => 0;
 
-        public IReadOnlyList<int> Encode(string text) => [.. text.Select(letter => letter is '!' or '.' ? "!.".IndexOf(letter, StringComparison.Ordinal) : letter)];
+        public IReadOnlyList<int> Encode(string text) =>
+            [.. text.Select(letter => letter is '!' or '.' ? "!.".IndexOf(letter, StringComparison.Ordinal) : letter)];
 
         public string Decode(IReadOnlyList<int> tokenIds, bool skipSpecialTokens = true) =>
             string.Concat(tokenIds.Select(id => id >= 2 ? ((char)id).ToString() : skipSpecialTokens ? "" : "!."[id].ToString()));

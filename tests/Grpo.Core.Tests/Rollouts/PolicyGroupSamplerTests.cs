@@ -57,7 +57,10 @@ public sealed class PolicyGroupSamplerTests
     {
         using BigramPolicy policy = Toy.Policy();
         Prompt[] prompts = [.. Enumerable.Range(0, 20).Select(i => Prompt.Create($"p{i}", "abcdefg"[..((i % 7) + 1)]))];
-        RolloutRequest request = Toy.Request(prompts) with { Sampling = new SamplingOptions { MaxCompletionTokens = 40, MaxConcurrentSequences = 12 } };
+        RolloutRequest request = Toy.Request(prompts) with
+        {
+            Sampling = new SamplingOptions { MaxCompletionTokens = 40, MaxConcurrentSequences = 12 },
+        };
         IReadOnlyList<RolloutGroup> groups = await Toy.Sampler.SampleAsync(policy, request);
         int[] lengths = [.. groups.SelectMany(group => group.Completions).Select(completion => completion.TokenIds.Count)];
         // The first token of a completion comes from its prompt, each further one from one row of a call.
@@ -96,7 +99,8 @@ public sealed class PolicyGroupSamplerTests
         var exception = await Assert.ThrowsAsync<ArgumentException>(async () => await Toy.Sampler.SampleAsync(
             policy, request with { Sampling = request.Sampling with { MaxCachedTokens = 7 } }));
         Assert.StartsWith(
-            "The longest prompt has 3 tokens and Sampling.MaxCompletionTokens is 6, so one sequence may need 8 tokens in the key/value cache, but Sampling.MaxCachedTokens is 7.",
+            "The longest prompt has 3 tokens and Sampling.MaxCompletionTokens is 6, so one sequence may need 8 tokens in the key/value "
+            + "cache, but Sampling.MaxCachedTokens is 7.",
             exception.Message, StringComparison.Ordinal);
     }
 
@@ -118,7 +122,8 @@ public sealed class PolicyGroupSamplerTests
         Assert.All(expected.Zip(actual), pair => AssertSame(pair.First, pair.Second));
         int fitted = fit == 1000 ? 12 : 3;
         Assert.Equal($"24 sequences at a time, of up to 8 tokens, did not fit into memory; {fitted} did. " +
-            $"From now on at most {8 * fitted} tokens are cached: set MaxCachedTokens to that to save the failed attempt.", Assert.Single(log.Entries).Text);
+            $"From now on at most {8 * fitted} tokens are cached: set MaxCachedTokens to that to save the failed attempt.", Assert.Single(
+                log.Entries).Text);
 
         // It remembers: the next request does not fail again.
         policy.OnStartDecoding = rows => Assert.InRange(rows, 1, fitted);
@@ -127,7 +132,8 @@ public sealed class PolicyGroupSamplerTests
 
         // In tokens: shorter completions run at once in larger numbers. 4 tokens a sequence, 3 of the prompt and 2 new ones less the last.
         policy.OnStartDecoding = rows => Assert.Equal(2 * fitted, rows);
-        await sampler.SampleAsync(policy, request with { GroupSize = 2 * fitted, Sampling = request.Sampling with { MaxCompletionTokens = 2 } });
+        await sampler.SampleAsync(
+            policy, request with { GroupSize = 2 * fitted, Sampling = request.Sampling with { MaxCompletionTokens = 2 } });
         Assert.Single(log.Entries);
 
         static void Require(bool fits)
@@ -144,9 +150,11 @@ public sealed class PolicyGroupSamplerTests
     {
         using BigramPolicy policy = Toy.Policy();
         policy.OnStartDecoding = _ => throw NativeFailure.OutOfMemory();
-        var exception = await Assert.ThrowsAsync<InvalidOperationException>(async () => await Toy.Sampler.SampleAsync(policy, Toy.Request(Toy.Prompts)));
+        var exception = await Assert.ThrowsAsync<InvalidOperationException>(
+            async () => await Toy.Sampler.SampleAsync(policy, Toy.Request(Toy.Prompts)));
         Assert.StartsWith(
-            "Not even one sequence at a time fits into memory, with a prompt of up to 3 tokens and MaxCompletionTokens 6.", exception.Message, StringComparison.Ordinal);
+            "Not even one sequence at a time fits into memory, with a prompt of up to 3 tokens and MaxCompletionTokens 6.",
+            exception.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -184,7 +192,8 @@ public sealed class PolicyGroupSamplerTests
     {
         using BigramPolicy policy = Toy.Policy();
         RolloutRequest request = Toy.Request(Toy.Prompts);
-        IReadOnlyList<RolloutGroup> groups = await Toy.Sampler.SampleAsync(policy, request with { Sampling = request.Sampling with { Temperature = temperature } });
+        IReadOnlyList<RolloutGroup> groups = await Toy.Sampler.SampleAsync(
+            policy, request with { Sampling = request.Sampling with { Temperature = temperature } });
         foreach (RolloutGroup group in groups)
         {
             foreach (Completion completion in group.Completions)
@@ -226,11 +235,13 @@ public sealed class PolicyGroupSamplerTests
         int[] ends = [CharTokenizer.End, Toy.Tokenizer.Id('d')];
         using BigramPolicy policy = Toy.Policy();
         var sampler = new PolicyGroupSampler(new TwoEnds(ends), new PlainTemplate());
-        Completion[] completions = [.. (await sampler.SampleAsync(policy, Toy.Request(Toy.Prompts) with { GroupSize = 64 })).SelectMany(group => group.Completions)];
+        Completion[] completions = [.. (await sampler.SampleAsync(policy, Toy.Request(Toy.Prompts) with { GroupSize = 64 }))
+            .SelectMany(group => group.Completions)];
         Assert.All(completions, completion => Assert.Empty(completion.TokenIds.SkipLast(1).Intersect(ends)));
         Assert.All(completions, completion => Assert.Equal(
             ends.Contains(completion.TokenIds[^1]) ? FinishReason.EndToken : FinishReason.Truncated, completion.FinishReason));
-        Assert.All(ends, end => Assert.Contains(completions, completion => completion.TokenIds[^1] == end && completion.TokenIds.Count < 6));
+        Assert.All(
+            ends, end => Assert.Contains(completions, completion => completion.TokenIds[^1] == end && completion.TokenIds.Count < 6));
     }
 
     private sealed class TwoEnds(IEnumerable<int> ends) : ITokenizer
@@ -243,14 +254,20 @@ public sealed class PolicyGroupSamplerTests
 
         public IReadOnlyList<int> Encode(string text) => Toy.Tokenizer.Encode(text);
 
-        public string Decode(IReadOnlyList<int> tokenIds, bool skipSpecialTokens = true) => Toy.Tokenizer.Decode(tokenIds, skipSpecialTokens);
+        public string Decode(IReadOnlyList<int> tokenIds, bool skipSpecialTokens = true) =>
+            Toy.Tokenizer.Decode(tokenIds, skipSpecialTokens);
     }
 
     [Fact]
     public async Task SampleAsync_samples_the_policys_distribution()
     {
         using BigramPolicy policy = Toy.Policy();
-        var request = new RolloutRequest { Prompts = [Toy.Prompts[0]], GroupSize = 20_000, Sampling = new SamplingOptions { MaxCompletionTokens = 1 } };
+        var request = new RolloutRequest
+        {
+            Prompts = [Toy.Prompts[0]],
+            GroupSize = 20_000,
+            Sampling = new SamplingOptions { MaxCompletionTokens = 1 },
+        };
         RolloutGroup group = (await Toy.Sampler.SampleAsync(policy, request))[0];
         for (int id = 0; id < Toy.Vocabulary; id++)
         {
@@ -265,7 +282,8 @@ public sealed class PolicyGroupSamplerTests
     {
         using BigramPolicy policy = Toy.Policy();
         RolloutRequest request = Toy.Request(Toy.Prompts);
-        IReadOnlyList<RolloutGroup> groups = await Toy.Sampler.SampleAsync(policy, request with { Sampling = request.Sampling.ToGreedy(), GroupSize = 2 });
+        IReadOnlyList<RolloutGroup> groups = await Toy.Sampler.SampleAsync(
+            policy, request with { Sampling = request.Sampling.ToGreedy(), GroupSize = 2 });
         float[] table = policy.Weights();
         foreach (RolloutGroup group in groups)
         {
@@ -294,7 +312,8 @@ public sealed class PolicyGroupSamplerTests
         // With a penalty that outweighs every logit, no token comes back while an unused one is left, the prompt's included.
         var unrepeated = new SamplingOptions { MaxCompletionTokens = 6, Temperature = 0, RepetitionPenalty = 10 };
         using var positive = new BigramPolicy(Toy.Vocabulary);
-        IReadOnlyList<RolloutGroup> groups = await Toy.Sampler.SampleAsync(Shifted(positive), request with { Sampling = unrepeated, GroupSize = 1 });
+        IReadOnlyList<RolloutGroup> groups = await Toy.Sampler.SampleAsync(
+            Shifted(positive), request with { Sampling = unrepeated, GroupSize = 1 });
         Assert.All(groups, group =>
         {
             int[] ids = [.. group.PromptTokenIds, .. group.Completions[0].TokenIds];
@@ -314,7 +333,8 @@ public sealed class PolicyGroupSamplerTests
             exception.Message, StringComparison.Ordinal);
         Assert.StartsWith(
             "Prompt 'empty' has 0 tokens but must have 1 to 8.",
-            (await Assert.ThrowsAsync<ArgumentException>(async () => await Toy.Sampler.SampleAsync(policy, Toy.Request(Prompt.Create("empty", ""))))).Message,
+            (await Assert.ThrowsAsync<ArgumentException>(
+                async () => await Toy.Sampler.SampleAsync(policy, Toy.Request(Prompt.Create("empty", ""))))).Message,
             StringComparison.Ordinal);
     }
 
@@ -340,7 +360,8 @@ public sealed class PolicyGroupSamplerTests
                 source.Cancel();
             }
         };
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await Toy.Sampler.SampleAsync(policy, Toy.Request(Toy.Prompts), source.Token));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            async () => await Toy.Sampler.SampleAsync(policy, Toy.Request(Toy.Prompts), source.Token));
         Assert.Equal(2, tokens);
     }
 

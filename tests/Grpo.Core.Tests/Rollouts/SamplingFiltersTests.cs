@@ -31,7 +31,8 @@ public sealed class SamplingFiltersTests
             float[] expected = item.GetProperty("probs").Floats();
             Assert.True(
                 expected.Select(value => value > 0).SequenceEqual(logits.Select(logit => !float.IsNegativeInfinity(logit))),
-                $"{what}: {item.GetProperty("kept")} tokens should stay, {logits.Count(logit => !float.IsNegativeInfinity(logit))} did, or others.");
+                $"{what}: {item.GetProperty("kept")} tokens should stay, "
+                + $"{logits.Count(logit => !float.IsNegativeInfinity(logit))} did, or others.");
             Near.Equal(expected, Softmax(logits), 1e-5, what);
         }
     }

@@ -28,24 +28,25 @@ public sealed class SortedBucketsTests
     public void Maximum_is_the_largest_value() => Rows.Sample(row => Assert.Equal(row.Max(), SortedBuckets.Maximum(row)), iter: 200);
 
     [Fact]
-    public void DropLeast_drops_the_least_probable_tokens_as_long_as_they_sum_up_to_the_share() => Gen.Select(Rows, Gen.Double[0, 0.999]).Sample((row, share) =>
-    {
-        row = [.. row, 1f]; // at least one finite
-        float[] kept = [.. row];
-        SortedBuckets.DropLeast(kept, share);
-        double maximum = row.Max(), total = row.Sum(value => Math.Exp(value - maximum));
-        double Probability(int i) => Math.Exp(row[i] - maximum) / total;
+    public void DropLeast_drops_the_least_probable_tokens_as_long_as_they_sum_up_to_the_share() =>
+        Gen.Select(Rows, Gen.Double[0, 0.999]).Sample((row, share) =>
+        {
+            row = [.. row, 1f]; // at least one finite
+            float[] kept = [.. row];
+            SortedBuckets.DropLeast(kept, share);
+            double maximum = row.Max(), total = row.Sum(value => Math.Exp(value - maximum));
+            double Probability(int i) => Math.Exp(row[i] - maximum) / total;
 
-        int[] staying = [.. Enumerable.Range(0, row.Length).Where(i => !float.IsNegativeInfinity(kept[i]))];
-        int[] dropped = [.. Enumerable.Range(0, row.Length).Except(staying)];
-        Assert.All(staying, i => Assert.Equal(row[i], kept[i]));
-        Assert.Contains(staying, i => row[i] == row.Max());
-        Assert.True(dropped.Length == 0 || dropped.Max(i => row[i]) <= staying.Min(i => row[i]));
+            int[] staying = [.. Enumerable.Range(0, row.Length).Where(i => !float.IsNegativeInfinity(kept[i]))];
+            int[] dropped = [.. Enumerable.Range(0, row.Length).Except(staying)];
+            Assert.All(staying, i => Assert.Equal(row[i], kept[i]));
+            Assert.Contains(staying, i => row[i] == row.Max());
+            Assert.True(dropped.Length == 0 || dropped.Max(i => row[i]) <= staying.Min(i => row[i]));
 
-        // Sums of float32 probabilities: about 1e-6 is rounding.
-        double sum = dropped.Sum(Probability);
-        Assert.InRange(sum, 0, share + 1e-6);
-        int least = staying.MinBy(i => row[i]);
-        Assert.True(staying.Length == 1 || sum + Probability(least) > share - 1e-6);
-    }, iter: 500);
+            // Sums of float32 probabilities: about 1e-6 is rounding.
+            double sum = dropped.Sum(Probability);
+            Assert.InRange(sum, 0, share + 1e-6);
+            int least = staying.MinBy(i => row[i]);
+            Assert.True(staying.Length == 1 || sum + Probability(least) > share - 1e-6);
+        }, iter: 500);
 }

@@ -26,7 +26,8 @@ public sealed class BackwardPassTests
     {
         using var scope = TensorScope.Begin();
         Tensor leaf = ones(3, requires_grad: true);
-        Assert.Throws<TimeoutException>(() => BackwardPass.Run(TightPolicy.FailingBackward.apply(leaf, (Action)(() => throw new TimeoutException())).sum()));
+        Assert.Throws<TimeoutException>(
+            () => BackwardPass.Run(TightPolicy.FailingBackward.apply(leaf, (Action)(() => throw new TimeoutException())).sum()));
         BackwardPass.Run((leaf * 5).sum());
 
         Assert.Equal([5f, 5f, 5f], leaf.grad!.data<float>().ToArray());
@@ -43,7 +44,8 @@ public sealed class BackwardPassTests
         Assert.Null(leaf.grad);
 
         // What it threw is not taken for the failure of another pass.
-        Assert.DoesNotContain("memory", Assert.Throws<ExternalException>(() => BackwardPass.Run(ones(1))).Message, StringComparison.Ordinal);
+        Assert.DoesNotContain(
+            "memory", Assert.Throws<ExternalException>(() => BackwardPass.Run(ones(1))).Message, StringComparison.Ordinal);
     }
 
     [Fact]

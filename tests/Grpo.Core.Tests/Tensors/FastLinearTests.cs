@@ -20,7 +20,9 @@ public sealed class FastLinearTests
                     1 => randn([2, rows, inputs], generator: generator),
                     _ => randn([inputs, rows], generator: generator).t(),
                 };
-                Tensor weight = layout == 2 ? randn([inputs, outputs], generator: generator).t() : randn([outputs, inputs], generator: generator);
+                Tensor weight = layout == 2
+                    ? randn([inputs, outputs], generator: generator).t()
+                    : randn([outputs, inputs], generator: generator);
                 Tensor? bias = withBias ? randn([outputs], generator: generator) : null;
                 Tensor upstream = randn([.. input.shape[..^1], outputs], generator: generator);
 

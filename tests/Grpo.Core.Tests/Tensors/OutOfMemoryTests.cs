@@ -8,7 +8,9 @@ namespace Grpo.Core.Tests.Tensors;
 public sealed class OutOfMemoryTests
 {
     [Theory]
-    [InlineData("[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes. Error code 12 (Cannot allocate memory)")]
+    [InlineData(
+        "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes. "
+        + "Error code 12 (Cannot allocate memory)")]
     [InlineData("[enforce fail at alloc_cpu.cpp:116] data. DefaultCPUAllocator: not enough memory: you tried to allocate 4096 bytes.")]
     [InlineData("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 139.80 GiB of which 3.00 MiB is free.")]
     [InlineData("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported at some other API call.")]
@@ -26,7 +28,8 @@ public sealed class OutOfMemoryTests
     public void Is_knows_a_real_failure_of_libtorch()
     {
         using var scope = TensorScope.Begin();
-        var failure = Assert.Throws<ExternalException>(() => torch.empty(1L << 48, torch.ScalarType.Float32)); // a petabyte: no machine has it
+        // a petabyte: no machine has it
+        var failure = Assert.Throws<ExternalException>(() => torch.empty(1L << 48, torch.ScalarType.Float32));
         Assert.True(OutOfMemory.Is(failure), failure.Message);
     }
 

@@ -44,7 +44,8 @@ public sealed class TensorThreadTests
 
     [Fact]
     public void Run_within_Run_stays_on_its_thread() =>
-        Assert.True(TensorThread.Run(() => TensorThread.Run(() => Environment.CurrentManagedThreadId) == Environment.CurrentManagedThreadId));
+        Assert.True(
+            TensorThread.Run(() => TensorThread.Run(() => Environment.CurrentManagedThreadId) == Environment.CurrentManagedThreadId));
 
     [Fact]
     public void Run_sees_what_is_local_to_the_caller()

@@ -30,7 +30,9 @@ public sealed class TorchBackendTests
 
     [Fact]
     public void Describe_names_versions_system_threads_and_devices() =>
-        Assert.Matches("^libtorch 2\\.10\\.\\S+, TorchSharp 0\\.107\\.0, (linux|win|osx)-\\S+, [0-9]+ threads?, (no CUDA|cuda:0.*)$", TorchBackend.Describe());
+        Assert.Matches(
+            "^libtorch 2\\.10\\.\\S+, TorchSharp 0\\.107\\.0, (linux|win|osx)-\\S+, [0-9]+ threads?, (no CUDA|cuda:0.*)$",
+            TorchBackend.Describe());
 
     [Fact]
     public void ParseDevice_gives_the_cpu()
@@ -51,7 +53,8 @@ public sealed class TorchBackendTests
     public void ParseDevice_refuses_other_names(string name)
     {
         var error = Assert.Throws<ArgumentException>(() => TorchBackend.ParseDevice(name));
-        Assert.StartsWith($"The device is '{name}' but must be cpu, cuda, or cuda:N with N counted from 0.", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"The device is '{name}' but must be cpu, cuda, or cuda:N with N counted from 0.", error.Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -65,15 +68,21 @@ public sealed class TorchBackendTests
     public void RequireCuda_says_how_to_get_cuda_when_libtorch_is_a_cpu_build()
     {
         var error = Assert.Throws<BackendUnavailableException>(() => DeviceName.RequireCuda("cuda", index: 0, count: 0, cudaBuild: false));
-        Assert.StartsWith("Device 'cuda' was asked for, but the application's libtorch is built for the CPU only. Reference TorchSharp-cuda-", error.Message, StringComparison.Ordinal);
-        Assert.EndsWith("or set GRPO_LIBTORCH to the 'lib' folder of a PyTorch with CUDA, or use device 'cpu'.", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "Device 'cuda' was asked for, but the application's libtorch is built for the CPU only. Reference TorchSharp-cuda-",
+            error.Message, StringComparison.Ordinal);
+        Assert.EndsWith(
+            "or set GRPO_LIBTORCH to the 'lib' folder of a PyTorch with CUDA, or use device 'cpu'.", error.Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public void RequireCuda_points_to_the_driver_when_libtorch_has_cuda_but_no_device()
     {
         var error = Assert.Throws<BackendUnavailableException>(() => DeviceName.RequireCuda("cuda:1", index: 1, count: 0, cudaBuild: true));
-        Assert.StartsWith("Device 'cuda:1' was asked for, but libtorch finds no usable CUDA device. Check with nvidia-smi", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "Device 'cuda:1' was asked for, but libtorch finds no usable CUDA device. Check with nvidia-smi", error.Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]

@@ -32,7 +32,7 @@ internal sealed class EndedRun : IDisposable
     /// <summary>Trains in a folder, from its newest checkpoint where it has one.</summary>
     /// <param name="folder">The folder of the checkpoints.</param>
     /// <param name="body">Runs after each step, as the body of the loop; false leaves it.</param>
-    public async Task TrainAsync(string folder, Func<StepReport, bool>? body = null)
+    public async Task TrainAsync(string folder, Func<TrainingStep, bool>? body = null)
     {
         long done = 0;
         _policy.OnLogProbs = () => At("policy", done);
@@ -49,7 +49,7 @@ internal sealed class EndedRun : IDisposable
             Checkpoints = new DirectoryCheckpointStore(folder) { Probe = stage => At($"store {stage}", done) },
             Callbacks = [new Hook(this, step => done = step), Callback],
         };
-        await foreach (StepReport report in new GrpoTrainer(optimizer, Toy.Prompts, Options, services, Log).RunAsync())
+        await foreach (TrainingStep report in new GrpoTrainer(optimizer, Toy.Prompts, Options, services, Log).RunAsync())
         {
             if (body?.Invoke(report) == false)
             {
@@ -111,7 +111,7 @@ internal sealed class EndedRun : IDisposable
         public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default) =>
             Pass("OnStart", start.FirstStep);
 
-        public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default) => Pass("OnStep", report.Step);
+        public ValueTask OnStepAsync(TrainingStep report, CancellationToken cancellationToken = default) => Pass("OnStep", report.Step);
 
         public ValueTask OnEvaluationAsync(long step, EvaluationReport evaluation, CancellationToken cancellationToken = default) =>
             Pass("OnEvaluation", step);

@@ -129,7 +129,7 @@ public sealed class GrpoTrainerBestTests : IDisposable
         TrainingSummary summary = await TrainAsync(options with { Steps = 3 }, store, [0.4], callback);
         Assert.Equal((0.4, 2, _folder["00002"]), (summary.Before!.Accuracy, summary.Best!.Step, summary.Best.Folder));
         Assert.Equal(
-            new PromptOrder(4, seed: 42).At(2, 2).Select(index => Toy.Prompts[index].Id), callback.Reports[0].Groups.Select(group => group.Group.Prompt.Id));
+            new PromptOrder(4, seed: 42).At(2, 2).Select(index => Toy.Prompts[index].Id), callback.Reports[0].Report.Groups.Select(group => group.Group.Prompt.Id));
     }
 
     [Theory]

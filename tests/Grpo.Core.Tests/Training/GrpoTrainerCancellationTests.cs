@@ -77,7 +77,7 @@ public sealed class GrpoTrainerCancellationTests : IDisposable
         var trainer = new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 9 });
         await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
         {
-            await foreach (StepReport report in trainer.RunAsync().WithCancellation(_source.Token))
+            await foreach (TrainingStep report in trainer.RunAsync().WithCancellation(_source.Token))
             {
                 CancelAt(report, 2);
             }
@@ -101,7 +101,7 @@ public sealed class GrpoTrainerCancellationTests : IDisposable
         _source.Dispose();
     }
 
-    private void CancelAt(StepReport report, long step)
+    private void CancelAt(TrainingStep report, long step)
     {
         if (report.Step == step)
         {

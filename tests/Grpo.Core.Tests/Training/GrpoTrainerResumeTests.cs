@@ -6,6 +6,7 @@ using Grpo.Training;
 namespace Grpo.Core.Tests.Training;
 
 /// <summary>A run that is resumed anywhere equals one that was never interrupted, with everything switched on.</summary>
+[Trait("Speed", "Slow")]
 public sealed class GrpoTrainerResumeTests : IDisposable
 {
     private const long Steps = 12;
@@ -41,7 +42,7 @@ public sealed class GrpoTrainerResumeTests : IDisposable
 
             var rest = new RecordingCallback([]);
             (BigramPolicy resumed, TrainingSummary resumedSummary) = await TrainAsync(root, grpo, rest);
-            Assert.Equal(Whole(step).Select(Toy.Describe), rest.Reports.Select(Toy.Describe));
+            Assert.Equal(Whole(step).Select(done => Toy.Describe(done.Report)), rest.Reports.Select(done => Toy.Describe(done.Report)));
             Assert.Equal(Whole(step).Select(report => (report.Step, report.Curriculum)), rest.Reports.Select(report => (report.Step, report.Curriculum)));
             Assert.Equal(policy.Weights(), resumed.Weights());
             Assert.Equal(
@@ -51,7 +52,7 @@ public sealed class GrpoTrainerResumeTests : IDisposable
                 (resumedSummary.Best!.Step, resumedSummary.Best.Evaluation.Accuracy, resumedSummary.Before!.Accuracy, resumedSummary.RollBacks, resumedSummary.Collapse));
         }
 
-        IEnumerable<StepReport> Whole(long after) => whole.Reports.Where(report => report.Step > after);
+        IEnumerable<TrainingStep> Whole(long after) => whole.Reports.Where(report => report.Step > after);
     }
 
     public void Dispose()

@@ -25,7 +25,7 @@ public sealed class GrpoTrainerTests : IDisposable
             _log);
         Assert.Equal((5, 1, 4, false), (summary.Steps, summary.Before!.Count, summary.After!.Count, summary.Cancelled));
         Assert.Equal(Path.Combine(_folder.Path, "00005"), summary.Checkpoint);
-        Assert.Equal(summary.CompletionTokens, callback.Reports.Sum(report => report.CompletionTokens));
+        Assert.Equal(summary.CompletionTokens, callback.Reports.Sum(report => report.Report.CompletionTokens));
         Assert.Equal([null, 2, null, 3, 4], callback.Reports.Select(report => report.Evaluation?.Count));
         Assert.All(callback.Reports, report => Assert.Null(report.Checkpoint)); // it comes after them
     }
@@ -48,7 +48,7 @@ public sealed class GrpoTrainerTests : IDisposable
     public async Task RunAsync_yields_the_checkpoint_of_a_step_with_its_report()
     {
         var folders = new List<string?>();
-        await foreach (StepReport report in Trainer(new TrainerOptions { Steps = 5, CheckpointEvery = 3 }).RunAsync())
+        await foreach (TrainingStep report in Trainer(new TrainerOptions { Steps = 5, CheckpointEvery = 3 }).RunAsync())
         {
             folders.Add(Path.GetFileName(report.Checkpoint));
         }
@@ -84,8 +84,8 @@ public sealed class GrpoTrainerTests : IDisposable
     {
         GrpoOptimizer optimizer = Optimizer();
         var trainer = new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 4 });
-        var reports = new List<StepReport>();
-        await foreach (StepReport report in trainer.RunAsync())
+        var reports = new List<TrainingStep>();
+        await foreach (TrainingStep report in trainer.RunAsync())
         {
             reports.Add(report);
         }
@@ -94,7 +94,7 @@ public sealed class GrpoTrainerTests : IDisposable
         var order = new PromptOrder(4, seed: 42);
         for (int step = 0; step < 4; step++)
         {
-            Assert.Equal(order.At(step, 2).Select(index => Toy.Prompts[index].Id), reports[step].Groups.Select(group => group.Group.Prompt.Id));
+            Assert.Equal(order.At(step, 2).Select(index => Toy.Prompts[index].Id), reports[step].Report.Groups.Select(group => group.Group.Prompt.Id));
         }
     }
 
@@ -103,7 +103,7 @@ public sealed class GrpoTrainerTests : IDisposable
     {
         GrpoOptimizer optimizer = Optimizer();
         var trainer = new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 5 }, Services());
-        await foreach (StepReport report in trainer.RunAsync())
+        await foreach (TrainingStep report in trainer.RunAsync())
         {
             if (report.Step == 2)
             {
@@ -132,7 +132,7 @@ public sealed class GrpoTrainerTests : IDisposable
             optimizer, Toy.Prompts, new TrainerOptions { Steps = 6, Resume = true }, Services(evaluator: false, rest)).TrainAsync();
         Assert.Equal(["start 3 to 6", "step 4", "step 5", "step 6", "save 6", "end 3"], _log);
         Assert.Equal(3, summary.Steps);
-        Assert.Equal(whole.Reports.Skip(3).Select(Toy.Describe), rest.Reports.Select(Toy.Describe));
+        Assert.Equal(whole.Reports.Skip(3).Select(step => Toy.Describe(step.Report)), rest.Reports.Select(step => Toy.Describe(step.Report)));
         Assert.Equal(weights, policy.Weights());
     }
 

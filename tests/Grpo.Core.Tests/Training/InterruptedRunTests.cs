@@ -15,6 +15,7 @@ namespace Grpo.Core.Tests.Training;
 /// not. Of the report these times are left out: the day it was written, the wall time, tokens a second, and the charts of throughput and of
 /// the time of a step; of metrics.jsonl the fields <c>time/</c>; of the checkpoint the report's own state, which holds those times.
 /// </summary>
+[Trait("Speed", "Slow")]
 public sealed class InterruptedRunTests(ITestOutputHelper output) : IDisposable
 {
     private static readonly string[] Charts = ["chart-throughput", "chart-time"];

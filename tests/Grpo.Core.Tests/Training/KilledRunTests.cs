@@ -12,6 +12,7 @@ namespace Grpo.Core.Tests.Training;
 /// A run that is killed anywhere and resumed equals the one that was not: weights, moments, counters, records and logs, bit for bit. GRPO_KILLS=all
 /// kills it at every place that the table in docs/reliability.md lists.
 /// </summary>
+[Trait("Speed", "Slow")]
 public sealed class KilledRunTests(ITestOutputHelper output) : IDisposable
 {
     private const string Long = "GRPO_KILLS";

@@ -37,6 +37,20 @@ public sealed class LastCheckpointTests : IDisposable
         await ResumesAsWholeAsync(folder);
     }
 
+    [Fact]
+    public async Task TrainAsync_does_not_write_a_checkpoint_again_whose_failure_ends_the_run()
+    {
+        using BigramPolicy policy = Toy.Policy();
+        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
+        List<string> log = [];
+        int saves = 0;
+        policy.OnSaved = () => throw new IOException($"the disk is gone, save {++saves}");
+        var services = new TrainerServices { Checkpoints = new RecordingStore(log, _folder.Path) };
+        var trainer = new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 5, CheckpointEvery = 2 }, services);
+        Assert.Equal("the disk is gone, save 1", (await Assert.ThrowsAsync<IOException>(() => trainer.TrainAsync())).Message);
+        Assert.Equal(["save 2"], log);
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
@@ -77,7 +91,7 @@ public sealed class LastCheckpointTests : IDisposable
             optimizer, Toy.Prompts, new TrainerOptions { Steps = 10 }, new TrainerServices { Checkpoints = new DirectoryCheckpointStore(_folder.Path) });
         await Assert.ThrowsAsync<ObjectDisposedException>(async () =>
         {
-            await foreach (StepReport report in trainer.RunAsync())
+            await foreach (TrainingStep report in trainer.RunAsync())
             {
                 if (report.Step == 3)
                 {

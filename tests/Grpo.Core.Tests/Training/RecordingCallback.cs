@@ -7,12 +7,12 @@ namespace Grpo.Core.Tests.Training;
 /// <summary>Writes down what it hears.</summary>
 internal sealed class RecordingCallback(List<string> log, string name = "") : ITrainingCallback
 {
-    public List<StepReport> Reports { get; } = [];
+    public List<TrainingStep> Reports { get; } = [];
 
     public TrainingSummary? Summary { get; private set; }
 
     /// <summary>Runs inside OnStepAsync.</summary>
-    public Action<StepReport, CancellationToken>? OnStep { get; init; }
+    public Action<TrainingStep, CancellationToken>? OnStep { get; init; }
 
     public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default)
     {
@@ -20,7 +20,7 @@ internal sealed class RecordingCallback(List<string> log, string name = "") : IT
         return ValueTask.CompletedTask;
     }
 
-    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    public ValueTask OnStepAsync(TrainingStep report, CancellationToken cancellationToken = default)
     {
         log.Add($"{name}step {report.Step}");
         Reports.Add(report);

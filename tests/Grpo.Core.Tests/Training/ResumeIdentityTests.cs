@@ -11,6 +11,7 @@ using Microsoft.Extensions.Logging;
 namespace Grpo.Core.Tests.Training;
 
 /// <summary>A checkpoint knows the plug-ins of its run: one that goes on with others is refused, and each difference named.</summary>
+[Trait("Speed", "Slow")]
 public sealed class ResumeIdentityTests : IDisposable
 {
     private static readonly TrainerOptions Trainer = new() { Steps = 2, CheckpointEvery = 1, Resume = true };

@@ -66,6 +66,18 @@ public sealed class ResumeOptionsTests : IDisposable
     }
 
     [Fact]
+    public void A_checkpoint_with_the_earlier_name_of_a_reduction_has_no_other_options()
+    {
+        var now = SavedOptions.Of(Toy.Options with { Reduction = LossReduction.SequenceSum }, Trainer, Toy.Prompts);
+        var saved = now with { Options = new Dictionary<string, string?>(now.Options) { ["GrpoOptions.Reduction"] = "LengthScaled" } };
+
+        Assert.Empty(saved.DifferencesTo(now));
+        Assert.Equal(
+            ["GrpoOptions.Reduction was SequenceSum and is TokenMean"],
+            saved.DifferencesTo(SavedOptions.Of(Toy.Options, Trainer, Toy.Prompts)));
+    }
+
+    [Fact]
     public async Task Another_data_set_is_refused()
     {
         await TrainAsync(Toy.Options, Trainer);

@@ -83,6 +83,24 @@ public sealed class SupervisedEndTests : IDisposable
     }
 
     [Fact]
+    public async Task RunAsync_that_is_cancelled_throws_when_the_last_checkpoint_fails()
+    {
+        using BigramPolicy policy = Toy.Policy();
+        using var source = new CancellationTokenSource();
+        var failure = await Assert.ThrowsAsync<IOException>(() => RunAsync(
+            policy,
+            _folder["run"],
+            report =>
+            {
+                policy.OnSaved = () => throw new IOException("the disk is gone");
+                source.Cancel();
+                return true;
+            },
+            source.Token));
+        Assert.Contains("the disk is gone", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task RunAsync_refuses_the_folder_of_a_run_that_is_under_way()
     {
         using BigramPolicy policy = Toy.Policy();
@@ -99,7 +117,8 @@ public sealed class SupervisedEndTests : IDisposable
         }
     }
 
-    private async Task RunAsync(BigramPolicy policy, string folder, Func<SupervisedReport, bool>? body = null)
+    private async Task RunAsync(
+        BigramPolicy policy, string folder, Func<SupervisedReport, bool>? body = null, CancellationToken cancellationToken = default)
     {
         var options = new SupervisedOptions
         {
@@ -114,7 +133,7 @@ public sealed class SupervisedEndTests : IDisposable
         var services = new SupervisedServices { Checkpoints = new DirectoryCheckpointStore(folder), HeldOut = Examples[..2] };
         var trainer = new SupervisedTrainer(
             policy, new SupervisedTrainerTests.EndTokenizer(), new SupervisedTrainerTests.EndTemplate(), Examples, options, services, _log);
-        await foreach (SupervisedReport report in trainer.RunAsync())
+        await foreach (SupervisedReport report in trainer.RunAsync(cancellationToken))
         {
             if (body?.Invoke(report) == false)
             {

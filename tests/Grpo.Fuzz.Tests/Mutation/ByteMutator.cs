@@ -2,14 +2,15 @@ using System.Buffers.Binary;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>Damage to bytes of any kind.</summary>
+/// <summary>Damages bytes of any kind.</summary>
 internal static class ByteMutator
 {
     private const int MostRepeats = 2000;
 
     private static readonly long[] Extremes =
     [
-        0, 1, -1, 2, 7, 8, 15, 16, 127, 128, 255, 256, 32767, 32768, 65535, 65536, int.MaxValue, 1L + int.MaxValue, uint.MaxValue, 1L + uint.MaxValue, 1L << 40,
+        0, 1, -1, 2, 7, 8, 15, 16, 127, 128, 255, 256, 32767, 32768, 65535, 65536, int.MaxValue, 1L + int.MaxValue, uint.MaxValue,
+        1L + uint.MaxValue, 1L << 40,
         long.MaxValue, long.MaxValue - 7, long.MinValue,
     ];
 
@@ -45,7 +46,12 @@ internal static class ByteMutator
                 return bytes[..at];
             case 9 when other.Length > 0:
                 int from = random.Next(other.Length);
-                return [.. bytes[..at], .. other[from..Math.Min(other.Length, from + length)], .. bytes[Math.Min(bytes.Length, at + (random.Next(2) * length))..]];
+                return
+                [
+                    .. bytes[..at],
+                    .. other[from..Math.Min(other.Length, from + length)],
+                    .. bytes[Math.Min(bytes.Length, at + (random.Next(2) * length))..],
+                ];
             default:
                 byte[] cleared = [.. bytes];
                 cleared.AsSpan(at, length).Fill((byte)(random.Next(2) == 0 ? 0 : 255));
@@ -53,7 +59,7 @@ internal static class ByteMutator
         }
     }
 
-    // A length, an offset or a count, most of them aligned.
+    // The position of a length, an offset or a count. Most of them are aligned.
     private static byte[] WithNumber(Random random, byte[] bytes, int at)
     {
         int width = 1 << random.Next(1, 4);

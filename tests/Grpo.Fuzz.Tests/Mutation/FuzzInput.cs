@@ -1,6 +1,6 @@
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>How a part is built, so that damage can be done where it hurts.</summary>
+/// <summary>The format of a part, which determines the kind of damage.</summary>
 internal enum PartFormat
 {
     Bytes,
@@ -8,22 +8,23 @@ internal enum PartFormat
     Safetensors,
     Parquet,
 
-    /// <summary>UTF-16, so that half a surrogate pair can be written.</summary>
+    /// <summary>Text in UTF-16, so that it can contain half a surrogate pair.</summary>
     Text,
 }
 
-/// <summary>One file, or one text.</summary>
+/// <summary>One file or one text of an input.</summary>
 /// <param name="Name">The name of the file.</param>
-/// <param name="Format">How it is built.</param>
+/// <param name="Format">The format of the content.</param>
 /// <param name="Bytes">The content.</param>
 internal sealed record FuzzPart(string Name, PartFormat Format, byte[] Bytes)
 {
     public static FuzzPart Json(string name, string json) => new(name, PartFormat.Json, System.Text.Encoding.UTF8.GetBytes(json));
 
-    public static FuzzPart Text(string text) => new("text", PartFormat.Text, [.. System.Runtime.InteropServices.MemoryMarshal.AsBytes(text.AsSpan())]);
+    public static FuzzPart Text(string text) =>
+        new("text", PartFormat.Text, [.. System.Runtime.InteropServices.MemoryMarshal.AsBytes(text.AsSpan())]);
 }
 
-/// <summary>What a parser is given: the files of a folder, or one text.</summary>
+/// <summary>The input of a parser: the files of a folder, or one text.</summary>
 internal sealed record FuzzInput(params IReadOnlyList<FuzzPart> Parts)
 {
     public long Size => Parts.Sum(part => (long)part.Bytes.Length);

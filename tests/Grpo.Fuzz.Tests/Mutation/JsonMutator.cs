@@ -3,28 +3,33 @@ using System.Text;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>Damage to JSON, token by token, so that most of it is still JSON and gets past the reader to what makes sense of it.</summary>
+/// <summary>
+/// Damages JSON token by token. Most results are still JSON, so they pass the JSON reader and reach the code that interprets them.
+/// </summary>
 internal static class JsonMutator
 {
     private static readonly string[] Values =
     [
-        "null", "true", "false", "{}", "[]", "[[]]", "[null]", "[{}]", "{\"a\":null}", "\"\"", "\"a\"", "\"..\"", "\"../x\"", "\"/etc/passwd\"", "\"C:\\\\x\"", "\"a\\u0000b\"",
-        "\"\\ud800\"", "\"\\udc00\\ud800\"", "\"\\u202e\\u001b[31m\"", "\"\u202E\u2066\u061C\"", "\"\u001b]0;x\u0007\"", "\"\uFEFF\"", "\"<script>\"", "\"NaN\"", "\"Infinity\"", "\"1\"",
-        "0", "-0", "-1", "1", "2", "0.5", "-0.0", "1e-400", "1e400", "-1e400", "1e308", "NaN", "Infinity", "127", "128", "255", "256", "65536", "2147483647", "2147483648", "-2147483648",
-        "4294967296", "1099511627776", "9007199254740993", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "18446744073709551615", "18446744073709551616",
-        "1000000000000000000000000000000", "0.1000000000000000000000000000000001", "01", "1.", "+1", "0x10",
+        "null", "true", "false", "{}", "[]", "[[]]", "[null]", "[{}]", "{\"a\":null}", "\"\"", "\"a\"", "\"..\"", "\"../x\"",
+        "\"/etc/passwd\"", "\"C:\\\\x\"", "\"a\\u0000b\"", "\"\\ud800\"", "\"\\udc00\\ud800\"", "\"\\u202e\\u001b[31m\"",
+        "\"\u202E\u2066\u061C\"", "\"\u001b]0;x\u0007\"", "\"\uFEFF\"", "\"<script>\"", "\"NaN\"", "\"Infinity\"", "\"1\"", "0", "-0", "-1",
+        "1", "2", "0.5", "-0.0", "1e-400", "1e400", "-1e400", "1e308", "NaN", "Infinity", "127", "128", "255", "256", "65536", "2147483647",
+        "2147483648", "-2147483648", "4294967296", "1099511627776", "9007199254740993", "9223372036854775807", "9223372036854775808",
+        "-9223372036854775808", "18446744073709551615", "18446744073709551616", "1000000000000000000000000000000",
+        "0.1000000000000000000000000000000001", "01", "1.", "+1", "0x10",
     ];
 
     public static byte[] Mutate(Random random, byte[] bytes)
     {
-        List<string> tokens = Split(Encoding.Latin1.GetString(bytes)); // a character a byte, so that nothing is lost on the way
+        List<string> tokens = Split(Encoding.Latin1.GetString(bytes)); // one character per byte, so that nothing is lost
         if (tokens.Count == 0)
         {
             return Encoding.UTF8.GetBytes(Value(random));
         }
 
         int at = random.Next(tokens.Count);
-        int[] values = [.. Enumerable.Range(0, tokens.Count).Where(i => tokens[i][0] is '"' or '-' or (>= '0' and <= '9') or 't' or 'f' or 'n')];
+        int[] values =
+            [.. Enumerable.Range(0, tokens.Count).Where(i => tokens[i][0] is '"' or '-' or (>= '0' and <= '9') or 't' or 'f' or 'n')];
         int value = values.Length == 0 ? at : values[random.Next(values.Length)];
         switch (random.Next(12))
         {
@@ -44,7 +49,9 @@ internal static class JsonMutator
                 tokens.RemoveRange(at, Math.Min(tokens.Count - at, 1 + random.Next(8)));
                 break;
             case 7:
-                tokens.InsertRange(at, Enumerable.Repeat(tokens[at..Math.Min(tokens.Count, at + 1 + random.Next(8))], random.Next(8) == 0 ? random.Next(300) : 1).SelectMany(copy => copy));
+                tokens.InsertRange(at, Enumerable.Repeat(
+                    tokens[at..Math.Min(tokens.Count, at + 1 + random.Next(8))],
+                    random.Next(8) == 0 ? random.Next(300) : 1).SelectMany(copy => copy));
                 break;
             case 8:
                 int other = random.Next(tokens.Count);
@@ -58,7 +65,9 @@ internal static class JsonMutator
                 break;
             default:
                 int depth = 1 << random.Next(1, 14);
-                tokens[value] = random.Next(2) == 0 ? new string('[', depth) + new string(']', depth) : string.Concat(Enumerable.Repeat("{\"a\":", depth)) + "0" + new string('}', depth);
+                tokens[value] = random.Next(2) == 0
+                    ? new string('[', depth) + new string(']', depth)
+                    : string.Concat(Enumerable.Repeat("{\"a\":", depth)) + "0" + new string('}', depth);
                 break;
         }
 
@@ -88,7 +97,7 @@ internal static class JsonMutator
             }
             : token.Length > 2 ? token.Insert(1 + random.Next(token.Length - 2), random.Next(2) == 0 ? "\\ud9ab" : "\u0080") : token;
 
-    // A member again, with the same value or another: two readers would disagree about it.
+    // Repeats a member with the same value or another. Two readers would disagree about it.
     private static void Repeat(Random random, List<string> tokens, int value)
     {
         int key = tokens.FindIndex(value, token => token == ":") - 1;
@@ -128,7 +137,7 @@ internal static class JsonMutator
             tokens.Add(text[start..i]);
         }
 
-        // White space keeps to itself, so that a number is a token.
+        // White space is a token of its own, so that a number is one token.
         return [.. tokens.SelectMany(token => token[0] == '"' ? [token] : Trimmed(token))];
     }
 

@@ -7,7 +7,7 @@ internal static class Mutator
 {
     public static FuzzInput Mutate(IReadOnlyList<FuzzInput> seeds, int target, int number)
     {
-        // Not reversible, only spread: neighbours must not be alike.
+        // A hash that spreads the numbers, so that neighbors differ.
         var random = new Random(unchecked((int)(((uint)target * 0x9E3779B9u) ^ ((uint)number * 0x85EBCA6Bu))));
         FuzzInput input = seeds[random.Next(seeds.Count)];
         int edits = 1;
@@ -36,7 +36,7 @@ internal static class Mutator
         _ => ByteMutator.Mutate(random, part.Bytes, other.Bytes),
     };
 
-    // The header's length is put right most of the time, so that the damage behind it is seen.
+    // Usually corrects the length of the header, so that the reader reaches the damage after it.
     private static byte[] Header(Random random, byte[] file)
     {
         if (file.Length < 8 || BinaryPrimitives.ReadUInt64LittleEndian(file) is var length && length > (ulong)(file.Length - 8))
@@ -63,10 +63,11 @@ internal static class Mutator
         return [.. start, .. header, .. data];
     }
 
-    // The same for the footer of a parquet file, whose length stands behind it.
+    // Corrects the length of a parquet file's footer, which comes after it.
     private static byte[] Footer(Random random, byte[] file)
     {
-        if (file.Length < 12 || BinaryPrimitives.ReadInt32LittleEndian(file.AsSpan(file.Length - 8)) is var length && (length < 0 || length > file.Length - 12))
+        if (file.Length < 12 || BinaryPrimitives.ReadInt32LittleEndian(file.AsSpan(file.Length - 8)) is var length
+            && (length < 0 || length > file.Length - 12))
         {
             return ByteMutator.Mutate(random, file, file);
         }
@@ -74,7 +75,7 @@ internal static class Mutator
         byte[] data = file[..(file.Length - 8 - length)], footer = file[(file.Length - 8 - length)..^8], end = file[^8..];
         if (random.Next(3) == 0)
         {
-            // The magic number before the data decides which reader is asked at all.
+            // The magic number before the data decides which reader is used.
             data = [.. data[..4], .. ByteMutator.Mutate(random, data[4..], footer)];
         }
         else

@@ -2,19 +2,19 @@ using Grpo.Testing;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>The folder into which every input is written, and valid files for the seeds.</summary>
+/// <summary>Writes inputs to folders, and creates valid files for the seeds.</summary>
 internal static class Folder
 {
-    // In memory where the system has such a folder: it is written to some hundred thousand times.
+    // A folder in memory if the system has one, because it is written to hundreds of thousands of times.
     private static readonly string Scratch = Directory.CreateDirectory(
         Path.Combine(Directory.Exists("/dev/shm") ? "/dev/shm" : Path.GetTempPath(), $"grpo-fuzz-{Guid.NewGuid():N}")).FullName;
 
     static Folder() => AppDomain.CurrentDomain.ProcessExit += (_, _) => Directory.Delete(Scratch, recursive: true);
 
-    /// <summary>A folder of its own for a target; the parts of an input replace each other there.</summary>
+    /// <summary>Returns the folder of a target. The parts of the next input replace the files in it.</summary>
     public static string Of(string target) => Directory.CreateDirectory(Path.Combine(Scratch, target)).FullName;
 
-    /// <summary>Reads an input from a folder.</summary>
+    /// <summary>Creates a parser that writes an input to a folder and reads it from there.</summary>
     public static Action<FuzzInput> Reading(string target, Action<string> read)
     {
         string folder = Of(target);
@@ -25,7 +25,7 @@ internal static class Folder
         };
     }
 
-    /// <summary>The files that an action writes, as an input.</summary>
+    /// <summary>Runs an action that writes files, and returns them as an input.</summary>
     public static FuzzInput Written(Action<string> write)
     {
         using var folder = new TemporaryFolder();

@@ -4,38 +4,49 @@ using Grpo.Hub;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>What a hub answers, what lies in its cache, and the settings around it.</summary>
+/// <summary>The readers of a hub's answers, its cache and its settings.</summary>
 internal static class HubTargets
 {
     private const string Commit = "0123456789abcdef0123456789abcdef01234567";
     private const string Listing =
         """
-        {"id":"a/b","sha":"0123456789abcdef0123456789abcdef01234567","private":false,"tags":["x"],"siblings":[{"rfilename":"config.json"},{"rfilename":"tokenizer.json"},
-        {"rfilename":"model.safetensors.index.json"},{"rfilename":"main/train-00000-of-00001.parquet"},{"rfilename":"train.jsonl","size":12}]}
+        {"id":"a/b","sha":"0123456789abcdef0123456789abcdef01234567","private":false,"tags":["x"],"siblings":[
+        {"rfilename":"config.json"},{"rfilename":"tokenizer.json"},{"rfilename":"model.safetensors.index.json"},
+        {"rfilename":"main/train-00000-of-00001.parquet"},{"rfilename":"train.jsonl","size":12}]}
         """;
 
     public static IEnumerable<FuzzTarget> All()
     {
         yield return new("listing of a hub", 5, [new(FuzzPart.Json("listing", Listing))], ReadListing, typeof(HubException));
         yield return new("headers of a hub", 4, TrainingTargets.Texts(
-            $"X-Repo-Commit\t{Commit}\nX-Linked-Etag\t\"{new string('a', 64)}\"\nX-Linked-Size\t120", $"ETag\t\"{Commit}\"\nX-Linked-Size\t5", $"Location\thttps://store.example/x\nX-Linked-Etag\t{Commit}\nX-Linked-Size\t7\nRetry-After\t3"),
+            $"X-Repo-Commit\t{Commit}\nX-Linked-Etag\t\"{new string('a', 64)}\"\nX-Linked-Size\t120",
+            $"ETag\t\"{Commit}\"\nX-Linked-Size\t5",
+            $"Location\thttps://store.example/x\nX-Linked-Etag\t{Commit}\nX-Linked-Size\t7\nRetry-After\t3"),
             ReadHeaders, typeof(HubException));
-        yield return new("index of a hub", 3, [new(FuzzPart.Json("index.json", """{"metadata":{"total_size":1},"weight_map":{"a":"model-1.safetensors","b":"parts/model-2.safetensors"}}"""))],
-            Folder.Reading("hub", folder => Assert.All(HubModelFiles.ReadShards(Path.Combine(folder, "index.json")), RequireInside)), typeof(HubException));
+        yield return new("index of a hub", 3, [new(FuzzPart.Json(
+            "index.json", """{"metadata":{"total_size":1},"weight_map":{"a":"model-1.safetensors","b":"parts/model-2.safetensors"}}"""))],
+            Folder.Reading("hub", folder => Assert.All(HubModelFiles.ReadShards(Path.Combine(folder, "index.json")), RequireInside)),
+            typeof(HubException));
         yield return new("cache of a hub", 1, [new(FuzzPart.Json("main", Commit))], ReadCache);
-        yield return new("settings of a hub", 2, TrainingTargets.Texts("HF_ENDPOINT=https://mirror.example/hf\nHF_TOKEN=hf_a\nHF_HUB_OFFLINE=1\nHF_HOME=~/x", "HF_HUB_CACHE=~/models\nREVISION=refs/pr/1"),
+        yield return new("settings of a hub", 2,
+            TrainingTargets.Texts(
+                "HF_ENDPOINT=https://mirror.example/hf\nHF_TOKEN=hf_a\nHF_HUB_OFFLINE=1\nHF_HOME=~/x",
+                "HF_HUB_CACHE=~/models\nREVISION=refs/pr/1"),
             ReadSettings, typeof(HubException), typeof(ArgumentException));
     }
 
     private static HubSettings Settings(HttpMessageHandler? handler) =>
-        HubSettings.Resolve(new HubOptions { Endpoint = new Uri("https://hub.example"), Token = "hf_secret", MessageHandler = handler }, _ => null, "/home/nobody");
+        HubSettings.Resolve(
+            new HubOptions { Endpoint = new Uri("https://hub.example"), Token = "hf_secret", MessageHandler = handler }, _ => null,
+            "/home/nobody");
 
     private static void ReadListing(FuzzInput input)
     {
         using var answer = new Answer(() => new HttpResponseMessage { Content = new ByteArrayContent(input.Bytes) });
         HubSettings settings = Settings(answer);
         using var connection = new HubConnection(settings);
-        (string commit, HashSet<string> files) = new HubRepository(connection, settings, HubRepositoryId.Model("a/b")).ListAsync(CancellationToken.None).GetAwaiter().GetResult();
+        (string commit, HashSet<string> files) = new HubRepository(connection, settings, HubRepositoryId.Model("a/b"))
+            .ListAsync(CancellationToken.None).GetAwaiter().GetResult();
         Assert.Matches("^[0-9a-f]{40}$", commit);
         Assert.All(files, RequireInside);
         Assert.All(new HubModelFiles(HubRepositoryId.Model("a/b")).Select(files), file => Assert.Contains(file, files));
@@ -65,7 +76,8 @@ internal static class HubTargets
         });
         HubSettings settings = Settings(answer);
         using var connection = new HubConnection(settings);
-        HubFileInfo file = new HubRepository(connection, settings, HubRepositoryId.Model("a/b")).DescribeAsync(Commit, "config.json", 1000, CancellationToken.None).GetAwaiter().GetResult();
+        HubFileInfo file = new HubRepository(connection, settings, HubRepositoryId.Model("a/b"))
+            .DescribeAsync(Commit, "config.json", 1000, CancellationToken.None).GetAwaiter().GetResult();
         Assert.InRange(file.Size, 0, 1000);
         Assert.Matches("^([0-9a-f]{40}|[0-9a-f]{64})$", file.Hash);
     }
@@ -91,7 +103,8 @@ internal static class HubTargets
             variables[sides[0]] = sides[1];
         }
 
-        HubSettings settings = HubSettings.Resolve(new HubOptions { Revision = variables.GetValueOrDefault("REVISION", "main") }, variables.GetValueOrDefault, "/home/nobody");
+        HubSettings settings = HubSettings.Resolve(
+            new HubOptions { Revision = variables.GetValueOrDefault("REVISION", "main") }, variables.GetValueOrDefault, "/home/nobody");
         Assert.True(settings.Endpoint.Scheme == "https" || settings.Endpoint.IsLoopback);
     }
 

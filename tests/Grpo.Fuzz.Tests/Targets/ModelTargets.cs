@@ -8,21 +8,27 @@ using static TorchSharp.torch;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>A model's folder: configuration, weights, adapter, tokenizer.</summary>
+/// <summary>The readers of a model's folder: configuration, weights, adapter and tokenizer.</summary>
 internal static class ModelTargets
 {
-    private static readonly string[] Probes = ["hello he he  hel\n1234", "<|im_start|>user <|im_end|>", "e\u0301\uD800x\u202E\u0000", new('h', 1500)];
+    private static readonly string[] Probes =
+        ["hello he he  hel\n1234", "<|im_start|>user <|im_end|>", "e\u0301\uD800x\u202E\u0000", new('h', 1500)];
 
     public static IEnumerable<FuzzTarget> All()
     {
-        yield return new("config.json", 6, [new(FuzzPart.Json("config.json", Config().ToJson())), new(FuzzPart.Json("config.json", NewerConfig))],
+        yield return new("config.json", 6,
+            [new(FuzzPart.Json("config.json", Config().ToJson())), new(FuzzPart.Json("config.json", NewerConfig))],
             Folder.Reading("config", folder => Assert.Empty(Qwen2Config.Load(folder).Problems())), typeof(InvalidDataException));
-        yield return new("model folder", 4, [Model()], Folder.Reading("model", folder => QwenWeights.Load(folder).Dispose()), typeof(InvalidDataException));
+        yield return new(
+            "model folder", 4, [Model()], Folder.Reading("model", folder => QwenWeights.Load(folder).Dispose()),
+            typeof(InvalidDataException));
         yield return new("adapter folder", 4, [Adapter()], Folder.Reading("adapter", ReadAdapter), typeof(InvalidDataException));
         yield return new("tokenizer.json", 6, [Tokenizer()], Folder.Reading("tokenizer", ReadTokenizer), typeof(InvalidDataException));
         yield return new("vocab.json and merges.txt", 6, [Pair()], Folder.Reading("pair", ReadTokenizer), typeof(InvalidDataException));
         QwenTokenizer tokenizer = Load(Tokenizer());
-        yield return new("text to tokens", 4, TrainingTargets.Texts("hello, what is 12 + 30?", "<|im_start|>system\nyou<|im_end|>\n", "e\u0301 가 ﷺ"), input => RoundTrip(tokenizer, input.Text));
+        yield return new(
+            "text to tokens", 4, TrainingTargets.Texts("hello, what is 12 + 30?", "<|im_start|>system\nyou<|im_end|>\n", "e\u0301 가 ﷺ"),
+            input => RoundTrip(tokenizer, input.Text));
     }
 
     private static Qwen2Config Config() => new()
@@ -39,9 +45,11 @@ internal static class ModelTargets
 
     private const string NewerConfig =
         """
-        {"architectures":["Qwen2ForCausalLM"],"model_type":"qwen2","dtype":"bfloat16","eos_token_id":[1,2],"head_dim":4,"hidden_act":"silu","hidden_size":8,"intermediate_size":12,
-        "layer_types":["full_attention"],"max_position_embeddings":64,"num_attention_heads":2,"num_hidden_layers":1,"num_key_value_heads":1,"rms_norm_eps":1e-06,
-        "rope_parameters":{"rope_type":"default","rope_theta":1000000.0},"rope_scaling":null,"sliding_window":null,"use_sliding_window":false,"vocab_size":16,"nested":{"kept":[1,"x"]}}
+        {"architectures":["Qwen2ForCausalLM"],"model_type":"qwen2","dtype":"bfloat16","eos_token_id":[1,2],"head_dim":4,
+        "hidden_act":"silu","hidden_size":8,"intermediate_size":12,"layer_types":["full_attention"],"max_position_embeddings":64,
+        "num_attention_heads":2,"num_hidden_layers":1,"num_key_value_heads":1,"rms_norm_eps":1e-06,
+        "rope_parameters":{"rope_type":"default","rope_theta":1000000.0},"rope_scaling":null,"sliding_window":null,
+        "use_sliding_window":false,"vocab_size":16,"nested":{"kept":[1,"x"]}}
         """;
 
     private static FuzzInput Model() => Folder.Written(folder =>
@@ -76,25 +84,43 @@ internal static class ModelTargets
         return vocabulary;
     }
 
-    private static JsonObject Added(int id, string content, bool special = true) => new() { ["id"] = id, ["content"] = content, ["lstrip"] = false, ["special"] = special };
+    private static JsonObject Added(int id, string content, bool special = true) =>
+        new() { ["id"] = id, ["content"] = content, ["lstrip"] = false, ["special"] = special };
 
     private static FuzzInput Tokenizer() => new(
         FuzzPart.Json("tokenizer.json", new JsonObject
         {
-            ["added_tokens"] = new JsonArray(Added(258, "<|endoftext|>"), Added(259, "<|im_start|>"), Added(260, "<|im_end|>"), Added(261, "<think>", special: false)),
+            ["added_tokens"] = new JsonArray(
+                Added(258, "<|endoftext|>"), Added(259, "<|im_start|>"), Added(260, "<|im_end|>"), Added(261, "<think>", special: false)),
             ["normalizer"] = new JsonObject { ["type"] = "NFC" },
             ["pre_tokenizer"] = new JsonObject
             {
                 ["type"] = "Sequence",
                 ["pretokenizers"] = new JsonArray(
-                    new JsonObject { ["type"] = "Split", ["pattern"] = new JsonObject { ["Regex"] = Qwen2PreTokenizer.Pattern }, ["behavior"] = "Isolated", ["invert"] = false },
+                    new JsonObject
+                    {
+                        ["type"] = "Split",
+                        ["pattern"] = new JsonObject { ["Regex"] = Qwen2PreTokenizer.Pattern },
+                        ["behavior"] = "Isolated",
+                        ["invert"] = false,
+                    },
                     new JsonObject { ["type"] = "ByteLevel", ["add_prefix_space"] = false, ["use_regex"] = false }),
             },
             ["post_processor"] = new JsonObject { ["type"] = "ByteLevel" },
-            ["model"] = new JsonObject { ["type"] = "BPE", ["continuing_subword_prefix"] = "", ["byte_fallback"] = false, ["vocab"] = Vocabulary(), ["merges"] = new JsonArray("h e", new JsonArray("he", "l")) },
+            ["model"] = new JsonObject
+            {
+                ["type"] = "BPE",
+                ["continuing_subword_prefix"] = "",
+                ["byte_fallback"] = false,
+                ["vocab"] = Vocabulary(),
+                ["merges"] = new JsonArray("h e", new JsonArray("he", "l")),
+            },
         }.ToJsonString()),
         FuzzPart.Json("generation_config.json", """{"eos_token_id":[260,258],"pad_token_id":258}"""),
-        FuzzPart.Json("tokenizer_config.json", """{"added_tokens_decoder":{"258":{"content":"<|endoftext|>","special":true}},"eos_token":"<|im_end|>","pad_token":{"content":"<|endoftext|>"}}"""));
+        FuzzPart.Json(
+            "tokenizer_config.json",
+            """{"added_tokens_decoder":{"258":{"content":"<|endoftext|>","special":true}},"""
+            + "\"eos_token\":\"<|im_end|>\",\"pad_token\":{\"content\":\"<|endoftext|>\"}}"));
 
     private static FuzzInput Pair() => new(
         FuzzPart.Json("vocab.json", Vocabulary().ToJsonString()),

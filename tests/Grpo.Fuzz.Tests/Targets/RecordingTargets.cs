@@ -4,17 +4,21 @@ using Grpo.Optimization;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>The flight recorder's file, and its contents behind the checksums, which would refuse nearly every change.</summary>
+/// <summary>
+/// The readers of the flight recorder's file, and of its contents without the checksums, which would refuse nearly every change.
+/// </summary>
 internal static class RecordingTargets
 {
     public static IEnumerable<FuzzTarget> All()
     {
         yield return new("flight.bin", 4, [File()], Folder.Reading("flight", ReadFile), typeof(InvalidDataException));
-        yield return new("flight step", 6, [Payload(writer => FlightStepCodec.Write(writer, Step()))], ReadStep, typeof(InvalidDataException));
+        yield return new(
+            "flight step", 6, [Payload(writer => FlightStepCodec.Write(writer, Step()))], ReadStep, typeof(InvalidDataException));
         yield return new("flight settings", 2, [Payload(Settings().Write)], ReadSettings, typeof(InvalidDataException));
     }
 
-    private static FlightSettings Settings() => FlightSettings.Of(new GrpoOptions(), new Dictionary<string, string> { ["Run.Model"] = "tiny" });
+    private static FlightSettings Settings() =>
+        FlightSettings.From(new GrpoOptions(), new Dictionary<string, string> { ["Run.Model"] = "tiny" });
 
     private static FlightStep Step() => new()
     {
@@ -33,17 +37,38 @@ internal static class RecordingTargets
                     FinishReason = FinishReason.EndToken,
                     SamplerLogProbs = [-1.5f, -0.25f, -3],
                     MeanEntropy = 1.25,
-                    Reward = new Reward(1.1) { Components = new Dictionary<string, double?> { ["gsm8k"] = 1, ["form"] = null }, Verdict = "Correct", IsCorrect = true },
+                    Reward = new Reward(1.1)
+                    {
+                        Components = new Dictionary<string, double?> { ["gsm8k"] = 1, ["form"] = null },
+                        Verdict = "Correct",
+                        IsCorrect = true,
+                    },
                     Advantage = 0.5,
                     Part = FlightPart.Trained,
                     MicroBatch = 0,
                     LogProbs = [-1.5f, -0.25f, -3.0001f],
                     ReferenceLogProbs = [-1.4f, -0.2f, -2.5f],
                 },
-                new() { TokenIds = [7], FinishReason = FinishReason.Truncated, Reward = Reward.Abstain, Advantage = 0, Part = FlightPart.LeftOut },
+                new()
+                {
+                    TokenIds = [7],
+                    FinishReason = FinishReason.Truncated,
+                    Reward = Reward.Abstain,
+                    Advantage = 0,
+                    Part = FlightPart.LeftOut,
+                },
             ]),
         ],
-        Updates = [new() { Loss = 0.5, Kl = 0.1, KlCoefficient = 0.04, GradientNorm = 1.5, LearningRate = 1e-5, SkipReason = "a spike", EntropyThreshold = 0.7 }],
+        Updates = [new()
+        {
+            Loss = 0.5,
+            Kl = 0.1,
+            KlCoefficient = 0.04,
+            GradientNorm = 1.5,
+            LearningRate = 1e-5,
+            SkipReason = "a spike",
+            EntropyThreshold = 0.7,
+        }],
     };
 
     private static FuzzInput Payload(Action<FlightWriter> write)
@@ -70,7 +95,7 @@ internal static class RecordingTargets
         }
     }
 
-    // What was taken is written and read again without a change.
+    // An accepted input must be written and read again without a change.
     private static void ReadStep(FuzzInput input)
     {
         byte[] once = Again(input.Bytes);

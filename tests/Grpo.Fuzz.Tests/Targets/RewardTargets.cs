@@ -1,35 +1,47 @@
 using Grpo.Rewards;
+using Grpo.Rewards.Answers;
 using Parquet;
 using Parquet.Schema;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>Data sets, and what a model answers.</summary>
+/// <summary>The readers of data sets and of a model's answers.</summary>
 internal static class RewardTargets
 {
     private const string Rows =
-        "{\"question\":\"Mia has 2 cups and gets 3. How many?\",\"answer\":\"2+3 = <<2+3=5>>5\\n#### 5\"}\n{\"question\":\"And 1,080 \\u00e9?\",\"answer\":\"#### 1,080\",\"other\":[1,{}]}\r\n\n";
+        "{\"question\":\"Mia has 2 cups and gets 3. How many?\",\"answer\":\"2+3 = <<2+3=5>>5\\n#### 5\"}\n"
+        + "{\"question\":\"And 1,080 \\u00e9?\",\"answer\":\"#### 1,080\",\"other\":[1,{}]}\r\n\n";
 
     public static IEnumerable<FuzzTarget> All()
     {
-        yield return new("data set, jsonl", 5, [new(FuzzPart.Json("train.jsonl", Rows))], Folder.Reading("jsonl", folder => ReadRows(Path.Combine(folder, "train.jsonl"))), typeof(InvalidDataException));
-        yield return new("data set, parquet", 6, [Parquet(CompressionMethod.Snappy), Parquet(CompressionMethod.None), Parquet(CompressionMethod.Gzip), Parquet(CompressionMethod.Zstd)],
+        yield return new(
+            "data set, jsonl", 5, [new(FuzzPart.Json("train.jsonl", Rows))],
+            Folder.Reading("jsonl", folder => ReadRows(Path.Combine(folder, "train.jsonl"))), typeof(InvalidDataException));
+        yield return new("data set, parquet", 6,
+            [
+                Parquet(CompressionMethod.Snappy), Parquet(CompressionMethod.None), Parquet(CompressionMethod.Gzip),
+                Parquet(CompressionMethod.Zstd),
+            ],
             Folder.Reading("parquet", folder => ReadRows(Path.Combine(folder, "train.parquet"))), typeof(InvalidDataException));
         yield return new("answer of a model", 12, TrainingTargets.Texts(
-            "<reasoning>\n40 + 2 = 42\n</reasoning>\n<answer>\n42\n</answer>", "It is 40 + 2.\n#### 1,080", "so \\boxed{\\frac{84}{2}} apples", "The answer is -$42.50 per day.", "<answer>3 1/2</answer>",
+            "<reasoning>\n40 + 2 = 42\n</reasoning>\n<answer>\n42\n</answer>", "It is 40 + 2.\n#### 1,080",
+            "so \\boxed{\\frac{84}{2}} apples", "The answer is -$42.50 per day.", "<answer>3 1/2</answer>",
             "\\(x = \\mathbf{1{,}080}^{\\circ}\\) and 12\\,\\text{ cm}^2",
             "<answer>$2\\tfrac12\\times 10^{3}$ US$ &#8239;m&sup2;</answer>"), ReadAnswer);
     }
 
-    private static void ReadRows(string path) => Assert.All(Gsm8kDataset.Load(path), prompt => Assert.True(ExactNumber.TryParse(prompt.Answer, out _)));
+    private static void ReadRows(string path) =>
+        Assert.All(Gsm8kDataset.Load(path), prompt => Assert.True(ExactNumber.TryParse(prompt.Answer, out _)));
 
-    private static FuzzInput Parquet(CompressionMethod compression) => Folder.Written(folder => WriteAsync(Path.Combine(folder, "train.parquet"), compression).GetAwaiter().GetResult());
+    private static FuzzInput Parquet(CompressionMethod compression) =>
+        Folder.Written(folder => WriteAsync(Path.Combine(folder, "train.parquet"), compression).GetAwaiter().GetResult());
 
     private static async Task WriteAsync(string path, CompressionMethod compression)
     {
         var schema = new ParquetSchema(new DataField<string>("question"), new DataField<string>("answer"));
         await using FileStream file = File.Create(path);
-        await using ParquetWriter writer = await ParquetWriter.CreateAsync(schema, file, new ParquetOptions { CompressionMethod = compression });
+        await using ParquetWriter writer = await ParquetWriter.CreateAsync(
+            schema, file, new ParquetOptions { CompressionMethod = compression });
         for (int group = 0; group < 2; group++)
         {
             using ParquetRowGroupWriter rows = writer.CreateRowGroup();

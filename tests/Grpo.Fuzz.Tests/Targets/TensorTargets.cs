@@ -5,16 +5,20 @@ using static TorchSharp.torch;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>Weights, their index, and the native libraries.</summary>
+/// <summary>The readers of weights, their index and the native libraries.</summary>
 internal static class TensorTargets
 {
     public static IEnumerable<FuzzTarget> All()
     {
-        yield return new("safetensors", 6, [Weights(), Empty()], Folder.Reading("safetensors", folder => ReadAll(Path.Combine(folder, "model.safetensors"))), typeof(InvalidDataException));
+        yield return new(
+            "safetensors", 6, [Weights(), Empty()],
+            Folder.Reading("safetensors", folder => ReadAll(Path.Combine(folder, "model.safetensors"))), typeof(InvalidDataException));
         yield return new("safetensors index", 4, [Shards()], Folder.Reading("index", ReadCheckpoint), typeof(InvalidDataException));
         yield return new("native library", 4, [new([new FuzzPart("shim", PartFormat.Bytes, SyntheticElf.Build())])],
             ReadLibrary, typeof(InvalidDataException), typeof(NotSupportedException));
-        yield return new("release of libtorch", 1, [Release()], Folder.Reading("libtorch", folder => ExistingLibtorch.Open(Path.Combine(folder))), typeof(BackendUnavailableException));
+        yield return new(
+            "release of libtorch", 1, [Release()], Folder.Reading("libtorch", folder => ExistingLibtorch.Open(Path.Combine(folder))),
+            typeof(BackendUnavailableException));
     }
 
     private static FuzzInput Weights() => Folder.Written(folder =>
@@ -22,7 +26,8 @@ internal static class TensorTargets
         using var scope = TensorScope.BeginNoGrad();
         SafetensorsWriter.Write(
             Path.Combine(folder, "model.safetensors"),
-            [new("a", ones([2, 3])), new("b", zeros([5], ScalarType.Bool)), new("c", ones([4, 2], ScalarType.BFloat16)), new("d", tensor(7L)), new("e", zeros([0, 3]))],
+            [new("a", ones([2, 3])), new("b", zeros([5], ScalarType.Bool)), new("c", ones([4, 2], ScalarType.BFloat16)),
+                new("d", tensor(7L)), new("e", zeros([0, 3]))],
             new Dictionary<string, string> { ["format"] = "pt" });
     });
 
@@ -59,7 +64,7 @@ internal static class TensorTargets
 
     private static void Read(IReadOnlyDictionary<string, SafetensorsEntry> entries, Func<string, Tensor> read, long size)
     {
-        // No tensor on a header's word: all together are no larger than the files.
+        // No header can cause a large tensor: all tensors together are no larger than the files.
         Assert.InRange(entries.Values.Sum(entry => entry.Length), 0, size);
         foreach (SafetensorsEntry entry in entries.Values)
         {

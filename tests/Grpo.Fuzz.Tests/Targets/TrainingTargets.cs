@@ -10,25 +10,46 @@ using Grpo.Training;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>What a run writes and a later one reads: checkpoints, logs, evaluations; and methods written as text.</summary>
+/// <summary>
+/// The readers of files that a run writes and a later one reads (checkpoints, logs, evaluations), and of methods as text.
+/// </summary>
 internal static class TrainingTargets
 {
     private static readonly Prompt[] Prompts = [Prompt.Create("p0", "b"), Prompt.Create("p1", "dec"), Prompt.Create("p2", "ad")];
 
     public static IEnumerable<FuzzTarget> All()
     {
-        yield return new("checkpoint.json", 5, [Manifest()], Folder.Reading("manifest", ReadManifest)); // what is wrong is said, not thrown
-        yield return new("best.json", 2, [Folder.Written(folder => BestMark.Write(folder, Path.Combine(folder, "temporary"), 8, "checkpoint-000008"))], Folder.Reading("best", folder => BestMark.Read(folder)));
+        yield return new("checkpoint.json", 5, [Manifest()], Folder.Reading("manifest", ReadManifest)); // errors are reported, not thrown
+        yield return new(
+            "best.json", 2, [Folder.Written(folder => BestMark.Write(folder, Path.Combine(folder, "temporary"), 8, "checkpoint-000008"))],
+            Folder.Reading("best", folder => BestMark.Read(folder)));
         yield return new("trainer_state.json", 5, [State()], Folder.Reading("trainer", ReadState), typeof(InvalidDataException));
-        yield return new("run_options.json", 3, [Folder.Written(Options().Write)], Folder.Reading("options", CompareOptions), typeof(InvalidDataException));
-        var task = new TaskDescription { SystemPrompt = "s", AnswerFormat = "TagAnswer", MaxPromptTokens = 9, Fields = new Dictionary<string, string> { ["a"] = "b" } };
-        yield return new("task.json", 2, [Folder.Written(task.Write)], Folder.Reading("task", folder => TaskDescription.Read(folder)), typeof(InvalidDataException));
-        yield return new("supervised_state.json", 2, [Folder.Written(WriteSupervised)], Folder.Reading("supervised", ReadSupervised), typeof(InvalidDataException));
+        yield return new(
+            "run_options.json", 3, [Folder.Written(Options().Write)], Folder.Reading("options", CompareOptions),
+            typeof(InvalidDataException));
+        var task = new TaskDescription
+        {
+            SystemPrompt = "s",
+            AnswerFormat = "TagAnswer",
+            MaxPromptTokens = 9,
+            Fields = new Dictionary<string, string> { ["a"] = "b" },
+        };
+        yield return new(
+            "task.json", 2, [Folder.Written(task.Write)], Folder.Reading("task", folder => TaskDescription.Read(folder)),
+            typeof(InvalidDataException));
+        yield return new(
+            "supervised_state.json", 2, [Folder.Written(WriteSupervised)], Folder.Reading("supervised", ReadSupervised),
+            typeof(InvalidDataException));
         yield return new("optimizer's files", 6, [Optimizer()], LoadOptimizer, typeof(InvalidDataException));
-        yield return new("evaluation file", 5, [Evaluation()], Folder.Reading("evaluation", ReadEvaluation), typeof(InvalidDataException), typeof(ArgumentException));
+        yield return new(
+            "evaluation file", 5, [Evaluation()], Folder.Reading("evaluation", ReadEvaluation), typeof(InvalidDataException),
+            typeof(ArgumentException));
         yield return new("metrics.jsonl", 4, [Lines()], Folder.Reading("metrics", ReadLines));
-        yield return new("owner of a lock", 1, [new(FuzzPart.Json(RunLock.OwnerFileName, "process 12 (dotnet) on host, since 2026-01-01 00:00:00 UTC"))], ReadOwner);
-        yield return new("method as text", 3, Texts("clipped(Low=0.2, High=0.28)", "group-normalized", "sapo"), ReadMethod, typeof(FormatException));
+        yield return new(
+            "owner of a lock", 1, [new(FuzzPart.Json(RunLock.OwnerFileName, "process 12 (dotnet) on host, since 2026-01-01 00:00:00 UTC"))],
+            ReadOwner);
+        yield return new(
+            "method as text", 3, Texts("clipped(Low=0.2, High=0.28)", "group-normalized", "sapo"), ReadMethod, typeof(FormatException));
     }
 
     public static FuzzInput[] Texts(params string[] texts) => [.. texts.Select(text => new FuzzInput(FuzzPart.Text(text)))];
@@ -54,8 +75,25 @@ internal static class TrainingTargets
         BestStep = 4,
         Evaluations =
         [
-            new() { Step = 0, Count = 8, Accuracy = 0.25, AccuracyInterval = new(0.1, 0.5), MeanReward = 0.25, MeanCompletionTokens = 12.5, Verdicts = new Dictionary<string, int> { ["Correct"] = 2 } },
-            new() { Step = 4, Count = 8, Accuracy = 0.5, MeanReward = null, MeanCompletionTokens = 9, Verdicts = new Dictionary<string, int>() },
+            new()
+            {
+                Step = 0,
+                Count = 8,
+                Accuracy = 0.25,
+                AccuracyInterval = new(0.1, 0.5),
+                MeanReward = 0.25,
+                MeanCompletionTokens = 12.5,
+                Verdicts = new Dictionary<string, int> { ["Correct"] = 2 },
+            },
+            new()
+            {
+                Step = 4,
+                Count = 8,
+                Accuracy = 0.5,
+                MeanReward = null,
+                MeanCompletionTokens = 9,
+                Verdicts = new Dictionary<string, int>(),
+            },
         ],
         FirstEntropy = 2.5,
         Entropies = [2.5, 2.25],
@@ -90,7 +128,8 @@ internal static class TrainingTargets
     private static void CompareOptions(string folder)
     {
         SavedOptions saved = SavedOptions.Read(folder)!, now = Options();
-        foreach (string difference in saved.DifferencesTo(now).Concat(saved.PartDifferencesTo(now)).Concat(saved.EvaluatorDifferencesTo(now)))
+        foreach (string difference in saved.DifferencesTo(now).Concat(saved.PartDifferencesTo(now))
+            .Concat(saved.EvaluatorDifferencesTo(now)))
         {
             Assert.Equal(TerminalText.EscapeLine(difference), difference);
         }
@@ -106,7 +145,8 @@ internal static class TrainingTargets
     }
 
     private static GrpoOptimizer NewOptimizer(BigramPolicy policy) => new(
-        policy, new FixedSampler(), RewardFunction.Create("one", (_, _) => 1.0), new GrpoOptions { GroupSize = 2, PromptsPerStep = 2, KlTarget = 0.1, KlCoefficient = 0.1 }, policy);
+        policy, new FixedSampler(), RewardFunction.Create("one", (_, _) => 1.0),
+        new GrpoOptions { GroupSize = 2, PromptsPerStep = 2, KlTarget = 0.1, KlCoefficient = 0.1 }, policy);
 
     private static readonly Lazy<GrpoOptimizer> Loaded = new(() =>
     {
@@ -115,12 +155,13 @@ internal static class TrainingTargets
         return optimizer;
     });
 
-    // The policy's own files are the policy's: they stay as they are.
+    // The policy's own files are not damaged, because the policy reads them.
     private static FuzzInput Optimizer()
     {
         _ = Loaded.Value;
         return new([.. new[] { "grpo_state.json", "optimizer.safetensors" }.Select(name => new FuzzPart(
-            name, name.EndsWith(".json", StringComparison.Ordinal) ? PartFormat.Json : PartFormat.Safetensors, File.ReadAllBytes(Path.Combine(Folder.Of("optimizer"), name))))]);
+            name, name.EndsWith(".json", StringComparison.Ordinal) ? PartFormat.Json : PartFormat.Safetensors,
+            File.ReadAllBytes(Path.Combine(Folder.Of("optimizer"), name))))]);
     }
 
     private static void LoadOptimizer(FuzzInput input)
@@ -148,7 +189,14 @@ internal static class TrainingTargets
                 Question = "1 + 1?",
                 Expected = "2",
                 Difficulty = "2",
-                Completion = new EvaluatedCompletion { Text = "<answer>2</answer>", Tokens = 3, Reward = 1, Verdict = "Correct", IsCorrect = correct },
+                Completion = new EvaluatedCompletion
+                {
+                    Text = "<answer>2</answer>",
+                    Tokens = 3,
+                    Reward = 1,
+                    Verdict = "Correct",
+                    IsCorrect = correct,
+                },
                 Samples = [new EvaluatedCompletion { Text = "2", Tokens = 1, FinishReason = FinishReason.Truncated }],
             }),
         ],
@@ -165,7 +213,8 @@ internal static class TrainingTargets
 
     private static FuzzInput Lines() => Folder.Written(folder => File.WriteAllText(
         Path.Combine(folder, "metrics.jsonl"),
-        "{\"step\":1,\"reward\":0.5,\"prompt\":\"a \\u003C b\"}\n{\"step\":2,\"reward\":null}\n{\"step\":3,\"reward\":1e-3,\"list\":[1,2]}\n{\"step\":4,\"rew"));
+        "{\"step\":1,\"reward\":0.5,\"prompt\":\"a \\u003C b\"}\n{\"step\":2,\"reward\":null}\n"
+        + "{\"step\":3,\"reward\":1e-3,\"list\":[1,2]}\n{\"step\":4,\"rew"));
 
     private static void ReadLines(string folder)
     {
@@ -179,7 +228,8 @@ internal static class TrainingTargets
         byte[] after = File.ReadAllBytes(path);
         Assert.True(after.Length == 0 || after[^1] == '\n', "Half a line was kept.");
         Assert.True(after.Length <= before.Length || !System.Text.Unicode.Utf8.IsValid(before), "Something was added.");
-        Assert.DoesNotContain("{\"step\":3,\"reward\":1e-3,\"list\":[1,2]}\n", Encoding.UTF8.GetString(after).Split('\n').Select(line => line + "\n"));
+        Assert.DoesNotContain(
+            "{\"step\":3,\"reward\":1e-3,\"list\":[1,2]}\n", Encoding.UTF8.GetString(after).Split('\n').Select(line => line + "\n"));
     }
 
     private static void ReadOwner(FuzzInput input)

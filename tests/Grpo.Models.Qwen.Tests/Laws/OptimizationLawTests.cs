@@ -17,9 +17,11 @@ namespace Grpo.Models.Qwen.Tests;
 /// The parts have closer tests of their own: chunks of rows in TokenLogProbsTests and FusedLogProbsTests, streamed and 8-bit products in
 /// <see cref="DecodingLinearTests"/>, shared prompts in <see cref="SharedPromptTests"/>, checkpointing to the bit in
 /// <see cref="GradientCheckpointingTests"/>, the cache in <see cref="Qwen2DecodingSessionTests"/>, merged adapters in LoraAdapterTests,
-/// smaller micro-batches after a failed allocation in OutOfMemoryUpdateTests, the draw in TokenPickerTests and DeviceTokenPickerTests,
-/// AdamW in AdamWTests. Weights in 8 bits are no part of the law: they are another distribution, which <see cref="RolloutTests"/> measures.
+/// smaller micro-batches after a failed allocation in OutOfMemoryUpdateTests, sampling in CpuTokenSamplerTests and
+/// DeviceTokenSamplerTests, AdamW in AdamWTests. Weights in 8 bits are no part of the law: they are another distribution,
+/// which <see cref="RolloutTests"/> measures.
 /// </remarks>
+[Trait("Speed", "Slow")]
 public sealed class OptimizationLawTests
 {
     // Float32 sums in another order, relative to the largest gradient of the model: those of a key's bias nearly cancel,

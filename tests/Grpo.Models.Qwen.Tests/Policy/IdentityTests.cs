@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Tests.Text;
 using Grpo.Tensors;
@@ -76,6 +77,32 @@ public sealed class IdentityTests
         Dictionary<string, string> before = new(TinyTokenizer.Load(TinyTokenizer.TokenizerJson()).Identity.Facts);
         Dictionary<string, string> after = new(TinyTokenizer.Load(json, others).Identity.Facts);
         Assert.NotEqual(before[fact], after[fact]);
+    }
+
+    private static readonly LoraOptions Lora = new() { Rank = 2, Alpha = 4 };
+
+    // The weights of a model come from its seed and its sizes alone, so that each of these changes one fact.
+    public static TheoryData<string, Qwen2Config, LoraOptions> ChangesOfModels => new()
+    {
+        { "config.rms_norm_eps", TinyModels.Config() with { RmsNormEpsilon = 1e-5 }, Lora },
+        { "config.rope_theta", TinyModels.Config() with { RopeTheta = 1e4 }, Lora },
+        { "lora.alpha", TinyModels.Config(), Lora with { Alpha = 8 } },
+        { "lora.dropout", TinyModels.Config(), Lora with { Dropout = 0.5 } },
+        { "lora.rank", TinyModels.Config(), Lora with { Rank = 3 } },
+        { "lora.rank-stabilized scale", TinyModels.Config(), Lora with { UseRankStabilizedScale = true } },
+        { "lora.seed", TinyModels.Config(), Lora with { Seed = 1 } },
+        { "lora.target modules", TinyModels.Config(), Lora with { TargetModules = ["q_proj"] } },
+    };
+
+    [Theory]
+    [MemberData(nameof(ChangesOfModels))]
+    public void A_model_with_one_difference_is_another(string fact, Qwen2Config config, LoraOptions lora)
+    {
+        using QwenPolicy one = new(TinyModels.Create()), other = new(Qwen2ForCausalLM.Initialize(config, seed: 7));
+        one.Model.AddAdapter(Lora);
+        other.Model.AddAdapter(lora);
+        Assert.Equal([fact], one.Identity.Facts.Except(other.Identity.Facts).Select(entry => entry.Key));
+        Assert.Equal([fact], other.Identity.Facts.Except(one.Identity.Facts).Select(entry => entry.Key));
     }
 
     [Fact]

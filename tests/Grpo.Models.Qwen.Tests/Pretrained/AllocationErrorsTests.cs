@@ -1,3 +1,4 @@
+using Grpo.Models.Qwen.Pretrained;
 using Grpo.Testing;
 
 namespace Grpo.Models.Qwen.Tests;

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Grpo.Models.Qwen.Pretrained;
 using Grpo.Testing;
 using Microsoft.Extensions.AI;
 

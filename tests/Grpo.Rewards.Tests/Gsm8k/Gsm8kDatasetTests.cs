@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using Grpo.Rewards.Answers;
 using Grpo.Testing;
 using Parquet;
 using Parquet.Schema;
@@ -40,7 +41,8 @@ public sealed class Gsm8kDatasetTests : IDisposable
     [Fact]
     public async Task Load_reads_parquet_with_the_same_ids_and_text()
     {
-        string path = await WriteParquet("train-00000-of-00001.parquet", "question", "answer", ["q1", "q2", "q3"], ["#### 1", "#### 2", "#### 3"]);
+        string path = await WriteParquet(
+            "train-00000-of-00001.parquet", "question", "answer", ["q1", "q2", "q3"], ["#### 1", "#### 2", "#### 3"]);
 
         IReadOnlyList<Prompt> prompts = Gsm8kDataset.Load(path);
 
@@ -56,7 +58,9 @@ public sealed class Gsm8kDatasetTests : IDisposable
     [InlineData("{\"answer\": \"#### 5\"}", ":2: the string 'question' is missing.")]
     [InlineData("{\"question\": 5, \"answer\": \"#### 5\"}", ":2: the string 'question' is missing.")]
     [InlineData("{\"question\": \" \", \"answer\": \"#### 5\"}", ":2: the question is empty.")]
-    [InlineData("{\"question\": \"q\", \"answer\": \"It is 5.\"}", ":2: the answer has no '####' with a number after it; it ends with \"It is 5.\".")]
+    [InlineData(
+        "{\"question\": \"q\", \"answer\": \"It is 5.\"}",
+        ":2: the answer has no '####' with a number after it; it ends with \"It is 5.\".")]
     [InlineData("{\"question\": \"q\", \"answer\": \"#### \"}", ":2: the answer has no '####'")]
     [InlineData("{\"question\": \"q\", \"answer\": \"#### 5 or 6\"}", ":2: \"5 or 6\" after the last '####' is not one exact number.")]
     [InlineData("{\"question\": \"\\ud800\", \"answer\": \"#### 5\"}", ":2: a string is not valid Unicode: ")]
@@ -94,8 +98,12 @@ public sealed class Gsm8kDatasetTests : IDisposable
     {
         string missing = Path.Combine(_folder, "none.jsonl");
 
-        Assert.StartsWith($"There is no GSM8K file '{missing}'.", Assert.Throws<FileNotFoundException>(() => Gsm8kDataset.Load(missing)).Message, StringComparison.Ordinal);
-        Assert.StartsWith($"'{_folder}' is a folder.", Assert.Throws<FileNotFoundException>(() => Gsm8kDataset.Load(_folder)).Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"There is no GSM8K file '{missing}'.", Assert.Throws<FileNotFoundException>(() => Gsm8kDataset.Load(missing)).Message,
+            StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"'{_folder}' is a folder.", Assert.Throws<FileNotFoundException>(() => Gsm8kDataset.Load(_folder)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -114,7 +122,8 @@ public sealed class Gsm8kDatasetTests : IDisposable
         string column = await WriteParquet("column.parquet", "question", "solution", ["q1"], ["#### 1"]);
 
         Assert.StartsWith(
-            $"{row}, row 2: the answer has no '####'", Assert.Throws<InvalidDataException>(() => Gsm8kDataset.Load(row)).Message, StringComparison.Ordinal);
+            $"{row}, row 2: the answer has no '####'", Assert.Throws<InvalidDataException>(() => Gsm8kDataset.Load(row)).Message,
+            StringComparison.Ordinal);
         Assert.Equal(
             $"'{column}' cannot be read as GSM8K in parquet: it has no text column 'answer'; its columns are question, solution.",
             Assert.Throws<InvalidDataException>(() => Gsm8kDataset.Load(column)).Message);
@@ -140,7 +149,7 @@ public sealed class Gsm8kDatasetTests : IDisposable
         byte[] bytes = await File.ReadAllBytesAsync(path);
         int refused = 0;
 
-        // A damaged stop byte (the last of the footer) or list length makes the library itself loop for ever.
+        // A damaged stop byte (the last byte of the footer) or list length makes the library loop forever.
         for (int i = 4; i < bytes.Length; i++)
         {
             byte[] damaged = [.. bytes];
@@ -153,11 +162,11 @@ public sealed class Gsm8kDatasetTests : IDisposable
             }
         }
 
-        // Names, statistics and the text itself may change unnoticed; structure may not.
+        // Changes to names, statistics and text may go unnoticed, but not changes to the structure.
         Assert.InRange(refused, bytes.Length / 4, bytes.Length);
     }
 
-    // What must come out is read from the files by other means, so that any set of the same layout will do.
+    // The expected values are read from the files by other means, so any data set with this layout will do.
     [SharedTheory]
     [InlineData("train")]
     [InlineData("test")]
@@ -186,7 +195,9 @@ public sealed class Gsm8kDatasetTests : IDisposable
         var prompts = Gsm8kDataset.Load(SharedData.Path("data", "gsm8k", "train.jsonl"))
             .Concat(Gsm8kDataset.Load(SharedData.Path("data", "gsm8k", "test.jsonl"))).ToList();
 
-        Assert.Equal(new[] { "train.jsonl", "test.jsonl" }.Sum(name => File.ReadLines(SharedData.Path("data", "gsm8k", name)).Count()), prompts.Count);
+        Assert.Equal(
+            new[] { "train.jsonl", "test.jsonl" }.Sum(name => File.ReadLines(SharedData.Path("data", "gsm8k", name)).Count()),
+            prompts.Count);
         Assert.NotEmpty(prompts);
         foreach (Prompt prompt in prompts)
         {

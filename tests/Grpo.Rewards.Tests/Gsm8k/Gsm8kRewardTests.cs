@@ -64,7 +64,9 @@ public sealed class Gsm8kRewardTests
         {
             Values = new Dictionary<Gsm8kVerdict, double?> { [Gsm8kVerdict.Correct] = double.NaN },
         }));
-        Assert.Contains("Gsm8kRewardOptions.Values[Correct] must be a known verdict and a finite number or null.", error.Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "Gsm8kRewardOptions.Values[Correct] must be a known verdict and a finite number or null.", error.Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -81,7 +83,7 @@ public sealed class Gsm8kRewardTests
     [InlineData("<answer>...</answer>", "42", 0.0, 0.4, "NoAnswer")]
     [InlineData("42", "42", 0.0, 0.0, "NoAnswer")]
     [InlineData("<answer>42", "42", 0.0, 0.2, "NoAnswer")]
-    // The tutorial's weak spots, which a faithful copy has too
+    // The tutorial's weaknesses, which a faithful copy has too
     [InlineData("<answer>41</answer><answer>42</answer>", "42", 2.0, 0.4, "Exact")]
     [InlineData("<answer>1080</answer>", "1,080", 0.0, 0.4, "WrongAnswer")]
     [InlineData("</answer></reasoning><answer><reasoning>", "42", 0.0, 0.8, "NoAnswer")]

@@ -1,6 +1,6 @@
-namespace Grpo.Rewards.Tests.Gsm8k;
+namespace Grpo.Rewards.Tests;
 
-/// <summary>The answers that rewards tell, which votes compare letter by letter.</summary>
+/// <summary>The answers that rewards report. Votes compare them character by character.</summary>
 public sealed class RewardAnswerTests
 {
     [Theory]

@@ -9,14 +9,16 @@ public sealed class CachedRewardTests
     [Fact]
     public async Task Cached_asks_for_each_completion_once_and_keeps_all_that_a_reward_says()
     {
-        IRewardFunction cached = RewardFunction.Cached(Inner(text => new Reward(text.Length) { Verdict = text, Components = new Dictionary<string, double?> { ["x"] = 1 } }), 10);
+        IRewardFunction cached = RewardFunction.Cached(
+            Inner(text => new Reward(text.Length) { Verdict = text, Components = new Dictionary<string, double?> { ["x"] = 1 } }), 10);
 
         RewardScores first = await ScoreAsync(cached, Group("p", "a", "bb", "a"));
         RewardScores second = await ScoreAsync(cached, Group("p", "bb", "ccc", "a"));
 
         Assert.Equal(["a", "bb", "ccc"], _asked);
         Assert.Equal([1, 2, 1], first.Rewards[0].Select(reward => reward.Value));
-        Assert.Equal([("bb", 2.0, 1.0), ("ccc", 3, 1), ("a", 1, 1)], second.Rewards[0].Select(reward => (reward.Verdict!, reward.Value!.Value, reward.Components!["x"]!.Value)));
+        Assert.Equal([("bb", 2.0, 1.0), ("ccc", 3, 1), ("a", 1, 1)], second.Rewards[0]
+            .Select(reward => (reward.Verdict!, reward.Value!.Value, reward.Components!["x"]!.Value)));
         Assert.Equal("inner", cached.Name);
     }
 
@@ -56,13 +58,17 @@ public sealed class CachedRewardTests
     {
         bool away = true;
         IRewardFunction cached = RewardFunction.Cached(
-            Inner(text => !away ? text.Length : text == "a" ? Reward.Abstain : text == "b" ? throw new InvalidOperationException("away") : text.Length), 10);
+            Inner(text => !away
+                ? text.Length
+                : text == "a" ? Reward.Abstain : text == "b" ? throw new InvalidOperationException("away") : text.Length), 10);
 
         RewardScores first = await ScoreAsync(cached, Group("p", "ok", "a", "b"), RewardErrorHandling.Abstain);
         Assert.Equal([2, null, null], first.Rewards[0].Select(reward => reward.Value));
-        Assert.StartsWith("Reward 'inner' threw InvalidOperationException (away) on completion 2 of prompt 'p'.", first.FirstError!.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "Reward 'inner' threw InvalidOperationException (away) on completion 2 of prompt 'p'.", first.FirstError!.Message,
+            StringComparison.Ordinal);
 
-        // Of those that are asked for again the failing one is the second, of the group it is the third.
+        // The failing completion is the second that is scored again, and the third of the group.
         RewardScores again = await ScoreAsync(cached, Group("p", "ok", "a", "b"), RewardErrorHandling.Abstain);
         Assert.Equal(2, again.FirstError!.CompletionIndex);
 
@@ -95,11 +101,14 @@ public sealed class CachedRewardTests
     public void Cached_refuses_a_capacity_below_1() =>
         Assert.Throws<ArgumentOutOfRangeException>("capacity", () => RewardFunction.Cached(Inner(_ => 1), 0));
 
-    private static Task<RewardScores> ScoreAsync(IRewardFunction reward, RolloutGroup group, RewardErrorHandling onError = RewardErrorHandling.Throw) =>
+    private static Task<RewardScores> ScoreAsync(
+        IRewardFunction reward, RolloutGroup group, RewardErrorHandling onError = RewardErrorHandling.Throw) =>
         RewardScorer.ScoreAsync(reward, [group], new RewardOptions { OnError = onError }).AsTask();
 
     private static RolloutGroup Group(string prompt, params string[] texts) =>
-        new(Prompt.Create(prompt, "q"), [1], [.. texts.Select(text => new Completion([.. text.Select(letter => (int)letter)], text, FinishReason.EndToken))]);
+        new(
+            Prompt.Create(prompt, "q"), [1],
+            [.. texts.Select(text => new Completion([.. text.Select(letter => (int)letter)], text, FinishReason.EndToken))]);
 
     private IRewardFunction Inner(Func<string, Reward> score) => RewardFunction.Create("inner", (_, completion) =>
     {

@@ -3,11 +3,11 @@ using Grpo.Scoring;
 
 namespace Grpo.Rewards.Tests;
 
-/// <summary>Which calls count against a reward: those past their time limit that have not come back, and only its own.</summary>
+/// <summary>The calls that count against a reward: its own calls that are past their time limit and have not returned.</summary>
 [Collection(nameof(RewardCalls))]
 public sealed class OverdueCallsTests
 {
-    // Twice the bound of 32.
+    // Twice the limit of 32 calls.
     private const int Many = 64;
 
     private static readonly RewardOptions AllAtOnce = new() { MaxConcurrency = Many, Timeout = TimeSpan.FromMinutes(10) };
@@ -37,7 +37,7 @@ public sealed class OverdueCallsTests
             await CancelAsync(stubborn, AllAtOnce with { Timeout = null });
         }
 
-        Assert.Equal(0, RewardCalls.OverdueOf(stubborn)); // no limit, so no call is past it
+        Assert.Equal(0, RewardCalls.OverdueOf(stubborn)); // without a time limit no call is overdue
         stubborn.End();
     }
 
@@ -83,7 +83,7 @@ public sealed class OverdueCallsTests
         Assert.True(await BecomesAsync(stubborn, 0), $"{RewardCalls.OverdueOf(stubborn)} count after all have come back.");
     }
 
-    // Cancels a scoring once all calls wait.
+    // Cancels the scoring when all calls wait.
     private static async Task CancelAsync(StubbornReward reward, RewardOptions options)
     {
         using var source = new CancellationTokenSource();
@@ -105,9 +105,10 @@ public sealed class OverdueCallsTests
     }
 
     private static List<RolloutGroup> Groups(int count) =>
-        [.. Enumerable.Range(0, count).Select(group => new RolloutGroup(Prompt.Create($"{group}", "q"), [1], [new Completion([1], "a", FinishReason.EndToken)]))];
+        [.. Enumerable.Range(0, count)
+            .Select(group => new RolloutGroup(Prompt.Create($"{group}", "q"), [1], [new Completion([1], "a", FinishReason.EndToken)]))];
 
-    /// <summary>Ignores its token and waits until the test ends it.</summary>
+    /// <summary>A reward that ignores its cancellation token and waits until the test ends it.</summary>
     private sealed class StubbornReward : IRewardFunction
     {
         private readonly TaskCompletionSource _end = new(TaskCreationOptions.RunContinuationsAsynchronously);

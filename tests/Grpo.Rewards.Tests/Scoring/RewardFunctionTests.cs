@@ -73,7 +73,8 @@ public sealed class RewardFunctionTests
     public async Task WeightedSum_names_the_part_that_failed()
     {
         IRewardFunction sum = RewardFunction.WeightedSum(
-            (new FormatReward(), 1), (RewardFunction.Create("broken", (prompt, completion) => completion.Text == "no" ? double.NaN : 1), 1));
+            (new FormatReward(), 1),
+            (RewardFunction.Create("broken", (prompt, completion) => completion.Text == "no" ? double.NaN : 1), 1));
 
         var error = await Assert.ThrowsAsync<RewardException>(async () => await sum.ScoreAsync(Group));
         RewardScores scores = await RewardScorer.ScoreAsync(sum, [Group], new RewardOptions { OnError = RewardErrorHandling.Abstain });

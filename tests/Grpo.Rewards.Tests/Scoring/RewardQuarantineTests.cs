@@ -3,20 +3,22 @@ using Grpo.Scoring;
 
 namespace Grpo.Rewards.Tests;
 
-/// <summary>Whatever reward code does, scoring ends in time, and with an error that names it or a counted abstention.</summary>
+/// <summary>
+/// Scoring ends in time whatever a reward's code does. It ends with an error that names the reward, or with a counted abstention.
+/// </summary>
 [Collection(nameof(RewardCalls))] // one after the other: they wait for time limits
 public sealed class RewardQuarantineTests
 {
-    // Long enough for a call that does nothing wrong on a busy machine.
+    // Long enough for a correct call on a busy machine.
     private static readonly RewardOptions Patient = new() { Timeout = TimeSpan.FromSeconds(60) };
 
-    // The other groups, which do nothing, must make it in the same time.
+    // The calls for the other groups return at once and must finish within this time.
     private static readonly RewardOptions Quick = new() { Timeout = TimeSpan.FromSeconds(1) };
 
-    // Far above the limit, far below for ever.
+    // Far above the limit, and far below forever.
     private static readonly TimeSpan Bound = TimeSpan.FromSeconds(20);
 
-    /// <summary>Name, what the reward does to the group "1", and the start of the message.</summary>
+    /// <summary>The name, the behavior of the reward for the group "1", and the beginning of the message.</summary>
     public static TheoryData<string, string> Misbehaviour => new()
     {
         { "throws", "Reward 'throws' threw InvalidOperationException (out of order) on the group of prompt '1'." },
@@ -61,10 +63,12 @@ public sealed class RewardQuarantineTests
         IRewardFunction reward = Reward(name, end.Token);
         var clock = Stopwatch.StartNew();
 
-        RewardScores scores = await RewardScorer.ScoreAsync(reward, Groups(3), LimitFor(message) with { OnError = RewardErrorHandling.Abstain });
+        RewardScores scores = await RewardScorer.ScoreAsync(
+            reward, Groups(3), LimitFor(message) with { OnError = RewardErrorHandling.Abstain });
 
         bool oneOnly = message.Contains("on completion 1", StringComparison.Ordinal);
-        Assert.Equal([0.5, 0.5, oneOnly ? 0.5 : null, null, 0.5, 0.5], scores.Rewards.SelectMany(group => group).Select(reward => reward.Value));
+        Assert.Equal(
+            [0.5, 0.5, oneOnly ? 0.5 : null, null, 0.5, 0.5], scores.Rewards.SelectMany(group => group).Select(reward => reward.Value));
         Assert.Equal(oneOnly ? 1 : 2, scores.Errors);
         Assert.StartsWith(message, scores.FirstError!.Message, StringComparison.Ordinal);
         Assert.True(clock.Elapsed < Bound, $"It took {clock.Elapsed}.");
@@ -93,7 +97,8 @@ public sealed class RewardQuarantineTests
     public async Task ScoreAsync_may_be_called_by_a_reward()
     {
         var inner = RewardFunction.Create("inner", (_, completion) => completion.Text.Length);
-        var outer = RewardFunction.Create("outer", async (group, token) => (await RewardScorer.ScoreAsync(inner, [group], Patient, token)).Rewards[0]);
+        var outer = RewardFunction.Create(
+            "outer", async (group, token) => (await RewardScorer.ScoreAsync(inner, [group], Patient, token)).Rewards[0]);
         var blocking = RewardFunction.Create("blocking", (group, token) =>
             ValueTask.FromResult(RewardScorer.ScoreAsync(outer, [group], Patient, token).AsTask().GetAwaiter().GetResult().Rewards[0]));
 
@@ -107,7 +112,8 @@ public sealed class RewardQuarantineTests
     {
         var answer = new TaskCompletionSource();
         bool unobserved = false;
-        EventHandler<UnobservedTaskExceptionEventArgs> watch = (_, error) => unobserved |= error.Exception.InnerExceptions.Any(one => one.Message == "late");
+        EventHandler<UnobservedTaskExceptionEventArgs> watch = (_, error) =>
+            unobserved |= error.Exception.InnerExceptions.Any(one => one.Message == "late");
         TaskScheduler.UnobservedTaskException += watch;
         try
         {
@@ -152,13 +158,15 @@ public sealed class RewardQuarantineTests
 
         var error = await Assert.ThrowsAsync<RewardException>(() => RewardScorer.ScoreAsync(stuck, Groups(200), options).AsTask());
 
-        // 32, and those that ran out of time while the 32nd was counted: several calls wait at once.
-        Assert.Matches("^Reward 'stuck' is not called any more: (3[2-9]|[45][0-9]) calls ran past their time limit and have not come back;", error.Message);
+        // 32 calls, and those that timed out while the 32nd was counted, because several calls wait at once.
+        Assert.Matches(
+            "^Reward 'stuck' is not called any more: (3[2-9]|[45][0-9]) calls ran past their time limit and have not come back;",
+            error.Message);
         await EndAsync(end, stuck);
         Assert.Equal(0, (await RewardScorer.ScoreAsync(RewardFunction.Create("fine", (_, _) => 1), Groups(2), Patient)).Errors);
     }
 
-    // What was left behind must be over before the next test, which has its own limits to keep.
+    // Abandoned calls must end before the next test, which has limits of its own.
     private static async Task EndAsync(CancellationTokenSource end, IRewardFunction reward)
     {
         await end.CancelAsync();
@@ -176,7 +184,7 @@ public sealed class RewardQuarantineTests
         name,
         (group, token) => group.Prompt.Id == "1" ? Misbehave(name, group, end) : ValueTask.FromResult<IReadOnlyList<Reward>>([0.5, 0.5]));
 
-    // None of them heeds the token that it is given; the test ends them.
+    // None of them observes its cancellation token, so the test ends them.
     private static async ValueTask<IReadOnlyList<Reward>> Misbehave(string name, RolloutGroup group, CancellationToken end)
     {
         switch (name)
@@ -187,7 +195,8 @@ public sealed class RewardQuarantineTests
                 await Task.Yield();
                 throw new InvalidOperationException("out of order");
             case "hangs":
-                await Task.Delay(Timeout.Infinite, end).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+                await Task.Delay(Timeout.Infinite, end)
+                    .ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
                 break;
             case "loops":
                 Spin(end);
@@ -231,11 +240,11 @@ public sealed class RewardQuarantineTests
         }
     }
 
-    // A lock that another thread never lets go of, as two of them in the wrong order.
+    // A lock that another thread never releases, as in a deadlock.
     private static async Task DeadlockAsync(CancellationToken end)
     {
         var gate = new object();
-        // Without the option the rest of this method could run inside SetResult, on the thread that holds the lock.
+        // Without this option, the rest of this method could run inside SetResult on the thread that holds the lock.
         var taken = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _ = Task.Factory.StartNew(
             () =>
@@ -256,7 +265,8 @@ public sealed class RewardQuarantineTests
 
     private static List<RolloutGroup> Groups(int count) =>
         [.. Enumerable.Range(0, count).Select(group => new RolloutGroup(
-            Prompt.Create($"{group}", "q"), [1], [.. Enumerable.Range(0, 2).Select(index => new Completion([1, index], $"{group % 10}.{index}", FinishReason.EndToken))]))];
+            Prompt.Create($"{group}", "q"), [1],
+            [.. Enumerable.Range(0, 2).Select(index => new Completion([1, index], $"{group % 10}.{index}", FinishReason.EndToken))]))];
 
     private sealed class BrokenList : List<Reward>, IReadOnlyList<Reward>
     {
@@ -267,6 +277,7 @@ public sealed class RewardQuarantineTests
 
     private sealed class BrokenComponents : Dictionary<string, double?>, IReadOnlyDictionary<string, double?>
     {
-        IEnumerator<KeyValuePair<string, double?>> IEnumerable<KeyValuePair<string, double?>>.GetEnumerator() => throw new NotSupportedException("not a list");
+        IEnumerator<KeyValuePair<string, double?>> IEnumerable<KeyValuePair<string, double?>>.GetEnumerator() =>
+            throw new NotSupportedException("not a list");
     }
 }

@@ -67,7 +67,8 @@ public sealed class RewardScorerTests
 
         var error = await Assert.ThrowsAsync<RewardException>(() => Score(reward, Groups(1, 3), new RewardOptions()));
 
-        Assert.StartsWith("Reward 'parser' threw FormatException (no colon) on completion 2 of prompt '0'.", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "Reward 'parser' threw FormatException (no colon) on completion 2 of prompt '0'.", error.Message, StringComparison.Ordinal);
         Assert.Same(cause, error.InnerException);
     }
 
@@ -106,7 +107,8 @@ public sealed class RewardScorerTests
         var reward = RewardFunction.Create("short", (group, token) => ValueTask.FromResult<IReadOnlyList<Reward>>([1.0]));
 
         var error = await Assert.ThrowsAsync<RewardException>(() => Score(reward, Groups(1, 3), new RewardOptions()));
-        Assert.StartsWith("Reward 'short' returned 1 rewards for 3 completions on the group of prompt '0'.", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "Reward 'short' returned 1 rewards for 3 completions on the group of prompt '0'.", error.Message, StringComparison.Ordinal);
 
         Assert.Equal(6, (await RewardScorer.ScoreAsync(reward, Groups(2, 3), Abstain)).Errors);
     }
@@ -118,8 +120,12 @@ public sealed class RewardScorerTests
         var part = RewardFunction.Create("part", (prompt, completion) =>
             new Reward(1) { Components = new Dictionary<string, double?> { ["style"] = double.NaN } });
 
-        Assert.Contains("returned null for 1 completions", (await Assert.ThrowsAsync<RewardException>(() => Score(nothing, Groups(1, 1), new()))).Message, StringComparison.Ordinal);
-        Assert.Contains("NaN in its component 'style'", (await Assert.ThrowsAsync<RewardException>(() => Score(part, Groups(1, 1), new()))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "returned null for 1 completions",
+            (await Assert.ThrowsAsync<RewardException>(() => Score(nothing, Groups(1, 1), new()))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "NaN in its component 'style'", (await Assert.ThrowsAsync<RewardException>(() => Score(part, Groups(1, 1), new()))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -160,7 +166,8 @@ public sealed class RewardScorerTests
     [Fact]
     public async Task ScoreAsync_treats_a_cancellation_of_the_rewards_own_as_an_error()
     {
-        var reward = RewardFunction.Create("http", (RolloutGroup group, CancellationToken token) => throw new TaskCanceledException("The request took too long."));
+        var reward = RewardFunction.Create(
+            "http", (RolloutGroup group, CancellationToken token) => throw new TaskCanceledException("The request took too long."));
 
         var error = await Assert.ThrowsAsync<RewardException>(() => Score(reward, Groups(1, 1), new RewardOptions()));
         Assert.Contains("threw TaskCanceledException (The request took too long.)", error.Message, StringComparison.Ordinal);
@@ -184,7 +191,9 @@ public sealed class RewardScorerTests
         var options = new RewardOptions { Timeout = TimeSpan.FromSeconds(1) };
 
         var error = await Assert.ThrowsAsync<RewardException>(() => Score(reward, Groups(3, 1), options));
-        Assert.StartsWith("Reward 'judge' took longer than 1 s (RewardOptions.Timeout) on the group of prompt '1'.", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "Reward 'judge' took longer than 1 s (RewardOptions.Timeout) on the group of prompt '1'.", error.Message,
+            StringComparison.Ordinal);
 
         RewardScores scores = await RewardScorer.ScoreAsync(reward, Groups(3, 1), options with { OnError = RewardErrorHandling.Abstain });
         Assert.Equal([1, null, 1], scores.Rewards.Select(group => group[0].Value));
@@ -195,7 +204,8 @@ public sealed class RewardScorerTests
     {
         var reward = RewardFunction.Create("one", (prompt, completion) => 1.0);
 
-        var error = await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => Score(reward, [], new RewardOptions { MaxConcurrency = 0 }));
+        var error = await Assert.ThrowsAsync<ArgumentOutOfRangeException>(
+            () => Score(reward, [], new RewardOptions { MaxConcurrency = 0 }));
         Assert.StartsWith("RewardOptions.MaxConcurrency must be 1 to 1024.", error.Message, StringComparison.Ordinal);
         await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => Score(reward, [], new RewardOptions { Timeout = TimeSpan.Zero }));
         Assert.Empty((await RewardScorer.ScoreAsync(reward, [], new RewardOptions())).Rewards);
@@ -204,7 +214,7 @@ public sealed class RewardScorerTests
     private static Task<RewardScores> Score(IRewardFunction reward, IReadOnlyList<RolloutGroup> groups, RewardOptions options) =>
         RewardScorer.ScoreAsync(reward, groups, options).AsTask();
 
-    /// <summary>Prompts "0", "1" …; the text of a completion is "prompt.index".</summary>
+    /// <summary>Creates groups with the prompts "0", "1" and so on. The text of a completion is "prompt.index".</summary>
     private static List<RolloutGroup> Groups(int count, int size) =>
         [.. Enumerable.Range(0, count).Select(group => new RolloutGroup(
             Prompt.Create($"{group}", "q"),

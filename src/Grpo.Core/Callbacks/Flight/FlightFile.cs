@@ -5,20 +5,20 @@ using Grpo.IO;
 
 namespace Grpo.Callbacks;
 
-/// <summary>The file of a flight recorder: eight bytes that say so, then records, each appended in one go.</summary>
+/// <summary>The file of a flight recorder: a signature of eight bytes, then records, each appended in one write.</summary>
 /// <remarks>
-/// A record is a head of 17 bytes (length of the payload, 4; kind, 1; step, 8; CRC-32C of these 13, 4), the payload, and its CRC-32C. The head has
-/// a checksum of its own, so that a wrong length is told from a record that was cut short when the process died, and so that the records can be
-/// found without reading them. Little-endian.
+/// A record is a head of 17 bytes (length of the payload, 4; kind, 1; step, 8; CRC-32C of these 13, 4), the payload, and its CRC-32C. All
+/// numbers are little-endian. The head has a checksum of its own for two reasons: a wrong length can be distinguished from a record that
+/// was truncated when the process died, and the records can be listed without reading their payloads.
 /// </remarks>
 internal sealed class FlightFile : IDisposable
 {
     public const string FileName = "flight.bin";
 
-    /// <summary>Ends the name of the lock beside the file.</summary>
+    /// <summary>The suffix of the lock file's name.</summary>
     public const string LockSuffix = ".lock";
 
-    /// <summary>The longest payload.</summary>
+    /// <summary>The maximum length of a payload in bytes.</summary>
     public const int MaxLength = 1 << 30;
 
     private const int HeadLength = 17;
@@ -42,24 +42,24 @@ internal sealed class FlightFile : IDisposable
     /// <summary>The records, in the order of the file.</summary>
     public IReadOnlyList<FlightFrame> Frames => _frames;
 
-    /// <summary>Whether the last record is incomplete: the process died while it was written, or is writing it.</summary>
+    /// <summary>True if the last record is incomplete, because the process died while writing it or is still writing.</summary>
     public bool IsCutShort { get; private set; }
 
-    /// <summary>The step whose record was the last one and damaged, so that opening has removed it; null where there was none.</summary>
+    /// <summary>The step whose record was last and damaged, so that opening removed it; null if there was none.</summary>
     public long? RemovedStep { get; private set; }
 
-    /// <summary>Opens an existing file to read, while another may append to it.</summary>
-    /// <exception cref="InvalidDataException">It is no such file, of another version, or damaged.</exception>
+    /// <summary>Opens an existing file for reading, while another process may append to it.</summary>
+    /// <exception cref="InvalidDataException">The file is not a flight record, has another version, or is damaged.</exception>
     public static FlightFile OpenRead(string path) =>
         Open(path, new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0), hold: null);
 
-    /// <summary>Opens a file to append to, or makes it. What an earlier process left incomplete at its end is removed.</summary>
+    /// <summary>Opens or creates a file for appending, and removes an incomplete record at its end.</summary>
     /// <remarks>
-    /// One at a time: a lock beside the file is held until it is disposed. One on the file itself would, outside of Windows, either let a
-    /// second writer in or keep the readers out. The lock's file stays; the system lets go of it when the process ends.
+    /// Only one writer at a time: a separate lock file is held until the file is disposed. Outside of Windows, a lock on the file itself
+    /// would either admit a second writer or exclude readers. The lock file stays, but the system releases the lock when the process ends.
     /// </remarks>
-    /// <exception cref="InvalidDataException">It is no such file, of another version, or damaged.</exception>
-    /// <exception cref="IOException">Somebody else is writing it, or it cannot be opened.</exception>
+    /// <exception cref="InvalidDataException">The file is not a flight record, has another version, or is damaged.</exception>
+    /// <exception cref="IOException">Another recorder is writing the file, or it cannot be opened.</exception>
     public static FlightFile OpenWrite(string path)
     {
         FileStream hold = Hold(path);
@@ -68,7 +68,7 @@ internal sealed class FlightFile : IDisposable
         {
             file = Open(path, new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read, bufferSize: 0), hold);
 
-            // After a power failure the length may be on the disk and the payload not.
+            // After a power failure the disk may have the length of the file but not the payload.
             if (file._frames.Count > 0 && !file.TryRead(file._frames[^1], out _))
             {
                 file.RemovedStep = file.LastStep;
@@ -91,22 +91,25 @@ internal sealed class FlightFile : IDisposable
         }
     }
 
-    /// <summary>The payload of a record.</summary>
-    /// <exception cref="InvalidDataException">It is damaged.</exception>
+    /// <summary>Reads the payload of a record.</summary>
+    /// <exception cref="InvalidDataException">The payload is damaged.</exception>
     public byte[] Read(FlightFrame frame) => TryRead(frame, out byte[] payload) ? payload : throw Damaged(frame.Position);
 
-    /// <summary>Appends a record; <see cref="Flush"/> puts it on the disk.</summary>
-    /// <exception cref="InvalidOperationException">The payload is too long, or the file has that step, or a later one, already.</exception>
+    /// <summary>Appends a record. <see cref="Flush"/> writes it to the disk.</summary>
+    /// <exception cref="InvalidOperationException">The payload is too long, or the file already has the step or a later one.</exception>
     public void Append(FlightKind kind, long step, ReadOnlySpan<byte> payload)
     {
         if (payload.Length > MaxLength)
         {
-            throw new InvalidOperationException($"The record of step {step} has {payload.Length} bytes; the limit is {MaxLength}. Sample fewer tokens a step, or switch the recorder off.");
+            throw new InvalidOperationException(
+                $"The record of step {step} has {payload.Length} bytes; the limit is {MaxLength}. "
+                + "Sample fewer tokens a step, or switch the recorder off.");
         }
 
         if (kind == FlightKind.Step && LastStep is { } last && step <= last)
         {
-            throw new InvalidOperationException($"'{_path}' has step {last} already and cannot take step {step}: a step is recorded once, in order.");
+            throw new InvalidOperationException(
+                $"'{_path}' has step {last} already and cannot take step {step}: a step is recorded once, in order.");
         }
 
         byte[] record = new byte[HeadLength + payload.Length + SumLength];
@@ -121,10 +124,12 @@ internal sealed class FlightFile : IDisposable
         _frames.Add(new FlightFrame(kind, step, position, payload.Length));
     }
 
-    /// <summary>The last step; null when there is none.</summary>
-    public long? LastStep => _frames.FindLastIndex(frame => frame.Kind == FlightKind.Step) is >= 0 and var index ? _frames[index].Step : null;
+    /// <summary>The last step in the file; null if there is none.</summary>
+    public long? LastStep => _frames.FindLastIndex(frame => frame.Kind == FlightKind.Step) is >= 0 and var index
+        ? _frames[index].Step
+        : null;
 
-    /// <summary>Removes the steps after one.</summary>
+    /// <summary>Removes all steps after the given one.</summary>
     public void CutAfter(long step)
     {
         int first = _frames.FindIndex(frame => frame.Kind == FlightKind.Step && frame.Step > step);
@@ -135,7 +140,7 @@ internal sealed class FlightFile : IDisposable
     }
 
     /// <summary>Compares every payload with its checksum, in a fixed amount of memory.</summary>
-    /// <exception cref="InvalidDataException">One is damaged; the message names its step.</exception>
+    /// <exception cref="InvalidDataException">A record is damaged; the message names its step.</exception>
     public void Verify()
     {
         byte[] block = new byte[1 << 16];
@@ -159,8 +164,8 @@ internal sealed class FlightFile : IDisposable
         }
     }
 
-    /// <summary>Everything appended is on the disk afterwards.</summary>
-    /// <exception cref="IOException">The disk is full, or the file has vanished.</exception>
+    /// <summary>Flushes all appended records to the disk.</summary>
+    /// <exception cref="IOException">The disk is full, or the file is missing.</exception>
     public void Flush()
     {
         _file.Flush(flushToDisk: true);
@@ -170,7 +175,7 @@ internal sealed class FlightFile : IDisposable
     public void Dispose()
     {
         _file.Dispose();
-        _hold?.Dispose(); // last: nobody else may write before
+        _hold?.Dispose(); // last, so that no other writer starts before the file is closed
     }
 
     private static FileStream Hold(string path)
@@ -233,7 +238,8 @@ internal sealed class FlightFile : IDisposable
             var frame = new FlightFrame((FlightKind)head[4], BinaryPrimitives.ReadInt64LittleEndian(head[5..]), _end, payload);
             if (payload is < 0 or > MaxLength || !Enum.IsDefined(frame.Kind))
             {
-                throw new InvalidDataException($"'{_path}' has a record of kind {head[4]} and {payload} bytes at byte {_end}, which no version of this format has.");
+                throw new InvalidDataException(
+                    $"'{_path}' has a record of kind {head[4]} and {payload} bytes at byte {_end}, which no version of this format has.");
             }
 
             long end = _end + HeadLength + payload + SumLength;
@@ -259,7 +265,7 @@ internal sealed class FlightFile : IDisposable
 
     private bool TryRead(FlightFrame frame, out byte[] payload)
     {
-        payload = new byte[frame.Length]; // no more than the file holds: Scan has seen its end
+        payload = new byte[frame.Length]; // at most the length of the file, which Scan has checked
         Span<byte> sum = stackalloc byte[SumLength];
         Read(frame.Position + HeadLength, payload);
         Read(frame.Position + HeadLength + frame.Length, sum);
@@ -276,7 +282,7 @@ internal sealed class FlightFile : IDisposable
     {
         if (_file.Length > _end)
         {
-            _file.SetLength(_end); // the remains of a write that failed
+            _file.SetLength(_end); // removes the remains of a write that failed
         }
 
         _file.Position = _end;
@@ -284,7 +290,7 @@ internal sealed class FlightFile : IDisposable
         _end += bytes.Length;
     }
 
-    // A file that was extended before a power failure ends in zeros.
+    // After a power failure, a file that was being extended may end in zeros.
     private bool IsZeroFrom(long position, long length)
     {
         byte[] block = new byte[1 << 16];
@@ -322,4 +328,18 @@ internal sealed class FlightFile : IDisposable
 
         return sum;
     }
+}
+
+/// <summary>The kind and position of a record in the file, without its payload.</summary>
+/// <param name="Kind">The kind of record.</param>
+/// <param name="Step">The step of the record; 0 for <see cref="FlightKind.Settings"/>.</param>
+/// <param name="Position">The position of the first byte in the file.</param>
+/// <param name="Length">The length of the payload in bytes.</param>
+internal readonly record struct FlightFrame(FlightKind Kind, long Step, long Position, int Length);
+
+/// <summary>The kind of a record.</summary>
+internal enum FlightKind : byte
+{
+    Settings = 1,
+    Step = 2,
 }

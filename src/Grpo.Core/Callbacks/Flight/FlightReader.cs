@@ -4,8 +4,10 @@ using Grpo.Scoring;
 
 namespace Grpo.Callbacks;
 
-/// <summary>Reads what <see cref="FlightWriter"/> wrote. Nothing is allocated that the bytes at hand could not fill.</summary>
-/// <param name="bytes">The payload.</param>
+/// <summary>
+/// Reads the primitives that a <see cref="FlightWriter"/> wrote. It never allocates more than the remaining bytes could fill.
+/// </summary>
+/// <param name="bytes">The payload of a record.</param>
 internal ref struct FlightReader(ReadOnlySpan<byte> bytes)
 {
     private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
@@ -32,8 +34,8 @@ internal ref struct FlightReader(ReadOnlySpan<byte> bytes)
         throw new InvalidDataException("a number has no end");
     }
 
-    /// <summary>How many things follow.</summary>
-    /// <param name="leastBytes">What one of them takes up at least.</param>
+    /// <summary>Reads the number of elements that follow.</summary>
+    /// <param name="leastBytes">The minimum size of an element in bytes.</param>
     public int Count(int leastBytes)
     {
         ulong count = Number();
@@ -42,11 +44,13 @@ internal ref struct FlightReader(ReadOnlySpan<byte> bytes)
             : throw new InvalidDataException($"{count} things are announced where {_rest.Length} bytes are left");
     }
 
-    public int Int() => Number() is var value && value <= int.MaxValue ? (int)value : throw new InvalidDataException($"{value} is too large a number here");
+    public int Int() => Number() is var value && value <= int.MaxValue
+        ? (int)value
+        : throw new InvalidDataException($"{value} is too large a number here");
 
     public double Double() => BinaryPrimitives.ReadDoubleLittleEndian(Take(sizeof(double)));
 
-    /// <summary>A number that the rewards of a step can have: <see cref="RewardScorer"/> lets no other through.</summary>
+    /// <summary>Reads a number of a reward, which is finite and within the limit because <see cref="RewardScorer"/> checks it.</summary>
     public double RewardNumber(double limit = double.MaxValue) => Double() is var number && Math.Abs(number) <= limit
         ? number
         : throw new InvalidDataException(FormattableString.Invariant($"{number} is no reward"));
@@ -105,7 +109,9 @@ internal ref struct FlightReader(ReadOnlySpan<byte> bytes)
         var values = new float[near.Count];
         for (int i = 0; i < values.Length; i++)
         {
-            uint zigzag = Number() is var number && number <= uint.MaxValue ? (uint)number : throw new InvalidDataException($"{number} is no distance of two numbers");
+            uint zigzag = Number() is var number && number <= uint.MaxValue
+                ? (uint)number
+                : throw new InvalidDataException($"{number} is no distance of two numbers");
             int distance = (int)(zigzag >> 1) ^ -(int)(zigzag & 1);
             values[i] = BitConverter.Int32BitsToSingle(unchecked(BitConverter.SingleToInt32Bits(near[i]) + distance));
         }

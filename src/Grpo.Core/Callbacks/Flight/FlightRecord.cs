@@ -1,7 +1,12 @@
 namespace Grpo.Callbacks;
 
-/// <summary>Reads what a <see cref="FlightRecorder"/> wrote, also while it is writing: then the steps that were there when it was opened.</summary>
-/// <remarks>The file is not trusted: every record has a checksum, and no number in it makes the reader allocate more than its bytes could fill.</remarks>
+/// <summary>
+/// A reader for the file of a <see cref="FlightRecorder"/>. It can read while the run is writing, and then has the steps at
+/// the time of opening.
+/// </summary>
+/// <remarks>
+/// The file is not trusted: every record has a checksum, and no number in it makes the reader allocate more than its bytes could fill.
+/// </remarks>
 public sealed class FlightRecord : IDisposable
 {
     private readonly FlightFile _file;
@@ -20,26 +25,29 @@ public sealed class FlightRecord : IDisposable
         }
     }
 
-    /// <summary>The file.</summary>
+    /// <summary>The path of the file.</summary>
     public string FilePath { get; }
 
-    /// <summary>The steps that it holds, ascending. One that diverged and was rolled back is not among them.</summary>
+    /// <summary>The numbers of the recorded steps, in ascending order. A step that diverged and was rolled back is not recorded.</summary>
     public IReadOnlyList<long> Steps { get; }
 
-    /// <summary>Whether its end is an incomplete record: the process died while writing it, or is writing it now.</summary>
+    /// <summary>True if the last record is incomplete, because the process died while writing it or is still writing.</summary>
     public bool IsCutShort => _file.IsCutShort;
 
-    /// <summary>Opens a record. Only the heads of its steps are read.</summary>
-    /// <param name="path">The file, or the folder that it is in.</param>
-    /// <exception cref="FileNotFoundException">There is none.</exception>
-    /// <exception cref="InvalidDataException">It is something else, of another version, or damaged; the message says at which byte.</exception>
+    /// <summary>Opens a record. It reads only the heads of the steps.</summary>
+    /// <param name="path">The path of the file or of its folder.</param>
+    /// <exception cref="FileNotFoundException">The file does not exist.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The file is not a flight record, has another version, or is damaged. The message names the byte.
+    /// </exception>
     public static FlightRecord Open(string path)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(path);
         string file = Directory.Exists(path) ? Path.Combine(path, FlightFile.FileName) : path;
         if (!File.Exists(file))
         {
-            throw new FileNotFoundException($"There is no flight record at '{file}'. A run has one when it is trained with a FlightRecorder.", file);
+            throw new FileNotFoundException(
+                $"There is no flight record at '{file}'. A run has one when it is trained with a FlightRecorder.", file);
         }
 
         FlightFile opened = FlightFile.OpenRead(file);
@@ -54,16 +62,17 @@ public sealed class FlightRecord : IDisposable
         }
     }
 
-    /// <summary>Reads a step.</summary>
-    /// <param name="step">One of <see cref="Steps"/>.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The step is not there; the message says which are.</exception>
-    /// <exception cref="InvalidDataException">It is damaged.</exception>
-    public FlightStep Read(long step) => Decode(_file.Frames[IndexOf(step)], static (ref reader, frame) => FlightStepCodec.Read(ref reader, frame.Step));
+    /// <summary>Reads the record of a step.</summary>
+    /// <param name="step">The number of the step, one of <see cref="Steps"/>.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The step is not recorded; the message lists the recorded steps.</exception>
+    /// <exception cref="InvalidDataException">The record is damaged.</exception>
+    public FlightStep Read(long step) =>
+        Decode(_file.Frames[IndexOf(step)], static (ref reader, frame) => FlightStepCodec.Read(ref reader, frame.Step));
 
-    /// <summary>The settings that a step was made with.</summary>
-    /// <param name="step">One of <see cref="Steps"/>.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The step is not there; the message says which are.</exception>
-    /// <exception cref="InvalidDataException">They are damaged or missing.</exception>
+    /// <summary>Reads the settings of the run at a step.</summary>
+    /// <param name="step">The number of the step, one of <see cref="Steps"/>.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The step is not recorded; the message lists the recorded steps.</exception>
+    /// <exception cref="InvalidDataException">The settings are damaged or missing.</exception>
     public FlightSettings SettingsOf(long step)
     {
         for (int i = IndexOf(step); i >= 0; i--)
@@ -80,7 +89,7 @@ public sealed class FlightRecord : IDisposable
     /// <summary>Closes the file.</summary>
     public void Dispose() => _file.Dispose();
 
-    /// <summary>Numbers as people write them: "1-3, 7".</summary>
+    /// <summary>Formats numbers as ranges: "1-3, 7".</summary>
     internal static string Ranges(IEnumerable<long> numbers)
     {
         var ranges = new List<(long First, long Last)>();
@@ -96,7 +105,9 @@ public sealed class FlightRecord : IDisposable
             }
         }
 
-        return ranges.Count == 0 ? "none" : string.Join(", ", ranges.Select(range => range.First == range.Last ? $"{range.First}" : $"{range.First}-{range.Last}"));
+        return ranges.Count == 0
+            ? "none"
+            : string.Join(", ", ranges.Select(range => range.First == range.Last ? $"{range.First}" : $"{range.First}-{range.Last}"));
     }
 
     private int IndexOf(long step)
@@ -125,8 +136,9 @@ public sealed class FlightRecord : IDisposable
         }
         catch (InvalidDataException exception)
         {
-            // The checksum is right, so these bytes were written so.
-            throw new InvalidDataException($"'{FilePath}' holds at byte {frame.Position} what no recorder writes: {exception.Message}.", exception);
+            // The checksum is right, so the bytes are as they were written.
+            throw new InvalidDataException(
+                $"'{FilePath}' holds at byte {frame.Position} what no recorder writes: {exception.Message}.", exception);
         }
     }
 }

@@ -1,49 +1,48 @@
 using Grpo.IO;
 using Grpo.Modeling;
+using Grpo.Optimization;
 using Grpo.Training;
 
 namespace Grpo.Callbacks;
 
 /// <summary>
-/// Writes flight.bin: of every step the tokens, log-probs, rewards, advantages, losses, seeds and a hash of the weights, so that it can be looked at,
-/// computed again and compared (<see cref="FlightRecord"/>, <see cref="FlightReplay"/>). It changes no number of the run.
+/// A callback that records every step in flight.bin: tokens, log-probs, rewards, advantages, losses, seeds and a hash of the weights. The
+/// steps can then be inspected (<see cref="FlightRecord"/>) and computed again (<see cref="FlightReplay"/>). It changes no
+/// number of the run.
 /// </summary>
 /// <remarks>
-/// A callback of the trainer. Every step is flushed to the disk before its checkpoint is written. A run that resumes first drops the steps after
-/// the checkpoint, which come again, and a record that was cut short: so every step is there once, however often the run was killed.
-/// The file is opened, and only then changed, when a run begins, which holds its folder of checkpoints by then; it is closed when the run ends.
-/// From its construction until it is disposed every step of the optimizer costs a <see cref="WeightHash"/> and the download of the update's
-/// log-probs, whether or not a trainer runs it. An optimizer can have several recorders, each with a folder of its own.
+/// Every step is flushed to the disk before its checkpoint is written. A resumed run first drops the steps after its checkpoint, because
+/// they run again, and an incomplete last record. So the file holds every step once, however often the run was killed. The file is opened
+/// when a run starts, after the run has claimed its folder of checkpoints, and closed when the run ends. Each step of the run costs a
+/// <see cref="WeightHash"/> and the download of the update's log-probs. A run can have several recorders, each with its own folder.
 /// </remarks>
-public sealed class FlightRecorder : ITrainingCallback, IDisposable
+public sealed class FlightRecorder : ITrainingCallback, IStepObserverFactory, IDisposable
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
-    private readonly GrpoOptimizer _optimizer;
     private readonly IReadOnlyDictionary<string, string> _about;
     private FlightFile? _file;
+    private StepCapture? _capture;
     private bool _disposed;
 
-    /// <summary>Begins to listen to the optimizer. Nothing is written before a run begins.</summary>
-    /// <param name="optimizer">Does the steps. Borrowed.</param>
-    /// <param name="directory">The folder; made when it is not there.</param>
-    /// <param name="about">What a replay will want to know, such as the name of the model; null: nothing.</param>
-    public FlightRecorder(GrpoOptimizer optimizer, string directory, IReadOnlyDictionary<string, string>? about = null)
+    /// <summary>Creates the recorder. It writes nothing before a run starts.</summary>
+    /// <param name="directory">The folder of the file. It is created if it is missing.</param>
+    /// <param name="about">Facts for a later replay, such as the name of the model. Null for none.</param>
+    public FlightRecorder(string directory, IReadOnlyDictionary<string, string>? about = null)
     {
-        ArgumentNullException.ThrowIfNull(optimizer);
         ArgumentException.ThrowIfNullOrWhiteSpace(directory);
-        _optimizer = optimizer;
         _about = about ?? Nothing;
         FilePath = Path.Combine(directory, FlightFile.FileName);
-        optimizer.Recorders++;
     }
 
-    /// <summary>The file.</summary>
+    /// <summary>The path of the file.</summary>
     public string FilePath { get; }
 
     /// <inheritdoc/>
-    /// <exception cref="InvalidOperationException">A new run begins and the file holds the steps of another.</exception>
-    /// <exception cref="InvalidDataException">The folder holds a flight.bin that is damaged, of another version, or something else.</exception>
+    /// <exception cref="InvalidOperationException">A new run starts, but the file holds the steps of another run.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The existing flight.bin is not a flight record, has another version, or is damaged.
+    /// </exception>
     /// <exception cref="IOException">The folder cannot be written to, or another recorder is writing the file.</exception>
     public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default)
     {
@@ -52,7 +51,8 @@ public sealed class FlightRecorder : ITrainingCallback, IDisposable
         FlightFile file = _file ??= Open();
         if (!start.Resumes && start.FirstStep == 0 && file.LastStep is { } last)
         {
-            throw new InvalidOperationException($"'{FilePath}' holds {last} steps of another run. Resume that run, choose another folder, or move the file away.");
+            throw new InvalidOperationException(
+                $"'{FilePath}' holds {last} steps of another run. Resume that run, choose another folder, or move the file away.");
         }
 
         Write(() =>
@@ -60,7 +60,7 @@ public sealed class FlightRecorder : ITrainingCallback, IDisposable
             file.CutAfter(start.FirstStep);
             file.Verify();
             var settings = new FlightWriter();
-            FlightSettings.Of(start.Options, _about).Write(settings);
+            FlightSettings.From(start.Options, _about).Write(settings);
             if (!IsLastSettings(file, settings.Written))
             {
                 file.Append(FlightKind.Settings, step: 0, settings.Written);
@@ -73,20 +73,25 @@ public sealed class FlightRecorder : ITrainingCallback, IDisposable
     }
 
     /// <inheritdoc/>
-    /// <exception cref="InvalidOperationException">The step is of another optimizer, was recorded already, or no run has begun.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The trainer did not observe the step for this recorder, the step is already recorded, or no run has started.
+    /// </exception>
     /// <exception cref="IOException">The disk is full, or the file has become unwritable.</exception>
-    /// <remarks>The step is done: a run that is being cancelled still records it.</remarks>
-    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    /// <remarks>Ignores the token: the step is done, so a run that is being canceled still records it.</remarks>
+    public ValueTask OnStepAsync(TrainingStep step, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(report);
-        FlightStep step = report.Record ?? throw new InvalidOperationException(
-            $"Step {report.Step} has no record: it was done by another optimizer than the one that the recorder was made for. Give both the same.");
-        FlightFile file = _file ?? throw new InvalidOperationException($"Step {step.Step} comes without the beginning of its run: call OnStartAsync first, as the trainer does.");
+        ArgumentNullException.ThrowIfNull(step);
+        FlightFile file = _file ?? throw new InvalidOperationException(
+            $"Step {step.Step} comes without the beginning of its run: call OnStartAsync first, as the trainer does.");
+        FlightStep record = _capture?.Step is { } captured && captured.Step == step.Step ? captured : throw new InvalidOperationException(
+            $"Step {step.Step} was not observed: only a GrpoTrainer lets its callbacks see a step from the inside. "
+            + "Give the recorder to the trainer as one of its callbacks.");
+        _capture = null;
         Write(() =>
         {
             var payload = new FlightWriter();
-            FlightStepCodec.Write(payload, step);
-            file.Append(FlightKind.Step, step.Step, payload.Written);
+            FlightStepCodec.Write(payload, record);
+            file.Append(FlightKind.Step, record.Step, payload.Written);
             file.Flush();
         });
         return ValueTask.CompletedTask;
@@ -99,18 +104,17 @@ public sealed class FlightRecorder : ITrainingCallback, IDisposable
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>Closes the file and stops listening.</summary>
+    /// <inheritdoc/>
+    IStepObserver IStepObserverFactory.Observe(IPolicy policy, ulong seed) => _capture = new StepCapture(policy, seed);
+
+    /// <summary>Closes the file.</summary>
     public void Dispose()
     {
         Close();
-        if (!_disposed)
-        {
-            _disposed = true;
-            _optimizer.Recorders--;
-        }
+        _disposed = true;
     }
 
-    // A step that a checkpoint holds does not come again, so its record will be missing for good.
+    // The run does not repeat steps that its checkpoint includes, so their missing records stay missing.
     private void WarnOfGaps(FlightFile file, TrainingStart start)
     {
         long last = file.LastStep ?? 0;
@@ -125,7 +129,8 @@ public sealed class FlightRecorder : ITrainingCallback, IDisposable
 
     private static bool IsLastSettings(FlightFile file, ReadOnlySpan<byte> settings)
     {
-        FlightFrame? last = file.Frames.Where(frame => frame.Kind == FlightKind.Settings).Select(frame => (FlightFrame?)frame).LastOrDefault();
+        FlightFrame? last = file.Frames.Where(frame => frame.Kind == FlightKind.Settings).Select(frame => (FlightFrame?)frame)
+            .LastOrDefault();
         return last is { } frame && settings.SequenceEqual(file.Read(frame));
     }
 

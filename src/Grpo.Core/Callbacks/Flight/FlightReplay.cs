@@ -1,13 +1,14 @@
 using Grpo.Checkpoints;
 using Grpo.Modeling;
+using Grpo.Optimization;
 using Grpo.Rollouts;
 
 namespace Grpo.Callbacks;
 
-/// <summary>Does a recorded step again, or samples one of its completions again, and says what came out otherwise.</summary>
+/// <summary>Repeats a recorded step, or samples one of its completions again, and compares the results with the record.</summary>
 /// <remarks>
-/// The step is done by a <see cref="GrpoOptimizer"/> whose sampler and reward give what is on record: what is compared has come through
-/// the code that trains, not through a copy of it.
+/// A <see cref="GrpoOptimizer"/> repeats the step with a sampler and a reward that return the recorded values. So the comparison tests the
+/// code that trains, not a copy of it.
 /// </remarks>
 public sealed class FlightReplay
 {
@@ -15,10 +16,10 @@ public sealed class FlightReplay
     private readonly GrpoOptions _options;
     private readonly IReferenceModel? _reference;
 
-    /// <summary>Prepares a replay.</summary>
-    /// <param name="policy">The model of the run. Borrowed; a replay changes its weights.</param>
-    /// <param name="options">The options of the run, as <see cref="FlightSettings.ToOptions"/> gives them.</param>
-    /// <param name="reference">The reference model of the run, if it had one.</param>
+    /// <summary>Creates a replay.</summary>
+    /// <param name="policy">The policy of the run. Borrowed. A replay changes its weights.</param>
+    /// <param name="options">The options of the run, from <see cref="FlightSettings.ToOptions"/>.</param>
+    /// <param name="reference">The reference model of the run; null if it had none.</param>
     public FlightReplay(IPolicy policy, GrpoOptions options, IReferenceModel? reference = null)
     {
         ArgumentNullException.ThrowIfNull(policy);
@@ -28,23 +29,29 @@ public sealed class FlightReplay
         _reference = reference;
     }
 
-    /// <summary>The checkpoint that a step begins with: that of the step before.</summary>
+    /// <summary>Finds the checkpoint from which a step started, which is that of the previous step.</summary>
     /// <param name="root">The folder of a <see cref="DirectoryCheckpointStore"/>.</param>
     /// <param name="record">The record of the run.</param>
-    /// <param name="step">A step of it.</param>
-    /// <param name="cancellationToken">Ends the comparison of hashes.</param>
-    /// <returns>Its folder; null for the first step, which begins with the model as the run was given it.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">The record does not hold the step; the message says which it holds.</exception>
-    /// <exception cref="FileNotFoundException">The run has not kept it; the message says which steps can be replayed.</exception>
-    /// <exception cref="InvalidDataException">It is damaged.</exception>
-    public static async Task<string?> FindCheckpointAsync(string root, FlightRecord record, long step, CancellationToken cancellationToken = default)
+    /// <param name="step">The number of a recorded step.</param>
+    /// <param name="cancellationToken">A token that stops the comparison of hashes.</param>
+    /// <returns>The folder of the checkpoint; null for the first step, which starts from the initial weights of the run.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The step is not recorded; the message lists the recorded steps.</exception>
+    /// <exception cref="FileNotFoundException">
+    /// The run has not kept the checkpoint; the message lists the steps that can be replayed.
+    /// </exception>
+    /// <exception cref="InvalidDataException">The checkpoint is damaged.</exception>
+    public static async Task<string?> FindCheckpointAsync(
+        string root, FlightRecord record, long step, CancellationToken cancellationToken = default)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(root);
         ArgumentNullException.ThrowIfNull(record);
-        Dictionary<long, string> kept = Directory.Exists(root) ? CheckpointFolders.NewestFirst(root).ToDictionary(found => found.Step, found => found.Folder) : [];
+        Dictionary<long, string> kept = Directory.Exists(root)
+            ? CheckpointFolders.NewestFirst(root).ToDictionary(found => found.Step, found => found.Folder)
+            : [];
         if (!record.Steps.Contains(step))
         {
-            throw new ArgumentOutOfRangeException(nameof(step), $"Step {step} is not in '{record.FilePath}'; its steps: {FlightRecord.Ranges(record.Steps)}.");
+            throw new ArgumentOutOfRangeException(
+                nameof(step), $"Step {step} is not in '{record.FilePath}'; its steps: {FlightRecord.Ranges(record.Steps)}.");
         }
 
         if (step == 1)
@@ -56,64 +63,82 @@ public sealed class FlightReplay
         {
             string possible = FlightRecord.Ranges(record.Steps.Where(other => other == 1 || kept.ContainsKey(other - 1)));
             throw new FileNotFoundException(
-                $"Step {step} begins with the weights of {CheckpointFolders.Name(step - 1)}, which '{root}' does not hold. Steps that can be replayed: {possible}. " +
-                "To be able to replay every step, write a checkpoint after each (CheckpointEvery = 1) and keep as many (keepLast of the store).");
+                $"Step {step} begins with the weights of {CheckpointFolders.Name(step - 1)}, which '{root}' does not hold. Steps that can "
+                + $"be replayed: {possible}. To be able to replay every step, write a checkpoint after each (CheckpointEvery = 1) and keep "
+                + "as many (keepLast of the store).");
         }
 
-        return await CheckpointManifest.FindProblemAsync(folder, step - 1, withHashes: true, cancellationToken).ConfigureAwait(false) is { } problem
+        return await CheckpointManifest.FindProblemAsync(folder, step - 1, withHashes: true, cancellationToken).ConfigureAwait(false)
+            is { } problem
             ? throw new InvalidDataException($"'{folder}' is damaged: {problem}")
             : folder;
     }
 
-    /// <summary>Does a step again: advantages from the rewards, log-probs, loss, gradient and every update of it. The policy has taken the step afterwards.</summary>
-    /// <param name="recorded">The step.</param>
+    /// <summary>
+    /// Repeats a step: advantages from the recorded rewards, log-probs, loss, gradient and all updates. Afterwards the policy
+    /// has taken the step.
+    /// </summary>
+    /// <param name="recorded">The record of the step.</param>
     /// <param name="checkpoint">
-    /// The checkpoint that it began with; null: the policy as it is, and an optimizer without moments, which is right for the first step, and for
-    /// the first update of any.
+    /// The folder of the checkpoint from which the step started. With null, it starts from the present weights and an optimizer without
+    /// moments, which is right for the first step and for the first update of any step.
     /// </param>
-    /// <param name="cancellationToken">Stops between two micro-batches.</param>
-    /// <returns>Both steps, compared. A step that is refused, as one is whose numbers are not finite, is a result too: <see cref="ReplayReport.Refusal"/>.</returns>
+    /// <param name="cancellationToken">A token that stops between two micro-batches.</param>
+    /// <returns>
+    /// The comparison of both steps. A step that the optimizer refuses, for example for numbers that are not finite, gives a result too:
+    /// <see cref="ReplayReport.Refusal"/>.
+    /// </returns>
     /// <remarks>
-    /// Where memory had imposed smaller micro-batches than the options say (<see cref="FlightStep.MicroBatchTokens"/>), they are formed again.
+    /// If a lack of memory imposed smaller micro-batches than the options (<see cref="FlightStep.MicroBatchTokens"/>),
+    /// the replay forms them again.
     /// </remarks>
     /// <exception cref="InvalidDataException">
-    /// The checkpoint is of another model, seed or format; or the step has a token that the policy has not, a prompt without tokens, or no groups.
+    /// The checkpoint has another model, seed or format; or the step has a token that the policy lacks, a prompt without
+    /// tokens, or no groups.
     /// </exception>
     /// <exception cref="ArgumentException">The options are out of range, or do not fit the step.</exception>
-    /// <exception cref="InvalidOperationException">The policy is random in training, or a reference model is missing or cannot be moved.</exception>
-    /// <exception cref="RewardException">A reward is not a finite number; none that was read from a file is.</exception>
-    public async Task<ReplayReport> ReplayAsync(FlightStep recorded, string? checkpoint = null, CancellationToken cancellationToken = default)
+    /// <exception cref="InvalidOperationException">
+    /// The policy is random in training, or a reference model is missing or cannot be moved.
+    /// </exception>
+    /// <exception cref="RewardException">
+    /// A reward is not a finite number. This cannot happen for a record that was read from a file.
+    /// </exception>
+    public async Task<ReplayReport> ReplayAsync(
+        FlightStep recorded, string? checkpoint = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(recorded);
         int first = recorded.Rounds.Count == 0 ? 0 : recorded.Rounds[0];
         if (first < 1 || first > recorded.Groups.Count)
         {
-            throw new InvalidDataException($"The first round of step {recorded.Step} has {first} of its {recorded.Groups.Count} groups: no recorder writes that.");
+            throw new InvalidDataException(
+                $"The first round of step {recorded.Step} has {first} of its {recorded.Groups.Count} groups: no recorder writes that.");
         }
 
         var playback = new Playback(recorded);
         GrpoOptions options = _options with
         {
             MaxTokensPerMicroBatch = recorded.MicroBatchTokens ?? _options.MaxTokensPerMicroBatch,
-            Rewards = new RewardOptions(), // those of the run were for its rewards, which do not run again
+            Rewards = new RewardOptions(), // the options of the run are for its reward function, which is not called again
         };
-        using var optimizer = new GrpoOptimizer(_policy, playback, playback, options, _reference) { Recorders = 1 };
+        using var optimizer = new GrpoOptimizer(_policy, playback, playback, options, _reference);
         RecordedTokens.Require(recorded, _policy);
         if (checkpoint is not null)
         {
             optimizer.Load(checkpoint);
         }
 
-        optimizer.Step = recorded.Step - 1; // that of the checkpoint, unless it is another's
+        optimizer.Step = recorded.Step - 1; // equal to the step of the right checkpoint
         string before = WeightHash.Compute(_policy);
-        StepReport report;
+        var capture = new StepCapture(_policy, options.Seed);
         try
         {
-            report = await optimizer.StepAsync([.. playback.Prompts.Take(first)], [.. playback.Prompts.Skip(first)], cancellationToken).ConfigureAwait(false);
+            await optimizer.StepAsync(
+                [.. playback.Prompts.Take(first)], [.. playback.Prompts.Skip(first)], [capture], cancellationToken).ConfigureAwait(false);
         }
-        catch (Exception exception) when (exception is TrainingDivergedException or (InvalidOperationException and not ObjectDisposedException))
+        catch (Exception exception)
+            when (exception is TrainingDivergedException or (InvalidOperationException and not ObjectDisposedException))
         {
-            // Most refusals leave the weights as they were, but not one of a second update, or of an update that ruined them.
+            // Most refusals leave the weights unchanged. A refused second update, or one that ruined the weights, does not.
             return new ReplayReport
             {
                 Step = recorded.Step,
@@ -124,44 +149,48 @@ public sealed class FlightReplay
             };
         }
 
-        return ReplayReport.Compare(recorded, report.Record!, WeightHash.Compute(_policy));
+        return ReplayReport.Compare(recorded, capture.Step!, WeightHash.Compute(_policy));
     }
 
     /// <summary>
-    /// Samples a completion again, from the same weights and the same random numbers, with the end tokens of the tokenizer alone. Give the
-    /// chat template as well, unless the tokenizer names its end of a message.
+    /// Samples a completion again from equal weights and random numbers, with only the end tokens of the tokenizer. Use the overload with a
+    /// chat template if the template closes messages with another token.
     /// </summary>
     /// <inheritdoc cref="RegenerateAsync(FlightStep, int, int, ITokenizer, IChatTemplate, string?, CancellationToken)"/>
     public Task<RegeneratedCompletion> RegenerateAsync(
-        FlightStep recorded, int prompt, int sample, ITokenizer tokenizer, string? checkpoint = null, CancellationToken cancellationToken = default)
+        FlightStep recorded, int prompt, int sample, ITokenizer tokenizer, string? checkpoint = null,
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
         return RegenerateAsync(recorded, prompt, sample, tokenizer, tokenizer.EndTokenIds, checkpoint, cancellationToken);
     }
 
-    /// <summary>Samples a completion again, from the same weights and the same random numbers.</summary>
-    /// <param name="recorded">The step.</param>
-    /// <param name="prompt">Index of its group in the step, from 0.</param>
-    /// <param name="sample">Index in the group, from 0.</param>
-    /// <param name="tokenizer">The tokenizer of the model: its end tokens end the completion.</param>
-    /// <param name="template">The chat template of the run: its end of a message ends the completion too.</param>
-    /// <param name="checkpoint">The checkpoint that the step began with; null: the policy as it is.</param>
-    /// <param name="cancellationToken">Stops between two tokens.</param>
+    /// <summary>Samples a completion again from equal weights and random numbers.</summary>
+    /// <param name="recorded">The record of the step.</param>
+    /// <param name="prompt">The index of the group in the step, from 0.</param>
+    /// <param name="sample">The index of the completion in the group, from 0.</param>
+    /// <param name="tokenizer">The tokenizer of the policy. Its end tokens end the completion.</param>
+    /// <param name="template">The chat template of the run. The token with which it closes a message also ends the completion.</param>
+    /// <param name="checkpoint">The folder of the checkpoint from which the step started. Null for the present weights.</param>
+    /// <param name="cancellationToken">A token that stops between two tokens.</param>
     /// <remarks>
-    /// For completions that a <see cref="PolicyGroupSampler"/> sampled. Its group is sampled alone first. Numbers are rounded otherwise in a
-    /// batch of another shape, which can tip a token; so if it differs, the whole round is sampled as it was, and that decides.
+    /// For completions of a <see cref="PolicyGroupSampler"/>. The group is first sampled alone. In a batch of another shape, rounding
+    /// differs and can change a token. If the completion differs, the whole round is therefore sampled in its original batches, and that
+    /// result counts.
     /// </remarks>
-    /// <exception cref="ArgumentOutOfRangeException">The step has no such prompt or sample.</exception>
-    /// <exception cref="ArgumentException">A prompt is longer than the options allow, or these are out of range.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The step does not have the prompt or the sample.</exception>
+    /// <exception cref="ArgumentException">A prompt is longer than the options allow, or the options are out of range.</exception>
     /// <exception cref="InvalidDataException">
-    /// The checkpoint is of another model; or the step has a token that the policy has not, a prompt without tokens, or a prompt in none of its rounds.
+    /// The checkpoint has another model; or the step has a token that the policy lacks, a prompt without tokens, or a
+    /// prompt outside its rounds.
     /// </exception>
     /// <exception cref="TrainingDivergedException">The logits are not finite.</exception>
     /// <exception cref="InvalidOperationException">Not even one sequence fits into memory.</exception>
     public Task<RegeneratedCompletion> RegenerateAsync(
         FlightStep recorded, int prompt, int sample, ITokenizer tokenizer, IChatTemplate template, string? checkpoint = null,
         CancellationToken cancellationToken = default) =>
-        RegenerateAsync(recorded, prompt, sample, tokenizer, new PromptEncoder(tokenizer, template).EndTokenIds, checkpoint, cancellationToken);
+        RegenerateAsync(
+            recorded, prompt, sample, tokenizer, new PromptEncoder(tokenizer, template).EndTokenIds, checkpoint, cancellationToken);
 
     private async Task<RegeneratedCompletion> RegenerateAsync(
         FlightStep recorded, int prompt, int sample, ITokenizer tokenizer, IReadOnlySet<int> endTokenIds, string? checkpoint,
@@ -170,12 +199,16 @@ public sealed class FlightReplay
         ArgumentNullException.ThrowIfNull(recorded);
         if (prompt < 0 || prompt >= recorded.Groups.Count)
         {
-            throw new ArgumentOutOfRangeException(nameof(prompt), $"Step {recorded.Step} has prompts 0 to {recorded.Groups.Count - 1}, and no {prompt}.");
+            throw new ArgumentOutOfRangeException(
+                nameof(prompt), $"Step {recorded.Step} has prompts 0 to {recorded.Groups.Count - 1}, and no {prompt}.");
         }
 
         if (sample < 0 || sample >= recorded.Groups[prompt].Completions.Count)
         {
-            throw new ArgumentOutOfRangeException(nameof(sample), $"Prompt {prompt} of step {recorded.Step} has samples 0 to {recorded.Groups[prompt].Completions.Count - 1}, and no {sample}.");
+            throw new ArgumentOutOfRangeException(
+                nameof(sample),
+                $"Prompt {prompt} of step {recorded.Step} has samples 0 to "
+                + $"{recorded.Groups[prompt].Completions.Count - 1}, and no {sample}.");
         }
 
         int[] round = Round(recorded, prompt);
@@ -186,7 +219,8 @@ public sealed class FlightReplay
         }
 
 
-        // A prompt that comes twice in a round counts its samples on, so those of one id belong together.
+        // If a prompt occurs twice in a round, its second group continues the count of samples. Groups of one id
+        // are therefore sampled together.
         int[] alone = [.. round.Where(group => recorded.Groups[group].PromptId == recorded.Groups[prompt].PromptId)];
         RegeneratedCompletion result = await SampleAsync(alone).ConfigureAwait(false);
         return result.FirstDifference is null || alone.Length == round.Length ? result : await SampleAsync(round).ConfigureAwait(false);
@@ -202,7 +236,8 @@ public sealed class FlightReplay
                 Seed = recorded.Seed,
                 Step = recorded.Step - 1,
             };
-            IReadOnlyList<RolloutGroup> sampled = await new PolicyGroupSampler(prompts, prompts).SampleAsync(_policy, request, cancellationToken).ConfigureAwait(false);
+            IReadOnlyList<RolloutGroup> sampled = await new PolicyGroupSampler(prompts, prompts)
+                .SampleAsync(_policy, request, cancellationToken).ConfigureAwait(false);
             return new RegeneratedCompletion
             {
                 Recorded = recorded.Groups[prompt].Completions[sample],
@@ -214,7 +249,7 @@ public sealed class FlightReplay
         }
     }
 
-    // The groups that were sampled together with one.
+    // Returns the groups that were sampled in one round with a prompt.
     private static int[] Round(FlightStep recorded, int prompt)
     {
         int first = 0;
@@ -229,5 +264,56 @@ public sealed class FlightReplay
         }
 
         throw new InvalidDataException($"Prompt {prompt} is in none of the rounds of step {recorded.Step}.");
+    }
+}
+
+/// <summary>The comparison of a recorded completion with the one that was sampled again.</summary>
+public sealed record RegeneratedCompletion
+{
+    /// <summary>The recorded completion.</summary>
+    public required FlightCompletion Recorded { get; init; }
+
+    /// <summary>The completion that was sampled again, with its text.</summary>
+    public required Completion Completion { get; init; }
+
+    /// <summary>The recorded hash of the weights before the step.</summary>
+    public required string RecordedWeights { get; init; }
+
+    /// <summary>The hash of the weights that the completion was sampled from again.</summary>
+    public required string Weights { get; init; }
+
+    /// <summary>
+    /// True if the group was sampled alone, which is much less work. False if the whole round was sampled in its original batches, because
+    /// the group alone came out different.
+    /// </summary>
+    public required bool Alone { get; init; }
+
+    /// <summary>
+    /// The index of the first token that differs, from 0. If one completion is the beginning of the other, the length of the shorter one.
+    /// Null if both are equal.
+    /// </summary>
+    public int? FirstDifference => Difference(Recorded.TokenIds, Completion.TokenIds);
+
+    /// <summary>
+    /// The largest difference of the sampler's log-probs before the first token that differs, in nats. Null if none were recorded. With
+    /// equal tokens it can be above 0, because rounding differs in a batch of another shape.
+    /// </summary>
+    public double? LogProbDifference => Recorded.SamplerLogProbs is { } then && Completion.LogProbs is { } now
+        ? then.Zip(now).Take(FirstDifference ?? int.MaxValue)
+            .Select(pair => Distance.Between(pair.First, pair.Second)).DefaultIfEmpty().Max()
+        : null;
+
+    internal static int? Difference(IReadOnlyList<int> one, IReadOnlyList<int> other)
+    {
+        int common = Math.Min(one.Count, other.Count);
+        for (int i = 0; i < common; i++)
+        {
+            if (one[i] != other[i])
+            {
+                return i;
+            }
+        }
+
+        return one.Count == other.Count ? null : common;
     }
 }

@@ -2,7 +2,9 @@ using Grpo.Scoring;
 
 namespace Grpo.Callbacks;
 
-/// <summary>The rewards of a step as bytes and back. Names are written once and then counted; weights once while they stay the same.</summary>
+/// <summary>
+/// Encodes and decodes the rewards of a step. A name is written once and then by number; the weights are written once.
+/// </summary>
 internal sealed class FlightRewardCodec
 {
     private const byte NoWeights = 0;
@@ -13,7 +15,10 @@ internal sealed class FlightRewardCodec
 
     private readonly Dictionary<string, int> _numbers = new(StringComparer.Ordinal);
     private readonly List<string> _names = [];
-    private IReadOnlyDictionary<string, double>? _weights;
+    private bool _wroteWeights;
+
+    /// <summary>The weights of the reward's parts. Set them before writing; they are known after reading the first reward.</summary>
+    public IReadOnlyDictionary<string, double>? Weights { get; set; }
 
     public void Write(FlightWriter writer, Reward reward)
     {
@@ -27,18 +32,7 @@ internal sealed class FlightRewardCodec
             writer.Optional(value);
         }
 
-        byte kind = reward.Weights is null ? NoWeights : IsSame(reward.Weights) ? SameWeights : NewWeights;
-        writer.Byte(kind);
-        if (kind == NewWeights)
-        {
-            _weights = reward.Weights!;
-            writer.Count(_weights.Count);
-            foreach ((string name, double weight) in _weights)
-            {
-                WriteName(writer, name);
-                writer.Double(weight);
-            }
-        }
+        WriteWeights(writer);
     }
 
     public Reward Read(ref FlightReader reader)
@@ -53,23 +47,41 @@ internal sealed class FlightRewardCodec
             components![Required(ReadName(ref reader))] = reader.OptionalRewardNumber();
         }
 
+        ReadWeights(ref reader);
         return new Reward(value)
         {
-            IsCorrect = judged switch { 0 => null, 1 => false, 2 => true, _ => throw new InvalidDataException($"{judged} is no judgement") },
+            IsCorrect =
+                judged switch { 0 => null, 1 => false, 2 => true, _ => throw new InvalidDataException($"{judged} is no judgement") },
             Verdict = verdict,
             Components = components,
-            Weights = ReadWeights(ref reader),
         };
     }
 
-    private IReadOnlyDictionary<string, double>? ReadWeights(ref FlightReader reader)
+    // The format stores weights per reward, although they belong to the reward function. The first reward of a step holds them.
+    private void WriteWeights(FlightWriter writer)
+    {
+        writer.Byte(Weights is null ? NoWeights : _wroteWeights ? SameWeights : NewWeights);
+        if (Weights is null || _wroteWeights)
+        {
+            return;
+        }
+
+        _wroteWeights = true;
+        writer.Count(Weights.Count);
+        foreach ((string name, double weight) in Weights)
+        {
+            WriteName(writer, name);
+            writer.Double(weight);
+        }
+    }
+
+    private void ReadWeights(ref FlightReader reader)
     {
         switch (reader.Byte())
         {
             case NoWeights:
-                return null;
-            case SameWeights when _weights is not null:
-                return _weights;
+            case SameWeights when Weights is not null:
+                break;
             case NewWeights:
                 int count = reader.Count(9);
                 var weights = new Dictionary<string, double>(StringComparer.Ordinal);
@@ -78,15 +90,14 @@ internal sealed class FlightRewardCodec
                     weights[Required(ReadName(ref reader))] = reader.Double();
                 }
 
-                return _weights = weights;
+                Weights ??= weights; // the first ones count, as in an update
+                break;
             default:
                 throw new InvalidDataException("the weights of a reward are neither none nor new nor those before");
         }
     }
 
-    private bool IsSame(IReadOnlyDictionary<string, double> weights) => ReferenceEquals(weights, _weights) || (_weights is not null && weights.SequenceEqual(_weights));
-
-    // 0: null. Else the name's number from 1; the next free number is followed by the name itself.
+    // Writes 0 for null, and otherwise the number of the name, from 1. A new number is followed by the name itself.
     private void WriteName(FlightWriter writer, string? name)
     {
         if (name is null)

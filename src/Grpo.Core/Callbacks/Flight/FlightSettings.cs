@@ -2,21 +2,24 @@ using Grpo.Optimization;
 
 namespace Grpo.Callbacks;
 
-/// <summary>What a recorded step was made with.</summary>
+/// <summary>The settings of a recorded run: its options and facts about it.</summary>
 public sealed record FlightSettings
 {
     private const string Path = "GrpoOptions.";
 
-    /// <summary>The options by name, "GrpoOptions.Sampling.Temperature", as texts that keep every bit of a number; null for an option that is null.</summary>
+    /// <summary>
+    /// The options by name, such as "GrpoOptions.Sampling.Temperature", as texts that keep every bit of a number. Null for
+    /// an option that is null.
+    /// </summary>
     public required IReadOnlyDictionary<string, string?> Options { get; init; }
 
-    /// <summary>What the application wanted to be told later, such as the name of the model.</summary>
+    /// <summary>The facts that the application recorded for later, such as the name of the model.</summary>
     public required IReadOnlyDictionary<string, string> About { get; init; }
 
-    /// <summary>The options as an object.</summary>
+    /// <summary>Creates the options of the run from their texts.</summary>
     /// <exception cref="InvalidOperationException">
-    /// An option cannot be made from its text: an objective or advantage function of your own, or an option of another version. Give
-    /// <see cref="FlightReplay"/> the options of the run instead.
+    /// An option cannot be created from its text, because it is a custom objective or advantage function, or comes from another version.
+    /// Give <see cref="FlightReplay"/> the options of the run instead.
     /// </exception>
     public GrpoOptions ToOptions()
     {
@@ -33,7 +36,7 @@ public sealed record FlightSettings
         return options;
     }
 
-    internal static FlightSettings Of(GrpoOptions options, IReadOnlyDictionary<string, string> about) =>
+    internal static FlightSettings From(GrpoOptions options, IReadOnlyDictionary<string, string> about) =>
         new() { Options = new Dictionary<string, string?>(OptionText.Of(options, Path)), About = about };
 
     internal void Write(FlightWriter writer)

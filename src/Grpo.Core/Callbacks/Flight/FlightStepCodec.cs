@@ -3,12 +3,12 @@ using Grpo.Optimization;
 
 namespace Grpo.Callbacks;
 
-/// <summary>A <see cref="FlightStep"/> as bytes and back.</summary>
+/// <summary>Encodes and decodes a <see cref="FlightStep"/>.</summary>
 internal static class FlightStepCodec
 {
     private const int HashBytes = 32;
 
-    // What the smallest of each takes up: the bound of what a count in a file can make a reader allocate.
+    // The minimum sizes in bytes. They bound the memory that a count in a file can make a reader allocate.
     private const int LeastGroup = 3;
     private const int LeastCompletion = 18;
     private const int LeastUpdate = 28;
@@ -32,7 +32,7 @@ internal static class FlightStepCodec
         writer.Ids(step.Rounds);
         writer.Count(step.MicroBatchTokens ?? 0);
         writer.Count(step.Groups.Count);
-        var rewards = new FlightRewardCodec();
+        var rewards = new FlightRewardCodec { Weights = step.RewardWeights };
         foreach (FlightGroup group in step.Groups)
         {
             writer.Text(group.PromptId);
@@ -57,13 +57,14 @@ internal static class FlightStepCodec
         }
     }
 
-    /// <exception cref="InvalidDataException">The bytes are not those of a step.</exception>
+    /// <summary>Decodes a step.</summary>
+    /// <exception cref="InvalidDataException">The bytes are not a step.</exception>
     public static FlightStep Read(ref FlightReader reader, long number)
     {
         ulong seed = reader.Number();
         string hash = Convert.ToHexStringLower(reader.Raw(HashBytes));
         int[] rounds = reader.Ids();
-        int microBatchTokens = reader.Int(); // 0: none, since a micro-batch has a token
+        int microBatchTokens = reader.Int(); // 0 stands for null, since a micro-batch has at least one token
         var groups = new FlightGroup[reader.Count(LeastGroup)];
         var rewards = new FlightRewardCodec();
         for (int i = 0; i < groups.Length; i++)
@@ -106,6 +107,7 @@ internal static class FlightStepCodec
             WeightHash = hash,
             Rounds = rounds,
             Groups = groups,
+            RewardWeights = rewards.Weights,
             MicroBatchTokens = microBatchTokens == 0 ? null : microBatchTokens,
             Updates = updates,
         };
@@ -156,7 +158,8 @@ internal static class FlightStepCodec
         var reason = (FinishReason)reader.Byte();
         var part = (FlightPart)reader.Byte();
         var has = (Has)reader.Byte();
-        if (!Enum.IsDefined(reason) || !Enum.IsDefined(part) || has > Has.All || (has.HasFlag(Has.LogProbsNearSampler) && !has.HasFlag(Has.SamplerLogProbs)))
+        if (!Enum.IsDefined(reason) || !Enum.IsDefined(part) || has > Has.All
+            || (has.HasFlag(Has.LogProbsNearSampler) && !has.HasFlag(Has.SamplerLogProbs)))
         {
             throw new InvalidDataException($"a completion ends by {reason}, has the part {part} and the fields {has}");
         }
@@ -176,7 +179,9 @@ internal static class FlightStepCodec
             Advantage = advantage,
             Part = part,
             MicroBatch = batch,
-            LogProbs = !has.HasFlag(Has.LogProbs) ? null : has.HasFlag(Has.LogProbsNearSampler) ? reader.FloatsNear(sampler!) : reader.Floats(),
+            LogProbs = !has.HasFlag(Has.LogProbs)
+                ? null
+                : has.HasFlag(Has.LogProbsNearSampler) ? reader.FloatsNear(sampler!) : reader.Floats(),
             ReferenceLogProbs = has.HasFlag(Has.ReferenceLogProbs) ? reader.Floats() : null,
         };
     }

@@ -4,7 +4,7 @@ using System.Text;
 
 namespace Grpo.Callbacks;
 
-/// <summary>The primitives of a record: whole numbers seven bits a byte, fractions as they are in memory, little-endian.</summary>
+/// <summary>Writes the primitives of a record: integers in seven bits per byte, floating-point numbers in little-endian.</summary>
 internal sealed class FlightWriter
 {
     private readonly ArrayBufferWriter<byte> _bytes = new();
@@ -84,13 +84,15 @@ internal sealed class FlightWriter
         }
     }
 
-    /// <summary>As many numbers as in <paramref name="near"/>, each as its distance in bits from the one there: a byte or two when they are close.</summary>
+    /// <summary>
+    /// Writes each number as the difference of its bits from those in <paramref name="near"/>, which takes a byte or two if they are close.
+    /// </summary>
     public void FloatsNear(IReadOnlyList<float> values, IReadOnlyList<float> near)
     {
         for (int i = 0; i < values.Count; i++)
         {
             int distance = unchecked(BitConverter.SingleToInt32Bits(values[i]) - BitConverter.SingleToInt32Bits(near[i]));
-            Number((uint)((distance << 1) ^ (distance >> 31))); // small of either sign becomes small
+            Number((uint)((distance << 1) ^ (distance >> 31))); // zigzag: a small difference of either sign becomes a small number
         }
     }
 }

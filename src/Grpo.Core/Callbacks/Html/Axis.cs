@@ -1,6 +1,6 @@
 namespace Grpo.Callbacks;
 
-/// <summary>A linear axis with round ticks: 1, 2 or 5 times a power of ten apart.</summary>
+/// <summary>A linear axis of a chart. The distance of its ticks is 1, 2 or 5 times a power of ten.</summary>
 internal sealed class Axis
 {
     private Axis(double low, double high, double[] ticks)
@@ -16,10 +16,10 @@ internal sealed class Axis
 
     public IReadOnlyList<double> Ticks { get; }
 
-    /// <summary>An axis of values: widened to its outer ticks.</summary>
-    /// <param name="values">What must fit; NaN is skipped.</param>
-    /// <param name="withZero">Whether 0 must be on it.</param>
-    public static Axis OfValues(IEnumerable<double> values, bool withZero)
+    /// <summary>Creates an axis for values, widened to its outer ticks.</summary>
+    /// <param name="values">The values that the axis must contain. NaN is skipped.</param>
+    /// <param name="withZero">True if the axis must contain 0.</param>
+    public static Axis FromValues(IEnumerable<double> values, bool withZero)
     {
         double low = double.PositiveInfinity, high = double.NegativeInfinity;
         foreach (double value in values.Where(double.IsFinite))
@@ -38,7 +38,7 @@ internal sealed class Axis
             (low, high) = (Math.Min(low, 0), Math.Max(high, 0));
         }
 
-        // A constant, up to rounding, still needs a height.
+        // Values that are constant up to rounding still need an axis of positive length.
         if (high - low <= 1e-9 * Math.Max(Math.Abs(low), Math.Abs(high)))
         {
             double half = low == 0 ? 1 : 0.1 * Math.Abs(low);
@@ -50,11 +50,11 @@ internal sealed class Axis
         return new Axis(first * step, last * step, [.. Enumerable.Range(0, (int)(last - first) + 1).Select(i => (first + i) * step)]);
     }
 
-    /// <summary>An axis of fixed ends.</summary>
-    public static Axis OfFraction() => new(0, 1, [0, 0.25, 0.5, 0.75, 1]);
+    /// <summary>The axis from 0 to 100 %.</summary>
+    public static Axis Fraction { get; } = new(0, 1, [0, 0.25, 0.5, 0.75, 1]);
 
-    /// <summary>An axis of steps: whole ticks inside the ends.</summary>
-    public static Axis OfSteps(double low, double high)
+    /// <summary>Creates an axis for steps, with integer ticks inside its ends.</summary>
+    public static Axis FromSteps(double low, double high)
     {
         if (high <= low)
         {
@@ -66,8 +66,8 @@ internal sealed class Axis
         return new Axis(low, high, [.. Enumerable.Range(0, (int)(Math.Floor(high / step) - first) + 1).Select(i => (first + i) * step)]);
     }
 
-    /// <summary>Where a value lies, 0 at <see cref="Low"/> and 1 at <see cref="High"/>.</summary>
-    public double Place(double value) => Math.Clamp((value - Low) / (High - Low), 0, 1);
+    /// <summary>Returns the position of a value, from 0 at <see cref="Low"/> to 1 at <see cref="High"/>.</summary>
+    public double Position(double value) => Math.Clamp((value - Low) / (High - Low), 0, 1);
 
     private static double RoundStep(double raw)
     {

@@ -2,7 +2,7 @@ using Grpo.Evaluation;
 
 namespace Grpo.Callbacks;
 
-/// <summary>The same prompts before and after the run.</summary>
+/// <summary>The pairs of completions of each held-out prompt, from before and after the run.</summary>
 internal sealed class BeforeAfter
 {
     private const int Shown = 12;
@@ -11,8 +11,8 @@ internal sealed class BeforeAfter
 
     public IReadOnlyList<Pair> Pairs { get; }
 
-    /// <summary>Pairs by prompt id; empty when either evaluation is missing or kept no completions.</summary>
-    public static BeforeAfter Of(EvaluationReport? before, EvaluationReport? after)
+    /// <summary>Creates the pairs by prompt id. There are none if an evaluation is missing or has no completions.</summary>
+    public static BeforeAfter From(EvaluationReport? before, EvaluationReport? after)
     {
         if (before is null || after is null || ReferenceEquals(before, after))
         {
@@ -26,25 +26,26 @@ internal sealed class BeforeAfter
         }
 
         return new BeforeAfter(
-            [.. Sides(after).Where(pair => earlier.ContainsKey(pair.Prompt.Id)).Select(pair => new Pair(pair.Prompt, earlier[pair.Prompt.Id], pair.Side))]);
+            [.. Sides(after).Where(pair => earlier.ContainsKey(pair.Prompt.Id))
+                .Select(pair => new Pair(pair.Prompt, earlier[pair.Prompt.Id], pair.Side))]);
     }
 
     public int Count(Change change) => Pairs.Count(pair => pair.Change == change);
 
-    /// <summary>Up to a dozen: a third each of gained and lost where there are that many, then of what stayed; data set order within each.</summary>
+    /// <summary>Selects up to 12 pairs: up to 4 gained, 4 lost, and then unchanged ones, each kind in the order of the data set.</summary>
     public IReadOnlyList<Pair> Choose()
     {
         Pair[][] byChange = [.. Enum.GetValues<Change>().Select(change => Pairs.Where(pair => pair.Change == change).ToArray())];
         int[] taken = [.. byChange.Select((pairs, i) => Math.Min(pairs.Length, i < 2 ? Shown / 3 : Shown / 6))];
         for (int i = 0; i < taken.Length; i++)
         {
-            taken[i] += Math.Min(byChange[i].Length - taken[i], Shown - taken.Sum()); // what one kind leaves the next may use
+            taken[i] += Math.Min(byChange[i].Length - taken[i], Shown - taken.Sum()); // the next kind fills the gap that one kind leaves
         }
 
         return [.. byChange.SelectMany((pairs, i) => pairs.Take(taken[i]))];
     }
 
-    /// <summary>The prompts of an evaluation, each with its first completion.</summary>
+    /// <summary>Returns the prompts of an evaluation, each with its first completion.</summary>
     public static IEnumerable<(Prompt Prompt, Side Side)> Sides(EvaluationReport report)
     {
         int position = 0;
@@ -59,13 +60,13 @@ internal sealed class BeforeAfter
         }
     }
 
-    /// <summary>A completion and what the reward said of it.</summary>
+    /// <summary>A completion and its reward.</summary>
     internal sealed record Side(Completion Completion, Reward Reward);
 
-    /// <summary>A prompt with both.</summary>
+    /// <summary>A prompt with its completions before and after.</summary>
     internal sealed record Pair(Prompt Prompt, Side Before, Side After)
     {
-        /// <summary>By correctness where the reward judges it, else by the reward.</summary>
+        /// <summary>The change by correctness, or by the value of the reward if that does not judge correctness.</summary>
         public Change Change => (Before.Reward.IsCorrect, After.Reward.IsCorrect) switch
         {
             (false, true) => Change.Gained,
@@ -79,21 +80,21 @@ internal sealed class BeforeAfter
     }
 }
 
-/// <summary>What became of a prompt.</summary>
+/// <summary>The change of a prompt's completion between two evaluations.</summary>
 internal enum Change
 {
-    /// <summary>Wrong before, right after; or a higher reward.</summary>
+    /// <summary>It was wrong and is right, or its reward is higher.</summary>
     Gained,
 
-    /// <summary>Right before, wrong after; or a lower reward.</summary>
+    /// <summary>It was right and is wrong, or its reward is lower.</summary>
     Lost,
 
-    /// <summary>Wrong both times.</summary>
+    /// <summary>It was wrong and is wrong.</summary>
     StillWrong,
 
-    /// <summary>Right both times.</summary>
+    /// <summary>It was right and is right.</summary>
     StillRight,
 
-    /// <summary>The same reward, of a reward that does not judge.</summary>
+    /// <summary>Its reward is unchanged, and the reward does not judge correctness.</summary>
     Same,
 }

@@ -1,6 +1,6 @@
 namespace Grpo.Callbacks;
 
-/// <summary>The frame of every chart: heading, accessible description, axes, legend, and the numbers as a table.</summary>
+/// <summary>The base class of charts: heading, accessible description, axes, legend, and a table of the numbers.</summary>
 internal abstract class Chart
 {
     private const int Left = 54;
@@ -10,18 +10,18 @@ internal abstract class Chart
     private const int Width = 440;
     private const int Height = 224;
 
-    /// <summary>Identifies the chart in the page: chart-reward.</summary>
+    /// <summary>The id of the chart in the page, such as chart-reward.</summary>
     public required string Id { get; init; }
 
     public required string Title { get; init; }
 
-    /// <summary>What the chart shows and how to read it, in a sentence or two.</summary>
+    /// <summary>One or two sentences on the content of the chart and how to read it.</summary>
     public required string Description { get; init; }
 
-    /// <summary>How a value is written on the axis and in the table.</summary>
+    /// <summary>The function that formats a value for the axis and the table.</summary>
     public Func<double, string> Format { get; init; } = value => Numbers.Show(value);
 
-    /// <summary>What the reader is told when there is nothing to draw.</summary>
+    /// <summary>The sentence that replaces the chart if it has no values.</summary>
     public string Missing { get; init; } = "No step of this run has this number.";
 
     protected abstract bool HasValues { get; }
@@ -53,15 +53,15 @@ internal abstract class Chart
         page.Write($"</figure>\n");
     }
 
-    protected static double X(Axis steps, double step) => Left + (steps.Place(step) * (Width - Left - Right));
+    protected static double X(Axis steps, double step) => Left + (steps.Position(step) * (Width - Left - Right));
 
-    protected static double Y(Axis values, double value) => Height - Bottom - (values.Place(value) * (Height - Top - Bottom));
+    protected static double Y(Axis values, double value) => Height - Bottom - (values.Position(value) * (Height - Top - Bottom));
 
     private void WriteLegend(HtmlWriter page)
     {
         if (Legend is not { Count: > 1 } entries)
         {
-            return; // the title says what a single line is
+            return; // the title names a single line
         }
 
         page.Write($"""<p class="legend">""");
@@ -76,17 +76,23 @@ internal abstract class Chart
     private void WriteSvg(HtmlWriter page)
     {
         (Axis steps, Axis values) = Axes();
-        page.Write($"""<svg id="{Id}" role="img" viewBox="0 0 {Width} {Height}" aria-labelledby="{Id}-title {Id}-desc"><title id="{Id}-title">{Title}</title><desc id="{Id}-desc">{Description}</desc>""");
+        page.Write(
+            $"""<svg id="{Id}" role="img" viewBox="0 0 {Width} {Height}" aria-labelledby="{Id}-title {Id}-desc"><title """
+            + $"""id="{Id}-title">{Title}</title><desc id="{Id}-desc">{Description}</desc>""");
         foreach (double tick in values.Ticks)
         {
             double y = Y(values, tick);
-            page.Write($"""<path class="grid" d="M{Left} {y}H{Width - Right}"/><text class="tick" x="{Left - 6}" y="{y + 4}" text-anchor="end">{Format(Math.Abs(tick) < 1e-12 * (values.High - values.Low) ? 0 : tick)}</text>""");
+            page.Write(
+                $"""<path class="grid" d="M{Left} {y}H{Width - Right}"/><text class="tick" x="{Left - 6}" y="{y + 4}" """
+                + $"""text-anchor="end">{Format(Math.Abs(tick) < 1e-12 * (values.High - values.Low) ? 0 : tick)}</text>""");
         }
 
         foreach (double tick in steps.Ticks)
         {
             double x = X(steps, tick);
-            page.Write($"""<text class="tick" x="{x}" y="{Height - Bottom + 16}" text-anchor="{(x > Width - 30 ? "end" : "middle")}">{Numbers.Show(tick)}</text>""");
+            page.Write(
+                $"""<text class="tick" x="{x}" y="{Height - Bottom + 16}" """
+                + $"""text-anchor="{(x > Width - 30 ? "end" : "middle")}">{Numbers.Show(tick)}</text>""");
         }
 
         page.Write($"""<text class="tick" x="{(Left + Width - Right) / 2}" y="{Height - 6}" text-anchor="middle">step</text>""");

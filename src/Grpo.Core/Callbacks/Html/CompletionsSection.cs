@@ -2,7 +2,7 @@ using Grpo.Training;
 
 namespace Grpo.Callbacks;
 
-/// <summary>What the model wrote before and after, side by side.</summary>
+/// <summary>Writes the section with completions before and after the run, side by side.</summary>
 internal static class CompletionsSection
 {
     private const int MaxCharacters = 4000;
@@ -10,10 +10,12 @@ internal static class CompletionsSection
     public static void Write(HtmlWriter page, TrainingSummary summary)
     {
         page.Write($"""<section aria-labelledby="completions"><h2 id="completions">Before and after</h2>""");
-        var pairs = BeforeAfter.Of(summary.Before, summary.After);
+        var pairs = BeforeAfter.From(summary.Before, summary.After);
         if (pairs.Pairs.Count == 0)
         {
-            page.Write($"""<p class="missing">There are no held-out completions of both before and after the run to compare.</p></section>{"\n"}""");
+            page.Write(
+                $"""<p class="missing">There are no held-out completions of both before and after the run to """
+                + $"""compare.</p></section>{"\n"}""");
             return;
         }
 
@@ -26,7 +28,7 @@ internal static class CompletionsSection
         page.Write($"</section>\n");
     }
 
-    /// <summary>A verdict in a mark, a word and the reward: never by colour alone.</summary>
+    /// <summary>Writes a verdict as a mark, a word and the reward, never by color alone.</summary>
     public static void WriteVerdict(HtmlWriter page, Reward reward)
     {
         (string style, string mark) = reward.IsCorrect switch
@@ -35,7 +37,9 @@ internal static class CompletionsSection
             false => ("wrong", "✗"),
             null => ("open", "•"),
         };
-        page.Write($"""<span class="verdict {style}">{mark} {HtmlText.Cut(reward.Verdict ?? (reward.IsCorrect switch { true => "correct", false => "wrong", null => "not judged" }), 60)}</span> <span class="note">{(reward.Value is { } value ? "reward " + Numbers.Show(value) : "no reward")}</span>""");
+        string verdict = reward.Verdict ?? (reward.IsCorrect switch { true => "correct", false => "wrong", null => "not judged" });
+        string value = reward.Value is { } number ? "reward " + Numbers.Show(number) : "no reward";
+        page.Write($"""<span class="verdict {style}">{mark} {HtmlText.Cut(verdict, 60)}</span> <span class="note">{value}</span>""");
     }
 
     private static void WriteCounts(HtmlWriter page, BeforeAfter pairs)
@@ -64,7 +68,7 @@ internal static class CompletionsSection
         page.Write($"</div></article>");
     }
 
-    /// <summary>The last message of a prompt, with the expected answer where there is one.</summary>
+    /// <summary>Writes the last message of a prompt and the expected answer, if there is one.</summary>
     public static void WritePrompt(HtmlWriter page, Prompt prompt)
     {
         string text = prompt.Messages.Count == 0 ? prompt.Id : prompt.Messages[^1].Text;
@@ -79,7 +83,8 @@ internal static class CompletionsSection
     {
         page.Write($"""<div class="side"><h3>{when} """);
         WriteVerdict(page, side.Reward);
-        page.Write($"""</h3><div class="text" dir="auto">{(side.Completion.Text.Length == 0 ? "(empty)" : HtmlText.Cut(side.Completion.Text, MaxCharacters))}</div></div>""");
+        string text = side.Completion.Text.Length == 0 ? "(empty)" : HtmlText.Cut(side.Completion.Text, MaxCharacters);
+        page.Write($"""</h3><div class="text" dir="auto">{text}</div></div>""");
     }
 
     private static string Words(Change change) => change switch

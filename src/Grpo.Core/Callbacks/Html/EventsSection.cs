@@ -1,6 +1,6 @@
 namespace Grpo.Callbacks;
 
-/// <summary>What happened out of the ordinary, step by step; no section when nothing did.</summary>
+/// <summary>Writes the section with unusual events by step. There is no section without events.</summary>
 internal static class EventsSection
 {
     public static void Write(HtmlWriter page, RunHistory history)
@@ -10,7 +10,8 @@ internal static class EventsSection
             return;
         }
 
-        page.Write($"""<section><h2>Events</h2><div class="card"><table><thead><tr><th>Step</th><th>What happened</th></tr></thead><tbody>""");
+        page.Write(
+            $"""<section><h2>Events</h2><div class="card"><table><thead><tr><th>Step</th><th>What happened</th></tr></thead><tbody>""");
         foreach ((long step, string text) in history.Events)
         {
             page.Write($"<tr><td>{Numbers.Count(step)}</td><td>{text}</td></tr>");

@@ -1,12 +1,12 @@
 namespace Grpo.Callbacks;
 
-/// <summary>Picks what is shown token by token: the groups that taught most, and of each the completions at both ends.</summary>
+/// <summary>Selects the groups that are shown token by token, and of each the completions with the highest and lowest advantages.</summary>
 internal static class GroupChoice
 {
     public const int Groups = 2;
     public const int Completions = 4;
 
-    /// <summary>The choice is a function of the report alone; none when no group of the step has a signal.</summary>
+    /// <summary>Selects the groups of a step with the largest spread of rewards; none if no group has a nonzero advantage.</summary>
     public static IReadOnlyList<ShownGroup> Of(StepReport report) =>
     [
         .. report.Groups
@@ -37,17 +37,18 @@ internal static class GroupChoice
     }
 }
 
-/// <summary>A group, cut down to what is shown.</summary>
-/// <param name="Step">The step that sampled it.</param>
+/// <summary>A group with the completions that the report shows.</summary>
+/// <param name="Step">The step of the group.</param>
 /// <param name="Prompt">The prompt.</param>
-/// <param name="PromptTokenIds">Its ids.</param>
-/// <param name="Size">Completions of the whole group.</param>
-/// <param name="Completions">Those that are shown, highest advantage first.</param>
-internal sealed record ShownGroup(long Step, Prompt Prompt, IReadOnlyList<int> PromptTokenIds, int Size, IReadOnlyList<ShownCompletion> Completions);
+/// <param name="PromptTokenIds">The token ids of the prompt.</param>
+/// <param name="Size">The number of completions of the whole group.</param>
+/// <param name="Completions">The completions that are shown, by descending advantage.</param>
+internal sealed record ShownGroup(
+    long Step, Prompt Prompt, IReadOnlyList<int> PromptTokenIds, int Size, IReadOnlyList<ShownCompletion> Completions);
 
-/// <summary>A completion of a group.</summary>
-/// <param name="Sample">Its index in the group.</param>
+/// <summary>A completion that the report shows.</summary>
+/// <param name="Sample">The index in the group.</param>
 /// <param name="Completion">The completion.</param>
-/// <param name="Reward">Its reward.</param>
-/// <param name="Advantage">Its advantage.</param>
+/// <param name="Reward">The reward of the completion.</param>
+/// <param name="Advantage">The advantage of the completion.</param>
 internal sealed record ShownCompletion(int Sample, Completion Completion, Reward Reward, double Advantage);

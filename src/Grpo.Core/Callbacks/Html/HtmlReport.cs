@@ -1,18 +1,19 @@
 using Grpo.Evaluation;
 using Grpo.IO;
+using Grpo.Modeling;
 using Grpo.Training;
 
 namespace Grpo.Callbacks;
 
 /// <summary>
-/// Writes one self-contained HTML page at the end of a run, also of one that was cancelled: charts, completions before and after, tokens in
-/// colour, options and versions. The page loads nothing and runs no script.
+/// A callback that writes a self-contained HTML report at the end of a run, even of a canceled one. It has charts, completions before and
+/// after, colored tokens, options and versions. The page loads nothing and runs no script.
 /// </summary>
 /// <remarks>
-/// Memory does not grow with the run: numbers are joined into a few hundred buckets per metric, and of all rollouts the page keeps the groups
-/// that taught most in the first and in the last step. Text of models, data sets and options is shown, never interpreted. What the page
-/// shows is part of each checkpoint, so that the page of a resumed run is about the whole run. Where a checkpoint lacks it, another page
-/// tells of the later steps, and the page of the whole run is left alone.
+/// Memory does not grow with the run: each metric has a few hundred buckets, and of the rollouts only the most informative groups of the
+/// first and last step are kept. Text of models, data sets and options is shown, never interpreted. Each checkpoint stores the state of the
+/// report, so that the page of a resumed run covers the whole run. If a checkpoint lacks it, the later steps go to another page, and the
+/// page of the earlier steps is not changed.
 /// </remarks>
 public sealed class HtmlReport : ITrainingCallback, ICheckpointedCallback
 {
@@ -22,10 +23,15 @@ public sealed class HtmlReport : ITrainingCallback, ICheckpointedCallback
     private RunHistory _history = new(null);
     private bool _started;
 
-    /// <summary>Prepares a report; nothing is written before the run ends.</summary>
-    /// <param name="path">The file; its folder is made when it is not there, and an older report is replaced.</param>
-    /// <param name="facts">What else the page should say of the run, such as model, data and command; shown in this order. Null: nothing.</param>
-    /// <param name="tokens">Lets the page colour tokens by ratio and entropy, for two forward passes at the end. Null: completions are coloured whole.</param>
+    /// <summary>Creates the callback. The page is written when the run ends.</summary>
+    /// <param name="path">The path of the file. Its folder is created if it is missing, and an older report is replaced.</param>
+    /// <param name="facts">
+    /// Further facts about the run, such as model, data and command. The page shows them in this order. Null for none.
+    /// </param>
+    /// <param name="tokens">
+    /// The policy and tokenizer for coloring tokens by ratio and entropy, which takes two forward passes at the end. Null to color each
+    /// completion as a whole.
+    /// </param>
     public HtmlReport(string path, IReadOnlyList<KeyValuePair<string, string>>? facts = null, TokenDetails? tokens = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
@@ -35,8 +41,8 @@ public sealed class HtmlReport : ITrainingCallback, ICheckpointedCallback
     }
 
     /// <summary>
-    /// The file that is written: the one that was given, or where the first steps of the run are not on record, one beside it, such as
-    /// report-from-step-15.html.
+    /// The path of the file that is written. It is the given path, or another one in its folder, such as report-from-step-15.html, if the
+    /// first steps of the run are not recorded.
     /// </summary>
     public string FilePath => _history.FirstStep == 0 ? _path : Path.Combine(
         Path.GetDirectoryName(_path) ?? string.Empty,
@@ -46,7 +52,7 @@ public sealed class HtmlReport : ITrainingCallback, ICheckpointedCallback
     private string Folder => Path.GetDirectoryName(Path.GetFullPath(_path))!;
 
     /// <inheritdoc/>
-    /// <exception cref="IOException">The folder of the file cannot be made.</exception>
+    /// <exception cref="IOException">The folder of the file cannot be created.</exception>
     public ValueTask OnStartAsync(TrainingStart start, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(start);
@@ -83,10 +89,10 @@ public sealed class HtmlReport : ITrainingCallback, ICheckpointedCallback
     }
 
     /// <inheritdoc/>
-    public ValueTask OnStepAsync(StepReport report, CancellationToken cancellationToken = default)
+    public ValueTask OnStepAsync(TrainingStep step, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(report);
-        _history.Add(report);
+        ArgumentNullException.ThrowIfNull(step);
+        _history.Add(step);
         return ValueTask.CompletedTask;
     }
 
@@ -125,7 +131,7 @@ public sealed class HtmlReport : ITrainingCallback, ICheckpointedCallback
         return new IOException($"The report '{FilePath}' cannot be written: {cause.Message} {remedy}", cause);
     }
 
-    // Beside the target and then renamed: a reader sees the old report or the new one, never half of one.
+    // Writes to a temporary file and renames it, so that readers see the old report or the new one, never a partial one.
     private async Task WriteAsync(string page)
     {
         if (!_started)
@@ -140,7 +146,7 @@ public sealed class HtmlReport : ITrainingCallback, ICheckpointedCallback
         string temporary = $"{FilePath}.{Guid.NewGuid():N}.tmp";
         try
         {
-            var file = new StreamWriter(temporary); // File.WriteAllText reserves the space, and fails without the code of a full disk
+            var file = new StreamWriter(temporary); // File.WriteAllText preallocates, and its error on a full disk lacks the error code
             await using (file.ConfigureAwait(false))
             {
                 await file.WriteAsync(page).ConfigureAwait(false);
@@ -155,3 +161,10 @@ public sealed class HtmlReport : ITrainingCallback, ICheckpointedCallback
         }
     }
 }
+
+/// <summary>
+/// The policy and tokenizer that a report uses to show completions token by token. Both are borrowed and used at the end of the run.
+/// </summary>
+/// <param name="Policy">The policy in training. If it cannot compute entropies, the report shows none.</param>
+/// <param name="Tokenizer">The tokenizer of the policy.</param>
+public sealed record TokenDetails(IPolicy Policy, ITokenizer Tokenizer);

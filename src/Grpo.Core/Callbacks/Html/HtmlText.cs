@@ -5,8 +5,8 @@ using Grpo.IO;
 namespace Grpo.Callbacks;
 
 /// <summary>
-/// Any text as inert HTML, for element content and quoted attributes. What a reader could not see, or what would move other text about
-/// (control characters, bidi marks, lone surrogates, zero-width marks), becomes visible: <c>[U+202E]</c>.
+/// Encodes text as inert HTML for element content and quoted attributes. Invisible characters (control characters, bidi marks, lone
+/// surrogates, zero-width marks) are shown as <c>[U+202E]</c>.
 /// </summary>
 internal static class HtmlText
 {
@@ -35,7 +35,7 @@ internal static class HtmlText
         }
     }
 
-    /// <summary>The same, cut at a length, with a note of what is missing.</summary>
+    /// <summary>Cuts a text at a length, without encoding it, and appends the number of missing characters.</summary>
     public static string Cut(string text, int characters)
     {
         if (text.Length <= characters)

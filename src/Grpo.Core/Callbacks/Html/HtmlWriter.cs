@@ -5,8 +5,8 @@ using System.Text;
 namespace Grpo.Callbacks;
 
 /// <summary>
-/// Takes interpolated strings whose literal parts are our markup and whose holes are data: holes are always encoded, so a text from a
-/// model cannot become markup by an oversight.
+/// Writes HTML from interpolated strings. Their literal parts are markup; their interpolated values are always encoded, so that model
+/// output can never become markup.
 /// </summary>
 internal sealed class HtmlWriter
 {
@@ -16,7 +16,7 @@ internal sealed class HtmlWriter
 
     public HtmlWriter Write([InterpolatedStringHandlerArgument("")] ref Fragment fragment) => this; // the fragment wrote itself
 
-    /// <summary>Our own style sheet, the one text that is neither encoded nor part of the code.</summary>
+    /// <summary>Writes the embedded style sheet, the only text that is neither encoded nor a literal in the code.</summary>
     public void WriteStyle(string css) => _html.Append(css);
 
     public override string ToString() => _html.ToString();
@@ -38,9 +38,15 @@ internal sealed class HtmlWriter
 
         public void AppendFormatted(long number) => _html.Append(CultureInfo.InvariantCulture, $"{number}");
 
-        /// <summary>A coordinate: SVG has no NaN, and two digits are less than a pixel.</summary>
-        public void AppendFormatted(double coordinate) => _html.Append(
-            CultureInfo.InvariantCulture,
-            $"{(double.IsFinite(coordinate) ? coordinate : throw new ArgumentException($"A coordinate is {coordinate} but must be finite.", nameof(coordinate))):0.##}");
+        /// <summary>Writes a coordinate with two decimals, less than a pixel. It must be finite, because SVG has no NaN.</summary>
+        public void AppendFormatted(double coordinate)
+        {
+            if (!double.IsFinite(coordinate))
+            {
+                throw new ArgumentException($"A coordinate is {coordinate} but must be finite.", nameof(coordinate));
+            }
+
+            _html.Append(CultureInfo.InvariantCulture, $"{coordinate:0.##}");
+        }
     }
 }

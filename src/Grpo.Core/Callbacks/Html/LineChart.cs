@@ -1,16 +1,16 @@
 namespace Grpo.Callbacks;
 
-/// <summary>Lines over the steps, each with a band where there is one; a step without a value is a gap.</summary>
+/// <summary>A chart of lines over the steps, each with an optional band. A step without a value is a gap.</summary>
 internal sealed class LineChart : Chart
 {
-    // With fewer points than this each is worth seeing, and pointing at.
+    // Up to this number of points, each point is drawn with a tooltip.
     private const int MarkedPoints = 60;
 
     public required IReadOnlyList<ChartLine> Lines { get; init; }
 
     public bool WithZero { get; init; } = true;
 
-    /// <summary>The axis runs from 0 to 100 %.</summary>
+    /// <summary>True if the value axis is fixed at 0 to 100 %.</summary>
     public bool IsFraction { get; init; }
 
     protected override bool HasValues => Drawn.Any();
@@ -23,8 +23,10 @@ internal sealed class LineChart : Chart
     protected override (Axis Steps, Axis Values) Axes()
     {
         ChartPoint[] points = [.. Drawn.SelectMany(line => line.Points)];
-        Axis values = IsFraction ? Axis.OfFraction() : Axis.OfValues(points.SelectMany(point => new[] { point.Value, point.Low, point.High }), WithZero);
-        return (Axis.OfSteps(points.Min(point => point.Step), points.Max(point => point.Step)), values);
+        Axis values = IsFraction
+            ? Axis.Fraction
+            : Axis.FromValues(points.SelectMany(point => new[] { point.Value, point.Low, point.High }), WithZero);
+        return (Axis.FromSteps(points.Min(point => point.Step), points.Max(point => point.Step)), values);
     }
 
     protected override void Draw(HtmlWriter page, Axis steps, Axis values)
@@ -112,7 +114,9 @@ internal sealed class LineChart : Chart
                 page.Write($"""<path class="whisker {line.Style}" d="M{x} {Y(values, point.Low)}V{Y(values, point.High)}"/>""");
             }
 
-            page.Write($"""<circle class="dot {line.Style}" cx="{x}" cy="{Y(values, point.Value)}" r="{(line.HasWhiskers ? 3.5 : 2.8)}"><title>step {point.Label}: {line.Name} {Show(point.Value)}</title></circle>""");
+            page.Write(
+                $"""<circle class="dot {line.Style}" cx="{x}" cy="{Y(values, point.Value)}" """
+                + $"""r="{(line.HasWhiskers ? 3.5 : 2.8)}"><title>step {point.Label}: {line.Name} {Show(point.Value)}</title></circle>""");
         }
     }
 
@@ -127,7 +131,7 @@ internal sealed class LineChart : Chart
         }
     }
 
-    // Points side by side that have a value: a gap ends a run.
+    // Splits the points at gaps into runs of points with a value.
     private static IEnumerable<ChartPoint[]> Runs(IReadOnlyList<ChartPoint> points)
     {
         var run = new List<ChartPoint>();
@@ -150,3 +154,32 @@ internal sealed class LineChart : Chart
         }
     }
 }
+
+/// <summary>A line of a chart.</summary>
+/// <param name="Name">The name in the legend.</param>
+/// <param name="Style">The CSS class that sets color and dashes: s1, s2 or s3.</param>
+/// <param name="Points">The points, in the order of the steps.</param>
+internal sealed record ChartLine(string Name, string Style, IReadOnlyList<ChartPoint> Points)
+{
+    /// <summary>The name of the band between low and high; null if there is no band.</summary>
+    public string? BandName { get; init; }
+
+    /// <summary>True if each point shows its low and high as a bar.</summary>
+    public bool HasWhiskers { get; init; }
+
+    public static ChartLine From(string name, string style, Series series) => new(
+        name,
+        style,
+        [.. series.Buckets.Select(bucket => new ChartPoint(bucket.Center, bucket.Label, bucket.Mean, bucket.Min, bucket.Max))])
+    {
+        BandName = series.IsJoined ? "lowest to highest" : null,
+    };
+}
+
+/// <summary>A point of a line.</summary>
+/// <param name="Step">The position on the step axis.</param>
+/// <param name="Label">The step or range of steps as text.</param>
+/// <param name="Value">The value. NaN is a gap.</param>
+/// <param name="Low">The lower end of the band.</param>
+/// <param name="High">The upper end of the band.</param>
+internal readonly record struct ChartPoint(double Step, string Label, double Value, double Low, double High);

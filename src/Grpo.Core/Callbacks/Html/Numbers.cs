@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Grpo.Callbacks;
 
-/// <summary>Numbers as a reader wants them; a missing one is a dash.</summary>
+/// <summary>Formats numbers for readers; a missing number is a dash.</summary>
 internal static class Numbers
 {
     public const string Missing = "–";
@@ -23,8 +23,10 @@ internal static class Numbers
     public static string Percent(double? value) =>
         value is { } number && double.IsFinite(number) ? (100 * number).ToString("0.0", CultureInfo.InvariantCulture) + "\u00a0%" : Missing;
 
-    /// <summary>A percentage as an axis or a table shows it: 0.0035 is 0.35 %, and 0.5 is 50 %.</summary>
-    public static string ShortPercent(double value) => double.IsFinite(value) ? Show(Math.Round(100 * value, Math.Abs(value) < 0.01 ? 3 : 1)) + "\u00a0%" : Missing;
+    /// <summary>Formats a fraction as a short percentage for axes and tables: 0.0035 as 0.35 %, and 0.5 as 50 %.</summary>
+    public static string ShortPercent(double value) => double.IsFinite(value)
+        ? Show(Math.Round(100 * value, Math.Abs(value) < 0.01 ? 3 : 1)) + "\u00a0%"
+        : Missing;
 
     public static string Count(long value) => value.ToString("#,0", CultureInfo.InvariantCulture);
 

@@ -3,7 +3,9 @@ using Grpo.Training;
 
 namespace Grpo.Callbacks;
 
-/// <summary>The held-out completions of the first, the last and the best evaluation, which a resumed run's own records lack.</summary>
+/// <summary>
+/// The stored held-out completions of the first, last and best evaluation. After a resume, the trainer's summary lacks them.
+/// </summary>
 internal sealed class RememberedAnswers
 {
     private EvaluationReport? _before;
@@ -12,36 +14,36 @@ internal sealed class RememberedAnswers
     private int _evaluations;
     private long? _bestStep;
 
-    /// <summary>Puts remembered completions into a summary whose evaluations are from before a resume.</summary>
+    /// <summary>Adds the stored completions to a summary whose evaluations come from a checkpoint.</summary>
     public TrainingSummary Complete(TrainingSummary summary)
     {
         EvaluationReport? before = With(summary.Before, _before);
         EvaluationReport? best = With(summary.Best?.Evaluation, summary.Best?.Step == _bestStep ? _best : null);
 
-        // After a roll-back the policy is the best one again; without a new evaluation it is the one of the checkpoint.
+        // Without a new evaluation, the last one is that of the checkpoint. After a rollback, it is the best one.
         EvaluationReport? after = summary.Evaluations.Count == _evaluations
             ? With(summary.After, _after)
             : ReferenceEquals(summary.After, summary.Best?.Evaluation) ? best : summary.After;
         if (before is not null && after is not null && ReferenceEquals(before.Groups, after.Groups) && before.Groups.Count > 0)
         {
-            after = before; // one evaluation, compared with itself
+            after = before; // both are one evaluation
         }
 
         return summary with { Before = before, After = after, Best = summary.Best is { } given ? given with { Evaluation = best! } : null };
     }
 
-    /// <summary>Remembers the completions of a summary that <see cref="Complete"/> has made whole.</summary>
+    /// <summary>Stores the completions of a summary that <see cref="Complete"/> has completed.</summary>
     public void Keep(TrainingSummary summary)
     {
         (_before, _after, _best) = (summary.Before, summary.After, summary.Best?.Evaluation);
         (_evaluations, _bestStep) = (summary.Evaluations.Count, summary.Best?.Step);
     }
 
-    /// <summary>Adds what is remembered to a state.</summary>
+    /// <summary>Adds the stored completions to a state.</summary>
     public ReportState AddTo(ReportState state)
     {
         var kept = new List<EvaluationReport>();
-        (int? before, int? after, int? best) = (Place(_before), Place(_after), Place(_best));
+        (int? before, int? after, int? best) = (Index(_before), Index(_after), Index(_best));
         return state with
         {
             Answers = [.. kept.Select(Answers)],
@@ -52,24 +54,24 @@ internal sealed class RememberedAnswers
             BestStep = _bestStep,
         };
 
-        int? Place(EvaluationReport? evaluation)
+        int? Index(EvaluationReport? evaluation)
         {
             if (evaluation is null || evaluation.Groups.Count == 0)
             {
                 return null;
             }
 
-            int place = kept.FindIndex(other => ReferenceEquals(other.Groups, evaluation.Groups));
-            if (place < 0)
+            int index = kept.FindIndex(other => ReferenceEquals(other.Groups, evaluation.Groups));
+            if (index < 0)
             {
                 kept.Add(evaluation);
             }
 
-            return place < 0 ? kept.Count - 1 : place;
+            return index < 0 ? kept.Count - 1 : index;
         }
     }
 
-    /// <summary>Takes up what a state holds.</summary>
+    /// <summary>Restores the stored completions from a state.</summary>
     public static RememberedAnswers From(ReportState state)
     {
         EvaluationReport[] kept = [.. state.Answers.Select(Evaluation)];
@@ -82,7 +84,7 @@ internal sealed class RememberedAnswers
             _bestStep = state.BestStep,
         };
 
-        EvaluationReport? At(int? place) => place is { } index ? kept[index] : null;
+        EvaluationReport? At(int? position) => position is { } index ? kept[index] : null;
     }
 
     private static EvaluationReport? With(EvaluationReport? evaluation, EvaluationReport? remembered) =>

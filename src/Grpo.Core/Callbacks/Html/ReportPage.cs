@@ -3,15 +3,18 @@ using Grpo.Training;
 
 namespace Grpo.Callbacks;
 
-/// <summary>The page as a whole: head, sections, style sheet. HTML that is well-formed XML too, so that any parser can check it.</summary>
+/// <summary>
+/// Renders the whole page: head, style sheet and sections. The HTML is also well-formed XML, so that any parser can check it.
+/// </summary>
 internal static class ReportPage
 {
-    // The text is encoded, so there is nothing to run or to load; the policy holds even where that were wrong.
+    // A second line of defense: encoded text contains nothing to run or load, and this policy forbids both.
     private const string ContentSecurityPolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
     private const string StyleSheet = "Grpo.Callbacks.report.css";
 
-    public static string Render(RunHistory history, TrainingSummary summary, IReadOnlyList<KeyValuePair<string, string>> facts, TokenDetails? tokens)
+    public static string Render(
+        RunHistory history, TrainingSummary summary, IReadOnlyList<KeyValuePair<string, string>> facts, TokenDetails? tokens)
     {
         var page = new HtmlWriter();
         page.Write($"""

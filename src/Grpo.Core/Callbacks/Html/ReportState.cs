@@ -4,7 +4,7 @@ using Grpo.IO;
 
 namespace Grpo.Callbacks;
 
-/// <summary><c>report_state.json</c>: what a report remembers of a run, in each of its checkpoints.</summary>
+/// <summary>The content of <c>report_state.json</c>, the state of a report in each checkpoint of the run.</summary>
 internal sealed record ReportState
 {
     public const int CurrentFormat = 1;
@@ -14,7 +14,7 @@ internal sealed record ReportState
 
     public required int Format { get; init; }
 
-    /// <summary>Steps, completion tokens and seconds of all sessions up to the checkpoint.</summary>
+    /// <summary>The number of steps of all sessions up to the checkpoint, as are completion tokens and seconds below.</summary>
     public required long Steps { get; init; }
 
     public required long CompletionTokens { get; init; }
@@ -23,7 +23,7 @@ internal sealed record ReportState
 
     public required SavedHistory History { get; init; }
 
-    /// <summary>The completions of evaluations, each once; the other properties name them by their places.</summary>
+    /// <summary>The distinct lists of held-out completions. Before, After and Best are indices into this list.</summary>
     public required IReadOnlyList<IReadOnlyList<SavedAnswer>> Answers { get; init; }
 
     public required int? Before { get; init; }
@@ -32,9 +32,10 @@ internal sealed record ReportState
 
     public required int? Best { get; init; }
 
-    /// <summary>How many evaluations there had been, and the step of the best.</summary>
+    /// <summary>The number of evaluations so far.</summary>
     public required int Evaluations { get; init; }
 
+    /// <summary>The step of the best evaluation.</summary>
     public required long? BestStep { get; init; }
 
     public void Write(string directory)
@@ -43,9 +44,9 @@ internal sealed record ReportState
         JsonSerializer.Serialize(file, this, ReportStateJson.Default.ReportState);
     }
 
-    /// <summary>Reads the state of a checkpoint.</summary>
+    /// <summary>Reads the state of a checkpoint; null if it has none that is valid.</summary>
     /// <param name="directory">The folder of the checkpoint.</param>
-    /// <param name="problem">Why there is none, as the end of a sentence.</param>
+    /// <param name="problem">The reason for null, as the end of a sentence.</param>
     public static ReportState? Read(string directory, out string problem)
     {
         var file = new FileInfo(Path.Combine(directory, FileName));
@@ -71,20 +72,20 @@ internal sealed record ReportState
         }
     }
 
-    // The serializer refuses a missing field and a null, but lets a null through where it stands for an element.
+    // The serializer refuses a missing or null field, but accepts null as an element of a list.
     private string? FindProblem() => this switch
     {
         { Format: not CurrentFormat } => $"has format {Format}; this version reads format {CurrentFormat}",
-        _ when Answers.Any(list => list is null || list.Any(answer => answer is null)) || !new[] { Before, After, Best }.All(IsPlace) =>
+        _ when Answers.Any(list => list is null || list.Any(answer => answer is null)) || !new[] { Before, After, Best }.All(IsIndex) =>
             "is damaged: its answers do not fit together",
         _ when !History.IsSound() => "is damaged: its history does not fit together",
         _ => null,
     };
 
-    private bool IsPlace(int? place) => place is null || (place >= 0 && place < Answers.Count);
+    private bool IsIndex(int? value) => value is null || (value >= 0 && value < Answers.Count);
 }
 
-/// <summary>The numbers and groups of a <see cref="RunHistory"/>.</summary>
+/// <summary>The saved numbers and groups of a <see cref="RunHistory"/>.</summary>
 internal sealed record SavedHistory
 {
     public required long FirstStep { get; init; }
@@ -111,7 +112,7 @@ internal sealed record SavedHistory
 
     public required long MoreEvents { get; init; }
 
-    /// <summary>Events that no report has told yet; null when there are none.</summary>
+    /// <summary>The events that were noted before the report of their step; null if there are none.</summary>
     public IReadOnlyList<string>? NotedEarly { get; init; }
 
     public required IReadOnlyList<SavedGroup> FirstGroups { get; init; }
@@ -126,22 +127,22 @@ internal sealed record SavedHistory
         && FirstGroups.Concat(LastGroups).All(group => group is not null && group.Completions.All(completion => completion is not null));
 }
 
-/// <summary>A metric over the steps.</summary>
-/// <param name="Stride">Steps of a whole bucket.</param>
-/// <param name="Buckets">First step, last step, steps, values, sum, smallest and largest value of each bucket.</param>
+/// <summary>The saved form of a <see cref="Callbacks.Series"/>.</summary>
+/// <param name="Stride">The number of steps of a full bucket.</param>
+/// <param name="Buckets">For each bucket: first step, last step, number of steps, number of values, sum, minimum and maximum.</param>
 internal sealed record SavedSeries(long Stride, IReadOnlyList<double[]> Buckets);
 
-/// <summary>An event.</summary>
-/// <param name="Step">Its step.</param>
-/// <param name="Text">Its sentence.</param>
+/// <summary>The saved form of an event.</summary>
+/// <param name="Step">The step of the event.</param>
+/// <param name="Text">The sentence about the event.</param>
 internal sealed record SavedEvent(long Step, string Text);
 
-/// <summary>A group that is shown token by token.</summary>
+/// <summary>The saved form of a group that is shown token by token.</summary>
 internal sealed record SavedGroup(
     long Step, string PromptId, string Question, string? Answer, IReadOnlyList<int> PromptTokenIds, int Size,
     IReadOnlyList<SavedCompletion> Completions)
 {
-    public static SavedGroup Of(ShownGroup group) => new(
+    public static SavedGroup From(ShownGroup group) => new(
         group.Step, group.Prompt.Id, SavedAnswer.QuestionOf(group.Prompt), group.Prompt.Answer, [.. group.PromptTokenIds], group.Size,
         [.. group.Completions.Select(shown => new SavedCompletion(
             shown.Sample, [.. shown.Completion.TokenIds], shown.Completion.Text, shown.Completion.FinishReason,
@@ -157,19 +158,19 @@ internal sealed record SavedGroup(
             saved.Advantage))]);
 }
 
-/// <summary>A completion of such a group.</summary>
+/// <summary>The saved form of a completion that is shown token by token.</summary>
 internal sealed record SavedCompletion(
     int Sample, IReadOnlyList<int> TokenIds, string Text, FinishReason FinishReason, IReadOnlyList<float>? LogProbs, double? Reward,
     string? Verdict, bool? IsCorrect, double Advantage);
 
-/// <summary>A held-out prompt with its completion.</summary>
+/// <summary>The saved form of a held-out prompt with its completion.</summary>
 internal sealed record SavedAnswer(
     string PromptId, string Question, string? Expected, string Text, double? Reward, string? Verdict, bool? IsCorrect)
 {
     public static string QuestionOf(Prompt prompt) => prompt.Messages.Count == 0 ? prompt.Id : prompt.Messages[^1].Text;
 }
 
-/// <summary>Reads and writes <see cref="ReportState"/> without reflection; a metric that has no value is NaN.</summary>
+/// <summary>The serialization of <see cref="ReportState"/>, without reflection. A metric without a value is NaN.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
     UseStringEnumConverter = true,

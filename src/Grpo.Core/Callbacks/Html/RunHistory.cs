@@ -3,13 +3,15 @@ using Grpo.Training;
 
 namespace Grpo.Callbacks;
 
-/// <summary>What a report remembers of a run: numbers in bounded series, and the groups of two steps. Everything else is let go.</summary>
+/// <summary>
+/// The state of a report during a run: metrics in series of bounded size, events, evaluations, and the groups of two steps.
+/// </summary>
 internal sealed class RunHistory
 {
-    // Past this many evaluations every second one is dropped, and only every second one is taken from then on.
+    // Beyond this number, every second evaluation is dropped, and from then on only every second one is recorded.
     private const int MaxEvaluations = 400;
 
-    // The first ones: a run in which everything is remarkable is told by its charts.
+    // Only the first events are kept. In a run with more, the charts show the problem.
     private const int MaxEvents = 100;
 
     private readonly Dictionary<string, Series> _series = new(StringComparer.Ordinal);
@@ -31,13 +33,13 @@ internal sealed class RunHistory
         FirstStep = LastStep = start?.FirstStep ?? 0;
     }
 
-    /// <summary>The start of the session that is under way.</summary>
+    /// <summary>The start of the current session.</summary>
     public TrainingStart? Start { get; private set; }
 
-    /// <summary>The steps done before those on record: 0 where the whole run is.</summary>
+    /// <summary>The number of steps before the first recorded one; 0 if the whole run is recorded.</summary>
     public long FirstStep { get; private init; }
 
-    /// <summary>The last step done; where the run began when none was.</summary>
+    /// <summary>The last step done, or the number of steps at the start if none is done yet.</summary>
     public long LastStep { get; private set; }
 
     public double RolloutSeconds { get; private set; }
@@ -46,29 +48,29 @@ internal sealed class RunHistory
 
     public double UpdateSeconds { get; private set; }
 
-    /// <summary>Groups of the first step that had a signal.</summary>
+    /// <summary>The selected groups of the first step with a nonzero advantage.</summary>
     public IReadOnlyList<ShownGroup> FirstGroups { get; private set; } = [];
 
-    /// <summary>Groups of the last step that had a signal; empty when that is the first one.</summary>
+    /// <summary>The selected groups of the last step with a nonzero advantage; empty if that is the first one.</summary>
     public IReadOnlyList<ShownGroup> LastGroups { get; private set; } = [];
 
-    /// <summary>The evaluations after steps, in order, the last one always among them.</summary>
+    /// <summary>The evaluations after steps, in order. The last one is always included.</summary>
     public IReadOnlyList<EvaluationPoint> Evaluations =>
         _lastEvaluation is { } last && (_evaluations.Count == 0 || _evaluations[^1] != last) ? [.. _evaluations, last] : _evaluations;
 
-    /// <summary>What happened out of the ordinary: skipped updates, a reference that was moved, roll-backs. The first hundred.</summary>
+    /// <summary>The first hundred unusual events: skipped updates, moves of the reference model, rollbacks.</summary>
     public IReadOnlyList<(long Step, string Text)> Events => _events;
 
-    /// <summary>Those that are not in <see cref="Events"/> any more.</summary>
+    /// <summary>The number of events beyond those in <see cref="Events"/>.</summary>
     public long MoreEvents { get; private set; }
 
-    /// <summary>A metric by its name in <see cref="StepMetrics"/>, or one of ours: tokens_per_second.</summary>
+    /// <summary>Returns the series of a metric by its name in <see cref="ReportMetrics"/>.</summary>
     public Series Metric(string name) => _series.TryGetValue(name, out Series? series) ? series : new Series();
 
-    /// <summary>Goes on with a further session of the same run.</summary>
+    /// <summary>Continues the run with a further session.</summary>
     public void Continue(TrainingStart start) => Start = start;
 
-    /// <summary>Makes the numbers of a session those of the whole run.</summary>
+    /// <summary>Returns the summary of the whole run from that of the current session.</summary>
     public TrainingSummary Complete(TrainingSummary session) => _answers.Complete(session) with
     {
         Steps = _steps + session.Steps,
@@ -76,7 +78,7 @@ internal sealed class RunHistory
         Elapsed = _time + session.Elapsed,
     };
 
-    /// <summary>Takes a session that has ended into the run.</summary>
+    /// <summary>Adds a session that has ended to the totals of the run.</summary>
     public void Close(TrainingSummary session)
     {
         TrainingSummary whole = Complete(session);
@@ -84,7 +86,7 @@ internal sealed class RunHistory
         _answers.Keep(whole);
     }
 
-    /// <summary>Gives everything that is remembered, with a session that is under way.</summary>
+    /// <summary>Returns the state to save, including the current session.</summary>
     public ReportState Save(TrainingSummary session)
     {
         TrainingSummary whole = Complete(session);
@@ -117,13 +119,13 @@ internal sealed class RunHistory
                 Events = [.. _events.Select(item => new SavedEvent(item.Step, item.Text))],
                 MoreEvents = MoreEvents,
                 NotedEarly = _notedEarly.Count == 0 ? null : [.. _notedEarly],
-                FirstGroups = [.. FirstGroups.Select(SavedGroup.Of)],
-                LastGroups = [.. LastGroups.Select(SavedGroup.Of)],
+                FirstGroups = [.. FirstGroups.Select(SavedGroup.From)],
+                LastGroups = [.. LastGroups.Select(SavedGroup.From)],
             },
         });
     }
 
-    /// <summary>Makes the history that <see cref="Save"/> gave.</summary>
+    /// <summary>Restores the history from the state that <see cref="Save"/> returned.</summary>
     public static RunHistory From(ReportState state, TrainingStart start)
     {
         SavedHistory saved = state.History;
@@ -156,10 +158,11 @@ internal sealed class RunHistory
         return history;
     }
 
-    public void Add(StepReport report)
+    public void Add(TrainingStep step)
     {
+        StepReport report = step.Report;
         LastStep = report.Step;
-        Dictionary<string, double> metrics = new(StepMetrics.From(report), StringComparer.Ordinal);
+        Dictionary<string, double> metrics = new(StepMetrics.From(step), StringComparer.Ordinal);
         double seconds = report.Duration.TotalSeconds;
         if (seconds > 0)
         {
@@ -179,20 +182,21 @@ internal sealed class RunHistory
         RolloutSeconds += report.RolloutTime.TotalSeconds;
         ScoringSeconds += report.ScoringTime.TotalSeconds;
         UpdateSeconds += report.UpdateTime.TotalSeconds;
-        foreach (string text in report.Updates.Select(update => update.SkipReason is null ? null : $"An update was skipped. {update.SkipReason}")
+        foreach (string text in report.Updates.Select(
+            update => update.SkipReason is null ? null : $"An update was skipped. {update.SkipReason}")
             .Append(report.ReferenceMoved ? "The reference model was moved towards the policy." : null).OfType<string>())
         {
             Note(report.Step, text);
         }
 
-        if (report.Event is { } told && WithoutNoted(told) is { Length: > 0 } rest)
+        if (step.Event is { } told && WithoutNoted(told) is { Length: > 0 } rest)
         {
             Note(report.Step, rest);
         }
 
         _notedEarly.Clear();
 
-        if (report.Evaluation is { } evaluation)
+        if (step.Evaluation is { } evaluation)
         {
             Add(report.Step, evaluation);
         }
@@ -200,14 +204,14 @@ internal sealed class RunHistory
         Keep(GroupChoice.Of(report));
     }
 
-    /// <summary>Takes in an event under its own step, which the next report tells again.</summary>
+    /// <summary>Records an event under its own step. The next report will repeat it.</summary>
     public void NoteEarly(long step, string text)
     {
         Note(step, text);
         _notedEarly.Add(text);
     }
 
-    /// <summary>Takes in an event of a step.</summary>
+    /// <summary>Records an event of a step.</summary>
     private void Note(long step, string text)
     {
         if (_events.Count < MaxEvents)
@@ -220,10 +224,10 @@ internal sealed class RunHistory
         }
     }
 
-    /// <summary>Takes in an evaluation of a step.</summary>
+    /// <summary>Records an evaluation of a step.</summary>
     public void Add(long step, EvaluationReport evaluation)
     {
-        _lastEvaluation = EvaluationPoint.Of(step, evaluation);
+        _lastEvaluation = EvaluationPoint.From(step, evaluation);
         if (_evaluationsSeen++ % _evaluationStride != 0)
         {
             return;
@@ -239,7 +243,7 @@ internal sealed class RunHistory
         }
     }
 
-    // A report joins its events with spaces. Each one that was noted early is taken out once.
+    // A report joins its events with spaces. Each event that was noted early is removed once.
     private string WithoutNoted(string told)
     {
         string rest = $" {told} ";
@@ -270,26 +274,26 @@ internal sealed class RunHistory
     }
 }
 
-/// <summary>An evaluation in numbers.</summary>
-/// <param name="Step">The step it followed.</param>
-/// <param name="Count">Prompts.</param>
-/// <param name="Accuracy">Fraction correct; NaN when the reward does not judge that.</param>
-/// <param name="Low">Lower end of the 95 % interval.</param>
-/// <param name="High">Upper end.</param>
+/// <summary>The accuracy of an evaluation with its interval, as plotted.</summary>
+/// <param name="Step">The step before the evaluation.</param>
+/// <param name="Count">The number of prompts.</param>
+/// <param name="Accuracy">The fraction of correct completions; NaN if the reward does not judge correctness.</param>
+/// <param name="Low">The lower end of the 95 % interval.</param>
+/// <param name="High">The upper end of the 95 % interval.</param>
 internal readonly record struct EvaluationPoint(long Step, int Count, double Accuracy, double Low, double High)
 {
-    public static EvaluationPoint Of(long step, EvaluationReport report)
+    public static EvaluationPoint From(long step, EvaluationReport report)
     {
         if (report.Accuracy is not { } accuracy)
         {
             return new EvaluationPoint(step, report.Count, double.NaN, double.NaN, double.NaN);
         }
 
-        ConfidenceInterval interval = IntervalOf(accuracy, report);
+        ConfidenceInterval interval = Interval(accuracy, report);
         return new EvaluationPoint(step, report.Count, accuracy, interval.Low, interval.High);
     }
 
-    // An evaluator of somebody else's need not give intervals.
-    public static ConfidenceInterval IntervalOf(double accuracy, EvaluationReport report) =>
+    // A custom evaluator need not report intervals.
+    public static ConfidenceInterval Interval(double accuracy, EvaluationReport report) =>
         report.AccuracyInterval ?? EvaluationStatistics.Wilson(accuracy * report.Count, report.Count);
 }

@@ -1,12 +1,14 @@
 namespace Grpo.Callbacks;
 
-/// <summary>One metric over the steps, in bounded memory: when the buckets run out, neighbours are joined and each holds twice as many steps.</summary>
+/// <summary>
+/// A metric over the steps in bounded memory. When the buckets run out, neighbors are joined, and each holds twice as many steps.
+/// </summary>
 internal sealed class Series
 {
-    /// <summary>More buckets than a chart has pixels would only make the page heavier. Even, so that joining leaves none behind.</summary>
+    /// <summary>The maximum number of buckets: about the pixels of a chart, and even, so that all buckets can be joined in pairs.</summary>
     public const int Capacity = 400;
 
-    // The square of what is plotted must not overflow: a diverging run reports numbers near float's limit.
+    // Values are clamped so that their squares do not overflow. A diverging run reports numbers near the limit of float.
     private const double Largest = 1e100;
 
     private readonly List<Bucket> _buckets = [];
@@ -14,7 +16,7 @@ internal sealed class Series
 
     public IReadOnlyList<Bucket> Buckets => _buckets;
 
-    /// <summary>Whether a bucket stands for more than one step.</summary>
+    /// <summary>True if a bucket holds more than one step.</summary>
     public bool IsJoined => _stride > 1;
 
     public bool HasValues => _buckets.Exists(bucket => bucket.Count > 0);
@@ -23,7 +25,7 @@ internal sealed class Series
 
     public double Last => _buckets.FindLast(bucket => bucket.Count > 0).Mean;
 
-    /// <summary>Adds a step; a value that is not finite is a gap, not a zero.</summary>
+    /// <summary>Adds the value of a step. A value that is not finite is a gap, not a zero.</summary>
     public void Add(long step, double? value)
     {
         Bucket next = value is { } number && double.IsFinite(number)
@@ -43,11 +45,11 @@ internal sealed class Series
         _buckets.Add(next);
     }
 
-    /// <summary>Gives the series as numbers.</summary>
+    /// <summary>Returns the saved form of the series.</summary>
     public SavedSeries Save() => new(_stride, [.. _buckets.Select(bucket =>
         new[] { bucket.FirstStep, bucket.LastStep, bucket.Steps, bucket.Count, bucket.Sum, bucket.Min, bucket.Max })]);
 
-    /// <summary>Makes the series that <see cref="Save"/> gave.</summary>
+    /// <summary>Restores a series from the form that <see cref="Save"/> returned.</summary>
     public static Series From(SavedSeries saved)
     {
         var series = new Series { _stride = saved.Stride };
@@ -72,12 +74,12 @@ internal sealed class Series
     }
 }
 
-/// <summary>The values of some neighbouring steps.</summary>
+/// <summary>The values of consecutive steps.</summary>
 /// <param name="FirstStep">The first step.</param>
 /// <param name="LastStep">The last step.</param>
-/// <param name="Steps">How many steps.</param>
-/// <param name="Count">How many of them have a value.</param>
-/// <param name="Sum">Sum of the values.</param>
+/// <param name="Steps">The number of steps.</param>
+/// <param name="Count">The number of steps that have a value.</param>
+/// <param name="Sum">The sum of the values.</param>
 internal readonly record struct Bucket(long FirstStep, long LastStep, long Steps, long Count, double Sum)
 {
     public double Min { get; init; } = Count == 0 ? double.NaN : Sum;

@@ -4,16 +4,16 @@ using static TorchSharp.torch;
 
 namespace Grpo.Callbacks;
 
-/// <summary>What the policy says now of tokens that it sampled earlier.</summary>
-/// <param name="LogProbs">log π of each token now, nats.</param>
-/// <param name="Entropies">Entropy of the distribution at each token now, nats; null when the policy gives none.</param>
+/// <summary>The current log-probs and entropies of the policy for tokens that it sampled earlier.</summary>
+/// <param name="LogProbs">The current log-probability of each token, in nats.</param>
+/// <param name="Entropies">The current entropy at each token, in nats; null if the policy computes none.</param>
 internal sealed record TokenNumbers(IReadOnlyList<float> LogProbs, IReadOnlyList<float>? Entropies)
 {
-    /// <summary>One forward pass, without gradients, over the completions of a group.</summary>
-    /// <param name="details">Policy and tokenizer.</param>
-    /// <param name="promptIds">The prompt.</param>
-    /// <param name="completions">The completions' ids; at least one, none empty.</param>
-    /// <param name="temperature">The temperature that they were sampled at; above 0.</param>
+    /// <summary>Computes the numbers in one forward pass, without gradients, over the completions of a group.</summary>
+    /// <param name="details">The policy and tokenizer.</param>
+    /// <param name="promptIds">The token ids of the prompt.</param>
+    /// <param name="completions">The token ids of the completions: at least one completion, none empty.</param>
+    /// <param name="temperature">The sampling temperature of the completions, above 0.</param>
     public static IReadOnlyList<TokenNumbers> Read(
         TokenDetails details, IReadOnlyList<int> promptIds, IReadOnlyList<IReadOnlyList<int>> completions, double temperature)
     {
@@ -34,14 +34,12 @@ internal sealed record TokenNumbers(IReadOnlyList<float> LogProbs, IReadOnlyList
 
     private static (Tensor LogProbs, Tensor? Entropies) Statistics(IPolicy policy, TokenBatch batch, double temperature)
     {
-        try
+        if (policy is not IEntropyPolicy withEntropies)
         {
-            TokenStatistics both = policy.LogProbsAndEntropies(batch, temperature);
-            return (both.LogProbs, both.Entropies);
+            return (policy.LogProbs(batch, temperature), null);
         }
-        catch (NotSupportedException)
-        {
-            return (policy.LogProbs(batch, temperature), null); // the contract's way to say that there are none
-        }
+
+        TokenStatistics both = withEntropies.LogProbsAndEntropies(batch, temperature);
+        return (both.LogProbs, both.Entropies);
     }
 }

@@ -1,11 +1,12 @@
 namespace Grpo.Losses;
 
-/// <summary>Which groups of a step teach something, and what became of the others: the bookkeeping of dynamic sampling.</summary>
+/// <summary>Separates the groups of a step from which something can be learned from the dead ones, for dynamic sampling.</summary>
 /// <remarks>
-/// DAPO, arXiv:2503.14476, drops groups that are all right or all wrong and samples others in their place. Dead is what
-/// <see cref="AdvantageFunction.CanLearnFrom"/> says, so that nothing is dropped from which the chosen method would have learned.
+/// DAPO, arXiv:2503.14476, drops groups that are all right or all wrong and samples others instead.
+/// <see cref="AdvantageFunction.CanLearnFrom"/> decides which groups are dead, so no group is dropped from which the chosen method would
+/// learn.
 /// </remarks>
-public sealed record GroupFilter
+internal sealed record GroupFilter
 {
     private GroupFilter(IReadOnlyList<int> kept, IReadOnlyList<int> dead, int allRight, int allWrong)
     {
@@ -15,32 +16,34 @@ public sealed record GroupFilter
         AllWrong = allWrong;
     }
 
-    /// <summary>The groups that teach something, by index, ascending.</summary>
+    /// <summary>The indices of the groups from which something can be learned, ascending.</summary>
     public IReadOnlyList<int> Kept { get; }
 
-    /// <summary>The groups whose advantages are all 0, by index, ascending.</summary>
+    /// <summary>The indices of the groups whose advantages are all 0, ascending.</summary>
     public IReadOnlyList<int> Dead { get; }
 
-    /// <summary>Dead groups whose scored completions all solved the task.</summary>
+    /// <summary>The number of dead groups whose scored completions all solved the task.</summary>
     public int AllRight { get; }
 
-    /// <summary>Dead groups whose scored completions all failed the task.</summary>
+    /// <summary>The number of dead groups whose scored completions all failed the task.</summary>
     public int AllWrong { get; }
 
-    /// <summary>Dead groups that are neither: not judged by right and wrong, judged both ways at equal rewards, or without a score.</summary>
+    /// <summary>The number of other dead groups: not judged, judged both ways at equal rewards, or without a reward.</summary>
     public int OtherDead => Dead.Count - AllRight - AllWrong;
 
-    /// <summary>Dead groups over all groups, 0 to 1; 0 when there are no groups.</summary>
+    /// <summary>The fraction of dead groups, 0 to 1; 0 without groups.</summary>
     public double DeadFraction => Dead.Count == 0 ? 0 : Dead.Count / (double)(Dead.Count + Kept.Count);
 
-    /// <summary>Sorts the groups.</summary>
-    /// <param name="function">The method that is going to learn from them.</param>
-    /// <param name="groups">The groups; call it on those of all rounds together to count over re-sampling.</param>
-    /// <exception cref="ArgumentException">As <see cref="AdvantageFunction.Compute"/>, or correctness is given for another number of completions.</exception>
-    public static GroupFilter Of(AdvantageFunction function, IReadOnlyList<AdvantageGroup> groups)
+    /// <summary>Separates the groups.</summary>
+    /// <param name="function">The advantage function that will learn from the groups.</param>
+    /// <param name="groups">The groups of all rounds of sampling together.</param>
+    /// <exception cref="ArgumentException">
+    /// The groups are invalid for <see cref="AdvantageFunction.Compute"/>, or correctness is given for another number of completions.
+    /// </exception>
+    public static GroupFilter Create(AdvantageFunction function, IReadOnlyList<AdvantageGroup> groups)
     {
         ArgumentNullException.ThrowIfNull(function);
-        GroupScores[] scores = GroupScores.Of(groups);
+        GroupScores[] scores = GroupScores.From(groups);
         var kept = new List<int>();
         var dead = new List<int>();
         int allRight = 0, allWrong = 0;
@@ -61,7 +64,7 @@ public sealed record GroupFilter
         return new GroupFilter(kept, dead, allRight, allWrong);
     }
 
-    // Of the scored completions; an abstention says nothing about right and wrong.
+    // Returns the judgments of the scored completions. An abstention says nothing about right and wrong.
     private static bool?[] Judged(AdvantageGroup group, int index)
     {
         if (group.Correct.Count == 0)
@@ -72,7 +75,8 @@ public sealed record GroupFilter
         if (group.Correct.Count != group.Rewards.Count)
         {
             throw new ArgumentException(
-                $"Group {index} has {group.Rewards.Count} rewards but {group.Correct.Count} judgements of correctness; there must be one per reward or none.",
+                $"Group {index} has {group.Rewards.Count} rewards but {group.Correct.Count} judgements of correctness; "
+                + "there must be one per reward or none.",
                 nameof(group));
         }
 

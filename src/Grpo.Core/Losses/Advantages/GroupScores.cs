@@ -1,6 +1,6 @@
 namespace Grpo.Losses;
 
-/// <summary>A group as an advantage function sees it: checked, and without the completions that have no score.</summary>
+/// <summary>The scored completions of a group, as an advantage function reads them: checked, and without abstentions.</summary>
 public sealed class GroupScores
 {
     private GroupScores(double[] rewards, int[] lengths, RewardPart[] parts)
@@ -8,29 +8,32 @@ public sealed class GroupScores
         Rewards = rewards;
         Lengths = lengths;
         Parts = parts;
-        Moments = RewardMoments.Of(rewards);
+        Moments = RewardMoments.Compute(rewards);
     }
 
     /// <summary>The rewards of the scored completions, finite.</summary>
     public IReadOnlyList<double> Rewards { get; }
 
-    /// <summary>Their numbers of tokens; 0 is possible.</summary>
+    /// <summary>The number of tokens of each scored completion, 0 or more.</summary>
     public IReadOnlyList<int> Lengths { get; }
 
-    /// <summary>The weighted parts of their rewards, one value per entry of <see cref="Rewards"/>; empty when not known.</summary>
+    /// <summary>
+    /// The weighted parts of the rewards, each with a value per entry of <see cref="Rewards"/>. Empty if they are not known.
+    /// </summary>
     public IReadOnlyList<RewardPart> Parts { get; }
 
-    /// <summary>Mean, standard deviation and extremes of <see cref="Rewards"/>.</summary>
+    /// <summary>The mean, standard deviation and extremes of <see cref="Rewards"/>.</summary>
     public RewardMoments Moments { get; }
 
-    /// <summary>Checks the groups and takes the abstentions out.</summary>
-    internal static GroupScores[] Of(IReadOnlyList<AdvantageGroup> groups)
+    /// <summary>Checks the groups and removes the abstentions.</summary>
+    internal static GroupScores[] From(IReadOnlyList<AdvantageGroup> groups)
     {
         ArgumentNullException.ThrowIfNull(groups);
-        return [.. groups.Select((group, index) => Of(group ?? throw new ArgumentException($"Group {index} is null.", nameof(groups)), index))];
+        return [.. groups.Select(
+            (group, index) => From(group ?? throw new ArgumentException($"Group {index} is null.", nameof(groups)), index))];
     }
 
-    private static GroupScores Of(AdvantageGroup group, int index)
+    private static GroupScores From(AdvantageGroup group, int index)
     {
         RequireCount("lengths", group.Lengths.Count, group, index);
         RequireFinite("Reward", group.Rewards, index);
@@ -49,7 +52,8 @@ public sealed class GroupScores
         {
             if (group.Lengths[i] < 0)
             {
-                throw new ArgumentException($"Length {i} of group {index} is {group.Lengths[i]} but must be 0 or more tokens.", nameof(group));
+                throw new ArgumentException(
+                    $"Length {i} of group {index} is {group.Lengths[i]} but must be 0 or more tokens.", nameof(group));
             }
         }
 
@@ -64,7 +68,8 @@ public sealed class GroupScores
     {
         if (count != group.Rewards.Count)
         {
-            throw new ArgumentException($"Group {index} has {group.Rewards.Count} rewards but {count} {what}; there must be one per reward.", nameof(group));
+            throw new ArgumentException(
+                $"Group {index} has {group.Rewards.Count} rewards but {count} {what}; there must be one per reward.", nameof(group));
         }
     }
 
@@ -75,7 +80,8 @@ public sealed class GroupScores
             if (values[i] is { } value && !double.IsFinite(value))
             {
                 throw new ArgumentException(
-                    FormattableString.Invariant($"{what} {i} of group {index} is {value}; rewards must be finite (null abstains)."), nameof(values));
+                    FormattableString.Invariant($"{what} {i} of group {index} is {value}; rewards must be finite (null abstains)."),
+                    nameof(values));
             }
         }
     }

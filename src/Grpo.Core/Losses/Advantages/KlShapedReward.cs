@@ -1,19 +1,19 @@
 namespace Grpo.Losses;
 
-/// <summary>The divergence from the reference model as a part of the reward: r − β·Σ_t (log π − log π_ref).</summary>
+/// <summary>Subtracts the divergence from the reference model from the reward: r − β·Σ_t (log π − log π_ref).</summary>
 /// <remarks>
 /// The KL-shaped reward of RLHF as used by RLOO, arXiv:2402.14740, and REINFORCE++, arXiv:2501.03262, for a whole completion. The sum is
 /// Schulman's k1. In the reward it gives the reverse-KL gradient, since the score function multiplies it; as a term of the loss its
-/// gradient is pure noise, E[∇k1] = 0. It may be negative for a single completion. The log-probs are those of the policy that sampled
-/// the completion, at the sampling temperature; β·KL must then not be added to the loss as well.
+/// gradient is pure noise, E[∇k1] = 0. It may be negative for a single completion. The log-probs are those of the policy that sampled the
+/// completion, at the sampling temperature. The loss must then not have a KL term.
 /// </remarks>
-public static class KlShapedReward
+internal static class KlShapedReward
 {
-    /// <summary>Subtracts the penalty.</summary>
-    /// <param name="reward">The reward of the completion; null abstains and stays null.</param>
-    /// <param name="logProbs">log π of the sampled tokens, nats. [C], real tokens only.</param>
-    /// <param name="referenceLogProbs">log π_ref of the same tokens, nats. [C].</param>
-    /// <param name="coefficient">β, finite, 0 or more.</param>
+    /// <summary>Subtracts the penalty from a reward.</summary>
+    /// <param name="reward">The reward of the completion. Null is an abstention and stays null.</param>
+    /// <param name="logProbs">The log-probs log π of the sampled tokens in nats, [C], real tokens only.</param>
+    /// <param name="referenceLogProbs">The log-probs log π_ref of these tokens in nats, [C].</param>
+    /// <param name="coefficient">The coefficient β, finite, 0 or more.</param>
     /// <exception cref="ArgumentException">The lengths differ, or a log-prob is NaN or ∞.</exception>
     /// <exception cref="ArgumentOutOfRangeException">β is negative or not finite.</exception>
     public static double? Compute(
@@ -30,9 +30,9 @@ public static class KlShapedReward
         return reward - (coefficient * K1(logProbs, referenceLogProbs));
     }
 
-    /// <summary>Σ_t (log π − log π_ref), nats, summed in double precision.</summary>
-    /// <param name="logProbs">log π of the sampled tokens, nats. [C], real tokens only.</param>
-    /// <param name="referenceLogProbs">log π_ref of the same tokens, nats. [C].</param>
+    /// <summary>Computes Σ_t (log π − log π_ref) in nats, summed in double precision.</summary>
+    /// <param name="logProbs">The log-probs log π of the sampled tokens in nats, [C], real tokens only.</param>
+    /// <param name="referenceLogProbs">The log-probs log π_ref of these tokens in nats, [C].</param>
     /// <returns>The single-sample estimate of KL(π ‖ π_ref) over the completion; 0 for an empty one.</returns>
     /// <exception cref="ArgumentException">The lengths differ, or a log-prob is NaN or ∞.</exception>
     public static double K1(ReadOnlySpan<float> logProbs, ReadOnlySpan<float> referenceLogProbs)
@@ -40,7 +40,8 @@ public static class KlShapedReward
         if (logProbs.Length != referenceLogProbs.Length)
         {
             throw new ArgumentException(
-                $"There are {logProbs.Length} log-probs of the policy but {referenceLogProbs.Length} of the reference; they must be of the same tokens.",
+                $"There are {logProbs.Length} log-probs of the policy but {referenceLogProbs.Length} of the reference; "
+                + "they must be of the same tokens.",
                 nameof(referenceLogProbs));
         }
 
@@ -50,7 +51,8 @@ public static class KlShapedReward
             if (!float.IsFinite(logProbs[i]) || !float.IsFinite(referenceLogProbs[i]))
             {
                 throw new ArgumentException(FormattableString.Invariant(
-                    $"Token {i} has log-prob {logProbs[i]} under the policy and {referenceLogProbs[i]} under the reference; both must be finite."), nameof(logProbs));
+                    $"Token {i} has log-prob {logProbs[i]} under the policy and {referenceLogProbs[i]} under the reference; ")
+                    + "both must be finite.", nameof(logProbs));
             }
 
             sum += (double)logProbs[i] - referenceLogProbs[i];

@@ -1,6 +1,6 @@
 namespace Grpo.Losses;
 
-/// <summary>RLOO: A_i = r_i − mean of the others = G/(G−1)·(r_i − mean), G being the completions with a score.</summary>
+/// <summary>RLOO's leave-one-out advantage, A_i = r_i − mean of the others = G/(G−1)·(r_i − mean), with G scored completions.</summary>
 /// <remarks>RLOO, arXiv:2402.14740: a baseline that does not contain the sample itself leaves the policy gradient unbiased.</remarks>
 public sealed record LeaveOneOutAdvantage : GroupAdvantageFunction
 {

@@ -1,7 +1,9 @@
 namespace Grpo.Losses;
 
-/// <summary>Dr. GRPO: A = r − mean of the group.</summary>
-/// <remarks>Dr. GRPO, arXiv:2503.20783: the division by std over-weights questions that are nearly always or nearly never solved.</remarks>
+/// <summary>Dr. GRPO's mean-centered advantage, A = r − mean of the group.</summary>
+/// <remarks>
+/// Dr. GRPO, arXiv:2503.20783: dividing by std gives too much weight to questions that are nearly always or nearly never solved.
+/// </remarks>
 public sealed record MeanCenteredAdvantage : GroupAdvantageFunction
 {
     /// <inheritdoc/>

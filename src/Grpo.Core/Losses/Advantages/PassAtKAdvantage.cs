@@ -1,22 +1,24 @@
 namespace Grpo.Losses;
 
-/// <summary>pass@k: only the best completion of the group learns, A = (best − second best) / (std + ε), std with G − 1; the others get 0.</summary>
+/// <summary>
+/// The pass@k advantage for the best completion of a group, A = (best − second best) / (std + ε), std with G − 1. The others get 0.
+/// </summary>
 /// <remarks>
 /// arXiv:2503.19595: the objective is the best of the group, k = G, and its leave-one-out advantage is the margin of the best over the
-/// second; the division by std follows the public implementations. The advantages do not sum to 0. Two best completions share no credit:
-/// either alone would have done, so the group teaches nothing.
+/// second. The division by std follows public implementations. The advantages do not sum to 0. If two completions are best, nothing is
+/// learned from the group, since either alone would have been enough.
 /// </remarks>
 public sealed record PassAtKAdvantage : GroupAdvantageFunction
 {
     /// <inheritdoc/>
     public override string Name => "pass@k";
 
-    /// <summary>Added to the standard deviation.</summary>
+    /// <summary>The number ε, which is added to the standard deviation.</summary>
     /// <value>More than 0; default 1e-6.</value>
     public double Epsilon { get; init; } = 1e-6;
 
     /// <inheritdoc/>
-    public override IEnumerable<string> Validate() => EpsilonRange.Check(Epsilon);
+    public override IEnumerable<string> Validate() => ParameterProblems.FindInEpsilon(Epsilon);
 
     /// <inheritdoc/>
     public override bool CanLearnFrom(GroupScores group) =>
@@ -27,6 +29,6 @@ public sealed record PassAtKAdvantage : GroupAdvantageFunction
     {
         double best = group.Moments.Maximum;
         double second = group.Rewards.Where(reward => reward != best).Max();
-        return group.Rewards.Select(reward => reward == best ? (best - second) / (group.Moments.Deviation + Epsilon) : 0);
+        return group.Rewards.Select(reward => reward == best ? (best - second) / (group.Moments.StdDev + Epsilon) : 0);
     }
 }

@@ -1,16 +1,17 @@
 namespace Grpo.Losses;
 
 /// <summary>
-/// GDPO: z_k = (r_k − mean_k) / (std_k + ε) for every reward k within the group, S = Σ_k w_k·z_k, A = (S − mean S) / (std S + ε) over the
-/// step. All std with N − 1.
+/// GDPO's advantage, which normalizes each reward k within the group, z_k = (r_k − mean_k) / (std_k + ε), sums them, S = Σ_k w_k·z_k, and
+/// normalizes the sum over the step, A = (S − mean S) / (std S + ε). All std with N − 1.
 /// </summary>
 /// <remarks>
-/// <para>GDPO, arXiv:2601.05242: summed first, (1, 0) and (0, 1) are the same reward and the rarer one is lost.</para>
-/// <para>A part abstains by itself: it adds nothing to S there. Rewards are equal here when every part that has a weight is equal, so a
-/// group with equal totals can teach something. The total decides only who abstains altogether; what was subtracted from the total
-/// alone, such as a KL penalty, is not seen.</para>
-/// <para>The mean of S is not subtracted. Every z_k sums to 0 over its group, so that mean is 0 but for rounding, which would give a group
-/// of equal rewards advantages of about 1e-8 instead of 0.</para>
+/// <para>GDPO, arXiv:2601.05242: if rewards are summed first, (1, 0) and (0, 1) are equal and the rarer one is lost.</para>
+/// <para>A part may abstain by itself; it then adds nothing to S. A group counts as equal only if every part with a weight is equal, so
+/// something can be learned from a group with equal totals. The total only decides which completions abstain. What is subtracted from the
+/// total alone, such as a KL penalty, has no effect.</para>
+/// <para>
+/// The code does not subtract the mean of S. Every z_k sums to 0 over its group, so that mean is 0 except for rounding, which would give a
+/// group of equal rewards advantages of about 1e-8 instead of 0.</para>
 /// </remarks>
 public sealed record PerRewardNormalizedAdvantage : AdvantageFunction
 {
@@ -20,12 +21,12 @@ public sealed record PerRewardNormalizedAdvantage : AdvantageFunction
     /// <inheritdoc/>
     public override bool ReadsParts => true;
 
-    /// <summary>Added to both standard deviations.</summary>
+    /// <summary>The number ε, which is added to both standard deviations.</summary>
     /// <value>More than 0; default 1e-4.</value>
     public double Epsilon { get; init; } = 1e-4;
 
     /// <inheritdoc/>
-    public override IEnumerable<string> Validate() => EpsilonRange.Check(Epsilon);
+    public override IEnumerable<string> Validate() => ParameterProblems.FindInEpsilon(Epsilon);
 
     /// <inheritdoc/>
     /// <exception cref="InvalidOperationException">The parts of the rewards are not known.</exception>
@@ -39,8 +40,8 @@ public sealed record PerRewardNormalizedAdvantage : AdvantageFunction
     protected override IEnumerable<IEnumerable<double>> Estimate(IReadOnlyList<GroupScores> groups)
     {
         double[][] sums = [.. groups.Select(WeightedSums)];
-        double deviation = RewardMoments.Of(sums.SelectMany(group => group)).Deviation;
-        return sums.Select(group => group.Select(sum => sum / (deviation + Epsilon)));
+        double stdDev = RewardMoments.Compute(sums.SelectMany(group => group)).StdDev;
+        return sums.Select(group => group.Select(sum => sum / (stdDev + Epsilon)));
     }
 
     private double[] WeightedSums(GroupScores group)
@@ -51,18 +52,18 @@ public sealed record PerRewardNormalizedAdvantage : AdvantageFunction
             RewardMoments moments = Moments(part);
             for (int i = 0; i < sums.Length; i++)
             {
-                sums[i] += part.Values[i] is { } value ? part.Weight * ((value - moments.Mean) / (moments.Deviation + Epsilon)) : 0;
+                sums[i] += part.Values[i] is { } value ? part.Weight * ((value - moments.Mean) / (moments.StdDev + Epsilon)) : 0;
             }
         }
 
         return sums;
     }
 
-    private static RewardMoments Moments(RewardPart part) => RewardMoments.Of(part.Values.OfType<double>());
+    private static RewardMoments Moments(RewardPart part) => RewardMoments.Compute(part.Values.OfType<double>());
 
     private static IReadOnlyList<RewardPart> Parts(GroupScores group) => group.Parts.Count > 0 || group.Rewards.Count == 0
         ? group.Parts
         : throw new InvalidOperationException(
-            "The per-reward-normalised advantage (GDPO) normalises every reward by itself, but the parts of these rewards and their weights "
-            + "are not known. Combine the rewards with RewardFunction.WeightedSum, or use GroupNormalizedAdvantage.");
+            "The per-reward-normalised advantage (GDPO) normalises every reward by itself, but the parts of these rewards and their "
+            + "weights are not known. Combine the rewards with RewardFunction.WeightedSum, or use GroupNormalizedAdvantage.");
 }

@@ -1,25 +1,25 @@
 namespace Grpo.Losses;
 
 /// <summary>
-/// REINFORCE++ with baseline: a = r − mean of the group, then A = (a − mean) / √(var + ε), mean and var (with N − 1) over all N tokens of
-/// the step: a completion counts once per token.
+/// The advantage of REINFORCE++ with a group baseline: a = r − mean of the group, then A = (a − mean) / √(var + ε), with mean and var (with
+/// N − 1) over all N tokens of the step. A completion counts once per token.
 /// </summary>
 /// <remarks>
-/// REINFORCE++, arXiv:2501.03262, the variant with a group baseline; ε stands under the root as in the public implementations. Deviation:
-/// there a group of equal rewards gets −mean / √(var + ε) ≠ 0 when completions differ in length; here it counts in the statistics and gets
-/// 0 like everywhere else. Σ len·A = 0 over the step when no group is such. With fewer than two tokens in the step: 0.
+/// REINFORCE++, arXiv:2501.03262, the variant with a group baseline. ε is under the root as in public implementations. One difference:
+/// there a group of equal rewards gets −mean / √(var + ε) ≠ 0 if completions differ in length; here it counts in the statistics and gets 0.
+/// Σ len·A = 0 over the step if there is no such group. With fewer than two tokens in the step the advantages are 0.
 /// </remarks>
 public sealed record ReinforcePlusPlusAdvantage : AdvantageFunction
 {
     /// <inheritdoc/>
     public override string Name => "REINFORCE++ baseline";
 
-    /// <summary>Added to the variance.</summary>
+    /// <summary>The number ε, which is added to the variance.</summary>
     /// <value>More than 0; default 1e-8.</value>
     public double Epsilon { get; init; } = 1e-8;
 
     /// <inheritdoc/>
-    public override IEnumerable<string> Validate() => EpsilonRange.Check(Epsilon);
+    public override IEnumerable<string> Validate() => ParameterProblems.FindInEpsilon(Epsilon);
 
     /// <inheritdoc/>
     protected override IEnumerable<IEnumerable<double>> Estimate(IReadOnlyList<GroupScores> groups)

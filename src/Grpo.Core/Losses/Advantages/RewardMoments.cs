@@ -1,22 +1,39 @@
 namespace Grpo.Losses;
 
-/// <summary>Count, mean, spread and extremes of some rewards.</summary>
-/// <param name="Count">How many.</param>
-/// <param name="Mean">Their mean; 0 when there are none.</param>
-/// <param name="Deviation">Their standard deviation with Count − 1; exactly 0 when all are equal or there are fewer than two.</param>
-/// <param name="Minimum">The smallest; 0 when there are none.</param>
-/// <param name="Maximum">The largest; 0 when there are none.</param>
-public readonly record struct RewardMoments(int Count, double Mean, double Deviation, double Minimum, double Maximum)
+/// <summary>The count, mean, standard deviation and extremes of a set of rewards.</summary>
+/// <param name="Count">The number of rewards.</param>
+/// <param name="Mean">The mean; 0 without rewards.</param>
+/// <param name="StdDev">The standard deviation with Count − 1. Exactly 0 if all rewards are equal or there are fewer than two.</param>
+/// <param name="Minimum">The smallest reward; 0 without rewards.</param>
+/// <param name="Maximum">The largest reward; 0 without rewards.</param>
+public readonly record struct RewardMoments(int Count, double Mean, double StdDev, double Minimum, double Maximum)
 {
-    /// <summary>At least two, not all equal.</summary>
+    /// <summary>True if there are at least two rewards and not all are equal.</summary>
     public bool HasSpread => Minimum < Maximum;
 
-    /// <summary>Measures the rewards.</summary>
-    /// <param name="rewards">Finite numbers.</param>
-    /// <exception cref="ArgumentException">A reward is NaN or ∞, or they are so large that their mean or deviation is.</exception>
-    public static RewardMoments Of(IEnumerable<double> rewards)
+    /// <summary>Computes the moments of rewards.</summary>
+    /// <param name="rewards">The rewards, finite.</param>
+    /// <returns>The moments; all 0 without rewards.</returns>
+    /// <exception cref="ArgumentException">
+    /// A reward is NaN or ∞, or the rewards are so large that their mean or standard deviation overflows.
+    /// </exception>
+    public static RewardMoments Compute(IEnumerable<double> rewards)
     {
-        double[] values = [.. rewards];
+        RewardMoments moments = Measure([.. rewards]);
+        return double.IsFinite(moments.Mean) && double.IsFinite(moments.StdDev)
+            ? moments
+            : throw new ArgumentException(FormattableString.Invariant(
+                $"Rewards from {moments.Minimum} to {moments.Maximum} have mean {moments.Mean} and standard deviation {moments.StdDev}; ")
+                + "both must be finite. Scale the rewards down.", nameof(rewards));
+    }
+
+    /// <summary>
+    /// Computes the standard deviation alone. Unlike <see cref="Compute"/> it returns NaN or ∞ instead of throwing, for reports.
+    /// </summary>
+    internal static double ComputeStdDev(IEnumerable<double> rewards) => Measure([.. rewards]).StdDev;
+
+    private static RewardMoments Measure(double[] values)
+    {
         if (values.Length == 0)
         {
             return default;
@@ -25,22 +42,14 @@ public readonly record struct RewardMoments(int Count, double Mean, double Devia
         double minimum = values.Min(), maximum = values.Max();
         if (minimum == maximum && double.IsFinite(minimum))
         {
-            // Summing and dividing need not give back the value (three times 0.1), and the residue would pass for a spread.
+            // The sum divided by the count may differ from the value (three times 0.1), and that residue would look like a spread.
             return new RewardMoments(values.Length, minimum, 0, minimum, maximum);
         }
 
-        // Squares of scaled deviations: those of 1e200 would overflow, and a standard deviation of ∞ would silently give advantages of 0.
+        // Scale before squaring: the square of 1e200 overflows, and a standard deviation of ∞ would silently make all advantages 0.
         double mean = values.Sum() / values.Length;
         double scale = Math.Max(maximum - mean, mean - minimum);
         double squares = values.Sum(value => (value - mean) / scale * ((value - mean) / scale));
-        double deviation = scale * Math.Sqrt(squares / (values.Length - 1));
-        if (!double.IsFinite(mean) || !double.IsFinite(deviation))
-        {
-            throw new ArgumentException(FormattableString.Invariant(
-                $"Rewards from {minimum} to {maximum} have mean {mean} and standard deviation {deviation}; ")
-                + "both must be finite. Scale the rewards down.", nameof(rewards));
-        }
-
-        return new RewardMoments(values.Length, mean, deviation, minimum, maximum);
+        return new RewardMoments(values.Length, mean, scale * Math.Sqrt(squares / (values.Length - 1)), minimum, maximum);
     }
 }

@@ -4,26 +4,26 @@ using static TorchSharp.torch;
 
 namespace Grpo.Losses;
 
-/// <summary>GMPO: the geometric mean of the tokens' ratios, each clipped in log space before it enters the mean.</summary>
+/// <summary>The GMPO objective: the geometric mean of the tokens' ratios, each clipped in log space before the mean is taken.</summary>
 /// <remarks>
-/// d' = min(d, ε_high) where A &gt; 0, else max(d, −ε_low); ℓ = −exp(Σ m·d'/n)·A for every token. arXiv:2507.20673.
-/// One outlier cannot push the mean, while GSPO clips the mean itself.
+/// d' = min(d, ε_high) for A &gt; 0, else max(d, −ε_low); ℓ = −exp(Σ m·d'/n)·A for every token. arXiv:2507.20673.
+/// A single outlier cannot dominate the mean, while GSPO clips the mean itself.
 /// </remarks>
 public sealed record GmpoObjective : PolicyObjective
 {
     /// <inheritdoc/>
     public override string Name => "GMPO";
 
-    /// <summary>ε_low in nats: a token of negative advantage counts as at least e^−ε_low.</summary>
+    /// <summary>The lower bound ε_low in nats: the ratio of a token with negative advantage counts as at least e^−ε_low.</summary>
     /// <value>Above 0, to 10; default 0.4, the paper's.</value>
     public double Low { get; init; } = 0.4;
 
-    /// <summary>ε_high in nats: a token of positive advantage counts as at most e^ε_high.</summary>
+    /// <summary>The upper bound ε_high in nats: the ratio of a token with positive advantage counts as at most e^ε_high.</summary>
     /// <value>Above 0, to 10; default 0.4, the paper's.</value>
     public double High { get; init; } = 0.4;
 
     /// <inheritdoc/>
-    /// <value>Sequence mean and length-scaled: the loss is one number per completion.</value>
+    /// <value>Sequence mean and sequence sum, since the loss is one number per completion.</value>
     public override IReadOnlySet<LossReduction> Reductions => SequenceLevel.Reductions;
 
     /// <inheritdoc/>
@@ -49,7 +49,7 @@ public sealed record GmpoObjective : PolicyObjective
     public override string? RefusalReason(LossReduction reduction) => SequenceLevel.RefusalReason(Name, reduction);
 
     /// <inheritdoc/>
-    public override IEnumerable<string> Validate() => ParameterProblems.Of(
+    public override IEnumerable<string> Validate() => ParameterProblems.Find(
         Name,
         (Low is > 0 and <= 10, nameof(Low), Low, "above 0, at most 10"),
         (High is > 0 and <= 10, nameof(High), High, "above 0, at most 10")).Concat(Float32.Problems(

@@ -4,30 +4,30 @@ using static TorchSharp.torch;
 
 namespace Grpo.Losses;
 
-/// <summary>GSPO-token: the value of GSPO's sequence ratio, with the gradient of each token's own log-prob.</summary>
+/// <summary>The GSPO-token objective: the value of GSPO's sequence ratio with the gradient of each token's own log-prob.</summary>
 /// <remarks>
-/// log w = log π − sg(log π) + sg(log s), then the clipped surrogate. arXiv:2507.18071, section 4.3. While all tokens of a
-/// completion share one advantage, loss and gradient equal GSPO's.
+/// log w = log π − sg(log π) + sg(log s), then the clipped surrogate. arXiv:2507.18071, section 4.3. As long as all tokens of a completion
+/// share one advantage, loss and gradient equal GSPO's.
 /// </remarks>
 public sealed record GspoTokenObjective : PolicyObjective
 {
     /// <inheritdoc/>
     public override string Name => "GSPO-token";
 
-    /// <summary>ε_low of the sequence ratio.</summary>
+    /// <summary>The lower bound ε_low of the sequence ratio.</summary>
     /// <value>Above 0, below 1; default 3e-4.</value>
     public double Low { get; init; } = 3e-4;
 
-    /// <summary>ε_high of the sequence ratio.</summary>
+    /// <summary>The upper bound ε_high of the sequence ratio.</summary>
     /// <value>Above 0, to 100; default 4e-4.</value>
     public double High { get; init; } = 4e-4;
 
-    /// <summary>δ, the largest ratio that counts for a negative advantage. Not in the paper.</summary>
+    /// <summary>The cap δ: the largest ratio that counts for a negative advantage. Not in the paper.</summary>
     /// <value>Above 1 + <see cref="High"/>, or null; default null.</value>
     public double? Cap { get; init; }
 
     /// <inheritdoc/>
-    /// <value>Sequence mean and length-scaled, as for GSPO.</value>
+    /// <value>Sequence mean and sequence sum, as for GSPO.</value>
     public override IReadOnlySet<LossReduction> Reductions => SequenceLevel.Reductions;
 
     /// <inheritdoc/>

@@ -4,14 +4,18 @@ using static TorchSharp.torch;
 
 namespace Grpo.Losses;
 
-/// <summary>The logarithm of the importance ratio between the policy and the one that sampled.</summary>
+/// <summary>Computes the logarithm of the importance ratio between the policy and the older policy that sampled.</summary>
 public static class ImportanceRatio
 {
-    /// <summary>d = log π − log π_old per token, or its mean over the tokens of each sequence.</summary>
-    /// <param name="inputs">The micro-batch.</param>
-    /// <param name="level">Token: log w. Sequence: log s = Σ m·d / max(n, 1), so that an empty completion has s = 1.</param>
-    /// <returns>[B, C] by token, [B, 1] by sequence; float32, differentiable in the log-probs. Owned by the caller's scope.</returns>
+    /// <summary>Computes d = log π − log π_old for each token, or its mean over the tokens of each sequence.</summary>
+    /// <param name="inputs">The tensors of the micro-batch.</param>
+    /// <param name="level">The level. Token: log w = d. Sequence: log s = Σ m·d / max(n, 1), so that an empty completion has s = 1.</param>
+    /// <returns>
+    /// The log-ratios, [B, C] by token or [B, 1] by sequence, float32, differentiable with respect to the log-probs. Owned by the caller's
+    /// scope.
+    /// </returns>
     /// <exception cref="ArgumentException">A shape differs.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The level is unknown.</exception>
     /// <remarks>GSPO, arXiv:2507.18071, eq. 7, for the sequence.</remarks>
     public static Tensor Log(ObjectiveInputs inputs, RatioLevel level)
     {
@@ -27,14 +31,14 @@ public static class ImportanceRatio
         });
     }
 
-    /// <summary>Σ m·x / max(n, 1) of each row, as a column.</summary>
+    /// <summary>Computes Σ m·x / max(n, 1) of each row, as a column.</summary>
     internal static Tensor MeanOverTokens(Tensor perToken, Tensor mask)
     {
         using var scope = TensorScope.Begin();
         return scope.Keep(((perToken * mask).sum(1L) / mask.sum(1L).clamp_min(1)).unsqueeze(1));    // [B, 1]
     }
 
-    /// <summary>Requires the four shapes: [B] where [B, 1] is meant would broadcast along the tokens.</summary>
+    /// <summary>Requires the shapes of all four tensors, since [B] instead of [B, 1] would broadcast along the tokens.</summary>
     internal static void Require(ObjectiveInputs inputs)
     {
         long[] shape = inputs.LogProbs.shape;
@@ -43,4 +47,14 @@ public static class ImportanceRatio
         TensorGuard.Require(inputs.Mask, nameof(inputs.Mask), "[B, C]", shape);
         TensorGuard.Require(inputs.Advantages, nameof(inputs.Advantages), "[B]", shape[0]);
     }
+}
+
+/// <summary>The level of an importance ratio: one per token or one per completion.</summary>
+public enum RatioLevel
+{
+    /// <summary>One ratio per token, w = π/π_old.</summary>
+    Token,
+
+    /// <summary>One ratio per completion, s, the geometric mean of its tokens' ratios (GSPO).</summary>
+    Sequence,
 }

@@ -4,10 +4,13 @@ using static TorchSharp.torch;
 
 namespace Grpo.Losses;
 
-/// <summary>VESPO: the policy gradient under a smooth weight of the whole completion's ratio, without normalisation by its length.</summary>
+/// <summary>
+/// The VESPO objective: the policy gradient with a smooth weight of the completion's ratio, not normalized by its length.
+/// </summary>
 /// <remarks>
 /// L = clip(Σ m·clip(d, −20, 20), ln 1e-8, 20), φ = exp(λ + k·L − λ·e^L), ℓ = −sg(φ)·A·log π, with (k, λ) by the sign of A.
-/// arXiv:2602.10693. φ is 1 at ratio 1 for every k and λ, and falls to 0 on both sides of it. The inner bounds only keep the exponential finite.
+/// arXiv:2602.10693. φ is 1 at ratio 1 for every k and λ, and falls to 0 on both sides of it. The inner bounds only keep the exponential
+/// finite.
 /// </remarks>
 public sealed record VespoObjective : PolicyObjective
 {
@@ -17,19 +20,19 @@ public sealed record VespoObjective : PolicyObjective
     /// <inheritdoc/>
     public override string Name => "VESPO";
 
-    /// <summary>k for A ≥ 0: how fast φ falls as the ratio goes to 0.</summary>
+    /// <summary>The exponent k for A ≥ 0: the rate at which φ falls as the ratio goes to 0.</summary>
     /// <value>0 to 100; default 2.</value>
     public double PositiveK { get; init; } = 2;
 
-    /// <summary>λ for A ≥ 0: how fast φ falls as the ratio grows.</summary>
+    /// <summary>The rate λ for A ≥ 0, at which φ falls as the ratio grows.</summary>
     /// <value>0 to 100; default 3.</value>
     public double PositiveLambda { get; init; } = 3;
 
-    /// <summary>k for A &lt; 0.</summary>
+    /// <summary>The exponent k for A &lt; 0: the rate at which φ falls as the ratio goes to 0.</summary>
     /// <value>0 to 100; default 3.</value>
     public double NegativeK { get; init; } = 3;
 
-    /// <summary>λ for A &lt; 0.</summary>
+    /// <summary>The rate λ for A &lt; 0, at which φ falls as the ratio grows.</summary>
     /// <value>0 to 100; default 2.</value>
     public double NegativeLambda { get; init; } = 2;
 
@@ -40,9 +43,9 @@ public sealed record VespoObjective : PolicyObjective
         return scope.Keep(WeightedLogProbs.PerToken(inputs, Weights(inputs).unsqueeze(1)));         // [B, C]
     }
 
-    /// <summary>φ of every completion; its mean is the metric vespo/phi_seq_mean.</summary>
-    /// <param name="inputs">The micro-batch.</param>
-    /// <returns>[B] float32, without gradient. Owned by the caller's scope.</returns>
+    /// <summary>Computes the weight φ of every completion. TRL reports its mean as vespo/phi_seq_mean.</summary>
+    /// <param name="inputs">The tensors of the micro-batch.</param>
+    /// <returns>The weights, [B] float32, without gradient. Owned by the caller's scope.</returns>
     /// <exception cref="ArgumentException">A shape differs.</exception>
     public Tensor Weights(ObjectiveInputs inputs)
     {
@@ -55,7 +58,7 @@ public sealed record VespoObjective : PolicyObjective
     }
 
     /// <inheritdoc/>
-    public override IEnumerable<string> Validate() => ParameterProblems.Of(
+    public override IEnumerable<string> Validate() => ParameterProblems.Find(
         Name,
         (PositiveK is >= 0 and <= 100, nameof(PositiveK), PositiveK, "0 to 100"),
         (PositiveLambda is >= 0 and <= 100, nameof(PositiveLambda), PositiveLambda, "0 to 100"),

@@ -4,10 +4,10 @@ using static TorchSharp.torch;
 
 namespace Grpo.Losses;
 
-/// <summary>The policy gradient itself, under weights that carry no gradient.</summary>
+/// <summary>Computes the plain policy-gradient loss with weights that have no gradient.</summary>
 internal static class WeightedLogProbs
 {
-    /// <summary>ℓ = −sg(weight)·A·log π; weights are [B, C], [B, 1], or null for 1.</summary>
+    /// <summary>Computes ℓ = −sg(weight)·A·log π. The weights are [B, C], [B, 1], or null for 1.</summary>
     public static Tensor PerToken(ObjectiveInputs inputs, Tensor? weights)
     {
         using var scope = TensorScope.Begin();

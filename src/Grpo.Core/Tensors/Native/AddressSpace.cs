@@ -2,17 +2,18 @@ using System.Runtime.InteropServices;
 
 namespace Grpo.Tensors;
 
-/// <summary>Whether memory can be refused to this process, or whether the system promises more than it has.</summary>
+/// <summary>Tells whether an allocation of this process may be refused, or whether the system promises more memory than it has.</summary>
 internal static partial class AddressSpace
 {
     private const int AddressSpaceResource = 9; // RLIMIT_AS
 
-    // Where the kernel promises only what it has (2), every allocation may fail.
+    // In mode 2 the kernel promises no more memory than it has, so every allocation may fail.
     private static readonly bool IsPromisedStrictly = OperatingSystem.IsLinux() && ReadOvercommit() is not ("0" or "1");
 
-    /// <summary>True off Linux, where the kernel promises no more than it has, and under a limit of the process's address space.</summary>
+    /// <summary>True on systems other than Linux, with strict overcommit, or if the process's address space is limited.</summary>
     public static bool MayBeRefused =>
-        !OperatingSystem.IsLinux() || IsPromisedStrictly || GetLimit(AddressSpaceResource, out Limits limits) != 0 || limits.Current != nuint.MaxValue;
+        !OperatingSystem.IsLinux() || IsPromisedStrictly || GetLimit(AddressSpaceResource, out Limits limits) != 0
+            || limits.Current != nuint.MaxValue;
 
     private static string ReadOvercommit()
     {

@@ -5,15 +5,15 @@ using TorchSharp;
 namespace Grpo.Tensors;
 
 /// <summary>
-/// Tries the native libraries before TorchSharp does. TorchSharp's own attempt runs in a static constructor: it fails for good, copies
-/// hundreds of megabytes in search of a cure, and blames a missing package whatever the reason.
+/// Loads the native libraries before TorchSharp does. TorchSharp loads them in a static constructor, which fails permanently, copies
+/// hundreds of megabytes in search of a remedy, and always blames a missing package.
 /// </summary>
 internal static class BackendProbe
 {
     private static readonly string[] SupportedRuntimes = ["linux-x64", "win-x64", "win-arm64", "osx-arm64"];
 
-    /// <summary>Loads libtorch and the shim, or says why not.</summary>
-    /// <exception cref="BackendUnavailableException">What is missing, and what to do.</exception>
+    /// <summary>Loads libtorch and TorchSharp's shim.</summary>
+    /// <exception cref="BackendUnavailableException">A library is missing or does not load; the message says what to do.</exception>
     public static void RequireLoadable()
     {
         if (!SupportedRuntimes.Contains(NativeFiles.RuntimeIdentifier))
@@ -53,7 +53,7 @@ internal static class BackendProbe
         }
     }
 
-    // The runtime prefers the application's copy, and two copies in one process abort it.
+    // The runtime prefers the application's copy of libtorch, and two copies in one process abort it.
     private static void RequireOneLibtorch(ExistingLibtorch existing, string? packaged)
     {
         if (packaged is not null && Path.GetDirectoryName(packaged) != existing.Folder)
@@ -67,14 +67,15 @@ internal static class BackendProbe
     private static BackendUnavailableException NoLibtorch() =>
         new(
             $"No libtorch was found for {NativeFiles.RuntimeIdentifier}. Reference one backend package in the application's project: "
-            + $"libtorch-cpu-{NativeFiles.RuntimeIdentifier} {TorchBackend.LibtorchVersion} for the CPU, TorchSharp-cuda-linux or TorchSharp-cuda-windows for CUDA; "
-            + $"or set {ExistingLibtorch.Variable} to the 'lib' folder of an installed PyTorch {TorchBackend.LibtorchVersion}. "
-            + $"Searched: {NativeFiles.FileName("torch_cpu")} in '{AppContext.BaseDirectory}' and the system's library path.");
+            + $"libtorch-cpu-{NativeFiles.RuntimeIdentifier} {TorchBackend.LibtorchVersion} for the CPU, TorchSharp-cuda-linux or "
+            + $"TorchSharp-cuda-windows for CUDA; or set {ExistingLibtorch.Variable} to the 'lib' folder of an installed PyTorch "
+            + $"{TorchBackend.LibtorchVersion}. Searched: {NativeFiles.FileName("torch_cpu")} in "
+            + $"'{AppContext.BaseDirectory}' and the system's library path.");
 
     private static BackendUnavailableException NoShim() =>
         new(
-            $"{NativeFiles.FileName(NativeFiles.Shim)} was not found in '{AppContext.BaseDirectory}'. It belongs to the package TorchSharp: "
-            + $"publish the application for {NativeFiles.RuntimeIdentifier}, and copy its whole output folder.");
+            $"{NativeFiles.FileName(NativeFiles.Shim)} was not found in '{AppContext.BaseDirectory}'. It belongs to the package "
+            + $"TorchSharp: publish the application for {NativeFiles.RuntimeIdentifier}, and copy its whole output folder.");
 
     private static BackendUnavailableException Unloadable(string path)
     {

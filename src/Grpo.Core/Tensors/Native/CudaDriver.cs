@@ -2,16 +2,16 @@ using System.Runtime.InteropServices;
 
 namespace Grpo.Tensors;
 
-/// <summary>What the CUDA driver knows and TorchSharp does not tell: the names of the devices.</summary>
+/// <summary>Asks the CUDA driver for the names of the devices, which TorchSharp does not offer.</summary>
 internal static unsafe class CudaDriver
 {
     private const int NameLength = 128;
 
-    /// <summary>The product name of a device, such as "NVIDIA H200"; null where the driver does not say.</summary>
-    /// <param name="index">The device, counted as libtorch counts: among those that CUDA_VISIBLE_DEVICES shows.</param>
+    /// <summary>Returns the product name of a device, such as "NVIDIA H200"; null if the driver does not name it.</summary>
+    /// <param name="index">The index of the device among those that CUDA_VISIBLE_DEVICES shows, as libtorch counts.</param>
     public static string? DeviceName(int index)
     {
-        // Left loaded: libtorch uses the same driver to the end of the process.
+        // The driver stays loaded, since libtorch uses it until the process ends.
         if (!NativeLibrary.TryLoad(OperatingSystem.IsWindows() ? "nvcuda.dll" : "libcuda.so.1", out nint driver)
             || !NativeLibrary.TryGetExport(driver, "cuInit", out nint initialize)
             || !NativeLibrary.TryGetExport(driver, "cuDeviceGet", out nint getDevice)

@@ -2,14 +2,14 @@ using System.Globalization;
 
 namespace Grpo.Tensors;
 
-/// <summary>The names of devices that options and command lines use: "cpu", "cuda", "cuda:1".</summary>
+/// <summary>Parses the device names of options and command lines: "cpu", "cuda", "cuda:1".</summary>
 internal static class DeviceName
 {
     private const string Cuda = "cuda";
 
-    /// <summary>Reads a name without asking whether the device exists.</summary>
-    /// <returns>The index of the CUDA device, 0 for plain "cuda"; null for the CPU.</returns>
-    /// <exception cref="ArgumentException">Not one of the names.</exception>
+    /// <summary>Parses a name without checking that the device exists.</summary>
+    /// <returns>The index of the CUDA device, 0 for "cuda" alone; null for the CPU.</returns>
+    /// <exception cref="ArgumentException">The name is none of these.</exception>
     public static int? ParseCudaIndex(string name)
     {
         ArgumentNullException.ThrowIfNull(name);
@@ -33,27 +33,30 @@ internal static class DeviceName
     }
 
     /// <summary>Requires that a CUDA device exists.</summary>
-    /// <param name="name">As the user wrote it.</param>
-    /// <param name="index">Its index.</param>
-    /// <param name="count">How many devices libtorch sees.</param>
-    /// <param name="cudaBuild">Whether the libtorch in the process has a CUDA part.</param>
-    /// <exception cref="BackendUnavailableException">There is none at all.</exception>
-    /// <exception cref="ArgumentException">There are some, but not this one.</exception>
+    /// <param name="name">The name as the user wrote it.</param>
+    /// <param name="index">The index of the device.</param>
+    /// <param name="count">The number of CUDA devices that libtorch sees.</param>
+    /// <param name="cudaBuild">True if the libtorch of the process has a CUDA part.</param>
+    /// <exception cref="BackendUnavailableException">There is no CUDA device.</exception>
+    /// <exception cref="ArgumentException">There are CUDA devices, but none with this index.</exception>
     public static void RequireCuda(string name, int index, int count, bool cudaBuild)
     {
         if (count == 0)
         {
             string backend = OperatingSystem.IsWindows() ? "cuda-windows" : "cuda-linux";
             throw new BackendUnavailableException(cudaBuild
-                ? $"Device '{name}' was asked for, but libtorch finds no usable CUDA device. Check with nvidia-smi that the driver runs and that "
-                    + "CUDA_VISIBLE_DEVICES does not hide the GPU, or use device 'cpu'."
-                : $"Device '{name}' was asked for, but the application's libtorch is built for the CPU only. Reference TorchSharp-{backend} instead "
-                    + $"(in this repository: -p:TorchBackend={backend}), or set {ExistingLibtorch.Variable} to the 'lib' folder of a PyTorch with CUDA, or use device 'cpu'.");
+                ? $"Device '{name}' was asked for, but libtorch finds no usable CUDA device. Check with nvidia-smi that the driver runs "
+                    + "and that CUDA_VISIBLE_DEVICES does not hide the GPU, or use device 'cpu'."
+                : $"Device '{name}' was asked for, but the application's libtorch is built for the CPU only. Reference "
+                    + $"TorchSharp-{backend} instead (in this repository: -p:TorchBackend={backend}), or set {ExistingLibtorch.Variable} "
+                    + "to the 'lib' folder of a PyTorch with CUDA, or use device 'cpu'.");
         }
 
         if (index >= count)
         {
-            string available = count == 1 ? "there is one CUDA device, cuda:0" : $"there are {count} CUDA devices, cuda:0 to cuda:{count - 1}";
+            string available = count == 1
+                ? "there is one CUDA device, cuda:0"
+                : $"there are {count} CUDA devices, cuda:0 to cuda:{count - 1}";
             throw new ArgumentException($"Device '{name}' was asked for, but {available}.", nameof(name));
         }
     }

@@ -3,7 +3,9 @@ using System.Text;
 
 namespace Grpo.Tensors;
 
-/// <summary>The symbol versions of a 64-bit little-endian ELF library. Every offset is checked: a damaged file is an error, never a crash.</summary>
+/// <summary>
+/// Reads the symbol versions of a 64-bit little-endian ELF library and checks every offset, so a damaged file never crashes it.
+/// </summary>
 /// <remarks>Layout: System V gABI, "Sections"; Linux Standard Base, "Symbol Versioning".</remarks>
 internal sealed class ElfImage
 {
@@ -11,7 +13,7 @@ internal sealed class ElfImage
     private const int SectionHeaderSize = 64, RelocationSize = 24;
     private const int MaximumNameLength = 255;
 
-    // A version index has 15 bits, so no valid file holds more entries than this.
+    // A version index has 15 bits, so no valid file has more entries.
     private const int MaximumVersions = 0x8000;
     private const ushort VersionIndexMask = 0x7fff; // the top bit means "hidden"
 
@@ -19,7 +21,7 @@ internal sealed class ElfImage
     private readonly Section[] _sections;
 
     /// <summary>Reads the section table.</summary>
-    /// <exception cref="InvalidDataException">Not such a library, or damaged.</exception>
+    /// <exception cref="InvalidDataException">The file is of another format or damaged.</exception>
     public ElfImage(byte[] bytes)
     {
         _bytes = bytes;
@@ -32,7 +34,8 @@ internal sealed class ElfImage
         int count = UInt16(0x3c);
         if (count == 0 || UInt16(0x3a) != SectionHeaderSize)
         {
-            throw new InvalidDataException($"The ELF file has {count} section headers of {UInt16(0x3a)} bytes; at least one of {SectionHeaderSize} is needed.");
+            throw new InvalidDataException(
+                $"The ELF file has {count} section headers of {UInt16(0x3a)} bytes; at least one of {SectionHeaderSize} is needed.");
         }
 
         ulong table = UInt64(0x28);
@@ -45,8 +48,8 @@ internal sealed class ElfImage
         }
     }
 
-    /// <summary>The versions that the library asks of others.</summary>
-    /// <exception cref="InvalidDataException">Damaged.</exception>
+    /// <summary>Lists the versions that the library needs of others.</summary>
+    /// <exception cref="InvalidDataException">The file is damaged.</exception>
     public IReadOnlyList<ElfVersionNeed> NeededVersions()
     {
         var needs = new List<ElfVersionNeed>();
@@ -63,7 +66,8 @@ internal sealed class ElfImage
                 {
                     CountStep(ref steps);
                     _ = At(entry, 16);
-                    needs.Add(new ElfVersionNeed(name, Name(section, UInt32(entry + 8)), UInt16(entry + 6), UInt16(entry + 4), (int)entry + 4));
+                    needs.Add(
+                        new ElfVersionNeed(name, Name(section, UInt32(entry + 8)), UInt16(entry + 6), UInt16(entry + 4), (int)entry + 4));
                     entry += UInt32(entry + 12);
                 }
 
@@ -75,8 +79,8 @@ internal sealed class ElfImage
         return needs;
     }
 
-    /// <summary>The versions that the library defines.</summary>
-    /// <exception cref="InvalidDataException">Damaged.</exception>
+    /// <summary>Lists the versions that the library defines.</summary>
+    /// <exception cref="InvalidDataException">The file is damaged.</exception>
     public IReadOnlySet<string> DefinedVersions()
     {
         var names = new HashSet<string>(StringComparer.Ordinal);
@@ -96,8 +100,8 @@ internal sealed class ElfImage
         return names;
     }
 
-    /// <summary>The indices of those versions whose symbols are really bound: some relocation uses one.</summary>
-    /// <exception cref="InvalidDataException">Damaged, or without symbol versions.</exception>
+    /// <summary>Lists the indices of the versions whose symbols are bound by some relocation.</summary>
+    /// <exception cref="InvalidDataException">The file is damaged or has no symbol versions.</exception>
     public IReadOnlySet<ushort> RelocatedVersions()
     {
         Section versions = _sections.FirstOrDefault(section => section.Type == SymbolVersions);
@@ -107,7 +111,7 @@ internal sealed class ElfImage
         }
 
         var indices = new HashSet<ushort>();
-        ulong remaining = (ulong)_bytes.Length / RelocationSize; // sections do not overlap, so their entries fit the file
+        ulong remaining = (ulong)_bytes.Length / RelocationSize; // sections do not overlap, so the file has room for all entries
         foreach (Section section in _sections.Where(section => section.Type == Relocations))
         {
             ulong count = section.Size / RelocationSize;
@@ -153,7 +157,9 @@ internal sealed class ElfImage
 
         ReadOnlySpan<byte> text = At(strings.Offset + offset, Math.Min(strings.Size - offset, MaximumNameLength + 1));
         int end = text.IndexOf((byte)0);
-        return end >= 0 ? Encoding.ASCII.GetString(text[..end]) : throw new InvalidDataException($"The ELF file has a name of more than {MaximumNameLength} bytes.");
+        return end >= 0
+            ? Encoding.ASCII.GetString(text[..end])
+            : throw new InvalidDataException($"The ELF file has a name of more than {MaximumNameLength} bytes.");
     }
 
     private ushort UInt16(ulong offset) => BinaryPrimitives.ReadUInt16LittleEndian(At(offset, 2));
@@ -175,3 +181,11 @@ internal sealed class ElfImage
 
     private readonly record struct Section(uint Type, ulong Offset, ulong Size, uint Link, uint Info);
 }
+
+/// <summary>An entry of .gnu.version_r: a version that a library must find in one of its dependencies.</summary>
+/// <param name="Library">The name of the dependency, such as libstdc++.so.6.</param>
+/// <param name="Version">The name of the version, such as GLIBCXX_3.4.32.</param>
+/// <param name="Index">The number of this version in .gnu.version.</param>
+/// <param name="Flags">The flags. Bit 1 (0x2) marks the version as weak: it may be missing.</param>
+/// <param name="FlagsOffset">The offset of the flags in the file, in bytes.</param>
+internal readonly record struct ElfVersionNeed(string Library, string Version, ushort Index, ushort Flags, int FlagsOffset);

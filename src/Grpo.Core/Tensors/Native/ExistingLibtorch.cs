@@ -2,13 +2,13 @@ using System.Text.RegularExpressions;
 
 namespace Grpo.Tensors;
 
-/// <summary>A libtorch that is already on the machine, named by GRPO_LIBTORCH: a Python PyTorch's lib folder, or libtorch/lib.</summary>
+/// <summary>A libtorch that is already on the machine and named by GRPO_LIBTORCH: the lib folder of a PyTorch or of a libtorch.</summary>
 internal sealed partial class ExistingLibtorch
 {
-    /// <summary>The environment variable.</summary>
+    /// <summary>The name of the environment variable.</summary>
     public const string Variable = "GRPO_LIBTORCH";
 
-    // In the order of their dependencies; the CUDA pair is present in CUDA builds only.
+    // In the order of their dependencies. Only CUDA builds have the two CUDA libraries.
     private static readonly string[] Order = ["c10", "c10_cuda", "torch_cpu", "torch_cuda", "torch"];
     private static readonly string[] Required = ["c10", "torch_cpu", "torch"];
 
@@ -18,18 +18,20 @@ internal sealed partial class ExistingLibtorch
         Version = version;
     }
 
-    /// <summary>Its full path.</summary>
+    /// <summary>The full path of the folder.</summary>
     public string Folder { get; }
 
-    /// <summary>Its release as it states it, such as 2.10.0+cu128; null when it does not.</summary>
+    /// <summary>The release that the folder states, such as 2.10.0+cu128; null if it states none.</summary>
     public string? Version { get; }
 
-    /// <summary>The folder that the environment names, or null when it names none.</summary>
-    /// <exception cref="BackendUnavailableException">The folder, or a library in it, is missing; or it is another release.</exception>
+    /// <summary>Opens the folder that the environment variable names; null if it is not set.</summary>
+    /// <exception cref="BackendUnavailableException">
+    /// The folder or one of its libraries is missing, or it is of another release.
+    /// </exception>
     public static ExistingLibtorch? FromEnvironment() =>
         Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } folder ? Open(folder) : null;
 
-    /// <summary>Checks a folder.</summary>
+    /// <summary>Opens a folder and checks its libraries and release.</summary>
     /// <inheritdoc cref="FromEnvironment"/>
     public static ExistingLibtorch Open(string folder)
     {
@@ -48,16 +50,17 @@ internal sealed partial class ExistingLibtorch
             string hint = File.Exists(Path.Combine(below, NativeFiles.FileName("torch_cpu")))
                 ? $"They are in '{below}': set {Variable} to that."
                 : $"Set it to the folder that holds {NativeFiles.FileName("torch_cpu")}, for {NativeFiles.RuntimeIdentifier}.";
-            throw new BackendUnavailableException($"{Variable} is '{folder}', where {string.Join(", ", missing)} {(missing.Length == 1 ? "is" : "are")} missing. {hint}");
+            throw new BackendUnavailableException(
+                $"{Variable} is '{folder}', where {string.Join(", ", missing)} {(missing.Length == 1 ? "is" : "are")} missing. {hint}");
         }
 
         return new ExistingLibtorch(path, RequireRelease(path));
     }
 
-    /// <summary>Loads a library of the folder, after those that it depends on.</summary>
-    /// <param name="library">Its name without prefix and extension, such as torch_cpu.</param>
-    /// <returns>Its handle, or 0 when the folder has no such library.</returns>
-    /// <exception cref="BackendUnavailableException">The system's loader refuses one.</exception>
+    /// <summary>Loads a library of the folder after its dependencies.</summary>
+    /// <param name="library">The name of the library without prefix and extension, such as torch_cpu.</param>
+    /// <returns>The handle of the library, or 0 if the folder does not have it.</returns>
+    /// <exception cref="BackendUnavailableException">The system's loader refuses a library.</exception>
     public nint Load(string library)
     {
         if (!File.Exists(PathOf(library)))
@@ -65,7 +68,7 @@ internal sealed partial class ExistingLibtorch
             return 0;
         }
 
-        // All of libtorch at once: each part finds the others by name only, and libtorch_cuda registers itself while it loads.
+        // Load all of libtorch at once: its parts find each other by name only, and libtorch_cuda registers itself while it loads.
         foreach (string name in Order.Where(name => File.Exists(PathOf(name))))
         {
             LoadFile(PathOf(name));
@@ -81,7 +84,7 @@ internal sealed partial class ExistingLibtorch
             ? handle
             : throw new BackendUnavailableException($"{Variable} is '{Folder}', but '{path}' does not load: {reason}");
 
-    // TorchSharp binds to C++ symbols, which differ between releases: a wrong one crashes instead of failing to load.
+    // TorchSharp binds to C++ symbols, which differ between releases. A wrong release would crash instead of failing to load.
     private static string? RequireRelease(string folder)
     {
         string parent = Path.GetDirectoryName(folder) ?? folder;

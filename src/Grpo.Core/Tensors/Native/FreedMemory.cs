@@ -2,71 +2,71 @@ using System.Runtime.InteropServices;
 
 namespace Grpo.Tensors;
 
-/// <summary>What the C library keeps of memory that was freed.</summary>
+/// <summary>Limits how much freed memory the C library keeps instead of returning it to the system.</summary>
 internal static partial class FreedMemory
 {
-    // With what a process has beside its heap. Pages that come and go cost more than a small model's arithmetic.
+    // Includes what a process has besides its heap. Returning and clearing pages costs more than a small model's arithmetic.
     private const long Kept = 384 << 20;
     private const long UsedPerKept = 32;
 
     private static readonly Lock Gate = new();
     private static long s_mostUsed;
     private static bool s_canTrim = true;
-    private static bool s_canAsk = true;
+    private static bool s_canMeasure = true;
 
-    /// <summary>Whether <see cref="Bound"/> has an effect: what is in use can be asked for.</summary>
-    public static bool CanBound
+    /// <summary>True if <see cref="TrimExcess"/> has an effect, because the C library reports how much memory is in use.</summary>
+    public static bool CanMeasure
     {
         get
         {
-            IfThere(ref s_canAsk, static () => _ = Ask());
-            return OperatingSystem.IsLinux() && Volatile.Read(ref s_canAsk);
+            IfSupported(ref s_canMeasure, static () => _ = GetMallocInfo());
+            return OperatingSystem.IsLinux() && Volatile.Read(ref s_canMeasure);
         }
     }
 
-    /// <summary>Gives it back to the system, after work that takes other sizes than the steps around it: some milliseconds. Only glibc can.</summary>
+    /// <summary>Returns freed memory to the system after work with unusual sizes. Takes some milliseconds; works with glibc only.</summary>
     /// <remarks>
-    /// Blocks that lie between others in use stay in the heap when they are freed, and so does its end (<see cref="NativeEnvironment"/>).
-    /// Threads older than <see cref="NativeEnvironment.Apply"/>, such as those of the runtime's compiler, have heaps of their own besides.
+    /// Freed blocks between used ones stay in the heap, and so does its end (<see cref="NativeEnvironment"/>). Threads older than
+    /// <see cref="NativeEnvironment.Apply"/>, such as those of the runtime's compiler, have further heaps.
     /// </remarks>
-    public static void GiveBack() => IfThere(ref s_canTrim, static () => _ = Trim(0));
+    public static void Trim() => IfSupported(ref s_canTrim, static () => _ = TrimHeap(0));
 
     /// <summary>
-    /// Gives it back where the process has become much larger than what was in use at most; called between the parts of an update. Gradients do not
-    /// fit the holes that activations leave, nor the other way round: each block is aligned, and what lies between goes to small ones. The heap
-    /// would be a fifth larger after one update and a third after some.
+    /// Returns freed memory to the system if the process has become much larger than its high-water mark of used memory. Called between the
+    /// parts of an update. Without it the heap would be a fifth larger after one update and a third after several.
     /// </summary>
-    /// <param name="anew">Whether other work begins: what was in use before counts no more, since what it has left will hardly fit.</param>
-    /// <param name="kept">Bytes that may be kept, besides a share of what is in use.</param>
+    /// <param name="isNewPhase">True if other work begins: the high-water mark starts again from the present use.</param>
+    /// <param name="kept">The number of bytes that may be kept, besides a share of the used memory.</param>
     /// <remarks>
-    /// Below that size nothing is given back: pages that a pass frees are those that the next one takes, and clearing them again was a tenth
-    /// of an update of a 0.5B model.
+    /// The heap grows because gradients do not fit the holes that activations leave, or vice versa: each block is aligned, and small blocks
+    /// take the space between. Below the limit nothing is returned: the next pass takes the pages that this one freed, and clearing them
+    /// again took a tenth of an update of a 0.5B model.
     /// </remarks>
-    public static void Bound(bool anew = false, long kept = Kept) => IfThere(ref s_canAsk, () =>
+    public static void TrimExcess(bool isNewPhase = false, long kept = Kept) => IfSupported(ref s_canMeasure, () =>
     {
-        MallocInfo info = Ask();
+        MallocInfo info = GetMallocInfo();
         long used = (long)(info.InUse + info.Mapped), mostUsed;
         lock (Gate)
         {
-            mostUsed = s_mostUsed = anew ? used : Math.Max(s_mostUsed, used);
+            mostUsed = s_mostUsed = isNewPhase ? used : Math.Max(s_mostUsed, used);
         }
 
         long most = MostKept(mostUsed, kept);
-        // What was given back counts as free all the same: only the pages tell whether it is still there.
+        // Returned pages still count as free, so only the working set tells whether the process still has them.
         if ((long)info.Free > most && Environment.WorkingSet - GC.GetGCMemoryInfo().TotalCommittedBytes > mostUsed + most)
         {
-            _ = Trim(0);
+            _ = TrimHeap(0);
         }
     });
 
-    /// <summary>What work leaves of freed memory at most, together with what the process has beside its heap, bytes.</summary>
-    /// <param name="used">Bytes in use at most.</param>
-    /// <param name="kept">As in <see cref="Bound"/>.</param>
+    /// <summary>Computes the most freed memory that stays, including what the process has besides its heap, in bytes.</summary>
+    /// <param name="used">The high-water mark of used memory in bytes.</param>
+    /// <param name="kept">The number of bytes that may be kept, besides a share of the used memory.</param>
     public static long MostKept(long used, long kept = Kept) => kept + (used / UsedPerKept);
 
-    private static void IfThere(ref bool isThere, Action action)
+    private static void IfSupported(ref bool isSupported, Action action)
     {
-        if (!OperatingSystem.IsLinux() || !Volatile.Read(ref isThere))
+        if (!OperatingSystem.IsLinux() || !Volatile.Read(ref isSupported))
         {
             return;
         }
@@ -77,19 +77,19 @@ internal static partial class FreedMemory
         }
         catch (EntryPointNotFoundException)
         {
-            Volatile.Write(ref isThere, false); // not glibc, or one that is older: mallinfo2 came with 2.33
+            Volatile.Write(ref isSupported, false); // not glibc, or older than 2.33, which introduced mallinfo2
         }
     }
 
     [LibraryImport("libc", EntryPoint = "malloc_trim")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static partial int Trim(nuint keep);
+    private static partial int TrimHeap(nuint keep);
 
     [LibraryImport("libc", EntryPoint = "mallinfo2")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static partial MallocInfo Ask();
+    private static partial MallocInfo GetMallocInfo();
 
-    /// <summary>glibc's struct mallinfo2.</summary>
+    /// <summary>The layout of glibc's struct mallinfo2.</summary>
     [StructLayout(LayoutKind.Sequential)]
     private readonly struct MallocInfo
     {

@@ -4,17 +4,17 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Grpo.Tensors;
 
-/// <summary>Gives a repaired library a path to load it from, without touching the package cache or the application's folder. Linux only.</summary>
+/// <summary>Places a repaired library where it can be loaded, outside the package cache and the application's folder. Linux only.</summary>
 internal static partial class ImagePlacement
 {
     private const uint CloseOnExec = 1;
 
-    // Kept open: glibc remembers a library by its path, which another file would take over once the descriptor is closed.
+    // Kept open: glibc remembers a library by its path, and another file would get that path once the descriptor is closed.
     private static readonly List<SafeFileHandle> OpenImages = [];
 
-    /// <summary>A file that lives in memory only: needs no writable folder.</summary>
-    /// <exception cref="IOException">The kernel refuses.</exception>
-    /// <exception cref="EntryPointNotFoundException">The C library is older than memory files.</exception>
+    /// <summary>Writes the library to a file in memory, which needs no writable folder, and returns its path.</summary>
+    /// <exception cref="IOException">The kernel refuses to create the file.</exception>
+    /// <exception cref="EntryPointNotFoundException">The C library is too old for files in memory.</exception>
     public static string InMemory(ReadOnlySpan<byte> image, string name)
     {
         var file = new SafeFileHandle(CreateMemoryFile(name, CloseOnExec), ownsHandle: true);
@@ -32,10 +32,11 @@ internal static partial class ImagePlacement
         return $"/proc/self/fd/{file.DangerousGetHandle()}";
     }
 
-    /// <summary>A file in the user's cache folder, named by its content: written once, checked before every use.</summary>
-    /// <param name="image">The library.</param>
-    /// <param name="name">Its file name.</param>
+    /// <summary>Writes the library to a file in the user's cache folder, if it is not there yet, and returns its path.</summary>
+    /// <param name="image">The bytes of the library.</param>
+    /// <param name="name">The file name of the library.</param>
     /// <param name="cache">The user's cache folder; see <see cref="UserCache"/>.</param>
+    /// <remarks>The folder is named by the hash of the content, and the content is compared before every use.</remarks>
     /// <exception cref="IOException">The folder cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">The folder may not be written.</exception>
     public static string InCache(ReadOnlySpan<byte> image, string name, string cache)
@@ -57,14 +58,14 @@ internal static partial class ImagePlacement
             Directory.CreateDirectory(folder, OwnerOnly);
         }
 
-        // Written aside and moved: another process that starts now never sees half a file.
+        // Write to a temporary file and rename it, so that another process never sees half a file.
         string draft = $"{path}.{Guid.NewGuid():N}";
         File.WriteAllBytes(draft, image);
         File.Move(draft, path, overwrite: true);
         return path;
     }
 
-    /// <summary>XDG_CACHE_HOME, else .cache in the home folder.</summary>
+    /// <summary>Finds the user's cache folder: XDG_CACHE_HOME, or else .cache in the home folder.</summary>
     /// <exception cref="IOException">The user has neither.</exception>
     public static string UserCache()
     {

@@ -3,10 +3,10 @@ using System.Runtime.InteropServices;
 
 namespace Grpo.Tensors;
 
-/// <summary>Settings that libtorch and the C library take once, before libtorch loads.</summary>
+/// <summary>Sets the settings that libtorch and the C library read once, before libtorch loads.</summary>
 internal static partial class NativeEnvironment
 {
-    // Of glibc's malloc.h.
+    // Parameters of mallopt, from glibc's malloc.h.
     private const int TrimThreshold = -1;
     private const int MmapThreshold = -3;
     private const int ArenaMax = -8;
@@ -17,11 +17,11 @@ internal static partial class NativeEnvironment
 
     private static volatile int _largeBlock = LargestThreshold;
 
-    /// <summary>Blocks from this size on, bytes, go back to the system when they are freed.</summary>
+    /// <summary>The size in bytes from which freed blocks are returned to the system.</summary>
     public static long LargeBlock => _largeBlock;
 
-    /// <summary>Sets what the user has not set. Does nothing off Linux, where libtorch uses another OpenMP and allocator.</summary>
-    /// <remarks>Environment.SetEnvironmentVariable changes .NET's copy only; native code reads libc's.</remarks>
+    /// <summary>Sets what the user has not set. Does nothing on systems other than Linux, where OpenMP and allocator differ.</summary>
+    /// <remarks>Environment.SetEnvironmentVariable changes only .NET's copy of the environment; native code reads libc's.</remarks>
     public static void Apply()
     {
         if (!OperatingSystem.IsLinux())
@@ -29,31 +29,34 @@ internal static partial class NativeEnvironment
             return;
         }
 
-        // libgomp spins long at every barrier by default: beside another busy process several times slower, on a quiet machine no gain.
-        // A wait policy chosen by the user is left alone, because the spin count would override it.
+        // By default libgomp spins long at every barrier: several times slower beside another busy process, no gain on a quiet machine.
+        // If the user has chosen a wait policy, the spin count stays unset, because it would override the policy.
         if (Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") is null)
         {
             SetUnlessPresent("GOMP_SPINCOUNT", "10000");
         }
 
-        // Huge pages for large CPU tensors: a fifteenth of the page faults.
+        // Huge pages for large CPU tensors cause a fifteenth of the page faults.
         SetUnlessPresent("THP_MEM_ALLOC_ENABLE", "1");
 
-        // A heap per thread keeps what its thread has freed, so that memory creeps up as work moves between threads.
+        // A heap per thread keeps what its thread has freed, so memory would grow as work moves between threads.
         TuneAllocator("MALLOC_ARENA_MAX", ArenaMax, 1);
-        // What glibc's own bounds rise to, from the first tensor on: pages that go and come back many times a step cost more than the step.
+        // glibc would raise its thresholds to this value over time. Set it from the start: returning pages many times a step costs more
+        // than the step.
         if (int.TryParse(Environment.GetEnvironmentVariable(MmapVariable), NumberStyles.None, CultureInfo.InvariantCulture, out int chosen))
         {
             _largeBlock = chosen;
         }
 
         TuneAllocator(MmapVariable, MmapThreshold, LargestThreshold);
-        // FreedMemory says when the end of the heap goes back; where it cannot ask what is in use, glibc does.
-        TuneAllocator("MALLOC_TRIM_THRESHOLD_", TrimThreshold, FreedMemory.CanBound ? Never : 4 * LargestThreshold);
+        // FreedMemory decides when the end of the heap is returned. If it cannot measure the used memory, glibc decides.
+        TuneAllocator("MALLOC_TRIM_THRESHOLD_", TrimThreshold, FreedMemory.CanMeasure ? Never : 4 * LargestThreshold);
     }
 
-    /// <summary>Lets smaller blocks go back, too. Does nothing off Linux, or where the user has chosen a bound.</summary>
-    /// <param name="block">Bytes.</param>
+    /// <summary>
+    /// Lowers the size from which freed blocks are returned. Does nothing if the user has set one, or on other systems than Linux.
+    /// </summary>
+    /// <param name="block">The size in bytes.</param>
     public static void ReturnBlocksFrom(int block)
     {
         if (OperatingSystem.IsLinux() && Environment.GetEnvironmentVariable(MmapVariable) is null)
@@ -76,7 +79,7 @@ internal static partial class NativeEnvironment
         }
         catch (EntryPointNotFoundException)
         {
-            // Not glibc: nothing to tune.
+            // Another C library than glibc: nothing to tune.
         }
     }
 

@@ -2,26 +2,30 @@ using System.Runtime.InteropServices;
 
 namespace Grpo.Tensors;
 
-/// <summary>How native libraries are called on this system, and where the application keeps them.</summary>
+/// <summary>Knows the file names of native libraries on this system, and the application's folders that hold them.</summary>
 internal static class NativeFiles
 {
-    /// <summary>TorchSharp's own native library: the shim between C# and libtorch.</summary>
+    /// <summary>The name of TorchSharp's native library, the shim between C# and libtorch.</summary>
     public const string Shim = "LibTorchSharp";
 
-    /// <summary>The identifier that backend packages are named after, such as linux-x64.</summary>
-    public static string RuntimeIdentifier { get; } = SystemName() + "-" + RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant();
+    /// <summary>The runtime identifier in the names of backend packages, such as linux-x64.</summary>
+    public static string RuntimeIdentifier { get; } = SystemName() + "-"
+        + RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant();
 
-    /// <summary>libtorch_cpu.so, torch_cpu.dll or libtorch_cpu.dylib for "torch_cpu".</summary>
+    /// <summary>Returns the file name of a library: libtorch_cpu.so, torch_cpu.dll or libtorch_cpu.dylib for "torch_cpu".</summary>
     public static string FileName(string library) =>
         OperatingSystem.IsWindows() ? library + ".dll" : OperatingSystem.IsMacOS() ? $"lib{library}.dylib" : $"lib{library}.so";
 
-    /// <summary>The first file of that library in the application, in the order in which the runtime probes; null when there is none.</summary>
+    /// <summary>
+    /// Finds a library in the application's folders, in the order in which the runtime searches them; null if there is none.
+    /// </summary>
     public static string? FindInApplication(string library)
     {
         string file = FileName(library);
         foreach (string folder in ApplicationFolders())
         {
-            foreach (string path in (ReadOnlySpan<string>)[Path.Combine(folder, file), Path.Combine(folder, "runtimes", RuntimeIdentifier, "native", file)])
+            string inRuntimes = Path.Combine(folder, "runtimes", RuntimeIdentifier, "native", file);
+            foreach (string path in (ReadOnlySpan<string>)[Path.Combine(folder, file), inRuntimes])
             {
                 if (File.Exists(path))
                 {

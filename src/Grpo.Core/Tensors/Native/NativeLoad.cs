@@ -3,13 +3,12 @@ using System.Runtime.InteropServices;
 
 namespace Grpo.Tensors;
 
-/// <summary>Loads one native library by its full path, or says in a sentence why it does not load.</summary>
+/// <summary>Loads a native library by its full path, or explains in a sentence why it does not load.</summary>
 internal static class NativeLoad
 {
     private const int ElfHeaderSize = 64;
 
-    /// <summary>Loads the file.</summary>
-    /// <returns>The handle, or 0 with <paramref name="reason"/> set.</returns>
+    /// <summary>Loads the file and returns its handle, or returns 0 and sets <paramref name="reason"/>.</summary>
     public static nint TryLoad(string path, out string? reason)
     {
         reason = FindTruncation(path);
@@ -29,8 +28,10 @@ internal static class NativeLoad
         }
     }
 
-    /// <summary>Why an ELF file is not whole, or null. The system's loader does not look: it maps a cut file and dies of a bus error.</summary>
-    /// <remarks>The section table is the last thing in a library that a linker writes. Files of another format pass: the loader reports those itself.</remarks>
+    /// <summary>
+    /// Explains why an ELF file is truncated; null if it is whole. The system's loader would map such a file and crash with a bus error.
+    /// </summary>
+    /// <remarks>A linker writes the section table last. Files of another format pass, since the loader reports those itself.</remarks>
     public static string? FindTruncation(string path)
     {
         if (!OperatingSystem.IsLinux())
@@ -48,9 +49,12 @@ internal static class NativeLoad
             }
 
             ulong table = BinaryPrimitives.ReadUInt64LittleEndian(header.AsSpan(0x28));
-            ulong size = (ulong)BinaryPrimitives.ReadUInt16LittleEndian(header.AsSpan(0x3a)) * BinaryPrimitives.ReadUInt16LittleEndian(header.AsSpan(0x3c));
+            ulong size = (ulong)BinaryPrimitives.ReadUInt16LittleEndian(header.AsSpan(0x3a))
+                * BinaryPrimitives.ReadUInt16LittleEndian(header.AsSpan(0x3c));
             bool whole = !header.AsSpan().StartsWith("\u007fELF"u8) || (table <= (ulong)file.Length && size <= (ulong)file.Length - table);
-            return whole ? null : $"The file has {file.Length} bytes but its own table ends at {table + size}: it is incomplete. Copy or restore it again.";
+            return whole
+                ? null
+                : $"The file has {file.Length} bytes but its own table ends at {table + size}: it is incomplete. Copy or restore it again.";
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -58,7 +62,7 @@ internal static class NativeLoad
         }
     }
 
-    /// <summary>What the system's loader said, without .NET's advice around it.</summary>
+    /// <summary>Extracts the message of the system's loader from the exception, without .NET's advice.</summary>
     public static string Reason(Exception exception)
     {
         string[] lines = exception.Message.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);

@@ -1,20 +1,22 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Reflection;
+using System.Runtime.CompilerServices;
 using System.Runtime.Loader;
 using TorchSharp;
 
 namespace Grpo.Tensors;
 
-/// <summary>The fallback that the runtime asks after its own search for a native library has failed; where that succeeds, this never runs.</summary>
+/// <summary>Resolves native libraries after the runtime's own search has failed. If that search succeeds, this never runs.</summary>
 internal static class NativeResolver
 {
     private static readonly Lock Gate = new();
     private static int _installed;
     private static nint _shim;
 
-    /// <summary>Why the last fallback failed, or null. The probe clears it before an attempt.</summary>
+    /// <summary>The reason why the last attempt failed, or null. <see cref="BackendProbe"/> clears it before an attempt.</summary>
     public static BackendUnavailableException? Failure { get; set; }
 
-    /// <summary>Registers the fallback and applies the native settings, once per process. Loads nothing.</summary>
+    /// <summary>Registers the resolver and applies the native settings, once per process. Loads nothing.</summary>
     public static void Install()
     {
         if (Interlocked.Exchange(ref _installed, 1) != 0)
@@ -36,7 +38,7 @@ internal static class NativeResolver
 
         lock (Gate)
         {
-            // The runtime swallows what a handler throws into a misleading report: the reason is kept for EnsureAvailable.
+            // The runtime turns an exception of a handler into a misleading message, so keep the reason for EnsureAvailable.
             try
             {
                 return library switch
@@ -55,4 +57,13 @@ internal static class NativeResolver
 
     private static nint LoadShim(Assembly torchSharp) =>
         OperatingSystem.IsLinux() && NativeFiles.FindInApplication(NativeFiles.Shim) is { } path ? ShimRepair.Load(path, torchSharp) : 0;
+}
+
+/// <summary>Installs the resolver before any other code of this assembly runs.</summary>
+internal static class NativeStartup
+{
+    [ModuleInitializer]
+    [SuppressMessage(
+        "Usage", "CA2255", Justification = "TorchSharp's static constructor fails for good: the fallback must stand before it runs.")]
+    internal static void Initialize() => NativeResolver.Install();
 }

@@ -5,22 +5,26 @@ namespace Grpo.Tensors;
 
 /// <summary>
 /// Loads TorchSharp's shim on a Linux whose libstdc++ lacks GLIBCXX_3.4.32 (Debian 12, Ubuntu 22.04, RHEL 9). The shim names that version
-/// but binds nothing of it, so a copy with the version marked weak loads and works.
+/// but uses no symbol of it, so a copy with the version marked as weak works.
 /// </summary>
 internal static class ShimRepair
 {
     private const string StandardLibrary = "libstdc++.so.6";
 
-    /// <summary>Loads a repaired copy; the original stays as it is.</summary>
+    /// <summary>Loads a repaired copy of the shim. The original file stays unchanged.</summary>
     /// <param name="shim">The full path of the original.</param>
-    /// <param name="torchSharp">TorchSharp's assembly, beside which libtorch is searched.</param>
-    /// <returns>The handle, or 0 when there is no libtorch, or all versions are there: the original failed for another reason.</returns>
-    /// <exception cref="BackendUnavailableException">libtorch does not load, libstdc++ is really too old, the file is damaged, or a copy cannot be placed anywhere.</exception>
+    /// <param name="torchSharp">TorchSharp's assembly. libtorch is searched next to it.</param>
+    /// <returns>
+    /// The handle. 0 if there is no libtorch, or if no version is missing, so that the original failed for another reason.
+    /// </returns>
+    /// <exception cref="BackendUnavailableException">
+    /// libtorch does not load, libstdc++ lacks a version that is used, the file is damaged, or a copy cannot be written anywhere.
+    /// </exception>
     public static nint Load(string shim, Assembly torchSharp)
     {
         try
         {
-            // The copy lies elsewhere, so the loader would not look for libtorch beside it: it must be in the process already.
+            // The copy is in another folder, where the loader would not find libtorch. So libtorch must be loaded first.
             foreach (string library in (ReadOnlySpan<string>)["c10", "torch_cpu", "torch"])
             {
                 if (!NativeLibrary.TryLoad(library, torchSharp, searchPath: null, out _))
@@ -35,9 +39,11 @@ internal static class ShimRepair
             IReadOnlyList<string> weakened = ElfVersionRepair.Weaken(image, StandardLibrary, ProvidedVersions());
             return weakened.Count == 0 ? 0 : LoadCopy(image);
         }
-        catch (Exception exception) when (exception is NotSupportedException or InvalidDataException or IOException or UnauthorizedAccessException)
+        catch (Exception exception)
+            when (exception is NotSupportedException or InvalidDataException or IOException or UnauthorizedAccessException)
         {
-            throw new BackendUnavailableException($"'{shim}' does not load on this system and cannot be repaired: {exception.Message}", exception);
+            throw new BackendUnavailableException(
+                $"'{shim}' does not load on this system and cannot be repaired: {exception.Message}", exception);
         }
     }
 
@@ -66,8 +72,9 @@ internal static class ShimRepair
             refusal = exception.Message;
         }
 
-        // Hardened systems forbid running code from memory files; a file in the user's cache is the other way.
-        return NativeLoad.TryLoad(ImagePlacement.InCache(image, name, ImagePlacement.UserCache()), out string? reason) is not 0 and nint handle
+        // Hardened systems forbid running code from files in memory. Try a file in the user's cache instead.
+        return NativeLoad.TryLoad(ImagePlacement.InCache(image, name, ImagePlacement.UserCache()), out string? reason) is not 0
+            and nint handle
             ? handle
             : throw new IOException($"From memory: {refusal} From the cache folder: {reason}");
     }

@@ -3,12 +3,12 @@ using static TorchSharp.torch;
 namespace Grpo.Tensors;
 
 /// <summary>
-/// The weights in a model folder: <c>model.safetensors</c>, or where that is missing the files that <c>model.safetensors.index.json</c>
-/// names.
+/// The weights in a model folder: the file <c>model.safetensors</c>, or if that is missing, the files that
+/// <c>model.safetensors.index.json</c> names.
 /// </summary>
 /// <remarks>
-/// The index is the authority: a tensor in a file that the index does not list, or lists in another file, is not part of the checkpoint.
-/// Several threads may read at once.
+/// The index decides: a tensor that it does not list, or that it lists in another file, is not part of the checkpoint. Several threads may
+/// read at once.
 /// </remarks>
 public sealed class SafetensorsCheckpoint : IDisposable
 {
@@ -36,22 +36,21 @@ public sealed class SafetensorsCheckpoint : IDisposable
     }
 
     /// <summary>
-    /// The tensors by name; enumerates file by file, in the order of the data. <see cref="SafetensorsEntry.Begin"/> counts within the
-    /// tensor's own file.
+    /// The entries of the tensors by name, enumerated file by file in the order of the data. <see cref="SafetensorsEntry.Begin"/> counts
+    /// within the tensor's own file.
     /// </summary>
     public IReadOnlyDictionary<string, SafetensorsEntry> Entries { get; }
 
-    /// <summary>The strings under <c>__metadata__</c> of all files; where two files differ, the first by file name counts.</summary>
+    /// <summary>The strings under <c>__metadata__</c> of all files. If two files differ, the first by file name counts.</summary>
     public IReadOnlyDictionary<string, string> Metadata { get; }
 
-    /// <summary>Opens every file of the checkpoint and checks all headers. The native backend is not needed yet.</summary>
-    /// <param name="directory">The model folder.</param>
-    /// <exception cref="FileNotFoundException">
-    /// There is no such folder, or neither of the two files in it; says what was looked for.
-    /// </exception>
+    /// <summary>Opens every file of a checkpoint and checks all headers. Does not need the native backend.</summary>
+    /// <param name="directory">The path of the model folder.</param>
+    /// <returns>The open checkpoint, which the caller must dispose.</returns>
+    /// <exception cref="FileNotFoundException">The folder is missing, or has neither of the two files. The message names both.</exception>
     /// <exception cref="InvalidDataException">
-    /// A file is damaged or hostile, or the index names a file that is missing, lies outside the folder, or lacks a tensor. All problems
-    /// are listed.
+    /// A file is damaged or hostile, or the index names a file that is missing, is outside the folder, or lacks a tensor. The message lists
+    /// all problems.
     /// </exception>
     public static SafetensorsCheckpoint Open(string directory)
     {
@@ -73,7 +72,8 @@ public sealed class SafetensorsCheckpoint : IDisposable
         return File.Exists(index)
             ? OpenShards(directory, index)
             : throw new FileNotFoundException(
-                $"No weights in '{directory}': expected {SingleFile} or {IndexFile}. Other formats, such as pytorch_model.bin, are not read.",
+                $"No weights in '{directory}': expected {SingleFile} or {IndexFile}. Other formats, such "
+                + "as pytorch_model.bin, are not read.",
                 single);
     }
 
@@ -101,7 +101,7 @@ public sealed class SafetensorsCheckpoint : IDisposable
             var fileOf = new Dictionary<string, SafetensorsReader>(fileNames.Count, StringComparer.Ordinal);
             foreach ((string tensor, string name) in fileNames)
             {
-                // A file that could not be opened has been reported once, not once for each of its tensors.
+                // A file that could not be opened is reported once, not for each of its tensors.
                 if (opened.TryGetValue(name, out SafetensorsReader? file))
                 {
                     fileOf.Add(tensor, file);

@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Grpo.Tensors;
 
-/// <summary>The element types of the safetensors format that torch tensors can hold, by their names in the header.</summary>
+/// <summary>Maps the element types of the safetensors format that torch supports to their names in the header.</summary>
 internal static class SafetensorsDType
 {
     private static readonly (string Name, ScalarType Type, int Bytes)[] Types =
@@ -24,17 +24,17 @@ internal static class SafetensorsDType
     private static readonly Dictionary<ScalarType, (string Name, int Bytes)> ByType =
         Types.ToDictionary(type => type.Type, type => (type.Name, type.Bytes));
 
-    /// <summary>The names for messages.</summary>
+    /// <summary>The names of all supported types, for messages.</summary>
     public static string Supported { get; } = string.Join(", ", Types.Select(type => type.Name));
 
     public static bool IsSupported(ScalarType type) => ByType.ContainsKey(type);
 
     public static bool TryParse(string name, out ScalarType type) => ByName.TryGetValue(name, out type);
 
-    /// <summary>The name in the header of a supported type.</summary>
+    /// <summary>Returns the name of a supported type in the header.</summary>
     public static string NameOf(ScalarType type) => ByType[type].Name;
 
-    /// <summary>Bytes per element of a supported type.</summary>
+    /// <summary>Returns the number of bytes per element of a supported type.</summary>
     public static int SizeOf(ScalarType type) => ByType[type].Bytes;
 
     public static bool IsFloat(ScalarType type) =>

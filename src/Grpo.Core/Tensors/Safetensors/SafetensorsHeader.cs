@@ -7,12 +7,14 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Grpo.Tensors;
 
-/// <summary>The checked header of a safetensors file: 8 bytes length (little endian), JSON, then the data without gaps.</summary>
+/// <summary>
+/// The checked header of a safetensors file. The format is 8 bytes of length (little endian), JSON, then the data without gaps.
+/// </summary>
 internal sealed class SafetensorsHeader
 {
     public const int LengthBytes = 8;
 
-    /// <summary>The limit that the format's own library sets.</summary>
+    /// <summary>The limit of the format's own library.</summary>
     public const long MaximumBytes = 100_000_000;
 
     private SafetensorsHeader(
@@ -23,16 +25,16 @@ internal sealed class SafetensorsHeader
         DataStart = dataStart;
     }
 
-    /// <summary>By name; enumerates in the order of the data, so that reading them in turn reads the file forwards.</summary>
+    /// <summary>The entries by name, enumerated in the order of the data, so that reading them in turn reads the file forward.</summary>
     public ReadOnlyDictionary<string, SafetensorsEntry> Entries { get; }
 
     public ReadOnlyDictionary<string, string> Metadata { get; }
 
-    /// <summary>Offset in the file of the first byte of data.</summary>
+    /// <summary>The offset of the first byte of data in the file.</summary>
     public long DataStart { get; }
 
-    /// <summary>Reads and checks everything but the data. Allocates in proportion to the bytes that the file really has.</summary>
-    /// <exception cref="InvalidDataException">The file breaks the format; all problems are listed.</exception>
+    /// <summary>Reads and checks everything but the data. Allocates no more than in proportion to the file's real size.</summary>
+    /// <exception cref="InvalidDataException">The file violates the format. The message lists all problems.</exception>
     public static SafetensorsHeader Read(SafeFileHandle file, string path)
     {
         string subject = $"'{path}' is not a valid safetensors file";
@@ -46,7 +48,8 @@ internal sealed class SafetensorsHeader
         }
         catch (JsonException exception)
         {
-            throw new InvalidDataException($"{subject}: its header is not the expected JSON: {TerminalText.EscapeLine(exception.Message)}", exception);
+            throw new InvalidDataException(
+                $"{subject}: its header is not the expected JSON: {TerminalText.EscapeLine(exception.Message)}", exception);
         }
 
         long dataStart = LengthBytes + json.Length;
@@ -93,7 +96,7 @@ internal sealed class SafetensorsHeader
         return Utf8.IsValid(json) ? json : throw new InvalidDataException($"{subject}: its header is not UTF-8.");
     }
 
-    /// <summary>The tensors must cover the data from its first byte to its last, each byte once.</summary>
+    /// <summary>Checks that the tensors cover the data from its first byte to its last, each byte once.</summary>
     private static void CheckLayout(List<SafetensorsEntry> byOffset, long dataLength, SafetensorsProblems problems)
     {
         long covered = 0;

@@ -4,25 +4,26 @@ using static TorchSharp.torch;
 namespace Grpo.Tensors;
 
 /// <summary>
-/// Turns the JSON of a header into entries. Stricter than JSON: a repeated key, an unknown field and a deep nesting are refused, because
-/// two readers could understand such a file differently. What is wrong with single tensors is collected, one problem each.
+/// Parses the JSON of a header into entries and collects one problem per invalid tensor. It is stricter than JSON: repeated keys, unknown
+/// fields and deep nesting are refused, because two readers could understand such a file differently.
 /// </summary>
 internal ref struct SafetensorsHeaderParser
 {
     public const string MetadataKey = "__metadata__";
 
-    /// <summary>The most axes that torch's kernels take.</summary>
+    /// <summary>The largest number of axes that torch's kernels accept.</summary>
     public const int MaximumRank = 64;
 
-    // A valid header is 3 deep: the object, the tensor's object, its arrays.
+    // A valid header is nested 3 deep: the object, the tensor's object, its arrays.
     private static readonly JsonReaderOptions Strict = new() { MaxDepth = 8 };
 
     private readonly SafetensorsProblems _problems;
     private readonly HashSet<string> _names = new(StringComparer.Ordinal);
     private Utf8JsonReader _json;
 
-    /// <param name="json">Valid UTF-8.</param>
-    /// <param name="problems">Receives what is wrong with single tensors.</param>
+    /// <summary>Creates a parser.</summary>
+    /// <param name="json">The header as valid UTF-8.</param>
+    /// <param name="problems">The collection that receives the problems of single tensors.</param>
     public SafetensorsHeaderParser(ReadOnlySpan<byte> json, SafetensorsProblems problems)
     {
         _json = new Utf8JsonReader(json, Strict);
@@ -34,6 +35,7 @@ internal ref struct SafetensorsHeaderParser
 
     public Dictionary<string, string> Metadata { get; } = new(StringComparer.Ordinal);
 
+    /// <summary>Parses the header.</summary>
     /// <exception cref="JsonException">The text is not a JSON object, or nested too deep.</exception>
     public void Parse()
     {
@@ -62,7 +64,7 @@ internal ref struct SafetensorsHeaderParser
             }
         }
 
-        // Only white space may follow the object: anything else makes this read throw.
+        // Only white space may follow the object. Anything else makes this read throw.
         _json.Read();
     }
 
@@ -136,7 +138,7 @@ internal ref struct SafetensorsHeaderParser
         }
     }
 
-    /// <summary>Adds the entry, or says what is wrong.</summary>
+    /// <summary>Adds the entry, or returns its problem.</summary>
     private readonly string? Entry(string name, string? dtype, List<long>? shape, List<long>? offsets)
     {
         if (dtype is null || shape is null || offsets is null)
@@ -175,7 +177,10 @@ internal ref struct SafetensorsHeaderParser
         return null;
     }
 
-    /// <summary>Null when the product overflows. Zeros are left out of that test: torch multiplies the other sizes into strides.</summary>
+    /// <summary>
+    /// Computes the bytes of a shape; null if they overflow. Zeros do not end that test, since torch multiplies the other sizes into
+    /// strides.
+    /// </summary>
     private static long? ByteCount(List<long> shape, ScalarType type)
     {
         long product = SafetensorsDType.SizeOf(type);
@@ -192,7 +197,7 @@ internal ref struct SafetensorsHeaderParser
         return shape.Contains(0) ? 0 : product;
     }
 
-    /// <summary>Reads an array of integers ≥ 0 to its end; keeps none beyond <paramref name="most"/>.</summary>
+    /// <summary>Reads an array of integers ≥ 0 to its end and keeps at most <paramref name="most"/> of them.</summary>
     private List<long> Sizes(string field, int most, ref string? problem)
     {
         List<long> sizes = [];
@@ -224,7 +229,7 @@ internal ref struct SafetensorsHeaderParser
         }
         catch (InvalidOperationException exception)
         {
-            // Escapes such as "\ud800" are valid JSON but half a character.
+            // An escape such as "\ud800" is valid JSON, but half a surrogate pair.
             throw new JsonException("a string in the header is not valid Unicode", exception);
         }
     }

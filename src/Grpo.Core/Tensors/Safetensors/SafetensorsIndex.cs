@@ -4,15 +4,15 @@ using Grpo.IO;
 
 namespace Grpo.Tensors;
 
-/// <summary>The part of <c>model.safetensors.index.json</c> that matters: which file holds which tensor.</summary>
+/// <summary>Reads from <c>model.safetensors.index.json</c> which file holds which tensor.</summary>
 internal static class SafetensorsIndex
 {
     private const int LongestFileName = 255;
 
     private static readonly JsonReaderOptions Strict = new() { MaxDepth = 8 };
 
-    /// <returns>File names by tensor name.</returns>
-    /// <exception cref="InvalidDataException">The index breaks the format; all problems are listed.</exception>
+    /// <summary>Reads an index and returns the file names by tensor name.</summary>
+    /// <exception cref="InvalidDataException">The index violates the format. The message lists all problems.</exception>
     public static Dictionary<string, string> Read(string path)
     {
         string subject = $"'{path}' is not a valid safetensors index";
@@ -43,8 +43,9 @@ internal static class SafetensorsIndex
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
-            // InvalidOperationException: a string with half of a surrogate pair.
-            throw new InvalidDataException($"{subject}: it is not the expected JSON: {TerminalText.EscapeLine(exception.Message)}", exception);
+            // InvalidOperationException: a string has half a surrogate pair.
+            throw new InvalidDataException(
+                $"{subject}: it is not the expected JSON: {TerminalText.EscapeLine(exception.Message)}", exception);
         }
     }
 
@@ -64,7 +65,7 @@ internal static class SafetensorsIndex
             json.Read();
             if (!isMap)
             {
-                json.Skip();                                             // "metadata" holds total_size, which says nothing about the files
+                json.Skip();                                             // "metadata" holds only total_size
             }
             else if (files is not null || json.TokenType != JsonTokenType.StartObject)
             {
@@ -109,7 +110,7 @@ internal static class SafetensorsIndex
         return files;
     }
 
-    /// <summary>A name that cannot leave the folder on any system: no separator, no drive or stream, no control character.</summary>
+    /// <summary>True if a name stays in the folder on any system: it has no separator, drive, stream or control character.</summary>
     private static bool IsPlainFileName(string name) =>
         name.Length is > 0 and <= LongestFileName
         && name.Trim('.').Length > 0

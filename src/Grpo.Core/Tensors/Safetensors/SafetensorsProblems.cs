@@ -2,7 +2,7 @@ using Grpo.IO;
 
 namespace Grpo.Tensors;
 
-/// <summary>Collects what is wrong with a file, so that one error lists everything; bounded, whatever the file holds.</summary>
+/// <summary>Collects the problems of a file, so that one exception lists them all. The length of its message is bounded.</summary>
 internal sealed class SafetensorsProblems(string subject)
 {
     private const int Listed = 20;
@@ -22,6 +22,7 @@ internal sealed class SafetensorsProblems(string subject)
         }
     }
 
+    /// <summary>Throws if at least one problem was added.</summary>
     /// <exception cref="InvalidDataException">At least one problem was added.</exception>
     public void ThrowIfAny()
     {
@@ -40,12 +41,10 @@ internal sealed class SafetensorsProblems(string subject)
         throw new InvalidDataException($"{subject}: {_count} problems.{list}{more}");
     }
 
-    /// <summary>
-    /// A name from the file, fit for a message: shortened, and harmless in a terminal or a log.
-    /// </summary>
+    /// <summary>Shortens and escapes a name from the file, so that it is safe in a message.</summary>
     public static string Quote(string name)
     {
-        // Cut between characters: half a pair would be shown as damage.
+        // Never cut a surrogate pair: half of one would be shown as damage.
         int end = name.Length <= LongestName ? name.Length : LongestName - (char.IsHighSurrogate(name[LongestName - 1]) ? 1 : 0);
         return $"'{TerminalText.EscapeLine(name[..end])}{(end < name.Length ? "…" : "")}'";
     }

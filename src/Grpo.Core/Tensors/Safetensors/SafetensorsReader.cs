@@ -4,12 +4,10 @@ using static TorchSharp.torch;
 
 namespace Grpo.Tensors;
 
-/// <summary>
-/// Reads tensors from one safetensors file, one at a time: nothing but the header is kept in memory, and files and tensors may exceed 2 GB.
-/// </summary>
+/// <summary>Reads single tensors from a safetensors file. Only the header stays in memory; files and tensors may exceed 2 GB.</summary>
 /// <remarks>
-/// Opening checks the whole header, so a hostile or damaged file fails there. Several threads may read at once. The file must not change
-/// while it is open.
+/// <see cref="Open"/> checks the whole header, so a hostile or damaged file fails there. Several threads may read at once. The file must
+/// not change while it is open.
 /// </remarks>
 public sealed class SafetensorsReader : IDisposable
 {
@@ -23,21 +21,23 @@ public sealed class SafetensorsReader : IDisposable
         _header = header;
     }
 
-    /// <summary>The path that was given to <see cref="Open"/>.</summary>
+    /// <summary>The path of the file, as passed to <see cref="Open"/>.</summary>
     public string Path { get; }
 
-    /// <summary>The tensors by name; enumerates in the order of their data in the file.</summary>
+    /// <summary>The entries of the tensors by name, enumerated in the order of their data in the file.</summary>
     public IReadOnlyDictionary<string, SafetensorsEntry> Entries => _header.Entries;
 
-    /// <summary>The strings under <c>__metadata__</c>; empty when there are none.</summary>
+    /// <summary>The strings under <c>__metadata__</c>; empty if there are none.</summary>
     public IReadOnlyDictionary<string, string> Metadata => _header.Metadata;
 
-    /// <summary>Opens a file and checks its header. The native backend is not needed yet.</summary>
-    /// <param name="path">The file.</param>
-    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <summary>Opens a file and checks its header. Does not need the native backend.</summary>
+    /// <param name="path">The path of the file.</param>
+    /// <returns>The open file, which the caller must dispose.</returns>
+    /// <exception cref="FileNotFoundException">The file does not exist.</exception>
     /// <exception cref="InvalidDataException">
     /// The file is truncated, has bytes that belong to no tensor or to two, a dtype other than F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL, a
-    /// shape that does not fit its bytes, a name twice, or a header over 100 MB or of a wrong form. Names the file and the tensors.
+    /// shape that does not match its bytes, a repeated name, or a header that is over 100 MB or malformed. The message names the file and
+    /// the tensors.
     /// </exception>
     public static SafetensorsReader Open(string path)
     {
@@ -60,10 +60,10 @@ public sealed class SafetensorsReader : IDisposable
         }
     }
 
-    /// <summary>Reads one tensor with the dtype and shape it is stored in.</summary>
-    /// <param name="name">Its name in <see cref="Entries"/>.</param>
+    /// <summary>Reads a tensor with its stored dtype and shape.</summary>
+    /// <param name="name">The name of the tensor in <see cref="Entries"/>.</param>
     /// <returns>A contiguous CPU tensor without gradient, owned by the caller's scope.</returns>
-    /// <exception cref="KeyNotFoundException">The file has no tensor of that name.</exception>
+    /// <exception cref="KeyNotFoundException">There is no tensor of that name.</exception>
     /// <exception cref="InvalidDataException">A BOOL tensor holds a byte other than 0 and 1.</exception>
     public Tensor Read(string name)
     {
@@ -75,13 +75,15 @@ public sealed class SafetensorsReader : IDisposable
     }
 
     /// <summary>
-    /// Overwrites the elements of an existing tensor, a parameter for instance, without recording a gradient. Any float type is converted
-    /// to any other (rounding to nearest even); all other types must be equal. At most 16 MB are held on the side, unless the destination
-    /// is not contiguous.
+    /// Reads a tensor into an existing one, such as a parameter, without recording a gradient. Any float type is converted to any other by
+    /// rounding to nearest even; other types must be equal.
     /// </summary>
-    /// <param name="name">Its name in <see cref="Entries"/>.</param>
-    /// <param name="destination">Of the same shape; on any device. When reading fails half way, its content is undefined.</param>
-    /// <exception cref="KeyNotFoundException">The file has no tensor of that name.</exception>
+    /// <param name="name">The name of the tensor in <see cref="Entries"/>.</param>
+    /// <param name="destination">
+    /// The tensor to overwrite, of the same shape, on any device. If reading fails, its content is undefined.
+    /// </param>
+    /// <remarks>Needs at most 16 MiB of further memory, unless the destination is not contiguous.</remarks>
+    /// <exception cref="KeyNotFoundException">There is no tensor of that name.</exception>
     /// <exception cref="ArgumentException">
     /// The shape differs, the dtype cannot be converted, or the destination has no memory (meta device).
     /// </exception>

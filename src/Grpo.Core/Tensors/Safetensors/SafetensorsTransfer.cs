@@ -3,13 +3,13 @@ using static TorchSharp.torch;
 
 namespace Grpo.Tensors;
 
-/// <summary>Moves bytes between a file and the memory of a tensor, piece by piece: a tensor may be larger than a managed span.</summary>
+/// <summary>Copies data between files and tensors piece by piece, since a tensor may be larger than a managed span.</summary>
 internal static class SafetensorsTransfer
 {
-    /// <summary>The size of one piece; also the most that is held beside the tensors themselves.</summary>
+    /// <summary>The size of a piece in bytes, and the largest memory that is needed besides the tensors.</summary>
     public const int PieceBytes = 16 << 20;
 
-    /// <summary>Fills a tensor from the file, converting where dtype or device differ. The shapes are known to agree.</summary>
+    /// <summary>Fills a tensor from the file and converts dtype and device if needed. The caller has checked the shapes.</summary>
     public static void Read(SafeFileHandle file, string path, SafetensorsEntry entry, long position, Tensor destination)
     {
         using var scope = TensorScope.BeginNoGrad();
@@ -32,8 +32,8 @@ internal static class SafetensorsTransfer
             using var piece = TensorScope.Begin();
             long count = Math.Min(perPiece, elements - done);
             Tensor target = flat.narrow(0, done, count);
-            Tensor host = staging?.narrow(0, 0, count) ?? target;
-            Span<byte> bytes = host.bytes;
+            Tensor source = staging?.narrow(0, 0, count) ?? target;
+            Span<byte> bytes = source.bytes;
             ReadExactly(file, path, bytes, position + (done * elementBytes));
             if (entry.DType == ScalarType.Bool)
             {
@@ -42,13 +42,13 @@ internal static class SafetensorsTransfer
 
             if (!direct)
             {
-                target.copy_(host);
+                target.copy_(source);
             }
         }
     }
 
-    /// <summary>Writes a tensor's elements in row-major order, whatever its strides and device.</summary>
-    /// <returns>The bytes written.</returns>
+    /// <summary>Writes the elements of a tensor of any strides and device in row-major order.</summary>
+    /// <returns>The number of bytes written.</returns>
     public static long Write(SafeFileHandle file, Tensor tensor, long position)
     {
         using var scope = TensorScope.BeginNoGrad();
@@ -59,13 +59,14 @@ internal static class SafetensorsTransfer
         for (long done = 0; done < elements; done += perPiece)
         {
             using var piece = TensorScope.Begin();
-            Tensor host = flat.narrow(0, done, Math.Min(perPiece, elements - done)).cpu();
-            RandomAccess.Write(file, host.bytes, position + (done * elementBytes));
+            Tensor source = flat.narrow(0, done, Math.Min(perPiece, elements - done)).cpu();
+            RandomAccess.Write(file, source.bytes, position + (done * elementBytes));
         }
 
         return elements * elementBytes;
     }
 
+    /// <summary>Fills a buffer from the file.</summary>
     /// <exception cref="EndOfStreamException">The file is shorter than when it was opened.</exception>
     public static void ReadExactly(SafeFileHandle file, string path, Span<byte> buffer, long position)
     {
@@ -82,7 +83,7 @@ internal static class SafetensorsTransfer
         }
     }
 
-    // Native code may assume that a bool is 0 or 1; nothing else may get into a tensor.
+    // Native code assumes that a bool is 0 or 1, so no other byte may enter a tensor.
     private static void CheckBooleans(Span<byte> bytes, string path, string name)
     {
         int wrong = bytes.IndexOfAnyExceptInRange((byte)0, (byte)1);

@@ -9,32 +9,32 @@ using static TorchSharp.torch;
 
 namespace Grpo.Tensors;
 
-/// <summary>Writes safetensors files that Python's safetensors and transformers load.</summary>
+/// <summary>Writes safetensors files that Python's safetensors and transformers can load.</summary>
 public static class SafetensorsWriter
 {
-    // Every JSON reader takes these characters as they are; the default would escape '+' and all that is not ASCII.
+    // Every JSON reader accepts these characters. The default encoder would escape '+' and everything outside ASCII.
     private static readonly JsonWriterOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>
-    /// Writes a file beside the target, flushes it to the disk and renames it: the target is either the complete new file or what it was
-    /// before.
+    /// Writes tensors to a file. The data goes to a temporary file, which is flushed to the disk and renamed, so the target is either the
+    /// complete new file or unchanged.
     /// </summary>
-    /// <param name="path">The file; an existing one is replaced. Its folder must exist.</param>
+    /// <param name="path">The path of the file. An existing file is replaced. Its folder must exist.</param>
     /// <param name="tensors">
-    /// Names and tensors, which are borrowed: any device and strides, gradients are left out. Tensors that share memory are each written in
-    /// full.
+    /// The tensors by name, of any device and strides. Gradients are not written. Tensors that share memory are each written in full.
+    /// Borrowed.
     /// </param>
     /// <param name="metadata">
-    /// Strings for <c>__metadata__</c>; <c>format</c> = <c>pt</c>, which transformers asks for, is added unless it is given.
+    /// The strings for <c>__metadata__</c>. <c>format</c> = <c>pt</c>, which transformers requires, is added if it is missing.
     /// </param>
     /// <exception cref="ArgumentException">
-    /// A name is given twice or is not valid Unicode, or a tensor has no memory or a dtype that the format lacks.
+    /// A name is repeated or is not valid Unicode, or a tensor has no memory or a dtype that the format lacks.
     /// </exception>
     /// <exception cref="IOException">The folder is missing, or the disk is full.</exception>
-    /// <exception cref="UnauthorizedAccessException">The folder may not be written to.</exception>
+    /// <exception cref="UnauthorizedAccessException">Access to the folder is denied.</exception>
     /// <remarks>
-    /// The data starts at a multiple of 8; as the format allows no gaps, the tensors lie in the order of their element size, largest first,
-    /// then by name, so that each starts at a multiple of its element size. The bytes depend on nothing but names, values and metadata.
+    /// The data starts at a multiple of 8. Since the format allows no gaps, tensors are ordered by element size, largest first, then by
+    /// name, so that each starts at a multiple of its element size. The bytes depend only on names, values and metadata.
     /// </remarks>
     public static void Write(
         string path,
@@ -49,7 +49,7 @@ public static class SafetensorsWriter
         string temporary = Path.Combine(Path.GetDirectoryName(target)!, $".{Path.GetFileName(target)}.{Guid.NewGuid():N}.tmp");
         try
         {
-            // Reserving the space first reports a full disk before any work is done.
+            // Reserve the space first, so that a full disk is reported before any work.
             using (SafeFileHandle file = File.OpenHandle(
                 temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, FileOptions.None, header.Length + dataLength))
             {
@@ -69,7 +69,7 @@ public static class SafetensorsWriter
         {
             DeleteQuietly(temporary);
 
-            // Space that cannot be reserved is told by a message of the runtime alone, without the system's code.
+            // If the space cannot be reserved, the runtime throws a message of its own without the system's error code.
             if (exception is IOException && WriteFailure.FindSpace(target) is { Free: var free } && free < header.Length + dataLength)
             {
                 throw WriteFailure.DiskFull(
@@ -150,7 +150,7 @@ public static class SafetensorsWriter
         return true;
     }
 
-    /// <summary>The length field and the JSON, padded with spaces to a multiple of 8.</summary>
+    /// <summary>Creates the length field and the JSON, padded with spaces to a multiple of 8.</summary>
     private static byte[] Header(KeyValuePair<string, Tensor>[] ordered, IReadOnlyDictionary<string, string>? metadata, out long dataLength)
     {
         var json = new ArrayBufferWriter<byte>();
@@ -195,7 +195,8 @@ public static class SafetensorsWriter
             if (value is null || !IsUnicode(key) || !IsUnicode(value))
             {
                 throw new ArgumentException(
-                    $"The metadata {SafetensorsProblems.Quote(key)} cannot be written: null, or half of a surrogate pair.", nameof(metadata));
+                    $"The metadata {SafetensorsProblems.Quote(key)} cannot be written: null, or half of a surrogate pair.",
+                    nameof(metadata));
             }
 
             sorted[key] = value;
@@ -221,7 +222,7 @@ public static class SafetensorsWriter
         writer.WriteEndArray();
     }
 
-    // The error that led here is the one to report, not a second one about its remains.
+    // A failure to delete is ignored, since the error that led here is the one to report.
     private static void DeleteQuietly(string path)
     {
         try

@@ -38,6 +38,33 @@ public sealed class DamagedRecordTests : IDisposable
         Assert.Equal(bytes, await File.ReadAllBytesAsync(_run.File));
     }
 
+    // A real step has more than the 64 KiB that are read at a time; those of the toy have not.
+    [Theory]
+    [InlineData(0)]
+    [InlineData(65_535)]
+    [InlineData(65_536)]
+    [InlineData(131_080)]
+    [InlineData(199_998)]
+    public void Verify_finds_a_flipped_bit_at_any_place_of_a_long_record(int place)
+    {
+        using var folder = new TemporaryFolder();
+        string path = folder["long.bin"];
+        byte[] payload = [.. Enumerable.Range(0, 199_999).Select(i => (byte)(i % 251))];
+        using (FlightFile written = FlightFile.OpenWrite(path))
+        {
+            written.Append(FlightKind.Step, 1, payload);
+            written.Append(FlightKind.Step, 2, payload.AsSpan(..7));
+            written.Verify();
+        }
+
+        byte[] bytes = File.ReadAllBytes(path);
+        bytes[8 + 17 + place] ^= 16; // behind the head of the file and that of the record
+        File.WriteAllBytes(path, bytes);
+        using FlightFile damaged = FlightFile.OpenRead(path);
+        string problem = Assert.Throws<InvalidDataException>(damaged.Verify).Message;
+        Assert.Contains("is damaged at byte 8, in the record of step 1.", problem, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("damaged", "the record of step 4 was damaged and has been removed.")]
     [InlineData("cut", "the record of step 4 was damaged and has been removed.")]
@@ -62,7 +89,7 @@ public sealed class DamagedRecordTests : IDisposable
 
         using BigramPolicy policy = Toy.Policy();
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        using var recorder = new FlightRecorder(optimizer, _run.Output);
+        using var recorder = new FlightRecorder(_run.Output);
         var said = new List<string>();
         await recorder.OnStartAsync(new TrainingStart(4, 9, Toy.Options) { Resumes = true, Checkpoint = "there", Warn = said.Add });
         Assert.Contains(what == "cut" ? "has no record of steps 4 to 4" : expected, Assert.Single(said), StringComparison.Ordinal);
@@ -74,10 +101,10 @@ public sealed class DamagedRecordTests : IDisposable
         using var folder = new TemporaryFolder();
         using BigramPolicy policy = Toy.Policy();
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        using var recorder = new FlightRecorder(optimizer, folder["run"]);
+        using var recorder = new FlightRecorder(folder["run"]);
         await recorder.OnStartAsync(new TrainingStart(0, 9, Toy.Options));
         Directory.Delete(folder["run"], recursive: true);
-        StepReport report = await optimizer.StepAsync(Toy.Prompts);
+        TrainingStep report = await Toy.RecordedStepAsync(optimizer, recorder);
 
         IOException problem = await Assert.ThrowsAsync<IOException>(() => recorder.OnStepAsync(report).AsTask());
         Assert.EndsWith("is gone. Put the disk or the folder back, and run it again.", problem.Message, StringComparison.Ordinal);

@@ -21,7 +21,8 @@ public sealed class FlightFileTests : IDisposable
     [Fact]
     public void Read_gives_what_was_appended()
     {
-        FlightStep[] steps = [Full(1), Full(2) with { Groups = [], Rounds = [], Updates = [], MicroBatchTokens = null }, Full(7)];
+        FlightStep[] steps =
+            [Full(1), Full(2) with { Groups = [], RewardWeights = null, Rounds = [], Updates = [], MicroBatchTokens = null }, Full(7)];
         Write(steps);
 
         using FlightRecord record = FlightRecord.Open(_folder.Path);
@@ -41,11 +42,13 @@ public sealed class FlightFileTests : IDisposable
         {
             float[] own = [.. sampler.Select((value, i) => i < bits.Length ? BitConverter.Int32BitsToSingle(bits[i]) : value)];
             FlightStep step = Full(1);
-            FlightCompletion completion = step.Groups[0].Completions[0] with { SamplerLogProbs = sampler, LogProbs = own, ReferenceLogProbs = own };
+            FlightCompletion completion =
+                step.Groups[0].Completions[0] with { SamplerLogProbs = sampler, LogProbs = own, ReferenceLogProbs = own };
             step = step with { Groups = [new FlightGroup("p", [1], [completion])], Rounds = [1] };
             FlightCompletion back = Decode(Encode(step)).Groups[0].Completions[0];
 
-            return Bits(back.SamplerLogProbs!).SequenceEqual(Bits(sampler)) && Bits(back.LogProbs!).SequenceEqual(Bits(own)) && Bits(back.ReferenceLogProbs!).SequenceEqual(Bits(own));
+            return Bits(back.SamplerLogProbs!).SequenceEqual(Bits(sampler)) && Bits(back.LogProbs!).SequenceEqual(Bits(own))
+                && Bits(back.ReferenceLogProbs!).SequenceEqual(Bits(own));
         }, iter: 500);
 
         static IEnumerable<int> Bits(IEnumerable<float> values) => values.Select(BitConverter.SingleToInt32Bits);
@@ -135,10 +138,15 @@ public sealed class FlightFileTests : IDisposable
     public void Open_tells_another_format_and_another_file()
     {
         File.WriteAllBytes(Path, [.. "GRPOFLT"u8, 2]);
-        Assert.Contains("has format 2; this version reads format 1", Assert.Throws<InvalidDataException>(() => FlightRecord.Open(Path)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "has format 2; this version reads format 1", Assert.Throws<InvalidDataException>(() => FlightRecord.Open(Path)).Message,
+            StringComparison.Ordinal);
         File.WriteAllText(Path, "something else");
-        Assert.Contains("is no flight record", Assert.Throws<InvalidDataException>(() => FlightRecord.Open(Path)).Message, StringComparison.Ordinal);
-        Assert.Contains("no flight record at", Assert.Throws<FileNotFoundException>(() => FlightRecord.Open(_folder["none"])).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "is no flight record", Assert.Throws<InvalidDataException>(() => FlightRecord.Open(Path)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "no flight record at", Assert.Throws<FileNotFoundException>(() => FlightRecord.Open(_folder["none"])).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -171,7 +179,8 @@ public sealed class FlightFileTests : IDisposable
 
         using FlightRecord record = FlightRecord.Open(Path);
         Assert.Contains(
-            "1099511627776 things are announced where 0 bytes are left", Assert.Throws<InvalidDataException>(() => record.Read(1)).Message, StringComparison.Ordinal);
+            "1099511627776 things are announced where 0 bytes are left", Assert.Throws<InvalidDataException>(() => record.Read(1)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -207,7 +216,8 @@ public sealed class FlightFileTests : IDisposable
     {
         FlightStep step = Full(1);
         step = step with { Groups = [step.Groups[0] with { PromptTokenIds = [3, -1] }, step.Groups[1]] };
-        Assert.Contains("4294967295 is no token", Assert.Throws<InvalidDataException>(() => Decode(Encode(step))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "4294967295 is no token", Assert.Throws<InvalidDataException>(() => Decode(Encode(step))).Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -219,7 +229,10 @@ public sealed class FlightFileTests : IDisposable
     public void Read_refuses_rewards_that_no_run_can_have(double value, double component, string? message)
     {
         FlightStep step = Full(1);
-        FlightCompletion completion = step.Groups[0].Completions[0] with { Reward = new Reward(value) { Components = new Dictionary<string, double?> { ["form"] = component } } };
+        FlightCompletion completion = step.Groups[0].Completions[0] with
+        {
+            Reward = new Reward(value) { Components = new Dictionary<string, double?> { ["form"] = component } },
+        };
         step = step with { Groups = [new FlightGroup("p", [1], [completion])], Rounds = [1] };
         Exception? refusal = Record.Exception(() => Decode(Encode(step)));
         Assert.Equal(message is null, refusal is null);
@@ -233,7 +246,9 @@ public sealed class FlightFileTests : IDisposable
         byte[] whole = Write(steps);
         using (FlightFile writer = FlightFile.OpenWrite(Path))
         {
-            Assert.Contains("Another recorder is writing it", Assert.Throws<IOException>(() => FlightFile.OpenWrite(Path)).Message, StringComparison.Ordinal);
+            Assert.Contains(
+                "Another recorder is writing it", Assert.Throws<IOException>(() => FlightFile.OpenWrite(Path)).Message,
+                StringComparison.Ordinal);
             using FlightRecord record = FlightRecord.Open(Path);
             Assert.Equal([1, 2], record.Steps);
         }
@@ -258,7 +273,9 @@ public sealed class FlightFileTests : IDisposable
         using FlightFile file = FlightFile.OpenWrite(Path);
 
         Assert.Throws<InvalidOperationException>(() => file.Append(FlightKind.Step, 3, []));
-        Assert.Contains("has step 3 already and cannot take step 2", Assert.Throws<InvalidOperationException>(() => file.Append(FlightKind.Step, 2, [])).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "has step 3 already and cannot take step 2",
+            Assert.Throws<InvalidOperationException>(() => file.Append(FlightKind.Step, 2, [])).Message, StringComparison.Ordinal);
         Assert.Single(file.Frames, frame => frame.Kind == FlightKind.Step);
     }
 
@@ -278,7 +295,8 @@ public sealed class FlightFileTests : IDisposable
 
         using FlightRecord record = FlightRecord.Open(Path);
         Assert.Equal(kept, record.Steps);
-        Assert.All(kept, number => Assert.Equal(FlightText.Of(steps.Single(full => full.Step == number)), FlightText.Of(record.Read(number))));
+        Assert.All(
+            kept, number => Assert.Equal(FlightText.Of(steps.Single(full => full.Step == number)), FlightText.Of(record.Read(number))));
     }
 
     [Fact]
@@ -287,8 +305,10 @@ public sealed class FlightFileTests : IDisposable
         Write([Full(1), Full(2), Full(3), Full(7)]);
         using FlightRecord record = FlightRecord.Open(Path);
 
-        Assert.Contains("Step 5 is not in", Assert.Throws<ArgumentOutOfRangeException>(() => record.Read(5)).Message, StringComparison.Ordinal);
-        Assert.Contains("its steps: 1-3, 7.", Assert.Throws<ArgumentOutOfRangeException>(() => record.SettingsOf(5)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "Step 5 is not in", Assert.Throws<ArgumentOutOfRangeException>(() => record.Read(5)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "its steps: 1-3, 7.", Assert.Throws<ArgumentOutOfRangeException>(() => record.SettingsOf(5)).Message, StringComparison.Ordinal);
     }
 
     public void Dispose() => _folder.Dispose();
@@ -300,6 +320,7 @@ public sealed class FlightFileTests : IDisposable
         Seed = ulong.MaxValue - 1,
         WeightHash = string.Concat(Enumerable.Repeat("0123456789abcdef", 4)),
         Rounds = [1, 1],
+        RewardWeights = new Dictionary<string, double> { ["answer"] = 1, ["form"] = 0.5 },
         MicroBatchTokens = 36,
         Groups =
         [
@@ -314,7 +335,6 @@ public sealed class FlightFileTests : IDisposable
                     Reward = new Reward(1.5)
                     {
                         Components = new Dictionary<string, double?> { ["answer"] = 1, ["form"] = null },
-                        Weights = new Dictionary<string, double> { ["answer"] = 1, ["form"] = 0.5 },
                         Verdict = "Correct",
                         IsCorrect = true,
                     },
@@ -331,7 +351,6 @@ public sealed class FlightFileTests : IDisposable
                     Reward = new Reward(0.1)
                     {
                         Components = new Dictionary<string, double?> { ["answer"] = 0, ["form"] = 0.2 },
-                        Weights = new Dictionary<string, double> { ["answer"] = 1, ["form"] = 0.5 },
                         Verdict = "Wrong",
                         IsCorrect = false,
                     },
@@ -345,7 +364,7 @@ public sealed class FlightFileTests : IDisposable
                 {
                     TokenIds = [3],
                     FinishReason = FinishReason.EndToken,
-                    Reward = Reward.Abstain with { Weights = new Dictionary<string, double> { ["answer"] = 2 } },
+                    Reward = Reward.Abstain,
                     Advantage = 0,
                     Part = FlightPart.Replaced,
                     LogProbs = [-3], // without the sampler's
@@ -355,7 +374,16 @@ public sealed class FlightFileTests : IDisposable
         Updates =
         [
             new FlightUpdate { Loss = 1e-9, GradientNorm = 2, LearningRate = 1e-6 },
-            new FlightUpdate { Loss = -1, Kl = 0.01, KlCoefficient = 0.04, GradientNorm = 900, LearningRate = 1e-6, SkipReason = "too large", EntropyThreshold = 0.3 },
+            new FlightUpdate
+            {
+                Loss = -1,
+                Kl = 0.01,
+                KlCoefficient = 0.04,
+                GradientNorm = 900,
+                LearningRate = 1e-6,
+                SkipReason = "too large",
+                EntropyThreshold = 0.3,
+            },
         ],
     };
 
@@ -388,7 +416,7 @@ public sealed class FlightFileTests : IDisposable
         if (skip == 0)
         {
             var settings = new FlightWriter();
-            FlightSettings.Of(Toy.Options, new Dictionary<string, string> { ["model"] = "toy" }).Write(settings);
+            FlightSettings.From(Toy.Options, new Dictionary<string, string> { ["model"] = "toy" }).Write(settings);
             file.Append(FlightKind.Settings, 0, settings.Written);
         }
 

@@ -18,12 +18,8 @@ public sealed class FlightRecorderTests
     {
         using RecordedRun recorded = new(RecordedRun.Cases[name]), plain = new(RecordedRun.Cases[name]);
         List<string> recordedReports = [], plainReports = [];
-        BigramPolicy one = await recorded.TrainAsync(after: report => recordedReports.Add(Toy.Describe(report)));
-        BigramPolicy other = await plain.TrainAsync(record: false, after: report =>
-        {
-            Assert.Null(report.Record);
-            plainReports.Add(Toy.Describe(report));
-        });
+        BigramPolicy one = await recorded.TrainAsync(after: step => recordedReports.Add(Toy.Describe(step.Report)));
+        BigramPolicy other = await plain.TrainAsync(record: false, after: step => plainReports.Add(Toy.Describe(step.Report)));
 
         Assert.Equal(plainReports, recordedReports);
         Assert.Equal(other.Weights(), one.Weights());
@@ -31,7 +27,8 @@ public sealed class FlightRecorderTests
         Assert.True(File.Exists(recorded.File));
         Assert.False(Directory.Exists(plain.Output));
 
-        static byte[] Moments(RecordedRun run) => File.ReadAllBytes(Path.Combine(run.Checkpoints, "checkpoint-000004", "optimizer.safetensors"));
+        static byte[] Moments(RecordedRun run) =>
+            File.ReadAllBytes(Path.Combine(run.Checkpoints, "checkpoint-000004", "optimizer.safetensors"));
     }
 
     [Theory]
@@ -39,35 +36,46 @@ public sealed class FlightRecorderTests
     public async Task A_record_holds_what_the_reports_said(string name)
     {
         using RecordedRun run = new(RecordedRun.Cases[name]);
-        var reports = new List<StepReport>();
+        var reports = new List<TrainingStep>();
         await run.TrainAsync(after: reports.Add);
 
         using FlightRecord record = FlightRecord.Open(run.Output);
         Assert.Equal([1, 2, 3, 4], record.Steps);
-        Assert.Equal(OptionText.Of(run.Options, "GrpoOptions."), record.SettingsOf(1).Options.OrderBy(option => option.Key, StringComparer.Ordinal), OptionsEqual);
+        Assert.Equal(
+            OptionText.Of(run.Options, "GrpoOptions."), record.SettingsOf(1).Options.OrderBy(option => option.Key, StringComparer.Ordinal),
+            OptionsEqual);
         Assert.Equal("toy", record.SettingsOf(4).About["model"]);
-        foreach (StepReport report in reports)
+        foreach (TrainingStep report in reports)
         {
             FlightStep step = record.Read(report.Step);
-            Assert.Equal(FlightText.Of(report.Record!), FlightText.Of(step));
             Assert.Equal(run.Options.Seed, step.Seed);
-            Assert.Equal(report.SamplingRounds, step.Rounds.Count);
-            Assert.Equal(report.Groups.Select(group => group.Group.Prompt.Id), step.Groups.Select(group => group.PromptId));
-            Assert.Equal(report.ReplacedGroups, step.Groups.Count(group => group.Completions[0].Part == FlightPart.Replaced));
-            Assert.Equal(report.Updates.Select(update => (update.Loss, update.Kl, update.GradientNorm)), step.Updates.Select(update => (update.Loss, update.Kl, update.GradientNorm)));
-            foreach ((ScoredGroup expected, FlightGroup group) in report.Groups.Zip(step.Groups))
+            Assert.Equal(report.Report.SamplingRounds, step.Rounds.Count);
+            Assert.Equal(report.Report.Groups.Select(group => group.Group.Prompt.Id), step.Groups.Select(group => group.PromptId));
+            Assert.Equal(report.Report.ReplacedGroups, step.Groups.Count(group => group.Completions[0].Part == FlightPart.Replaced));
+            Assert.Equal(
+                report.Report.Updates.Select(update => (update.Loss, update.Kl, update.GradientNorm)),
+                step.Updates.Select(update => (update.Loss, update.Kl, update.GradientNorm)));
+            foreach ((ScoredGroup expected, FlightGroup group) in report.Report.Groups.Zip(step.Groups))
             {
                 Assert.Equal(expected.Group.PromptTokenIds, group.PromptTokenIds);
                 Assert.Equal(expected.Advantages, group.Completions.Select(completion => completion.Advantage));
-                Assert.Equal(expected.Group.Completions.Select(completion => completion.TokenIds), group.Completions.Select(completion => completion.TokenIds));
-                Assert.Equal(expected.Group.Completions.Select(completion => completion.LogProbs!), group.Completions.Select(completion => completion.SamplerLogProbs!));
-                Assert.Equal(expected.Rewards.Select(reward => (reward.Value, reward.Verdict, reward.IsCorrect)), group.Completions.Select(completion => (completion.Reward.Value, completion.Reward.Verdict, completion.Reward.IsCorrect)));
+                Assert.Equal(
+                    expected.Group.Completions.Select(completion => completion.TokenIds),
+                    group.Completions.Select(completion => completion.TokenIds));
+                Assert.Equal(
+                    expected.Group.Completions.Select(completion => completion.LogProbs!),
+                    group.Completions.Select(completion => completion.SamplerLogProbs!));
+                Assert.Equal(expected.Rewards.Select(reward => (reward.Value, reward.Verdict, reward.IsCorrect)), group.Completions.Select(
+                    completion => (completion.Reward.Value, completion.Reward.Verdict, completion.Reward.IsCorrect)));
                 Assert.All(group.Completions, completion => CheckParts(run.Options, completion));
             }
         }
 
-        Assert.Contains(reports.SelectMany(report => report.Record!.Groups).SelectMany(group => group.Completions), completion => completion.Part == FlightPart.Trained);
-        Assert.Contains(reports.SelectMany(report => report.Groups).SelectMany(group => group.Rewards), reward => reward.Value is null);
+        Assert.Contains(
+            reports.SelectMany(report => record.Read(report.Step).Groups).SelectMany(group => group.Completions),
+            completion => completion.Part == FlightPart.Trained);
+        Assert.Contains(
+            reports.SelectMany(report => report.Report.Groups).SelectMany(group => group.Rewards), reward => reward.Value is null);
     }
 
     [Fact]
@@ -77,10 +85,12 @@ public sealed class FlightRecorderTests
         await run.TrainAsync();
 
         using FlightRecord record = FlightRecord.Open(run.Output);
-        foreach (FlightCompletion completion in record.Steps.SelectMany(step => record.Read(step).Groups).SelectMany(group => group.Completions).Where(completion => completion.LogProbs is not null))
+        foreach (FlightCompletion completion in record.Steps.SelectMany(step => record.Read(step).Groups)
+            .SelectMany(group => group.Completions).Where(completion => completion.LogProbs is not null))
         {
             // The same weights through the other code: sampler and trainer differ by rounding.
-            Assert.All(completion.LogProbs!.Zip(completion.SamplerLogProbs!), pair => Assert.Equal(pair.Second, pair.First, tolerance: 1e-5));
+            Assert.All(
+                completion.LogProbs!.Zip(completion.SamplerLogProbs!), pair => Assert.Equal(pair.Second, pair.First, tolerance: 1e-5));
         }
     }
 
@@ -126,30 +136,44 @@ public sealed class FlightRecorderTests
         GrpoOptions first = Toy.Options, second = Toy.Options with { LearningRate = 0.01 };
         using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), first);
         long position = 0;
-        foreach ((GrpoOptions options, bool isNew) in new[] { (first, true), (first, false), (second, true), (second, false), (first, true) })
+        (GrpoOptions, bool)[] starts = [(first, true), (first, false), (second, true), (second, false), (first, true)];
+        foreach ((GrpoOptions options, bool isNew) in starts)
         {
-            using var recorder = new FlightRecorder(optimizer, folder.Path);
+            using var recorder = new FlightRecorder(folder.Path);
             await recorder.OnStartAsync(new TrainingStart(optimizer.Step, 9, options) { Resumes = true });
             Assert.Equal(isNew, new FileInfo(recorder.FilePath).Length > Math.Max(8, position));
-            await recorder.OnStepAsync(await optimizer.StepAsync(Toy.Prompts));
+            await recorder.OnStepAsync(await Toy.RecordedStepAsync(optimizer, recorder));
             position = new FileInfo(recorder.FilePath).Length;
         }
 
         using FlightRecord record = FlightRecord.Open(folder.Path);
-        Assert.Equal(["0.05", "0.05", "0.01", "0.01", "0.05"], record.Steps.Select(step => record.SettingsOf(step).Options["GrpoOptions.LearningRate"]));
+        Assert.Equal(
+            ["0.05", "0.05", "0.01", "0.01", "0.05"],
+            record.Steps.Select(step => record.SettingsOf(step).Options["GrpoOptions.LearningRate"]));
     }
 
     [Fact]
-    public async Task OnStepAsync_refuses_the_step_of_another_optimizer()
+    public async Task OnStepAsync_refuses_a_step_that_it_has_not_observed()
     {
         using var folder = new TemporaryFolder();
-        using BigramPolicy policy = Toy.Policy(), otherPolicy = Toy.Policy();
-        using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options), other = new(otherPolicy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        using var recorder = new FlightRecorder(optimizer, folder.Path);
-        StepReport report = await other.StepAsync(Toy.Prompts);
+        using BigramPolicy policy = Toy.Policy();
+        using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
+        using var recorder = new FlightRecorder(folder.Path);
+        await recorder.OnStartAsync(new TrainingStart(0, 9, Toy.Options));
+        var unobserved = new TrainingStep(await optimizer.StepAsync(Toy.Prompts));
+        await RefusesAsync(unobserved);
 
-        InvalidOperationException problem = await Assert.ThrowsAsync<InvalidOperationException>(() => recorder.OnStepAsync(report).AsTask());
-        Assert.Contains("another optimizer", problem.Message, StringComparison.Ordinal);
+        TrainingStep observed = await Toy.RecordedStepAsync(optimizer, recorder);
+        await RefusesAsync(observed with { Report = observed.Report with { Step = 3 } });
+        await recorder.OnStepAsync(observed);
+        await RefusesAsync(observed); // once
+
+        async Task RefusesAsync(TrainingStep step)
+        {
+            InvalidOperationException problem = await Assert.ThrowsAsync<InvalidOperationException>(
+                () => recorder.OnStepAsync(step).AsTask());
+            Assert.Contains("was not observed: only a GrpoTrainer lets its callbacks see", problem.Message, StringComparison.Ordinal);
+        }
     }
 
     [Fact]
@@ -158,10 +182,11 @@ public sealed class FlightRecorderTests
         using var folder = new TemporaryFolder();
         using BigramPolicy policy = Toy.Policy();
         using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        using var recorder = new FlightRecorder(optimizer, folder.Path);
-        StepReport report = await optimizer.StepAsync(Toy.Prompts);
+        using var recorder = new FlightRecorder(folder.Path);
+        TrainingStep report = await Toy.RecordedStepAsync(optimizer, recorder);
 
-        InvalidOperationException problem = await Assert.ThrowsAsync<InvalidOperationException>(() => recorder.OnStepAsync(report).AsTask());
+        InvalidOperationException problem = await Assert.ThrowsAsync<InvalidOperationException>(
+            () => recorder.OnStepAsync(report).AsTask());
         Assert.Contains("call OnStartAsync first", problem.Message, StringComparison.Ordinal);
     }
 
@@ -175,7 +200,9 @@ public sealed class FlightRecorderTests
         byte[] before = await File.ReadAllBytesAsync(run.File);
         using (new DirectoryCheckpointStore(run.Checkpoints).BeginRun())
         {
-            Assert.Contains("belong to a run that is under way", (await Assert.ThrowsAsync<IOException>(() => run.TrainAsync())).Message, StringComparison.Ordinal);
+            Assert.Contains(
+                "belong to a run that is under way", (await Assert.ThrowsAsync<IOException>(() => run.TrainAsync())).Message,
+                StringComparison.Ordinal);
         }
 
         Assert.Equal(before, await File.ReadAllBytesAsync(run.File));
@@ -188,12 +215,13 @@ public sealed class FlightRecorderTests
     {
         using var folder = new TemporaryFolder();
         using BigramPolicy policy = Toy.Policy(), otherPolicy = Toy.Policy();
-        using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options), other = new(otherPolicy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        using FlightRecorder first = new(optimizer, folder["run"]), second = new(other, folder["run"]);
+        using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options),
+            other = new(otherPolicy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
+        using FlightRecorder first = new(folder["run"]), second = new(folder["run"]);
         Assert.False(Directory.Exists(folder["run"]));
         var start = new TrainingStart(0, 9, Toy.Options);
         await first.OnStartAsync(start);
-        await first.OnStepAsync(await optimizer.StepAsync(Toy.Prompts));
+        await first.OnStepAsync(await Toy.RecordedStepAsync(optimizer, first));
 
         IOException problem = await Assert.ThrowsAsync<IOException>(() => second.OnStartAsync(start).AsTask());
         Assert.Contains($"'{first.FilePath}' cannot be written: Another recorder is writing it", problem.Message, StringComparison.Ordinal);
@@ -207,45 +235,31 @@ public sealed class FlightRecorderTests
     }
 
     [Fact]
-    public async Task Dispose_of_one_recorder_leaves_the_other_recording()
+    public async Task Two_recorders_of_one_run_write_the_same_steps()
     {
-        using var folder = new TemporaryFolder();
+        using TemporaryFolder one = new(), other = new();
         using BigramPolicy policy = Toy.Policy();
         using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        using (new FlightRecorder(optimizer, folder["kept"]))
-        {
-            var ended = new FlightRecorder(optimizer, folder["ended"]);
-            ended.Dispose();
-            ended.Dispose(); // once more changes nothing
-            Assert.NotNull((await optimizer.StepAsync(Toy.Prompts)).Record);
-        }
+        using FlightRecorder first = new(one.Path), second = new(other.Path);
+        await new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 2 }, new TrainerServices { Callbacks = [first, second] })
+            .TrainAsync();
 
-        Assert.Null((await optimizer.StepAsync(Toy.Prompts)).Record);
+        Assert.Equal(await File.ReadAllBytesAsync(first.FilePath), await File.ReadAllBytesAsync(second.FilePath));
     }
 
-    [Fact]
-    public async Task Dispose_ends_the_recording()
-    {
-        using var folder = new TemporaryFolder();
-        using BigramPolicy policy = Toy.Policy();
-        using GrpoOptimizer optimizer = new(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        using (new FlightRecorder(optimizer, folder.Path))
-        {
-            Assert.NotNull((await optimizer.StepAsync(Toy.Prompts)).Record);
-        }
-
-        Assert.Null((await optimizer.StepAsync(Toy.Prompts)).Record);
-    }
-
-    private static bool OptionsEqual(KeyValuePair<string, string?> one, KeyValuePair<string, string?> other) => one.Key == other.Key && one.Value == other.Value;
+    private static bool OptionsEqual(KeyValuePair<string, string?> one, KeyValuePair<string, string?> other) =>
+        one.Key == other.Key && one.Value == other.Value;
 
     private static void CheckParts(GrpoOptions options, FlightCompletion completion)
     {
         bool trained = completion.Part == FlightPart.Trained;
         Assert.Equal(trained, completion.MicroBatch is not null);
         Assert.Equal(trained ? completion.TokenIds.Count : null, completion.LogProbs?.Count);
-        Assert.Equal(trained && options.KlCoefficient > 0 && options.KlEstimator != KlEstimator.K1InReward ? completion.TokenIds.Count : null, completion.ReferenceLogProbs?.Count);
-        Assert.Equal(completion.Part == FlightPart.LeftOut, options.MaskTruncatedCompletions && completion.FinishReason == FinishReason.Truncated);
+        Assert.Equal(
+            trained && options.KlCoefficient > 0 && options.KlEstimator != KlEstimator.K1InReward ? completion.TokenIds.Count : null,
+            completion.ReferenceLogProbs?.Count);
+        Assert.Equal(
+            completion.Part == FlightPart.LeftOut, options.MaskTruncatedCompletions && completion.FinishReason == FinishReason.Truncated);
         Assert.True(completion.Part is not (FlightPart.Counted or FlightPart.Replaced) || completion.Advantage == 0);
     }
 }

@@ -33,7 +33,8 @@ public sealed class FlightReplayTests
             Assert.Empty(report.Differences(tolerance: 0));
             Assert.Equal(step, report.Step);
             Assert.Equal(0, report.LogProbs!.Value.Nats);
-            Assert.Equal(run.Options is { KlCoefficient: > 0, KlEstimator: not KlEstimator.K1InReward }, report.ReferenceLogProbs is not null);
+            Assert.Equal(
+                run.Options is { KlCoefficient: > 0, KlEstimator: not KlEstimator.K1InReward }, report.ReferenceLogProbs is not null);
             Assert.Equal(run.Options.UpdatesPerRollout, report.Updates.Count);
             Assert.All(report.Updates, update => Assert.Equal(update.Recorded, update.Recomputed));
             after.Add(report.WeightsAfter);
@@ -79,7 +80,8 @@ public sealed class FlightReplayTests
         FlightCompletion completion = step.Groups[1].Completions[2];
         Assert.True(completion.TokenIds.Count >= 2);
 
-        Assert.Equal(1, await FirstDifferenceAsync([completion.TokenIds[0], completion.TokenIds[1] == 3 ? 4 : 3, .. completion.TokenIds.Skip(2)]));
+        Assert.Equal(
+            1, await FirstDifferenceAsync([completion.TokenIds[0], completion.TokenIds[1] == 3 ? 4 : 3, .. completion.TokenIds.Skip(2)]));
         Assert.Equal(1, await FirstDifferenceAsync([completion.TokenIds[0]]));
         Assert.Equal(completion.TokenIds.Count, await FirstDifferenceAsync([.. completion.TokenIds, 3]));
 
@@ -100,7 +102,8 @@ public sealed class FlightReplayTests
         await run.TrainAsync();
         using FlightRecord record = FlightRecord.Open(run.Output);
 
-        RegeneratedCompletion completion = await run.NewReplay().RegenerateAsync(record.Read(4), 0, 0, Toy.Tokenizer); // the model as it was before training
+        // the model as it was before training
+        RegeneratedCompletion completion = await run.NewReplay().RegenerateAsync(record.Read(4), 0, 0, Toy.Tokenizer);
         Assert.NotEqual(completion.RecordedWeights, completion.Weights);
         Assert.Contains("samples 0 to 5", (await Assert.ThrowsAsync<ArgumentOutOfRangeException>(
             () => run.NewReplay().RegenerateAsync(record.Read(4), 0, 6, Toy.Tokenizer))).Message, StringComparison.Ordinal);
@@ -117,7 +120,8 @@ public sealed class FlightReplayTests
         BigramPolicy policy = run.NewPolicy();
         using (var scope = TensorScope.BeginNoGrad())
         {
-            policy.Table[0, 0] = BitConverter.Int32BitsToSingle(BitConverter.SingleToInt32Bits(policy.Weights()[0]) + 1); // padding follows nothing
+            // padding follows nothing
+            policy.Table[0, 0] = BitConverter.Int32BitsToSingle(BitConverter.SingleToInt32Bits(policy.Weights()[0]) + 1);
         }
 
         ReplayReport report = await new FlightReplay(policy, run.Options).ReplayAsync(record.Read(1));
@@ -137,7 +141,8 @@ public sealed class FlightReplayTests
         Assert.True(report.LogProbs!.Value.Nats > 0.01);
         Assert.Equal(0, report.ReferenceLogProbs!.Value.Nats);
         Assert.Equal(["The weights", "The log-prob", "The loss", "The KL", "The gradient norm"],
-            report.Differences().Select(difference => new[] { "The weights", "The log-prob", "The loss", "The KL", "The gradient norm" }.Single(start => difference.StartsWith(start, StringComparison.Ordinal))));
+            report.Differences().Select(difference => new[] { "The weights", "The log-prob", "The loss", "The KL", "The gradient norm" }
+                .Single(start => difference.StartsWith(start, StringComparison.Ordinal))));
     }
 
     [Fact]
@@ -188,7 +193,8 @@ public sealed class FlightReplayTests
         {
             "log-prob" => Completion(other => other with { LogProbs = [other.LogProbs![0] - 1e-3f, .. other.LogProbs.Skip(1)] }),
             "log-prob missing" => Completion(other => other with { LogProbs = [.. other.LogProbs!.SkipLast(1)] }),
-            "reference" => Completion(other => other with { ReferenceLogProbs = [other.ReferenceLogProbs![0] + 1e-3f, .. other.ReferenceLogProbs.Skip(1)] }),
+            "reference" => Completion(
+                other => other with { ReferenceLogProbs = [other.ReferenceLogProbs![0] + 1e-3f, .. other.ReferenceLogProbs.Skip(1)] }),
             "advantage" => Completion(other => other with { Advantage = other.Advantage + 0.5 }),
             "part" => Completion(other => other with { Part = FlightPart.LeftOut }),
             "loss" => step with { Updates = [first, second with { Loss = second.Loss + 1e-4 }] },
@@ -221,7 +227,8 @@ public sealed class FlightReplayTests
         Assert.Contains(report.Differences(), difference => difference.StartsWith("An advantage differs", StringComparison.Ordinal));
     }
 
-    public static TheoryData<int, bool> Tokens => new() { { -1, true }, { -1, false }, { Toy.Vocabulary, true }, { int.MaxValue, true }, { Toy.Vocabulary, false } };
+    public static TheoryData<int, bool> Tokens =>
+        new() { { -1, true }, { -1, false }, { Toy.Vocabulary, true }, { int.MaxValue, true }, { Toy.Vocabulary, false } };
 
     [Theory]
     [MemberData(nameof(Tokens))]
@@ -236,8 +243,11 @@ public sealed class FlightReplayTests
             ? step with { Groups = [step.Groups[0], group with { PromptTokenIds = [3, token] }] }
             : Change(step, 1, 2, completion => completion with { TokenIds = [.. completion.TokenIds.SkipLast(1), token] });
 
-        string message = $"Prompt 1 of step 1, '{group.PromptId}', or a completion of it has the token {token}; the policy has {Toy.Vocabulary}, from 0.";
-        Assert.StartsWith(message, (await Assert.ThrowsAsync<InvalidDataException>(() => run.NewReplay().ReplayAsync(changed))).Message, StringComparison.Ordinal);
+        string message = $"Prompt 1 of step 1, '{group.PromptId}', or a completion of it has the token {token}; "
+            + $"the policy has {Toy.Vocabulary}, from 0.";
+        Assert.StartsWith(
+            message, (await Assert.ThrowsAsync<InvalidDataException>(() => run.NewReplay().ReplayAsync(changed))).Message,
+            StringComparison.Ordinal);
         Assert.StartsWith(message, (await Assert.ThrowsAsync<InvalidDataException>(
             () => run.NewReplay().RegenerateAsync(changed, 0, 0, Toy.Tokenizer))).Message, StringComparison.Ordinal);
     }
@@ -258,7 +268,9 @@ public sealed class FlightReplayTests
         ];
         foreach ((FlightStep changed, string message) in cases)
         {
-            Assert.StartsWith(message, (await Assert.ThrowsAsync<InvalidDataException>(() => run.NewReplay().ReplayAsync(changed))).Message, StringComparison.Ordinal);
+            Assert.StartsWith(
+                message, (await Assert.ThrowsAsync<InvalidDataException>(() => run.NewReplay().ReplayAsync(changed))).Message,
+                StringComparison.Ordinal);
         }
 
         // A step made by hand, since none that is read has such a reward.
@@ -272,8 +284,10 @@ public sealed class FlightReplayTests
         using BigramPolicy inner = Toy.Policy(), same = Toy.Policy(), other = Toy.Policy();
         GrpoOptions options = Toy.Options with { MicroBatchSize = 12 };
         var tight = new TightPolicy(inner) { BackwardRoom = 30 };
-        using var optimizer = new GrpoOptimizer(tight, Toy.Sampler, new Toy.LetterReward(), options) { Recorders = 1 };
-        FlightStep step = (await optimizer.StepAsync(Toy.Prompts)).Record!;
+        using var optimizer = new GrpoOptimizer(tight, Toy.Sampler, new Toy.LetterReward(), options);
+        var capture = new StepCapture(tight, options.Seed);
+        await optimizer.StepAsync(Toy.Prompts, [], [capture], CancellationToken.None);
+        FlightStep step = capture.Step!;
         Assert.InRange(step.MicroBatchTokens!.Value, 9, 30);
         Assert.NotEmpty(tight.Failures);
 
@@ -286,14 +300,23 @@ public sealed class FlightReplayTests
         ReplayReport whole = await new FlightReplay(other, options).ReplayAsync(step with { MicroBatchTokens = null });
         Assert.True(whole.OtherMicroBatches > 0);
         Assert.Empty(whole.Differences(tolerance: 1e-3));
-        Assert.EndsWith("so that sums are rounded otherwise now.", (whole with { OtherParts = 1 }).Differences(tolerance: 1e-3)[^1], StringComparison.Ordinal);
+        Assert.EndsWith(
+            "so that sums are rounded otherwise now.", (whole with { OtherParts = 1 }).Differences(tolerance: 1e-3)[^1],
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public void Differences_are_fit_for_a_terminal()
     {
         string hash = new('a', 64);
-        var report = new ReplayReport { Step = 1, RecordedWeights = hash, Weights = hash, WeightsAfter = hash, LogProbs = new TokenDifference(1, "\u001b[31m\u202e", 0, 0) };
+        var report = new ReplayReport
+        {
+            Step = 1,
+            RecordedWeights = hash,
+            Weights = hash,
+            WeightsAfter = hash,
+            LogProbs = new TokenDifference(1, "\u001b[31m\u202e", 0, 0),
+        };
         string difference = Assert.Single(report.Differences());
         Assert.Equal(TerminalText.EscapeLine(difference), difference);
         Assert.Contains(@"prompt '\u{1B}[31m\u{202E}'", difference, StringComparison.Ordinal);
@@ -307,8 +330,10 @@ public sealed class FlightReplayTests
         using FlightRecord record = FlightRecord.Open(run.Output);
 
         Assert.Null(await FlightReplay.FindCheckpointAsync(run.Checkpoints, record, 1));
-        Assert.Equal(Path.Combine(run.Checkpoints, "checkpoint-000002"), await FlightReplay.FindCheckpointAsync(run.Checkpoints, record, 3));
-        string message = (await Assert.ThrowsAsync<FileNotFoundException>(() => FlightReplay.FindCheckpointAsync(run.Checkpoints, record, 4))).Message;
+        Assert.Equal(
+            Path.Combine(run.Checkpoints, "checkpoint-000002"), await FlightReplay.FindCheckpointAsync(run.Checkpoints, record, 3));
+        string message = (await Assert.ThrowsAsync<FileNotFoundException>(
+            () => FlightReplay.FindCheckpointAsync(run.Checkpoints, record, 4))).Message;
         Assert.Contains("checkpoint-000003", message, StringComparison.Ordinal);
         Assert.Contains("Steps that can be replayed: 1, 3.", message, StringComparison.Ordinal);
         Assert.Contains("its steps: 1-4", (await Assert.ThrowsAsync<ArgumentOutOfRangeException>(
@@ -326,8 +351,13 @@ public sealed class FlightReplayTests
     [MemberData(nameof(Presets))]
     public void ToOptions_gives_the_options_back(string preset)
     {
-        GrpoOptions options = GrpoPresets.Get(preset) with { Sampling = new SamplingOptions { MaxCompletionTokens = 77, Temperature = 0.7 }, LearningRate = 1.0 / 3, KlTarget = preset.Length };
-        GrpoOptions back = FlightSettings.Of(options, new Dictionary<string, string>()).ToOptions();
+        GrpoOptions options = GrpoPresets.Get(preset) with
+        {
+            Sampling = new SamplingOptions { MaxCompletionTokens = 77, Temperature = 0.7 },
+            LearningRate = 1.0 / 3,
+            KlTarget = preset.Length,
+        };
+        GrpoOptions back = FlightSettings.From(options, new Dictionary<string, string>()).ToOptions();
 
         Assert.Equal(OptionText.Of(options, ""), OptionText.Of(back, ""));
         Assert.Equal(1.0 / 3, back.LearningRate);
@@ -336,13 +366,20 @@ public sealed class FlightReplayTests
     [Fact]
     public void ToOptions_names_what_it_cannot_make()
     {
-        FlightSettings own = FlightSettings.Of(Toy.Options with { Advantage = new OwnAdvantage() }, new Dictionary<string, string>());
+        FlightSettings own = FlightSettings.From(Toy.Options with { Advantage = new OwnAdvantage() }, new Dictionary<string, string>());
         string message = Assert.Throws<InvalidOperationException>(own.ToOptions).Message;
-        Assert.Contains("GrpoOptions.Advantage was 'Grpo.Core.Tests.Callbacks.FlightReplayTests+OwnAdvantage'", message, StringComparison.Ordinal);
+        Assert.Contains(
+            "GrpoOptions.Advantage was 'Grpo.Core.Tests.Callbacks.FlightReplayTests+OwnAdvantage'", message, StringComparison.Ordinal);
         Assert.Contains("Give the options of the run", message, StringComparison.Ordinal);
 
-        var later = new FlightSettings { Options = new Dictionary<string, string?> { ["GrpoOptions.Later"] = "1" }, About = new Dictionary<string, string>() };
-        Assert.Contains("'GrpoOptions.Later' is no option of this version", Assert.Throws<InvalidOperationException>(later.ToOptions).Message, StringComparison.Ordinal);
+        var later = new FlightSettings
+        {
+            Options = new Dictionary<string, string?> { ["GrpoOptions.Later"] = "1" },
+            About = new Dictionary<string, string>(),
+        };
+        Assert.Contains(
+            "'GrpoOptions.Later' is no option of this version", Assert.Throws<InvalidOperationException>(later.ToOptions).Message,
+            StringComparison.Ordinal);
     }
 
     private static FlightStep Change(FlightStep step, int group, int sample, Func<FlightCompletion, FlightCompletion> change) => step with

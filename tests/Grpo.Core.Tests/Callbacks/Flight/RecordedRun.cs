@@ -41,7 +41,12 @@ internal sealed class RecordedRun : IDisposable
         ["dynamic sampling"] = Toy.Options with { MaxSamplingRounds = 3, GroupSize = 2, PromptsPerStep = 2 },
         ["truncated completions masked"] = Toy.Options with { MaskTruncatedCompletions = true, UpdatesPerRollout = 3 },
         ["entropies"] = Toy.Options with { TopEntropyFraction = 0.5, EntropyCoefficient = 0.01, UpdatesPerRollout = 2 },
-        ["KL in the reward"] = Toy.Options with { KlCoefficient = 0.1, KlEstimator = KlEstimator.K1InReward, Reduction = LossReduction.SequenceMean },
+        ["KL in the reward"] = Toy.Options with
+        {
+            KlCoefficient = 0.1,
+            KlEstimator = KlEstimator.K1InReward,
+            Reduction = LossReduction.SequenceMean,
+        },
         ["a prompt twice"] = Toy.Options with { PromptsPerStep = 6 },
     };
 
@@ -58,11 +63,12 @@ internal sealed class RecordedRun : IDisposable
     /// <param name="record">With a recorder.</param>
     /// <param name="after">Hears of a step after it was recorded and before its checkpoint.</param>
     /// <param name="checkpointEvery">Steps.</param>
-    public async Task<BigramPolicy> TrainAsync(bool record = true, Action<StepReport>? after = null, long checkpointEvery = 1, bool resume = true)
+    public async Task<BigramPolicy> TrainAsync(
+        bool record = true, Action<TrainingStep>? after = null, long checkpointEvery = 1, bool resume = true)
     {
         BigramPolicy policy = NewPolicy();
-        using var optimizer = new GrpoOptimizer(policy, Sampler, new Toy.TestReward(Judge), Options, NewReference());
-        using FlightRecorder? recorder = record ? new FlightRecorder(optimizer, Output, new Dictionary<string, string> { ["model"] = "toy" }) : null;
+        using var optimizer = new GrpoOptimizer(policy, Sampler, new JudgeReward(), Options, NewReference());
+        using FlightRecorder? recorder = record ? new FlightRecorder(Output, new Dictionary<string, string> { ["model"] = "toy" }) : null;
         var steps = new RecordingCallback([]) { OnStep = (report, _) => after?.Invoke(report) };
         var services = new TrainerServices
         {
@@ -70,7 +76,8 @@ internal sealed class RecordedRun : IDisposable
             Callbacks = recorder is null ? [steps] : [recorder, steps],
         };
         await new GrpoTrainer(
-            optimizer, Toy.Prompts, new TrainerOptions { Steps = Steps, CheckpointEvery = checkpointEvery, Resume = resume }, services).TrainAsync();
+            optimizer, Toy.Prompts, new TrainerOptions { Steps = Steps, CheckpointEvery = checkpointEvery, Resume = resume }, services)
+            .TrainAsync();
         return policy;
     }
 
@@ -95,10 +102,20 @@ internal sealed class RecordedRun : IDisposable
         return new Reward((2 * letters) - (0.1 * completion.Text.Length))
         {
             Components = new Dictionary<string, double?> { ["letters"] = letters, ["length"] = completion.Text.Length, ["none"] = null },
-            Weights = new Dictionary<string, double> { ["letters"] = 2, ["length"] = -0.1 },
             Verdict = letters > 0 ? "Found" : "Missed",
             IsCorrect = letters > 0,
             Answer = completion.Text,
         };
+    }
+
+    private sealed class JudgeReward : CompletionReward, IWeightedReward
+    {
+        public IReadOnlyDictionary<string, double>? PartWeights { get; } = new Dictionary<string, double>
+        {
+            ["letters"] = 2,
+            ["length"] = -0.1,
+        };
+
+        public override Reward Score(Prompt prompt, Completion completion) => Judge(prompt, completion);
     }
 }

@@ -17,7 +17,8 @@ public sealed class WeightHashTests
             policy.Table.fill_(1.5);
         }
 
-        byte[] expected = [5, 0, 0, 0, 0, 0, 0, 0, .. "table"u8, 6, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xC0, 0x3F];
+        byte[] expected = [5, 0, 0, 0, 0, 0, 0, 0, .. "table"u8, 6, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1,
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0xC0, 0x3F];
         Assert.Equal(Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(expected)), WeightHash.Compute(policy));
     }
 

@@ -46,10 +46,10 @@ public sealed class ChartPartsTests
     [InlineData(7, 7, false, new[] { 6, 6.5, 7, 7.5, 8 })]
     public void Axis_has_round_ticks_around_the_values(double low, double high, bool withZero, double[] expected)
     {
-        var axis = Axis.OfValues([low, double.NaN, high], withZero);
+        var axis = Axis.FromValues([low, double.NaN, high], withZero);
 
         Assert.Equal(expected, axis.Ticks.Select(tick => Math.Round(tick, 9)));
-        Assert.Equal((0, 1), (axis.Place(axis.Low), axis.Place(axis.High)));
+        Assert.Equal((0, 1), (axis.Position(axis.Low), axis.Position(axis.High)));
     }
 
     [Fact]
@@ -57,9 +57,9 @@ public sealed class ChartPartsTests
     {
         Gen.Select(Gen.Double[-1e100, 1e100], Gen.Double[-1e100, 1e100], Gen.Bool).Sample((a, b, withZero) =>
         {
-            var axis = Axis.OfValues([a, b], withZero);
+            var axis = Axis.FromValues([a, b], withZero);
             Assert.InRange(axis.Ticks.Count, 2, 9);
-            Assert.All(new[] { a, b }, value => Assert.InRange(axis.Place(value), 0, 1));
+            Assert.All(new[] { a, b }, value => Assert.InRange(axis.Position(value), 0, 1));
             Assert.True(axis.Low <= Math.Min(a, b) + (1e-6 * Math.Abs(a - b)) && axis.High >= Math.Max(a, b) - (1e-6 * Math.Abs(a - b)));
         });
     }
@@ -69,7 +69,8 @@ public sealed class ChartPartsTests
     [InlineData(1, 2, new[] { 1.0, 2 })]
     [InlineData(1, 50, new[] { 10.0, 20, 30, 40, 50 })]
     [InlineData(0.5, 6.5, new[] { 2.0, 4, 6 })]
-    public void Axis_of_steps_has_whole_ticks(double low, double high, double[] expected) => Assert.Equal(expected, Axis.OfSteps(low, high).Ticks);
+    public void Axis_of_steps_has_whole_ticks(double low, double high, double[] expected) =>
+        Assert.Equal(expected, Axis.FromSteps(low, high).Ticks);
 
     [Fact]
     public void Writer_encodes_every_hole_and_refuses_coordinates_that_are_not_finite()

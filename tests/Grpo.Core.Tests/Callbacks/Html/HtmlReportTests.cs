@@ -19,8 +19,8 @@ public sealed partial class HtmlReportTests : IDisposable
 
     private static readonly string[] Charts =
     [
-        "chart-accuracy", "chart-reward", "chart-kl", "chart-entropy", "chart-clip", "chart-length", "chart-truncated", "chart-silent", "chart-gradient",
-        "chart-rate", "chart-throughput", "chart-time",
+        "chart-accuracy", "chart-reward", "chart-kl", "chart-entropy", "chart-clip", "chart-length", "chart-truncated", "chart-silent",
+        "chart-gradient", "chart-rate", "chart-throughput", "chart-time",
     ];
 
     private readonly TemporaryFolder _folder = new();
@@ -52,32 +52,37 @@ public sealed partial class HtmlReportTests : IDisposable
         Assert.Contains("the run had no evaluator", Text(page), StringComparison.Ordinal);
         Assert.Contains("There are no held-out completions", Text(page), StringComparison.Ordinal);
         Assert.Contains("No step of this run had a group with a signal", Text(page), StringComparison.Ordinal);
-        Assert.Equal(Charts.Length, page.Descendants("p").Count(item => item.Attribute("id")?.Value.StartsWith("chart-", StringComparison.Ordinal) == true));
+        Assert.Equal(Charts.Length, page.Descendants("p")
+            .Count(item => item.Attribute("id")?.Value.StartsWith("chart-", StringComparison.Ordinal) == true));
     }
 
     [Fact]
     public async Task Report_leaves_gaps_for_numbers_that_are_missing_or_not_finite()
     {
-        StepReport full = StepMetricsTests.FullReport();
-        UpdateReport infinite = full.Updates[0] with { Kl = double.NaN, GradientNorm = double.PositiveInfinity, Clip = null };
-        StepReport nothing = full with
+        TrainingStep full = StepMetricsTests.FullReport();
+        UpdateReport infinite = full.Report.Updates[0] with { Kl = double.NaN, GradientNorm = double.PositiveInfinity, Clip = null };
+        TrainingStep nothing = full with
         {
-            MeanReward = double.NaN,
-            Accuracy = null,
-            Entropy = null,
-            Updates = [infinite],
-            Groups = [],
+            Report = full.Report with
+            {
+                Step = 2, MeanReward = double.NaN, Accuracy = null, Entropy = null, Updates = [infinite], Groups = [],
+            },
             Evaluation = new EvaluationReport { Count = 0, Accuracy = null, MeanReward = double.NaN },
         };
 
-        XDocument page = await WriteAsync([full with { Step = 1 }, nothing with { Step = 2 }, full with { Step = 3 }, full with { Step = 4, MeanReward = 1e308 }], Summary());
+        XDocument page = await WriteAsync([full with { Report = full.Report with { Step = 1 } }, nothing, full with
+        {
+            Report = full.Report with { Step = 3 },
+        }, full with { Report = full.Report with { Step = 4, MeanReward = 1e308 } }], Summary());
 
         Assert.All(page.Descendants("svg").Descendants().Attributes(), attribute => Assert.DoesNotMatch("NaN|∞|Infinity", attribute.Value));
         Assert.DoesNotContain("NaN", Text(page), StringComparison.Ordinal);
         XElement kl = page.Descendants("svg").Single(chart => chart.Attribute("id")!.Value == "chart-kl");
         Assert.Equal(3, kl.Elements("circle").Count());  // steps 1, 3 and 4
-        Assert.Single(kl.Elements("path"), path => path.Attribute("class")!.Value.StartsWith("line", StringComparison.Ordinal)); // 3 to 4; 1 stands alone
-        XElement[] row = [.. page.Descendants("details").Single(details => details.Value.StartsWith("Numbers: KL", StringComparison.Ordinal)).Descendants("tr").ElementAt(2).Elements()];
+        // 3 to 4; 1 stands alone
+        Assert.Single(kl.Elements("path"), path => path.Attribute("class")!.Value.StartsWith("line", StringComparison.Ordinal));
+        XElement[] row = [.. page.Descendants("details").Single(
+            details => details.Value.StartsWith("Numbers: KL", StringComparison.Ordinal)).Descendants("tr").ElementAt(2).Elements()];
         Assert.Equal(["2", "–"], row.Select(cell => cell.Value));
     }
 
@@ -88,20 +93,30 @@ public sealed partial class HtmlReportTests : IDisposable
         var group = new RolloutGroup(Prompt.Create(Hostile, Hostile, answer: Hostile), [2], [completion, completion]);
         Reward good = new Reward(1) { Verdict = Hostile, IsCorrect = true }, bad = new Reward(0) { Verdict = Hostile, IsCorrect = false };
         EvaluationReport before = Evaluation(bad), after = Evaluation(good);
-        StepReport step = StepMetricsTests.FullReport() with { Groups = [new ScoredGroup(group, [good, bad], [1, -1])], Evaluation = after };
+        TrainingStep full = StepMetricsTests.FullReport();
+        TrainingStep step = full with
+        {
+            Report = full.Report with { Groups = [new ScoredGroup(group, [good, bad], [1, -1])] },
+            Evaluation = after,
+        };
 
-        XDocument page = await WriteAsync([step], Summary() with { Before = before, After = after }, [new(Hostile, Hostile), new("Model", Hostile)]);
+        XDocument page = await WriteAsync(
+            [step], Summary() with { Before = before, After = after }, [new(Hostile, Hostile), new("Model", Hostile)]);
 
-        Assert.Equal(2, page.Descendants("div").Count(item => item.Attribute("class")?.Value == "side" && item.Value.Contains(HostileShown, StringComparison.Ordinal) && !item.Value.Contains("Advantage", StringComparison.Ordinal)));
+        Assert.Equal(2, page.Descendants("div").Count(item => item.Attribute("class")?.Value == "side"
+            && item.Value.Contains(HostileShown, StringComparison.Ordinal) && !item.Value.Contains("Advantage", StringComparison.Ordinal)));
         Assert.Contains(page.Descendants("dt"), item => item.Value == HostileShown);
         Assert.Contains(page.Descendants("dd"), item => item.Value == HostileShown);
         Assert.Empty(page.Descendants("script"));
-        Assert.DoesNotContain(page.Descendants(), item => item.Name.LocalName is "img" or "a" or "link" or "iframe" or "object" or "form" or "base");
-        Assert.DoesNotContain(page.Descendants().Attributes(), attribute => attribute.Name.LocalName.StartsWith("on", StringComparison.OrdinalIgnoreCase));
+        Assert.DoesNotContain(
+            page.Descendants(), item => item.Name.LocalName is "img" or "a" or "link" or "iframe" or "object" or "form" or "base");
+        Assert.DoesNotContain(
+            page.Descendants().Attributes(), attribute => attribute.Name.LocalName.StartsWith("on", StringComparison.OrdinalIgnoreCase));
         string html = await File.ReadAllTextAsync(_folder["report.html"]);
         Assert.DoesNotMatch(@"https?:|//|url\(|@import", html.Replace(HtmlText.Encode(Hostile), "", StringComparison.Ordinal));
 
-        EvaluationReport Evaluation(Reward reward) => new() { Count = 1, Accuracy = 1, Groups = [group with { Completions = [completion] }], Rewards = [reward] };
+        EvaluationReport Evaluation(Reward reward) =>
+            new() { Count = 1, Accuracy = 1, Groups = [group with { Completions = [completion] }], Rewards = [reward] };
     }
 
     [Theory]
@@ -119,7 +134,7 @@ public sealed partial class HtmlReportTests : IDisposable
             try
             {
                 CultureInfo.CurrentCulture = used;
-                await WriteAsync([StepMetricsTests.FullReport(), StepMetricsTests.FullReport() with { Step = 1234567, MeanReward = -1234.5 }], Summary(), tokens: Details());
+                await WriteAsync([StepMetricsTests.FullReport(), Long(1234567, -1234.5)], Summary(), tokens: Details());
                 return WrittenAt().Replace(await File.ReadAllTextAsync(_folder["report.html"]), "");
             }
             finally
@@ -132,8 +147,8 @@ public sealed partial class HtmlReportTests : IDisposable
     [Fact]
     public async Task Report_of_a_hundred_thousand_steps_stays_small()
     {
-        StepReport full = StepMetricsTests.FullReport();
-        await WriteAsync(Enumerable.Range(1, 100_000).Select(step => full with { Step = step, MeanReward = Math.Sin(step) }), Summary());
+        TrainingStep full = StepMetricsTests.FullReport();
+        await WriteAsync(Enumerable.Range(1, 100_000).Select(step => Long(step, Math.Sin(step))), Summary());
 
         Assert.InRange(new FileInfo(_folder["report.html"]).Length, 100_000, 2_000_000);
     }
@@ -157,8 +172,8 @@ public sealed partial class HtmlReportTests : IDisposable
 
         async Task AddAsync(int step)
         {
-            StepReport full = StepMetricsTests.FullReport() with { Step = step };
-            groups.Add(new WeakReference(full.Groups[0].Group.Completions));
+            TrainingStep full = StepMetricsTests.FullReport(step);
+            groups.Add(new WeakReference(full.Report.Groups[0].Group.Completions));
             await report.OnStepAsync(full);
         }
     }
@@ -169,9 +184,10 @@ public sealed partial class HtmlReportTests : IDisposable
         using var policy = Toy.Policy();
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
         var report = new HtmlReport(_folder["report.html"], tokens: new TokenDetails(policy, Toy.Tokenizer));
-        var trainer = new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 12 }, new TrainerServices { Callbacks = [report] });
-        StepReport? first = null;
-        await foreach (StepReport step in trainer.RunAsync())
+        var trainer = new GrpoTrainer(
+            optimizer, Toy.Prompts, new TrainerOptions { Steps = 12 }, new TrainerServices { Callbacks = [report] });
+        TrainingStep? first = null;
+        await foreach (TrainingStep step in trainer.RunAsync())
         {
             first ??= step;
         }
@@ -179,10 +195,12 @@ public sealed partial class HtmlReportTests : IDisposable
         XDocument page = Parse();
         XElement[] groups = [.. page.Descendants("article").Where(item => item.Attribute("class")!.Value == "card group")];
         Assert.InRange(groups.Length, 2, 4);
-        ShownGroup shown = GroupChoice.Of(first!)[0];
+        ShownGroup shown = GroupChoice.Of(first!.Report)[0];
         Completion completion = shown.Completions[0].Completion;
-        XElement[] tokens = [.. groups[0].Descendants("span").Where(item => item.Attribute("class")!.Value.StartsWith("t ", StringComparison.Ordinal)).Take(completion.TokenIds.Count)];
-        Assert.Equal(Toy.Tokenizer.Decode(completion.TokenIds, skipSpecialTokens: false), string.Concat(tokens.Select(token => token.Value)));
+        XElement[] tokens = [.. groups[0].Descendants("span")
+            .Where(item => item.Attribute("class")!.Value.StartsWith("t ", StringComparison.Ordinal)).Take(completion.TokenIds.Count)];
+        Assert.Equal(
+            Toy.Tokenizer.Decode(completion.TokenIds, skipSpecialTokens: false), string.Concat(tokens.Select(token => token.Value)));
         int last = shown.PromptTokenIds[^1];
         for (int t = 0; t < tokens.Length; t++)
         {
@@ -199,7 +217,8 @@ public sealed partial class HtmlReportTests : IDisposable
     {
         XDocument page = await WriteAsync([StepMetricsTests.FullReport()], Summary());
 
-        Assert.Equal(["t ap2", "t an2"], page.Descendants("span").Select(item => item.Attribute("class")?.Value).Where(style => style?.StartsWith("t ", StringComparison.Ordinal) == true));
+        Assert.Equal(["t ap2", "t an2"], page.Descendants("span").Select(item => item.Attribute("class")?.Value)
+            .Where(style => style?.StartsWith("t ", StringComparison.Ordinal) == true));
         Assert.Empty(page.Descendants("input"));
     }
 
@@ -210,11 +229,12 @@ public sealed partial class HtmlReportTests : IDisposable
         using var cancellation = new CancellationTokenSource();
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
         var report = new HtmlReport(_folder["deep/er/report.html"]);
-        var trainer = new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 5 }, new TrainerServices { Callbacks = [report] });
+        var trainer = new GrpoTrainer(
+            optimizer, Toy.Prompts, new TrainerOptions { Steps = 5 }, new TrainerServices { Callbacks = [report] });
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
         {
-            await foreach (StepReport _ in trainer.RunAsync(cancellation.Token))
+            await foreach (TrainingStep _ in trainer.RunAsync(cancellation.Token))
             {
                 await cancellation.CancelAsync();
             }
@@ -238,11 +258,12 @@ public sealed partial class HtmlReportTests : IDisposable
     private static TokenDetails Details() => new(Toy.Policy(), Toy.Tokenizer);
 
     private async Task<XDocument> WriteAsync(
-        IEnumerable<StepReport> steps, TrainingSummary summary, IReadOnlyList<KeyValuePair<string, string>>? facts = null, TokenDetails? tokens = null)
+        IEnumerable<TrainingStep> steps, TrainingSummary summary, IReadOnlyList<KeyValuePair<string, string>>? facts = null,
+        TokenDetails? tokens = null)
     {
         var report = new HtmlReport(_folder["report.html"], facts, tokens);
         await report.OnStartAsync(new TrainingStart(0, 9, Toy.Options));
-        foreach (StepReport step in steps)
+        foreach (TrainingStep step in steps)
         {
             await report.OnStepAsync(step);
         }
@@ -254,7 +275,8 @@ public sealed partial class HtmlReportTests : IDisposable
     // The page is well-formed XML: what escapes its place is an error here.
     private XDocument Parse()
     {
-        using var reader = XmlReader.Create(_folder["report.html"], new XmlReaderSettings { DtdProcessing = DtdProcessing.Ignore, XmlResolver = null });
+        using var reader = XmlReader.Create(
+            _folder["report.html"], new XmlReaderSettings { DtdProcessing = DtdProcessing.Ignore, XmlResolver = null });
         return XDocument.Load(reader);
     }
 
@@ -262,4 +284,10 @@ public sealed partial class HtmlReportTests : IDisposable
 
     [GeneratedRegex("<dt>Written</dt><dd>[^<]*</dd>")]
     private static partial Regex WrittenAt();
+
+    private static TrainingStep Long(long number, double reward)
+    {
+        TrainingStep full = StepMetricsTests.FullReport(number);
+        return full with { Report = full.Report with { MeanReward = reward } };
+    }
 }

@@ -16,7 +16,8 @@ public sealed class HtmlTextTests
     [InlineData("héllo 数 👩\u200D👧 \u00A0−", "héllo 数 👩\u200D👧 \u00A0−")]
     [InlineData("", "")]
     [InlineData(null, "")]
-    public void Encode_makes_text_inert_and_the_invisible_visible(string? text, string expected) => Assert.Equal(expected, HtmlText.Encode(text));
+    public void Encode_makes_text_inert_and_the_invisible_visible(string? text, string expected) =>
+        Assert.Equal(expected, HtmlText.Encode(text));
 
     // Not as test data: the runner writes its data as UTF-8, which has no lone surrogates.
     [Fact]
@@ -33,7 +34,9 @@ public sealed class HtmlTextTests
         Gen.Char.Array[0, 40].Sample(characters =>
         {
             string html = HtmlText.Encode(new string(characters));
-            Assert.DoesNotContain(html, character => character is '<' or '>' or '"' or '\'' || (char.IsControl(character) && character is not ('\n' or '\t')));
+            Assert.DoesNotContain(
+                html,
+                character => character is '<' or '>' or '"' or '\'' || (char.IsControl(character) && character is not ('\n' or '\t')));
             Assert.DoesNotContain(html, character => character is >= '\u202A' and <= '\u202E' or >= '\u2066' and <= '\u2069');
             Assert.All(html.Split('&').Skip(1), rest => Assert.Matches("^(amp|lt|gt|quot|#39);", rest));
             Assert.Equal(html, System.Text.Encoding.UTF8.GetString(System.Text.Encoding.UTF8.GetBytes(html))); // no half characters

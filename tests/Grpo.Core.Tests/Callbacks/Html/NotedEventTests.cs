@@ -6,7 +6,9 @@ using Grpo.Training;
 
 namespace Grpo.Core.Tests.Callbacks;
 
-/// <summary>An event that was noted under its own step, before a report tells it, stands there once; every other one stands where it is told.</summary>
+/// <summary>
+/// An event that was noted under its own step, before a report tells it, stands there once; every other one stands where it is told.
+/// </summary>
 public sealed class NotedEventTests
 {
     // What is noted or told, each as a step, n or t, and a text; and what the report then shows.
@@ -35,9 +37,11 @@ public sealed class NotedEventTests
                 }
                 else
                 {
-                    history.Add(StepMetricsTests.FullReport() with
+                    TrainingStep full = StepMetricsTests.FullReport(step);
+                    history.Add(full with
                     {
-                        Step = step, Updates = [], ReferenceMoved = false, Event = text.Length == 0 ? null : text,
+                        Report = full.Report with { Updates = [], ReferenceMoved = false },
+                        Event = text.Length == 0 ? null : text,
                     });
                 }
 

@@ -17,7 +17,8 @@ public sealed class ReportPartsTests
         ScoredGroup wide = Toy.Scored(Toy.Group(Toy.Prompts[2], "a", "b", "c", "d", "e", "f"), 1, -2, 3, 0, -1, 2);
         ScoredGroup middle = Toy.Scored(Toy.Group(Toy.Prompts[3], "a", "b"), 1, -1);
 
-        IReadOnlyList<ShownGroup> chosen = GroupChoice.Of(StepMetricsTests.FullReport() with { Groups = [silent, narrow, wide, middle] });
+        IReadOnlyList<ShownGroup> chosen =
+            GroupChoice.Of(StepMetricsTests.FullReport().Report with { Groups = [silent, narrow, wide, middle] });
 
         Assert.Equal(["p2", "p3"], chosen.Select(group => group.Prompt.Id));
         Assert.Equal([3, 2, -1, -2], chosen[0].Completions.Select(shown => shown.Advantage));
@@ -30,10 +31,10 @@ public sealed class ReportPartsTests
     public void RunHistory_thins_out_many_evaluations_evenly_and_keeps_the_last()
     {
         var history = new RunHistory(null);
-        StepReport full = StepMetricsTests.FullReport();
+        TrainingStep full = StepMetricsTests.FullReport();
         for (int step = 1; step <= 1000; step++)
         {
-            history.Add(full with { Step = step });
+            history.Add(full with { Report = full.Report with { Step = step } });
         }
 
         // 401 are one too many, twice: every fourth is left, and step 1000 was not its turn.
@@ -46,15 +47,18 @@ public sealed class ReportPartsTests
         // Twenty prompts: p00 to p04 gained, p05 to p06 lost, the next five stay wrong, the rest stay right.
         EvaluationReport before = Evaluation(i => i is >= 5 and < 7 or >= 12), after = Evaluation(i => i is < 5 or >= 12, reversed: true);
 
-        var pairs = BeforeAfter.Of(before, after);
+        var pairs = BeforeAfter.From(before, after);
 
-        Assert.Equal((5, 2, 5, 8), (pairs.Count(Change.Gained), pairs.Count(Change.Lost), pairs.Count(Change.StillWrong), pairs.Count(Change.StillRight)));
+        Assert.Equal(
+            (5, 2, 5, 8),
+            (pairs.Count(Change.Gained), pairs.Count(Change.Lost), pairs.Count(Change.StillWrong), pairs.Count(Change.StillRight)));
         IReadOnlyList<BeforeAfter.Pair> shown = pairs.Choose();
         Assert.Equal(12, shown.Count);
         Assert.Equal((5, 2, 3, 2), (
             shown.Count(pair => pair.Change == Change.Gained), shown.Count(pair => pair.Change == Change.Lost),
             shown.Count(pair => pair.Change == Change.StillWrong), shown.Count(pair => pair.Change == Change.StillRight)));
-        Assert.All(pairs.Pairs, pair => Assert.Equal((pair.Prompt.Id + " before", pair.Prompt.Id + " after"), (pair.Before.Completion.Text, pair.After.Completion.Text)));
+        Assert.All(pairs.Pairs, pair => Assert.Equal(
+            (pair.Prompt.Id + " before", pair.Prompt.Id + " after"), (pair.Before.Completion.Text, pair.After.Completion.Text)));
 
         EvaluationReport Evaluation(Func<int, bool> correct, bool reversed = false)
         {
@@ -62,7 +66,9 @@ public sealed class ReportPartsTests
             return new EvaluationReport
             {
                 Count = 20,
-                Groups = [.. order.Select(i => new RolloutGroup(Prompt.Create($"p{i:00}", "q"), [2], [new Completion([2], $"p{i:00} {(reversed ? "after" : "before")}", FinishReason.EndToken)]))],
+                Groups = [.. order.Select(i => new RolloutGroup(
+                    Prompt.Create($"p{i:00}", "q"), [2],
+                    [new Completion([2], $"p{i:00} {(reversed ? "after" : "before")}", FinishReason.EndToken)]))],
                 Rewards = [.. order.Select(i => new Reward(0) { IsCorrect = correct(i) })],
             };
         }
@@ -80,15 +86,17 @@ public sealed class ReportPartsTests
     [Fact]
     public void TokenPieces_give_a_character_to_the_token_that_completes_it()
     {
-        Assert.Equal(["a", "", "é", "b", "", "", "", "😀", "<end>"], TokenPieces.Of(new ByteTokenizer(), [.. Encoding.UTF8.GetBytes("aéb😀").Select(value => (int)value), ByteTokenizer.End]));
-        Assert.Empty(TokenPieces.Of(new ByteTokenizer(), []));
+        Assert.Equal(["a", "", "é", "b", "", "", "", "😀", "<end>"], TokenPieces.Decode(
+            new ByteTokenizer(), [.. Encoding.UTF8.GetBytes("aéb😀").Select(value => (int)value), ByteTokenizer.End]));
+        Assert.Empty(TokenPieces.Decode(new ByteTokenizer(), []));
     }
 
     [Fact]
     public void TokenColors_tell_sign_and_depth()
     {
         Assert.Equal(["an4", "an1", "", "ap1", "ap4"], new[] { -9.0, -0.2, 0, 0.2, 1.8 }.Select(TokenColors.Advantage));
-        Assert.Equal(["rn4", "rn2", "", "", "rp2", "rp4", "", ""], new double?[] { 0, 0.6, 0.96, 1.04, 1.5, 9, null, double.NaN }.Select(TokenColors.Ratio));
+        Assert.Equal(["rn4", "rn2", "", "", "rp2", "rp4", "", ""], new double?[] { 0, 0.6, 0.96, 1.04, 1.5, 9, null, double.NaN }
+            .Select(TokenColors.Ratio));
         Assert.Equal(["", "", "e1", "e4", ""], new double?[] { 0, 0.05, 0.1, 2, null }.Select(TokenColors.Entropy));
     }
 
@@ -98,22 +106,26 @@ public sealed class ReportPartsTests
         using var policy = Toy.Policy();
         int a = Toy.Tokenizer.Id('a'), b = Toy.Tokenizer.Id('b'), c = Toy.Tokenizer.Id('c');
 
-        IReadOnlyList<TokenNumbers> numbers = TokenNumbers.Read(new TokenDetails(policy, Toy.Tokenizer), [a], [[b], [c, a]], temperature: 1);
+        IReadOnlyList<TokenNumbers> numbers = TokenNumbers.Read(
+            new TokenDetails(policy, Toy.Tokenizer), [a], [[b], [c, a]], temperature: 1);
 
         Assert.Equal(Math.Log(policy.Probability(a, b)), Assert.Single(numbers[0].LogProbs), 5);
         Assert.Equal(2, numbers[1].LogProbs.Count);
         Assert.Equal(Math.Log(policy.Probability(a, c)), numbers[1].LogProbs[0], 5);
         Assert.Equal(Math.Log(policy.Probability(c, a)), numbers[1].LogProbs[1], 5);
-        double entropy = -Enumerable.Range(0, Toy.Vocabulary).Sum(next => policy.Probability(c, next) * Math.Log(policy.Probability(c, next)));
+        double entropy = -Enumerable.Range(0, Toy.Vocabulary)
+            .Sum(next => policy.Probability(c, next) * Math.Log(policy.Probability(c, next)));
         Assert.Equal(entropy, numbers[1].Entropies![1], 5);
     }
 
     [Fact]
     public void OptionFacts_name_every_option_and_mark_what_is_not_the_default()
     {
-        IReadOnlyList<OptionFact> facts = OptionFacts.Of(new GrpoOptions { LearningRate = 0.25, Sampling = new SamplingOptions { Temperature = 0.5 } });
+        IReadOnlyList<OptionFact> facts =
+            OptionFacts.From(new GrpoOptions { LearningRate = 0.25, Sampling = new SamplingOptions { Temperature = 0.5 } });
 
-        Assert.Equal([new("Sampling.Temperature", "0.5", true), new OptionFact("LearningRate", "0.25", true)], facts.Where(fact => fact.IsChanged));
+        Assert.Equal(
+            [new("Sampling.Temperature", "0.5", true), new OptionFact("LearningRate", "0.25", true)], facts.Where(fact => fact.IsChanged));
         Assert.Contains(new OptionFact("Objective", "clipped(Low=0.2, High=0.2)", false), facts);
         Assert.Contains(new OptionFact("Seed", "42", false), facts);
         Assert.Contains(new OptionFact("KlTarget", "none", false), facts);

@@ -1,5 +1,6 @@
 using Grpo.Callbacks;
 using Grpo.Checkpoints;
+using Grpo.Evaluation;
 using Grpo.Testing;
 using Grpo.Training;
 
@@ -30,6 +31,58 @@ public sealed class ResumedReportTests : IDisposable
         Assert.Contains("Trained for 5 steps", Page("report.html"), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_resumed_run_has_taken_the_time_of_all_its_sessions()
+    {
+        var first = new HtmlReport(_folder["report.html"]);
+        await first.OnStartAsync(new TrainingStart(0, 9, Toy.Options));
+        ((ICheckpointedCallback)first).Save(
+            _folder.Path, new TrainingSummary { Steps = 4, CompletionTokens = 8, Elapsed = TimeSpan.FromMinutes(100) });
+
+        var second = new HtmlReport(_folder["report.html"]);
+        await second.OnStartAsync(new TrainingStart(4, 9, Toy.Options) { Resumes = true, Checkpoint = _folder.Path });
+        await second.OnEndAsync(new TrainingSummary { Steps = 5, CompletionTokens = 10, Elapsed = TimeSpan.FromMinutes(30) });
+
+        Assert.Contains(">2:10:00 h<", Page("report.html"), StringComparison.Ordinal);
+    }
+
+    // More events and evaluations than are kept: both go on as if they had never been saved.
+    [Fact]
+    public void A_long_history_goes_on_from_a_checkpoint_as_it_would_without()
+    {
+        var start = new TrainingStart(0, 2_000, Toy.Options);
+        var session = new TrainingSummary { Steps = 0, CompletionTokens = 0, Elapsed = TimeSpan.Zero };
+        RunHistory whole = new(start), resumed = new(start);
+        for (int step = 1; step <= 1_500; step++)
+        {
+            foreach (RunHistory history in new[] { whole, resumed })
+            {
+                history.NoteEarly(step, FormattableString.Invariant($"Event {step}."));
+                history.Add(step, new EvaluationReport { Count = 1, Accuracy = step / 2_000.0 });
+            }
+
+            resumed = step % 499 == 0 ? RunHistory.From(resumed.Save(session), start) : resumed;
+        }
+
+        Assert.Equal((1_400, 1_400), (whole.MoreEvents, resumed.MoreEvents));
+        Assert.Equal(whole.Events, resumed.Events);
+        Assert.Equal(whole.Evaluations, resumed.Evaluations);
+    }
+
+    [Theory]
+    [InlineData("\"stride\":1,", "\"stride\":0,")]
+    [InlineData("\"evaluation_stride\":1,", "\"evaluation_stride\":0,")]
+    public async Task A_history_that_does_not_fit_together_is_not_gone_on_with(string right, string wrong)
+    {
+        await TrainAsync(3);
+        string path = _folder["checkpoints/checkpoint-000003/report_state.json"], state = File.ReadAllText(path);
+        Assert.Contains(right, state, StringComparison.Ordinal);
+        File.WriteAllText(path, state.Replace(right, wrong, StringComparison.Ordinal));
+        await TrainAsync(5, new PlainStore(_folder["checkpoints"]));
+        string said = Assert.Single(_log.Entries, entry => entry.Id == 54).Text;
+        Assert.EndsWith("is damaged: its history does not fit together.", said, StringComparison.Ordinal);
+    }
+
     // As a run of an earlier version was: its checkpoints hold nothing of the report.
     [Theory]
     [InlineData("missing", "holds no report_state.json.")]
@@ -54,7 +107,7 @@ public sealed class ResumedReportTests : IDisposable
 
         Assert.Equal(before, Page("report.html"));
         Assert.Contains("Trained for 2 steps", Page("report-from-step-4.html"), StringComparison.Ordinal);
-        Assert.Contains("from step 4 on: of the steps before there is no", Page("report-from-step-4.html"), StringComparison.Ordinal);
+        Assert.Contains("from step 4 on; the steps before it were not recorded", Page("report-from-step-4.html"), StringComparison.Ordinal);
         string said = Assert.Single(_log.Entries, entry => entry.Id == 54).Text;
         string start = $"The report '{_folder["report-from-step-4.html"]}' begins with step 4: what came before is not on record, since ";
         Assert.StartsWith(start, said, StringComparison.Ordinal);

@@ -56,7 +56,8 @@ internal static class AdvantageCases
     private static double?[] Apply(IReadOnlyList<double?> values, Func<double, double> change) =>
         [.. values.Select(value => value is { } given ? change(given) : (double?)null)];
 
-    private static AdvantageGroup Parts(double[] a, double[] b, int[] lengths) => new([.. a.Zip(b, (x, y) => (double?)(x + (y / 2)))], lengths)
+    private static AdvantageGroup Parts(double[] a, double[] b, int[] lengths) => new(
+        [.. a.Zip(b, (x, y) => (double?)(x + (y / 2)))], lengths)
     {
         Parts = [new("a", 1, [.. a.Select(x => (double?)x)]), new("b", .5, [.. b.Select(y => (double?)y)])],
     };

@@ -26,7 +26,8 @@ public sealed class AdvantageFunctionGoldenTests
             Assert.Equal(expected.Length, actual.Length);
             for (int i = 0; i < expected.Length; i++)
             {
-                Assert.True(Math.Abs(expected[i] - actual[i]) <= tolerance, $"{name}, completion {i}: expected {expected[i]}, got {actual[i]}.");
+                Assert.True(
+                    Math.Abs(expected[i] - actual[i]) <= tolerance, $"{name}, completion {i}: expected {expected[i]}, got {actual[i]}.");
             }
 
             // A group of equal rewards, where TRL leaves −2e-8 (normalize_then_sum), and an abstention are exactly 0.
@@ -47,10 +48,10 @@ public sealed class AdvantageFunctionGoldenTests
             string name = item.GetProperty("name").GetString()!;
             JsonElement metrics = item.GetProperty("metrics");
             AdvantageGroup[] groups = Groups(item);
-            Equal(metrics, "reward", "reward_std", RewardMoments.Of(groups.SelectMany(group => group.Rewards).OfType<double>()), name);
+            Equal(metrics, "reward", "reward_std", RewardMoments.Compute(groups.SelectMany(group => group.Rewards).OfType<double>()), name);
             for (int k = 0; k < groups[0].Parts.Count; k++)
             {
-                var values = RewardMoments.Of(groups.SelectMany(group => group.Parts[k].Values).OfType<double>());
+                var values = RewardMoments.Compute(groups.SelectMany(group => group.Parts[k].Values).OfType<double>());
                 Equal(metrics, $"rewards/f{k}/mean", $"rewards/f{k}/std", values, name);
             }
         }
@@ -69,7 +70,7 @@ public sealed class AdvantageFunctionGoldenTests
             // Deviation: a group of which fewer than two completions have a score teaches nothing and is dead here. There its standard
             // deviation is NaN and it is not counted, unless the group size is 1.
             int undefined = groups.Count(group => group.Rewards.Count > 1 && group.Rewards.OfType<double>().Count() < 2);
-            double actual = GroupFilter.Of(new MeanCenteredAdvantage(), groups).DeadFraction;
+            double actual = GroupFilter.Create(new MeanCenteredAdvantage(), groups).DeadFraction;
             Assert.Equal(expected, actual - (undefined / (double)groups.Length), 1e-12);
         }
     }
@@ -83,10 +84,11 @@ public sealed class AdvantageFunctionGoldenTests
         foreach (JsonElement item in Cases(aggregation, scaling))
         {
             AdvantageGroup[] groups = Groups(item);
-            double dead = GroupFilter.Of(function, groups).DeadFraction;
+            double dead = GroupFilter.Create(function, groups).DeadFraction;
 
             // Counted by hand: dead is a group of fewer than two scores, or one in which nothing that has a weight differs.
-            Assert.Equal(groups.Count(group => group.Rewards.OfType<double>().Count() < 2 || !Differs(group)) / (double)groups.Length, dead);
+            Assert.Equal(
+                groups.Count(group => group.Rewards.OfType<double>().Count() < 2 || !Differs(group)) / (double)groups.Length, dead);
 
             // Where TRL says that the whole step is dead, every group of it is; it says so of no other.
             if (item.GetProperty("metrics").GetProperty("frac_reward_zero_std").GetDouble() == 1)
@@ -125,7 +127,8 @@ public sealed class AdvantageFunctionGoldenTests
 
     private static IReadOnlyList<JsonElement> Cases(string aggregation, string? scaling) => GoldenItems.AtLeastOne(
         GoldenFile.Read("advantages.json").Items("cases").Where(item =>
-            item.GetProperty("multi_objective_aggregation").GetString() == aggregation && item.GetProperty("scale_rewards").GetString() == scaling),
+            item.GetProperty("multi_objective_aggregation").GetString() == aggregation
+                && item.GetProperty("scale_rewards").GetString() == scaling),
         $"cases of {aggregation}, {scaling}");
 
     private static AdvantageGroup[] Groups(JsonElement item)
@@ -154,7 +157,7 @@ public sealed class AdvantageFunctionGoldenTests
         // Of a single value the standard deviation is NaN there and 0 here.
         double expected = metrics.GetProperty(deviation).NumberOrNull() ?? 0;
         Assert.Equal(actual.Count < 2, metrics.GetProperty(deviation).ValueKind == JsonValueKind.Null);
-        Near.Equal(expected, actual.Deviation, 1e-5, $"{name}, {deviation}");
+        Near.Equal(expected, actual.StdDev, 1e-5, $"{name}, {deviation}");
     }
 
     // GRPO-Zero's: std with G.
@@ -164,7 +167,7 @@ public sealed class AdvantageFunctionGoldenTests
 
         protected override IEnumerable<double> Estimate(GroupScores group)
         {
-            double deviation = group.Moments.Deviation * Math.Sqrt((group.Rewards.Count - 1.0) / group.Rewards.Count);
+            double deviation = group.Moments.StdDev * Math.Sqrt((group.Rewards.Count - 1.0) / group.Rewards.Count);
             return group.Rewards.Select(reward => (reward - group.Moments.Mean) / (deviation + 1e-4));
         }
     }

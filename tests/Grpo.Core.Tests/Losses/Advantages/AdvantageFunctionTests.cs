@@ -46,7 +46,8 @@ public sealed class AdvantageFunctionTests
     public void Compute_is_exactly_zero_for_fewer_than_two_scored_completions(string name)
     {
         double[][] advantages = AdvantageCases.Named(name).Compute(
-            [AdvantageCases.Single(null, 5, null), AdvantageCases.Single(null, null), AdvantageCases.Single(5), AdvantageCases.Single(), .. AdvantageCases.Worked]);
+            [AdvantageCases.Single(null, 5, null), AdvantageCases.Single(null, null), AdvantageCases.Single(5), AdvantageCases.Single(),
+                .. AdvantageCases.Worked]);
         Assert.Equal([0, 0, 0], advantages[0]);
         Assert.Equal([0, 0], advantages[1]);
         Assert.Equal([0], advantages[2]);
@@ -63,7 +64,8 @@ public sealed class AdvantageFunctionTests
     public void Compute_refuses_rewards_that_are_not_finite(string name)
     {
         AdvantageFunction function = AdvantageCases.Named(name);
-        var nan = Assert.Throws<ArgumentException>(() => function.Compute([AdvantageCases.Single(1, 2), AdvantageCases.Single(1, null, double.NaN)]));
+        var nan = Assert.Throws<ArgumentException>(
+            () => function.Compute([AdvantageCases.Single(1, 2), AdvantageCases.Single(1, null, double.NaN)]));
         Assert.StartsWith("Reward 2 of group 1 is NaN; rewards must be finite (null abstains).", nan.Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => function.Compute([AdvantageCases.Single(double.PositiveInfinity, 1)]));
         Assert.Throws<ArgumentException>(() => function.Compute([AdvantageCases.Single(1, double.NegativeInfinity)]));
@@ -94,7 +96,8 @@ public sealed class AdvantageFunctionTests
     [Fact]
     public void Compute_refuses_a_negative_length()
     {
-        var exception = Assert.Throws<ArgumentException>(() => new LengthWeightedAdvantage().Compute([new AdvantageGroup([1, 2], [4, -1])]));
+        var exception = Assert.Throws<ArgumentException>(
+            () => new LengthWeightedAdvantage().Compute([new AdvantageGroup([1, 2], [4, -1])]));
         Assert.StartsWith("Length 1 of group 0 is -1 but must be 0 or more tokens.", exception.Message, StringComparison.Ordinal);
     }
 
@@ -126,7 +129,10 @@ public sealed class AdvantageFunctionTests
     public void PerRewardNormalized_tells_apart_what_the_sum_does_not()
     {
         // Equal totals; two of three completions have the first part, one has the second.
-        var group = new AdvantageGroup([1, 1, 1], [5, 5, 5]) { Parts = [new("a", 1, [1, 1, 0]), new("b", 1, [0, 0, .75]), new("c", 1, [0, 0, .25])] };
+        var group = new AdvantageGroup([1, 1, 1], [5, 5, 5])
+        {
+            Parts = [new("a", 1, [1, 1, 0]), new("b", 1, [0, 0, .75]), new("c", 1, [0, 0, .25])],
+        };
         double[] advantages = new PerRewardNormalizedAdvantage().Compute([group])[0];
         Assert.True(advantages[2] > 0 && advantages[0] == advantages[1] && advantages[0] < 0);
         Assert.Equal([0, 0, 0], new GroupNormalizedAdvantage().Compute([group])[0]);
@@ -135,7 +141,8 @@ public sealed class AdvantageFunctionTests
     [Fact]
     public void PerRewardNormalized_refuses_rewards_without_parts()
     {
-        var exception = Assert.Throws<InvalidOperationException>(() => new PerRewardNormalizedAdvantage().Compute([new AdvantageGroup([1, 2], [1, 1])]));
+        var exception = Assert.Throws<InvalidOperationException>(
+            () => new PerRewardNormalizedAdvantage().Compute([new AdvantageGroup([1, 2], [1, 1])]));
         Assert.Contains("Combine the rewards with RewardFunction.WeightedSum", exception.Message, StringComparison.Ordinal);
     }
 
@@ -143,7 +150,8 @@ public sealed class AdvantageFunctionTests
     public void ReinforcePlusPlus_counts_a_dead_group_but_leaves_it_at_zero()
     {
         // centred 1, −1 over 1 and 3 tokens, 0 over 2 · 2 tokens: N 8, mean −2/8, variance (4 − 8/16)/7 = 0.5
-        double[][] advantages = new ReinforcePlusPlusAdvantage().Compute([new AdvantageGroup([2, 0], [1, 3]), new AdvantageGroup([5, 5], [2, 2])]);
+        double[][] advantages = new ReinforcePlusPlusAdvantage()
+            .Compute([new AdvantageGroup([2, 0], [1, 3]), new AdvantageGroup([5, 5], [2, 2])]);
         Assert.Equal(1.25 / Math.Sqrt(.5), advantages[0][0], 1e-7); // ε = 1e-8 below the root
         Assert.Equal(-.75 / Math.Sqrt(.5), advantages[0][1], 1e-7);
         Assert.Equal([0, 0], advantages[1]);

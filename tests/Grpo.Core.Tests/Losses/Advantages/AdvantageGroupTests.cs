@@ -13,8 +13,10 @@ public sealed class AdvantageGroupTests
     public async Task From_takes_the_parts_of_a_weighted_sum()
     {
         IRewardFunction sum = RewardFunction.WeightedSum(
-            (RewardFunction.Create("right", (_, completion) => new Reward(completion.Text == "2" ? 1 : 0) { IsCorrect = completion.Text == "2" }), 1),
-            (RewardFunction.Create("short", (_, completion) => completion.TokenIds.Count == 0 ? Reward.Abstain : 1.0 / completion.TokenIds.Count), .5));
+            (RewardFunction.Create(
+                "right", (_, completion) => new Reward(completion.Text == "2" ? 1 : 0) { IsCorrect = completion.Text == "2" }), 1),
+            (RewardFunction.Create(
+                "short", (_, completion) => completion.TokenIds.Count == 0 ? Reward.Abstain : 1.0 / completion.TokenIds.Count), .5));
         IReadOnlyList<Reward> rewards = await sum.ScoreAsync(Rollouts);
 
         AdvantageGroup group = AdvantageGroup.From(Rollouts, rewards, new Dictionary<string, double> { ["right"] = 1, ["short"] = .5 });
@@ -37,7 +39,8 @@ public sealed class AdvantageGroupTests
     {
         var components = new Dictionary<string, double?> { ["right"] = 1 };
         AdvantageGroup group = AdvantageGroup.From(
-            Rollouts, [new(1) { Components = components }, Reward.Abstain, new(1) { Components = components }], new Dictionary<string, double> { ["right"] = 1 });
+            Rollouts, [new(1) { Components = components }, Reward.Abstain, new(1) { Components = components }],
+            new Dictionary<string, double> { ["right"] = 1 });
         Assert.Equal([1, null, 1], group.Parts[0].Values);
     }
 
@@ -46,9 +49,11 @@ public sealed class AdvantageGroupTests
     {
         var components = new Dictionary<string, double?> { ["right"] = 1, ["short"] = null };
         var exception = Assert.Throws<ArgumentException>(() => AdvantageGroup.From(
-            Rollouts, [Reward.Abstain, new(1) { Components = components }, Reward.Abstain], new Dictionary<string, double> { ["rigth"] = 1 }));
+            Rollouts, [Reward.Abstain, new(1) { Components = components }, Reward.Abstain],
+            new Dictionary<string, double> { ["rigth"] = 1 }));
         Assert.StartsWith(
-            "Reward 1 of the group has no component 'rigth', which has a weight; its components are [right, short].", exception.Message, StringComparison.Ordinal);
+            "Reward 1 of the group has no component 'rigth', which has a weight; its components are [right, short].", exception.Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]

@@ -37,7 +37,9 @@ public sealed class AdvantagePropertyTests
     [Fact]
     public void LengthWeighted_sums_to_zero_over_the_tokens_of_a_group() =>
         AdvantageCases.Group.Sample(group =>
-            Assert.Equal(0, new LengthWeightedAdvantage().Compute([group])[0].Zip(group.Lengths, (advantage, length) => advantage * length).Sum(), 1e-9));
+            Assert.Equal(
+                0, new LengthWeightedAdvantage().Compute([group])[0].Zip(group.Lengths, (advantage, length) => advantage * length).Sum(),
+                1e-9));
 
     [Fact]
     public void ReinforcePlusPlus_has_mean_zero_and_variance_one_over_the_tokens_of_the_step() =>
@@ -48,9 +50,9 @@ public sealed class AdvantagePropertyTests
                 .. new ReinforcePlusPlusAdvantage().Compute(groups).SelectMany((group, g) =>
                     group.SelectMany((advantage, i) => Enumerable.Repeat(advantage, groups[g].Lengths[i]))),
             ];
-            RewardMoments moments = RewardMoments.Of(tokens);
+            RewardMoments moments = RewardMoments.Compute(tokens);
             Assert.Equal(0, moments.Mean, 1e-9);
-            Assert.Equal(1, moments.Deviation, 1e-4); // ε = 1e-8 under the root, the least variance here is about 1e-3
+            Assert.Equal(1, moments.StdDev, 1e-4); // ε = 1e-8 under the root, the least variance here is about 1e-3
         });
 
     [Fact]
@@ -60,9 +62,10 @@ public sealed class AdvantagePropertyTests
 
     [Fact]
     public void Compute_does_not_change_when_one_group_is_shifted_unless_the_scale_is_that_of_all_raw_rewards() =>
-        Gen.Select(AdvantageCases.Groups, Gen.Int[-400, 400], AnyFunction.Where(function => function is not BatchNormalizedAdvantage)).Sample(
-            (groups, shift, function) => Same(
-                function.Compute(groups), function.Compute([groups[0].Map(reward => reward + (shift / 4.0)), .. groups[1..]]), 1e-8));
+        Gen.Select(AdvantageCases.Groups, Gen.Int[-400, 400], AnyFunction.Where(function => function is not BatchNormalizedAdvantage))
+            .Sample(
+                (groups, shift, function) => Same(
+                    function.Compute(groups), function.Compute([groups[0].Map(reward => reward + (shift / 4.0)), .. groups[1..]]), 1e-8));
 
     [Fact]
     public void Compute_of_scaled_rewards_is_scaled_where_nothing_is_divided_by_a_deviation() =>
@@ -75,11 +78,13 @@ public sealed class AdvantagePropertyTests
     [Fact]
     public void Compute_of_scaled_rewards_does_not_change_where_it_is_divided_by_a_deviation() =>
         Gen.Select(AdvantageCases.Groups, Gen.OneOf(.5, 2.0, 8.0), Gen.OneOf<AdvantageFunction>(
-            new GroupNormalizedAdvantage { Epsilon = 1e-12 }, new BatchNormalizedAdvantage { Epsilon = 1e-12 }, new PassAtKAdvantage { Epsilon = 1e-12 },
+            new GroupNormalizedAdvantage { Epsilon = 1e-12 }, new BatchNormalizedAdvantage { Epsilon = 1e-12 },
+            new PassAtKAdvantage { Epsilon = 1e-12 },
             new PerRewardNormalizedAdvantage { Epsilon = 1e-12 }, new ReinforcePlusPlusAdvantage { Epsilon = 1e-18 })).Sample(
             (groups, factor, function) => Same(
                 function.Compute(groups),
-                function.Compute([.. groups.Select(group => group.Map(reward => factor * reward, allParts: true))]), 1e-6)); // what the ε leave
+                // what the ε leave
+                function.Compute([.. groups.Select(group => group.Map(reward => factor * reward, allParts: true))]), 1e-6));
 
     [Fact]
     public void Compute_follows_a_permutation_of_completions_and_groups() =>
@@ -104,7 +109,8 @@ public sealed class AdvantagePropertyTests
             for (int g = 0; g < groups.Length; g++)
             {
                 Assert.Equal(dense[g], sparse[g].Positions.Select(position => actual[g][position]));
-                Assert.All(Enumerable.Range(0, actual[g].Length).Except(sparse[g].Positions), position => Assert.Equal(0.0, actual[g][position]));
+                Assert.All(
+                    Enumerable.Range(0, actual[g].Length).Except(sparse[g].Positions), position => Assert.Equal(0.0, actual[g][position]));
             }
         });
 
@@ -136,7 +142,8 @@ public sealed class AdvantagePropertyTests
         }
 
         var sparse = new AdvantageGroup(
-            [.. source.Select(i => i is { } at ? group.Rewards[at] : null)], [.. source.Select(i => i is { } at ? group.Lengths[at] : 1000)])
+            [.. source.Select(i => i is { } at ? group.Rewards[at] : null)],
+            [.. source.Select(i => i is { } at ? group.Lengths[at] : 1000)])
         {
             Parts = [.. group.Parts.Select(part => part with { Values = [.. source.Select(i => i is { } at ? part.Values[at] : 77)] })],
         };

@@ -19,7 +19,7 @@ public sealed class GroupFilterTests
     [Fact]
     public void Of_sorts_and_counts()
     {
-        GroupFilter filter = GroupFilter.Of(new GroupNormalizedAdvantage(), Groups);
+        GroupFilter filter = GroupFilter.Create(new GroupNormalizedAdvantage(), Groups);
         Assert.Equal([0, 7], filter.Kept);
         Assert.Equal([1, 2, 3, 4, 5, 6], filter.Dead);
         Assert.Equal(2, filter.AllRight);
@@ -34,8 +34,9 @@ public sealed class GroupFilterTests
         foreach (AdvantageFunction function in AdvantageCases.All)
         {
             AdvantageGroup[] groups = [.. Groups, .. AdvantageCases.Worked, AdvantageCases.Single(1, 1, 0)];
-            int[] zero = [.. function.Compute(groups).Index().Where(group => group.Item.All(advantage => advantage == 0)).Select(group => group.Index)];
-            Assert.Equal(zero, GroupFilter.Of(function, groups).Dead);
+            int[] zero = [.. function.Compute(groups).Index().Where(group => group.Item.All(advantage => advantage == 0))
+                .Select(group => group.Index)];
+            Assert.Equal(zero, GroupFilter.Create(function, groups).Dead);
         }
     }
 
@@ -43,14 +44,14 @@ public sealed class GroupFilterTests
     public void Of_keeps_equal_totals_when_the_method_looks_at_the_parts()
     {
         AdvantageGroup group = new([1, 1, 1], [1, 1, 1]) { Parts = [new("a", 1, [1, 1, 0]), new("b", 2, [0, 0, .5])] };
-        Assert.Equal([0], GroupFilter.Of(new PerRewardNormalizedAdvantage(), [group]).Kept);
-        Assert.Equal([0], GroupFilter.Of(new GroupNormalizedAdvantage(), [group]).Dead);
+        Assert.Equal([0], GroupFilter.Create(new PerRewardNormalizedAdvantage(), [group]).Kept);
+        Assert.Equal([0], GroupFilter.Create(new GroupNormalizedAdvantage(), [group]).Dead);
     }
 
     [Fact]
     public void Of_nothing_is_nothing()
     {
-        GroupFilter filter = GroupFilter.Of(new GroupNormalizedAdvantage(), []);
+        GroupFilter filter = GroupFilter.Create(new GroupNormalizedAdvantage(), []);
         Assert.Empty(filter.Kept);
         Assert.Empty(filter.Dead);
         Assert.Equal(0, filter.DeadFraction);
@@ -59,7 +60,8 @@ public sealed class GroupFilterTests
     [Fact]
     public void Of_refuses_judgements_of_another_number()
     {
-        var exception = Assert.Throws<ArgumentException>(() => GroupFilter.Of(new GroupNormalizedAdvantage(), [Judged([1, 2], [true])]));
+        var exception = Assert.Throws<ArgumentException>(
+            () => GroupFilter.Create(new GroupNormalizedAdvantage(), [Judged([1, 2], [true])]));
         Assert.StartsWith("Group 0 has 2 rewards but 1 judgements of correctness;", exception.Message, StringComparison.Ordinal);
     }
 

@@ -9,7 +9,8 @@ public sealed class UserAdvantageTests
     {
         public override string Name => "best of the group";
 
-        protected override IEnumerable<double> Estimate(GroupScores group) => group.Rewards.Select(reward => reward - group.Moments.Maximum);
+        protected override IEnumerable<double> Estimate(GroupScores group) =>
+            group.Rewards.Select(reward => reward - group.Moments.Maximum);
     }
 
     private sealed record BrokenAdvantage(Func<IReadOnlyList<GroupScores>, IEnumerable<IEnumerable<double>>> Formula) : AdvantageFunction
@@ -31,13 +32,16 @@ public sealed class UserAdvantageTests
         Assert.Equal([0, 0], advantages[2]);
     }
 
-    [Fact]
-    public void A_function_that_gives_nan_is_named()
+    [Theory]
+    [InlineData(double.NaN, "NaN")]
+    [InlineData(double.NegativeInfinity, "-Infinity")]
+    [InlineData(1e39, "1E+39")] // infinite in float32, in which losses are computed
+    public void A_function_that_gives_what_is_not_finite_is_named(double value, string shown)
     {
-        var broken = new BrokenAdvantage(groups => groups.Select(group => group.Rewards.Select(_ => double.NaN)));
+        var broken = new BrokenAdvantage(groups => groups.Select(group => group.Rewards.Select(_ => value)));
         var exception = Assert.Throws<InvalidOperationException>(() => broken.Compute([AdvantageCases.Single(null, 1, 2)]));
         Assert.StartsWith(
-            "The advantage function 'broken' gave NaN for completion 1 of group 0, whose reward is 1; advantages must be finite.",
+            $"The advantage function 'broken' gave {shown} for completion 1 of group 0, whose reward is 1; advantages must be finite.",
             exception.Message,
             StringComparison.Ordinal);
     }
@@ -54,9 +58,13 @@ public sealed class UserAdvantageTests
     public void A_function_that_gives_the_wrong_number_is_named()
     {
         var rows = Assert.Throws<InvalidOperationException>(() => new BrokenAdvantage(_ => []).Compute([AdvantageCases.Single(1, 2)]));
-        Assert.StartsWith("The advantage function 'broken' gave advantages for 0 groups but was given 1;", rows.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "The advantage function 'broken' gave advantages for 0 groups but was given 1;", rows.Message, StringComparison.Ordinal);
 
-        var entries = Assert.Throws<InvalidOperationException>(() => new BrokenAdvantage(_ => [[1.0]]).Compute([AdvantageCases.Single(1, 2, null)]));
-        Assert.StartsWith("The advantage function 'broken' gave 1 advantages for the 2 scored completions of group 0;", entries.Message, StringComparison.Ordinal);
+        var entries = Assert.Throws<InvalidOperationException>(
+            () => new BrokenAdvantage(_ => [[1.0]]).Compute([AdvantageCases.Single(1, 2, null)]));
+        Assert.StartsWith(
+            "The advantage function 'broken' gave 1 advantages for the 2 scored completions of group 0;", entries.Message,
+            StringComparison.Ordinal);
     }
 }

@@ -24,7 +24,8 @@ public sealed class ClipMetricsTests
     public void PerSequence_counts_a_sequence_ratio_once()
     {
         using var scope = TensorScope.Begin();
-        Tensor counts = ClipCounts.PerSequence(tensor(new[] { 1.3f, 0.5f, 1.3f }, 3, 1), tensor(new[] { 1f, -1, -1 }), tensor(Mask, 3, 4), 0.8, 1.2);
+        Tensor counts = ClipCounts.PerSequence(
+            tensor(new[] { 1.3f, 0.5f, 1.3f }, 3, 1), tensor(new[] { 1f, -1, -1 }), tensor(Mask, 3, 4), 0.8, 1.2);
         Assert.Equal([0f, 1, 1, 1, 0, 1, 0, 0, 1], counts.data<float>().ToArray());
     }
 
@@ -32,7 +33,8 @@ public sealed class ClipMetricsTests
     public void FromCounts_weighs_tokens_in_the_means_and_sequences_in_the_extremes()
     {
         ClipMetrics metrics = ClipMetrics.FromCounts([0, 2, 4, 1, 0, 2, 0, 0, 4]);
-        Assert.Equal(new ClipMetrics(LowMean: .1, HighMean: .2, RegionMean: .3, LowMin: 0, HighMax: .5), metrics); // of 10 tokens, of 3 sequences
+        // of 10 tokens, of 3 sequences
+        Assert.Equal(new ClipMetrics(LowMean: .1, HighMean: .2, RegionMean: .3, LowMin: 0, HighMax: .5), metrics);
         Assert.Equal(.5, ClipMetrics.FromCounts([1, 0, 2, 3, 0, 4]).LowMin);
     }
 

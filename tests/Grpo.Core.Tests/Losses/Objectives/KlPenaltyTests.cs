@@ -45,7 +45,8 @@ public sealed class KlPenaltyTests
             {
                 // Differences of every size down to 1e-8: exp(d) − d − 1 as written would come out negative there.
                 float[] reference = [.. logProbs.Select((value, i) => value + (float)((signs[i] ? 1 : -1) * Math.Pow(10, sizes[i])))];
-                Assert.All(Run(estimator, logProbs, logProbs, reference).Values, value => Assert.True(value >= 0, $"{estimator}: {value:R}"));
+                Assert.All(
+                    Run(estimator, logProbs, logProbs, reference).Values, value => Assert.True(value >= 0, $"{estimator}: {value:R}"));
             },
             iter: 2000);
 

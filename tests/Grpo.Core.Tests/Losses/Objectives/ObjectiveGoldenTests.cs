@@ -118,7 +118,8 @@ public sealed class ObjectiveGoldenTests
         long[] shape = logProbs.Shape();
         return new LossCase(
             shape[0], shape[1], logProbs.Floats(), old.ValueKind == JsonValueKind.Null ? null : old.Floats(),
-            input.GetProperty("ref_per_token_logps").Floats(), input.GetProperty("advantages").Floats(), input.GetProperty("completion_mask").Floats());
+            input.GetProperty("ref_per_token_logps").Floats(), input.GetProperty("advantages").Floats(),
+            input.GetProperty("completion_mask").Floats());
     }
 
     private static ObjectiveCase Configure(JsonElement file, JsonElement item)
@@ -140,10 +141,11 @@ public sealed class ObjectiveGoldenTests
                 {
                     "grpo" or "sapo" => LossReduction.SequenceMean,
                     "dr_grpo" => LossReduction.FixedLength,
-                    "luspo" => LossReduction.LengthScaled,
+                    "luspo" => LossReduction.SequenceSum,
                     _ => LossReduction.TokenMean,
                 },
-                Denominators = new LossDenominators(inputs.Rows * accumulation, dividesByItems ? items : inputs.Tokens * accumulation, maximum),
+                Denominators = new LossDenominators(
+                    inputs.Rows * accumulation, dividesByItems ? items : inputs.Tokens * accumulation, maximum),
             },
             Objective(type, parameters))
         {

@@ -25,7 +25,8 @@ internal static class ObjectiveList
     ];
 
     /// <summary>Every KL term that a loss can have.</summary>
-    public static KlEstimator[] KlLosses { get; } = [.. Enum.GetValues<KlEstimator>().Where(estimator => estimator != KlEstimator.K1InReward)];
+    public static KlEstimator[] KlLosses { get; } =
+        [.. Enum.GetValues<KlEstimator>().Where(estimator => estimator != KlEstimator.K1InReward)];
 
     /// <summary>Any of them.</summary>
     public static Gen<KlEstimator> AnyKlLoss { get; } = Gen.Int[0, KlLosses.Length - 1].Select(i => KlLosses[i]);

@@ -4,7 +4,9 @@ using Grpo.Losses;
 
 namespace Grpo.Core.Tests.Losses.Objectives;
 
-/// <summary>What holds for every objective: REINFORCE's gradient at ratio 1, and indifference to padding, order and micro-batches.</summary>
+/// <summary>
+/// What holds for every objective: REINFORCE's gradient at ratio 1, and indifference to padding, order and micro-batches.
+/// </summary>
 public sealed class ObjectivePropertyTests
 {
     private static readonly Gen<ObjectiveCase> Cases =
@@ -70,7 +72,8 @@ public sealed class ObjectivePropertyTests
             Cases.Sample(
                 drawn =>
                 {
-                    ObjectiveCase given = drawn with { Objective = objective, OffPolicyThreshold = null, TopEntropy = 1, EntropyCoefficient = 0 };
+                    ObjectiveCase given =
+                        drawn with { Objective = objective, OffPolicyThreshold = null, TopEntropy = 1, EntropyCoefficient = 0 };
                     float[] gradient = given.Run().Gradient;
                     for (int token = 0; token < gradient.Length; token++)
                     {
@@ -158,5 +161,6 @@ public sealed class ObjectivePropertyTests
         },
         iter: 200);
 
-    private static float[] Row(float[] values, int row, LossCase shape) => values.AsSpan((int)(row * shape.Columns), (int)shape.Columns).ToArray();
+    private static float[] Row(float[] values, int row, LossCase shape) =>
+        values.AsSpan((int)(row * shape.Columns), (int)shape.Columns).ToArray();
 }

@@ -20,13 +20,14 @@ public sealed class ObjectiveTests
     {
         { new ClippedObjective { High = 0.28 }, LossReduction.SequenceMean, -0.164930 },
         { new ClippedObjective { High = 0.28 }, LossReduction.TokenMean, -0.265993 },
-        { new ClippedObjective { High = 0.28, Cap = 1.25 }, LossReduction.SequenceMean, -0.170752 }, // a cap between the clip and the largest ratio
+        // a cap between the clip and the largest ratio
+        { new ClippedObjective { High = 0.28, Cap = 1.25 }, LossReduction.SequenceMean, -0.170752 },
         { new SapoObjective(), LossReduction.SequenceMean, -0.445509 },
         // s = e^-0.2 and e^(0.1/3): −0.818731 clips to nothing, A > 0; the other is inside. (−0.818731 + 0.5·1.033895)/2
         { new GspoObjective { Low = 0.2, High = 0.28 }, LossReduction.SequenceMean, -0.150892 },
         { new GspoTokenObjective { Low = 0.2, High = 0.28 }, LossReduction.SequenceMean, -0.150892 },
         // (−4·0.818731 + 3·0.516948)/2
-        { new GspoObjective { Low = 0.2, High = 0.28 }, LossReduction.LengthScaled, -0.862041 },
+        { new GspoObjective { Low = 0.2, High = 0.28 }, LossReduction.SequenceSum, -0.862041 },
         // the clip at ±0.4 leaves every d but −0.8 (A > 0: kept) as it is, so this is −A·s
         { new GmpoObjective(), LossReduction.SequenceMean, -0.150892 },
         // d ≤ 0.1 where A > 0: (0.1 − 0.2 + 0 − 0.8)/4; d ≥ −0.1 where A < 0: (−0.1 + 0.3 + 0.1)/3. (−e^-0.225 + 0.5·e^0.1)/2
@@ -68,7 +69,10 @@ public sealed class ObjectiveTests
     [Fact]
     public void DualClip_bounds_the_loss_and_stops_the_gradient_of_a_negative_advantage()
     {
-        var data = new LossCase(1, 2, [MathF.Log(5), MathF.Log(2)], [0, 0], null, [-0.5f], [1, 1]) { Reduction = LossReduction.LengthScaled };
+        var data = new LossCase(1, 2, [MathF.Log(5), MathF.Log(2)], [0, 0], null, [-0.5f], [1, 1])
+        {
+            Reduction = LossReduction.SequenceSum,
+        };
         ObjectiveOutcome outcome = new ObjectiveCase(data, new ClippedObjective { DualClip = 3 }).Run();
         Near.Equal(1.5 + 1, outcome.Loss, 1e-6, "3·0.5 instead of 5·0.5, and 2·0.5");
         Assert.Equal(0f, outcome.Gradient[0]);

@@ -25,7 +25,8 @@ public sealed class ObjectiveValidationTests
         },
         {
             new CispoObjective { Cap = 0.2 },
-            "Cap of CISPO is 0.2 but must be 1 to 1000: it is the largest weight itself, not a distance from 1 (that is CispoBandObjective)."
+            "Cap of CISPO is 0.2 but must be 1 to 1000: it is the largest weight itself, not a distance "
+                + "from 1 (that is CispoBandObjective)."
         },
         { new CispoObjective { Level = (RatioLevel)7 }, "Level of CISPO is 7 but must be Token or Sequence." },
         { new CispoBandObjective { Low = 1.5 }, "Low of CISPO (band) is 1.5 but must be above 0, at most 1 (no lower bound)." },
@@ -33,7 +34,8 @@ public sealed class ObjectiveValidationTests
         { new SapoObjective { PositiveTemperature = 0 }, "PositiveTemperature of SAPO is 0 but must be above 0, at most 100." },
         { new SapoObjective { NegativeTemperature = -1 }, "NegativeTemperature of SAPO is -1 but must be above 0, at most 100." },
         { new GspoObjective { Low = 0 }, "Low of GSPO is 0 but must be above 0 and below 1." },
-        { new GspoTokenObjective { Cap = 1 }, "Cap of GSPO-token is 1 but must be above 1 + High, or null: a lower cap would act before the clip." },
+        { new GspoTokenObjective { Cap = 1 },
+            "Cap of GSPO-token is 1 but must be above 1 + High, or null: a lower cap would act before the clip." },
         { new GmpoObjective { High = 11 }, "High of GMPO is 11 but must be above 0, at most 10." },
         { new VespoObjective { NegativeK = -0.5 }, "NegativeK of VESPO is -0.5 but must be 0 to 100." },
     };
@@ -71,12 +73,12 @@ public sealed class ObjectiveValidationTests
         Assert.All(perSequence, objective =>
         {
             Assert.Equal(
-                $"{objective.Name} has one ratio per completion, so TokenMean would count it once per token: the length would become a weight unasked. " +
-                "Use SequenceMean, or LengthScaled where that weight is wanted (LUSPO).",
+                $"{objective.Name} has one ratio per completion, so TokenMean would count it once per token: the length would become a "
+                + "weight unasked. Use SequenceMean, or SequenceSum where that weight is wanted (LUSPO).",
                 objective.RefusalReason(LossReduction.TokenMean));
             Assert.NotNull(objective.RefusalReason(LossReduction.FixedLength));
             Assert.Null(objective.RefusalReason(LossReduction.SequenceMean));
-            Assert.Null(objective.RefusalReason(LossReduction.LengthScaled));
+            Assert.Null(objective.RefusalReason(LossReduction.SequenceSum));
         });
     }
 
@@ -88,7 +90,9 @@ public sealed class ObjectiveValidationTests
             new ClippedObjective(), new CispoObjective { Level = RatioLevel.Sequence }, new CispoBandObjective(), new SapoObjective(),
             new VespoObjective(), new ReinforceObjective(),
         ];
-        Assert.All(perToken, objective => Assert.All(Enum.GetValues<LossReduction>(), reduction => Assert.Null(objective.RefusalReason(reduction))));
+        Assert.All(
+            perToken,
+            objective => Assert.All(Enum.GetValues<LossReduction>(), reduction => Assert.Null(objective.RefusalReason(reduction))));
     }
 
     [Fact]
@@ -114,7 +118,8 @@ public sealed class ObjectiveValidationTests
     {
         public override string Name => "halved";
 
-        public override IReadOnlySet<LossReduction> Reductions => new HashSet<LossReduction> { LossReduction.FixedLength, LossReduction.TokenMean };
+        public override IReadOnlySet<LossReduction> Reductions =>
+            new HashSet<LossReduction> { LossReduction.FixedLength, LossReduction.TokenMean };
 
         public override Tensor PerToken(ObjectiveInputs inputs) => inputs.LogProbs * 0.5;
     }

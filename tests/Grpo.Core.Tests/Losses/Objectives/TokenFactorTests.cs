@@ -84,7 +84,8 @@ public sealed class TokenFactorTests
         using var scope = TensorScope.Begin();
         Tensor ones = torch.ones(1, 1);
         Assert.Throws<ArgumentOutOfRangeException>(() => SamplerCorrection.Factors(ones, ones, ones, SamplerCorrectionMode.Truncate, 0.9));
-        Assert.Throws<ArgumentOutOfRangeException>(() => SamplerCorrection.Factors(ones, ones, ones, SamplerCorrectionMode.Truncate, double.NaN));
+        Assert.Throws<ArgumentOutOfRangeException>(
+            () => SamplerCorrection.Factors(ones, ones, ones, SamplerCorrectionMode.Truncate, double.NaN));
         Assert.Throws<ArgumentOutOfRangeException>(() => SamplerCorrection.Factors(ones, ones, ones, (SamplerCorrectionMode)5, 2));
     }
 

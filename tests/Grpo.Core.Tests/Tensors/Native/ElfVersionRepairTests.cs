@@ -42,7 +42,9 @@ public sealed class ElfVersionRepairTests
     {
         byte[] image = SyntheticElf.Build(bindsNewVersion: true);
         var error = Assert.Throws<NotSupportedException>(() => ElfVersionRepair.Weaken(image, StandardLibrary, OldSystem));
-        Assert.Equal("libstdc++.so.6 of this system is too old: it lacks GLIBCXX_3.4.32. Install a newer one, or use a newer distribution.", error.Message);
+        Assert.Equal(
+            "libstdc++.so.6 of this system is too old: it lacks GLIBCXX_3.4.32. Install a newer one, or use a newer distribution.",
+            error.Message);
         Assert.Equal(SyntheticElf.Build(bindsNewVersion: true), image);
     }
 
@@ -55,7 +57,8 @@ public sealed class ElfVersionRepairTests
     {
         byte[] original = File.ReadAllBytes(RealShim);
         byte[] image = [.. original];
-        HashSet<string> provided = [.. new ElfImage(original).NeededVersions().Where(need => need.Library == StandardLibrary).Select(need => need.Version)];
+        HashSet<string> provided =
+            [.. new ElfImage(original).NeededVersions().Where(need => need.Library == StandardLibrary).Select(need => need.Version)];
         Assert.Contains("GLIBCXX_3.4.32", provided);
         provided.Remove("GLIBCXX_3.4.32");
 

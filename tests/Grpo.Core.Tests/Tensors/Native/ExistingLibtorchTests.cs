@@ -12,7 +12,9 @@ public sealed class ExistingLibtorchTests : IDisposable
     public void Open_names_a_folder_that_is_not_there()
     {
         var error = Assert.Throws<BackendUnavailableException>(() => ExistingLibtorch.Open("/no/such/folder"));
-        Assert.StartsWith("GRPO_LIBTORCH is '/no/such/folder', which is not a folder. Set it to the folder that holds ", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "GRPO_LIBTORCH is '/no/such/folder', which is not a folder. Set it to the folder that holds ", error.Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -40,7 +42,9 @@ public sealed class ExistingLibtorchTests : IDisposable
         string lib = Complete();
         File.WriteAllText(Path.Combine(_root, file), text);
         var error = Assert.Throws<BackendUnavailableException>(() => ExistingLibtorch.Open(lib));
-        Assert.StartsWith($"GRPO_LIBTORCH is '{lib}', which holds libtorch {version}, but this TorchSharp needs 2.10.", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"GRPO_LIBTORCH is '{lib}', which holds libtorch {version}, but this TorchSharp needs 2.10.", error.Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -58,7 +62,9 @@ public sealed class ExistingLibtorchTests : IDisposable
     {
         string lib = Complete(); // empty files
         var error = Assert.Throws<BackendUnavailableException>(() => ExistingLibtorch.Open(lib).Load("torch_cpu"));
-        Assert.StartsWith($"GRPO_LIBTORCH is '{lib}', but '{Path.Combine(lib, NativeFiles.FileName("c10"))}' does not load: ", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"GRPO_LIBTORCH is '{lib}', but '{Path.Combine(lib, NativeFiles.FileName("c10"))}' does not load: ", error.Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]

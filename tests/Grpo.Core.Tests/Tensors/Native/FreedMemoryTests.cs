@@ -9,35 +9,35 @@ namespace Grpo.Core.Tests.Tensors;
 public sealed class FreedMemoryTests
 {
     [LinuxFact]
-    public void GiveBack_gives_back_what_was_freed_between_blocks_in_use()
+    public void Trim_returns_what_was_freed_between_blocks_in_use()
     {
         using var freed = new FreedBlocks();
         double before = freed.Resident();
-        FreedMemory.GiveBack();
+        FreedMemory.Trim();
         Assert.InRange(before, 0.75, 1); // other threads may use some of it meanwhile
         Assert.InRange(freed.Resident(), 0, 0.25);
     }
 
     [LinuxFact]
-    public void Bound_gives_back_what_is_more_than_may_be_kept()
+    public void TrimExcess_returns_what_exceeds_the_limit()
     {
         using var freed = new FreedBlocks();
-        FreedMemory.Bound(anew: true, kept: long.MaxValue / 2);
+        FreedMemory.TrimExcess(isNewPhase: true, kept: long.MaxValue / 2);
         Assert.InRange(freed.Resident(), 0.75, 1);
-        FreedMemory.Bound(anew: true, kept: 0);
+        FreedMemory.TrimExcess(isNewPhase: true, kept: 0);
         Assert.InRange(freed.Resident(), 0, 0.25);
     }
 
     [LinuxFact]
-    public void Bound_keeps_what_is_freed_of_the_most_in_use_until_other_work_begins()
+    public void TrimExcess_keeps_up_to_the_high_water_mark_until_a_new_phase()
     {
         using var freed = new FreedBlocks();
         nint room = Marshal.AllocHGlobal((nint)(2 * Environment.WorkingSet)); // in use, though no page of it is there
-        FreedMemory.Bound();
+        FreedMemory.TrimExcess();
         Marshal.FreeHGlobal(room);
-        FreedMemory.Bound(kept: 0);
+        FreedMemory.TrimExcess(kept: 0);
         double sameWork = freed.Resident();
-        FreedMemory.Bound(anew: true, kept: 0);
+        FreedMemory.TrimExcess(isNewPhase: true, kept: 0);
         Assert.InRange(sameWork, 0.75, 1);
         Assert.InRange(freed.Resident(), 0, 0.25);
     }
@@ -57,14 +57,16 @@ public sealed class FreedMemoryTests
             [
                 new RecordingCallback([])
                 {
-                    OnStep = (report, _) => resident[report.Step] = (report.Step == 3 ? ofCheckpoint : report.Step == 4 ? ofEvaluation : null)?.Resident() ?? -1,
+                    OnStep = (report, _) => resident[report.Step] =
+                        (report.Step == 3 ? ofCheckpoint : report.Step == 4 ? ofEvaluation : null)?.Resident() ?? -1,
                 },
             ],
         };
         try
         {
             await new GrpoTrainer(
-                optimizer, Toy.Prompts, new TrainerOptions { Steps = 5, EvaluateEvery = 4, CheckpointEvery = 2, KeepBest = false }, services).TrainAsync();
+                optimizer, Toy.Prompts, new TrainerOptions { Steps = 5, EvaluateEvery = 4, CheckpointEvery = 2, KeepBest = false },
+                services).TrainAsync();
         }
         finally
         {
@@ -88,7 +90,8 @@ public sealed class FreedMemoryTests
 
         public ValueTask<string?> FindLatestAsync(CancellationToken cancellationToken = default) => ValueTask.FromResult<string?>(null);
 
-        public ValueTask<string?> MarkBestAsync(long step, CancellationToken cancellationToken = default) => ValueTask.FromResult<string?>(null);
+        public ValueTask<string?> MarkBestAsync(long step, CancellationToken cancellationToken = default) =>
+            ValueTask.FromResult<string?>(null);
 
         public ValueTask<string?> FindBestAsync(CancellationToken cancellationToken = default) => ValueTask.FromResult<string?>(null);
     }

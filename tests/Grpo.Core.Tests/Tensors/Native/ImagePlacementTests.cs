@@ -15,7 +15,8 @@ public sealed class ImagePlacementTests : IDisposable
         string path = ImagePlacement.InCache("shim"u8, "libX.so", _cache);
 
         // sha256 of "shim"
-        Assert.Equal(Path.Combine(_cache, "grpo", "native", "04e666aa09809daf691a99cc7bf2d57ba09bac171966a71812ffd049d7c96bb1", "libX.so"), path);
+        Assert.Equal(
+            Path.Combine(_cache, "grpo", "native", "04e666aa09809daf691a99cc7bf2d57ba09bac171966a71812ffd049d7c96bb1", "libX.so"), path);
         Assert.Equal("shim", File.ReadAllText(path));
     }
 
@@ -38,7 +39,8 @@ public sealed class ImagePlacementTests : IDisposable
     {
         TorchBackend.EnsureAvailable(); // libtorch is in the process
         byte[] image = File.ReadAllBytes(NativeFiles.FindInApplication(NativeFiles.Shim)!);
-        HashSet<string> provided = [.. new ElfImage(image).NeededVersions().Select(need => need.Version).Where(version => version != "GLIBCXX_3.4.32")];
+        HashSet<string> provided =
+            [.. new ElfImage(image).NeededVersions().Select(need => need.Version).Where(version => version != "GLIBCXX_3.4.32")];
         Assert.Equal(["GLIBCXX_3.4.32"], ElfVersionRepair.Weaken(image, "libstdc++.so.6", provided));
 
         nint handle = NativeLibrary.Load(ImagePlacement.InCache(image, "libLibTorchSharp.so", _cache));

@@ -43,5 +43,6 @@ public sealed class NativeLoadTests : IDisposable
     public void Reason_keeps_what_the_loader_said_and_drops_the_advice() =>
         Assert.Equal(
             "liba.so: cannot open shared object file; libb.so: wrong ELF class.",
-            NativeLoad.Reason(new DllNotFoundException("Unable to load. Consider strace: \nliba.so: cannot open shared object file\nlibb.so: wrong ELF class\n")));
+            NativeLoad.Reason(new DllNotFoundException(
+                "Unable to load. Consider strace: \nliba.so: cannot open shared object file\nlibb.so: wrong ELF class\n")));
 }

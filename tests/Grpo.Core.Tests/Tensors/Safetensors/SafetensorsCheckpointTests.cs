@@ -24,7 +24,8 @@ public sealed class SafetensorsCheckpointTests : IDisposable
         Tensor target = zeros([2], ScalarType.Float64);
         checkpoint.ReadInto("w", target);
         Assert.Equal([1, 2], target.data<double>().ToArray());
-        Assert.Contains("has no tensor 'v'", Assert.Throws<KeyNotFoundException>(() => checkpoint.Read("v")).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "has no tensor 'v'", Assert.Throws<KeyNotFoundException>(() => checkpoint.Read("v")).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -45,7 +46,9 @@ public sealed class SafetensorsCheckpointTests : IDisposable
     public void Open_says_what_it_looked_for()
     {
         string missing = _folder["missing"];
-        Assert.Equal($"No weights in '{missing}': the folder does not exist.", Assert.Throws<FileNotFoundException>(() => SafetensorsCheckpoint.Open(missing)).Message);
+        Assert.Equal(
+            $"No weights in '{missing}': the folder does not exist.",
+            Assert.Throws<FileNotFoundException>(() => SafetensorsCheckpoint.Open(missing)).Message);
         Assert.StartsWith(
             $"No weights in '{_folder.Root}': expected model.safetensors or model.safetensors.index.json.",
             Assert.Throws<FileNotFoundException>(() => SafetensorsCheckpoint.Open(_folder.Root)).Message,
@@ -91,7 +94,8 @@ public sealed class SafetensorsCheckpointTests : IDisposable
         using var scope = TensorScope.Begin();
         Write("1.safetensors", ("a", ones(1)));
         File.WriteAllBytes(_folder["2.safetensors"], [1, 2, 3]);
-        WriteIndex("""{"weight_map":{"a":"1.safetensors","b":"1.safetensors","c":"2.safetensors","d":"3.safetensors","e":"3.safetensors"}}""");
+        WriteIndex(
+            """{"weight_map":{"a":"1.safetensors","b":"1.safetensors","c":"2.safetensors","d":"3.safetensors","e":"3.safetensors"}}""");
         string message = AssertRefused("3 problems.").Message;
         Assert.Contains("tensor 'b' is not in '1.safetensors', where the index says it is", message, StringComparison.Ordinal);
         Assert.Contains("2.safetensors' is not a valid safetensors file: it has 3 bytes", message, StringComparison.Ordinal);

@@ -9,7 +9,8 @@ namespace Grpo.Core.Tests.Tensors;
 public sealed class SafetensorsFuzzTests : IDisposable
 {
     private const string Header =
-        """{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},"b":{"dtype":"BOOL","shape":[3],"data_offsets":[16,19]}}  """;
+        """{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},"b":{"dtype":"BOOL","shape":[3]"""
+            + ""","data_offsets":[16,19]}}  """;
 
     private static readonly byte[] Valid = SafetensorsBytes.Of(Header, 19);
 
@@ -58,8 +59,10 @@ public sealed class SafetensorsFuzzTests : IDisposable
     public void Open_reads_or_refuses_random_tokens()
     {
         // Every token is plausible by itself, so that the damage gets past the JSON reader.
-        string[] tokens = ["{", "}", "[", "]", ",", ":", "\"a\"", "\"dtype\"", "\"F32\"", "\"shape\"", "\"data_offsets\"", "\"__metadata__\"", "0", "4", "-1", "9223372036854775807", "null", " "];
-        Gen<string> header = Gen.Int[0, tokens.Length - 1].Array[0, 24].Select(picks => "{" + string.Concat(picks.Select(pick => tokens[pick])));
+        string[] tokens = ["{", "}", "[", "]", ",", ":", "\"a\"", "\"dtype\"", "\"F32\"", "\"shape\"", "\"data_offsets\"",
+            "\"__metadata__\"", "0", "4", "-1", "9223372036854775807", "null", " "];
+        Gen<string> header = Gen.Int[0, tokens.Length - 1].Array[0, 24]
+            .Select(picks => "{" + string.Concat(picks.Select(pick => tokens[pick])));
         int file = 0;
         header.Sample(text => { OpenAndReadAll(SafetensorsBytes.Of(text, 4), Interlocked.Increment(ref file)); }, iter: 3000);
         Assert.Equal(3000, file);

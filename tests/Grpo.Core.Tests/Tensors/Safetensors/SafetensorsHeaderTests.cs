@@ -16,7 +16,9 @@ public sealed class SafetensorsHeaderTests : IDisposable
     [Fact]
     public void Open_lists_entries_and_metadata_in_data_order()
     {
-        string header = $$"""{"__metadata__":{"format":"pt","step":"7"},{{Entry("b", "BF16", "[2,1]", "[8,12]")}},{{Entry("a", "F32", "[]", "[4,8]")}},{{Entry("z", "I64", "[0,3]", "[4,4]")}},{{Entry("c", "BOOL", "[4]", "[0,4]")}}}   """;
+        string header = $$"""{"__metadata__":{"format":"pt","step":"7"},{{Entry("b", "BF16", "[2,1]", "[8,12]")}},"""
+            + $$"""{{Entry("a", "F32", "[]", "[4,8]")}},{{Entry("z", "I64", "[0,3]", "[4,4]")}},"""
+            + $$"""{{Entry("c", "BOOL", "[4]", "[0,4]")}}}   """;
         using SafetensorsReader reader = Open(Of(header, 12));
         Assert.Equal(["c", "z", "a", "b"], reader.Entries.Keys);
         Assert.Equal(torch.ScalarType.BFloat16, reader.Entries["b"].DType);
@@ -38,10 +40,13 @@ public sealed class SafetensorsHeaderTests : IDisposable
     }
 
     [Theory]
-    [InlineData("F8_E4M3", "tensor 'w' has dtype 'F8_E4M3', which is not supported; supported are F64, F32, F16, BF16, I64, I32, I16, I8, U8, BOOL")]
+    [InlineData(
+        "F8_E4M3",
+        "tensor 'w' has dtype 'F8_E4M3', which is not supported; supported are F64, F32, F16, BF16, I64, I32, I16, I8, U8, BOOL")]
     [InlineData("f32", "has dtype 'f32', which is not supported")]
     [InlineData("", "has dtype '', which is not supported")]
-    public void Open_refuses_a_dtype_by_name(string dtype, string expected) => AssertRefused(expected, Of($"{{{Entry("w", dtype, "[4]", "[0,4]")}}}", 4));
+    public void Open_refuses_a_dtype_by_name(string dtype, string expected) =>
+        AssertRefused(expected, Of($"{{{Entry("w", dtype, "[4]", "[0,4]")}}}", 4));
 
     [Theory]
     [InlineData("[2]", "[0,4]", 4, "tensor 'w' has dtype F32 and shape [2], which is 8 bytes, but its data_offsets hold 4")]
@@ -62,7 +67,9 @@ public sealed class SafetensorsHeaderTests : IDisposable
     [InlineData("[1]", "[0]", 4, "tensor 'w' has 1 data_offsets; they must be two")]
     [InlineData("[1]", "[0,2,4]", 4, "has a data_offsets of more than 2 numbers")]
     [InlineData("[1]", "[[0],4]", 4, "has a data_offsets that is not a list of integers")]
-    [InlineData("[1]", "[9223372036854775803,9223372036854775807]", 4, "tensor 'w' ends at byte 9223372036854775807 of the data, but the file holds 4")]
+    [InlineData(
+        "[1]", "[9223372036854775803,9223372036854775807]", 4,
+        "tensor 'w' ends at byte 9223372036854775807 of the data, but the file holds 4")]
     [InlineData("[1]", "[4,8]", 4, "tensor 'w' ends at byte 8 of the data, but the file holds 4: it is truncated or mislabelled")]
     [InlineData("[1]", "[4,8]", 8, "4 bytes before tensor 'w' belong to no tensor")]
     [InlineData("[1]", "[0,4]", 7, "3 bytes at the end belong to no tensor")]
@@ -71,7 +78,8 @@ public sealed class SafetensorsHeaderTests : IDisposable
 
     [Fact]
     public void Open_refuses_more_axes_than_torch_takes() => AssertRefused(
-        "has a shape of more than 64 numbers", Of($"{{{Entry("w", "F32", $"[{string.Join(',', Enumerable.Repeat(1, 65))}]", "[0,4]")}}}", 4));
+        "has a shape of more than 64 numbers",
+        Of($"{{{Entry("w", "F32", $"[{string.Join(',', Enumerable.Repeat(1, 65))}]", "[0,4]")}}}", 4));
 
     [Theory]
     [InlineData("[0,4]", "[0,4]", 8, "tensor 'b' begins at byte 0 of the data, inside tensor 'a'")]
@@ -86,9 +94,12 @@ public sealed class SafetensorsHeaderTests : IDisposable
     [InlineData("""{"w":{"dtype":"F32"}}""", "tensor 'w' has no shape")]
     [InlineData("""{"w":{"dtype":"F32","shape":[]}}""", "tensor 'w' has no data_offsets")]
     [InlineData("""{"w":{"dtype":1,"shape":[],"data_offsets":[0,4]}}""", "tensor 'w' has a dtype of the wrong kind, or twice")]
-    [InlineData("""{"w":{"dtype":"F32","dtype":"F32","shape":[],"data_offsets":[0,4]}}""", "tensor 'w' has a dtype of the wrong kind, or twice")]
+    [InlineData(
+        """{"w":{"dtype":"F32","dtype":"F32","shape":[],"data_offsets":[0,4]}}""", "tensor 'w' has a dtype of the wrong kind, or twice")]
     [InlineData("""{"w":{"dtype":"F32","shape":[],"data_offsets":[0,4],"x":[1]}}""", "tensor 'w' has the unknown field 'x'")]
-    [InlineData("""{"w":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"w":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}""", "the name 'w' appears twice")]
+    [InlineData(
+        """{"w":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"w":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}""",
+        "the name 'w' appears twice")]
     [InlineData("""{"__metadata__":{},"__metadata__":{}}""", "the name '__metadata__' appears twice")]
     [InlineData("""{"__metadata__":[]}""", "__metadata__ is not an object of strings")]
     [InlineData("""{"__metadata__":null}""", "__metadata__ is not an object of strings")]
@@ -106,7 +117,8 @@ public sealed class SafetensorsHeaderTests : IDisposable
     public void Open_refuses_a_header_of_the_wrong_form(string header, string expected) => AssertRefused(expected, Of(header, 4));
 
     [Fact]
-    public void Open_refuses_a_header_that_is_not_utf8() => AssertRefused("its header is not UTF-8", Of([(byte)'{', (byte)'"', 0xC3, 0x28, (byte)'"', (byte)':', (byte)'1', (byte)'}'], 0));
+    public void Open_refuses_a_header_that_is_not_utf8() =>
+        AssertRefused("its header is not UTF-8", Of([(byte)'{', (byte)'"', 0xC3, 0x28, (byte)'"', (byte)':', (byte)'1', (byte)'}'], 0));
 
     [Theory]
     [InlineData(0, "it has 0 bytes; the length of the header alone takes 8")]
@@ -145,8 +157,11 @@ public sealed class SafetensorsHeaderTests : IDisposable
     public void Open_names_what_it_looked_for_when_there_is_no_file()
     {
         string missing = _folder["missing.safetensors"];
-        Assert.Contains(missing, Assert.Throws<FileNotFoundException>(() => SafetensorsReader.Open(missing)).Message, StringComparison.Ordinal);
-        Assert.Contains("is a folder", Assert.Throws<FileNotFoundException>(() => SafetensorsReader.Open(_folder.Root)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            missing, Assert.Throws<FileNotFoundException>(() => SafetensorsReader.Open(missing)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "is a folder", Assert.Throws<FileNotFoundException>(() => SafetensorsReader.Open(_folder.Root)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]

@@ -20,7 +20,8 @@ public sealed class SafetensorsReferenceTests
         using var scope = TensorScope.Begin();
         using SafetensorsCheckpoint checkpoint = SafetensorsCheckpoint.Open(SharedData.Path("golden", model));
         int tensors = 0, norms = 0;
-        foreach (string path in GoldenItems.AtLeastOne(Directory.EnumerateFiles(SharedData.Path("golden", model), "*.safetensors"), "weights"))
+        foreach (string path in GoldenItems.AtLeastOne(
+            Directory.EnumerateFiles(SharedData.Path("golden", model), "*.safetensors"), "weights"))
         {
             byte[] file = File.ReadAllBytes(path);
             int length = (int)BitConverter.ToInt64(file);
@@ -42,7 +43,8 @@ public sealed class SafetensorsReferenceTests
                     norms++;
                     int first = 8 + length + tensor.Value.GetProperty("data_offsets")[0].GetInt32();
                     float expected = isWide ? BitConverter.ToSingle(file, first)
-                        : BitConverter.Int32BitsToSingle(BitConverter.ToUInt16(file, first) << 16);  // bfloat16 is the upper half of a float32
+                        // bfloat16 is the upper half of a float32
+                        : BitConverter.Int32BitsToSingle(BitConverter.ToUInt16(file, first) << 16);
                     Assert.Equal(expected, checkpoint.Read(tensor.Name).to(ScalarType.Float32)[0].item<float>());
                 }
             }
@@ -66,7 +68,9 @@ public sealed class SafetensorsReferenceTests
         using var scope = TensorScope.Begin();
         using var folder = new ScratchFolder();
         using SafetensorsCheckpoint original = SafetensorsCheckpoint.Open(SharedData.Path("golden", model));
-        SafetensorsWriter.Write(folder["model.safetensors"], original.Entries.Keys.Select(name => KeyValuePair.Create(name, original.Read(name))), original.Metadata);
+        SafetensorsWriter.Write(
+            folder["model.safetensors"], original.Entries.Keys.Select(name => KeyValuePair.Create(name, original.Read(name))),
+            original.Metadata);
         using SafetensorsCheckpoint saved = SafetensorsCheckpoint.Open(folder.Root);
         Assert.Equal(original.Entries.Keys.Order(StringComparer.Ordinal), saved.Entries.Keys.Order(StringComparer.Ordinal));
         foreach ((string name, SafetensorsEntry entry) in original.Entries)
@@ -87,7 +91,8 @@ public sealed class SafetensorsReferenceTests
         foreach (string path in GoldenItems.AtLeastOne(files, "file in the order that both writers choose"))
         {
             using SafetensorsReader original = SafetensorsReader.Open(path);
-            SafetensorsWriter.Write(folder["copy"], original.Entries.Keys.Select(name => KeyValuePair.Create(name, original.Read(name))), original.Metadata);
+            SafetensorsWriter.Write(
+                folder["copy"], original.Entries.Keys.Select(name => KeyValuePair.Create(name, original.Read(name))), original.Metadata);
             Assert.Equal(File.ReadAllBytes(path), File.ReadAllBytes(folder["copy"]));
         }
     }
@@ -100,7 +105,8 @@ public sealed class SafetensorsReferenceTests
         JsonProperty[] tensors = [.. header.RootElement.EnumerateObject().Where(tensor => tensor.Name != "__metadata__")];
         return tensors.Select(tensor => tensor.Value.GetProperty("dtype").GetString()).Distinct().Count() == 1
             && tensors.Select(tensor => tensor.Name).Order(StringComparer.Ordinal).SequenceEqual(tensors.Select(tensor => tensor.Name))
-            && tensors.OrderBy(tensor => tensor.Value.GetProperty("data_offsets")[0].GetInt64()).Select(tensor => tensor.Name).SequenceEqual(tensors.Select(tensor => tensor.Name));
+            && tensors.OrderBy(tensor => tensor.Value.GetProperty("data_offsets")[0].GetInt64()).Select(tensor => tensor.Name)
+                .SequenceEqual(tensors.Select(tensor => tensor.Name));
     }
 
     [SharedFact]

@@ -150,7 +150,8 @@ public sealed class SafetensorsRoundTripTests : IDisposable
     public void Read_reaches_tensors_beyond_the_first_4_gigabytes()
     {
         const long big = 5_000_000_000;
-        string header = $$"""{{{SafetensorsBytes.Entry("big", "U8", $"[{big}]", $"[0,{big}]")}},{{SafetensorsBytes.Entry("w", "F32", "[2]", $"[{big},{big + 8}]")}}}""";
+        string header = $$"""{{{SafetensorsBytes.Entry("big", "U8", $"[{big}]", $"[0,{big}]")}},"""
+            + $$"""{{SafetensorsBytes.Entry("w", "F32", "[2]", $"[{big},{big + 8}]")}}}""";
         using (FileStream file = File.Create(File1))
         {
             file.Write(SafetensorsBytes.Of(header, 0));
@@ -202,11 +203,20 @@ public sealed class SafetensorsRoundTripTests : IDisposable
         using var scope = TensorScope.Begin();
         Write(("w", ones(2, 3)), ("ids", ones([2], ScalarType.Int64)));
         using SafetensorsReader reader = SafetensorsReader.Open(File1);
-        Assert.Contains("is [2, 3] but the destination is [3, 2]", Assert.Throws<ArgumentException>(() => reader.ReadInto("w", zeros(3, 2))).Message, StringComparison.Ordinal);
-        Assert.Contains("is Int64 but the destination is Float32", Assert.Throws<ArgumentException>(() => reader.ReadInto("ids", zeros(2))).Message, StringComparison.Ordinal);
-        Assert.Contains("is Float32 but the destination is Int64", Assert.Throws<ArgumentException>(() => reader.ReadInto("w", zeros([2, 3], ScalarType.Int64))).Message, StringComparison.Ordinal);
-        Assert.Contains("meta device", Assert.Throws<ArgumentException>(() => reader.ReadInto("w", zeros([2, 3], device: META))).Message, StringComparison.Ordinal);
-        Assert.Contains("has no tensor 'v'; it has 2 others", Assert.Throws<KeyNotFoundException>(() => reader.ReadInto("v", zeros(2))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "is [2, 3] but the destination is [3, 2]", Assert.Throws<ArgumentException>(() => reader.ReadInto("w", zeros(3, 2))).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "is Int64 but the destination is Float32", Assert.Throws<ArgumentException>(() => reader.ReadInto("ids", zeros(2))).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("is Float32 but the destination is Int64", Assert.Throws<ArgumentException>(
+            () => reader.ReadInto("w", zeros([2, 3], ScalarType.Int64))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "meta device", Assert.Throws<ArgumentException>(() => reader.ReadInto("w", zeros([2, 3], device: META))).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "has no tensor 'v'; it has 2 others", Assert.Throws<KeyNotFoundException>(() => reader.ReadInto("v", zeros(2))).Message,
+            StringComparison.Ordinal);
         Assert.Throws<KeyNotFoundException>(() => reader.Read("v"));
     }
 
@@ -250,7 +260,9 @@ public sealed class SafetensorsRoundTripTests : IDisposable
         int length = (int)BinaryPrimitives.ReadInt64LittleEndian(bytes);
         Assert.Equal(0, length % 8);
         Assert.Equal(
-            """{"__metadata__":{"format":"pt"},"z":{"dtype":"I64","shape":[1],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[1],"data_offsets":[8,12]},"ä+":{"dtype":"F16","shape":[1],"data_offsets":[12,14]},"b":{"dtype":"U8","shape":[3],"data_offsets":[14,17]}}""",
+            """{"__metadata__":{"format":"pt"},"z":{"dtype":"I64","shape":[1],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[1]"""
+            + ""","data_offsets":[8,12]},"ä+":{"dtype":"F16","shape":[1],"data_offsets":[12,14]},"b":{"dtype":"U8","shape":[3]"""
+            + ""","data_offsets":[14,17]}}""",
             Encoding.UTF8.GetString(bytes, 8, length).TrimEnd(' '));
         Assert.Equal([2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x3F, 0, 0, 0, 0, 0], bytes[(8 + length)..]);
     }
@@ -259,7 +271,8 @@ public sealed class SafetensorsRoundTripTests : IDisposable
     public void Write_gives_the_same_bytes_for_any_order_and_culture()
     {
         using var scope = TensorScope.Begin();
-        (string, Tensor)[] tensors = [("I", ones(2)), ("i", ones(3)), ("ı", zeros([1], ScalarType.Int64)), ("a", zeros([1], ScalarType.Byte))];
+        (string, Tensor)[] tensors =
+            [("I", ones(2)), ("i", ones(3)), ("ı", zeros([1], ScalarType.Int64)), ("a", zeros([1], ScalarType.Byte))];
         Write(tensors);
         byte[] expected = File.ReadAllBytes(File1);
         CultureInfo before = CultureInfo.CurrentCulture;

@@ -15,7 +15,8 @@ namespace Grpo.Models.Qwen;
 
 /// <summary>A policy that is a Qwen2 model. Either all weights or only an adapter are trained.</summary>
 public sealed class QwenPolicy
-    : IEntropyPolicy, IFusedLossPolicy, ISharedPromptPolicy, IVocabularyPolicy, IMemoryPlannedPolicy, IStochasticPolicy, IHasIdentity, IDisposable
+    : IEntropyPolicy, IFusedLossPolicy, ISharedPromptPolicy, IVocabularyPolicy, IMemoryPlannedPolicy, IStochasticPolicy, IHasIdentity,
+    IDisposable
 {
     private readonly Action<string>? _saveCompanions;
 

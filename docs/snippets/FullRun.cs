@@ -1,9 +1,7 @@
 using Grpo.Callbacks;
 using Grpo.Checkpoints;
-using Grpo.DependencyInjection;
 using Grpo.Evaluation;
 using Grpo.Models.Qwen;
-using Grpo.Models.Qwen.Pretrained;
 using Grpo.Optimization;
 using Grpo.Rewards;
 using Grpo.Training;

@@ -1,5 +1,4 @@
 using Grpo.Models.Qwen;
-using Grpo.Models.Qwen.Pretrained;
 using Grpo.Optimization;
 
 namespace Grpo.Snippets;

@@ -1,6 +1,6 @@
 using Grpo.Callbacks;
 using Grpo.Checkpoints;
-using Grpo.Models.Qwen.Pretrained;
+using Grpo.Models.Qwen;
 
 namespace Grpo.Snippets;
 

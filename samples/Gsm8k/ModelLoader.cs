@@ -1,5 +1,4 @@
 using Grpo.Models.Qwen;
-using Grpo.Models.Qwen.Pretrained;
 
 namespace Grpo.Samples.Gsm8k;
 

@@ -3,7 +3,7 @@ using Grpo.Callbacks;
 using Grpo.Checkpoints;
 using Grpo.Evaluation;
 using Grpo.Modeling;
-using Grpo.Models.Qwen.Pretrained;
+using Grpo.Models.Qwen;
 using Grpo.Training;
 
 namespace Grpo.Samples.Gsm8k;

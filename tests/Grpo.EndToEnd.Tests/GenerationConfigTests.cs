@@ -1,5 +1,5 @@
 using System.Text.Json.Nodes;
-using Grpo.Models.Qwen.Pretrained;
+using Grpo.Models.Qwen;
 using Grpo.Testing;
 
 namespace Grpo.EndToEnd.Tests;

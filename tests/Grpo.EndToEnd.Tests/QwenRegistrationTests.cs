@@ -1,7 +1,6 @@
 using Grpo.DependencyInjection;
 using Grpo.Modeling;
 using Grpo.Models.Qwen;
-using Grpo.Models.Qwen.Pretrained;
 using Grpo.Rewards;
 using Grpo.Testing;
 using Grpo.Training;

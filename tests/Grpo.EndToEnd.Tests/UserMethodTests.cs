@@ -1,5 +1,5 @@
 using Grpo.Losses;
-using Grpo.Models.Qwen.Pretrained;
+using Grpo.Models.Qwen;
 using Grpo.Optimization;
 using Grpo.Rewards;
 using Grpo.Snippets;

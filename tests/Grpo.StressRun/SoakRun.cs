@@ -1,7 +1,7 @@
 using Grpo.Callbacks;
 using Grpo.Checkpoints;
 using Grpo.Evaluation;
-using Grpo.Models.Qwen.Pretrained;
+using Grpo.Models.Qwen;
 using Grpo.Optimization;
 using Grpo.Rewards;
 using Grpo.Training;

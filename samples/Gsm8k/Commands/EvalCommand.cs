@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Grpo.Evaluation;
-using Grpo.Models.Qwen.Pretrained;
+using Grpo.Models.Qwen;
 using Grpo.Rewards;
 using Microsoft.Extensions.AI;
 

@@ -1,6 +1,6 @@
 using System.CommandLine;
 using Grpo.IO;
-using Grpo.Models.Qwen.Pretrained;
+using Grpo.Models.Qwen;
 
 namespace Grpo.Samples.Gsm8k;
 

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using Grpo.Models.Qwen;
 using Grpo.Models.Qwen.Planning;
-using Grpo.Models.Qwen.Pretrained;
 using Grpo.Optimization;
 using Grpo.Planning;
 using TorchSharp;

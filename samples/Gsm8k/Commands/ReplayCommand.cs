@@ -3,7 +3,7 @@ using System.Globalization;
 using Grpo.Callbacks;
 using Grpo.IO;
 using Grpo.Modeling;
-using Grpo.Models.Qwen.Pretrained;
+using Grpo.Models.Qwen;
 
 namespace Grpo.Samples.Gsm8k;
 

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using Grpo.Models.Qwen;
-using Grpo.Models.Qwen.Pretrained;
 using Grpo.Rewards;
 using Grpo.Training;
 

@@ -1,6 +1,5 @@
 using Grpo.DependencyInjection;
 using Grpo.Modeling;
-using Grpo.Models.Qwen.Pretrained;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;

@@ -1,13 +1,14 @@
 using Grpo.Modeling;
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Pretrained;
 using Grpo.Models.Qwen.Text;
 using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Grpo.Models.Qwen.Pretrained;
+namespace Grpo.Models.Qwen;
 
 /// <summary>
 /// A pretrained Qwen2 model with everything that a training run needs: policy, reference model, tokenizer and chat template.
@@ -165,26 +166,6 @@ public sealed class QwenPretrained : IDisposable
             throw new InvalidDataException(
                 $"The tokenizer in '{directory}' has {tokenizer.VocabularySize} tokens but the model has {config.VocabularySize} "
                 + "embeddings: they do not belong together.");
-        }
-    }
-}
-
-/// <summary>Explains failed allocations: libtorch reports only how many bytes it asked for.</summary>
-internal static class AllocationErrors
-{
-    /// <summary>Runs an allocation and replaces an out-of-memory error by an explanation.</summary>
-    /// <param name="allocate">The allocation.</param>
-    /// <param name="otherwise">The explanation: what did not fit and what to do.</param>
-    /// <exception cref="InvalidOperationException">An allocation failed.</exception>
-    internal static T Explain<T>(Func<T> allocate, string otherwise)
-    {
-        try
-        {
-            return allocate();
-        }
-        catch (Exception exception) when (TorchBackend.IsOutOfMemory(exception))
-        {
-            throw new InvalidOperationException(otherwise, exception);
         }
     }
 }

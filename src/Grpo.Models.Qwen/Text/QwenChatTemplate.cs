@@ -1,6 +1,5 @@
 using System.Text;
 using Grpo.Modeling;
-using Grpo.Models.Qwen.Pretrained;
 using Grpo.Models.Qwen.Text;
 using Microsoft.Extensions.AI;
 

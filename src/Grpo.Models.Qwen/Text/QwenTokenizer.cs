@@ -2,7 +2,6 @@ using System.Buffers;
 using System.Text;
 using Grpo.IO;
 using Grpo.Modeling;
-using Grpo.Models.Qwen.Pretrained;
 using Grpo.Models.Qwen.Text;
 
 namespace Grpo.Models.Qwen;

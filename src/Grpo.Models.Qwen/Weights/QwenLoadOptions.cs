@@ -1,7 +1,6 @@
 using Grpo.Hub;
 using Grpo.Modeling;
 using Grpo.Models.Qwen.Model;
-using Grpo.Models.Qwen.Pretrained;
 using Microsoft.Extensions.Logging;
 using TorchSharp;
 using static TorchSharp.torch;

@@ -2,7 +2,6 @@ using Grpo.Modeling;
 using Grpo.Models.Qwen.Decoding;
 using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Planning;
-using Grpo.Models.Qwen.Pretrained;
 using Grpo.Models.Qwen.Tests.Text;
 using Grpo.Models.Qwen.Weights;
 using Grpo.Optimization;

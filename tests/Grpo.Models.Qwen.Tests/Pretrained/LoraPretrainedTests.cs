@@ -2,7 +2,6 @@ using System.Text.Json.Nodes;
 using Grpo.Modeling;
 using Grpo.Models.Qwen.Lora;
 using Grpo.Models.Qwen.Model;
-using Grpo.Models.Qwen.Pretrained;
 using Grpo.Models.Qwen.Tests.Text;
 using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;

@@ -1,6 +1,5 @@
 using Grpo.Modeling;
 using Grpo.Models.Qwen.Model;
-using Grpo.Models.Qwen.Pretrained;
 using Grpo.Models.Qwen.Tests.Text;
 using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;

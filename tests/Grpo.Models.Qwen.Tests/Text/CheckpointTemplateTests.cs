@@ -1,6 +1,5 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Grpo.Models.Qwen.Pretrained;
 using Grpo.Testing;
 using Microsoft.Extensions.AI;
 

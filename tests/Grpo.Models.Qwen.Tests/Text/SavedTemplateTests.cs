@@ -2,7 +2,6 @@ using System.Text.Json.Nodes;
 using Grpo.Hub;
 using Grpo.Modeling;
 using Grpo.Models.Qwen.Planning;
-using Grpo.Models.Qwen.Pretrained;
 using Grpo.Models.Qwen.Text;
 using Grpo.Testing;
 using Microsoft.Extensions.AI;

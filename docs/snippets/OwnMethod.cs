@@ -26,7 +26,7 @@ public sealed record SimplePolicyObjective : PolicyObjective
 /// <summary>r − median of the group: one lucky completion does not make the others look bad.</summary>
 public sealed record MedianCenteredAdvantage : GroupAdvantageFunction
 {
-    public override string Name => "median-centred";
+    public override string Name => "median-centered";
 
     protected override IEnumerable<double> Estimate(GroupScores group)
     {

@@ -31,7 +31,8 @@ public static class RecordedRun
             Console.WriteLine(difference);
         }
 
-        RegeneratedCompletion again = await replay.RegenerateAsync(step, prompt: 3, sample: 0, qwen.Tokenizer, checkpoint, cancellationToken);
+        RegeneratedCompletion again = await replay.RegenerateAsync(
+            step, prompt: 3, sample: 0, qwen.Tokenizer, checkpoint, cancellationToken);
         Console.WriteLine($"{again.Completion.Text}: {(again.FirstDifference is null ? "token for token as then" : "another")}");
     }
 }

@@ -24,5 +24,6 @@ IReadOnlyList<Prompt> prompts =
 var trainer = new GrpoTrainer(optimizer, prompts, new TrainerOptions { Steps = steps });
 await foreach (TrainingStep step in trainer.RunAsync())
 {
-    Console.WriteLine(FormattableString.Invariant($"{step.Step,5}  reward {step.Report.MeanReward:F3}  tokens {step.Report.MeanCompletionTokens:F0}"));
+    Console.WriteLine(
+        FormattableString.Invariant($"{step.Step,5}  reward {step.Report.MeanReward:F3}  tokens {step.Report.MeanCompletionTokens:F0}"));
 }

@@ -16,5 +16,5 @@ internal static class ExitCodes
     public const int DoesNotFit = 3;
 
     /// <summary>The process was stopped by Ctrl-C or SIGTERM. If a step was complete, a checkpoint was written.</summary>
-    public const int Cancelled = 130;
+    public const int Canceled = 130;
 }

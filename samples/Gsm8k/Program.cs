@@ -15,7 +15,7 @@ try
 catch (OperationCanceledException)
 {
     signals.Say("Stopped.");
-    return ExitCodes.Cancelled;
+    return ExitCodes.Canceled;
 }
 catch (Exception exception) when (exception is ArgumentException or InvalidOperationException or IOException or InvalidDataException
     or UnauthorizedAccessException or NotSupportedException or RewardException or TrainingDivergedException or HttpRequestException)

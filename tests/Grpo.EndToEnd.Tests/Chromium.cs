@@ -67,7 +67,7 @@ internal sealed partial class Chromium : IAsyncDisposable
         return result["result"]!["value"];
     }
 
-    /// <summary>The width, height and colour scheme that the page sees.</summary>
+    /// <summary>The width, height and color scheme that the page sees.</summary>
     public async Task ShowAsAsync(int width, int height, bool mobile, string colorScheme)
     {
         await CallAsync("Emulation.setDeviceMetricsOverride", new { width, height, deviceScaleFactor = mobile ? 2 : 1, mobile });

@@ -1,6 +1,8 @@
 namespace Grpo.EndToEnd.Tests;
 
-/// <summary>The library in a process without reflection-based JSON, as in a file-based app (<c>dotnet run app.cs</c>) or a trimmed one.</summary>
+/// <summary>
+/// The library in a process without reflection-based JSON, as in a file-based app (<c>dotnet run app.cs</c>) or a trimmed one.
+/// </summary>
 [Trait("Speed", "Slow")]
 public sealed class ReflectionFreeJsonTests : IDisposable
 {

@@ -95,7 +95,7 @@ public sealed class ReportPageTests : IDisposable
     [InlineData(390, 844, true, "dark", "phone-dark")]
     [InlineData(1280, 900, false, "light", "desktop-light")]
     [InlineData(1280, 900, false, "dark", "desktop-dark")]
-    public async Task Report_fits_the_screen_in_both_colour_schemes(int width, int height, bool mobile, string scheme, string name)
+    public async Task Report_fits_the_screen_in_both_color_schemes(int width, int height, bool mobile, string scheme, string name)
     {
         string url = await WriteReportAsync();
         await using Chromium browser = await Chromium.StartAsync();
@@ -119,7 +119,7 @@ public sealed class ReportPageTests : IDisposable
     }
 
     [ChromiumFact]
-    public async Task Report_changes_the_colours_of_tokens_without_a_script()
+    public async Task Report_changes_the_colors_of_tokens_without_a_script()
     {
         string url = await WriteReportAsync();
         await using Chromium browser = await Chromium.StartAsync();

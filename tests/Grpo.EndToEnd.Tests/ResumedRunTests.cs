@@ -1,6 +1,5 @@
 using System.Text.RegularExpressions;
 using Grpo.Checkpoints;
-using Grpo.DependencyInjection;
 using Grpo.Modeling;
 using Grpo.Models.Qwen;
 using Grpo.Models.Qwen.Config;

@@ -79,7 +79,8 @@ public sealed class SampleReplayTests : IDisposable
         using (var recorder = new FlightRecorder(Output, new Dictionary<string, string> { [name] = text }))
         {
             await new GrpoTrainer(
-                optimizer, [Prompt.Create("p", "abc")], new TrainerOptions { Steps = 1 }, new TrainerServices { Callbacks = [recorder] }).TrainAsync();
+                optimizer, [Prompt.Create("p", "abc")], new TrainerOptions { Steps = 1 }, new TrainerServices { Callbacks = [recorder] })
+                .TrainAsync();
         }
 
         (await ReplayAsync(1)).Failed(message);

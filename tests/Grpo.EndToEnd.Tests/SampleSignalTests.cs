@@ -37,7 +37,7 @@ public sealed class SampleSignalTests(ITestOutputHelper output) : IDisposable
 
         for (int cycle = 0; cycle < cycles; cycle++)
         {
-            using SignalledSample sample = SignalledSample.Start("Gsm8k", ["--steps", steps, "--output", interrupted, .. Settings]);
+            using SignaledSample sample = SignaledSample.Start("Gsm8k", ["--steps", steps, "--output", interrupted, .. Settings]);
             // Right after the start, or after the first step that it does; each time a little later. That is in the first evaluation, in a
             // rollout, in an update, in a later evaluation or in a checkpoint.
             string moment = cycle % 2 == 0 ? "Training " : "tokens/s  left";
@@ -108,7 +108,7 @@ public sealed class SampleSignalTests(ITestOutputHelper output) : IDisposable
             await make.WaitForExitAsync();
         }
 
-        using (SignalledSample sample = SignalledSample.Start("Gsm8k", ["--steps", "2", "--eval-dataset", pipe, .. Small]))
+        using (SignaledSample sample = SignaledSample.Start("Gsm8k", ["--steps", "2", "--eval-dataset", pipe, .. Small]))
         // Opening it for writing returns when the sample opens it for reading.
         using (await Task.Run(() => new FileStream(pipe, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
             .WaitAsync(TimeSpan.FromMinutes(2)))
@@ -129,7 +129,7 @@ public sealed class SampleSignalTests(ITestOutputHelper output) : IDisposable
     public async Task A_sample_that_must_ignore_ctrl_c_is_stopped_by_sigterm()
     {
         Process process = Signals.StartUninterruptible(SampleProcess.StartOf("Gsm8k", ["--steps", "1000", .. Small]));
-        using SignalledSample sample = SignalledSample.Watch(process);
+        using SignaledSample sample = SignaledSample.Watch(process);
         Assert.True(await sample.HasSaidAsync("step    1/"), sample.Output);
         sample.Signal(Signals.Interrupt);
         Assert.True(await sample.HasSaidAsync("step    3/"), sample.Output);
@@ -144,7 +144,7 @@ public sealed class SampleSignalTests(ITestOutputHelper output) : IDisposable
         // 1,024 completions of 1,000 tokens, 128 at a time: minutes, since weights that have learned nothing do not end a completion.
         string model = Path.Combine(_folder, "model");
         (await SampleProcess.RunAsync("Gsm8k", "init", "--shape", "tiny", "--output", model)).Succeeded();
-        using SignalledSample sample = SignalledSample.Start(
+        using SignaledSample sample = SignaledSample.Start(
             "Gsm8k", "--model", model, "--steps", "2", "--prompts-per-step", "128", "--group-size", "8", "--max-completion-tokens", "1000",
             "--eval-count", "1", "--output", Path.Combine(_folder, "run"));
         Assert.True(await sample.HasSaidAsync("Training "), sample.Output);
@@ -164,7 +164,7 @@ public sealed class SampleSignalTests(ITestOutputHelper output) : IDisposable
     private async Task EndsAfterAWholeStepAsync(ProcessStartInfo start, params int[] signals)
     {
         int before = Steps(_folder).Length;
-        using (SignalledSample sample = SignalledSample.Start(start))
+        using (SignaledSample sample = SignaledSample.Start(start))
         {
             Assert.True(await sample.HasSaidAsync("tokens/s  left"), sample.Output);
             sample.Signal(signals);

@@ -132,7 +132,7 @@ public sealed class SampleTrainTests : IDisposable
     [UnixFact]
     public async Task Train_writes_a_checkpoint_and_exits_with_130_when_interrupted()
     {
-        using SignalledSample sample = SignalledSample.Start(
+        using SignaledSample sample = SignaledSample.Start(
             "Gsm8k", "--steps", "1000", "--prompts-per-step", "2", "--eval-count", "4", "--output", _output);
         Assert.True(await sample.HasSaidAsync("step    1/"), sample.Output);
         sample.Signal(Signals.Interrupt);

@@ -5,7 +5,9 @@ using Grpo.Testing;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>Holds the compiled assemblies to the table of rooms in docs/architecture.md: a room is a folder, a feature and a namespace.</summary>
+/// <summary>
+/// Holds the compiled assemblies to the table of rooms in docs/architecture.md: a room is a folder, a feature and a namespace.
+/// </summary>
 public sealed class ArchitectureTests
 {
     // The rooms of each project in the order of docs/architecture.md, with the rooms that each may use. "." is the root of the project.
@@ -74,7 +76,8 @@ public sealed class ArchitectureTests
         HashSet<(string, string)> used = [.. Compiled(project).Edges().Select(edge => (edge.From, edge.To))];
         string[] unused =
         [
-            .. from room in Rooms(project) from target in Split(room.Uses) where !used.Contains((room.Room, target)) select $"{room.Room} → {target}",
+            .. from room in Rooms(project) from target in Split(room.Uses) where !used.Contains((room.Room, target))
+                select $"{room.Room} → {target}",
         ];
         Assert.Equal([], unused);
     }
@@ -115,17 +118,27 @@ public sealed class ArchitectureTests
             string own = room == "." ? root : $"{root}.{room}";
             Assert.True(
                 type.Namespace == own || (type.Namespace == root && type.IsPublic),
-                $"{type.FullName} stands in the folder {room}; its namespace must be {own}, or {root} for a public type that a first program names.");
+                $"{type.FullName} stands in the folder {room}; its namespace must be {own}, or {root} for a "
+                + "public type that a first program names.");
         }
     }
 
     [Fact]
     public void The_namespace_Grpo_offers_40_types_at_most()
     {
-        string[] offered = [.. typeof(GrpoOptimizer).Assembly.GetExportedTypes().Where(type => type is { Namespace: "Grpo", IsNested: false }).Select(type => type.Name)];
+        string[] offered = [.. typeof(GrpoOptimizer).Assembly.GetExportedTypes()
+            .Where(type => type is { Namespace: "Grpo", IsNested: false }).Select(type => type.Name)];
         Assert.InRange(offered.Length, 20, 40);
         Assert.All(
-            new[] { typeof(IPolicy), typeof(IReferenceModel), typeof(IRewardFunction), typeof(IGroupSampler), typeof(GrpoOptimizer), typeof(GrpoTrainer) },
+            new[]
+            {
+                typeof(IPolicy),
+                typeof(IReferenceModel),
+                typeof(IRewardFunction),
+                typeof(IGroupSampler),
+                typeof(GrpoOptimizer),
+                typeof(GrpoTrainer),
+            },
             type => Assert.Equal("Grpo", type.Namespace));
     }
 

@@ -43,7 +43,8 @@ internal sealed class CompiledRooms
         select (type.FullName, _roomByType[type.FullName], used, _roomByType[used]);
 
     // Without what the compiler and source generators add.
-    private static bool IsWritten(TypeDefinition type) => !type.Name.StartsWith('<') && type.Namespace.StartsWith("Grpo", StringComparison.Ordinal);
+    private static bool IsWritten(TypeDefinition type) =>
+        !type.Name.StartsWith('<') && type.Namespace.StartsWith("Grpo", StringComparison.Ordinal);
 
     private string Room(string file)
     {
@@ -92,7 +93,8 @@ internal sealed class CompiledRooms
     {
         TypeReference type => [type],
         FieldReference field => [field.DeclaringType, field.FieldType],
-        MethodReference method => [method.DeclaringType, .. Signature(method), .. (method as GenericInstanceMethod)?.GenericArguments ?? []],
+        MethodReference method =>
+            [method.DeclaringType, .. Signature(method), .. (method as GenericInstanceMethod)?.GenericArguments ?? []],
         _ => [],
     };
 
@@ -100,7 +102,8 @@ internal sealed class CompiledRooms
         method.Parameters.Select(parameter => parameter.ParameterType).Append(method.ReturnType);
 
     private static IEnumerable<TypeReference> Attributes(ICustomAttributeProvider owner) => owner.CustomAttributes.SelectMany(
-        attribute => attribute.ConstructorArguments.Select(argument => argument.Value).OfType<TypeReference>().Append(attribute.AttributeType));
+        attribute => attribute.ConstructorArguments.Select(argument => argument.Value).OfType<TypeReference>()
+            .Append(attribute.AttributeType));
 
     private static IEnumerable<TypeReference> Parts(TypeReference type) => type switch
     {

@@ -27,7 +27,8 @@ public sealed partial class SourceTests
     {
         GeneratedRegexAttribute[] expressions =
         [
-            .. new[] { typeof(GrpoOptimizer), typeof(HubClient), typeof(QwenPolicy), typeof(Gsm8kReward) }.SelectMany(type => type.Assembly.GetTypes())
+            .. new[] { typeof(GrpoOptimizer), typeof(HubClient), typeof(QwenPolicy), typeof(Gsm8kReward) }
+                .SelectMany(type => type.Assembly.GetTypes())
                 .SelectMany(type => type.GetMethods(
                     BindingFlags.Static | BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public | BindingFlags.DeclaredOnly))
                 .Select(method => method.GetCustomAttribute<GeneratedRegexAttribute>()).OfType<GeneratedRegexAttribute>(),

@@ -275,7 +275,7 @@ public sealed class HubFailureTests : IDisposable
     }
 
     [Fact]
-    public async Task DownloadAsync_recognises_a_page_that_is_no_hub()
+    public async Task DownloadAsync_recognizes_a_page_that_is_no_hub()
     {
         _hub.Intercept = _ => new HubReply(200) { Body = "<html>Please log in to the network</html>"u8.ToArray() };
 
@@ -318,7 +318,7 @@ public sealed class HubFailureTests : IDisposable
     }
 
     [Fact]
-    public async Task DownloadAsync_stops_when_cancelled_and_continues_on_the_next_call()
+    public async Task DownloadAsync_stops_when_canceled_and_continues_on_the_next_call()
     {
         using var cancellation = new CancellationTokenSource();
         Answer("GET", Weights, (reply, number) => number == 1 ? reply with { StallAfter = 200_000 } : reply);

@@ -92,7 +92,8 @@ public sealed class HubTokenTests : IDisposable
     public async Task DownloadAsync_takes_no_token_for_a_commit_or_a_hash(string where)
     {
         _hub.Intercept = request => where == "sha" ? WithTokenForCommit(request)
-            : request.Method == "HEAD" ? _hub.Honest(request) with { Headers = new() { ["ETag"] = $"\"{LoopbackHub.Commit}\"", [where] = HexToken } }
+            : request.Method == "HEAD"
+            ? _hub.Honest(request) with { Headers = new() { ["ETag"] = $"\"{LoopbackHub.Commit}\"", [where] = HexToken } }
             : null;
 
         await FailsWithoutTokenAsync(HexToken);

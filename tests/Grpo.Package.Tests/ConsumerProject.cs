@@ -47,7 +47,9 @@ internal sealed class ConsumerProject : IDisposable
     }
 
     private static string LibtorchPackage =>
-        OperatingSystem.IsWindows() ? "libtorch-cpu-win-x64" : OperatingSystem.IsMacOS() ? "libtorch-cpu-osx-arm64" : "libtorch-cpu-linux-x64";
+        OperatingSystem.IsWindows()
+            ? "libtorch-cpu-win-x64"
+            : OperatingSystem.IsMacOS() ? "libtorch-cpu-osx-arm64" : "libtorch-cpu-linux-x64";
 
     /// <summary>dotnet run.</summary>
     public string Run() => DotNet.Run(_folder, _environment, "run", "-c", "Release");
@@ -57,8 +59,10 @@ internal sealed class ConsumerProject : IDisposable
     {
         string output = Path.Combine(_folder, "published");
         DotNet.Run(
-            _folder, _environment, "publish", "-c", "Release", "-r", RuntimeInformation.RuntimeIdentifier, "--no-self-contained", "-p:PublishSingleFile=true", "-o", output);
-        (int exitCode, string text) = DotNet.Start(Path.Combine(output, OperatingSystem.IsWindows() ? "Consumer.exe" : "Consumer"), Path.GetTempPath(), _environment);
+            _folder, _environment, "publish", "-c", "Release", "-r", RuntimeInformation.RuntimeIdentifier, "--no-self-contained",
+            "-p:PublishSingleFile=true", "-o", output);
+        (int exitCode, string text) = DotNet.Start(
+            Path.Combine(output, OperatingSystem.IsWindows() ? "Consumer.exe" : "Consumer"), Path.GetTempPath(), _environment);
         Assert.True(exitCode == 0, text);
         return text;
     }

@@ -17,21 +17,30 @@ internal static class DotNet
     public static string Run(string folder, IReadOnlyDictionary<string, string?> environment, params string[] arguments)
     {
         (int exitCode, string output) = Try(folder, environment, arguments);
-        Assert.True(exitCode == 0, string.Create(CultureInfo.InvariantCulture, $"dotnet {string.Join(' ', arguments)} ended with {exitCode}:\n{output}"));
+        Assert.True(exitCode == 0, string.Create(
+            CultureInfo.InvariantCulture, $"dotnet {string.Join(' ', arguments)} ended with {exitCode}:\n{output}"));
         return output;
     }
 
     /// <inheritdoc cref="Run"/>
-    public static (int ExitCode, string Output) Try(string folder, IReadOnlyDictionary<string, string?> environment, params string[] arguments) =>
+    public static (int ExitCode, string Output) Try(
+        string folder, IReadOnlyDictionary<string, string?> environment, params string[] arguments) =>
         Start(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", folder, environment, arguments);
 
     /// <summary>Runs any program, within five minutes.</summary>
-    public static (int ExitCode, string Output) Start(string program, string folder, IReadOnlyDictionary<string, string?> environment, params string[] arguments)
+    public static (int ExitCode, string Output) Start(
+        string program, string folder, IReadOnlyDictionary<string, string?> environment, params string[] arguments)
     {
-        var start = new ProcessStartInfo(program, arguments) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            WorkingDirectory = folder,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
 
         // The outer test run's own build settings must not leak into these builds; servers that outlive them would hold the pipes open.
-        foreach (string name in start.Environment.Keys.Where(name => name.StartsWith("MSBUILD", StringComparison.OrdinalIgnoreCase)).ToArray())
+        foreach (string name in start.Environment.Keys.Where(name => name.StartsWith("MSBUILD", StringComparison.OrdinalIgnoreCase))
+            .ToArray())
         {
             start.Environment.Remove(name);
         }

@@ -3,7 +3,9 @@ using System.Xml.Linq;
 
 namespace Grpo.Package.Tests;
 
-/// <summary>What a user gets: the contents of the packages, and an application that references nothing else than them and a libtorch.</summary>
+/// <summary>
+/// What a user gets: the contents of the packages, and an application that references nothing else than them and a libtorch.
+/// </summary>
 [Trait("Speed", "Slow")]
 public sealed class PackageTests(PackedPackages packages) : IClassFixture<PackedPackages>
 {
@@ -11,8 +13,8 @@ public sealed class PackageTests(PackedPackages packages) : IClassFixture<Packed
     {
         ["Grpo.Core"] =
         [
-            "Microsoft.Extensions.AI.Abstractions", "Microsoft.Extensions.DependencyInjection.Abstractions", "Microsoft.Extensions.Logging.Abstractions",
-            "Microsoft.Extensions.Options", "TorchSharp",
+            "Microsoft.Extensions.AI.Abstractions", "Microsoft.Extensions.DependencyInjection.Abstractions",
+            "Microsoft.Extensions.Logging.Abstractions", "Microsoft.Extensions.Options", "TorchSharp",
         ],
         ["Grpo.Hub"] = ["Grpo.Core"],
         ["Grpo.Models.Qwen"] = ["Google.Protobuf", "Grpo.Core", "Grpo.Hub", "Microsoft.ML.Tokenizers"],
@@ -24,11 +26,12 @@ public sealed class PackageTests(PackedPackages packages) : IClassFixture<Packed
     [InlineData("Grpo.Hub")]
     [InlineData("Grpo.Models.Qwen")]
     [InlineData("Grpo.Rewards")]
-    public void Pack_yields_library_documentation_readme_and_licence(string package)
+    public void Pack_yields_library_documentation_readme_and_license(string package)
     {
         using ZipArchive archive = Open(package);
         string[] files = [.. archive.Entries.Select(entry => entry.FullName)];
-        Assert.All([$"lib/net10.0/{package}.dll", $"lib/net10.0/{package}.xml", "README.md", "LICENSE"], file => Assert.Contains(file, files));
+        Assert.All(
+            [$"lib/net10.0/{package}.dll", $"lib/net10.0/{package}.xml", "README.md", "LICENSE"], file => Assert.Contains(file, files));
         Assert.DoesNotContain(files, file => file.StartsWith("runtimes/", StringComparison.Ordinal));
     }
 
@@ -41,7 +44,8 @@ public sealed class PackageTests(PackedPackages packages) : IClassFixture<Packed
     {
         using ZipArchive archive = Open(package);
         using Stream stream = archive.GetEntry($"{package}.nuspec")!.Open();
-        string[] ids = [.. XDocument.Load(stream).Descendants().Where(element => element.Name.LocalName == "dependency").Select(element => element.Attribute("id")!.Value)];
+        string[] ids = [.. XDocument.Load(stream).Descendants().Where(element => element.Name.LocalName == "dependency")
+            .Select(element => element.Attribute("id")!.Value)];
         Assert.Equal(Dependencies[package], ids.Order(StringComparer.Ordinal));
     }
 

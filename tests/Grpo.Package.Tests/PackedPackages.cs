@@ -2,12 +2,15 @@ using Grpo.Testing;
 
 namespace Grpo.Package.Tests;
 
-/// <summary>The four packages, packed once from a copy of the repository, so that a test run that is still building is not disturbed.</summary>
+/// <summary>
+/// The four packages, packed once from a copy of the repository, so that a test run that is still building is not disturbed.
+/// </summary>
 public sealed class PackedPackages : IDisposable
 {
     private static readonly string[] Projects = ["Grpo.Core", "Grpo.Hub", "Grpo.Models.Qwen", "Grpo.Rewards"];
     private static readonly string[] RootFiles =
-        ["Directory.Build.props", "Directory.Build.targets", "Directory.Packages.props", "global.json", "nuget.config", ".editorconfig", "BannedSymbols.txt", "README.md", "LICENSE"];
+        ["Directory.Build.props", "Directory.Build.targets", "Directory.Packages.props", "global.json", "nuget.config", ".editorconfig",
+            "BannedSymbols.txt", "README.md", "LICENSE"];
 
     public PackedPackages()
     {
@@ -28,7 +31,9 @@ public sealed class PackedPackages : IDisposable
             $"<Solution>{string.Concat(Projects.Select(project => $"<Project Path=\"src/{project}/{project}.csproj\" />"))}</Solution>");
 
         // Analysis has run in the outer build.
-        DotNet.Run(copy, new Dictionary<string, string?>(), "pack", "Packages.slnx", "-c", "Release", "-o", Feed, $"-p:Version={Version}", "-p:RunAnalyzers=false");
+        DotNet.Run(
+            copy, new Dictionary<string, string?>(), "pack", "Packages.slnx", "-c", "Release", "-o", Feed, $"-p:Version={Version}",
+            "-p:RunAnalyzers=false");
     }
 
     /// <summary>A folder that is deleted in the end.</summary>

@@ -40,7 +40,8 @@ public sealed class TorchBackendPropertyTests
     public void TorchBackend_refuses_another_value()
     {
         (int exitCode, string output) = DotNet.Try(
-            SharedData.RepositoryRoot, new Dictionary<string, string?>(), "msbuild", Project, "-t:CheckTorchBackend", "-p:TorchBackend=cuda");
+            SharedData.RepositoryRoot, new Dictionary<string, string?>(), "msbuild", Project, "-t:CheckTorchBackend",
+            "-p:TorchBackend=cuda");
         Assert.NotEqual(0, exitCode);
         Assert.Contains("TorchBackend is 'cuda' but must be cpu, cuda-windows, cuda-linux or none", output, StringComparison.Ordinal);
     }
@@ -54,7 +55,8 @@ public sealed class TorchBackendPropertyTests
         [
             .. items.RootElement.GetProperty("Items").GetProperty("PackageReference").EnumerateArray()
                 .Select(item => item.GetProperty("Identity").GetString()!)
-                .Where(id => id.StartsWith("libtorch-", StringComparison.Ordinal) || id.StartsWith("TorchSharp-", StringComparison.Ordinal)),
+                .Where(
+                    id => id.StartsWith("libtorch-", StringComparison.Ordinal) || id.StartsWith("TorchSharp-", StringComparison.Ordinal)),
         ];
     }
 }

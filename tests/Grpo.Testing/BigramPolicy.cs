@@ -9,7 +9,7 @@ namespace Grpo.Testing;
 
 /// <summary>
 /// The smallest policy with a real gradient: the logits of the next token are the table's row of the last one. Every probability
-/// can be worked out by hand, and a row of a batch cannot see its neighbours.
+/// can be worked out by hand, and a row of a batch cannot see its neighbors.
 /// </summary>
 public sealed class BigramPolicy : IEntropyPolicy, IVocabularyPolicy, IReferenceModel, IDisposable
 {
@@ -165,8 +165,12 @@ public sealed class BigramPolicy : IEntropyPolicy, IVocabularyPolicy, IReference
         public Tensor AddPrompts(TokenBatch prompts, int groupSize)
         {
             Require(CanAddPrompts && _tokens is not null, "AddPrompts is called where sessions can, after Prefill.");
-            Require(prompts.PromptLength <= longestPrompt, $"A prompt of {prompts.PromptLength} tokens joins a session of at most {longestPrompt}.");
-            Require(_tokens!.Count + (prompts.Count * groupSize) <= _room, $"{prompts.Count} groups of {groupSize} join {_tokens.Count} rows of {_room}.");
+            Require(
+                prompts.PromptLength <= longestPrompt,
+                $"A prompt of {prompts.PromptLength} tokens joins a session of at most {longestPrompt}.");
+            Require(
+                _tokens!.Count + (prompts.Count * groupSize) <= _room,
+                $"{prompts.Count} groups of {groupSize} join {_tokens.Count} rows of {_room}.");
             _tokens.AddRange(Enumerable.Repeat(1, (int)prompts.Count * groupSize));
             policy.AddedPrompts += (int)prompts.Count;
             using var scope = TensorScope.BeginNoGrad();
@@ -188,7 +192,9 @@ public sealed class BigramPolicy : IEntropyPolicy, IVocabularyPolicy, IReference
 
         public void KeepRows(IReadOnlyList<int> rows)
         {
-            Require(_tokens is not null && rows.Count > 0 && rows.Distinct().Count() == rows.Count && rows.All(row => row >= 0 && row < _tokens.Count),
+            Require(
+                _tokens is not null && rows.Count > 0 && rows.Distinct().Count() == rows.Count
+                    && rows.All(row => row >= 0 && row < _tokens.Count),
                 $"Rows {string.Join(", ", rows)} cannot be kept of {_tokens?.Count ?? 0}.");
             _tokens = [.. rows.Select(row => _tokens![row])];
         }

@@ -2,7 +2,9 @@ using Grpo.Modeling;
 
 namespace Grpo.Testing;
 
-/// <summary>A token per character, for tests whose expected values are worked out by hand: id 0 pads, id 1 ends, the letters follow.</summary>
+/// <summary>
+/// A token per character, for tests whose expected values are worked out by hand: id 0 pads, id 1 ends, the letters follow.
+/// </summary>
 public sealed class CharTokenizer : ITokenizer
 {
     /// <summary>The id that ends a completion.</summary>
@@ -46,6 +48,7 @@ public sealed class CharTokenizer : ITokenizer
     public string Decode(IReadOnlyList<int> tokenIds, bool skipSpecialTokens = true)
     {
         ArgumentNullException.ThrowIfNull(tokenIds);
-        return string.Concat(tokenIds.Select(id => id >= FirstLetter ? _letters[id - FirstLetter].ToString() : skipSpecialTokens ? "" : id == End ? "." : "_"));
+        return string.Concat(tokenIds.Select(
+            id => id >= FirstLetter ? _letters[id - FirstLetter].ToString() : skipSpecialTokens ? "" : id == End ? "." : "_"));
     }
 }

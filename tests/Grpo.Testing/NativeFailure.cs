@@ -18,5 +18,6 @@ public static class NativeFailure
     /// <summary>A failed allocation in main memory.</summary>
     /// <param name="bytes">What was asked for.</param>
     public static ExternalException OutOfMemory(long bytes = 4096) => Of(FormattableString.Invariant(
-        $"[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate {bytes} bytes. Error code 12 (Cannot allocate memory)"));
+        $"[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate {bytes} bytes. ")
+        + "Error code 12 (Cannot allocate memory)");
 }

@@ -105,7 +105,8 @@ public static class SecondGoldenSet
     {
         foreach ((string name, JsonNode? node) in file.ToArray())
         {
-            if (node is JsonArray array && name != "iterations" && !name.StartsWith("final_", StringComparison.Ordinal) && array.Count == rows)
+            if (node is JsonArray array && name != "iterations" && !name.StartsWith("final_", StringComparison.Ordinal)
+                && array.Count == rows)
             {
                 file[name] = new JsonArray([.. array.Skip(size).Concat(array.Take(size)).Select(item => item!.DeepClone())]);
             }

@@ -10,7 +10,9 @@ public static class SharedData
     /// <summary>The folder, or null where there is none: GRPO_SHARED, else "shared" beside the repository.</summary>
     public static string? Root { get; } = Find();
 
-    /// <summary>Reads "golden" from another folder in this test, until the result is disposed; tests that run beside it keep theirs.</summary>
+    /// <summary>
+    /// Reads "golden" from another folder in this test, until the result is disposed; tests that run beside it keep theirs.
+    /// </summary>
     public static IDisposable UseGolden(string root)
     {
         Other.Value = root;
@@ -19,7 +21,8 @@ public static class SharedData
 
     /// <summary>The full path of a file or folder below <see cref="Root"/>.</summary>
     public static string Path(params ReadOnlySpan<string> parts) =>
-        System.IO.Path.Combine([(parts[0] == "golden" ? Other.Value : null) ?? Root ?? throw new InvalidOperationException("No shared data; mark the test [SharedFact]."), .. parts]);
+        System.IO.Path.Combine([(parts[0] == "golden" ? Other.Value : null) ?? Root
+            ?? throw new InvalidOperationException("No shared data; mark the test [SharedFact]."), .. parts]);
 
     /// <summary>The repository's root: the folder of Grpo.sln.</summary>
     public static string RepositoryRoot => FindUp("Grpo.sln")

@@ -11,7 +11,7 @@ internal static class RunEnd
 {
     public static IEnumerable<string> Lines(TrainingSummary summary)
     {
-        string end = summary.Cancelled ? "Stopped" : summary.Failure is null ? "Done" : "Failed";
+        string end = summary.Canceled ? "Stopped" : summary.Failure is null ? "Done" : "Failed";
         string now = summary.Steps == summary.LastStep ? "" : string.Create(CultureInfo.InvariantCulture, $", {summary.Steps} of them now");
         yield return string.Create(CultureInfo.InvariantCulture,
             $"{end} after {summary.LastStep} steps{now}, {summary.CompletionTokens} completion tokens, {summary.Elapsed:hh\\:mm\\:ss}.");

@@ -8,7 +8,7 @@ public interface ICheckpointStore
     /// <exception cref="IOException">Another run, in any process, has claimed the store, or the store cannot be written to.</exception>
     IDisposable? BeginRun() => null;
 
-    /// <summary>Stores a checkpoint, atomically: afterwards it is complete or absent.</summary>
+    /// <summary>Stores a checkpoint, atomically: afterward it is complete or absent.</summary>
     /// <param name="step">The number of steps done.</param>
     /// <param name="write">The function that writes the files into the folder that it receives.</param>
     /// <param name="cancellationToken">A token that stops before anything is written.</param>

@@ -7,7 +7,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
-namespace Grpo.DependencyInjection;
+namespace Grpo;
 
 /// <summary>A builder that registers the plug-ins of a training run as singletons.</summary>
 public sealed class GrpoBuilder
@@ -106,10 +106,10 @@ public sealed class GrpoBuilder
         Services.Replace(ServiceDescriptor.Singleton(create));
         return this;
     }
+
+    /// <summary>The registered training prompts. A wrapper, because a plain list would clash with other lists in the container.</summary>
+    internal sealed record PromptSource(IReadOnlyList<Prompt> Prompts);
+
+    /// <summary>A registered reward and its weight in the sum.</summary>
+    internal sealed record WeightedReward(IRewardFunction Reward, double Weight);
 }
-
-/// <summary>The registered training prompts. A wrapper, because a plain list would clash with other lists in the container.</summary>
-internal sealed record PromptSource(IReadOnlyList<Prompt> Prompts);
-
-/// <summary>A registered reward and its weight in the sum.</summary>
-internal sealed record WeightedReward(IRewardFunction Reward, double Weight);

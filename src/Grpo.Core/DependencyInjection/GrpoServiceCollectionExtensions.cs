@@ -5,7 +5,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
-namespace Grpo.DependencyInjection;
+namespace Grpo;
 
 /// <summary>Extension methods that register GRPO with Microsoft.Extensions.DependencyInjection.</summary>
 public static class GrpoServiceCollectionExtensions
@@ -40,7 +40,7 @@ public static class GrpoServiceCollectionExtensions
 
     private static IRewardFunction CombineRewards(IServiceProvider provider)
     {
-        WeightedReward[] rewards = [.. provider.GetServices<WeightedReward>()];
+        GrpoBuilder.WeightedReward[] rewards = [.. provider.GetServices<GrpoBuilder.WeightedReward>()];
         return rewards switch
         {
             [] => throw new InvalidOperationException("GRPO needs a reward: call AddReward at least once."),

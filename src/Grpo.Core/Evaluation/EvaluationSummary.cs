@@ -131,13 +131,13 @@ internal static class EvaluationSummary
             double value => throw new InvalidOperationException(string.Create(
                 CultureInfo.InvariantCulture,
                 $"The reward's component '{TerminalText.EscapeLine(key)}' is {value} on prompt '{TerminalText.EscapeLine(prompt.Id)}', but "
-                + $"a lenient judgement must be 0, 1 or null. Name another component in EvaluationOptions.LenientComponent, "
+                + $"a lenient judgment must be 0, 1 or null. Name another component in EvaluationOptions.LenientComponent, "
                 + $"or set it to null.")),
         };
     }
 
-    private static double[] Fractions(IEnumerable<bool?> judgements) =>
-        [.. judgements.OfType<bool>().Select(correct => correct ? 1.0 : 0.0)];
+    private static double[] Fractions(IEnumerable<bool?> judgments) =>
+        [.. judgments.OfType<bool>().Select(correct => correct ? 1.0 : 0.0)];
 
     private static double? Mean(double[] values) => values.Length == 0 ? null : values.Average();
 

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Grpo.Modeling;
 
 /// <summary>
-/// <see cref="TokenLogProbs"/> for a loss that is known beforehand: goes back through the output layer while it has the logits of a row, so that none
-/// is computed twice.
+/// <see cref="TokenLogProbs"/> for a loss that is known beforehand: goes back through the output layer while it has the logits of a row, so
+/// that none is computed twice.
 /// </summary>
 /// <remarks>The idea is Liger Kernel's for the cross entropy, arXiv:2410.10989.</remarks>
 internal sealed class FusedLogProbsFunction : SafeFunction<FusedLogProbsFunction>
@@ -63,7 +63,8 @@ internal sealed class FusedLogProbsFunction : SafeFunction<FusedLogProbsFunction
 
         context.set_materialize_grads(false);
         // Torch takes them when the callback has ended.
-        context.save_for_backward([scope.Keep(foretold), .. hiddenGradient is null ? Array.Empty<Tensor>() : [scope.Keep(hiddenGradient.to(hidden.dtype))]]);
+        context.save_for_backward(
+            [scope.Keep(foretold), .. hiddenGradient is null ? Array.Empty<Tensor>() : [scope.Keep(hiddenGradient.to(hidden.dtype))]]);
         return scope.Keep(logProbs);
     }
 
@@ -76,12 +77,15 @@ internal sealed class FusedLogProbsFunction : SafeFunction<FusedLogProbsFunction
         Tensor foretold = saved[0];
         if (foretold.numel() > 0)
         {
-            float difference = (gradient.IsInvalid ? foretold : gradient - foretold).abs().max().item<float>(), largest = foretold.abs().max().item<float>();
+            float difference = (gradient.IsInvalid ? foretold : gradient - foretold).abs().max().item<float>(),
+                largest = foretold.abs().max().item<float>();
             if (!(difference <= Tolerance * largest))
             {
                 throw new InvalidOperationException(FormattableString.Invariant(
-                    $"The gradient of the log-probs differs by {difference} from the one that lossGradient gave, of at most {largest}: what the output layer has received is wrong, so drop all gradients. ")
-                    + "A loss whose tokens depend on each other, as with PolicyObjective.IsPerToken false, cannot be told beforehand; leave lossGradient out.");
+                    $"The gradient of the log-probs differs by {difference} from the one that lossGradient gave, of at most {largest}: ")
+                    + "what the output layer has received is wrong, so drop all gradients. "
+                    + "A loss whose tokens depend on each other, as with PolicyObjective.IsPerToken false, cannot be told "
+                    + "beforehand; leave lossGradient out.");
             }
         }
 

@@ -8,7 +8,8 @@ namespace Grpo;
 /// <remarks>
 /// These five members are all that training needs. A policy that can do more implements the small interfaces beside this one:
 /// <see cref="IEntropyPolicy"/>, <see cref="IFusedLossPolicy"/>, <see cref="ISharedPromptPolicy"/>, <see cref="IVocabularyPolicy"/>,
-/// <see cref="IMemoryPlannedPolicy"/>, <see cref="IStochasticPolicy"/>. A policy that wraps another one has the abilities that it implements itself.
+/// <see cref="IMemoryPlannedPolicy"/>, <see cref="IStochasticPolicy"/>. A policy that wraps another one has the abilities that it
+/// implements itself.
 /// </remarks>
 public interface IPolicy
 {
@@ -21,7 +22,8 @@ public interface IPolicy
     /// The temperature that the completions were sampled at. It divides the logits before the softmax. Greater than 0.
     /// </param>
     /// <returns>
-    /// The log-probs in nats, [B, C] float32, 0 where the completion mask is 0. Differentiable unless gradients are off. Owned by the caller's scope.
+    /// The log-probs in nats, [B, C] float32, 0 where the completion mask is 0. Differentiable unless gradients are off. Owned by the
+    /// caller's scope.
     /// </returns>
     Tensor LogProbs(TokenBatch batch, double temperature);
 

@@ -3,22 +3,24 @@ using static TorchSharp.torch;
 
 namespace Grpo.Modeling;
 
-/// <summary>Implemented by policies that can also compute the entropy of each token's distribution: for an entropy bonus and for masks by entropy.</summary>
+/// <summary>
+/// Implemented by policies that can also compute the entropy of each token's distribution: for an entropy bonus and for masks by entropy.
+/// </summary>
 public interface IEntropyPolicy : IPolicy
 {
     /// <summary>Computes the log-probs of the completion tokens and the entropy of the distribution that each was sampled from.</summary>
     /// <param name="batch">The left-padded prompts and right-padded completions, [B, P] and [B, C]. Borrowed.</param>
     /// <param name="temperature">The temperature that divides the logits before the softmax. Greater than 0.</param>
     /// <returns>
-    /// Log-probs and entropies in nats, [B, C] float32 each, 0 where the completion mask is 0. Both are differentiable unless gradients are off. Owned by
-    /// the caller's scope.
+    /// Log-probs and entropies in nats, [B, C] float32 each, 0 where the completion mask is 0. Both are differentiable unless gradients are
+    /// off. Owned by the caller's scope.
     /// </returns>
     TokenStatistics LogProbsAndEntropies(TokenBatch batch, double temperature);
 }
 
 /// <summary>
-/// Implemented by policies that can run the backward pass of their output layer during the forward pass, while the logits are there, so that the
-/// logits are computed once per update. Possible when the gradient of the loss is known as soon as the log-probs are.
+/// Implemented by policies that can run the backward pass of their output layer during the forward pass, while the logits are there, so
+/// that the logits are computed once per update. Possible when the gradient of the loss is known as soon as the log-probs are.
 /// </summary>
 public interface IFusedLossPolicy : IPolicy
 {
@@ -26,20 +28,24 @@ public interface IFusedLossPolicy : IPolicy
     /// <param name="batch">The left-padded prompts and right-padded completions, [B, P] and [B, C]. Borrowed.</param>
     /// <param name="temperature">The temperature that divides the logits before the softmax. Greater than 0.</param>
     /// <param name="lossGradient">
-    /// Returns dL/d log π for given log π, both [B, C] float32. Each element depends on its own log π alone. <see cref="TokenLogProbs"/> says when it
-    /// is called.
+    /// Returns dL/d log π for given log π, both [B, C] float32. Each element depends on its own log π alone. <see cref="TokenLogProbs"/>
+    /// says when it is called.
     /// </param>
     /// <returns>
-    /// The same tensor as <see cref="IPolicy.LogProbs"/>. Exactly one backward pass with that gradient must follow. If none follows, the caller drops
-    /// the gradients of the weights.
+    /// The same tensor as <see cref="IPolicy.LogProbs"/>. Exactly one backward pass with that gradient must follow. If none follows, the
+    /// caller drops the gradients of the weights.
     /// </returns>
     Tensor LogProbs(TokenBatch batch, double temperature, Func<Tensor, Tensor> lossGradient);
 }
 
-/// <summary>Implemented by policies that can compute a prompt once for all rows that share it (<see cref="TokenBatch.SharedPrompts"/>).</summary>
+/// <summary>
+/// Implemented by policies that can compute a prompt once for all rows that share it (<see cref="TokenBatch.SharedPrompts"/>).
+/// </summary>
 public interface ISharedPromptPolicy : IPolicy
 {
-    /// <summary>True if log-probs use shared prompts. Micro-batches then keep a group together. The log-probs are the same either way.</summary>
+    /// <summary>
+    /// True if log-probs use shared prompts. Micro-batches then keep a group together. The log-probs are the same either way.
+    /// </summary>
     bool SharesPrompts { get; }
 }
 
@@ -47,13 +53,15 @@ public interface ISharedPromptPolicy : IPolicy
 public interface IVocabularyPolicy : IPolicy
 {
     /// <summary>
-    /// The number of token ids, from 0: the width of the logits, which may exceed the tokenizer's vocabulary. Token ids that a sampler returns must be
-    /// below it.
+    /// The number of token ids, from 0: the width of the logits, which may exceed the tokenizer's vocabulary. Token ids that a sampler
+    /// returns must be below it.
     /// </summary>
     int VocabularySize { get; }
 }
 
-/// <summary>Implemented by policies that can tell before a run how much memory it will need, for <see cref="GrpoOptimizer.Explain"/>.</summary>
+/// <summary>
+/// Implemented by policies that can tell before a run how much memory it will need, for <see cref="GrpoOptimizer.Explain"/>.
+/// </summary>
 public interface IMemoryPlannedPolicy : IPolicy
 {
     /// <summary>The memory needs of the model.</summary>
@@ -64,8 +72,8 @@ public interface IMemoryPlannedPolicy : IPolicy
 public interface IStochasticPolicy : IPolicy
 {
     /// <summary>
-    /// True if passes that record gradients are random. <see cref="GrpoOptimizer"/> refuses such a policy: the ratio to the sampled log-probs would be
-    /// noise. <see cref="SupervisedTrainer"/> accepts it.
+    /// True if passes that record gradients are random. <see cref="GrpoOptimizer"/> refuses such a policy: the ratio to the sampled
+    /// log-probs would be noise. <see cref="SupervisedTrainer"/> accepts it.
     /// </summary>
     bool IsStochastic { get; }
 }

@@ -12,7 +12,9 @@ public static class PolicyExtensions
     {
         ArgumentNullException.ThrowIfNull(policy);
         return policy.Module.parameters().FirstOrDefault()?.device
-            ?? throw new InvalidOperationException($"The module of {policy.GetType().Name} has no parameters. Was it disposed, or did its constructor not call RegisterComponents()?");
+            ?? throw new InvalidOperationException(
+                $"The module of {policy.GetType().Name} has no parameters. Was it disposed, or did its "
+                + "constructor not call RegisterComponents()?");
     }
 
     /// <summary>The parameters that are trained, with their names, in a fixed order.</summary>
@@ -20,6 +22,7 @@ public static class PolicyExtensions
     public static IReadOnlyList<(string Name, TorchSharp.Modules.Parameter Parameter)> TrainedParameters(this IPolicy policy)
     {
         ArgumentNullException.ThrowIfNull(policy);
-        return [.. policy.Module.named_parameters().Where(pair => pair.parameter.requires_grad).Select(pair => (pair.name, pair.parameter))];
+        return [.. policy.Module.named_parameters().Where(pair => pair.parameter.requires_grad)
+            .Select(pair => (pair.name, pair.parameter))];
     }
 }

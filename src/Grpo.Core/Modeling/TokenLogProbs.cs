@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Grpo.Modeling;
 
 /// <summary>
-/// log softmax(hidden · Wᵀ / temperature) of one token a row, without the [rows, V] logits: they are computed a tile of rows and tokens at a time, and
-/// again in the backward pass.
+/// log softmax(hidden · Wᵀ / temperature) of one token a row, without the [rows, V] logits: they are computed a tile of rows and tokens at
+/// a time, and again in the backward pass.
 /// </summary>
 /// <remarks>
 /// Exact, not an approximation: differs from log_softmax and gather only by rounding. Costs one more matrix product than keeping
@@ -19,8 +19,8 @@ public static class TokenLogProbs
     /// <summary>log p of the target tokens.</summary>
     /// <param name="hidden">[rows, H], floating point; leave out the rows of padding. Borrowed.</param>
     /// <param name="weight">
-    /// The output layer, [V, H], on the same device; in the type of <paramref name="hidden"/>, or float32 where that has 16 bits: products are then
-    /// in 16 bits, of rounded weights, and the weight's gradient is added up in float32. Borrowed.
+    /// The output layer, [V, H], on the same device; in the type of <paramref name="hidden"/>, or float32 where that has 16 bits: products
+    /// are then in 16 bits, of rounded weights, and the weight's gradient is added up in float32. Borrowed.
     /// </param>
     /// <param name="targets">[rows] int64, each from 0 to V − 1. Borrowed.</param>
     /// <param name="temperature">Divides the logits; above 0 and finite.</param>
@@ -28,41 +28,45 @@ public static class TokenLogProbs
     /// <returns>[rows] float32, nats, differentiable once in hidden and weight. Owned by the caller's scope.</returns>
     /// <exception cref="ArgumentException">A shape, type, device, the temperature or the chunk is wrong.</exception>
     /// <remarks>
-    /// In <c>backward()</c> a float32 leaf weight receives its share in place, tile by tile, which saves another [V, H] (see <see cref="LeafGradient"/>). Use <c>backward()</c>, not <c>autograd.grad</c>, where such a weight is among the inputs.
+    /// In <c>backward()</c> a float32 leaf weight receives its share in place, tile by tile, which saves another [V, H] (see
+    /// <see cref="LeafGradient"/>). Use <c>backward()</c>, not <c>autograd.grad</c>, where such a weight is among the inputs.
     /// </remarks>
     public static Tensor Compute(Tensor hidden, Tensor weight, Tensor targets, double temperature, int chunkRows = DefaultChunkRows)
     {
         using var scope = TensorScope.Begin();
-        return scope.Keep(Run(hidden, weight, targets, new TokenLogProbsFunction.Settings(temperature, chunkRows, WithEntropies: false)).select(0, 0));
+        return scope.Keep(
+            Run(hidden, weight, targets, new TokenLogProbsFunction.Settings(temperature, chunkRows, WithEntropies: false)).select(0, 0));
     }
 
     /// <summary>
-    /// log p of the target tokens, for a loss that is known beforehand: the gradients of hidden and weight are computed while the logits are there, and
-    /// none is computed again in the backward pass. About a fifth less time at the output layer.
+    /// log p of the target tokens, for a loss that is known beforehand: the gradients of hidden and weight are computed while the logits
+    /// are there, and none is computed again in the backward pass. About a fifth less time at the output layer.
     /// </summary>
     /// <param name="hidden">As in <see cref="Compute(Tensor, Tensor, Tensor, double, int)"/>.</param>
     /// <param name="weight">As there. A trained one that is no float32 leaf gets its gradient in the usual way.</param>
     /// <param name="targets">As there.</param>
     /// <param name="temperature">As there.</param>
     /// <param name="lossGradient">
-    /// dL/d log p of log p, both [rows] float32, each row's of its own log p alone. It is called for some rows after others, without gradients being recorded; the log p of
-    /// rows that are yet to come are 0 then, and their gradients are not read.
+    /// dL/d log p of log p, both [rows] float32, each row's of its own log p alone. It is called for some rows after others, without
+    /// gradients being recorded; the log p of rows that are yet to come are 0 then, and their gradients are not read.
     /// </param>
     /// <param name="heldLogits">Logits held at a time, those of one row at least.</param>
     /// <returns>As there, for one <c>backward()</c> that must come with that gradient.</returns>
     /// <exception cref="ArgumentException">A shape, type, device or the temperature is wrong.</exception>
     /// <remarks>
-    /// A trained weight's gradient has been added to when this returns. Where no backward pass follows, or <see cref="BackwardPass.Run"/> throws an <see cref="InvalidOperationException"/> since
-    /// it came with another gradient, drop all gradients.
+    /// A trained weight's gradient has been added to when this returns. Where no backward pass follows, or <see cref="BackwardPass.Run"/>
+    /// throws an <see cref="InvalidOperationException"/> since it came with another gradient, drop all gradients.
     /// </remarks>
     public static Tensor Compute(
-        Tensor hidden, Tensor weight, Tensor targets, double temperature, Func<Tensor, Tensor> lossGradient, long heldLogits = DefaultHeldLogits)
+        Tensor hidden, Tensor weight, Tensor targets, double temperature, Func<Tensor, Tensor> lossGradient,
+        long heldLogits = DefaultHeldLogits)
     {
         ArgumentNullException.ThrowIfNull(lossGradient);
         Check(hidden, weight, targets, temperature);
         ArgumentOutOfRangeException.ThrowIfLessThan(heldLogits, 1);
         return IsRecorded(hidden, weight) && FusedLogProbsFunction.CanServe(weight)
-            ? FusedLogProbsFunction.apply(hidden, weight, targets, new FusedLogProbsFunction.Settings(temperature, lossGradient, heldLogits))
+            ? FusedLogProbsFunction.apply(
+                hidden, weight, targets, new FusedLogProbsFunction.Settings(temperature, lossGradient, heldLogits))
             : Compute(hidden, weight, targets, temperature);
     }
 
@@ -74,7 +78,8 @@ public static class TokenLogProbs
     /// <param name="chunkRows">As in <see cref="Compute(Tensor, Tensor, Tensor, double, int)"/>.</param>
     /// <returns>Two tensors [rows] float32, nats. Owned by the caller's scope.</returns>
     /// <exception cref="ArgumentException">A shape, type, device, the temperature or the chunk is wrong.</exception>
-    public static TokenStatistics ComputeWithEntropies(Tensor hidden, Tensor weight, Tensor targets, double temperature, int chunkRows = DefaultChunkRows)
+    public static TokenStatistics ComputeWithEntropies(
+        Tensor hidden, Tensor weight, Tensor targets, double temperature, int chunkRows = DefaultChunkRows)
     {
         using var scope = TensorScope.Begin();
         Tensor results = Run(hidden, weight, targets, new TokenLogProbsFunction.Settings(temperature, chunkRows, WithEntropies: true));
@@ -82,8 +87,8 @@ public static class TokenLogProbs
     }
 
     /// <summary>
-    /// About the most memory that a call or its backward pass takes for a while, beside its arguments, results and their gradients; with gradients and
-    /// without entropies, of a loss that is known beforehand, which takes most.
+    /// About the most memory that a call or its backward pass takes for a while, beside its arguments, results and their gradients; with
+    /// gradients and without entropies, of a loss that is known beforehand, which takes most.
     /// </summary>
     /// <param name="rows">Of hidden.</param>
     /// <param name="width">H.</param>
@@ -93,7 +98,8 @@ public static class TokenLogProbs
     /// <param name="withEntropies">Whether of <see cref="ComputeWithEntropies"/>.</param>
     /// <param name="withGradients">Whether there is a backward pass.</param>
     /// <returns>Bytes.</returns>
-    public static long ScratchBytes(long rows, long width, long vocabulary, ScalarType type, ScalarType weightType, bool withEntropies, bool withGradients)
+    public static long ScratchBytes(
+        long rows, long width, long vocabulary, ScalarType type, ScalarType weightType, bool withEntropies, bool withGradients)
     {
         bool areKept = withGradients && !withEntropies;
         (long height, long across) = areKept
@@ -101,7 +107,8 @@ public static class TokenLogProbs
             : LogitTiles.SizeOf(rows, vocabulary, DefaultChunkRows);
         bool isSingle = type == ScalarType.Float32;
         // The tile in float32; entropies need p beside z; in 16 bits the product and its gradient are tiles too.
-        long perLogit = sizeof(float) + (withEntropies ? sizeof(float) : 0) + (isSingle ? 0 : (type == ScalarType.Float64 ? 8 : 2) * (withGradients ? 2 : 1));
+        long perLogit = sizeof(float) + (withEntropies ? sizeof(float) : 0)
+            + (isSingle ? 0 : (type == ScalarType.Float64 ? 8 : 2) * (withGradients ? 2 : 1));
         long others = areKept ? sizeof(float) * height * (vocabulary - across) : 0;
         // A convolution gives what is then added to the gradients.
         bool isLarge = isSingle && withGradients && height * width * across >= FastLinear.MinWork;
@@ -131,7 +138,8 @@ public static class TokenLogProbs
         if (!hidden.is_floating_point() || (weight.dtype != hidden.dtype && !isRounded))
         {
             throw new ArgumentException(
-                $"hidden and weight must share a floating-point type, or the weight be Float32 where hidden has 16 bits, but they are {hidden.dtype} and {weight.dtype}.",
+                "hidden and weight must share a floating-point type, or the weight be Float32 where hidden has 16 bits, but they are "
+                + $"{hidden.dtype} and {weight.dtype}.",
                 nameof(weight));
         }
 

@@ -22,7 +22,8 @@ internal sealed class AdamW : IDisposable
     /// <param name="options">Constants.</param>
     /// <param name="moments">Where the moments are kept and in how many bits.</param>
     public AdamW(
-        IReadOnlyList<(string Name, Parameter Parameter)> parameters, AdamWOptions options, OptimizerMoments moments = OptimizerMoments.Float32)
+        IReadOnlyList<(string Name, Parameter Parameter)> parameters, AdamWOptions options,
+        OptimizerMoments moments = OptimizerMoments.Float32)
         : this(parameters, options, checkedParameters => AdamWMoments.Create(moments, checkedParameters))
     {
     }
@@ -44,13 +45,15 @@ internal sealed class AdamW : IDisposable
             if (parameter.dtype != ScalarType.Float32)
             {
                 throw new InvalidOperationException(
-                    $"Parameter '{name}' is {parameter.dtype} but trained weights must be Float32: Adam's steps are smaller than a 16-bit float can hold.");
+                    $"Parameter '{name}' is {parameter.dtype} but trained weights must be Float32: "
+                    + "Adam's steps are smaller than a 16-bit float can hold.");
             }
 
             if (!parameter.is_contiguous())
             {
                 throw new InvalidOperationException(
-                    $"Parameter '{name}' of shape [{string.Join(", ", parameter.shape)}] is a view with gaps or swapped axes; make it of contiguous() values.");
+                    $"Parameter '{name}' of shape [{string.Join(", ", parameter.shape)}] is a view with gaps or swapped axes; "
+                    + "make it of contiguous() values.");
             }
         }
 
@@ -79,10 +82,12 @@ internal sealed class AdamW : IDisposable
             .Select(i => (_parameters[i].Name, _parameters[i].Parameter, Gradient: _parameters[i].Parameter.grad, Index: i))
             .Where(entry => entry.Gradient is not null);
         // All that needs memory comes before the first weight changes: a lack of it leaves none half updated.
-        IAdamWUpdate[] updates = [.. trained.GroupBy(entry => (_options.IsDecayed(entry.Name, entry.Parameter), entry.Parameter.device.ToString())).SelectMany(alike => _moments.Prepare(
-            [.. alike.Select(entry => new AdamWEntry(entry.Index, entry.Parameter, entry.Gradient!.contiguous()))],
-            Step + 1,
-            tensors => FusedAdamW.Prepare(tensors, Step + 1, learningRate, alike.Key.Item1 ? _options.WeightDecay : 0, gradientScale, _options)))];
+        IAdamWUpdate[] updates = [.. trained.GroupBy(entry =>
+            (_options.IsDecayed(entry.Name, entry.Parameter), entry.Parameter.device.ToString())).SelectMany(alike => _moments.Prepare(
+                [.. alike.Select(entry => new AdamWEntry(entry.Index, entry.Parameter, entry.Gradient!.contiguous()))],
+                Step + 1,
+                tensors => FusedAdamW.Prepare(
+                    tensors, Step + 1, learningRate, alike.Key.Item1 ? _options.WeightDecay : 0, gradientScale, _options)))];
         Step++;
         foreach (IAdamWUpdate update in updates)
         {
@@ -151,7 +156,8 @@ internal sealed class AdamW : IDisposable
             if (!float.IsFinite(sums[i]) && !updated[i].Parameter.isfinite().all().item<bool>())
             {
                 throw new TrainingDivergedException(FormattableString.Invariant(
-                    $"Update {Step} left NaN or ∞ in the parameter '{updated[i].Name}' (learning rate {learningRate}, AdamEpsilon {_options.Epsilon}): the weights in memory cannot be used any more. ")
+                    $"Update {Step} left NaN or ∞ in the parameter '{updated[i].Name}' (learning rate {learningRate}, AdamEpsilon ")
+                    + FormattableString.Invariant($"{_options.Epsilon}): the weights in memory cannot be used any more. ")
                     + "Go back to the last checkpoint, and lower LearningRate or MaxGradientNorm, or raise AdamEpsilon.");
             }
         }

@@ -7,7 +7,9 @@ using static TorchSharp.torch;
 
 namespace Grpo.Optimization;
 
-/// <summary>The first and second moments of all trained parameters, in one of the ways of <see cref="OptimizerMoments"/>. Owns them.</summary>
+/// <summary>
+/// The first and second moments of all trained parameters, in one of the ways of <see cref="OptimizerMoments"/>. Owns them.
+/// </summary>
 /// <remarks>
 /// A checkpoint has them as they are kept, so that a run resumes exactly. Float32 and 8 bits are read from each other's checkpoints too,
 /// converted one parameter at a time.
@@ -31,7 +33,8 @@ internal abstract class AdamWMoments : IDisposable
                 OptimizerMoments.Float32 => new FloatMoments(parameters, inMainMemory: false),
                 OptimizerMoments.Host => new FloatMoments(parameters, inMainMemory: true),
                 OptimizerMoments.Int8 => new ByteMoments(parameters),
-                _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, $"Must be one of {string.Join(", ", Enum.GetNames<OptimizerMoments>())}."),
+                _ => throw new ArgumentOutOfRangeException(
+                    nameof(kind), kind, $"Must be one of {string.Join(", ", Enum.GetNames<OptimizerMoments>())}."),
             };
         }
         catch (Exception exception) when (OutOfMemory.Is(exception))
@@ -39,8 +42,9 @@ internal abstract class AdamWMoments : IDisposable
             string place = kind == OptimizerMoments.Host ? "cpu" : parameters[0].Parameter.device.ToString();
             string others = string.Join(" or ", Enum.GetValues<OptimizerMoments>().Where(other => other != kind));
             throw new InvalidOperationException(
-                $"AdamW's moments do not fit into the memory of {place}: {ByteText.Format(parameters.Sum(named => BytesOf(kind, named.Parameter.numel())))} as {kind}. " +
-                $"Set OptimizerMoments to {others}, train an adapter in place of all weights, or take a device with more memory.",
+                $"AdamW's moments do not fit into the memory of {place}: "
+                + $"{ByteText.Format(parameters.Sum(named => BytesOf(kind, named.Parameter.numel())))} as {kind}. Set OptimizerMoments to "
+                + $"{others}, train an adapter in place of all weights, or take a device with more memory.",
                 exception);
         }
     }
@@ -61,7 +65,8 @@ internal abstract class AdamWMoments : IDisposable
     /// <param name="step">Of this update, from 1.</param>
     /// <param name="fuse">Prepares the arithmetic for tensors on one device.</param>
     /// <returns>To be applied in this order, in the caller's scope.</returns>
-    public abstract IReadOnlyList<IAdamWUpdate> Prepare(IReadOnlyList<AdamWEntry> entries, long step, Func<IReadOnlyList<AdamWTensors>, IAdamWUpdate> fuse);
+    public abstract IReadOnlyList<IAdamWUpdate> Prepare(
+        IReadOnlyList<AdamWEntry> entries, long step, Func<IReadOnlyList<AdamWTensors>, IAdamWUpdate> fuse);
 
     /// <summary>The moments as a checkpoint holds them. The tensors are borrowed.</summary>
     public abstract IEnumerable<KeyValuePair<string, Tensor>> Tensors();
@@ -75,7 +80,8 @@ internal abstract class AdamWMoments : IDisposable
         {
             foreach (string moment in new[] { FirstMoment, SecondMoment })
             {
-                if (!HasCodes(file, moment, name, parameter.numel(), moment == SecondMoment ? EightBitBlocks.Unsigned : EightBitBlocks.Signed))
+                if (!HasCodes(
+                    file, moment, name, parameter.numel(), moment == SecondMoment ? EightBitBlocks.Unsigned : EightBitBlocks.Signed))
                 {
                     RequireFloats(file, moment + "." + name, parameter.shape);
                 }
@@ -123,7 +129,8 @@ internal abstract class AdamWMoments : IDisposable
         }
     }
 
-    private static (string Codes, string Scales) CodeNames(string moment, string parameter) => ($"{moment}_codes.{parameter}", $"{moment}_scales.{parameter}");
+    private static (string Codes, string Scales) CodeNames(string moment, string parameter) =>
+        ($"{moment}_codes.{parameter}", $"{moment}_scales.{parameter}");
 
     private static bool HasCodes(SafetensorsReader file, string moment, string parameter, long weights, EightBitBlocks blocks)
     {
@@ -140,12 +147,14 @@ internal abstract class AdamWMoments : IDisposable
         if (!file.Entries.TryGetValue(moment, out SafetensorsEntry? entry) || !entry.Shape.SequenceEqual(shape))
         {
             throw new InvalidDataException(
-                $"'{file.Path}' holds no '{moment}' of shape [{string.Join(", ", shape)}]: it belongs to another model or another choice of trained parameters.");
+                $"'{file.Path}' holds no '{moment}' of shape [{string.Join(", ", shape)}]: it belongs to another model or "
+                + "another choice of trained parameters.");
         }
 
         if (!SafetensorsDType.IsFloat(entry.DType))
         {
-            throw new InvalidDataException($"'{file.Path}': '{moment}' is {entry.DType} but must be of a floating-point type. The file is damaged.");
+            throw new InvalidDataException(
+                $"'{file.Path}': '{moment}' is {entry.DType} but must be of a floating-point type. The file is damaged.");
         }
     }
 }

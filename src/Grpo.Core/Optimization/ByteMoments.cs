@@ -5,7 +5,9 @@ using static TorchSharp.torch;
 
 namespace Grpo.Optimization;
 
-/// <summary>Moments in 8 bits (<see cref="EightBitBlocks"/>), beside the weights. A piece at a time is float32 while it is updated.</summary>
+/// <summary>
+/// Moments in 8 bits (<see cref="EightBitBlocks"/>), beside the weights. A piece at a time is float32 while it is updated.
+/// </summary>
 internal sealed class ByteMoments : AdamWMoments
 {
     // Where one moment is rounded up, the other should not be.
@@ -31,12 +33,14 @@ internal sealed class ByteMoments : AdamWMoments
     }
 
     /// <inheritdoc/>
-    public override IReadOnlyList<IAdamWUpdate> Prepare(IReadOnlyList<AdamWEntry> entries, long step, Func<IReadOnlyList<AdamWTensors>, IAdamWUpdate> fuse)
+    public override IReadOnlyList<IAdamWUpdate> Prepare(
+        IReadOnlyList<AdamWEntry> entries, long step, Func<IReadOnlyList<AdamWTensors>, IAdamWUpdate> fuse)
     {
         // Everything is made here, in the caller's scope, and one staging serves all pieces.
         Device device = entries[0].Weight.device;
         MomentStaging staging = MomentStaging.Allocate(entries.Max(entry => entry.Weight.numel()), device);
-        Tensor firstThresholds = EightBitBlocks.Thresholds(step, FirstPhase, device), secondThresholds = EightBitBlocks.Thresholds(step, SecondPhase, device);
+        Tensor firstThresholds = EightBitBlocks.Thresholds(step, FirstPhase, device),
+            secondThresholds = EightBitBlocks.Thresholds(step, SecondPhase, device);
         var updates = new List<IAdamWUpdate>();
         foreach (AdamWEntry entry in entries)
         {
@@ -46,7 +50,8 @@ internal sealed class ByteMoments : AdamWMoments
                 MomentStaging room = staging.Of(length);
                 EightBitTensor first = _first[entry.Index].Of(start, length), second = _second[entry.Index].Of(start, length);
                 var piece = new AdamWTensors(
-                    weight.narrow(0, start, length), gradient.narrow(0, start, length), room.First.view(-1).narrow(0, 0, length), room.Second.view(-1).narrow(0, 0, length));
+                    weight.narrow(0, start, length), gradient.narrow(0, start, length), room.First.view(-1).narrow(0, 0, length),
+                    room.Second.view(-1).narrow(0, 0, length));
                 updates.Add(new StagedUpdate(
                     load: () =>
                     {

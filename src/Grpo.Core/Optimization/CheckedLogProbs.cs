@@ -5,7 +5,9 @@ using static TorchSharp.torch;
 
 namespace Grpo.Optimization;
 
-/// <summary>The one way to ask a policy or a reference model for log-probs: a result of another shape, type or device is refused by name.</summary>
+/// <summary>
+/// The one way to ask a policy or a reference model for log-probs: a result of another shape, type or device is refused by name.
+/// </summary>
 /// <remarks>Values are checked where they are on the CPU anyway: <see cref="NumericsGuard"/>, <see cref="RewardKl"/>.</remarks>
 internal static class CheckedLogProbs
 {
@@ -43,12 +45,16 @@ internal static class CheckedLogProbs
     /// <param name="reference">The plug-in.</param>
     /// <param name="batch">As in the plug-in's own method.</param>
     /// <param name="temperature">As in the plug-in's own method.</param>
-    /// <exception cref="InvalidOperationException">The result is not [B, C] float32 on the device of the batch, or has a gradient.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The result is not [B, C] float32 on the device of the batch, or has a gradient.
+    /// </exception>
     public static Tensor Of(IReferenceModel reference, TokenBatch batch, double temperature)
     {
         Tensor logProbs = Require(reference.LogProbs(batch, temperature), reference, nameof(IReferenceModel.LogProbs), batch);
         return logProbs.requires_grad
-            ? throw new InvalidOperationException($"{reference.GetType().Name}.{nameof(IReferenceModel.LogProbs)} returned a tensor with a gradient; the reference is frozen, so return detach().")
+            ? throw new InvalidOperationException(
+                $"{reference.GetType().Name}.{nameof(IReferenceModel.LogProbs)} returned a tensor with a gradient; "
+                + "the reference is frozen, so return detach().")
             : logProbs;
     }
 
@@ -62,10 +68,12 @@ internal static class CheckedLogProbs
 
         long[] wanted = batch.CompletionIds.shape;
         Device device = batch.CompletionIds.device;
-        if (!result.shape.AsSpan().SequenceEqual(wanted) || result.dtype != ScalarType.Float32 || result.device.ToString() != device.ToString())
+        if (!result.shape.AsSpan().SequenceEqual(wanted) || result.dtype != ScalarType.Float32
+            || result.device.ToString() != device.ToString())
         {
             throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
-                $"{name} returned [{string.Join(", ", result.shape)}] {result.dtype} on {result.device}; it must return [B, C] = [{string.Join(", ", wanted)}] Float32 on {device}."));
+                $"{name} returned [{string.Join(", ", result.shape)}] {result.dtype} on {result.device}; "
+                + $"it must return [B, C] = [{string.Join(", ", wanted)}] Float32 on {device}."));
         }
 
         return result;

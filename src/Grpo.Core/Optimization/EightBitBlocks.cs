@@ -4,16 +4,16 @@ using static TorchSharp.torch;
 namespace Grpo.Optimization;
 
 /// <summary>
-/// Numbers in 8 bits, 256 of them beside the largest magnitude among them. Codes are an eighth of an octave apart: a number is the largest times
-/// 2^((code − top)/8), so the nearest code is at most 4.5 % off for numbers of every size. Signed codes reach down to 2⁻¹⁵ of the largest, and to 0;
-/// unsigned ones to 2⁻³¹.
+/// Numbers in 8 bits, 256 of them beside the largest magnitude among them. Codes are an eighth of an octave apart: a number is the largest
+/// times 2^((code − top)/8), so the nearest code is at most 4.5 % off for numbers of every size. Signed codes reach down to 2⁻¹⁵ of the
+/// largest, and to 0; unsigned ones to 2⁻³¹.
 /// </summary>
 /// <remarks>
-/// Blocks as in Dettmers et al., arXiv:2110.02861. Two things differ, for the second moment's sake. In place of their dynamic tree, whose steps widen
-/// towards small numbers, the steps are even in the logarithm. And rounding is not to the nearest: the moment changes by a thousandth a step, so that
-/// the nearest code would be the old one for ever, and no number would decay. Each is rounded up or down by a threshold that goes through all values
-/// evenly from step to step (multiples of √2 modulo 1, another phase for each place in a block), so that the mean code over steps is right and
-/// averages decay at their own pace. Nothing is drawn: the same step has the same thresholds.
+/// Blocks as in Dettmers et al., arXiv:2110.02861. Two things differ, for the second moment's sake. In place of their dynamic tree, whose
+/// steps widen toward small numbers, the steps are even in the logarithm. And rounding is not to the nearest: the moment changes by a
+/// thousandth a step, so that the nearest code would be the old one for ever, and no number would decay. Each is rounded up or down by a
+/// threshold that goes through all values evenly from step to step (multiples of √2 modulo 1, another phase for each place in a block), so
+/// that the mean code over steps is right and averages decay at their own pace. Nothing is drawn: the same step has the same thresholds.
 /// </remarks>
 internal sealed class EightBitBlocks
 {
@@ -32,7 +32,10 @@ internal sealed class EightBitBlocks
     /// <summary>For numbers of either sign; 0 is exact.</summary>
     public static EightBitBlocks Signed { get; } = new(isSigned: true, sbyte.MaxValue);
 
-    /// <summary>For numbers from 0 on. What is smaller than the smallest code is rounded up to it, so that a number which will be divided by is not 0.</summary>
+    /// <summary>
+    /// For numbers from 0 on. What is smaller than the smallest code is rounded up to it, so that a number which will be divided
+    /// by is not 0.
+    /// </summary>
     public static EightBitBlocks Unsigned { get; } = new(isSigned: false, byte.MaxValue);
 
     /// <summary>The type of the codes.</summary>
@@ -41,7 +44,10 @@ internal sealed class EightBitBlocks
     /// <summary>Blocks of so many numbers, the last one padded.</summary>
     public static long Count(long numbers) => (numbers + Length - 1) / Length;
 
-    /// <summary>Thresholds of a step, from 0 to 1: a code is rounded down after one was added. From one step to the next they go through all values evenly.</summary>
+    /// <summary>
+    /// Thresholds of a step, from 0 to 1: a code is rounded down after one was added. From one step to the next they go
+    /// through all values evenly.
+    /// </summary>
     /// <param name="step">The step.</param>
     /// <param name="phase">Tells apart what should not be rounded alike, 0 to 1.</param>
     /// <param name="device">Where.</param>

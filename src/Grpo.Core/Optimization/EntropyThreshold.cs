@@ -6,7 +6,9 @@ using static TorchSharp.torch;
 
 namespace Grpo.Optimization;
 
-/// <summary>The entropy from which a token is trained on, over all completion tokens of the step: those of completions without advantage too.</summary>
+/// <summary>
+/// The entropy from which a token is trained on, over all completion tokens of the step: those of completions without advantage too.
+/// </summary>
 internal static class EntropyThreshold
 {
     /// <summary>One forward pass over the step, without gradient.</summary>
@@ -17,7 +19,8 @@ internal static class EntropyThreshold
     /// <param name="cancellationToken">Stops between two micro-batches.</param>
     /// <exception cref="MicroBatchOutOfMemoryException">A micro-batch does not fit into memory.</exception>
     public static double Of(
-        IEntropyPolicy policy, IReadOnlyList<TrainingRow> rows, GrpoOptions options, MicroBatchBudget budget, CancellationToken cancellationToken)
+        IEntropyPolicy policy, IReadOnlyList<TrainingRow> rows, GrpoOptions options, MicroBatchBudget budget,
+        CancellationToken cancellationToken)
     {
         var entropies = new List<float>();
         Device device = policy.Device();

@@ -28,16 +28,20 @@ internal sealed class FloatMoments : AdamWMoments
         }
     }
 
-    /// <summary>Whether moments are brought over although they lie beside the weights: lets a machine with one device test the way.</summary>
+    /// <summary>
+    /// Whether moments are brought over although they lie beside the weights: lets a machine with one device test the way.
+    /// </summary>
     internal bool AlwaysStages { get; init; }
 
     /// <inheritdoc/>
-    public override IReadOnlyList<IAdamWUpdate> Prepare(IReadOnlyList<AdamWEntry> entries, long step, Func<IReadOnlyList<AdamWTensors>, IAdamWUpdate> fuse)
+    public override IReadOnlyList<IAdamWUpdate> Prepare(
+        IReadOnlyList<AdamWEntry> entries, long step, Func<IReadOnlyList<AdamWTensors>, IAdamWUpdate> fuse)
     {
         Device device = entries[0].Weight.device;
         return AlwaysStages || (_inMainMemory && device.type != DeviceType.CPU)
             ? PrepareStaged(entries, device, fuse)
-            : [fuse([.. entries.Select(entry => new AdamWTensors(entry.Weight, entry.Gradient, _first[entry.Index], _second[entry.Index]))])];
+            : [fuse(
+                [.. entries.Select(entry => new AdamWTensors(entry.Weight, entry.Gradient, _first[entry.Index], _second[entry.Index]))])];
     }
 
     /// <inheritdoc/>
@@ -83,7 +87,8 @@ internal sealed class FloatMoments : AdamWMoments
     }
 
     // Everything is made here, in the caller's scope, and the two staging tensors serve all pieces.
-    private List<IAdamWUpdate> PrepareStaged(IReadOnlyList<AdamWEntry> entries, Device device, Func<IReadOnlyList<AdamWTensors>, IAdamWUpdate> fuse)
+    private List<IAdamWUpdate> PrepareStaged(
+        IReadOnlyList<AdamWEntry> entries, Device device, Func<IReadOnlyList<AdamWTensors>, IAdamWUpdate> fuse)
     {
         long longest = Math.Min(PieceLength(device), entries.Max(entry => entry.Weight.numel()));
         Tensor stagedFirst = empty([longest], ScalarType.Float32, device), stagedSecond = empty([longest], ScalarType.Float32, device);
@@ -96,7 +101,8 @@ internal sealed class FloatMoments : AdamWMoments
             {
                 Tensor first = allFirst.narrow(0, start, length), second = allSecond.narrow(0, start, length);
                 var piece = new AdamWTensors(
-                    weight.narrow(0, start, length), gradient.narrow(0, start, length), stagedFirst.narrow(0, 0, length), stagedSecond.narrow(0, 0, length));
+                    weight.narrow(0, start, length), gradient.narrow(0, start, length), stagedFirst.narrow(0, 0, length),
+                    stagedSecond.narrow(0, 0, length));
                 updates.Add(new StagedUpdate(
                     load: () => Copy(first, piece.FirstMoment, second, piece.SecondMoment),
                     fuse([piece]),
@@ -114,5 +120,6 @@ internal sealed class FloatMoments : AdamWMoments
     }
 
     private Tensor[] Zeros() =>
-        [.. Parameters.Select(named => _inMainMemory ? zeros(named.Parameter.shape, ScalarType.Float32, CPU) : zeros_like(named.Parameter))];
+        [.. Parameters.Select(
+            named => _inMainMemory ? zeros(named.Parameter.shape, ScalarType.Float32, CPU) : zeros_like(named.Parameter))];
 }

@@ -5,15 +5,21 @@ using static TorchSharp.torch;
 namespace Grpo.Optimization;
 
 /// <summary>torch's fused AdamW: one pass over weight, gradient and moments, in place, on any device.</summary>
-/// <remarks>TorchSharp does not expose the operator; a script of one line does. Nothing is allocated per parameter but list entries.</remarks>
+/// <remarks>
+/// TorchSharp does not expose the operator; a script of one line does. Nothing is allocated per parameter but list entries.
+/// </remarks>
 internal sealed class FusedAdamW : IAdamWUpdate
 {
     // amsgrad needs the list of maxima, which stays empty. grad_scale divides the gradients, also in memory.
     private const string Script =
         """
-        def adamw(weights: List[Tensor], gradients: List[Tensor], first: List[Tensor], second: List[Tensor], steps: List[Tensor], scale: Tensor, constants: Tensor):
+        def adamw(weights: List[Tensor], gradients: List[Tensor], first: List[Tensor], second: List[Tensor],
+                  steps: List[Tensor], scale: Tensor, constants: Tensor):
             maxima: List[Tensor] = []
-            torch._fused_adamw_(weights, gradients, first, second, maxima, steps, lr=float(constants[0]), beta1=float(constants[1]), beta2=float(constants[2]), weight_decay=float(constants[3]), eps=float(constants[4]), amsgrad=False, maximize=False, grad_scale=scale)
+            torch._fused_adamw_(
+                weights, gradients, first, second, maxima, steps, lr=float(constants[0]), beta1=float(constants[1]),
+                beta2=float(constants[2]), weight_decay=float(constants[3]), eps=float(constants[4]), amsgrad=False,
+                maximize=False, grad_scale=scale)
             return len(weights)
 
         """;
@@ -41,7 +47,8 @@ internal sealed class FusedAdamW : IAdamWUpdate
         Tensor count = scope.Keep(torch.tensor((float)step, device: device));
         Tensor divisor = scope.Keep(torch.tensor((float)(1 / gradientScale), device: device));
 
-        // As a tensor, in double precision: TorchSharp hands numbers to a script through objects that may be collected before the call is made.
+        // As a tensor, in double precision: TorchSharp hands numbers to a script through objects that may be collected before
+        // the call is made.
         Tensor constants = scope.Keep(torch.tensor(new[] { learningRate, options.Beta1, options.Beta2, weightDecay, options.Epsilon }));
         _ = Compiled.Value;
         return new FusedAdamW(tensors,

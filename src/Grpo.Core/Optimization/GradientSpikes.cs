@@ -33,7 +33,8 @@ internal sealed class GradientSpikes(double? factor)
 
         return isSpike
             ? FormattableString.Invariant(
-                $"The gradient norm is {norm:G4}, {norm / median:F0} times the median of the last updates, {median:G4}; GradientSpikeFactor allows {factor}.")
+                $"The gradient norm is {norm:G4}, {norm / median:F0} times the median of the last updates, {median:G4}; ")
+                + FormattableString.Invariant($"GradientSpikeFactor allows {factor}.")
             : null;
     }
 

@@ -10,9 +10,12 @@ public static class GrpoDiagnostics
     public const string Name = "Grpo";
 
     private static readonly Meter Meter = new(Name);
-    private static readonly Counter<long> CompletionTokens = Meter.CreateCounter<long>("grpo.completion.tokens", "{token}", "Completion tokens sampled");
-    private static readonly Histogram<double> StepDuration = Meter.CreateHistogram<double>("grpo.step.duration", "s", "Duration of a training step");
-    private static readonly Histogram<double> MeanReward = Meter.CreateHistogram<double>("grpo.reward.mean", description: "Mean reward of a step");
+    private static readonly Counter<long> CompletionTokens = Meter.CreateCounter<long>(
+        "grpo.completion.tokens", "{token}", "Completion tokens sampled");
+    private static readonly Histogram<double> StepDuration = Meter.CreateHistogram<double>(
+        "grpo.step.duration", "s", "Duration of a training step");
+    private static readonly Histogram<double> MeanReward = Meter.CreateHistogram<double>(
+        "grpo.reward.mean", description: "Mean reward of a step");
 
     /// <summary>Activities grpo.rollout, grpo.score and grpo.update.</summary>
     internal static ActivitySource Source { get; } = new(Name);

@@ -10,10 +10,12 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Grpo;
 
-/// <summary>One GRPO training step from the four plug-ins: sample groups, score them, compare each group with itself, update the policy.</summary>
+/// <summary>
+/// One GRPO training step from the four plug-ins: sample groups, score them, compare each group with itself, update the policy.
+/// </summary>
 /// <remarks>
-/// Owns AdamW's moments and nothing else; who created the policy disposes it. One step at a time: what is called while a step runs on the same
-/// policy, by this optimizer or another one, is refused with an <see cref="InvalidOperationException"/>, and what is called after
+/// Owns AdamW's moments and nothing else; who created the policy disposes it. One step at a time: what is called while a step runs on the
+/// same policy, by this optimizer or another one, is refused with an <see cref="InvalidOperationException"/>, and what is called after
 /// <see cref="Dispose"/> with an <see cref="ObjectDisposedException"/>.
 /// Between the stages no tensor is alive, so a reward may take its time and may resume on another thread.
 /// </remarks>
@@ -44,9 +46,9 @@ public sealed class GrpoOptimizer : IDisposable
     /// <param name="logger">Null: no log.</param>
     /// <exception cref="ArgumentException">An option is out of range; the message lists all of them.</exception>
     /// <exception cref="InvalidOperationException">
-    /// The policy is random in training (<see cref="IStochasticPolicy.IsStochastic"/>), computes no entropies although the options need them
-    /// (<see cref="IEntropyPolicy"/>), or has no trainable float32 parameters. Or the KL term has no
-    /// reference model, or the reference cannot be moved although <see cref="GrpoOptions.ReferenceSyncEvery"/> asks for it.
+    /// The policy is random in training (<see cref="IStochasticPolicy.IsStochastic"/>), computes no entropies although the options need
+    /// them (<see cref="IEntropyPolicy"/>), or has no trainable float32 parameters. Or the KL term has no reference model, or the reference
+    /// cannot be moved although <see cref="GrpoOptions.ReferenceSyncEvery"/> asks for it.
     /// </exception>
     public GrpoOptimizer(
         IPolicy policy, IGroupSampler sampler, IRewardFunction reward, GrpoOptions? options = null,
@@ -65,19 +67,22 @@ public sealed class GrpoOptimizer : IDisposable
         if (policy is IStochasticPolicy { IsStochastic: true })
         {
             throw new InvalidOperationException(
-                $"{policy.GetType().Name} is random in training (dropout): its ratios to the sampled log-probs would be noise. Switch dropout off for GRPO; SupervisedTrainer can use it.");
+                $"{policy.GetType().Name} is random in training (dropout): its ratios to the sampled log-probs would be noise. "
+                + "Switch dropout off for GRPO; SupervisedTrainer can use it.");
         }
 
         if (Options.NeedsEntropies && policy is not IEntropyPolicy)
         {
             throw new InvalidOperationException(
-                $"{policy.GetType().Name} computes no entropies. Implement IEntropyPolicy, or set EntropyCoefficient to 0 and TopEntropyFraction to 1.");
+                $"{policy.GetType().Name} computes no entropies. Implement IEntropyPolicy, or set EntropyCoefficient to 0 and "
+                + "TopEntropyFraction to 1.");
         }
 
         if (Options.KlCoefficient != 0 && reference is null)
         {
             throw new InvalidOperationException(
-                FormattableString.Invariant($"KlCoefficient is {Options.KlCoefficient} but no reference model was given. Pass one, or set KlCoefficient to 0."));
+                FormattableString.Invariant(
+                    $"KlCoefficient is {Options.KlCoefficient} but no reference model was given. Pass one, or set KlCoefficient to 0."));
         }
 
         TorchBackend.EnsureAvailable();
@@ -115,7 +120,9 @@ public sealed class GrpoOptimizer : IDisposable
     /// <summary>Throws when the sampler can tell that it would refuse one of these prompts.</summary>
     internal void CheckPrompts(IReadOnlyList<Prompt> prompts) => _sampler.CheckPrompts(prompts, Options.Sampling);
 
-    /// <summary>What the options amount to: print it before anything is run. After the first step it also says how long a step takes.</summary>
+    /// <summary>
+    /// What the options amount to: print it before anything is run. After the first step it also says how long a step takes.
+    /// </summary>
     public TrainingPlan Explain()
     {
         _use.RequireAlive();
@@ -124,23 +131,30 @@ public sealed class GrpoOptimizer : IDisposable
 
     /// <summary>Runs one step: rollout, score, update.</summary>
     /// <param name="prompts">The prompts of the step.</param>
-    /// <param name="cancellationToken">Stops with an <see cref="OperationCanceledException"/>; the weights are then those before the step.</param>
+    /// <param name="cancellationToken">
+    /// Stops with an <see cref="OperationCanceledException"/>; the weights are then those before the step.
+    /// </param>
     /// <exception cref="RewardException">A reward failed and <see cref="RewardOptions.OnError"/> says to throw.</exception>
     /// <exception cref="TrainingDivergedException">
-    /// Logits, log-probs, loss or gradient are not finite, and the update was not applied. Or the update left weights or moments that are not finite.
+    /// Logits, log-probs, loss or gradient are not finite, and the update was not applied. Or the update left weights or
+    /// moments that are not finite.
     /// </exception>
     /// <exception cref="ObjectDisposedException">The optimizer or the policy was disposed.</exception>
     /// <exception cref="InvalidOperationException">
-    /// The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>), or a single completion does not fit into
-    /// memory; nothing was applied. Or something else is at work on the policy, or a plug-in answered wrongly.
+    /// The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>), or a single completion does not fit
+    /// into memory; nothing was applied. Or something else is at work on the policy, or a plug-in answered wrongly.
     /// </exception>
     public Task<StepReport> StepAsync(IReadOnlyList<Prompt> prompts, CancellationToken cancellationToken = default) =>
         StepAsync(prompts, reserve: [], cancellationToken);
 
     /// <summary>The same with dynamic sampling: groups that teach nothing are replaced by groups of further prompts.</summary>
     /// <param name="prompts">The prompts of the step.</param>
-    /// <param name="reserve">Drawn from in this order, in up to <see cref="GrpoOptions.MaxSamplingRounds"/> rounds; not read when that is 1.</param>
-    /// <param name="cancellationToken">Stops with an <see cref="OperationCanceledException"/>; the weights are then those before the step.</param>
+    /// <param name="reserve">
+    /// Drawn from in this order, in up to <see cref="GrpoOptions.MaxSamplingRounds"/> rounds; not read when that is 1.
+    /// </param>
+    /// <param name="cancellationToken">
+    /// Stops with an <see cref="OperationCanceledException"/>; the weights are then those before the step.
+    /// </param>
     /// <remarks>
     /// DAPO, arXiv:2503.14476, section 3.2. When rounds or reserve run out, groups without a signal fill the step up again, so that its
     /// denominators do not depend on luck. Rewards, lengths and accuracy in the report are of everything that was sampled.
@@ -151,7 +165,8 @@ public sealed class GrpoOptimizer : IDisposable
 
     /// <summary>Runs one step under the eyes of observers, which change nothing.</summary>
     internal async Task<StepReport> StepAsync(
-        IReadOnlyList<Prompt> prompts, IReadOnlyList<Prompt> reserve, IReadOnlyList<IStepObserver> observers, CancellationToken cancellationToken)
+        IReadOnlyList<Prompt> prompts, IReadOnlyList<Prompt> reserve, IReadOnlyList<IStepObserver> observers,
+        CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(reserve);
@@ -212,7 +227,8 @@ public sealed class GrpoOptimizer : IDisposable
     /// <param name="prompts">The prompts.</param>
     /// <param name="cancellationToken">Stops between two tokens.</param>
     /// <exception cref="InvalidOperationException">The sampler returned something else than was asked for.</exception>
-    public async Task<IReadOnlyList<RolloutGroup>> RolloutAsync(IReadOnlyList<Prompt> prompts, CancellationToken cancellationToken = default)
+    public async Task<IReadOnlyList<RolloutGroup>> RolloutAsync(
+        IReadOnlyList<Prompt> prompts, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(prompts);
         using IDisposable operation = _use.Begin();
@@ -245,7 +261,8 @@ public sealed class GrpoOptimizer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(groups);
         using IDisposable operation = _use.Begin();
-        new RolloutCheck(_policy.GetType().Name, await _vocabulary.FindAsync(_policy).ConfigureAwait(false)).RequireGroups(groups, nameof(groups));
+        new RolloutCheck(_policy.GetType().Name, await _vocabulary.FindAsync(_policy).ConfigureAwait(false))
+            .RequireGroups(groups, nameof(groups));
         var sampled = new SampledGroups(Options.Advantage, RewardWeights, groups.Count);
         sampled.Add(groups, await ScoreRewardsAsync(groups, cancellationToken).ConfigureAwait(false));
         (IReadOnlyList<ScoredGroup> all, ScoredStep chosen) = Advantages(sampled, cancellationToken);
@@ -256,16 +273,17 @@ public sealed class GrpoOptimizer : IDisposable
     /// <param name="step">The scored groups.</param>
     /// <param name="cancellationToken">Heeded until the first optimizer step is applied; the weights are then untouched.</param>
     /// <returns>
-    /// One report per optimizer step, those that were skipped included; none when every advantage is 0 and the loss has neither a KL term nor an
-    /// entropy bonus: then weights and moments are not touched.
+    /// One report per optimizer step, those that were skipped included; none when every advantage is 0 and the loss has neither a KL term
+    /// nor an entropy bonus: then weights and moments are not touched.
     /// </returns>
     /// <exception cref="TrainingDivergedException">
-    /// Log-probs, loss or gradient are not finite, and the update was not applied. Or the update left weights or moments that are not finite.
+    /// Log-probs, loss or gradient are not finite, and the update was not applied. Or the update left weights or moments
+    /// that are not finite.
     /// </exception>
     /// <exception cref="ObjectDisposedException">The optimizer or the policy was disposed.</exception>
     /// <exception cref="InvalidOperationException">
-    /// The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>), or a single completion does not fit into
-    /// memory; nothing was applied. Or something else is at work on the policy, or a plug-in answered wrongly.
+    /// The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>), or a single completion does not fit
+    /// into memory; nothing was applied. Or something else is at work on the policy, or a plug-in answered wrongly.
     /// </exception>
     public IReadOnlyList<UpdateReport> Update(ScoredStep step, CancellationToken cancellationToken = default)
     {
@@ -321,7 +339,9 @@ public sealed class GrpoOptimizer : IDisposable
         return updates;
     }
 
-    /// <summary>Writes policy, moments and counters into an existing folder; with the same options <see cref="Load"/> continues exactly.</summary>
+    /// <summary>
+    /// Writes policy, moments and counters into an existing folder; with the same options <see cref="Load"/> continues exactly.
+    /// </summary>
     /// <param name="directory">The folder.</param>
     /// <exception cref="InvalidOperationException">A step has failed after a part of it was applied.</exception>
     public void Save(string directory)
@@ -355,8 +375,8 @@ public sealed class GrpoOptimizer : IDisposable
     }
 
     /// <summary>
-    /// Frees the moments. The policy stays. A step that is under way ends first, and so does a <see cref="GrpoTrainer"/>'s run: its next step
-    /// throws, and its last checkpoint is written.
+    /// Frees the moments. The policy stays. A step that is under way ends first, and so does a <see cref="GrpoTrainer"/>'s run: its next
+    /// step throws, and its last checkpoint is written.
     /// </summary>
     public void Dispose() => _use.Dispose();
 
@@ -406,7 +426,8 @@ public sealed class GrpoOptimizer : IDisposable
             if (scored.Rewards?.Count != count || scored.Advantages?.Count != count)
             {
                 throw new ArgumentException(FormattableString.Invariant(
-                    $"A group of {count} completions has {scored.Rewards?.Count ?? 0} rewards and {scored.Advantages?.Count ?? 0} advantages; there must be one each per completion."),
+                    $"A group of {count} completions has {scored.Rewards?.Count ?? 0} rewards and {scored.Advantages?.Count ?? 0} ")
+                    + "advantages; there must be one each per completion.",
                     parameter);
             }
         }

@@ -7,8 +7,8 @@ namespace Grpo;
 
 /// <summary>Options of a <see cref="GrpoOptimizer"/>. The defaults: GRPO's advantages, DAPO's token mean, no KL term.</summary>
 /// <remarks>
-/// <see cref="Validate"/> lists every value out of range; the optimizer's constructor calls it. Numbers that float32 rounds to 0 or to infinity
-/// are out of range too.
+/// <see cref="Validate"/> lists every value out of range; the optimizer's constructor calls it. Numbers that float32 rounds to 0 or to
+/// infinity are out of range too.
 /// </remarks>
 public sealed record GrpoOptions : IReflectedOptions
 {
@@ -33,7 +33,9 @@ public sealed record GrpoOptions : IReflectedOptions
     public RewardOptions Rewards { get; set; } = new();
 
     /// <summary>How the rewards of a step become advantages.</summary>
-    /// <value>Default <see cref="GroupNormalizedAdvantage"/>. In configuration a text such as "mean-centered" or "group-normalized(Epsilon=1e-6)".</value>
+    /// <value>
+    /// Default <see cref="GroupNormalizedAdvantage"/>. In configuration a text such as "mean-centered" or "group-normalized(Epsilon=1e-6)".
+    /// </value>
     public AdvantageFunction Advantage { get; set; } = new GroupNormalizedAdvantage();
 
     /// <summary>The loss per token, with its clip range.</summary>
@@ -54,12 +56,15 @@ public sealed record GrpoOptions : IReflectedOptions
     /// <value>Above 0, or null for a fixed β; default null.</value>
     public double? KlTarget { get; set; }
 
-    /// <summary>Which estimate the KL term is, and whether it is one of the loss or of the reward; read only when <see cref="KlCoefficient"/> is above 0.</summary>
+    /// <summary>
+    /// Which estimate the KL term is, and whether it is one of the loss or of the reward; read only
+    /// when <see cref="KlCoefficient"/> is above 0.
+    /// </summary>
     /// <value>Default <see cref="KlEstimator.K3"/>.</value>
     public KlEstimator KlEstimator { get; set; } = KlEstimator.K3;
 
     /// <summary>
-    /// Moves the reference model towards the policy after every so many steps (TR-DPO, arXiv:2404.09656, there every 512). The reference is
+    /// Moves the reference model toward the policy after every so many steps (TR-DPO, arXiv:2404.09656, there every 512). The reference is
     /// then part of the checkpoint.
     /// </summary>
     /// <value>1 or more, or null for a reference that stays; default null.</value>
@@ -69,7 +74,9 @@ public sealed record GrpoOptions : IReflectedOptions
     /// <value>Above 0, to 1; default 0.6, the paper's.</value>
     public double ReferenceSyncMix { get; set; } = 0.6;
 
-    /// <summary>Weight of the entropy bonus, which keeps the policy from settling too early; needs a policy that gives entropies, as Qwen's does.</summary>
+    /// <summary>
+    /// Weight of the entropy bonus, which keeps the policy from settling too early; needs a policy that gives entropies, as Qwen's does.
+    /// </summary>
     /// <value>0 to 1; default 0. Above 0 completions without advantage are trained on too.</value>
     public double EntropyCoefficient { get; set; }
 
@@ -88,7 +95,7 @@ public sealed record GrpoOptions : IReflectedOptions
     public double? OffPolicyThreshold { get; set; }
 
     /// <summary>
-    /// Weighs each token by π_old/π_sampler up to this cap, for a sampler that is another engine (other kernels, quantised weights) and
+    /// Weighs each token by π_old/π_sampler up to this cap, for a sampler that is another engine (other kernels, quantized weights) and
     /// records its log-probs. The built-in sampler needs none: it is the policy.
     /// </summary>
     /// <value>1 or more (2 is usual), or null for none; default null.</value>
@@ -158,8 +165,8 @@ public sealed record GrpoOptions : IReflectedOptions
     public double AdamEpsilon { get; set; } = 1e-8;
 
     /// <summary>
-    /// Where AdamW's moments are kept and in how many bits; in float32 they are half of what weights, gradients and moments take. Moments of a
-    /// checkpoint that has them otherwise are converted.
+    /// Where AdamW's moments are kept and in how many bits; in float32 they are half of what weights, gradients and moments take. Moments
+    /// of a checkpoint that has them otherwise are converted.
     /// </summary>
     /// <value>Default <see cref="OptimizerMoments.Float32"/>.</value>
     public OptimizerMoments OptimizerMoments { get; set; } = OptimizerMoments.Float32;

@@ -21,7 +21,9 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
         SamplingOptions sampling = options.Sampling;
         RewardOptions rewards = options.Rewards;
 
-        Require(options.GroupSize is >= 2 and <= 1024, options.GroupSize, "2 to 1024: the group's mean is the baseline, so a completion needs at least one other");
+        Require(
+            options.GroupSize is >= 2 and <= 1024, options.GroupSize,
+            "2 to 1024: the group's mean is the baseline, so a completion needs at least one other");
         Require(options.PromptsPerStep is >= 1 and <= 65536, options.PromptsPerStep, "1 to 65536");
         Require(options.MaxSamplingRounds is >= 1 and <= 64, options.MaxSamplingRounds, "1 (no replacement) to 64");
         Require(options.KlCoefficient is >= 0 and <= 10, options.KlCoefficient, "0 to 10");
@@ -30,18 +32,28 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
         Require(options.OffPolicyThreshold is null or >= 0, options.OffPolicyThreshold, "0 or more, or null for never");
         Require(options.OffPolicyThreshold is null || options.UpdatesPerRollout > 1, options.OffPolicyThreshold,
             "null with one update per rollout: the policy has then not moved when the loss is taken");
-        Require(options.SamplerCorrectionCap is null or >= 1, options.SamplerCorrectionCap, "1 or more, or null for none: a lower cap would act where both engines agree");
-        Require(Enum.IsDefined(options.SamplerCorrectionMode), options.SamplerCorrectionMode, string.Join(", ", Enum.GetNames<SamplerCorrectionMode>()));
-        Require(options.KlTarget is null || (options.KlTarget > 0 && double.IsFinite(options.KlTarget.Value)), options.KlTarget, "above 0 and finite, or null for a fixed coefficient");
-        Require(options.KlTarget is null || options.KlCoefficient > 0, options.KlCoefficient, "above 0 with a KlTarget: the controller multiplies it, so it would stay 0");
+        Require(
+            options.SamplerCorrectionCap is null or >= 1, options.SamplerCorrectionCap,
+            "1 or more, or null for none: a lower cap would act where both engines agree");
+        Require(Enum.IsDefined(options.SamplerCorrectionMode), options.SamplerCorrectionMode, string.Join(
+            ", ", Enum.GetNames<SamplerCorrectionMode>()));
+        Require(
+            options.KlTarget is null || (options.KlTarget > 0 && double.IsFinite(options.KlTarget.Value)), options.KlTarget,
+            "above 0 and finite, or null for a fixed coefficient");
+        Require(
+            options.KlTarget is null || options.KlCoefficient > 0, options.KlCoefficient,
+            "above 0 with a KlTarget: the controller multiplies it, so it would stay 0");
         Require(options.ReferenceSyncEvery is null or >= 1, options.ReferenceSyncEvery, "1 or more, or null for a reference that stays");
-        Require(options.ReferenceSyncEvery is null || options.KlCoefficient > 0, options.ReferenceSyncEvery, "null without a KL term: there is no reference model to move");
+        Require(
+            options.ReferenceSyncEvery is null || options.KlCoefficient > 0, options.ReferenceSyncEvery,
+            "null without a KL term: there is no reference model to move");
         Require(options.ReferenceSyncMix is > 0 and <= 1, options.ReferenceSyncMix, "above 0, at most 1 (the policy's weights)");
         Require(options.GradientSpikeFactor is null or > 1, options.GradientSpikeFactor, "above 1, or null for never");
         Require(!options.HasKlInReward || options.MaxSamplingRounds == 1, options.MaxSamplingRounds,
             "1 with K1InReward: the penalty differs within every group, so no group has equal rewards and none would be replaced");
         Require(!options.HasKlInReward || !options.Advantage.ReadsParts, options.Advantage.Name,
-            "another one with K1InReward: it reads the parts of the reward, and the penalty is taken off their sum", nameof(options.Advantage));
+            "another one with K1InReward: it reads the parts of the reward, and the penalty is taken off their sum",
+            nameof(options.Advantage));
         Require(options.UpdatesPerRollout is >= 1 and <= 64, options.UpdatesPerRollout, "1 to 64");
         Require(options.MicroBatchSize is >= 1 and <= 4096, options.MicroBatchSize, "1 to 4096");
         Require(options.MaxTokensPerMicroBatch is null or >= 1, options.MaxTokensPerMicroBatch, "1 or more, or null for no limit");
@@ -66,7 +78,8 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
         Fits(options.KlCoefficient is > 0 and <= 10, options.KlCoefficient, zeroIsAllowed: true);
         Fits(options.EntropyCoefficient is > 0 and <= 1, options.EntropyCoefficient, zeroIsAllowed: true);
         Fits(options.OffPolicyThreshold is > 0, options.OffPolicyThreshold ?? 0, zeroIsAllowed: true, nameof(options.OffPolicyThreshold));
-        Fits(options.SamplerCorrectionCap is >= 1, options.SamplerCorrectionCap ?? 1, zeroIsAllowed: false, nameof(options.SamplerCorrectionCap));
+        Fits(options.SamplerCorrectionCap is >= 1, options.SamplerCorrectionCap ?? 1, zeroIsAllowed: false, nameof(
+            options.SamplerCorrectionCap));
         Fits(options.ReferenceSyncMix is > 0 and <= 1, options.ReferenceSyncMix);
         Fits(options.AdamEpsilon is > 0 and <= 1, options.AdamEpsilon);
         problems.AddRange(ValidateAdam(options.LearningRate, options.WeightDecay));
@@ -83,14 +96,18 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
         }
 
         Require(options.UpdatesPerRollout == 1 || options.Objective.AllowsForOldSamples, options.UpdatesPerRollout,
-            $"1 with {options.Objective.Name} as it is set: from the second update on the samples are those of another policy, for which this objective does not allow");
+            $"1 with {options.Objective.Name} as it is set: from the second update on the samples are those of another policy, for which "
+            + "this objective does not allow");
         ArgumentNullException.ThrowIfNull(sampling);
         problems.AddRange(sampling.Validate());
-        Require(sampling.Temperature > 0, sampling.Temperature, "above 0: greedy completions of one prompt are all equal and teach nothing");
+        Require(
+            sampling.Temperature > 0, sampling.Temperature, "above 0: greedy completions of one prompt are all equal and teach nothing");
         if (sampling.HasFilters)
         {
-            problems.Add("TopK, TopP, MinP and RepetitionPenalty must be off in training (0, 1, 0, 1): the training log-probs know only the temperature, " +
-                "so filtered samples would come from another distribution than the one that is trained. Use them in evaluation.");
+            problems.Add(
+                "TopK, TopP, MinP and RepetitionPenalty must be off in training (0, 1, 0, 1): the training log-probs know only the "
+                + "temperature, so filtered samples would come from another distribution than the one that is trained. "
+                + "Use them in evaluation.");
         }
 
         return problems;
@@ -100,7 +117,8 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
 
         // In range, and so judged by what float32 makes of it.
         void Fits(bool isInRange, double value, bool zeroIsAllowed = false, [CallerArgumentExpression(nameof(value))] string name = "") =>
-            problems.AddRange(Float32.Problems(isInRange ? Float32.Problem(name[(name.LastIndexOf('.') + 1)..], value, zeroIsAllowed) : null));
+            problems.AddRange(
+                Float32.Problems(isInRange ? Float32.Problem(name[(name.LastIndexOf('.') + 1)..], value, zeroIsAllowed) : null));
     }
 
     /// <summary>What float32 makes of the numbers that every trainer gives to AdamW.</summary>

@@ -7,7 +7,8 @@ namespace Grpo;
 public static class GrpoPresets
 {
     /// <summary>The names that <see cref="Get"/> knows.</summary>
-    public static IReadOnlyList<string> Names { get; } = ["default", "grpo", "dapo", "dr-grpo", "gspo", "cispo", "sapo", "rloo", "reinforce++", "thelmbook"];
+    public static IReadOnlyList<string> Names { get; } = ["default", "grpo", "dapo", "dr-grpo", "gspo", "cispo", "sapo", "rloo",
+        "reinforce++", "thelmbook"];
 
     /// <summary>The options of a preset.</summary>
     /// <param name="name">One of <see cref="Names"/>, in any case.</param>
@@ -31,7 +32,9 @@ public static class GrpoPresets
         };
     }
 
-    /// <summary>DeepSeekMath, arXiv:2402.03300: sequence mean, k3 with β = 0.04, ε = 0.2, G = 64 in the paper (here the default 8), lr 1e-6.</summary>
+    /// <summary>
+    /// DeepSeekMath, arXiv:2402.03300: sequence mean, k3 with β = 0.04, ε = 0.2, G = 64 in the paper (here the default 8), lr 1e-6.
+    /// </summary>
     public static GrpoOptions GrpoPaper() => new()
     {
         Reduction = LossReduction.SequenceMean,
@@ -96,7 +99,9 @@ public static class GrpoPresets
         KlEstimator = KlEstimator.K1InReward,
     };
 
-    /// <summary>REINFORCE++ with baseline, arXiv:2501.03262: group mean subtracted, whitened over the batch, KL of k2 with β = 1e-3.</summary>
+    /// <summary>
+    /// REINFORCE++ with baseline, arXiv:2501.03262: group mean subtracted, whitened over the batch, KL of k2 with β = 1e-3.
+    /// </summary>
     public static GrpoOptions ReinforcePlusPlus() => new()
     {
         Advantage = new ReinforcePlusPlusAdvantage(),

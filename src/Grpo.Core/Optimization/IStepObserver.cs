@@ -33,7 +33,8 @@ internal interface IStepObserver
 /// <param name="Chosen">The groups that the step learned from.</param>
 /// <param name="Updates">One report per optimizer step.</param>
 internal sealed record ObservedStep(
-    long Step, IReadOnlyList<int> Rounds, IReadOnlyList<ScoredGroup> All, IReadOnlyList<ScoredGroup> Chosen, IReadOnlyList<UpdateReport> Updates)
+    long Step, IReadOnlyList<int> Rounds, IReadOnlyList<ScoredGroup> All, IReadOnlyList<ScoredGroup> Chosen,
+    IReadOnlyList<UpdateReport> Updates)
 {
     /// <summary>The limit of a micro-batch that memory has imposed, tokens; null while the configured limits are enough.</summary>
     public int? MicroBatchTokens { get; init; }

@@ -1,7 +1,9 @@
 namespace Grpo.Optimization;
 
 /// <summary>The learning rate as a pure function of the step: nothing to save, exact to resume.</summary>
-/// <remarks>Equal to transformers' schedules up to their last step; past it theirs climbs along the cosine again, ours stays at its floor.</remarks>
+/// <remarks>
+/// Equal to transformers' schedules up to their last step; past it theirs climbs along the cosine again, ours stays at its floor.
+/// </remarks>
 public static class LearningRate
 {
     /// <summary>The rate of an optimizer step.</summary>

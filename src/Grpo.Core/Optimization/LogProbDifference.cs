@@ -9,6 +9,8 @@ namespace Grpo.Optimization;
 /// <param name="Max">Largest of any token. Unlikely tokens make it large on their own, so it is reported and not judged.</param>
 public readonly record struct LogProbDifference(double Mean, double Max)
 {
-    /// <summary>An update whose <see cref="Mean"/> is above this is refused: e^0.5, a factor of 1.6 in the probability of every token.</summary>
+    /// <summary>
+    /// An update whose <see cref="Mean"/> is above this is refused: e^0.5, a factor of 1.6 in the probability of every token.
+    /// </summary>
     public const double LargestMean = 0.5;
 }

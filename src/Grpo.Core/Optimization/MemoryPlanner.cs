@@ -12,14 +12,17 @@ namespace Grpo.Optimization;
 /// </remarks>
 public static class MemoryPlanner
 {
-    /// <summary>What a process has on a CPU before the first weight: .NET, libtorch with its kernels, and the buffers of its matrix products.</summary>
+    /// <summary>
+    /// What a process has on a CPU before the first weight: .NET, libtorch with its kernels, and the buffers of its matrix products.
+    /// </summary>
     public const long ProcessBytes = 250_000_000;
 
     /// <summary>Blocks from this size on, bytes, go back to the system when they are freed: what this library sets glibc to.</summary>
     /// <value>32 MiB, or 1 MiB after <see cref="TorchBackend.ReturnFreedMemory"/>.</value>
     public static long LargeBlock => NativeEnvironment.LargeBlock;
 
-    // Of the small blocks of an update, as measured: blocks of many sizes come and go, and what is new does not fit the gaps of what has gone.
+    // Of the small blocks of an update, as measured: blocks of many sizes come and go, and what is new does not fit the gaps
+    // of what has gone.
     private const int GapsPerBlock = 3;
 
     /// <summary>What the run is going to need.</summary>
@@ -56,7 +59,13 @@ public static class MemoryPlanner
 
         var search = new RemedySearch(options, device, available);
         IReadOnlyList<MemoryRemedy> remedies = search.Find(model);
-        return new MemoryVerdict { Plan = plan, Available = available, Remedies = remedies, Least = remedies.Count == 0 ? search.Least(model) : null };
+        return new MemoryVerdict
+        {
+            Plan = plan,
+            Available = available,
+            Remedies = remedies,
+            Least = remedies.Count == 0 ? search.Least(model) : null,
+        };
     }
 
     /// <summary>Main memory that this process may use, bytes: the machine's, or less where the system limits the process.</summary>
@@ -77,8 +86,12 @@ public static class MemoryPlanner
             new("moments", moments, MemoryPhase.Always, Count(needs.TrainedParameters, "trained number")),
             new("reference", reference, MemoryPhase.Always),
             new("process", process, MemoryPhase.Always),
-            new("key/value cache", needs.Cache, MemoryPhase.Rollout, $"{Count(sizes.DecodedSequences, "sequence")} of {Count(sizes.CachedLength, "token")}"),
-            new("decoding", needs.Decoding, MemoryPhase.Rollout, $"{Count(sizes.DecodedPrompts, "prompt")} of {Count(sizes.PromptLength, "token")} at a time"),
+            new(
+                "key/value cache", needs.Cache, MemoryPhase.Rollout,
+                $"{Count(sizes.DecodedSequences, "sequence")} of {Count(sizes.CachedLength, "token")}"),
+            new(
+                "decoding", needs.Decoding, MemoryPhase.Rollout,
+                $"{Count(sizes.DecodedPrompts, "prompt")} of {Count(sizes.PromptLength, "token")} at a time"),
             new("gradients", sizeof(float) * needs.TrainedParameters, MemoryPhase.Update),
             new("activations", needs.Activations, MemoryPhase.Update, Words(sizes)),
             new("logits", needs.Logits, MemoryPhase.Update),
@@ -94,10 +107,12 @@ public static class MemoryPlanner
 
     // Where the heap would keep more, an update gives it back.
     private static long Gaps(MemoryNeeds needs, long always) =>
-        Math.Min(needs.SmallBlocks / GapsPerBlock, Math.Max(0, FreedMemory.MostKept(always - ProcessBytes + needs.Training) - ProcessBytes));
+        Math.Min(
+            needs.SmallBlocks / GapsPerBlock, Math.Max(0, FreedMemory.MostKept(always - ProcessBytes + needs.Training) - ProcessBytes));
 
     private static string Words(MemorySizes sizes) =>
-        $"{Count(sizes.MicroBatchSequences, "sequence")} of {Count(sizes.MicroBatchPrompts, "prompt")}, {Count(sizes.PromptLength, "token")} + {Count(sizes.CompletionLength, "token")}"
+        $"{Count(sizes.MicroBatchSequences, "sequence")} of {Count(sizes.MicroBatchPrompts, "prompt")}, "
+        + $"{Count(sizes.PromptLength, "token")} + {Count(sizes.CompletionLength, "token")}"
         + (sizes.SharesPrompts ? ", prompts once" : string.Empty);
 
     private static string Count(long number, string noun) =>

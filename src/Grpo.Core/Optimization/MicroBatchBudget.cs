@@ -37,7 +37,9 @@ internal sealed class MicroBatchBudget(GrpoOptions options, IPolicy policy, ILog
         }
     }
 
-    /// <summary>Does work that goes through micro-batches of <see cref="Limits"/>; from its beginning, with smaller ones, when one did not fit.</summary>
+    /// <summary>
+    /// Does work that goes through micro-batches of <see cref="Limits"/>; from its beginning, with smaller ones, when one did not fit.
+    /// </summary>
     /// <param name="work">Leaves nothing behind when it ends with an exception, but the optimizer steps that it has applied.</param>
     /// <param name="applied">How many those are; null: none.</param>
     /// <exception cref="InvalidOperationException">A single completion does not fit.</exception>
@@ -66,9 +68,10 @@ internal sealed class MicroBatchBudget(GrpoOptions options, IPolicy policy, ILog
                 ? "Nothing was applied."
                 : $"{applied} of the {options.UpdatesPerRollout} updates of this rollout were applied: go back to the last checkpoint.";
             throw new InvalidOperationException(
-                $"One completion does not fit into memory by itself: {row.Title}, {row.Tokens.PromptIds.Count} prompt and {row.Tokens.CompletionIds.Count} completion tokens. " +
-                $"{state} Lower MaxCompletionTokens ({options.Sampling.MaxCompletionTokens}) or MaxPromptTokens ({options.Sampling.MaxPromptTokens}), " +
-                "switch gradient checkpointing on, train an adapter in place of all weights, or take a device with more memory.",
+                $"One completion does not fit into memory by itself: {row.Title}, {row.Tokens.PromptIds.Count} prompt and "
+                + $"{row.Tokens.CompletionIds.Count} completion tokens. {state} Lower MaxCompletionTokens "
+                + $"({options.Sampling.MaxCompletionTokens}) or MaxPromptTokens ({options.Sampling.MaxPromptTokens}), switch gradient "
+                + "checkpointing on, train an adapter in place of all weights, or take a device with more memory.",
                 failure.InnerException);
         }
 

@@ -6,8 +6,8 @@ namespace Grpo.Optimization;
 public static class MicroBatcher
 {
     /// <summary>
-    /// Forms the micro-batches: longest first, so that a lack of memory shows at once. Where prompts are shared, the sequences of one prompt
-    /// stay next to each other, the group with the longest sequence first. Ties keep their order.
+    /// Forms the micro-batches: longest first, so that a lack of memory shows at once. Where prompts are shared, the sequences of one
+    /// prompt stay next to each other, the group with the longest sequence first. Ties keep their order.
     /// </summary>
     /// <param name="sequences">The sequences.</param>
     /// <param name="limits">What fits into one micro-batch. A sequence that alone exceeds the budget is a micro-batch of its own.</param>
@@ -37,7 +37,9 @@ public static class MicroBatcher
     {
         IEnumerable<int> longestFirst = Enumerable.Range(0, sequences.Count).OrderByDescending(i => sequences[i].Length);
         // GroupBy keeps the order of first appearance: that of each group's longest sequence.
-        return byPrompt ? longestFirst.GroupBy(i => sequences[i].PromptIds, TokenIdsComparer.Instance).SelectMany(group => group) : longestFirst;
+        return byPrompt
+            ? longestFirst.GroupBy(i => sequences[i].PromptIds, TokenIdsComparer.Instance).SelectMany(group => group)
+            : longestFirst;
     }
 
     private sealed class OpenBatch(MicroBatchLimits limits)
@@ -57,7 +59,8 @@ public static class MicroBatcher
 
             long rows = Members.Count + 1;
             long prompts = !limits.SharePrompts ? rows : _prompts.Contains(sequence.PromptIds) ? _prompts.Count : _prompts.Count + 1;
-            long tokens = (prompts * Math.Max(_promptLength, sequence.PromptIds.Count)) + (rows * Math.Max(_completionLength, sequence.CompletionIds.Count));
+            long tokens = (prompts * Math.Max(_promptLength, sequence.PromptIds.Count))
+                + (rows * Math.Max(_completionLength, sequence.CompletionIds.Count));
             return rows <= limits.MaxSequences && tokens <= (limits.MaxTokens ?? long.MaxValue);
         }
 

@@ -20,7 +20,9 @@ internal sealed class NumericsGuard(GrpoOptions options)
     /// <summary>Numbers of a micro-batch of so many rows.</summary>
     public static int Numbers(int rows) => 2 + (2 * rows);
 
-    /// <summary>Sum and maximum of |sampler − policy|, then per row how many tokens are not finite in the policy, then in the reference.</summary>
+    /// <summary>
+    /// Sum and maximum of |sampler − policy|, then per row how many tokens are not finite in the policy, then in the reference.
+    /// </summary>
     /// <param name="inputs">The micro-batch.</param>
     /// <param name="samplerLogProbs">[B, C] float32, NaN where not recorded; null: not compared. Borrowed.</param>
     /// <returns>[2 + 2·B] float32 on the device, without gradient. Owned by the caller's scope.</returns>
@@ -49,8 +51,11 @@ internal sealed class NumericsGuard(GrpoOptions options)
         for (int row = 0; row < rows.Count; row++)
         {
             Require(rows[row], numbers[2 + row], "log-probs", FormattableString.Invariant(
-                $"The policy has diverged: go back to the last checkpoint and lower LearningRate ({options.LearningRate}) or MaxGradientNorm."));
-            Require(rows[row], numbers[2 + rows.Count + row], "reference log-probs", "The reference model is frozen, so this is a matter of its weights or their number type.");
+                $"The policy has diverged: go back to the last checkpoint and lower LearningRate ")
+                + FormattableString.Invariant($"({options.LearningRate}) or MaxGradientNorm."));
+            Require(
+                rows[row], numbers[2 + rows.Count + row], "reference log-probs",
+                "The reference model is frozen, so this is a matter of its weights or their number type.");
         }
 
         if (compared)
@@ -74,10 +79,11 @@ internal sealed class NumericsGuard(GrpoOptions options)
         if (difference.Mean > LogProbDifference.LargestMean)
         {
             throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
-                $"The sampler's log-probs differ from the policy's by {difference.Mean:F3} nats per token (at most {LogProbDifference.LargestMean} is allowed; " +
-                $"the largest is {difference.Max:F3}); the update was not applied. The completions are not samples of this policy at temperature " +
-                $"{options.Sampling.Temperature}. Usual causes: a sampler at another temperature or with filters, completions of older weights, " +
-                $"token ids made from the text again, a prompt encoded in another way."));
+                $"The sampler's log-probs differ from the policy's by {difference.Mean:F3} nats per token (at most "
+                + $"{LogProbDifference.LargestMean} is allowed; the largest is {difference.Max:F3}); the update was not applied. The "
+                + $"completions are not samples of this policy at temperature {options.Sampling.Temperature}. Usual causes: a sampler at "
+                + $"another temperature or with filters, completions of older weights, token ids made from the text "
+                + $"again, a prompt encoded in another way."));
         }
 
         return difference;
@@ -88,7 +94,8 @@ internal sealed class NumericsGuard(GrpoOptions options)
         if (notFinite > 0)
         {
             throw new TrainingDivergedException(FormattableString.Invariant(
-                $"The {tensor} of {row.Title} are NaN or ∞ on {notFinite:F0} of {row.Tokens.CompletionIds.Count} tokens; the update was not applied. {advice}"));
+                $"The {tensor} of {row.Title} are NaN or ∞ on {notFinite:F0} of {row.Tokens.CompletionIds.Count} tokens; ")
+                + FormattableString.Invariant($"the update was not applied. {advice}"));
         }
     }
 

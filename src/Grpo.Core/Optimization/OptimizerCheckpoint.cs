@@ -39,7 +39,9 @@ internal sealed class OptimizerCheckpoint(
         OptimizerState state = OptimizerState.Read(path);
         if (state.Seed != seed)
         {
-            throw new InvalidDataException($"'{path}' was written with seed {state.Seed} but the options say {seed}: the run could not continue exactly. Use the same seed.");
+            throw new InvalidDataException(
+                $"'{path}' was written with seed {state.Seed} but the options say {seed}: the run could not continue exactly. "
+                + "Use the same seed.");
         }
 
         // Everything that can be checked is checked before the first weight changes.

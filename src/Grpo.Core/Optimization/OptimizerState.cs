@@ -31,7 +31,8 @@ internal sealed record OptimizerState
         var file = new FileInfo(path);
         if (!file.Exists)
         {
-            throw new FileNotFoundException($"'{file.DirectoryName}' holds no training state: expected {file.Name}. A folder with weights only cannot be resumed; start a new run from it.", path);
+            throw new FileNotFoundException($"'{file.DirectoryName}' holds no training state: expected {file.Name}. "
+                + "A folder with weights only cannot be resumed; start a new run from it.", path);
         }
 
         if (file.Length > MaxBytes)
@@ -45,11 +46,14 @@ internal sealed record OptimizerState
             return state switch
             {
                 null => throw new InvalidDataException($"'{path}' is not a training state: it holds null."),
-                { Format: not CurrentFormat } => throw new InvalidDataException($"'{path}' has format {state.Format}; this version reads format {CurrentFormat}."),
+                { Format: not CurrentFormat } => throw new InvalidDataException(
+                    $"'{path}' has format {state.Format}; this version reads format {CurrentFormat}."),
                 { Step: < 0 } or { OptimizerSteps: < 0 } => throw new InvalidDataException(
-                    $"'{path}' counts {state.Step} steps and {state.OptimizerSteps} optimizer steps; neither can be negative. The file is damaged."),
+                    $"'{path}' counts {state.Step} steps and {state.OptimizerSteps} optimizer steps; neither can be negative. "
+                    + "The file is damaged."),
                 { GradientNorms: null } or { GradientNorms.Count: > GradientSpikes.Window } => throw new InvalidDataException(
-                    $"'{path}' remembers {state.GradientNorms?.Count ?? 0} gradient norms; 0 to {GradientSpikes.Window} are allowed. The file is damaged."),
+                    $"'{path}' remembers {state.GradientNorms?.Count ?? 0} gradient norms; 0 to {GradientSpikes.Window} are allowed. "
+                    + "The file is damaged."),
                 _ when !Finite([state.KlCoefficient ?? 0, .. state.GradientNorms]) => throw new InvalidDataException(
                     $"'{path}' holds a KL coefficient or a gradient norm that is negative or infinite. The file is damaged."),
                 _ => state,

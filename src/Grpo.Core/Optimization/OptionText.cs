@@ -8,7 +8,9 @@ using Grpo.Losses;
 
 namespace Grpo.Optimization;
 
-/// <summary>Options as names and texts: equal texts are equal values, to the last bit of every number, and a person can read them.</summary>
+/// <summary>
+/// Options as names and texts: equal texts are equal values, to the last bit of every number, and a person can read them.
+/// </summary>
 internal static class OptionText
 {
     // Nobody nests options so deep; an object that holds itself must not hang a save.
@@ -49,7 +51,8 @@ internal static class OptionText
         Apply(options, path, texts, unknown);
         if (unknown.Count > 0)
         {
-            throw new FormatException($"'{TerminalText.EscapeLine(unknown.Order(StringComparer.Ordinal).First())}' is no option of this version.");
+            throw new FormatException(
+                $"'{TerminalText.EscapeLine(unknown.Order(StringComparer.Ordinal).First())}' is no option of this version.");
         }
     }
 
@@ -102,7 +105,9 @@ internal static class OptionText
         bool or Enum => value.ToString(),
         TimeSpan time => time.ToString("c", CultureInfo.InvariantCulture),
         IFormattable number => number.ToString(null, CultureInfo.InvariantCulture),
-        IEnumerable items => depth >= MaxDepth ? "…" : $"[{string.Join(", ", items.Cast<object?>().Select(item => Show(item, depth + 1) ?? "null"))}]",
+        IEnumerable items => depth >= MaxDepth
+            ? "…"
+            : $"[{string.Join(", ", items.Cast<object?>().Select(item => Show(item, depth + 1) ?? "null"))}]",
         _ when IsOurs(value.GetType()) && OptionConverter.HasText(value.GetType()) => OptionConverter.Text(value),
         _ => ShowObject(value, depth),
     };
@@ -125,8 +130,8 @@ internal static class OptionText
     [UnconditionalSuppressMessage(
         "Trimming",
         "IL2075",
-        Justification = "Options and methods keep their properties. An object that a user's method holds keeps those that the application reads; "
-            + "it is shown in the same words on saving and on resuming.")]
+        Justification = "Options and methods keep their properties. An object that a user's method holds keeps those that the application "
+            + "reads; it is shown in the same words on saving and on resuming.")]
     private static PropertyInfo[] PropertiesOf(object value) => value.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance);
 
     private static bool IsOurs(Type type) => type.Assembly == typeof(OptionText).Assembly;

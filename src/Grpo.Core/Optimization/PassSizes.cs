@@ -29,9 +29,12 @@ internal static class PassSizes
         };
     }
 
-    /// <summary>What a micro-batch of so many sequences counts, in the measure of <see cref="GrpoOptions.MaxTokensPerMicroBatch"/>.</summary>
+    /// <summary>
+    /// What a micro-batch of so many sequences counts, in the measure of <see cref="GrpoOptions.MaxTokensPerMicroBatch"/>.
+    /// </summary>
     public static long MicroBatchTokens(GrpoOptions options, long sequences, bool shares) =>
-        ((shares ? Prompts(options, sequences) : sequences) * options.Sampling.MaxPromptTokens) + (sequences * options.Sampling.MaxCompletionTokens);
+        ((shares ? Prompts(options, sequences) : sequences) * options.Sampling.MaxPromptTokens)
+            + (sequences * options.Sampling.MaxCompletionTokens);
 
     private static long Completions(GrpoOptions options) => (long)options.PromptsPerStep * options.GroupSize;
 
@@ -56,8 +59,8 @@ internal static class PassSizes
         return sequences;
     }
 
-    // The most prompts that a piece belongs to when the step is cut into pieces of so many sequences. Pieces begin at multiples of the greatest
-    // common divisor within a group; the last of those crosses the most borders.
+    // The most prompts that a piece belongs to when the step is cut into pieces of so many sequences. Pieces begin at multiples of the
+    // greatest common divisor within a group; the last of those crosses the most borders.
     private static long Prompts(GrpoOptions options, long sequences)
     {
         long latest = options.GroupSize - (long)BigInteger.GreatestCommonDivisor(sequences, options.GroupSize);

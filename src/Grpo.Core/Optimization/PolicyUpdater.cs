@@ -10,17 +10,20 @@ namespace Grpo.Optimization;
 
 /// <summary>Turns scored groups into optimizer steps: forward and backward per micro-batch, clip by norm, AdamW.</summary>
 internal sealed class PolicyUpdater(
-    IPolicy policy, IReferenceModel? reference, AdamW adam, GrpoOptions options, KlControl kl, GradientSpikes spikes, MicroBatchBudget budget)
+    IPolicy policy, IReferenceModel? reference, AdamW adam, GrpoOptions options, KlControl kl, GradientSpikes spikes,
+    MicroBatchBudget budget)
 {
     private readonly LossSettings _loss = options.Loss;
     private readonly IEntropyPolicy? _entropyPolicy = policy as IEntropyPolicy;
     private readonly IFusedLossPolicy? _fusedPolicy = policy as IFusedLossPolicy;
 
-    private sealed record MicroBatch(IReadOnlyList<TrainingRow> Rows, TokenBatch Tokens, Tensor Advantages, Tensor? ReferenceLogProbs, Tensor? SamplerLogProbs);
+    private sealed record MicroBatch(
+        IReadOnlyList<TrainingRow> Rows, TokenBatch Tokens, Tensor Advantages, Tensor? ReferenceLogProbs, Tensor? SamplerLogProbs);
 
     /// <summary>The optimizer steps of a round: what is done, and what a new beginning with smaller micro-batches has to know.</summary>
     private sealed record Round(
-        IReadOnlyList<TrainingRow> All, IReadOnlyList<TrainingRow> Trained, LossDenominators Denominators, IReadOnlyList<IStepObserver> Observers)
+        IReadOnlyList<TrainingRow> All, IReadOnlyList<TrainingRow> Trained, LossDenominators Denominators,
+        IReadOnlyList<IStepObserver> Observers)
     {
         public List<UpdateReport> Reports { get; } = [];
 
@@ -38,23 +41,27 @@ internal sealed class PolicyUpdater(
     /// Log-probs, loss or gradient are not finite, and the update was not applied. Or the update left weights that are not finite.
     /// </exception>
     /// <exception cref="InvalidOperationException">
-    /// The sampler's log-probs contradict the policy's, and nothing was applied; or a single completion does not fit into memory, and the message
-    /// says which optimizer steps were applied before, if any.
+    /// The sampler's log-probs contradict the policy's, and nothing was applied; or a single completion does not fit into memory, and the
+    /// message says which optimizer steps were applied before, if any.
     /// </exception>
     public IReadOnlyList<UpdateReport> Update(
         IReadOnlyList<ScoredGroup> groups, IReadOnlyList<IStepObserver> observers, CancellationToken cancellationToken)
     {
         TrainingRow[] all = [.. groups.SelectMany(TrainingRow.Of)];
-        TrainingRow[] rows = [.. all.Where(row => !options.MaskTruncatedCompletions || row.Completion.FinishReason != FinishReason.Truncated)];
+        TrainingRow[] rows =
+            [.. all.Where(row => !options.MaskTruncatedCompletions || row.Completion.FinishReason != FinishReason.Truncated)];
         foreach (IStepObserver observer in observers)
         {
             observer.OnRows(all, rows);
         }
 
-        var denominators = new LossDenominators(rows.Length, rows.Sum(row => (long)row.Tokens.CompletionIds.Count), options.Sampling.MaxCompletionTokens);
+        var denominators = new LossDenominators(
+            rows.Length, rows.Sum(row => (long)row.Tokens.CompletionIds.Count), options.Sampling.MaxCompletionTokens);
 
-        // Without a KL term and an entropy bonus a row of advantage 0, which 1e-50 is in float32, has no gradient. It counts in the denominators and costs nothing.
-        TrainingRow[] trained = [.. rows.Where(row => row.Tokens.CompletionIds.Count > 0 && ((float)row.Advantage != 0 || options.TrainsWithoutAdvantage))];
+        // Without a KL term and an entropy bonus a row of advantage 0, which 1e-50 is in float32, has no gradient. It counts in the
+        // denominators and costs nothing.
+        TrainingRow[] trained =
+            [.. rows.Where(row => row.Tokens.CompletionIds.Count > 0 && ((float)row.Advantage != 0 || options.TrainsWithoutAdvantage))];
         if (trained.Length == 0)
         {
             return []; // Adam would turn leftover momentum into a step
@@ -81,7 +88,9 @@ internal sealed class PolicyUpdater(
                 LossSettings loss = _loss with
                 {
                     KlCoefficient = options.HasKlInLoss ? kl.Coefficient : 0,
-                    EntropyThreshold = options.TopEntropyFraction < 1 ? EntropyThreshold.Of(_entropyPolicy!, round.All, options, budget, token) : null,
+                    EntropyThreshold = options.TopEntropyFraction < 1
+                        ? EntropyThreshold.Of(_entropyPolicy!, round.All, options, budget, token)
+                        : null,
                 };
                 foreach (IStepObserver observer in round.Observers)
                 {
@@ -120,7 +129,8 @@ internal sealed class PolicyUpdater(
             TrainingRow[] members = [.. indices.Select(index => round.Trained[index])];
             batches[i] = MicroBatchBudget.Run(members, () =>
             {
-                TokenBatch tokens = TokenBatchBuilder.Build([.. members.Select(row => row.Tokens)], padTokenId: 0, device, limits.SharePrompts);
+                TokenBatch tokens = TokenBatchBuilder.Build(
+                    [.. members.Select(row => row.Tokens)], padTokenId: 0, device, limits.SharePrompts);
                 Tensor advantages = DeviceUpload.To(tensor(members.Select(row => (float)row.Advantage).ToArray()), device);  // [B]
                 oldLogProbs[i] = round.OldLogProbs is { } old ? RowLogProbs.Upload([.. indices.Select(index => old[index])], tokens) : null;
                 return new MicroBatch(members, tokens, advantages, ReferenceLogProbs(tokens), SamplerLogProbs.Upload(members, tokens));
@@ -146,7 +156,8 @@ internal sealed class PolicyUpdater(
         double temperature = options.Sampling.Temperature;
         if (options.NeedsEntropies)
         {
-            TokenStatistics statistics = CheckedLogProbs.WithEntropies(_entropyPolicy!, batch.Tokens, temperature); // the optimizer has asked for it
+            // the optimizer has asked for it
+            TokenStatistics statistics = CheckedLogProbs.WithEntropies(_entropyPolicy!, batch.Tokens, temperature);
             return Inputs(statistics.LogProbs) with { Entropies = statistics.Entropies };
         }
 
@@ -155,7 +166,8 @@ internal sealed class PolicyUpdater(
             : CheckedLogProbs.Fused(
                 _fusedPolicy, batch.Tokens, temperature, logProbs => GrpoLoss.Gradient(Inputs(logProbs), settings, denominators)));
 
-        LossInputs Inputs(Tensor logProbs) => new(logProbs, oldLogProbs, batch.ReferenceLogProbs, batch.Advantages, batch.Tokens.CompletionMask)
+        LossInputs Inputs(Tensor logProbs) => new(
+            logProbs, oldLogProbs, batch.ReferenceLogProbs, batch.Advantages, batch.Tokens.CompletionMask)
         {
             SamplerLogProbs = batch.SamplerLogProbs,
         };
@@ -171,8 +183,10 @@ internal sealed class PolicyUpdater(
         LossResult result = GrpoLoss.Compute(inputs, settings, round.Denominators);
         Tensor health = NumericsGuard.Measure(inputs, first ? batch.SamplerLogProbs : null);
 
-        // One stop of the device per micro-batch, before the backward pass. What a bad forward pass leaves in the gradients goes with the round.
-        Tensor[] numbers = [result.Loss.detach().reshape(1), result.KlSum.reshape(1), health, .. result.ClipCounts is { } counts ? [counts.reshape(-1)] : Array.Empty<Tensor>()];
+        // One stop of the device per micro-batch, before the backward pass. What a bad forward pass leaves in the gradients
+        // goes with the round.
+        Tensor[] numbers = [result.Loss.detach().reshape(1), result.KlSum.reshape(1), health,
+            .. result.ClipCounts is { } counts ? [counts.reshape(-1)] : Array.Empty<Tensor>()];
         ReadOnlySpan<float> values = MemoryMarshal.Cast<byte, float>(torch.cat(numbers).cpu().bytes);
         int healthNumbers = NumericsGuard.Numbers(batch.Rows.Count);
         guard.Check(batch.Rows, values.Slice(2, healthNumbers), compared: first && batch.SamplerLogProbs is not null);
@@ -200,7 +214,8 @@ internal sealed class PolicyUpdater(
         {
             cancellationToken.ThrowIfCancellationRequested();
             int index = i;
-            float[] values = MicroBatchBudget.Run(batches[i].Rows, () => Accumulate(round, batches[index], ref oldLogProbs[index], settings, guard, first));
+            float[] values = MicroBatchBudget.Run(
+                batches[i].Rows, () => Accumulate(round, batches[index], ref oldLogProbs[index], settings, guard, first));
             loss += values[0];
             klSum += values[1];
             clipCounts.AddRange(values.AsSpan(2));
@@ -211,7 +226,8 @@ internal sealed class PolicyUpdater(
         if (!double.IsFinite(loss) || !double.IsFinite(gradientNorm))
         {
             throw new TrainingDivergedException(FormattableString.Invariant(
-                $"The loss is {loss} and the gradient norm {gradientNorm}; the update was not applied. Lower LearningRate ({options.LearningRate}) or MaxGradientNorm."));
+                $"The loss is {loss} and the gradient norm {gradientNorm}; the update was not applied. ")
+                + FormattableString.Invariant($"Lower LearningRate ({options.LearningRate}) or MaxGradientNorm."));
         }
 
         cancellationToken.ThrowIfCancellationRequested();

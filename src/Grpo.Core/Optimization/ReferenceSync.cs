@@ -6,9 +6,10 @@ using static TorchSharp.torch;
 
 namespace Grpo.Optimization;
 
-/// <summary>Moves the reference model towards the policy every few steps: π_ref ← α·π + (1 − α)·π_ref.</summary>
+/// <summary>Moves the reference model toward the policy every few steps: π_ref ← α·π + (1 − α)·π_ref.</summary>
 /// <remarks>
-/// TR-DPO, arXiv:2404.09656, the soft update with α below 1 and the hard one with α = 1. Frozen weights are the same in both models and stay.
+/// TR-DPO, arXiv:2404.09656, the soft update with α below 1 and the hard one with α = 1. Frozen weights are the same in
+/// both models and stay.
 /// </remarks>
 internal sealed class ReferenceSync
 {
@@ -18,14 +19,19 @@ internal sealed class ReferenceSync
     private readonly double _mix;
 
     /// <summary>Pairs the weights.</summary>
-    /// <exception cref="InvalidOperationException">The reference has no weights to move, lacks one, shares one with the policy, or has another shape.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The reference has no weights to move, lacks one, shares one with the policy, or has another shape.
+    /// </exception>
     public ReferenceSync(IPolicy policy, IReferenceModel reference, GrpoOptions options)
     {
         _mix = options.ReferenceSyncMix;
         nn.Module module = reference.Module ?? throw new InvalidOperationException(
-            $"ReferenceSyncEvery is {options.ReferenceSyncEvery} but {reference.GetType().Name} has no weights that could be moved (its Module is null). Set ReferenceSyncEvery to null.");
-        Dictionary<string, Parameter> weights = module.named_parameters().ToDictionary(pair => pair.name, pair => pair.parameter, StringComparer.Ordinal);
-        _pairs = [.. policy.TrainedParameters().Select(trained => (trained.Name, trained.Parameter, Partner(trained.Name, trained.Parameter, weights, reference)))];
+            $"ReferenceSyncEvery is {options.ReferenceSyncEvery} but {reference.GetType().Name} has no weights that could be moved (its "
+            + "Module is null). Set ReferenceSyncEvery to null.");
+        Dictionary<string, Parameter> weights = module.named_parameters()
+            .ToDictionary(pair => pair.name, pair => pair.parameter, StringComparer.Ordinal);
+        _pairs = [.. policy.TrainedParameters()
+            .Select(trained => (trained.Name, trained.Parameter, Partner(trained.Name, trained.Parameter, weights, reference)))];
     }
 
     /// <summary>Moves the reference.</summary>
@@ -41,7 +47,8 @@ internal sealed class ReferenceSync
 
     /// <summary>Writes the reference's weights into a folder.</summary>
     public void Save(string directory) =>
-        SafetensorsWriter.Write(Path.Combine(directory, WeightsFile), [.. _pairs.Select(pair => new KeyValuePair<string, Tensor>(pair.Name, pair.Reference))]);
+        SafetensorsWriter.Write(
+            Path.Combine(directory, WeightsFile), [.. _pairs.Select(pair => new KeyValuePair<string, Tensor>(pair.Name, pair.Reference))]);
 
     /// <summary>Opens what <see cref="Save"/> wrote and checks it, before anything is changed.</summary>
     /// <exception cref="InvalidDataException">A weight is missing or has another shape.</exception>
@@ -54,13 +61,15 @@ internal sealed class ReferenceSync
             {
                 reader.Dispose();
                 throw new InvalidDataException(
-                    $"'{reader.Path}' holds no '{name}' of shape [{string.Join(", ", reference.shape)}]: it belongs to another model or another choice of trained parameters.");
+                    $"'{reader.Path}' holds no '{name}' of shape [{string.Join(", ", reference.shape)}]: "
+                    + "it belongs to another model or another choice of trained parameters.");
             }
 
             if (!SafetensorsDType.IsFloat(entry.DType))
             {
                 reader.Dispose();
-                throw new InvalidDataException($"'{reader.Path}': '{name}' is {entry.DType} but must be of a floating-point type. The file is damaged.");
+                throw new InvalidDataException(
+                    $"'{reader.Path}': '{name}' is {entry.DType} but must be of a floating-point type. The file is damaged.");
             }
         }
 
@@ -83,12 +92,14 @@ internal sealed class ReferenceSync
         if (!weights.TryGetValue(name, out Parameter? partner) || !partner.shape.SequenceEqual(policy.shape))
         {
             throw new InvalidOperationException(
-                $"The reference model {reference.GetType().Name} has no weight '{name}' of shape [{string.Join(", ", policy.shape)}], so it cannot be moved towards the policy. " +
-                "Use a copy of the policy, or set ReferenceSyncEvery to null.");
+                $"The reference model {reference.GetType().Name} has no weight '{name}' of shape [{string.Join(", ", policy.shape)}], so "
+                + "it cannot be moved toward the policy. Use a copy of the policy, or set ReferenceSyncEvery to null.");
         }
 
         return partner.Handle == policy.Handle
-            ? throw new InvalidOperationException($"The reference model shares the weight '{name}' with the policy: it follows the policy at every step. Give it a copy of its own.")
+            ? throw new InvalidOperationException(
+                $"The reference model shares the weight '{name}' with the policy: it follows the policy at every step. "
+                + "Give it a copy of its own.")
             : partner;
     }
 }

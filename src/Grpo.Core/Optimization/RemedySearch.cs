@@ -5,7 +5,9 @@ using TorchSharp;
 
 namespace Grpo.Optimization;
 
-/// <summary>Looks for changes that make a run fit: smaller pieces at a time first, since they cost nothing but some speed, then a leaner model.</summary>
+/// <summary>
+/// Looks for changes that make a run fit: smaller pieces at a time first, since they cost nothing but some speed, then a leaner model.
+/// </summary>
 /// <param name="options">Of the run that does not fit.</param>
 /// <param name="device">Where the model is going to be.</param>
 /// <param name="available">Bytes.</param>
@@ -37,7 +39,8 @@ internal sealed class RemedySearch(GrpoOptions options, DeviceType device, long 
             }
 
             changed = fewer;
-            changes.Add(string.Create(CultureInfo.InvariantCulture, $"Sampling.MaxConcurrentSequences {changed.Sampling.MaxConcurrentSequences}"));
+            changes.Add(
+                string.Create(CultureInfo.InvariantCulture, $"Sampling.MaxConcurrentSequences {changed.Sampling.MaxConcurrentSequences}"));
         }
 
         if (Plan(changed, leaner.Model).UpdatePeak > available)
@@ -49,7 +52,9 @@ internal sealed class RemedySearch(GrpoOptions options, DeviceType device, long 
 
             changed = smaller;
             long sequences = PassSizes.Of(changed, leaner.Model.SharesPrompts).MicroBatchSequences;
-            changes.Add(string.Create(CultureInfo.InvariantCulture, $"MaxTokensPerMicroBatch {changed.MaxTokensPerMicroBatch} ({sequences} of the longest at a time)"));
+            changes.Add(string.Create(
+                CultureInfo.InvariantCulture,
+                $"MaxTokensPerMicroBatch {changed.MaxTokensPerMicroBatch} ({sequences} of the longest at a time)"));
         }
 
         return new MemoryRemedy(Joined(leaner.Change, [.. changes]), Plan(changed, leaner.Model).Peak);
@@ -88,7 +93,9 @@ internal sealed class RemedySearch(GrpoOptions options, DeviceType device, long 
         return null;
     }
 
-    private MemoryPlan Plan(GrpoOptions of, IMemoryModel model) => MemoryPlanner.Build(PassSizes.Of(of, model.SharesPrompts), model, device);
+    private MemoryPlan Plan(GrpoOptions of, IMemoryModel model) =>
+        MemoryPlanner.Build(PassSizes.Of(of, model.SharesPrompts), model, device);
 
-    private static string Joined(string change, params string[] more) => string.Join(", ", more.Prepend(change).Where(words => words.Length > 0));
+    private static string Joined(string change, params string[] more) =>
+        string.Join(", ", more.Prepend(change).Where(words => words.Length > 0));
 }

@@ -22,13 +22,16 @@ internal sealed class RewardKl(IPolicy policy, IReferenceModel reference, GrpoOp
     /// <exception cref="TrainingDivergedException">A log-prob is NaN or ∞.</exception>
     /// <exception cref="InvalidOperationException">A single completion does not fit into memory.</exception>
     public Shaped Shape(
-        IReadOnlyList<RolloutGroup> groups, IReadOnlyList<IReadOnlyList<Reward>> rewards, double coefficient, CancellationToken cancellationToken) =>
+        IReadOnlyList<RolloutGroup> groups, IReadOnlyList<IReadOnlyList<Reward>> rewards, double coefficient,
+        CancellationToken cancellationToken) =>
         budget.Fit(() => Pass(groups, rewards, coefficient, cancellationToken));
 
     private Shaped Pass(
-        IReadOnlyList<RolloutGroup> groups, IReadOnlyList<IReadOnlyList<Reward>> rewards, double coefficient, CancellationToken cancellationToken)
+        IReadOnlyList<RolloutGroup> groups, IReadOnlyList<IReadOnlyList<Reward>> rewards, double coefficient,
+        CancellationToken cancellationToken)
     {
-        TrainingRow[] rows = [.. groups.SelectMany((group, i) => TrainingRow.Of(new ScoredGroup(group, rewards[i], new double[rewards[i].Count])))];
+        TrainingRow[] rows =
+            [.. groups.SelectMany((group, i) => TrainingRow.Of(new ScoredGroup(group, rewards[i], new double[rewards[i].Count])))];
         double?[] shaped = [.. rewards.SelectMany(group => group).Select(reward => reward.Value)];
         double sum = 0;
         int[] written = [.. Enumerable.Range(0, rows.Length).Where(i => rows[i].Tokens.CompletionIds.Count > 0)];
@@ -48,7 +51,8 @@ internal sealed class RewardKl(IPolicy policy, IReferenceModel reference, GrpoOp
                 }
                 catch (ArgumentException exception)
                 {
-                    throw new TrainingDivergedException($"The KL penalty of {rows[i].Title} cannot be computed; nothing was applied. {exception.Message}", exception);
+                    throw new TrainingDivergedException(
+                        $"The KL penalty of {rows[i].Title} cannot be computed; nothing was applied. {exception.Message}", exception);
                 }
             }
         }
@@ -63,8 +67,11 @@ internal sealed class RewardKl(IPolicy policy, IReferenceModel reference, GrpoOp
     private (float[] LogProbs, float[] Reference)[] LogProbs(TrainingRow[] rows)
     {
         using var scope = TensorScope.BeginNoGrad();
-        TokenBatch batch = TokenBatchBuilder.Build([.. rows.Select(row => row.Tokens)], padTokenId: 0, policy.Device(), budget.Limits.SharePrompts);
-        float[][]? computed = rows.All(row => row.Completion.LogProbs is not null) ? null : RowLogProbs.Download(rows, CheckedLogProbs.Of(policy, batch, options.Sampling.Temperature));
+        TokenBatch batch = TokenBatchBuilder.Build(
+            [.. rows.Select(row => row.Tokens)], padTokenId: 0, policy.Device(), budget.Limits.SharePrompts);
+        float[][]? computed = rows.All(row => row.Completion.LogProbs is not null)
+            ? null
+            : RowLogProbs.Download(rows, CheckedLogProbs.Of(policy, batch, options.Sampling.Temperature));
         float[][] compared = RowLogProbs.Download(rows, CheckedLogProbs.Of(reference, batch, options.Sampling.Temperature));
         return [.. rows.Select((row, i) => (row.Completion.LogProbs?.ToArray() ?? computed![i], compared[i]))];
     }

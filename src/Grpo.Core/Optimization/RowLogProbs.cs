@@ -10,7 +10,8 @@ internal static class RowLogProbs
     /// <summary>The log-probs of each row, without padding.</summary>
     /// <param name="rows">In this order.</param>
     /// <param name="batches">The rows of each micro-batch, and their log-probs, [B, C] float32. Borrowed.</param>
-    public static float[][] Download(IReadOnlyList<TrainingRow> rows, IReadOnlyList<(IReadOnlyList<TrainingRow> Rows, Tensor LogProbs)> batches)
+    public static float[][] Download(
+        IReadOnlyList<TrainingRow> rows, IReadOnlyList<(IReadOnlyList<TrainingRow> Rows, Tensor LogProbs)> batches)
     {
         var found = new Dictionary<TrainingRow, float[]>(ReferenceEqualityComparer.Instance);
         foreach ((IReadOnlyList<TrainingRow> members, Tensor logProbs) in batches)

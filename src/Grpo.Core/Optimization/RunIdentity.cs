@@ -101,7 +101,8 @@ internal sealed class RunIdentity(IPolicy policy, IReferenceModel? reference, pa
     {
         HashSet<string> trained = [.. policy.TrainedParameters().Select(pair => pair.Name)];
         string[] frozen =
-            [.. policy.Module.named_parameters().Select(pair => pair.name).Where(name => !trained.Contains(name)).Order(StringComparer.Ordinal)];
+            [.. policy.Module.named_parameters().Select(pair => pair.name).Where(name => !trained.Contains(name))
+                .Order(StringComparer.Ordinal)];
         string which = frozen.Length switch
         {
             0 => "",

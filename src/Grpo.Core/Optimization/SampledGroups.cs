@@ -35,7 +35,9 @@ internal sealed class SampledGroups(AdvantageFunction advantage, IReadOnlyDictio
 
     /// <summary>All groups, and those that the step learns from: the ones with a signal, and as many others as fill it up.</summary>
     /// <param name="shaped">What the advantages are computed from where that is not the rewards as given; the reports show those.</param>
-    /// <remarks>Advantages are computed over the chosen groups alone, since some methods take statistics over the step; the others get 0.</remarks>
+    /// <remarks>
+    /// Advantages are computed over the chosen groups alone, since some methods take statistics over the step; the others get 0.
+    /// </remarks>
     public (IReadOnlyList<ScoredGroup> All, IReadOnlyList<ScoredGroup> Chosen) Score(IReadOnlyList<IReadOnlyList<Reward>>? shaped = null)
     {
         AdvantageGroup[] groups = ForAdvantages(shaped ?? _rewards);

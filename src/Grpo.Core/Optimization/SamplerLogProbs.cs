@@ -11,7 +11,9 @@ internal static class SamplerLogProbs
     /// <param name="rows">Its rows, in the order of <paramref name="batch"/>.</param>
     /// <param name="batch">Its tokens; borrowed.</param>
     /// <returns>[B, C] float32, NaN where nothing was recorded; null when no row has any. Owned by the caller's scope.</returns>
-    /// <exception cref="InvalidOperationException">A completion has another number of log-probs than tokens, or one that is not finite.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// A completion has another number of log-probs than tokens, or one that is not finite.
+    /// </exception>
     public static Tensor? Upload(IReadOnlyList<TrainingRow> rows, TokenBatch batch)
     {
         if (rows.All(row => row.Completion.LogProbs is null))
@@ -44,8 +46,8 @@ internal static class SamplerLogProbs
         if (recorded.Count != tokens)
         {
             throw new InvalidOperationException(
-                $"The sampler recorded {recorded.Count} log-probs for the {tokens} tokens of {row.Title}; there must be one per token, or null for none. " +
-                "Were the token ids made from the text again? Training needs the sampled ids.");
+                $"The sampler recorded {recorded.Count} log-probs for the {tokens} tokens of {row.Title}; there must be one per token, or "
+                + "null for none. Were the token ids made from the text again? Training needs the sampled ids.");
         }
 
         for (int t = 0; t < tokens; t++)

@@ -18,10 +18,14 @@ public sealed record StepReport
     /// <summary>Fraction of groups whose advantages are all 0 (equal rewards, or fewer than two scores): they teach nothing.</summary>
     public required double ZeroDeviationFraction { get; init; }
 
-    /// <summary>Fraction of groups that teach nothing because every scored completion is correct; null when the reward does not judge that.</summary>
+    /// <summary>
+    /// Fraction of groups that teach nothing because every scored completion is correct; null when the reward does not judge that.
+    /// </summary>
     public double? AllRightFraction { get; init; }
 
-    /// <summary>Fraction of groups that teach nothing because every scored completion is wrong; null when the reward does not judge that.</summary>
+    /// <summary>
+    /// Fraction of groups that teach nothing because every scored completion is wrong; null when the reward does not judge that.
+    /// </summary>
     public double? AllWrongFraction { get; init; }
 
     /// <summary>Rollout rounds of the step: 1 without dynamic sampling.</summary>
@@ -30,12 +34,14 @@ public sealed record StepReport
     /// <summary>Groups that were sampled and replaced because they teach nothing.</summary>
     public int ReplacedGroups { get; init; }
 
-    /// <summary>How often a micro-batch did not fit into memory in this step and smaller ones took its place. Loss and gradient do not depend on it.</summary>
+    /// <summary>
+    /// How often a micro-batch did not fit into memory in this step and smaller ones took its place. Loss and gradient do not depend on it.
+    /// </summary>
     public int MicroBatchSplits { get; init; }
 
     /// <summary>
-    /// Tokens per micro-batch, at most, from the first one on that did not fit: what <see cref="GrpoOptions.MaxTokensPerMicroBatch"/> could be set
-    /// to. Null while the configured limits have been enough.
+    /// Tokens per micro-batch, at most, from the first one on that did not fit: what <see cref="GrpoOptions.MaxTokensPerMicroBatch"/> could
+    /// be set to. Null while the configured limits have been enough.
     /// </summary>
     public int? MicroBatchTokens { get; init; }
 
@@ -81,6 +87,6 @@ public sealed record StepReport
     /// <summary>Time of the whole step; evaluation and checkpoint are not part of it.</summary>
     public TimeSpan Duration => RolloutTime + ScoringTime + UpdateTime;
 
-    /// <summary>Whether the reference model was moved towards the policy after this step.</summary>
+    /// <summary>Whether the reference model was moved toward the policy after this step.</summary>
     public bool ReferenceMoved { get; init; }
 }

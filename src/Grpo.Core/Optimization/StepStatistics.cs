@@ -25,8 +25,11 @@ internal static class StepStatistics
             Abstained = rewards.Length - scored.Length,
             RewardErrors = rewardErrors,
             MeanCompletionTokens = completions.Length == 0 ? 0 : tokens / (double)completions.Length,
-            TruncatedFraction = completions.Length == 0 ? 0 : completions.Count(completion => completion.FinishReason == FinishReason.Truncated) / (double)completions.Length,
-            Entropy = measured.Length == 0 ? null : measured.Sum(completion => completion.MeanEntropy!.Value * completion.TokenIds.Count) / measured.Sum(completion => completion.TokenIds.Count),
+            TruncatedFraction = completions.Length == 0
+                ? 0
+                : completions.Count(completion => completion.FinishReason == FinishReason.Truncated) / (double)completions.Length,
+            Entropy = measured.Length == 0 ? null : measured.Sum(completion => completion.MeanEntropy!.Value * completion.TokenIds.Count)
+                / measured.Sum(completion => completion.TokenIds.Count),
             CompletionTokens = tokens,
             RewardComponents = Components(rewards),
             Verdicts = CountVerdicts(rewards),
@@ -59,7 +62,8 @@ internal static class StepStatistics
     private static SortedDictionary<string, double> Components(Reward[] rewards)
     {
         var means = new SortedDictionary<string, double>(StringComparer.Ordinal);
-        foreach (var parts in rewards.Where(reward => reward.Components is not null).SelectMany(reward => reward.Components!).GroupBy(part => part.Key))
+        foreach (var parts in rewards.Where(reward => reward.Components is not null).SelectMany(reward => reward.Components!)
+            .GroupBy(part => part.Key))
         {
             double[] values = [.. parts.Select(part => part.Value).OfType<double>()];
             if (values.Length > 0)

@@ -4,7 +4,10 @@ using Grpo.Planning;
 
 namespace Grpo.Optimization;
 
-/// <summary>What a run is going to do, worked out from the options and the policy before anything is run. <see cref="ToString"/> is the page to read.</summary>
+/// <summary>
+/// What a run is going to do, worked out from the options and the policy before anything is run. <see cref="ToString"/> is
+/// the page to read.
+/// </summary>
 public sealed record TrainingPlan
 {
     /// <summary>Prompts of a step.</summary>
@@ -53,7 +56,9 @@ public sealed record TrainingPlan
     /// <summary>Optimizer steps per rollout, μ.</summary>
     public required int UpdatesPerRollout { get; init; }
 
-    /// <summary>How many optimizer steps the policy is ahead of the one that sampled, at the last update of a round; 0 is on-policy.</summary>
+    /// <summary>
+    /// How many optimizer steps the policy is ahead of the one that sampled, at the last update of a round; 0 is on-policy.
+    /// </summary>
     public int MaxStaleness => UpdatesPerRollout - 1;
 
     /// <summary>Whether π_old has to be kept: those log-probs are a by-product of the first update's forward pass.</summary>
@@ -118,17 +123,23 @@ public sealed record TrainingPlan
             ("step", $"{Count(PromptsPerStep, "prompt")} x {Count(GroupSize, "completion")} = {Number(CompletionsPerStep)}, "
                 + $"each of at most {Count(MaxCompletionTokens, "token")}: {Count(MaxCompletionTokensPerStep, "token")} in all, "
                 + $"{Number(MaxTokensPerStep)} with prompts of at most {Number(MaxPromptTokens)}"),
-            ("sampling", FormattableString.Invariant($"temperature {Temperature}, which also divides the logits of policy, old policy and reference")
-                + (MaxSamplingRounds == 1 ? string.Empty : $"; groups that teach nothing are replaced in up to {Count(MaxSamplingRounds, "round")}")),
-            ("updates", $"{Number(UpdatesPerRollout)} per round, each in at most {Count(MaxMicroBatches, "micro-batch", "es")} of {Count(MicroBatchSize, "sequence")}"
+            ("sampling",
+                FormattableString.Invariant($"temperature {Temperature}, which also divides the logits of policy, old policy and reference")
+                    + (MaxSamplingRounds == 1
+                        ? string.Empty
+                        : $"; groups that teach nothing are replaced in up to {Count(MaxSamplingRounds, "round")}")),
+            ("updates", $"{Number(UpdatesPerRollout)} per round, each in at most {Count(MaxMicroBatches, "micro-batch", "es")} of "
+                + $"{Count(MicroBatchSize, "sequence")}"
                 + (MaxTokensPerMicroBatch is { } budget ? $" and {Count(budget, "token")} at most" : string.Empty)
                 + (SharesPrompts ? "; a prompt is computed once for the completions of its group" : string.Empty)),
             ("policy", NeedsOldLogProbs
-                ? $"off-policy: the last update of a round comes {Count(MaxStaleness, "optimizer step")} after sampling; the first has w = π/π_old = 1"
+                ? $"off-policy: the last update of a round comes {Count(MaxStaleness, "optimizer step")} after sampling; "
+                    + "the first has w = π/π_old = 1"
                 : "on-policy: the only update of a round has w = π/π_old = 1, so neither a clip nor a cap acts"),
             ("old log-probs", NeedsOldLogProbs ? "kept from the first update's own forward pass" : "not needed"),
             ("reference", NeedsReferenceModel
-                ? "needed: one more forward pass, without gradient, per micro-batch and round" + (ReferenceMove is null ? string.Empty : $"; {ReferenceMove}")
+                ? "needed: one more forward pass, without gradient, per micro-batch and round"
+                    + (ReferenceMove is null ? string.Empty : $"; {ReferenceMove}")
                 : "not needed"),
             ("advantage", Advantage),
             ("objective", Objective),
@@ -137,7 +148,9 @@ public sealed record TrainingPlan
             ("loss", Denominator),
             ("trained", $"{Count(TrainedParameters, "parameter")}, {Number(FrozenParameters)} frozen"),
             ("optimizer", $"{Optimizer}; moments of {Count(MomentBytes, "byte")}{MomentsPlace}"),
-            .. Memory is null ? Array.Empty<(string, string)>() : [("memory", Memory.ToSentence() + (MemoryVerdict is null ? string.Empty : $"; {MemoryVerdict.ToSentence()}"))],
+            .. Memory is null
+                ? Array.Empty<(string, string)>()
+                : [("memory", Memory.ToSentence() + (MemoryVerdict is null ? string.Empty : $"; {MemoryVerdict.ToSentence()}"))],
             ("time", StepTimes?.ToString() ?? "measured on the first step"),
         ];
         return string.Join('\n', lines.Select(line => $"{line.Subject,-14}{line.Words}"));
@@ -150,7 +163,8 @@ public sealed record TrainingPlan
         _ => string.Empty,
     };
 
-    private static string Count(long number, string noun, string plural = "s") => $"{Number(number)} {noun}{(number == 1 ? string.Empty : plural)}";
+    private static string Count(long number, string noun, string plural = "s") =>
+        $"{Number(number)} {noun}{(number == 1 ? string.Empty : plural)}";
 
     private static string Number(long number) => number.ToString("N0", CultureInfo.InvariantCulture);
 }

@@ -16,7 +16,9 @@ internal static class TrainingPlanBuilder
         long trained = parameters.Sum(entry => entry.Parameter.numel());
         DeviceType device = policy.Device().type;
         IMemoryModel? memory = (policy as IMemoryPlannedPolicy)?.Memory;
-        MemoryVerdict? verdict = memory is null || device != DeviceType.CPU ? null : MemoryPlanner.Judge(options, memory, MemoryPlanner.MachineBytes());
+        MemoryVerdict? verdict = memory is null || device != DeviceType.CPU
+            ? null
+            : MemoryPlanner.Judge(options, memory, MemoryPlanner.MachineBytes());
         return new TrainingPlan
         {
             PromptsPerStep = options.PromptsPerStep,
@@ -30,7 +32,8 @@ internal static class TrainingPlanBuilder
             MaxSamplingRounds = options.MaxSamplingRounds,
             NeedsReferenceModel = options.KlCoefficient != 0,
             ReferenceMove = options.ReferenceSyncEvery is { } every
-                ? Invariant($"moved by {options.ReferenceSyncMix} of the way to the policy after every {every} steps, and kept in the checkpoint")
+                ? Invariant(
+                    $"moved by {options.ReferenceSyncMix} of the way to the policy after every {every} steps, and kept in the checkpoint")
                 : null,
             Objective = Named(options.Objective.Name, new PolicyObjectiveConverter(), options.Objective),
             Advantage = Named(options.Advantage.Name, new AdvantageFunctionConverter(), options.Advantage),
@@ -48,7 +51,8 @@ internal static class TrainingPlanBuilder
         };
     }
 
-    private static string Named(string name, TypeConverter converter, object method) => $"{name}: {converter.ConvertToInvariantString(method)}";
+    private static string Named(string name, TypeConverter converter, object method) =>
+        $"{name}: {converter.ConvertToInvariantString(method)}";
 
     private static string Kl(GrpoOptions options) => options.KlCoefficient == 0
         ? "none (β = 0)"
@@ -67,9 +71,13 @@ internal static class TrainingPlanBuilder
         var extras = new List<string>();
         Add(options.KlTarget is not null, $"β moves to hold KL at {options.KlTarget} nats per token");
         Add(options.EntropyCoefficient != 0, $"entropy bonus {options.EntropyCoefficient}");
-        Add(options.TopEntropyFraction < 1, $"only the least certain {options.TopEntropyFraction} of the tokens, for one more forward pass per update");
+        Add(
+            options.TopEntropyFraction < 1,
+            $"only the least certain {options.TopEntropyFraction} of the tokens, for one more forward pass per update");
         Add(options.OffPolicyThreshold is not null, $"off-policy sequence mask at {options.OffPolicyThreshold} nats per token");
-        Add(options.SamplerCorrectionCap is not null, $"sampler correction, {options.SamplerCorrectionMode} at {options.SamplerCorrectionCap}");
+        Add(
+            options.SamplerCorrectionCap is not null,
+            $"sampler correction, {options.SamplerCorrectionMode} at {options.SamplerCorrectionCap}");
         return extras;
 
         void Add(bool isOn, FormattableString words)
@@ -87,25 +95,34 @@ internal static class TrainingPlanBuilder
         int length = options.Sampling.MaxCompletionTokens;
         string division = options.Reduction switch
         {
-            LossReduction.TokenMean => Invariant($"sum over tokens / N, the completion tokens of the whole step (at most {(long)sequences * length:N0})"),
+            LossReduction.TokenMean => Invariant(
+                $"sum over tokens / N, the completion tokens of the whole step (at most {(long)sequences * length:N0})"),
             LossReduction.SequenceMean => Invariant($"mean over each completion's tokens, then / B = {sequences:N0} completions"),
-            LossReduction.FixedLength => Invariant($"sum over tokens / {(long)sequences * length:N0} = B · limit = {sequences:N0} · {length:N0}, whatever the lengths"),
+            LossReduction.FixedLength => Invariant(
+                $"sum over tokens / {(long)sequences * length:N0} = B · limit = {sequences:N0} · {length:N0}, whatever the lengths"),
             LossReduction.SequenceSum => Invariant($"sum over each completion's tokens, then / B = {sequences:N0} completions"),
             _ => throw new ArgumentOutOfRangeException(nameof(options), options.Reduction, "Not a reduction."),
         };
         return $"{options.Reduction}: {division}; "
-            + (options.MaskTruncatedCompletions ? "completions cut at the limit are left out, also of the count" : "completions without advantage count too");
+            + (options.MaskTruncatedCompletions
+                ? "completions cut at the limit are left out, also of the count"
+                : "completions without advantage count too");
     }
 
     private static string Optimizer(GrpoOptions options)
     {
         string schedule = options.Schedule == LearningRateSchedule.Constant
             ? "constant"
-            : Invariant($"{options.Schedule.ToString().ToLowerInvariant()} over {options.ScheduleSteps} optimizer steps to {options.ScheduleFloor} of it");
+            : Invariant(
+                $"{options.Schedule.ToString().ToLowerInvariant()} over {options.ScheduleSteps} optimizer ")
+                + Invariant($"steps to {options.ScheduleFloor} of it");
         string warmUp = options.WarmupSteps == 0 ? string.Empty : Invariant($" after {options.WarmupSteps} of warm-up");
         string clipping = options.MaxGradientNorm is { } norm ? Invariant($"gradient norm at most {norm}") : "gradient not clipped";
-        string skipping = options.GradientSpikeFactor is { } factor ? Invariant($", update skipped above {factor} times the recent median") : string.Empty;
-        return Invariant($"AdamW, learning rate {options.LearningRate} {schedule}{warmUp}, weight decay {options.WeightDecay}, {clipping}{skipping}");
+        string skipping = options.GradientSpikeFactor is { } factor
+            ? Invariant($", update skipped above {factor} times the recent median")
+            : string.Empty;
+        return Invariant(
+            $"AdamW, learning rate {options.LearningRate} {schedule}{warmUp}, weight decay {options.WeightDecay}, {clipping}{skipping}");
     }
 
     private static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);

@@ -15,5 +15,6 @@ internal sealed record TrainingRow(TokenSequence Tokens, double Advantage, Compl
     public string Title => $"prompt '{TerminalText.EscapeLine(PromptId)}', sample {Sample}";
 
     public static IEnumerable<TrainingRow> Of(ScoredGroup group) => group.Group.Completions.Select((completion, i) =>
-        new TrainingRow(new TokenSequence(group.Group.PromptTokenIds, completion.TokenIds), group.Advantages[i], completion, group.Group.Prompt.Id, i));
+        new TrainingRow(
+            new TokenSequence(group.Group.PromptTokenIds, completion.TokenIds), group.Advantages[i], completion, group.Group.Prompt.Id, i));
 }

@@ -9,13 +9,18 @@ public sealed record UpdateReport
     /// <summary>The loss of the step, summed over its micro-batches.</summary>
     public required double Loss { get; init; }
 
-    /// <summary>Mean k3 estimate of KL(π ‖ π_ref), nats; with <see cref="KlEstimator.K1InReward"/> the mean k1 of the rollout; null without a KL term.</summary>
+    /// <summary>
+    /// Mean k3 estimate of KL(π ‖ π_ref), nats; with <see cref="KlEstimator.K1InReward"/> the mean k1 of the rollout; null
+    /// without a KL term.
+    /// </summary>
     public double? Kl { get; init; }
 
     /// <summary>β of the KL term in this update; null without one.</summary>
     public double? KlCoefficient { get; init; }
 
-    /// <summary>How much left the trust region; null when the objective has none. Completions without advantage were not run and do not count.</summary>
+    /// <summary>
+    /// How much left the trust region; null when the objective has none. Completions without advantage were not run and do not count.
+    /// </summary>
     public ClipMetrics? Clip { get; init; }
 
     /// <summary>

@@ -68,8 +68,8 @@ internal sealed class RewardCalls(IRewardFunction reward, TimeSpan? timeout) : I
             }
             else
             {
-                bool isCancelled = cancellationToken.IsCancellationRequested;
-                _ = LeaveAsync(call, limit, isCancelled ? timeout - Stopwatch.GetElapsedTime(start) : TimeSpan.Zero);
+                bool isCanceled = cancellationToken.IsCancellationRequested;
+                _ = LeaveAsync(call, limit, isCanceled ? timeout - Stopwatch.GetElapsedTime(start) : TimeSpan.Zero);
             }
         }
     }

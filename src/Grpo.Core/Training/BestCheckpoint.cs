@@ -2,7 +2,9 @@ using Grpo.Evaluation;
 
 namespace Grpo.Training;
 
-/// <summary>The best held-out evaluation so far: by accuracy, by mean reward where the reward does not judge; the first of equals.</summary>
+/// <summary>
+/// The best held-out evaluation so far: by accuracy, by mean reward where the reward does not judge; the first of equals.
+/// </summary>
 /// <param name="Step">Steps done; 0: the model as it was before training.</param>
 /// <param name="Evaluation">Its evaluation; without completions when it is from before a resume.</param>
 /// <param name="Folder">

@@ -11,7 +11,9 @@ internal static class CheckedServices
     /// <param name="evaluator">The plug-in.</param>
     /// <param name="policy">The policy.</param>
     /// <param name="cancellationToken">Passed to the evaluator.</param>
-    /// <exception cref="InvalidOperationException">The report is null, or holds a number that no checkpoint could be read with again.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The report is null, or holds a number that no checkpoint could be read with again.
+    /// </exception>
     public static async ValueTask<EvaluationReport> EvaluateAsync(IEvaluator evaluator, IPolicy policy, CancellationToken cancellationToken)
     {
         EvaluationReport? report = await evaluator.EvaluateAsync(policy, cancellationToken).ConfigureAwait(false);
@@ -19,13 +21,18 @@ internal static class CheckedServices
         {
             null => "null; it must return a report",
             { Count: < 0 } => Text($"a report with Count {report.Count}; it must be 0 or more"),
-            { Accuracy: { } accuracy } when accuracy is not (>= 0 and <= 1) => Text($"a report with Accuracy {accuracy}; it must be 0 to 1, or null where nothing is judged"),
-            { MeanReward: double.PositiveInfinity or double.NegativeInfinity } => Text($"a report with MeanReward {report.MeanReward}; it must be finite, or NaN where nothing is scored"),
-            _ when !double.IsFinite(report.MeanCompletionTokens) => Text($"a report with MeanCompletionTokens {report.MeanCompletionTokens}; it must be finite"),
+            { Accuracy: { } accuracy } when accuracy is not (>= 0 and <= 1) => Text(
+                $"a report with Accuracy {accuracy}; it must be 0 to 1, or null where nothing is judged"),
+            { MeanReward: double.PositiveInfinity or double.NegativeInfinity } => Text(
+                $"a report with MeanReward {report.MeanReward}; it must be finite, or NaN where nothing is scored"),
+            _ when !double.IsFinite(report.MeanCompletionTokens) => Text(
+                $"a report with MeanCompletionTokens {report.MeanCompletionTokens}; it must be finite"),
             { Verdicts: null } => "a report whose Verdicts are null; where there are none they are empty",
             _ => null,
         };
-        return problem is null ? report! : throw new InvalidOperationException($"{evaluator.GetType().Name}.{nameof(IEvaluator.EvaluateAsync)} returned {problem}.");
+        return problem is null
+            ? report!
+            : throw new InvalidOperationException($"{evaluator.GetType().Name}.{nameof(IEvaluator.EvaluateAsync)} returned {problem}.");
     }
 
     /// <summary>Writes a checkpoint.</summary>
@@ -51,7 +58,8 @@ internal static class CheckedServices
             (_, null or "") => $"returned {(folder is null ? "null" : "an empty text")}; it must return the folder of the checkpoint",
             _ => null,
         };
-        return problem is null ? folder! : throw new InvalidOperationException(Text($"{store.GetType().Name}.{nameof(ICheckpointStore.SaveAsync)} {problem} of step {step}."));
+        return problem is null ? folder! : throw new InvalidOperationException(
+            Text($"{store.GetType().Name}.{nameof(ICheckpointStore.SaveAsync)} {problem} of step {step}."));
     }
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);

@@ -7,8 +7,8 @@ public enum CheckpointFailureAction
     Stop,
 
     /// <summary>
-    /// The error is logged and told in the next step's report, and the run goes on to the next checkpoint that is due. The last one of a run
-    /// is an error all the same: nothing would be left of what came after the one before.
+    /// The error is logged and told in the next step's report, and the run goes on to the next checkpoint that is due. The last one of a
+    /// run is an error all the same: nothing would be left of what came after the one before.
     /// </summary>
     Continue,
 }

@@ -16,16 +16,19 @@ internal static class CollapseDetector
             && HasFallen(best.Evaluation, after, drop))
         {
             return FormattableString.Invariant(
-                $"The held-out accuracy fell from {best.Evaluation.Accuracy:0.000} at step {best.Step} to {after.Accuracy:0.000}, on {after.Count} problems.");
+                $"The held-out accuracy fell from {best.Evaluation.Accuracy:0.000} at step {best.Step} to ")
+                + FormattableString.Invariant($"{after.Accuracy:0.000}, on {after.Count} problems.");
         }
 
-        if (guard.MinEntropyFraction is { } fraction && progress is { FirstEntropy: { } first } && progress.Entropies.Count >= guard.EntropySteps)
+        if (guard.MinEntropyFraction is { } fraction && progress is { FirstEntropy: { } first }
+            && progress.Entropies.Count >= guard.EntropySteps)
         {
             double mean = progress.Entropies.TakeLast(guard.EntropySteps).Average();
             if (mean < fraction * first)
             {
                 return FormattableString.Invariant(
-                    $"The mean entropy of the last {guard.EntropySteps} steps is {mean:0.####} nats, below {fraction:0.####} of the first step's {first:0.####}.");
+                    $"The mean entropy of the last {guard.EntropySteps} steps is {mean:0.####} nats, below {fraction:0.####} ")
+                    + FormattableString.Invariant($"of the first step's {first:0.####}.");
             }
         }
 
@@ -34,7 +37,7 @@ internal static class CollapseDetector
 
     /// <summary>Whether an accuracy has fallen past the bound, and further than chance explains.</summary>
     /// <remarks>
-    /// Two proportions with a pooled variance. The problems are the same in both, so the true error is smaller: the test errs towards
+    /// Two proportions with a pooled variance. The problems are the same in both, so the true error is smaller: the test errs toward
     /// going on.
     /// </remarks>
     public static bool HasFallen(EvaluationReport best, EvaluationReport now, double maxDrop)

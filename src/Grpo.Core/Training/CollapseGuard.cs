@@ -24,14 +24,18 @@ namespace Grpo.Training;
 public sealed record CollapseGuard : IReflectedOptions
 {
     /// <summary>What to do.</summary>
-    /// <value>Default <see cref="CollapseAction.Stop"/>. <see cref="CollapseAction.RollBack"/> needs an evaluator and a checkpoint store.</value>
+    /// <value>
+    /// Default <see cref="CollapseAction.Stop"/>. <see cref="CollapseAction.RollBack"/> needs an evaluator and a checkpoint store.
+    /// </value>
     public CollapseAction OnCollapse { get; set; } = CollapseAction.Stop;
 
     /// <summary>The held-out accuracy that may be lost.</summary>
     /// <value>Above 0, up to 1; default 0.2. Null: accuracy is not looked at.</value>
     public double? MaxAccuracyDrop { get; set; } = 0.2;
 
-    /// <summary>The fraction of the first step's mean entropy that the mean of the last <see cref="EntropySteps"/> steps must reach.</summary>
+    /// <summary>
+    /// The fraction of the first step's mean entropy that the mean of the last <see cref="EntropySteps"/> steps must reach.
+    /// </summary>
     /// <value>Above 0, below 1; default null: entropy is not looked at.</value>
     public double? MinEntropyFraction { get; set; }
 
@@ -57,7 +61,8 @@ public sealed record CollapseGuard : IReflectedOptions
 
         if (MinEntropyFraction is { } fraction && !(fraction is > 0 and < 1))
         {
-            yield return FormattableString.Invariant($"MinEntropyFraction is {fraction} but must be above 0, below 1, or null for no bound.");
+            yield return FormattableString.Invariant(
+                $"MinEntropyFraction is {fraction} but must be above 0, below 1, or null for no bound.");
         }
 
         if (EntropySteps is < 1 or > 1000)

@@ -6,6 +6,8 @@ public enum CurriculumMode
     /// <summary>Every prompt has its turn once an epoch.</summary>
     None,
 
-    /// <summary>A prompt that was always or never solved of late is passed over for some of its turns; see <see cref="PassRateOptions"/>.</summary>
+    /// <summary>
+    /// A prompt that was always or never solved of late is passed over for some of its turns; see <see cref="PassRateOptions"/>.
+    /// </summary>
     PassRate,
 }

@@ -7,11 +7,13 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Grpo;
 
-/// <summary>The loop around a <see cref="GrpoOptimizer"/>: prompts, evaluation, checkpoints, the best of them, collapse, callbacks, cancellation.</summary>
+/// <summary>
+/// The loop around a <see cref="GrpoOptimizer"/>: prompts, evaluation, checkpoints, the best of them, collapse, callbacks, cancellation.
+/// </summary>
 /// <remarks>
-/// Which prompts a step uses is a function of (seed, step), with a curriculum of the recorded pass rates too, and so is every random number;
-/// a checkpoint holds the records, the options and the identity of the plug-ins (<see cref="IHasIdentity"/>). A resumed run equals an
-/// uninterrupted one, and one that differs is refused. Checkpoints of versions without <c>trainer_state.json</c> resume with empty
+/// Which prompts a step uses is a function of (seed, step), with a curriculum of the recorded pass rates too, and so is every random
+/// number; a checkpoint holds the records, the options and the identity of the plug-ins (<see cref="IHasIdentity"/>). A resumed run equals
+/// an uninterrupted one, and one that differs is refused. Checkpoints of versions without <c>trainer_state.json</c> resume with empty
 /// records, those without <c>run_options.json</c>, or without identities in it, with a warning.
 /// </remarks>
 public sealed class GrpoTrainer
@@ -51,7 +53,9 @@ public sealed class GrpoTrainer
         // Random numbers are keyed by the id: two prompts of one id would share theirs.
         if (prompts.GroupBy(prompt => prompt.Id, StringComparer.Ordinal).FirstOrDefault(group => group.Count() > 1) is { } twins)
         {
-            throw new ArgumentException($"{twins.Count()} prompts have the id '{TerminalText.EscapeLine(twins.Key)}'; every prompt needs its own.", nameof(prompts));
+            throw new ArgumentException(
+                $"{twins.Count()} prompts have the id '{TerminalText.EscapeLine(twins.Key)}'; every prompt needs its own.",
+                nameof(prompts));
         }
 
         if (string.Join(" ", own.Validate()) is { Length: > 0 } problems)
@@ -59,10 +63,12 @@ public sealed class GrpoTrainer
             throw new ArgumentException(problems, nameof(options));
         }
 
-        if (own.Guard.OnCollapse == CollapseAction.RollBack && (services.Evaluator is null || services.Checkpoints is null || !own.KeepBest))
+        if (own.Guard.OnCollapse == CollapseAction.RollBack
+            && (services.Evaluator is null || services.Checkpoints is null || !own.KeepBest))
         {
             throw new ArgumentException(
-                "OnCollapse is RollBack, which goes back to the best checkpoint: it needs an evaluator, a checkpoint store and KeepBest. Give them, or choose Stop.",
+                "OnCollapse is RollBack, which goes back to the best checkpoint: it needs an evaluator, a checkpoint store and KeepBest. "
+                + "Give them, or choose Stop.",
                 nameof(options));
         }
 
@@ -81,7 +87,7 @@ public sealed class GrpoTrainer
     /// <see cref="TrainingSummary.Failure"/> tell both.
     /// </remarks>
     /// <param name="cancellationToken">Stops within a token; a checkpoint is written before the exception.</param>
-    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">The run was canceled.</exception>
     /// <exception cref="InvalidOperationException">Another run trains the same policy.</exception>
     /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
     /// <exception cref="InvalidDataException">
@@ -89,7 +95,8 @@ public sealed class GrpoTrainer
     /// are damaged.
     /// </exception>
     /// <exception cref="IOException">
-    /// Another run uses the folder of the checkpoints, or a checkpoint cannot be written and <see cref="TrainerOptions.OnCheckpointFailure"/> says to stop.
+    /// Another run uses the folder of the checkpoints, or a checkpoint cannot be written and
+    /// <see cref="TrainerOptions.OnCheckpointFailure"/> says to stop.
     /// </exception>
     public async Task<TrainingSummary> TrainAsync(CancellationToken cancellationToken = default)
     {
@@ -109,7 +116,7 @@ public sealed class GrpoTrainer
     /// is thrown from the end of the loop, in place of one that has left it.
     /// </remarks>
     /// <param name="cancellationToken">Stops within a token; a checkpoint is written before the exception.</param>
-    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">The run was canceled.</exception>
     public async IAsyncEnumerable<TrainingStep> RunAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         using IDisposable claims = Claim();

@@ -8,7 +8,9 @@ internal interface ICheckpointedCallback
     /// <param name="summary">The session in numbers, so far.</param>
     void Save(string directory, TrainingSummary summary);
 
-    /// <summary>Notes an event of a step that was told already, found when its evaluation was made up for. The next report tells it to all.</summary>
+    /// <summary>
+    /// Notes an event of a step that was told already, found when its evaluation was made up for. The next report tells it to all.
+    /// </summary>
     /// <param name="step">The step.</param>
     /// <param name="text">A sentence.</param>
     void Note(long step, string text)

@@ -21,16 +21,17 @@ public interface ITrainingCallback
     ValueTask OnStepAsync(TrainingStep step, CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
 
     /// <summary>
-    /// After an evaluation that was owed: the step that the run was resumed at is one that is evaluated, and <see cref="OnStepAsync"/> heard of it
-    /// without that, since the run was cancelled during the evaluation or evaluates at other steps now. Before any other step.
+    /// After an evaluation that was owed: the step that the run was resumed at is one that is evaluated, and <see cref="OnStepAsync"/>
+    /// heard of it without that, since the run was canceled during the evaluation or evaluates at other steps now. Before any other step.
     /// </summary>
     /// <param name="step">The step that it belongs to.</param>
     /// <param name="evaluation">Its result.</param>
     /// <param name="cancellationToken">None: what is known is told to the end.</param>
-    ValueTask OnEvaluationAsync(long step, EvaluationReport evaluation, CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
+    ValueTask OnEvaluationAsync(long step, EvaluationReport evaluation, CancellationToken cancellationToken = default) =>
+        ValueTask.CompletedTask;
 
     /// <summary>
-    /// After the last step, also when the run was stopped (then <see cref="TrainingSummary.Cancelled"/> is set) or failed (then
+    /// After the last step, also when the run was stopped (then <see cref="TrainingSummary.Canceled"/> is set) or failed (then
     /// <see cref="TrainingSummary.Failure"/> is): once, if <see cref="OnStartAsync"/> was called. The last checkpoint is written by then.
     /// </summary>
     /// <param name="summary">The run in numbers.</param>

@@ -1,7 +1,9 @@
 namespace Grpo.Training;
 
 /// <summary>What is remembered of a prompt.</summary>
-/// <param name="Rates">The fractions that were correct in the last groups, oldest first; at most <see cref="PassRateOptions.PassRateWindow"/>.</param>
+/// <param name="Rates">
+/// The fractions that were correct in the last groups, oldest first; at most <see cref="PassRateOptions.PassRateWindow"/>.
+/// </param>
 /// <param name="Pause">Turns still to be passed over.</param>
 /// <param name="LastPause">How long the last pause was set to be; 0 when the last group was between the bounds.</param>
 /// <param name="LastStep">The step that sampled it last, from 1.</param>

@@ -21,11 +21,15 @@ public sealed record PassRateOptions : IReflectedOptions
     public int PassRateWindow { get; set; } = 2;
 
     /// <summary>The pass rate from which on a prompt counts as solved.</summary>
-    /// <value>Above <see cref="UnsolvedAt"/>, up to 1 (nothing but right answers); default 1. Above 1: solved prompts are not passed over.</value>
+    /// <value>
+    /// Above <see cref="UnsolvedAt"/>, up to 1 (nothing but right answers); default 1. Above 1: solved prompts are not passed over.
+    /// </value>
     public double SolvedAt { get; set; } = 1;
 
     /// <summary>The pass rate up to which a prompt counts as out of reach.</summary>
-    /// <value>From 0 (no right answer at all), below <see cref="SolvedAt"/>; default 0. Below 0: unsolved prompts are not passed over.</value>
+    /// <value>
+    /// From 0 (no right answer at all), below <see cref="SolvedAt"/>; default 0. Below 0: unsolved prompts are not passed over.
+    /// </value>
     public double UnsolvedAt { get; set; }
 
     /// <summary>The most turns in a row that a prompt is passed over.</summary>
@@ -41,7 +45,8 @@ public sealed record PassRateOptions : IReflectedOptions
 
         if (!(UnsolvedAt < SolvedAt) || !double.IsFinite(SolvedAt) || !double.IsFinite(UnsolvedAt))
         {
-            yield return FormattableString.Invariant($"UnsolvedAt is {UnsolvedAt} and SolvedAt {SolvedAt}; both must be finite, and the first below the second.");
+            yield return FormattableString.Invariant(
+                $"UnsolvedAt is {UnsolvedAt} and SolvedAt {SolvedAt}; both must be finite, and the first below the second.");
         }
 
         if (LongestPause is < 1 or > 1024)

@@ -1,6 +1,8 @@
 namespace Grpo.Training;
 
-/// <summary>Chooses the prompts of each step: the order of the seed, less the turns that <see cref="CurriculumMode.PassRate"/> passes over.</summary>
+/// <summary>
+/// Chooses the prompts of each step: the order of the seed, less the turns that <see cref="CurriculumMode.PassRate"/> passes over.
+/// </summary>
 /// <remarks>A function of seed, position and the pass rates on record, which all are part of a checkpoint.</remarks>
 internal sealed class PromptSchedule
 {
@@ -30,7 +32,7 @@ internal sealed class PromptSchedule
     public bool IsAdaptive => _passRates is not null;
 
     /// <summary>Whether any completion was judged right or wrong so far; a curriculum without does nothing.</summary>
-    public bool HasJudgements => _records.Values.Any(record => record.Rates.Count > 0);
+    public bool HasJudgments => _records.Values.Any(record => record.Rates.Count > 0);
 
     /// <summary>The position in the order; without a curriculum it follows from the step.</summary>
     public long Position => _position;
@@ -66,9 +68,16 @@ internal sealed class PromptSchedule
         int wanted = _options.PromptsPerStep;
         int further = wanted * (_options.MaxSamplingRounds - 1);
         PromptDraw draw = _passRates is null || wanted >= _prompts.Count
-            ? new PromptDraw { Indices = [.. Enumerable.Range(0, wanted).Select(i => _order.At(Start(step) + i))], Reserve = [], NextPosition = Start(step) + wanted }
+            ? new PromptDraw
+            {
+                Indices = [.. Enumerable.Range(0, wanted).Select(i => _order.At(Start(step) + i))],
+                Reserve = [],
+                NextPosition = Start(step) + wanted,
+            }
             : Walk(wanted);
-        IEnumerable<int> reserve = further == 0 ? [] : _reserveOrder.At(step, further).Distinct().Except(draw.Indices).Where(index => Pause(index) == 0);
+        IEnumerable<int> reserve = further == 0
+            ? []
+            : _reserveOrder.At(step, further).Distinct().Except(draw.Indices).Where(index => Pause(index) == 0);
         return draw with { Reserve = [.. reserve] };
     }
 
@@ -95,11 +104,14 @@ internal sealed class PromptSchedule
         {
             PassRate record = (_records.GetValueOrDefault(group.Group.Prompt.Id) ?? PassRate.Unknown) with { LastStep = step };
             bool[] judged = [.. group.Rewards.Where(reward => reward.Value is not null).Select(reward => reward.IsCorrect).OfType<bool>()];
-            _records[group.Group.Prompt.Id] = judged.Length == 0 ? record : record.After(judged.Count(correct => correct) / (double)judged.Length, options);
+            _records[group.Group.Prompt.Id] = judged.Length == 0
+                ? record
+                : record.After(judged.Count(correct => correct) / (double)judged.Length, options);
         }
 
         // In the order of the data set, so that a sum after a resume is the same to the bit.
-        PassRate[] known = [.. _prompts.Select(prompt => _records.GetValueOrDefault(prompt.Id)).OfType<PassRate>().Where(record => record.Rates.Count > 0)];
+        PassRate[] known = [.. _prompts.Select(prompt => _records.GetValueOrDefault(prompt.Id)).OfType<PassRate>()
+            .Where(record => record.Rates.Count > 0)];
         double[] paused = [.. known.Where(record => record.Pause > 0).Select(record => record.Rates.Average())];
         return new CurriculumReport
         {
@@ -144,7 +156,15 @@ internal sealed class PromptSchedule
             taken.Add(index);
         }
 
-        int[] fill = [.. skipped.Keys.Except(taken).OrderBy(index => _records[_prompts[index].Id].LastStep).ThenBy(index => index).Take(wanted - chosen.Count)];
-        return new PromptDraw { Indices = [.. chosen, .. fill], Reserve = [], Skipped = skipped, Filled = fill.Length, NextPosition = position };
+        int[] fill = [.. skipped.Keys.Except(taken).OrderBy(index => _records[_prompts[index].Id].LastStep).ThenBy(index => index)
+            .Take(wanted - chosen.Count)];
+        return new PromptDraw
+        {
+            Indices = [.. chosen, .. fill],
+            Reserve = [],
+            Skipped = skipped,
+            Filled = fill.Length,
+            NextPosition = position,
+        };
     }
 }

@@ -41,7 +41,10 @@ internal sealed class RunCheckpoints(RunParts parts, TrainingProgress progress)
     /// <summary>Says that weights and records are of different steps until the next <see cref="Change"/>.</summary>
     public void Suspend() => _wholeStep = -1;
 
-    /// <summary>Whether the best evaluation has a checkpoint: the caller has the model as it was before training, only a roll-back needs it on the disk.</summary>
+    /// <summary>
+    /// Whether the best evaluation has a checkpoint: the caller has the model as it was before training, only a roll-back needs
+    /// it on the disk.
+    /// </summary>
     public static bool Keeps(long step, TrainerOptions options) =>
         options.KeepBest && (step > 0 || options.Guard.OnCollapse == CollapseAction.RollBack);
 
@@ -80,11 +83,13 @@ internal sealed class RunCheckpoints(RunParts parts, TrainingProgress progress)
     /// <summary>Writes and marks the checkpoint of the best evaluation, when that is the one of this step.</summary>
     public async Task SaveBestAsync(long step)
     {
-        if (KeepsBest && progress.Best is { Folder: null } best && best.Step == step && await WriteAsync(_store!, isLast: false).ConfigureAwait(false))
+        if (KeepsBest && progress.Best is { Folder: null } best && best.Step == step
+            && await WriteAsync(_store!, isLast: false).ConfigureAwait(false))
         {
             await TryAsync(
                 isLast: false,
-                async () => progress.Best = best with { Folder = await _store!.MarkBestAsync(step, CancellationToken.None).ConfigureAwait(false) },
+                async () =>
+                    progress.Best = best with { Folder = await _store!.MarkBestAsync(step, CancellationToken.None).ConfigureAwait(false) },
                 _logger.BestMarkFailed,
                 "was written, but it could not be marked as the best").ConfigureAwait(false);
         }

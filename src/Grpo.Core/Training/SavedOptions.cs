@@ -38,8 +38,8 @@ internal sealed record SavedOptions
         "TrainerOptions.Steps", "TrainerOptions.CheckpointEvery", "TrainerOptions.CheckpointInterval", "TrainerOptions.Resume",
         "TrainerOptions.AllowOptionChanges", "TrainerOptions.OnCheckpointFailure", "GrpoOptions.Rewards.Timeout",
         "GrpoOptions.Rewards.MaxConcurrency", "GrpoOptions.Rewards.OnError", "SupervisedOptions.CheckpointEvery",
-        "SupervisedOptions.CheckpointInterval", "SupervisedOptions.EvaluateEvery", "SupervisedOptions.MaxTokens", "SupervisedOptions.Resume",
-        "SupervisedOptions.AllowOptionChanges",
+        "SupervisedOptions.CheckpointInterval", "SupervisedOptions.EvaluateEvery", "SupervisedOptions.MaxTokens",
+        "SupervisedOptions.Resume", "SupervisedOptions.AllowOptionChanges",
     ];
 
     // What decides on a roll-back changes the weights; otherwise it only says when the run ends.
@@ -85,7 +85,8 @@ internal sealed record SavedOptions
         Of(OptionText.Of(options, Supervised), Describe(examples), new(identity.Facts, StringComparer.Ordinal), []);
 
     private static SavedOptions Of(
-        IEnumerable<KeyValuePair<string, string?>> options, string dataSet, Dictionary<string, string>? facts, IReadOnlyList<Prompt> prompts)
+        IEnumerable<KeyValuePair<string, string?>> options, string dataSet, Dictionary<string, string>? facts,
+        IReadOnlyList<Prompt> prompts)
     {
         // Of the data set alone they would make another run of every checkpoint of the versions that did not look at them.
         if (facts is not null && PromptText.DescribeFields(prompts) is { } fields)
@@ -102,9 +103,12 @@ internal sealed record SavedOptions
     }
 
     public void Write(string directory) =>
-        File.WriteAllBytes(Path.Combine(directory, FileName), JsonSerializer.SerializeToUtf8Bytes(this, SavedOptionsJson.Default.SavedOptions));
+        File.WriteAllBytes(
+            Path.Combine(directory, FileName), JsonSerializer.SerializeToUtf8Bytes(this, SavedOptionsJson.Default.SavedOptions));
 
-    /// <summary>Reads what <see cref="Write"/> wrote; null when the checkpoint has no such file, as those of earlier versions have not.</summary>
+    /// <summary>
+    /// Reads what <see cref="Write"/> wrote; null when the checkpoint has no such file, as those of earlier versions have not.
+    /// </summary>
     /// <exception cref="InvalidDataException">The file is not ours, damaged, or of another format.</exception>
     public static SavedOptions? Read(string directory)
     {
@@ -125,13 +129,15 @@ internal sealed record SavedOptions
             return saved switch
             {
                 null => throw new InvalidDataException($"'{file.FullName}' does not hold options but null."),
-                { Format: not CurrentFormat } => throw new InvalidDataException($"'{file.FullName}' has format {saved.Format}; this version reads format {CurrentFormat}."),
+                { Format: not CurrentFormat } => throw new InvalidDataException(
+                    $"'{file.FullName}' has format {saved.Format}; this version reads format {CurrentFormat}."),
                 _ => saved,
             };
         }
         catch (JsonException exception)
         {
-            throw new InvalidDataException($"'{file.FullName}' does not hold options: {TerminalText.EscapeLine(exception.Message)}", exception);
+            throw new InvalidDataException(
+                $"'{file.FullName}' does not hold options: {TerminalText.EscapeLine(exception.Message)}", exception);
         }
     }
 
@@ -156,7 +162,8 @@ internal sealed record SavedOptions
         [
             .. Options.Keys.Union(now.Options.Keys).Order(StringComparer.Ordinal).Where(Matters)
                 .Select(name => (Name: name, Was: TextOf(Options, name), Is: TextOf(now.Options, name)))
-                .Where(option => option.Was != option.Is && !(option.Name is Moments or SupervisedMoments && AreFloat32(option.Was, option.Is)))
+                .Where(option => option.Was != option.Is
+                    && !(option.Name is Moments or SupervisedMoments && AreFloat32(option.Was, option.Is)))
                 .Select(option => Show(option.Name, option.Was, option.Is)),
         ];
 

@@ -16,13 +16,15 @@ public sealed record SupervisedOptions : IReflectedOptions
     public int BatchSize { get; set; } = 32;
 
     /// <summary>
-    /// Sequences per forward and backward pass, those of similar length together; loss and gradient do not depend on it. Fewer spend less on
-    /// padding, more keep the processor busier.
+    /// Sequences per forward and backward pass, those of similar length together; loss and gradient do not depend on it. Fewer spend less
+    /// on padding, more keep the processor busier.
     /// </summary>
     /// <value>1 to 4096; default 32.</value>
     public int MicroBatchSize { get; set; } = 32;
 
-    /// <summary>Tokens per forward and backward pass, at most, padding included; a sequence that alone is longer has a pass of its own.</summary>
+    /// <summary>
+    /// Tokens per forward and backward pass, at most, padding included; a sequence that alone is longer has a pass of its own.
+    /// </summary>
     /// <value>1 or more, or null for no limit; default null.</value>
     public int? MaxTokensPerMicroBatch { get; set; }
 
@@ -42,7 +44,9 @@ public sealed record SupervisedOptions : IReflectedOptions
     /// <value>0 to 1; default 0.01.</value>
     public double WeightDecay { get; set; } = 0.01;
 
-    /// <summary>Where AdamW's moments are kept and in how many bits. Moments of a checkpoint that has them otherwise are converted.</summary>
+    /// <summary>
+    /// Where AdamW's moments are kept and in how many bits. Moments of a checkpoint that has them otherwise are converted.
+    /// </summary>
     /// <value>Default <see cref="OptimizerMoments.Float32"/>.</value>
     public OptimizerMoments OptimizerMoments { get; set; } = OptimizerMoments.Float32;
 

@@ -10,7 +10,9 @@ namespace Grpo.Training;
 /// <param name="Tokens">Completion tokens learned from.</param>
 public sealed record SupervisedReport(long Step, double Loss, double GradientNorm, double LearningRate, long Tokens)
 {
-    /// <summary>Mean negative log-likelihood per completion token of the held-out examples after this step, nats; null when not measured.</summary>
+    /// <summary>
+    /// Mean negative log-likelihood per completion token of the held-out examples after this step, nats; null when not measured.
+    /// </summary>
     public double? HeldOutLoss { get; init; }
 
     /// <summary>The folder of the checkpoint written after this step; null for none.</summary>

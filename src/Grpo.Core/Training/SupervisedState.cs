@@ -4,7 +4,9 @@ using Grpo.IO;
 
 namespace Grpo.Training;
 
-/// <summary>What a supervised checkpoint holds beside weights and moments: where the run is, and what decides which examples come next.</summary>
+/// <summary>
+/// What a supervised checkpoint holds beside weights and moments: where the run is, and what decides which examples come next.
+/// </summary>
 internal sealed record SupervisedState
 {
     private const int CurrentFormat = 1;
@@ -29,7 +31,8 @@ internal sealed record SupervisedState
         if (!file.Exists)
         {
             throw new FileNotFoundException(
-                $"'{file.DirectoryName}' holds no state of supervised training: expected {file.Name}. Start a new run from its weights, or give another checkpoint folder.", path);
+                $"'{file.DirectoryName}' holds no state of supervised training: expected {file.Name}. "
+                + "Start a new run from its weights, or give another checkpoint folder.", path);
         }
 
         if (file.Length > MaxBytes)
@@ -43,7 +46,8 @@ internal sealed record SupervisedState
             return state switch
             {
                 null => throw new InvalidDataException($"'{path}' is not a training state: it holds null."),
-                { Format: not CurrentFormat } => throw new InvalidDataException($"'{path}' has format {state.Format}; this version reads format {CurrentFormat}."),
+                { Format: not CurrentFormat } => throw new InvalidDataException(
+                    $"'{path}' has format {state.Format}; this version reads format {CurrentFormat}."),
                 { Step: < 0 } => throw new InvalidDataException($"'{path}' counts {state.Step} steps. The file is damaged."),
                 _ => state,
             };
@@ -66,7 +70,8 @@ internal sealed record SupervisedState
             if (!holds)
             {
                 throw new InvalidDataException(
-                    $"'{path}' was written {FormattableString.Invariant(difference)}: the run could not continue exactly. Use the same, or start a new run.");
+                    $"'{path}' was written {FormattableString.Invariant(difference)}: the run could not continue exactly. "
+                    + "Use the same, or start a new run.");
             }
         }
     }

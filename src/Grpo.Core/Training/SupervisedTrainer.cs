@@ -13,7 +13,9 @@ using static TorchSharp.torch;
 
 namespace Grpo;
 
-/// <summary>Next-token training on given answers: the cold start that a small model needs before reinforcement has anything to reinforce.</summary>
+/// <summary>
+/// Next-token training on given answers: the cold start that a small model needs before reinforcement has anything to reinforce.
+/// </summary>
 /// <remarks>
 /// The loss is on the completion only, its end token included, averaged over all completion tokens of a step. The examples of a step are
 /// sorted by length before they are cut into micro-batches (<see cref="MicroBatcher"/>), so that a small
@@ -51,7 +53,9 @@ public sealed class SupervisedTrainer
     /// An option is out of range, there are no examples, some are longer than <see cref="SupervisedOptions.MaxTokens"/>, or the template
     /// closes an answer without an end token.
     /// </exception>
-    /// <exception cref="InvalidOperationException">The template returned no text, or the tokenizer null or an id beyond its vocabulary.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The template returned no text, or the tokenizer null or an id beyond its vocabulary.
+    /// </exception>
     public SupervisedTrainer(
         IPolicy policy, ITokenizer tokenizer, IChatTemplate template, IReadOnlyList<SupervisedExample> examples,
         SupervisedOptions? options = null, SupervisedServices? services = null, ILogger<SupervisedTrainer>? logger = null)
@@ -80,27 +84,34 @@ public sealed class SupervisedTrainer
         IReadOnlySet<int> endTokenIds = new PromptEncoder(tokenizer, template).EndTokenIds;
         _sequences = Encode(examples, "examples", nameof(examples));
         _heldOut = Encode(services.HeldOut, "held-out examples", nameof(services));
-        _identity = new RunIdentity(policy, reference: null, ("tokenizer", tokenizer), ("template", template)) { Trainer = nameof(SupervisedTrainer) };
+        _identity = new RunIdentity(policy, reference: null, ("tokenizer", tokenizer), ("template", template))
+        {
+            Trainer = nameof(SupervisedTrainer),
+        };
         _savedOptions = new Lazy<SavedOptions>(() => SavedOptions.Of(_options, examples, _identity));
 
         TokenSequence[] Encode(IReadOnlyList<SupervisedExample> set, string what, string parameter)
         {
             TokenSequence[] sequences = [.. set.Select(example => SupervisedEncoder.Encode(example, tokenizer, template, endTokenIds))];
             (string Id, int Tokens)[] lengths =
-                [.. set.Zip(sequences, (example, sequence) => (example.Prompt.Id, sequence.PromptIds.Count + sequence.CompletionIds.Count))];
+                [.. set.Zip(
+                    sequences, (example, sequence) => (example.Prompt.Id, sequence.PromptIds.Count + sequence.CompletionIds.Count))];
             return TokenCounts.FindProblem(what, lengths, nameof(SupervisedOptions.MaxTokens), _options.MaxTokens) is { } problem
                 ? throw new ArgumentException(problem, parameter)
                 : sequences;
         }
     }
 
-    /// <summary>Trains step by step, from the newest checkpoint when <see cref="SupervisedOptions.Resume"/> is set and there is one.</summary>
+    /// <summary>
+    /// Trains step by step, from the newest checkpoint when <see cref="SupervisedOptions.Resume"/> is set and there is one.
+    /// </summary>
     /// <param name="cancellationToken">
-    /// Stops between two micro-batches; the weights are then those before the step, and a checkpoint of them is written before the exception.
+    /// Stops between two micro-batches; the weights are then those before the step, and a checkpoint of them is
+    /// written before the exception.
     /// </param>
     /// <remarks>
-    /// However the run ends, also when the loop is left, the checkpoint of the last whole step is written, unless training has diverged or a
-    /// step failed half-way. If that fails after another failure, the first one surfaces and the log tells of the second. A second
+    /// However the run ends, also when the loop is left, the checkpoint of the last whole step is written, unless training has diverged or
+    /// a step failed half-way. If that fails after another failure, the first one surfaces and the log tells of the second. A second
     /// enumeration starts at the first step, from the weights as they are.
     /// </remarks>
     /// <exception cref="TrainingDivergedException">
@@ -111,12 +122,13 @@ public sealed class SupervisedTrainer
     /// The checkpoint is damaged or of another run: the message names the file, or every option and part of the run that differs.
     /// </exception>
     /// <exception cref="IOException">Another run uses the folder of the checkpoints, or a checkpoint cannot be written.</exception>
-    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    /// <exception cref="OperationCanceledException">The run was canceled.</exception>
     public async IAsyncEnumerable<SupervisedReport> RunAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         using IDisposable run = PolicyUse.BeginRun(_policy, Member);
         using IDisposable? claim = _checkpoints?.BeginRun();
-        using var adam = new AdamW(_policy.TrainedParameters(), new AdamWOptions(WeightDecay: _options.WeightDecay), _options.OptimizerMoments);
+        using var adam = new AdamW(
+            _policy.TrainedParameters(), new AdamWOptions(WeightDecay: _options.WeightDecay), _options.OptimizerMoments);
         var order = new PromptOrder(_sequences.Length, _options.Seed);
         _identity.Note();
         if (_checkpoints is not null)
@@ -190,12 +202,12 @@ public sealed class SupervisedTrainer
                 return;
             }
 
-            bool isCancelled = failure is OperationCanceledException && token.IsCancellationRequested;
+            bool isCanceled = failure is OperationCanceledException && token.IsCancellationRequested;
             try
             {
                 await SaveAsync(_checkpoints, adam).ConfigureAwait(false);
             }
-            catch (Exception exception) when (failure is not null && !isCancelled)
+            catch (Exception exception) when (failure is not null && !isCanceled)
             {
                 _logger.LastCheckpointFailed(exception, adam.Step);
             }
@@ -253,7 +265,8 @@ public sealed class SupervisedTrainer
             if (!double.IsFinite(norm))
             {
                 throw new TrainingDivergedException(FormattableString.Invariant(
-                    $"The gradient norm of step {step + 1} is {norm}; the update was not applied. Lower LearningRate ({_options.LearningRate})."));
+                    $"The gradient norm of step {step + 1} is {norm}; the update was not applied. ")
+                    + FormattableString.Invariant($"Lower LearningRate ({_options.LearningRate})."));
             }
 
             double learningRate = LearningRate.At(_options.Schedule, _options.LearningRate, step, _options.WarmupSteps, _options.Steps);

@@ -5,7 +5,9 @@ using Grpo.IO;
 
 namespace Grpo.Training;
 
-/// <summary>The task that a model was trained for, as <c>task.json</c> of its folder tells it: how it is prompted and how it answers.</summary>
+/// <summary>
+/// The task that a model was trained for, as <c>task.json</c> of its folder tells it: how it is prompted and how it answers.
+/// </summary>
 /// <remarks>
 /// A model answers well only when it is prompted as it was in training. <see cref="TrainerServices.Task"/> puts the description into every
 /// checkpoint of a run, so that whoever loads one can do that.

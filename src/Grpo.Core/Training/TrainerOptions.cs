@@ -9,7 +9,9 @@ public sealed record TrainerOptions : IReflectedOptions
     /// <value>1 or more; default 100.</value>
     public long Steps { get; set; } = 100;
 
-    /// <summary>Evaluate after every so many steps. The first step is preceded, and the last one followed, by an evaluation in any case.</summary>
+    /// <summary>
+    /// Evaluate after every so many steps. The first step is preceded, and the last one followed, by an evaluation in any case.
+    /// </summary>
     /// <value>0 (only then) or more; default 0.</value>
     public long EvaluateEvery { get; set; }
 
@@ -49,7 +51,9 @@ public sealed record TrainerOptions : IReflectedOptions
     /// <value>Default <see cref="CheckpointFailureAction.Stop"/>.</value>
     public CheckpointFailureAction OnCheckpointFailure { get; set; } = CheckpointFailureAction.Stop;
 
-    /// <summary>Write a checkpoint after each evaluation that is better than all before, and keep the best one however many follow.</summary>
+    /// <summary>
+    /// Write a checkpoint after each evaluation that is better than all before, and keep the best one however many follow.
+    /// </summary>
     /// <value>Default true; without an evaluator or a checkpoint store it does nothing.</value>
     public bool KeepBest { get; set; } = true;
 
@@ -89,7 +93,8 @@ public sealed record TrainerOptions : IReflectedOptions
 
         if (!Enum.IsDefined(OnCheckpointFailure))
         {
-            yield return $"OnCheckpointFailure is {OnCheckpointFailure} but must be {string.Join(", ", Enum.GetNames<CheckpointFailureAction>())}.";
+            yield return $"OnCheckpointFailure is {OnCheckpointFailure} but must be "
+                + $"{string.Join(", ", Enum.GetNames<CheckpointFailureAction>())}.";
         }
 
         if (!Enum.IsDefined(Curriculum))

@@ -62,13 +62,16 @@ internal sealed record TrainerState
         if (json.Length > MaxBytes)
         {
             throw new InvalidOperationException(
-                $"The pass rates of {PassRates.Count} prompts take {json.Length} bytes; the limit is {MaxBytes}. Use shorter prompt ids, or set Curriculum to None.");
+                $"The pass rates of {PassRates.Count} prompts take {json.Length} bytes; the limit is {MaxBytes}. "
+                + "Use shorter prompt ids, or set Curriculum to None.");
         }
 
         File.WriteAllBytes(Path.Combine(directory, FileName), json);
     }
 
-    /// <summary>Reads what <see cref="Write"/> wrote; null when the checkpoint has no such file, as those of earlier versions have not.</summary>
+    /// <summary>
+    /// Reads what <see cref="Write"/> wrote; null when the checkpoint has no such file, as those of earlier versions have not.
+    /// </summary>
     /// <exception cref="InvalidDataException">The file is not ours, damaged, or of another format.</exception>
     public static TrainerState? Read(string directory)
     {
@@ -96,7 +99,8 @@ internal sealed record TrainerState
         }
         catch (JsonException exception)
         {
-            throw new InvalidDataException($"'{file.FullName}' is not a trainer's state: {TerminalText.EscapeLine(exception.Message)}", exception);
+            throw new InvalidDataException(
+                $"'{file.FullName}' is not a trainer's state: {TerminalText.EscapeLine(exception.Message)}", exception);
         }
     }
 
@@ -120,12 +124,14 @@ internal sealed record TrainerState
     // The serializer refuses a missing field and a null, but lets a null through where it stands for an element.
     private string? FindProblem() => this switch
     {
-        { RollBacks: < 0 } or { Position: < 0 } => $"it counts {RollBacks} roll-backs and is at position {Position}; neither can be negative.",
+        { RollBacks: < 0 } or { Position: < 0 } =>
+            $"it counts {RollBacks} roll-backs and is at position {Position}; neither can be negative.",
         { Position: > MaxPosition } => $"it is at position {Position}; at most {MaxPosition} is possible.",
         { FirstEntropy: { } first } when !double.IsFinite(first) => "the first entropy is not a finite number.",
         _ when Evaluations.Any(evaluation => evaluation is not { Step: >= 0, Count: >= 0, Accuracy: null or (>= 0 and <= 1) }) =>
             "an evaluation has a negative count or step, or an accuracy outside 0 to 1.",
-        _ when BestStep is not null && Evaluations.All(evaluation => evaluation.Step != BestStep) => $"no evaluation is of step {BestStep}, the best.",
+        _ when BestStep is not null && Evaluations.All(evaluation => evaluation.Step != BestStep) =>
+            $"no evaluation is of step {BestStep}, the best.",
         _ when Events?.Any(text => text is null) == true => "one of its events is null.",
         _ when PassRates.Any(entry => entry.Value is not { Pause: >= 0, LastPause: >= 0, LastStep: >= 0 }
             || entry.Value.Rates.Any(rate => rate is not (>= 0 and <= 1))

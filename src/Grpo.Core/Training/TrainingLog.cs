@@ -11,22 +11,30 @@ internal static partial class TrainingLog
     [LoggerMessage(EventId = 32, Level = LogLevel.Information, Message = "Checkpoint {Checkpoint} written.")]
     public static partial void CheckpointWritten(this ILogger logger, string checkpoint);
 
-    [LoggerMessage(EventId = 33, Level = LogLevel.Information, Message = "Step {Step} is the best so far: held-out accuracy {Accuracy}, mean reward {MeanReward}.")]
+    [LoggerMessage(
+        EventId = 33, Level = LogLevel.Information,
+        Message = "Step {Step} is the best so far: held-out accuracy {Accuracy}, mean reward {MeanReward}.")]
     public static partial void BestSoFar(this ILogger logger, long step, double? accuracy, double meanReward);
 
     [LoggerMessage(EventId = 34, Level = LogLevel.Warning, Message = "The policy has collapsed at step {Step}. {Reason} {Consequence}")]
     public static partial void Collapsed(this ILogger logger, long step, string reason, string consequence);
 
-    [LoggerMessage(EventId = 35, Level = LogLevel.Warning, Message = "The best checkpoint, of step {Step}, is no longer there or not complete.")]
+    [LoggerMessage(
+        EventId = 35, Level = LogLevel.Warning, Message = "The best checkpoint, of step {Step}, is no longer there or not complete.")]
     public static partial void BestCheckpointMissing(this ILogger logger, long step);
 
-    [LoggerMessage(EventId = 36, Level = LogLevel.Warning, Message = "Curriculum is on, but the reward does not judge what is correct (Reward.IsCorrect): no prompt is passed over.")]
+    [LoggerMessage(
+        EventId = 36, Level = LogLevel.Warning,
+        Message = "Curriculum is on, but the reward does not judge what is correct (Reward.IsCorrect): no prompt is passed over.")]
     public static partial void NothingJudged(this ILogger logger);
 
-    [LoggerMessage(EventId = 37, Level = LogLevel.Error, Message = "The callback {Callback} failed at the end of a run that did not end in order.")]
+    [LoggerMessage(
+        EventId = 37, Level = LogLevel.Error, Message = "The callback {Callback} failed at the end of a run that did not end in order.")]
     public static partial void EndCallbackFailed(this ILogger logger, Exception exception, string callback);
 
-    [LoggerMessage(EventId = 38, Level = LogLevel.Warning, Message = "The checkpoint {Checkpoint} does not say which options it was written with, so they were not compared.")]
+    [LoggerMessage(
+        EventId = 38, Level = LogLevel.Warning,
+        Message = "The checkpoint {Checkpoint} does not say which options it was written with, so they were not compared.")]
     public static partial void OptionsNotSaved(this ILogger logger, string checkpoint);
 
     [LoggerMessage(EventId = 39, Level = LogLevel.Warning, Message = "Resumed with other {What}, as allowed: {Differences}.")]
@@ -55,9 +63,12 @@ internal static partial class TrainingLog
     [LoggerMessage(EventId = 54, Level = LogLevel.Warning, Message = "{Problem}")]
     public static partial void CallbackWarned(this ILogger logger, string problem);
 
-    [LoggerMessage(EventId = 55, Level = LogLevel.Warning, Message = "The checkpoint {Checkpoint} does not say which model, tokenizer, reward and arithmetic it was written with, so they were not compared.")]
+    [LoggerMessage(EventId = 55, Level = LogLevel.Warning, Message = "The checkpoint {Checkpoint} does not say which model, tokenizer, "
+        + "reward and arithmetic it was written with, so they were not compared.")]
     public static partial void IdentityNotSaved(this ILogger logger, string checkpoint);
 
-    [LoggerMessage(EventId = 56, Level = LogLevel.Warning, Message = "Evaluations before and after the checkpoint cannot be compared with each other: {Differences}.")]
+    [LoggerMessage(
+        EventId = 56, Level = LogLevel.Warning,
+        Message = "Evaluations before and after the checkpoint cannot be compared with each other: {Differences}.")]
     public static partial void EvaluatorChanged(this ILogger logger, string differences);
 }

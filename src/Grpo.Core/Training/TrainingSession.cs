@@ -10,8 +10,8 @@ using Microsoft.Extensions.Logging;
 namespace Grpo.Training;
 
 /// <summary>
-/// One run of a <see cref="GrpoTrainer"/>, in phases: tell the callbacks of the start, evaluate before training, do the steps, end. Each phase runs
-/// once, in this order.
+/// One run of a <see cref="GrpoTrainer"/>, in phases: tell the callbacks of the start, evaluate before training, do the steps, end. Each
+/// phase runs once, in this order.
 /// </summary>
 /// <param name="parts">The parts of the trainer.</param>
 /// <param name="progress">The records of the run, which a resumed run goes on with.</param>
@@ -53,7 +53,8 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
             while (HasNextStep)
             {
                 TrainingStep? step = null;
-                await GuardAsync(async () => step = await StepAsync(cancellationToken).ConfigureAwait(false), cancellationToken).ConfigureAwait(false);
+                await GuardAsync(async () => step = await StepAsync(cancellationToken).ConfigureAwait(false), cancellationToken)
+                    .ConfigureAwait(false);
                 if (step is not null)
                 {
                     yield return step;
@@ -61,14 +62,14 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
             }
 
             await GuardAsync(() => _checkpoints.SaveAsync(isLast: true), cancellationToken).ConfigureAwait(false);
-            await EndAsync(failure: null, cancelled: false).ConfigureAwait(false);
+            await EndAsync(failure: null, canceled: false).ConfigureAwait(false);
         }
         finally
         {
             if (_phase != Phase.Ended)
             {
                 // The caller has left the loop over the steps.
-                await EndAsync(failure: null, cancelled: HasNextStep).ConfigureAwait(false);
+                await EndAsync(failure: null, canceled: HasNextStep).ConfigureAwait(false);
             }
         }
     }
@@ -84,8 +85,8 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
         }
         catch (Exception exception)
         {
-            bool cancelled = exception is OperationCanceledException && cancellationToken.IsCancellationRequested;
-            await EndAsync(exception, cancelled).ConfigureAwait(false);
+            bool canceled = exception is OperationCanceledException && cancellationToken.IsCancellationRequested;
+            await EndAsync(exception, canceled).ConfigureAwait(false);
             throw;
         }
         finally
@@ -110,7 +111,7 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
         }
     }
 
-    // The evaluation that precedes training, or one that a cancelled run did not come to, and the guard's look at it.
+    // The evaluation that precedes training, or one that a canceled run did not come to, and the guard's look at it.
     private async Task EvaluateBeforeAsync(CancellationToken cancellationToken)
     {
         long step = _optimizer.Step;
@@ -120,7 +121,7 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
             EvaluationReport evaluation = await EvaluateAsync(evaluator, cancellationToken).ConfigureAwait(false);
             if (isPending)
             {
-                _checkpoints.Change(); // the one that the cancelled run left has no record of it
+                _checkpoints.Change(); // the one that the canceled run left has no record of it
                 await TellAsync(
                     (callback, token) => callback.OnEvaluationAsync(step, evaluation, token),
                     CancellationToken.None).ConfigureAwait(false);
@@ -147,16 +148,19 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
     {
         PromptDraw draw = _schedule.Draw(_optimizer.Step);
         IStepObserver[] observers =
-            [.. _services.Callbacks.OfType<IStepObserverFactory>().Select(callback => callback.Observe(_optimizer.Policy, _optimizer.Options.Seed))];
+            [.. _services.Callbacks.OfType<IStepObserverFactory>()
+                .Select(callback => callback.Observe(_optimizer.Policy, _optimizer.Options.Seed))];
         StepReport report;
         try
         {
-            report = await _optimizer.StepAsync(Prompts(draw.Indices), Prompts(draw.Reserve), observers, cancellationToken).ConfigureAwait(false);
+            report = await _optimizer.StepAsync(Prompts(draw.Indices), Prompts(draw.Reserve), observers, cancellationToken).ConfigureAwait(
+                false);
         }
         catch (TrainingDivergedException exception)
         {
             long failed = _optimizer.Step + 1;
-            if (_options.Guard.OnCollapse != CollapseAction.RollBack || !await RollBackAsync(failed, exception.Message).ConfigureAwait(false))
+            if (_options.Guard.OnCollapse != CollapseAction.RollBack
+                || !await RollBackAsync(failed, exception.Message).ConfigureAwait(false))
             {
                 throw;
             }
@@ -165,7 +169,7 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
             return null;
         }
 
-        // Before anything that may be cancelled: what the step changed and the record of it belong together.
+        // Before anything that may be canceled: what the step changed and the record of it belong together.
         CurriculumReport? curriculum = _schedule.Commit(draw, report.Step, report.Groups);
         Count(report);
         return await AfterStepAsync(new TrainingStep(report) { Curriculum = curriculum }, cancellationToken).ConfigureAwait(false);
@@ -179,16 +183,16 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
         _tokens += report.CompletionTokens;
         _checkpoints.Change();
         progress.Add(report.Entropy, _options.Guard.EntropySteps);
-        if (_schedule.IsAdaptive && !_warned && !_schedule.HasJudgements)
+        if (_schedule.IsAdaptive && !_warned && !_schedule.HasJudgments)
         {
             _warned = true;
             _logger.NothingJudged();
         }
     }
 
-    // Evaluates, looks for a collapse, tells the callbacks and saves, as is due. The callbacks come before the checkpoint. If the process is killed
-    // between the two, the run repeats the step, and a log can drop the first of the two records. The other way round the step would be done and
-    // missing from the log for ever.
+    // Evaluates, looks for a collapse, tells the callbacks and saves, as is due. The callbacks come before the checkpoint. If the process
+    // is killed between the two, the run repeats the step, and a log can drop the first of the two records. The other way round the step
+    // would be done and missing from the log for ever.
     private async Task<TrainingStep> AfterStepAsync(TrainingStep step, CancellationToken cancellationToken)
     {
         bool last = step.Step >= _options.Steps;
@@ -203,8 +207,8 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
             await GuardAgainstCollapseAsync(step.Step).ConfigureAwait(false);
         }).ConfigureAwait(false);
 
-        // The step is done and will be in the last checkpoint, so the callbacks hear of it in any case. An evaluation that failed is repeated when
-        // the run resumes.
+        // The step is done and will be in the last checkpoint, so the callbacks hear of it in any case. An evaluation that failed is
+        // repeated when the run resumes.
         step = step with { Evaluation = evaluation, Event = TakeEvents() };
         await TellAsync((callback, token) => callback.OnStepAsync(step, token), cancellationToken, failure).ConfigureAwait(false);
         await _checkpoints.SaveBestAsync(step.Step).ConfigureAwait(false);
@@ -216,8 +220,8 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
         return step with { Checkpoint = _checkpoints.FolderOf(step.Step) };
     }
 
-    // Restores the best checkpoint, under the number of the step that failed. False when there is none, when it is the collapsed one, or after
-    // the allowed number of roll-backs: nothing has changed then.
+    // Restores the best checkpoint, under the number of the step that failed. False when there is none, when it is the collapsed one, or
+    // after the allowed number of roll-backs: nothing has changed then.
     private async Task<bool> RollBackAsync(long step, string reason)
     {
         if (progress.RollBacks >= _options.Guard.MaxRollBacks || progress.Best is not { Folder: { } folder } best || best.Step >= step)
@@ -244,13 +248,14 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
         _checkpoints.Change();
         Record(
             new TrainingCollapse(step, reason, CollapseAction.RollBack, best.Step),
-            FormattableString.Invariant($"Rolled back to the checkpoint of step {best.Step}, roll-back {progress.RollBacks} of {_options.Guard.MaxRollBacks}."));
+            FormattableString.Invariant(
+                $"Rolled back to the checkpoint of step {best.Step}, roll-back {progress.RollBacks} of {_options.Guard.MaxRollBacks}."));
         return true;
     }
 
-    // Ends the run: writes the last checkpoint and tells the callbacks. The failure is the exception that ended the run and is thrown afterwards;
-    // null when it ended in order.
-    private async Task EndAsync(Exception? failure, bool cancelled)
+    // Ends the run: writes the last checkpoint and tells the callbacks. The failure is the exception that ended the run and is thrown
+    // afterward; null when it ended in order.
+    private async Task EndAsync(Exception? failure, bool canceled)
     {
         _phase = Phase.Ended;
         Exception? own = await CatchAsync(() => _checkpoints.SaveLastAsync(failure)).ConfigureAwait(false);
@@ -260,13 +265,13 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
             _logger.LastCheckpointFailed(own, _optimizer.Step);
         }
 
-        if (failure is not null && !cancelled)
+        if (failure is not null && !canceled)
         {
             told = own is null ? failure.Message : $"{failure.Message} And the last checkpoint could not be written: {own.Message}";
             own = null; // the first failure is the one to surface
         }
 
-        TrainingSummary summary = Summarize() with { Cancelled = cancelled, Failure = told };
+        TrainingSummary summary = Summarize() with { Canceled = canceled, Failure = told };
         foreach (ITrainingCallback callback in _told)
         {
             if (await CatchAsync(() => callback.OnEndAsync(summary).AsTask()).ConfigureAwait(false) is not { } problem)
@@ -306,8 +311,9 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
         RollBacks = progress.RollBacks,
     };
 
-    // A run that was cancelled during an evaluation has done the step and not evaluated it.
-    private bool IsPending(long step) => progress.EvaluatedStep >= 0 && progress.EvaluatedStep < step && (step >= _options.Steps || IsDue(step, _options.EvaluateEvery));
+    // A run that was canceled during an evaluation has done the step and not evaluated it.
+    private bool IsPending(long step) =>
+        progress.EvaluatedStep >= 0 && progress.EvaluatedStep < step && (step >= _options.Steps || IsDue(step, _options.EvaluateEvery));
 
     private static bool IsDue(long step, long every) => every > 0 && step % every == 0;
 
@@ -343,7 +349,8 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
 
     private async Task<EvaluationReport> EvaluateAsync(IEvaluator evaluator, CancellationToken cancellationToken)
     {
-        EvaluationReport evaluation = await CheckedServices.EvaluateAsync(evaluator, _optimizer.Policy, cancellationToken).ConfigureAwait(false);
+        EvaluationReport evaluation =
+            await CheckedServices.EvaluateAsync(evaluator, _optimizer.Policy, cancellationToken).ConfigureAwait(false);
         FreedMemory.Trim();
         long step = _optimizer.Step;
         if (progress.Add(step, evaluation))

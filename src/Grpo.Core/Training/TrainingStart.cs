@@ -7,8 +7,8 @@ namespace Grpo.Training;
 public sealed record TrainingStart(long FirstStep, long Steps, GrpoOptions Options)
 {
     /// <summary>
-    /// Whether the run goes on where an earlier one left off, at <see cref="FirstStep"/>, which is 0 if that one wrote no checkpoint. What is
-    /// on record of later steps is of steps that were lost with it, and comes again.
+    /// Whether the run goes on where an earlier one left off, at <see cref="FirstStep"/>, which is 0 if that one wrote no checkpoint. What
+    /// is on record of later steps is of steps that were lost with it, and comes again.
     /// </summary>
     public bool Resumes { get; init; }
 

@@ -14,7 +14,8 @@ public sealed record TrainingStep(StepReport Report)
     public EvaluationReport? Evaluation { get; init; }
 
     /// <summary>
-    /// The folder of the checkpoint that was written after the step; null when none was due. Callbacks see null: they run before the checkpoint.
+    /// The folder of the checkpoint that was written after the step; null when none was due. Callbacks see null: they
+    /// run before the checkpoint.
     /// </summary>
     public string? Checkpoint { get; init; }
 

@@ -17,7 +17,9 @@ public sealed record TrainingSummary
     /// <summary>Wall time since the run was started or resumed, evaluations and checkpoints included.</summary>
     public required TimeSpan Elapsed { get; init; }
 
-    /// <summary>The first evaluation of all, before the first step; null without an evaluator. From before a resume it has no completions.</summary>
+    /// <summary>
+    /// The first evaluation of all, before the first step; null without an evaluator. From before a resume it has no completions.
+    /// </summary>
     public EvaluationReport? Before { get; init; }
 
     /// <summary>The evaluation of the policy as the run leaves it, or the last one before; null without an evaluator.</summary>
@@ -26,14 +28,17 @@ public sealed record TrainingSummary
     /// <summary>The best evaluation; null without an evaluator.</summary>
     public BestCheckpoint? Best { get; init; }
 
-    /// <summary>All evaluations, those from before a resume included. After a roll-back the restored policy's stands under the step of the roll-back.</summary>
+    /// <summary>
+    /// All evaluations, those from before a resume included. After a roll-back the restored policy's stands under the
+    /// step of the roll-back.
+    /// </summary>
     public IReadOnlyList<EvaluatedStep> Evaluations { get; init; } = [];
 
     /// <summary>The folder of the last checkpoint; null when none was written.</summary>
     public string? Checkpoint { get; init; }
 
     /// <summary>True if the run was stopped before its last step: by its token, or by leaving the loop over its steps.</summary>
-    public bool Cancelled { get; init; }
+    public bool Canceled { get; init; }
 
     /// <summary>The last collapse that was found; null when there was none.</summary>
     public TrainingCollapse? Collapse { get; init; }

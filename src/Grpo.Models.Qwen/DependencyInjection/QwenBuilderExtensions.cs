@@ -1,4 +1,3 @@
-using Grpo.DependencyInjection;
 using Grpo.Modeling;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;

@@ -28,7 +28,7 @@ internal static class CanonicalText
         if (!tablesPresent)
         {
             throw new NotSupportedException(
-                $"The text holds U+{(int)text[first]:X4}, and normalising it needs Unicode's tables, which this process runs without "
+                $"The text holds U+{(int)text[first]:X4}, and normalizing it needs Unicode's tables, which this process runs without "
                 + "(InvariantGlobalization). Set InvariantGlobalization to false in the project and DOTNET_SYSTEM_GLOBALIZATION_INVARIANT "
                 + "to 0, and install ICU (libicu) where it is missing; otherwise the model would see other tokens than in training.");
         }

@@ -43,7 +43,8 @@ public sealed class PrinciplesTests
         ];
         Assert.Contains(methods, method => method.Name == nameof(GrpoOptimizer.StepAsync));
         Assert.All(methods, method => Assert.False(
-            Signature(method).SelectMany(Parts).Any(IsTensor), $"{method.DeclaringType}.{method.Name} is asynchronous and mentions a tensor."));
+            Signature(method).SelectMany(Parts).Any(IsTensor),
+            $"{method.DeclaringType}.{method.Name} is asynchronous and mentions a tensor."));
     }
 
     [Fact]
@@ -105,9 +106,11 @@ public sealed class PrinciplesTests
     }
 
     private static bool IsTensor(Type type) =>
-        typeof(torch.Tensor).IsAssignableFrom(type) || type == typeof(TokenBatch) || type.Name is "LossInputs" or "LossResult" or "TensorScope";
+        typeof(torch.Tensor).IsAssignableFrom(type) || type == typeof(TokenBatch)
+            || type.Name is "LossInputs" or "LossResult" or "TensorScope";
 
     private static bool IsTask(Type type) =>
         typeof(Task).IsAssignableFrom(type) || type == typeof(ValueTask)
-        || (type.IsGenericType && (type.GetGenericTypeDefinition() == typeof(ValueTask<>) || type.GetGenericTypeDefinition() == typeof(IAsyncEnumerable<>)));
+        || (type.IsGenericType
+            && (type.GetGenericTypeDefinition() == typeof(ValueTask<>) || type.GetGenericTypeDefinition() == typeof(IAsyncEnumerable<>)));
 }

@@ -121,7 +121,7 @@ public sealed class JsonLinesLoggerTests
         using var folder = new TemporaryFolder();
         using (var first = new JsonLinesLogger(folder.Path))
         {
-            // The step is done: also a run that is being cancelled records it, and before it is disposed.
+            // The step is done: also a run that is being canceled records it, and before it is disposed.
             await first.OnStepAsync(StepMetricsTests.FullReport(), new CancellationToken(canceled: true));
             using var reader = new StreamReader(
                 new FileStream(folder["metrics.jsonl"], FileMode.Open, FileAccess.Read, FileShare.ReadWrite));

@@ -93,9 +93,9 @@ public sealed class BestMarkTests : IDisposable
     public async Task Arguments_are_checked()
     {
         await Assert.ThrowsAsync<ArgumentOutOfRangeException>("step", async () => await Store().MarkBestAsync(-1));
-        var cancelled = new CancellationToken(canceled: true);
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await Store().MarkBestAsync(1, cancelled));
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await Store().FindBestAsync(cancelled));
+        var canceled = new CancellationToken(canceled: true);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await Store().MarkBestAsync(1, canceled));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await Store().FindBestAsync(canceled));
     }
 
     public void Dispose() => _folder.Dispose();

@@ -272,13 +272,13 @@ public sealed class DirectoryCheckpointStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Calls_stop_before_anything_is_written_when_cancelled()
+    public async Task Calls_stop_before_anything_is_written_when_canceled()
     {
-        using var cancelled = new CancellationTokenSource();
-        await cancelled.CancelAsync();
+        using var canceled = new CancellationTokenSource();
+        await canceled.CancelAsync();
         DirectoryCheckpointStore store = Store();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await store.SaveAsync(1, _ => { }, cancelled.Token));
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await store.FindLatestAsync(cancelled.Token));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await store.SaveAsync(1, _ => { }, canceled.Token));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await store.FindLatestAsync(canceled.Token));
         Assert.Empty(Directory.GetFileSystemEntries(_folder.Root));
     }
 

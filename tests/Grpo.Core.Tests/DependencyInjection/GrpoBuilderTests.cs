@@ -1,4 +1,3 @@
-using Grpo.DependencyInjection;
 using Grpo.Modeling;
 using Grpo.Testing;
 using Grpo.Training;

@@ -40,13 +40,13 @@ public sealed class EvaluationSummaryTests
             (await Judged.EvaluateAsync(Judged.Prompts("1"), [["R"]], new EvaluationOptions { LenientComponent = null })).LenientAccuracy);
 
     [Fact]
-    public async Task Lenient_measure_that_is_no_judgement_is_refused()
+    public async Task Lenient_measure_that_is_no_judgment_is_refused()
     {
         var reward = new Toy.TestReward((_, _) => new Reward(1) { Components = new Dictionary<string, double?> { ["lenient"] = 0.5 } });
         var exception = await Assert.ThrowsAsync<InvalidOperationException>(
             () => Judged.EvaluateAsync(Judged.Prompts("1"), [["R"]], reward: reward));
         Assert.StartsWith(
-            "The reward's component 'lenient' is 0.5 on prompt '0', but a lenient judgement must be 0, 1 or null.", exception.Message,
+            "The reward's component 'lenient' is 0.5 on prompt '0', but a lenient judgment must be 0, 1 or null.", exception.Message,
             StringComparison.Ordinal);
     }
 

@@ -4,7 +4,7 @@ using Grpo.Testing;
 
 namespace Grpo.Core.Tests.Evaluation;
 
-/// <summary>Evaluations whose completions and judgements a test writes down.</summary>
+/// <summary>Evaluations whose completions and judgments a test writes down.</summary>
 internal static class Judged
 {
     /// <summary>

@@ -170,7 +170,7 @@ public sealed class RewardEvaluatorTests
     }
 
     [Fact]
-    public async Task EvaluateAsync_stops_when_cancelled()
+    public async Task EvaluateAsync_stops_when_canceled()
     {
         using BigramPolicy policy = Toy.Policy();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(

@@ -32,7 +32,8 @@ internal static class Near
         {
             if (!(Math.Abs(actual[i] - expected[i]) <= tolerance * scale))
             {
-                Assert.Fail(FormattableString.Invariant($"{what} [{i}]: expected {expected[i]:R}, got {actual[i]:R}, tolerance {tolerance:R} of {scale:R}."));
+                Assert.Fail(FormattableString.Invariant(
+                    $"{what} [{i}]: expected {expected[i]:R}, got {actual[i]:R}, tolerance {tolerance:R} of {scale:R}."));
             }
         }
     }

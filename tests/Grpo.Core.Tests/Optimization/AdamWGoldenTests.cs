@@ -58,7 +58,9 @@ public sealed class AdamWGoldenTests
 
     private static AdamWOptions Options(JsonElement config)
     {
-        string[] exempt = config.TryGetProperty("no_decay", out JsonElement names) ? [.. names.EnumerateArray().Select(name => name.GetString()!)] : [];
+        string[] exempt = config.TryGetProperty("no_decay", out JsonElement names)
+            ? [.. names.EnumerateArray().Select(name => name.GetString()!)]
+            : [];
         return new AdamWOptions(
             config.GetProperty("betas")[0].GetDouble(), config.GetProperty("betas")[1].GetDouble(),
             config.GetProperty("eps").GetDouble(), config.GetProperty("weight_decay").GetDouble())
@@ -72,7 +74,8 @@ public sealed class AdamWGoldenTests
         double peak = config.GetProperty("lr").GetDouble();
         return config.TryGetProperty("schedule", out JsonElement schedule)
             ? LearningRate.At(
-                schedule.GetString() == "cosine_with_warmup" ? LearningRateSchedule.Cosine : throw new InvalidDataException($"Schedule {schedule}?"),
+                schedule.GetString() == "cosine_with_warmup" ? LearningRateSchedule.Cosine : throw new InvalidDataException(
+                    $"Schedule {schedule}?"),
                 peak, step, config.GetProperty("warmup").GetInt64(), config.GetProperty("total").GetInt64())
             : peak;
     }

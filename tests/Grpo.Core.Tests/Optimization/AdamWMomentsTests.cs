@@ -92,7 +92,9 @@ public sealed class AdamWMomentsTests
                 using var one = TensorScope.BeginNoGrad();
                 Tensor exact = before.Read(name);
                 Tensor excess = (after.Read(name) - exact).abs() - (exact.abs() * 0.045);         // a sixteenth of an octave
-                Assert.True(excess.max().item<float>() <= exact.abs().max().item<float>() * 2e-5f, $"{name} by {excess.max().item<float>()}"); // or to 0
+                // or to 0
+                Assert.True(
+                    excess.max().item<float>() <= exact.abs().max().item<float>() * 2e-5f, $"{name} by {excess.max().item<float>()}");
             }
         }
 
@@ -132,7 +134,9 @@ public sealed class AdamWMomentsTests
 
         using var other = new AdamW([("w", new Parameter(zeros(600)))], new AdamWOptions(), OptimizerMoments.Int8);
         var exception = Assert.Throws<InvalidDataException>(() => other.OpenMoments(path));
-        Assert.Equal($"'{path}' holds no 'exp_avg.w' of shape [600]: it belongs to another model or another choice of trained parameters.", exception.Message);
+        Assert.Equal(
+            $"'{path}' holds no 'exp_avg.w' of shape [600]: it belongs to another model or another choice of trained parameters.",
+            exception.Message);
         File.Delete(path); // nobody holds it open
     }
 
@@ -257,7 +261,8 @@ public sealed class AdamWMomentsTests
         using var weight = new Parameter(zeros(1).expand(1L << 50));    // one number that looks like 2^50
         var error = Assert.Throws<InvalidOperationException>(() => AdamWMoments.Create(OptimizerMoments.Host, [("w", weight)]));
         Assert.Equal(
-            "AdamW's moments do not fit into the memory of cpu: 9.01 PB as Host. Set OptimizerMoments to Float32 or Int8, train an adapter in place of all weights, or take a device with more memory.",
+            "AdamW's moments do not fit into the memory of cpu: 9.01 PB as Host. Set OptimizerMoments to Float32 or Int8, train an adapter "
+            + "in place of all weights, or take a device with more memory.",
             error.Message);
     }
 
@@ -266,7 +271,8 @@ public sealed class AdamWMomentsTests
     {
         var gpu = new Device(DeviceType.CUDA, 0);
         Near.Equal(Train(OptimizerMoments.Float32, steps: 4, gpu), Train(OptimizerMoments.Host, steps: 4, gpu), 1e-7, "in main memory");
-        Near.Equal(Train(OptimizerMoments.Float32, steps: 4), Train(OptimizerMoments.Host, steps: 4, gpu), 1e-6, "in main memory, of the CPU");
+        Near.Equal(
+            Train(OptimizerMoments.Float32, steps: 4), Train(OptimizerMoments.Host, steps: 4, gpu), 1e-6, "in main memory, of the CPU");
 
         // Float32 arithmetic rounds otherwise there, which can tip a code.
         float[] here = Train(OptimizerMoments.Int8, steps: 4), there = Train(OptimizerMoments.Int8, steps: 4, gpu);
@@ -325,7 +331,8 @@ public sealed class AdamWMomentsTests
     private static void ResetPeak() => File.WriteAllText("/proc/self/clear_refs", "5");
 
     private static long Status(string field) => 1024 * long.Parse(
-        File.ReadLines("/proc/self/status").Single(line => line.StartsWith(field, StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2],
+        File.ReadLines("/proc/self/status").Single(line => line.StartsWith(field, StringComparison.Ordinal))
+            .Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2],
         CultureInfo.InvariantCulture);
 
     /// <summary>A fact about the memory of the process, where the system tells its peak and lets it be reset.</summary>

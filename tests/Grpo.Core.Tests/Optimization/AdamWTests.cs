@@ -23,7 +23,9 @@ public sealed class AdamWTests
         using var scope = TensorScope.Begin();
         var parameter = new Parameter(zeros(2, 2, ScalarType.BFloat16));
         var exception = Assert.Throws<InvalidOperationException>(() => new AdamW([("w", parameter)], new AdamWOptions()));
-        Assert.Equal("Parameter 'w' is BFloat16 but trained weights must be Float32: Adam's steps are smaller than a 16-bit float can hold.", exception.Message);
+        Assert.Equal(
+            "Parameter 'w' is BFloat16 but trained weights must be Float32: Adam's steps are smaller than a 16-bit float can hold.",
+            exception.Message);
     }
 
     [Fact]
@@ -78,7 +80,8 @@ public sealed class AdamWTests
 
         Assert.Equal(
             FormattableString.Invariant(
-                $"Update 1 left NaN or ∞ in the parameter 'bad' (learning rate {learningRate}, AdamEpsilon {epsilon}): the weights in memory cannot be used any more. ")
+                $"Update 1 left NaN or ∞ in the parameter 'bad' (learning rate {learningRate}, AdamEpsilon {epsilon}): ")
+                + "the weights in memory cannot be used any more. "
             + "Go back to the last checkpoint, and lower LearningRate or MaxGradientNorm, or raise AdamEpsilon.",
             error.Message);
     }
@@ -166,8 +169,10 @@ public sealed class AdamWTests
     public void Constructor_refuses_weights_that_are_not_contiguous()
     {
         using var scope = TensorScope.Begin();
-        var exception = Assert.Throws<InvalidOperationException>(() => new AdamW([("w", new Parameter(ones(2, 3).t()))], new AdamWOptions()));
-        Assert.Equal("Parameter 'w' of shape [3, 2] is a view with gaps or swapped axes; make it of contiguous() values.", exception.Message);
+        var exception = Assert.Throws<InvalidOperationException>(
+            () => new AdamW([("w", new Parameter(ones(2, 3).t()))], new AdamWOptions()));
+        Assert.Equal(
+            "Parameter 'w' of shape [3, 2] is a view with gaps or swapped axes; make it of contiguous() values.", exception.Message);
     }
 
     [Fact]
@@ -177,7 +182,8 @@ public sealed class AdamWTests
         var first = new Parameter(zeros(1));
         var second = new Parameter(zeros(1, 1));
         var idle = new Parameter(ones(4));
-        using var adam = new AdamW([("a", first), ("b", second), ("c", idle)], new AdamWOptions(WeightDecay: 0.1) { IsDecayed = (_, _) => true });
+        using var adam = new AdamW(
+            [("a", first), ("b", second), ("c", idle)], new AdamWOptions(WeightDecay: 0.1) { IsDecayed = (_, _) => true });
         Assert.Equal(0, adam.GradientNorm());
         first.grad = tensor([3f]);
         second.grad = tensor([4f], 1, 1);
@@ -202,7 +208,9 @@ public sealed class AdamWTests
 
         using var other = new AdamW([("w", new Parameter(zeros(2))), ("x", new Parameter(zeros(2)))], new AdamWOptions());
         var exception = Assert.Throws<InvalidDataException>(() => other.OpenMoments(path));
-        Assert.Equal($"'{path}' holds no 'exp_avg.x' of shape [2]: it belongs to another model or another choice of trained parameters.", exception.Message);
+        Assert.Equal(
+            $"'{path}' holds no 'exp_avg.x' of shape [2]: it belongs to another model or another choice of trained parameters.",
+            exception.Message);
         Assert.Equal(0, other.Step);
     }
 

@@ -8,7 +8,8 @@ using static TorchSharp.torch;
 namespace Grpo.Core.Tests.Optimization;
 
 /// <summary>
-/// A bandit with two arms as a language model: one token, 1 (good) or 0 (bad), and one weight θ, the logit of the good arm. π(good) = σ(θ/τ).
+/// A bandit with two arms as a language model: one token, 1 (good) or 0 (bad), and one weight θ, the logit of the good
+/// arm. π(good) = σ(θ/τ).
 /// </summary>
 internal sealed class BanditPolicy : IEntropyPolicy, IReferenceModel, IDisposable
 {
@@ -45,7 +46,8 @@ internal sealed class BanditPolicy : IEntropyPolicy, IReferenceModel, IDisposabl
         return new TokenStatistics(scope.Keep(logProbs), scope.Keep(entropy.expand(logProbs.shape)));
     }
 
-    public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) => throw new NotSupportedException("BanditSampler draws.");
+    public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) =>
+        throw new NotSupportedException("BanditSampler draws.");
 
     public void Save(string directory) => throw new NotSupportedException();
 
@@ -74,7 +76,8 @@ internal sealed class BanditPolicy : IEntropyPolicy, IReferenceModel, IDisposabl
 /// <summary>Pulls arms with random numbers of (seed, step, prompt, sample).</summary>
 internal sealed class BanditSampler : IGroupSampler
 {
-    public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default)
+    public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(
+        IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default)
     {
         double good = ((BanditPolicy)policy).Good;
         return ValueTask.FromResult<IReadOnlyList<RolloutGroup>>([.. request.Prompts.Select((prompt, n) => new RolloutGroup(
@@ -84,6 +87,9 @@ internal sealed class BanditSampler : IGroupSampler
     private static Completion Pull(double good, RolloutRequest request, int prompt, int sample)
     {
         bool isGood = CounterRandom.Uniform(request.Seed, (((request.Step * 100) + prompt) * 10_000) + sample) < good;
-        return new Completion([isGood ? 1 : 0], isGood ? "good" : "bad", FinishReason.EndToken) { LogProbs = [(float)Math.Log(isGood ? good : 1 - good)] };
+        return new Completion([isGood ? 1 : 0], isGood ? "good" : "bad", FinishReason.EndToken)
+        {
+            LogProbs = [(float)Math.Log(isGood ? good : 1 - good)],
+        };
     }
 }

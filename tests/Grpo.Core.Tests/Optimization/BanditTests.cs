@@ -29,14 +29,20 @@ public sealed class BanditTests
         new[] { 1, 4 }.Where(updates => updates == 1 || objective.AllowsForOldSamples).Select(updates => (i, updates))));
 
     public static TheoryData<string> Advantages =>
-        ["group-normalized", "mean-centered", "batch-normalized", "leave-one-out", "length-weighted", "per-reward-normalized", "reinforce-plus-plus", "pass-at-k"];
+        ["group-normalized", "mean-centered", "batch-normalized", "leave-one-out", "length-weighted", "per-reward-normalized",
+            "reinforce-plus-plus", "pass-at-k"];
 
     public static TheoryData<string> Presets => [.. GrpoPresets.Names];
 
     [Theory]
     [MemberData(nameof(Objectives))]
     public async Task Two_hundred_steps_find_the_good_arm_with_every_objective(int objective, int updates) =>
-        Assert.InRange(await Train(Options with { Objective = ObjectiveList.All[objective], Reduction = LossReduction.SequenceMean, UpdatesPerRollout = updates }), 0.95, 1);
+        Assert.InRange(await Train(Options with
+        {
+            Objective = ObjectiveList.All[objective],
+            Reduction = LossReduction.SequenceMean,
+            UpdatesPerRollout = updates,
+        }), 0.95, 1);
 
     [Theory]
     [MemberData(nameof(Advantages))]
@@ -45,7 +51,8 @@ public sealed class BanditTests
         {
             Advantage = (AdvantageFunction)new AdvantageFunctionConverter().ConvertFromInvariantString(advantage)!,
 
-            // pass@k learns only from groups with exactly one best completion. Of 8 pulls of an arm that is mostly good that is rare, of 2 it is not.
+            // pass@k learns only from groups with exactly one best completion. Of 8 pulls of an arm that is mostly good that is
+            // rare, of 2 it is not.
             GroupSize = advantage == "pass-at-k" ? 2 : 8,
             PromptsPerStep = advantage == "pass-at-k" ? 16 : 4,
         }), 0.95, 1);
@@ -77,7 +84,9 @@ public sealed class BanditTests
         Assert.Equal(ReverseOptimum, path.TakeLast(100).Average(), 0.015);
     }
 
-    /// <summary>Reverse-KL estimators stop at π* ∝ π_ref·exp(r/β); k3, whose gradient is the forward divergence's, promises another place.</summary>
+    /// <summary>
+    /// Reverse-KL estimators stop at π* ∝ π_ref·exp(r/β); k3, whose gradient is the forward divergence's, promises another place.
+    /// </summary>
     [Theory]
     [InlineData(KlEstimator.K2, 1)]
     [InlineData(KlEstimator.StraightThrough, 1)]
@@ -134,7 +143,8 @@ public sealed class BanditTests
     private static async Task<double> Train(GrpoOptions options, List<double>? path = null, int steps = 200)
     {
         using BanditPolicy policy = new(Reference), reference = new(Reference);
-        IRewardFunction reward = RewardFunction.WeightedSum((RewardFunction.Create("arm", (_, completion) => completion.Text == "good" ? 1 : 0), 1.0));
+        IRewardFunction reward = RewardFunction.WeightedSum(
+            (RewardFunction.Create("arm", (_, completion) => completion.Text == "good" ? 1 : 0), 1.0));
         using var optimizer = new GrpoOptimizer(policy, new BanditSampler(), reward, options, reference);
         Prompt[] prompts = [.. Enumerable.Range(0, options.PromptsPerStep).Select(i => Prompt.Create($"p{i}", "pull"))];
         for (int step = 0; step < steps; step++)

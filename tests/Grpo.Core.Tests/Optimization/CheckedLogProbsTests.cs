@@ -7,7 +7,9 @@ using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Optimization;
 
-/// <summary>A policy or a reference model whose log-probs have another shape, type or gradient than agreed is named, and nothing is trained.</summary>
+/// <summary>
+/// A policy or a reference model whose log-probs have another shape, type or gradient than agreed is named, and nothing is trained.
+/// </summary>
 public sealed class CheckedLogProbsTests : IDisposable
 {
     // One group of two completions of three tokens: [B, C] = [2, 3].
@@ -38,7 +40,8 @@ public sealed class CheckedLogProbsTests : IDisposable
     [MemberData(nameof(Faults))]
     public void Update_names_a_policy_that_gives_entropies(string fault, string message)
     {
-        using var optimizer = new GrpoOptimizer(new Faulty(_inner, fault), Toy.Sampler, new Toy.LetterReward(), Toy.Options with { EntropyCoefficient = 0.1 });
+        using var optimizer = new GrpoOptimizer(
+            new Faulty(_inner, fault), Toy.Sampler, new Toy.LetterReward(), Toy.Options with { EntropyCoefficient = 0.1 });
         Assert.Equal("Faulty.LogProbsAndEntropies (entropies)" + message, Error(optimizer));
     }
 
@@ -46,7 +49,8 @@ public sealed class CheckedLogProbsTests : IDisposable
     [MemberData(nameof(Faults))]
     public void Update_names_a_reference(string fault, string message)
     {
-        using var optimizer = new GrpoOptimizer(_inner, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { KlCoefficient = 0.1 }, new Faulty(_inner, fault));
+        using var optimizer = new GrpoOptimizer(
+            _inner, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { KlCoefficient = 0.1 }, new Faulty(_inner, fault));
         Assert.Equal("Faulty.LogProbs" + message, Error(optimizer));
     }
 
@@ -57,13 +61,16 @@ public sealed class CheckedLogProbsTests : IDisposable
         var sampler = new FixedSampler(request => [.. request.Prompts.Select(prompt => Toy.Group(prompt, "abc", "def"))]);
         GrpoOptions options = Toy.Options with { GroupSize = 2, KlCoefficient = 0.1, KlEstimator = KlEstimator.K1InReward };
         using var optimizer = new GrpoOptimizer(_inner, sampler, new Toy.LetterReward(), options, new Faulty(_inner, fault));
-        Assert.Equal("Faulty.LogProbs" + message, (await Assert.ThrowsAsync<InvalidOperationException>(() => optimizer.StepAsync([Toy.Prompts[0]]))).Message);
+        Assert.Equal(
+            "Faulty.LogProbs" + message,
+            (await Assert.ThrowsAsync<InvalidOperationException>(() => optimizer.StepAsync([Toy.Prompts[0]]))).Message);
     }
 
     [Fact]
     public void Update_names_a_reference_that_is_trained()
     {
-        using var optimizer = new GrpoOptimizer(_inner, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { KlCoefficient = 0.1 }, new Faulty(_inner, "gradient"));
+        using var optimizer = new GrpoOptimizer(
+            _inner, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { KlCoefficient = 0.1 }, new Faulty(_inner, "gradient"));
         Assert.Equal("Faulty.LogProbs returned a tensor with a gradient; the reference is frozen, so return detach().", Error(optimizer));
     }
 
@@ -72,7 +79,8 @@ public sealed class CheckedLogProbsTests : IDisposable
         { "null", "A scored group is null." },
         { "token 10", "The groups hold token 10 in place 2 of completion 0 of prompt 'p0'; token ids of BigramPolicy are 0 to 9." },
         { "token -1", "The groups hold token -1 in place 0 of completion 0 of prompt 'p0'; token ids of BigramPolicy are 0 to 9." },
-        { "null tokens", "The groups hold null for the tokens of completion 0 of prompt 'p0'; a completion without tokens has an empty list." },
+        { "null tokens",
+            "The groups hold null for the tokens of completion 0 of prompt 'p0'; a completion without tokens has an empty list." },
         { "null completion", "The groups hold null for completion 0 of prompt 'p0'." },
         { "no prompt tokens", "The groups hold 0 tokens of prompt 'p0'; there must be at least one." },
         { "an advantage too few", "A group of 2 completions has 2 rewards and 1 advantages; there must be one each per completion." },
@@ -142,9 +150,11 @@ public sealed class CheckedLogProbsTests : IDisposable
             };
         }
 
-        public TokenStatistics LogProbsAndEntropies(TokenBatch batch, double temperature) => new(inner.LogProbs(batch, temperature), LogProbs(batch, temperature));
+        public TokenStatistics LogProbsAndEntropies(TokenBatch batch, double temperature) =>
+            new(inner.LogProbs(batch, temperature), LogProbs(batch, temperature));
 
-        public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) => inner.StartDecoding(prompts, groupSize, maxNewTokens);
+        public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) =>
+            inner.StartDecoding(prompts, groupSize, maxNewTokens);
 
         public void Save(string directory) => inner.Save(directory);
 

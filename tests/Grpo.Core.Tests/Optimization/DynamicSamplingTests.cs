@@ -29,7 +29,8 @@ public sealed class DynamicSamplingTests
         (StepReport report, _) = await StepAsync(maxRounds);
 
         Assert.Equal((rounds, replaced), (report.SamplingRounds, report.ReplacedGroups));
-        Assert.Equal(["live0"], report.Groups.Where(group => group.Advantages.Any(advantage => advantage != 0)).Select(group => group.Group.Prompt.Id));
+        Assert.Equal(["live0"], report.Groups.Where(group => group.Advantages.Any(advantage => advantage != 0))
+            .Select(group => group.Group.Prompt.Id));
     }
 
     [Fact]
@@ -57,7 +58,8 @@ public sealed class DynamicSamplingTests
     {
         using BigramPolicy policy = Toy.Policy();
         FixedSampler sampler = Sampler();
-        using var optimizer = new GrpoOptimizer(policy, sampler, Reward, Toy.Options with { PromptsPerStep = 2, GroupSize = 2, MaxSamplingRounds = 3 });
+        using var optimizer = new GrpoOptimizer(
+            policy, sampler, Reward, Toy.Options with { PromptsPerStep = 2, GroupSize = 2, MaxSamplingRounds = 3 });
         await new GrpoTrainer(optimizer, data, new TrainerOptions { Steps = 2 }).TrainAsync();
         return [.. sampler.Requests.Select(request => request.Prompts.Select(prompt => prompt.Id).ToArray())];
     }
@@ -66,7 +68,8 @@ public sealed class DynamicSamplingTests
     {
         using BigramPolicy policy = Toy.Policy();
         FixedSampler sampler = Sampler();
-        using var optimizer = new GrpoOptimizer(policy, sampler, Reward, Toy.Options with { PromptsPerStep = 2, GroupSize = 2, MaxSamplingRounds = maxRounds });
+        using var optimizer = new GrpoOptimizer(
+            policy, sampler, Reward, Toy.Options with { PromptsPerStep = 2, GroupSize = 2, MaxSamplingRounds = maxRounds });
         StepReport report = await optimizer.StepAsync(Prompts, Reserve[..reserve]);
         return (report, [.. sampler.Requests.Select(request => request.Prompts.Select(prompt => prompt.Id).ToArray())]);
     }

@@ -14,7 +14,8 @@ public sealed class EightBitBlocksTests
     {
         (float Value, int Code)[] expected =
         [
-            (2f, 127), (1f, 119), (-1f, -119), (0.25f, 103), (MathF.ScaleB(-1, -14), -7), (MathF.ScaleB(1, -15), 0), (0f, 0), (1.92f, 127), (-1.9f, -126),
+            (2f, 127), (1f, 119), (-1f, -119), (0.25f, 103), (MathF.ScaleB(-1, -14), -7), (MathF.ScaleB(1, -15), 0), (0f, 0), (1.92f, 127),
+            (-1.9f, -126),
         ];
         (byte[] codes, float[] scales, float[] values) = RoundTrip(EightBitBlocks.Signed, [.. expected.Select(pair => pair.Value)]);
         Assert.Equal(expected.Select(pair => pair.Code), codes[..9].Select(code => (int)(sbyte)code));
@@ -26,7 +27,8 @@ public sealed class EightBitBlocksTests
     [Fact]
     public void Unsigned_codes_reach_further_down_and_none_is_zero()
     {
-        (float Value, int Code)[] expected = [(2f, 255), (1f, 247), (0.25f, 231), (MathF.ScaleB(1, -30), 7), (MathF.ScaleB(1, -40), 1), (0f, 1)];
+        (float Value, int Code)[] expected =
+            [(2f, 255), (1f, 247), (0.25f, 231), (MathF.ScaleB(1, -30), 7), (MathF.ScaleB(1, -40), 1), (0f, 1)];
         (byte[] codes, _, float[] values) = RoundTrip(EightBitBlocks.Unsigned, [.. expected.Select(pair => pair.Value)]);
         Assert.Equal(expected.Select(pair => pair.Code), codes[..6].Select(code => (int)code));
         Assert.Equal([2f, 1f, 0.25f, MathF.ScaleB(1, -30)], values[..4]);
@@ -41,26 +43,32 @@ public sealed class EightBitBlocksTests
     }
 
     [Fact]
-    public void Values_of_every_size_are_within_a_sixteenth_of_an_octave() => Gen.Select(Gen.Float[-1, 1].Array[256], Gen.Int[-60, 60], Gen.Int[0, 28]).Sample((random, scale, spread) =>
-    {
-        // Magnitudes spread over up to 2^28, which only unsigned codes can follow.
-        float[] values = [.. random.Select((value, i) => MathF.ScaleB(value, scale - (i % (spread + 1))))];
-        Check(EightBitBlocks.Signed, values, lowest: Math.Pow(2, -15.7));
-        Check(EightBitBlocks.Unsigned, [.. values.Select(MathF.Abs)], lowest: Math.Pow(2, -31.7));
-
-        static void Check(EightBitBlocks blocks, float[] values, double lowest)
+    public void Values_of_every_size_are_within_a_sixteenth_of_an_octave() =>
+        Gen.Select(Gen.Float[-1, 1].Array[256], Gen.Int[-60, 60], Gen.Int[0, 28]).Sample((random, scale, spread) =>
         {
-            float[] rounded = RoundTrip(blocks, values).Values;
-            float largest = values.Max(MathF.Abs);
-            for (int i = 0; i < values.Length; i++)
+            // Magnitudes spread over up to 2^28, which only unsigned codes can follow.
+            float[] values = [.. random.Select((value, i) => MathF.ScaleB(value, scale - (i % (spread + 1))))];
+            Check(EightBitBlocks.Signed, values, lowest: Math.Pow(2, -15.7));
+            Check(EightBitBlocks.Unsigned, [.. values.Select(MathF.Abs)], lowest: Math.Pow(2, -31.7));
+
+            static void Check(EightBitBlocks blocks, float[] values, double lowest)
             {
-                double allowed = Math.Max(Math.Abs(values[i]) * (Math.Pow(2, 1 / 16.0) - 1 + 1e-5), lowest * largest);
-                Assert.True(Math.Abs(rounded[i] - values[i]) <= allowed, $"{values[i]:R} became {rounded[i]:R} in a block up to {largest:R}");
-                Assert.True(values[i] == 0 || rounded[i] == 0 || Math.Sign(values[i]) == Math.Sign(rounded[i]), $"{values[i]:R} became {rounded[i]:R}");
-                Assert.True(Math.Abs(values[i]) < largest || rounded[i] == values[i], $"{values[i]:R} is the largest and became {rounded[i]:R}");
+                float[] rounded = RoundTrip(blocks, values).Values;
+                float largest = values.Max(MathF.Abs);
+                for (int i = 0; i < values.Length; i++)
+                {
+                    double allowed = Math.Max(Math.Abs(values[i]) * (Math.Pow(2, 1 / 16.0) - 1 + 1e-5), lowest * largest);
+                    Assert.True(
+                        Math.Abs(rounded[i] - values[i]) <= allowed, $"{values[i]:R} became {rounded[i]:R} in a block up to {largest:R}");
+                    Assert.True(
+                        values[i] == 0 || rounded[i] == 0 || Math.Sign(values[i]) == Math.Sign(rounded[i]),
+                        $"{values[i]:R} became {rounded[i]:R}");
+                    Assert.True(
+                        Math.Abs(values[i]) < largest || rounded[i] == values[i],
+                        $"{values[i]:R} is the largest and became {rounded[i]:R}");
+                }
             }
-        }
-    });
+        });
 
     [Fact]
     public void The_mean_over_steps_is_nearly_the_number_at_every_place_of_a_block()
@@ -96,7 +104,8 @@ public sealed class EightBitBlocksTests
             {
                 numbers.mul_(0.999);
                 numbers.narrow(1, 0, 1).fill_(1);
-                numbers = Rounded(EightBitBlocks.Unsigned, numbers, nearest ? EightBitBlocks.Halves(CPU) : EightBitBlocks.Thresholds(step, 0, CPU));
+                numbers = Rounded(
+                    EightBitBlocks.Unsigned, numbers, nearest ? EightBitBlocks.Halves(CPU) : EightBitBlocks.Thresholds(step, 0, CPU));
             }
 
             return numbers.narrow(1, 1, 255).mean().item<float>();

@@ -70,7 +70,8 @@ public sealed class GradientSpikesTests
     {
         using BigramPolicy policy = Toy.Policy();
         var log = new ListLogger<GrpoOptimizer>();
-        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { LearningRate = 1e-3 }, logger: log);
+        using var optimizer = new GrpoOptimizer(
+            policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { LearningRate = 1e-3 }, logger: log);
         RolloutGroup group = Toy.Group(Toy.Prompts[0], "ab.", "c.");
         for (int i = 0; i < 16; i++)
         {
@@ -84,7 +85,8 @@ public sealed class GradientSpikesTests
         Assert.Equal(weights, policy.Weights());
         Assert.Equal(moments, Toy.SavedMoment(optimizer));
         Assert.Equal(17, optimizer.Step);
-        Assert.Contains(log.Entries, entry => entry.Id == 3 && entry.Text.StartsWith("Step 17: an update was skipped. The gradient norm is ", StringComparison.Ordinal));
+        Assert.Contains(log.Entries, entry => entry.Id == 3
+            && entry.Text.StartsWith("Step 17: an update was skipped. The gradient norm is ", StringComparison.Ordinal));
 
         Assert.Null(Assert.Single(optimizer.Update([Toy.Scored(group, 0.01, -0.01)])).SkipReason);
         Assert.NotEqual(weights, policy.Weights());

@@ -23,7 +23,8 @@ public sealed class GrpoDiagnosticsTests
             },
         };
         meters.SetMeasurementEventCallback<long>((instrument, _, _, _) => numbers.AddOrUpdate(instrument.Name, 1, (_, count) => count + 1));
-        meters.SetMeasurementEventCallback<double>((instrument, _, _, _) => numbers.AddOrUpdate(instrument.Name, 1, (_, count) => count + 1));
+        meters.SetMeasurementEventCallback<double>(
+            (instrument, _, _, _) => numbers.AddOrUpdate(instrument.Name, 1, (_, count) => count + 1));
         meters.Start();
         var activities = new ConcurrentBag<string>();
         using var listener = new ActivityListener

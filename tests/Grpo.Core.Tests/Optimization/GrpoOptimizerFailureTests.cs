@@ -5,7 +5,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Grpo.Core.Tests.Optimization;
 
-/// <summary>What leaves the weights as they were: steps that teach nothing, cancelled steps, steps that fail.</summary>
+/// <summary>What leaves the weights as they were: steps that teach nothing, canceled steps, steps that fail.</summary>
 public sealed class GrpoOptimizerFailureTests
 {
     [Fact]
@@ -35,7 +35,8 @@ public sealed class GrpoOptimizerFailureTests
     public void Update_touches_nothing_when_every_completion_is_empty()
     {
         using BigramPolicy policy = Toy.Policy(), reference = Toy.Policy();
-        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { KlCoefficient = 0.1 }, reference);
+        using var optimizer = new GrpoOptimizer(
+            policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { KlCoefficient = 0.1 }, reference);
         float[] weights = policy.Weights();
         Assert.Empty(optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "", ""), 1, -1)]));
         Assert.Equal(weights, policy.Weights());
@@ -46,7 +47,7 @@ public sealed class GrpoOptimizerFailureTests
     [InlineData("scoring")]
     [InlineData("reference")]
     [InlineData("update")]
-    public async Task StepAsync_leaves_everything_as_it_was_when_cancelled_during(string stage)
+    public async Task StepAsync_leaves_everything_as_it_was_when_canceled_during(string stage)
     {
         using BigramPolicy policy = Toy.Policy(), reference = Toy.Policy(seed: 12);
         using var source = new CancellationTokenSource();
@@ -96,7 +97,8 @@ public sealed class GrpoOptimizerFailureTests
                 source.Cancel(); // in the third of four updates
             }
         };
-        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { UpdatesPerRollout = 4, MicroBatchSize = 100 });
+        using var optimizer = new GrpoOptimizer(
+            policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { UpdatesPerRollout = 4, MicroBatchSize = 100 });
         StepReport report = await optimizer.StepAsync(Toy.Prompts, source.Token);
         Assert.Equal(4, report.Updates.Count);
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => optimizer.StepAsync(Toy.Prompts, source.Token));
@@ -104,11 +106,12 @@ public sealed class GrpoOptimizerFailureTests
     }
 
     [Fact]
-    public async Task StepAsync_does_nothing_when_cancelled_before()
+    public async Task StepAsync_does_nothing_when_canceled_before()
     {
         using BigramPolicy policy = Toy.Policy();
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => optimizer.StepAsync(Toy.Prompts, new CancellationToken(canceled: true)));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            () => optimizer.StepAsync(Toy.Prompts, new CancellationToken(canceled: true)));
         Assert.Equal(0, policy.LogProbsCalls);
     }
 
@@ -124,7 +127,8 @@ public sealed class GrpoOptimizerFailureTests
             CultureInfo.CurrentCulture = CultureInfo.GetCultureInfo("de-DE");
             var exception = Assert.Throws<TrainingDivergedException>(
                 () => optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "ab", "cd"), double.PositiveInfinity, -1)]));
-            Assert.Contains("the update was not applied. Lower LearningRate (0.05) or MaxGradientNorm.", exception.Message, StringComparison.Ordinal);
+            Assert.Contains(
+                "the update was not applied. Lower LearningRate (0.05) or MaxGradientNorm.", exception.Message, StringComparison.Ordinal);
         }
         finally
         {
@@ -164,7 +168,8 @@ public sealed class GrpoOptimizerFailureTests
     {
         using BigramPolicy policy = Toy.Policy();
         var exception = Assert.Throws<ArgumentException>(() => new GrpoOptimizer(
-            policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { GroupSize = 1, MicroBatchSize = 0 }, logger: NullLogger<GrpoOptimizer>.Instance));
+            policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { GroupSize = 1, MicroBatchSize = 0 },
+            logger: NullLogger<GrpoOptimizer>.Instance));
         Assert.Contains("GroupSize is 1 but must be 2 to 1024", exception.Message, StringComparison.Ordinal);
         Assert.Contains("MicroBatchSize is 0 but must be 1 to 4096.", exception.Message, StringComparison.Ordinal);
     }

@@ -18,7 +18,8 @@ public sealed class GrpoOptimizerInvarianceTests
         (double loss, double norm, float[] gradient) = Run(groups, reduction, microBatchSize: 8);
         Assert.True(gradient.Max(Math.Abs) > 1e-3);
         var random = new Random(5);
-        foreach ((int size, int? budget) in new (int, int?)[] { (1, null), (3, null), (8, null), (100, null), (100, 1), (8, 23), (100, 40) })
+        foreach ((int size, int? budget) in new (int, int?)[] { (1, null), (3, null), (8, null), (100, null), (100, 1), (8, 23), (100,
+            40) })
         {
             for (int order = 0; order < 4; order++)
             {
@@ -31,7 +32,8 @@ public sealed class GrpoOptimizerInvarianceTests
                 (double otherLoss, double otherNorm, float[] otherGradient) = Run(shuffled, reduction, size, budget);
                 string what = $"micro-batches of {size} sequences and {budget} tokens, order {order}";
                 Near.EqualRelative(gradient, otherGradient, 1e-5, $"gradient with {what}");
-                Assert.True(Math.Abs(loss - otherLoss) <= 1e-5 * Math.Max(Math.Abs(loss), 0.1), $"loss with {what}: {loss} became {otherLoss}.");
+                Assert.True(
+                    Math.Abs(loss - otherLoss) <= 1e-5 * Math.Max(Math.Abs(loss), 0.1), $"loss with {what}: {loss} became {otherLoss}.");
                 Assert.True(Math.Abs(norm - otherNorm) <= 1e-5 * norm, $"gradient norm with {what}: {norm} became {otherNorm}.");
             }
         }
@@ -103,7 +105,13 @@ public sealed class GrpoOptimizerInvarianceTests
         using BigramPolicy policy = Toy.Policy(), reference = Toy.Policy(seed: 12);
         using var optimizer = new GrpoOptimizer(
             policy, Toy.Sampler, new Toy.LetterReward(),
-            GrpoOptimizerTests.Gradients(Toy.Options) with { Reduction = reduction, MicroBatchSize = microBatchSize, MaxTokensPerMicroBatch = budget, KlCoefficient = 0.04 }, reference);
+            GrpoOptimizerTests.Gradients(Toy.Options) with
+            {
+                Reduction = reduction,
+                MicroBatchSize = microBatchSize,
+                MaxTokensPerMicroBatch = budget,
+                KlCoefficient = 0.04,
+            }, reference);
         UpdateReport update = optimizer.Update(groups)[0];
         return (update.Loss, update.GradientNorm, Toy.SavedMoment(optimizer));
     }

@@ -19,7 +19,8 @@ public sealed class GrpoOptimizerRewardTests : IDisposable
         using GrpoOptimizer optimizer = Optimizer((prompt, _) => prompt.Id == "p1" ? value : 1);
         var exception = await Assert.ThrowsAsync<RewardException>(() => optimizer.StepAsync(Toy.Prompts));
         Assert.Equal(("Test", "p1", 0), (exception.RewardName, exception.PromptId, exception.CompletionIndex));
-        Assert.Contains($"returned {text}, which is not a finite number, on completion 0 of prompt 'p1'", exception.Message, StringComparison.Ordinal);
+        Assert.Contains(
+            $"returned {text}, which is not a finite number, on completion 0 of prompt 'p1'", exception.Message, StringComparison.Ordinal);
         Assert.Equal(weights, _policy.Weights());
         Assert.Equal(0, optimizer.Step);
     }
@@ -37,8 +38,9 @@ public sealed class GrpoOptimizerRewardTests : IDisposable
         Assert.All(failed.Advantages, advantage => Assert.Equal(0.0, advantage));
         Assert.NotEmpty(report.Updates);
         Assert.Contains(
-            (LogLevel.Warning, 22, "6 rewards failed and were left out. The first: Reward 'Test' threw FormatException (no number) on completion 0 of prompt 'p2'. "
-                + "To leave such completions out instead, set RewardOptions.OnError to Abstain."),
+            (LogLevel.Warning, 22,
+                "6 rewards failed and were left out. The first: Reward 'Test' threw FormatException (no number) on completion 0 of prompt "
+                + "'p2'. To leave such completions out instead, set RewardOptions.OnError to Abstain."),
             _logger.Entries);
         Assert.Contains((LogLevel.Warning, 21, "Reward Test abstained on 6 of 24 completions."), _logger.Entries);
     }
@@ -52,7 +54,10 @@ public sealed class GrpoOptimizerRewardTests : IDisposable
         Assert.Empty(report.Updates);
         Assert.True(double.IsNaN(report.MeanReward));
         Assert.Equal(weights, _policy.Weights());
-        Assert.Contains((LogLevel.Information, 2, "Step 1: every advantage is 0 and the loss has neither a KL term nor an entropy bonus; the weights were left alone."), _logger.Entries);
+        Assert.Contains(
+            (LogLevel.Information, 2,
+                "Step 1: every advantage is 0 and the loss has neither a KL term nor an entropy bonus; the weights were left alone."),
+            _logger.Entries);
     }
 
     [Fact]
@@ -82,7 +87,10 @@ public sealed class GrpoOptimizerRewardTests : IDisposable
     public void Constructor_refuses_reward_options_out_of_range_before_anything_is_sampled()
     {
         var exception = Assert.Throws<ArgumentException>(() => Optimizer(
-            (_, _) => 1, Toy.Options with { Rewards = new RewardOptions { MaxConcurrency = 0, Timeout = TimeSpan.Zero, OnError = (RewardErrorHandling)5 } }));
+            (_, _) => 1, Toy.Options with
+            {
+                Rewards = new RewardOptions { MaxConcurrency = 0, Timeout = TimeSpan.Zero, OnError = (RewardErrorHandling)5 },
+            }));
         Assert.StartsWith(
             "OnError is 5 but must be Throw, Abstain. Timeout is 00:00:00 but must be above zero and at most 24 days, or null. "
             + "MaxConcurrency is 0 but must be 1 to 1024.",

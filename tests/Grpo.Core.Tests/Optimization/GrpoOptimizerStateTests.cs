@@ -7,12 +7,14 @@ public sealed class GrpoOptimizerStateTests
     [Fact]
     public void Load_refuses_a_folder_that_holds_only_weights() => Refuse<FileNotFoundException>(
         folder => File.Delete(folder["grpo_state.json"]),
-        folder => $"'{folder.Path}' holds no training state: expected grpo_state.json. A folder with weights only cannot be resumed; start a new run from it.");
+        folder => $"'{folder.Path}' holds no training state: expected grpo_state.json. A folder with weights only cannot be resumed; "
+            + "start a new run from it.");
 
     [Fact]
     public void Load_refuses_another_seed() => Refuse<InvalidDataException>(
         folder => Rewrite(folder, "\"seed\": 42", "\"seed\": 7"),
-        folder => $"'{folder["grpo_state.json"]}' was written with seed 7 but the options say 42: the run could not continue exactly. Use the same seed.");
+        folder => $"'{folder["grpo_state.json"]}' was written with seed 7 but the options say 42: the run could not continue exactly. "
+            + "Use the same seed.");
 
     [Fact]
     public void Load_refuses_another_format() => Refuse<InvalidDataException>(
@@ -27,7 +29,8 @@ public sealed class GrpoOptimizerStateTests
     [Fact]
     public void Load_refuses_numbers_that_are_too_large_to_be_finite() => Refuse<InvalidDataException>(
         folder => Rewrite(folder, "\"gradient_norms\": [", "\"gradient_norms\": [1e999,"),
-        folder => $"'{folder["grpo_state.json"]}' holds a KL coefficient or a gradient norm that is negative or infinite. The file is damaged.");
+        folder =>
+            $"'{folder["grpo_state.json"]}' holds a KL coefficient or a gradient norm that is negative or infinite. The file is damaged.");
 
     [Fact]
     public void Load_refuses_moments_that_are_no_floating_point_numbers_before_it_changes_a_weight() => Refuse<InvalidDataException>(
@@ -38,7 +41,8 @@ public sealed class GrpoOptimizerStateTests
             "\"I32\""u8.CopyTo(file.AsSpan(type));
             File.WriteAllBytes(folder["optimizer.safetensors"], file);
         },
-        folder => $"'{folder["optimizer.safetensors"]}': 'exp_avg_sq.table' is Int32 but must be of a floating-point type. The file is damaged.");
+        folder =>
+            $"'{folder["optimizer.safetensors"]}': 'exp_avg_sq.table' is Int32 but must be of a floating-point type. The file is damaged.");
 
     [Theory]
     [InlineData("null", "holds null")]

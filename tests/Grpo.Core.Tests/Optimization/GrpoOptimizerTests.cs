@@ -88,7 +88,8 @@ public sealed class GrpoOptimizerTests
     public void Update_keeps_the_old_log_probs_of_the_first_update_for_the_whole_round()
     {
         using BigramPolicy policy = Toy.Policy();
-        using GrpoOptimizer optimizer = Optimizer(policy, Toy.Options with { UpdatesPerRollout = 4, LearningRate = 0.3, MaxGradientNorm = null });
+        using GrpoOptimizer optimizer = Optimizer(
+            policy, Toy.Options with { UpdatesPerRollout = 4, LearningRate = 0.3, MaxGradientNorm = null });
         IReadOnlyList<UpdateReport> updates = optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "aaa.", "bcd."), 1, -1)]);
         Assert.Equal(4, updates.Count);
         Assert.Equal((0.0, 0.0), (updates[0].Clip!.Value.LowMean, updates[0].Clip!.Value.HighMean)); // w = 1
@@ -184,7 +185,8 @@ public sealed class GrpoOptimizerTests
 
     private static double[] Probabilities(BigramPolicy policy, int last, double temperature)
     {
-        double[] weights = [.. Enumerable.Range(0, Toy.Vocabulary).Select(next => Math.Pow(policy.Probability(last, next), 1 / temperature))];
+        double[] weights =
+            [.. Enumerable.Range(0, Toy.Vocabulary).Select(next => Math.Pow(policy.Probability(last, next), 1 / temperature))];
         return [.. weights.Select(weight => weight / weights.Sum())];
     }
 
@@ -197,5 +199,6 @@ public sealed class GrpoOptimizerTests
         return Toy.SavedMoment(optimizer);
     }
 
-    private static GrpoOptimizer Optimizer(BigramPolicy policy, GrpoOptions options) => new(policy, Toy.Sampler, new Toy.LetterReward(), options);
+    private static GrpoOptimizer Optimizer(BigramPolicy policy, GrpoOptions options) =>
+        new(policy, Toy.Sampler, new Toy.LetterReward(), options);
 }

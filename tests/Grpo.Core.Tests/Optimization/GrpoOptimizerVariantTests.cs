@@ -43,8 +43,10 @@ public sealed class GrpoOptimizerVariantTests
         // "ab." ended, "cd" was cut. Masked, the step is that of the first alone: N = 3 tokens, B = 1.
         GrpoOptions options = Toy.Options with { AdamBeta1 = 0, LearningRate = 0, MaskTruncatedCompletions = true };
         (double masked, float[] maskedGradient) = Update(options, Toy.Scored(Toy.Group(Toy.Prompts[0], "ab.", "cd"), 1, -1));
-        (double alone, float[] aloneGradient) = Update(options with { MaskTruncatedCompletions = false }, Toy.Scored(Toy.Group(Toy.Prompts[0], "ab."), 1));
-        (double both, _) = Update(options with { MaskTruncatedCompletions = false }, Toy.Scored(Toy.Group(Toy.Prompts[0], "ab.", "cd"), 1, -1));
+        (double alone, float[] aloneGradient) = Update(
+            options with { MaskTruncatedCompletions = false }, Toy.Scored(Toy.Group(Toy.Prompts[0], "ab."), 1));
+        (double both, _) = Update(
+            options with { MaskTruncatedCompletions = false }, Toy.Scored(Toy.Group(Toy.Prompts[0], "ab.", "cd"), 1, -1));
 
         Assert.Equal(-1, alone, 1e-6);                 // on-policy w = 1: −A
         Assert.Equal(alone, masked, 1e-6);
@@ -129,7 +131,8 @@ public sealed class GrpoOptimizerVariantTests
             MicroBatchSize = 1,
             Sampling = Toy.Options.Sampling with { Temperature = temperature },
         });
-        UpdateReport update = Assert.Single(optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "ac.", $"{surest}{surest}{surest}."), 1, 0)]));
+        UpdateReport update = Assert.Single(
+            optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "ac.", $"{surest}{surest}{surest}."), 1, 0)]));
         Assert.Equal(-kept / 7.0, update.Loss, 1e-6); // on-policy each kept token's loss is −A = −1; N stays 7
     }
 
@@ -137,7 +140,11 @@ public sealed class GrpoOptimizerVariantTests
     public void Constructor_refuses_a_policy_without_entropies_when_the_options_need_them()
     {
         using BigramPolicy inner = Toy.Policy();
-        foreach (GrpoOptions options in new[] { Toy.Options with { EntropyCoefficient = 0.1 }, Toy.Options with { TopEntropyFraction = 0.5 } })
+        foreach (GrpoOptions options in new[]
+        {
+            Toy.Options with { EntropyCoefficient = 0.1 },
+            Toy.Options with { TopEntropyFraction = 0.5 },
+        })
         {
             var exception = Assert.Throws<InvalidOperationException>(
                 () => new GrpoOptimizer(new LogProbsOnly(inner), Toy.Sampler, new Toy.LetterReward(), options));
@@ -152,7 +159,8 @@ public sealed class GrpoOptimizerVariantTests
     [Fact]
     public void Update_leaves_out_what_the_policy_moved_away_from()
     {
-        // The first update makes "ab." less probable. In the second, with a threshold of 0, its negative advantage is masked: no loss, no gradient.
+        // The first update makes "ab." less probable. In the second, with a threshold of 0, its negative advantage is masked:
+        // no loss, no gradient.
         ScoredGroup group = Toy.Scored(Toy.Group(Toy.Prompts[0], "ab."), -1);
         GrpoOptions options = Toy.Options with { UpdatesPerRollout = 2, LearningRate = 0.01, MaxGradientNorm = null };
         IReadOnlyList<UpdateReport> masked = Updates(options with { OffPolicyThreshold = 0 }, group);
@@ -164,7 +172,7 @@ public sealed class GrpoOptimizerVariantTests
     }
 
     [Fact]
-    public async Task StepAsync_moves_the_kl_coefficient_towards_the_target_and_goes_on_from_a_checkpoint()
+    public async Task StepAsync_moves_the_kl_coefficient_toward_the_target_and_goes_on_from_a_checkpoint()
     {
         // Policy and reference differ by far more than the target: β grows by 1 + 0.1·0.2 = 1.02 a round, the most that it may.
         GrpoOptions options = Toy.Options with { KlCoefficient = 0.5, KlTarget = 1e-3 };
@@ -202,7 +210,10 @@ public sealed class GrpoOptimizerVariantTests
         using BigramPolicy policy = Toy.Policy();
         double own = Math.Log(policy.Probability(Toy.Tokenizer.Id('b'), Toy.Tokenizer.Id('a')));
         ScoredGroup group = Toy.Scored(Toy.Group(Toy.Prompts[0], "a"), 2);
-        group = group with { Group = group.Group with { Completions = [group.Group.Completions[0] with { LogProbs = [(float)(own - 0.4999)] }] } };
+        group = group with
+        {
+            Group = group.Group with { Completions = [group.Group.Completions[0] with { LogProbs = [(float)(own - 0.4999)] }] },
+        };
         using var optimizer = new GrpoOptimizer(
             policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { SamplerCorrectionCap = 1.5, SamplerCorrectionMode = mode });
 
@@ -214,8 +225,12 @@ public sealed class GrpoOptimizerVariantTests
     {
         using BigramPolicy policy = Toy.Policy();
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { SamplerCorrectionCap = 2 });
-        var exception = Assert.Throws<InvalidOperationException>(() => optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "a.", "b."), 1, -1)]));
-        Assert.Equal("SamplerCorrectionCap is 2 but the sampler recorded no log-probs. Set Completion.LogProbs in the sampler, or leave the option null.", exception.Message);
+        var exception = Assert.Throws<InvalidOperationException>(
+            () => optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "a.", "b."), 1, -1)]));
+        Assert.Equal(
+            "SamplerCorrectionCap is 2 but the sampler recorded no log-probs. Set Completion.LogProbs in the "
+            + "sampler, or leave the option null.",
+            exception.Message);
     }
 
     private static IReadOnlyList<UpdateReport> Updates(GrpoOptions options, ScoredGroup group)
@@ -235,7 +250,8 @@ public sealed class GrpoOptimizerVariantTests
 
         public Tensor LogProbs(TokenBatch batch, double temperature) => inner.LogProbs(batch, temperature);
 
-        public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) => inner.StartDecoding(prompts, groupSize, maxNewTokens);
+        public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) =>
+            inner.StartDecoding(prompts, groupSize, maxNewTokens);
 
         public void Save(string directory) => inner.Save(directory);
 
@@ -245,7 +261,8 @@ public sealed class GrpoOptimizerVariantTests
     private static (double Loss, float[] Gradient) Update(GrpoOptions options, ScoredGroup group)
     {
         using BigramPolicy policy = Toy.Policy(), reference = Toy.Policy(seed: 12);
-        using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), options with { MaxGradientNorm = null }, reference);
+        using var optimizer = new GrpoOptimizer(
+            policy, Toy.Sampler, new Toy.LetterReward(), options with { MaxGradientNorm = null }, reference);
         return (Assert.Single(optimizer.Update([group])).Loss, Toy.SavedMoment(optimizer));
     }
 }

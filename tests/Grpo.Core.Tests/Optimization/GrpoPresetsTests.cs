@@ -8,9 +8,12 @@ public sealed class GrpoPresetsTests
     [Fact]
     public void Get_knows_every_name_and_each_preset_is_valid()
     {
-        Assert.Equal(["default", "grpo", "dapo", "dr-grpo", "gspo", "cispo", "sapo", "rloo", "reinforce++", "thelmbook"], GrpoPresets.Names);
+        Assert.Equal(
+            ["default", "grpo", "dapo", "dr-grpo", "gspo", "cispo", "sapo", "rloo", "reinforce++", "thelmbook"], GrpoPresets.Names);
         Assert.All(GrpoPresets.Names, name => Assert.Empty(GrpoPresets.Get(name).Validate()));
-        Assert.Equal(GrpoPresets.Dapo(), GrpoPresets.Get("DAPO") with { Sampling = GrpoPresets.Dapo().Sampling, Rewards = GrpoPresets.Dapo().Rewards });
+        Assert.Equal(
+            GrpoPresets.Dapo(),
+            GrpoPresets.Get("DAPO") with { Sampling = GrpoPresets.Dapo().Sampling, Rewards = GrpoPresets.Dapo().Rewards });
     }
 
     [Fact]
@@ -24,7 +27,9 @@ public sealed class GrpoPresetsTests
     public void Get_lists_the_presets_when_there_is_none_of_that_name()
     {
         var exception = Assert.Throws<ArgumentException>(() => GrpoPresets.Get("ppo"));
-        Assert.StartsWith("There is no preset 'ppo'; the presets are default, grpo, dapo, dr-grpo, gspo, cispo, sapo, rloo, reinforce++, thelmbook.", exception.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "There is no preset 'ppo'; the presets are default, grpo, dapo, dr-grpo, gspo, cispo, sapo, rloo, reinforce++, thelmbook.",
+            exception.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -44,7 +49,8 @@ public sealed class GrpoPresetsTests
     [Fact]
     public void Presets_hold_the_published_values()
     {
-        GrpoOptions paper = GrpoPresets.GrpoPaper(), dapo = GrpoPresets.Dapo(), drGrpo = GrpoPresets.DrGrpo(), tutorial = GrpoPresets.TheLmBook();
+        GrpoOptions paper = GrpoPresets.GrpoPaper(), dapo = GrpoPresets.Dapo(), drGrpo = GrpoPresets.DrGrpo(),
+            tutorial = GrpoPresets.TheLmBook();
         Assert.Equal((LossReduction.SequenceMean, 0.04, 1e-6), (paper.Reduction, paper.KlCoefficient, paper.LearningRate));
         Assert.Equal((LossReduction.TokenMean, 0.0, 16), (dapo.Reduction, dapo.KlCoefficient, dapo.GroupSize));
         Assert.Equal(new ClippedObjective { Low = 0.2, High = 0.28 }, dapo.Objective);
@@ -58,7 +64,8 @@ public sealed class GrpoPresetsTests
     [Fact]
     public void ToGreedy_turns_off_chance_and_filters_and_keeps_the_limits()
     {
-        var sampling = new SamplingOptions { Temperature = 0.7, TopK = 5, TopP = 0.9, MinP = 0.1, RepetitionPenalty = 1.2, MaxCompletionTokens = 17 };
+        var sampling =
+            new SamplingOptions { Temperature = 0.7, TopK = 5, TopP = 0.9, MinP = 0.1, RepetitionPenalty = 1.2, MaxCompletionTokens = 17 };
         Assert.Equal(new SamplingOptions { Temperature = 0, MaxCompletionTokens = 17 }, sampling.ToGreedy());
         Assert.True(sampling.HasFilters);
         Assert.False(sampling.ToGreedy().HasFilters);

@@ -30,7 +30,13 @@ public sealed class KlInRewardTests
         double first = X(policy, reference, "bab.", temperature), second = X(policy, reference, "bc.", temperature);
         if (recorded)
         {
-            group = group with { Completions = [.. group.Completions.Select((completion, i) => completion with { LogProbs = Recorded(policy, i == 0 ? "bab." : i == 1 ? "bc." : "b", temperature) })] };
+            group = group with
+            {
+                Completions = [.. group.Completions.Select((completion, i) => completion with
+                {
+                    LogProbs = Recorded(policy, i == 0 ? "bab." : i == 1 ? "bc." : "b", temperature),
+                })],
+            };
         }
 
         GrpoOptions options = Options with { Sampling = Options.Sampling with { Temperature = temperature } };
@@ -57,7 +63,8 @@ public sealed class KlInRewardTests
         using var shaping = new GrpoOptimizer(policy, Toy.Sampler, Letters(), Options, reference);
         ScoredStep scored = await shaping.ScoreAsync([Toy.Group(Toy.Prompts[0], "ab.", "c.")]);
         UpdateReport shaped = Assert.Single(shaping.Update(scored));
-        using var plain = new GrpoOptimizer(policy, Toy.Sampler, Letters(), Options with { KlCoefficient = 0, KlEstimator = KlEstimator.K3 });
+        using var plain = new GrpoOptimizer(
+            policy, Toy.Sampler, Letters(), Options with { KlCoefficient = 0, KlEstimator = KlEstimator.K3 });
         UpdateReport bare = Assert.Single(plain.Update(scored.Groups));
 
         Assert.Equal(bare.Loss, shaped.Loss);
@@ -104,7 +111,8 @@ public sealed class KlInRewardTests
         using BigramPolicy policy = Toy.Policy(), reference = Toy.Policy(seed: 12);
         GrpoOptions options = Options with { KlTarget = 1e-3, LearningRate = 0.05 };
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, Letters(), options, reference);
-        UpdateReport first = (await optimizer.StepAsync(Toy.Prompts)).Updates[0], second = (await optimizer.StepAsync(Toy.Prompts)).Updates[0];
+        UpdateReport first = (await optimizer.StepAsync(Toy.Prompts)).Updates[0],
+            second = (await optimizer.StepAsync(Toy.Prompts)).Updates[0];
         Assert.True(first.Kl > 2e-3); // far above the target: β grows by the most it may, 2 %
         Assert.Equal((.5, .51), (first.KlCoefficient!.Value, Math.Round(second.KlCoefficient!.Value, 12)));
     }
@@ -119,9 +127,11 @@ public sealed class KlInRewardTests
         }
 
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, Letters(), Options, reference);
-        var exception = await Assert.ThrowsAsync<TrainingDivergedException>(() => optimizer.ScoreAsync([Toy.Group(Toy.Prompts[0], "ab.", "c.")]));
+        var exception = await Assert.ThrowsAsync<TrainingDivergedException>(
+            () => optimizer.ScoreAsync([Toy.Group(Toy.Prompts[0], "ab.", "c.")]));
         Assert.StartsWith(
-            "The KL penalty of prompt 'p0', sample 0 cannot be computed; nothing was applied. Token 0 has log-prob", exception.Message, StringComparison.Ordinal);
+            "The KL penalty of prompt 'p0', sample 0 cannot be computed; nothing was applied. Token 0 has log-prob", exception.Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -129,10 +139,12 @@ public sealed class KlInRewardTests
     {
         Assert.Empty(Options.Validate());
         Assert.Equal(
-            "MaxSamplingRounds is 4 but must be 1 with K1InReward: the penalty differs within every group, so no group has equal rewards and none would be replaced.",
+            "MaxSamplingRounds is 4 but must be 1 with K1InReward: the penalty differs within every group, so no group has equal rewards "
+            + "and none would be replaced.",
             Assert.Single((Options with { MaxSamplingRounds = 4 }).Validate()));
         Assert.Equal(
-            "Advantage is per-reward-normalised but must be another one with K1InReward: it reads the parts of the reward, and the penalty is taken off their sum.",
+            "Advantage is per-reward-normalized but must be another one with K1InReward: it reads the parts of the reward, and "
+            + "the penalty is taken off their sum.",
             Assert.Single((Options with { Advantage = new PerRewardNormalizedAdvantage() }).Validate()));
     }
 
@@ -142,7 +154,8 @@ public sealed class KlInRewardTests
     private static double X(BigramPolicy policy, BigramPolicy reference, string path, double temperature) =>
         LogProbs(policy, path, temperature).Zip(LogProbs(reference, path, temperature), (own, other) => own - other).Sum();
 
-    private static float[] Recorded(BigramPolicy policy, string path, double temperature) => [.. LogProbs(policy, path, temperature).Select(value => (float)value)];
+    private static float[] Recorded(BigramPolicy policy, string path, double temperature) =>
+        [.. LogProbs(policy, path, temperature).Select(value => (float)value)];
 
     private static IEnumerable<double> LogProbs(BigramPolicy policy, string path, double temperature) =>
         path.Zip(path.Skip(1), (last, next) => Math.Log(policy.Probability(Id(last), Id(next), temperature)));

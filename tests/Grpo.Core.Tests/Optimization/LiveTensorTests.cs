@@ -23,12 +23,14 @@ public sealed class LiveTensorTests
     [InlineData(0.0, 1, OptimizerMoments.Float32)]
     [InlineData(0.04, 3, OptimizerMoments.Float32)]
     [InlineData(0.0, 1, OptimizerMoments.Int8)]
-    public async Task StepAsync_leaves_as_many_tensors_after_step_30_as_after_step_3(double klCoefficient, int updatesPerRollout, OptimizerMoments moments)
+    public async Task StepAsync_leaves_as_many_tensors_after_step_30_as_after_step_3(
+        double klCoefficient, int updatesPerRollout, OptimizerMoments moments)
     {
         using BigramPolicy policy = Toy.Policy(), reference = Toy.Policy(seed: 12);
         using var optimizer = new GrpoOptimizer(
             policy, Toy.Sampler, new Toy.LetterReward(),
-            Toy.Options with { KlCoefficient = klCoefficient, UpdatesPerRollout = updatesPerRollout, OptimizerMoments = moments }, reference);
+            Toy.Options with { KlCoefficient = klCoefficient, UpdatesPerRollout = updatesPerRollout, OptimizerMoments = moments },
+            reference);
         long after3 = 0;
         for (int step = 1; step <= 30; step++)
         {

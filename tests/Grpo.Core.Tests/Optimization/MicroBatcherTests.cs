@@ -9,7 +9,8 @@ public sealed class MicroBatcherTests
     [Fact]
     public void Split_puts_the_longest_first_and_keeps_the_order_of_ties()
     {
-        IReadOnlyList<int[]> batches = MicroBatcher.Split(Sequences((1, 2), (1, 8), (1, 2), (1, 4), (1, 8), (1, 0)), new MicroBatchLimits(2));
+        IReadOnlyList<int[]> batches = MicroBatcher.Split(
+            Sequences((1, 2), (1, 8), (1, 2), (1, 4), (1, 8), (1, 0)), new MicroBatchLimits(2));
         Assert.Equal([[1, 4], [3, 0], [2, 5]], batches);
     }
 
@@ -58,18 +59,22 @@ public sealed class MicroBatcherTests
                     Assert.InRange(batch.Length, 1, size);
                     TokenSequence[] members = [.. batch.Select(index => sequences[index])];
                     int prompts = share ? members.Select(member => member.PromptIds.Count).Distinct().Count() : members.Length;
-                    int tokens = (prompts * members.Max(member => member.PromptIds.Count)) + (members.Length * members.Max(member => member.CompletionIds.Count));
+                    int tokens = (prompts * members.Max(member => member.PromptIds.Count))
+                        + (members.Length * members.Max(member => member.CompletionIds.Count));
                     Assert.True(!hasBudget || tokens <= budget || members.Length == 1, $"{tokens} tokens with a budget of {budget}.");
                 });
                 int[] inOrder = [.. batches.SelectMany(batch => batch)];
                 if (share)
                 {
-                    int changes = inOrder.Zip(inOrder.Skip(1)).Count(pair => sequences[pair.First].PromptIds.Count != sequences[pair.Second].PromptIds.Count);
+                    int changes = inOrder.Zip(inOrder.Skip(1))
+                        .Count(pair => sequences[pair.First].PromptIds.Count != sequences[pair.Second].PromptIds.Count);
                     Assert.Equal(Math.Max(0, sequences.Select(sequence => sequence.PromptIds.Count).Distinct().Count() - 1), changes);
                 }
                 else
                 {
-                    Assert.Equal(inOrder.Select(index => sequences[index].Length).OrderDescending(), inOrder.Select(index => sequences[index].Length));
+                    Assert.Equal(
+                        inOrder.Select(index => sequences[index].Length).OrderDescending(),
+                        inOrder.Select(index => sequences[index].Length));
                 }
             });
 

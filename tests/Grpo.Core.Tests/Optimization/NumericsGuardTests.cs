@@ -37,7 +37,8 @@ public sealed class NumericsGuardTests : IDisposable
     [InlineData(100)]
     public void Update_measures_the_difference_over_the_recorded_tokens_of_all_micro_batches(int microBatchSize)
     {
-        // Off by 0.25 on one of three tokens and by 0.05 on one of two; the third completion was not recorded, the fourth is not trained on.
+        // Off by 0.25 on one of three tokens and by 0.05 on one of two; the third completion was not recorded, the fourth
+        // is not trained on.
         RolloutGroup group = Toy.Group(Toy.Prompts[0], "abc", "d.", "efg", "h");
         group = group with
         {
@@ -67,7 +68,8 @@ public sealed class NumericsGuardTests : IDisposable
         var exception = await Assert.ThrowsAsync<InvalidOperationException>(() => optimizer.StepAsync(Toy.Prompts));
         Assert.StartsWith("The sampler's log-probs differ from the policy's by ", exception.Message, StringComparison.Ordinal);
         Assert.Contains(
-            "); the update was not applied. The completions are not samples of this policy at temperature 1. Usual causes: a sampler at another temperature",
+            "); the update was not applied. The completions are not samples of this policy at temperature 1. Usual causes: "
+            + "a sampler at another temperature",
             exception.Message, StringComparison.Ordinal);
         Assert.Equal(weights, _policy.Weights());
         Assert.Null(_policy.Table.grad);
@@ -90,7 +92,8 @@ public sealed class NumericsGuardTests : IDisposable
 
         var exception = Assert.Throws<InvalidOperationException>(() => optimizer.Update([Toy.Scored(group, 1, -1)]));
         Assert.StartsWith(
-            "The sampler's log-probs differ from the policy's by 0.510 nats per token (at most 0.5 is allowed; the largest is 0.510); the update was not applied.",
+            "The sampler's log-probs differ from the policy's by 0.510 nats per token (at most 0.5 is allowed; the largest is 0.510); "
+            + "the update was not applied.",
             exception.Message, StringComparison.Ordinal);
     }
 
@@ -104,7 +107,9 @@ public sealed class NumericsGuardTests : IDisposable
             "The sampler recorded 3 log-probs for the 2 tokens of prompt 'p0', sample 1; there must be one per token, or null for none. "
             + "Were the token ids made from the text again? Training needs the sampled ids.",
             Refusal([-1, -1, -1]));
-        Assert.Equal("The sampler recorded NaN as log-prob of token 1 of prompt 'p0', sample 1; a sampled token has a finite one.", Refusal([-1, float.NaN]));
+        Assert.Equal(
+            "The sampler recorded NaN as log-prob of token 1 of prompt 'p0', sample 1; a sampled token has a finite one.",
+            Refusal([-1, float.NaN]));
 
         string Refusal(float[] recorded) => Assert.Throws<InvalidOperationException>(() => optimizer.Update(
             [Toy.Scored(group with { Completions = [whole, group.Completions[1] with { LogProbs = recorded }] }, 1, -1)])).Message;
@@ -144,9 +149,13 @@ public sealed class NumericsGuardTests : IDisposable
     {
         using BigramPolicy reference = Toy.Policy();
         Spoil(reference, 'c');
-        using var optimizer = new GrpoOptimizer(_policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { KlCoefficient = 0.1 }, reference);
-        var exception = Assert.Throws<TrainingDivergedException>(() => optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "ab", "cc."), 1, -1)]));
-        Assert.StartsWith("The reference log-probs of prompt 'p0', sample 1 are NaN or ∞ on 2 of 3 tokens; ", exception.Message, StringComparison.Ordinal);
+        using var optimizer = new GrpoOptimizer(
+            _policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { KlCoefficient = 0.1 }, reference);
+        var exception = Assert.Throws<TrainingDivergedException>(
+            () => optimizer.Update([Toy.Scored(Toy.Group(Toy.Prompts[0], "ab", "cc."), 1, -1)]));
+        Assert.StartsWith(
+            "The reference log-probs of prompt 'p0', sample 1 are NaN or ∞ on 2 of 3 tokens; ", exception.Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -183,7 +192,8 @@ public sealed class NumericsGuardTests : IDisposable
     /// <summary>Samples nearly greedily, whatever it is asked for.</summary>
     private sealed class WrongTemperature : IGroupSampler
     {
-        public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default) =>
+        public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(
+            IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default) =>
             Toy.Sampler.SampleAsync(policy, request with { Sampling = request.Sampling with { Temperature = 0.1 } }, cancellationToken);
     }
 

@@ -33,7 +33,8 @@ public sealed class OneAtATimeTests : IDisposable
             () => RunAsync(_optimizer, operation, folder.Path).WaitAsync(TimeSpan.FromSeconds(30)));
 
         Assert.Equal(
-            $"GrpoOptimizer.{operation} cannot start: GrpoOptimizer.StepAsync is at work on the same policy. Await its end first, or give each a policy of its own.",
+            $"GrpoOptimizer.{operation} cannot start: GrpoOptimizer.StepAsync is at work on the same policy. "
+            + "Await its end first, or give each a policy of its own.",
             error.Message);
         _gate.Open();
         Assert.Equal(1, (await step).Step);
@@ -87,7 +88,8 @@ public sealed class OneAtATimeTests : IDisposable
         {
             var error = await Assert.ThrowsAsync<InvalidOperationException>(() => second.TrainAsync());
             Assert.Equal(
-                "GrpoTrainer.RunAsync cannot start: GrpoTrainer.RunAsync is at work on the same policy. Await its end first (leaving its loop ends it), or give each a policy of its own.",
+                "GrpoTrainer.RunAsync cannot start: GrpoTrainer.RunAsync is at work on the same policy. "
+                + "Await its end first (leaving its loop ends it), or give each a policy of its own.",
                 error.Message);
             Assert.Equal(report.Step, _optimizer.Step);
         }
@@ -116,7 +118,7 @@ public sealed class OneAtATimeTests : IDisposable
     [InlineData("break")]
     [InlineData("never enumerated")]
     [InlineData("disposed at once")]
-    [InlineData("cancelled")]
+    [InlineData("canceled")]
     [InlineData("failed")]
     [InlineData("failed before its first step")]
     public async Task RunAsync_can_be_called_again_after_a_loop_that_was(string end)
@@ -139,7 +141,7 @@ public sealed class OneAtATimeTests : IDisposable
             case "disposed at once":
                 await trainer.RunAsync().GetAsyncEnumerator().DisposeAsync();
                 break;
-            case "cancelled":
+            case "canceled":
                 _gate.OnScore = source.Cancel;
                 await Assert.ThrowsAnyAsync<OperationCanceledException>(() => trainer.TrainAsync(source.Token));
                 break;
@@ -162,7 +164,8 @@ public sealed class OneAtATimeTests : IDisposable
     {
         _gate.Open();
         using var folder = new TemporaryFolder();
-        var evaluator = new RewardEvaluator(Toy.Sampler, new Toy.LetterReward(), Toy.Prompts, new SamplingOptions { MaxCompletionTokens = 6 });
+        var evaluator = new RewardEvaluator(
+            Toy.Sampler, new Toy.LetterReward(), Toy.Prompts, new SamplingOptions { MaxCompletionTokens = 6 });
         await foreach (TrainingStep _ in Trainer(_optimizer).RunAsync())
         {
             _optimizer.Save(folder.Path);
@@ -192,7 +195,9 @@ public sealed class OneAtATimeTests : IDisposable
     public async Task TrainAsync_is_refused_before_anything_runs_when_the_optimizer_is_disposed()
     {
         int evaluations = 0;
-        GrpoTrainer trainer = new(_optimizer, Toy.Prompts, new TrainerOptions { Steps = 3 }, new TrainerServices { Evaluator = new CountingEvaluator(() => evaluations++) });
+        GrpoTrainer trainer = new(
+            _optimizer, Toy.Prompts, new TrainerOptions { Steps = 3 },
+            new TrainerServices { Evaluator = new CountingEvaluator(() => evaluations++) });
         _optimizer.Dispose();
         await Assert.ThrowsAsync<ObjectDisposedException>(() => trainer.TrainAsync());
         Assert.Equal(0, evaluations);
@@ -218,10 +223,13 @@ public sealed class OneAtATimeTests : IDisposable
     }
 
     private static GrpoTrainer Trainer(GrpoOptimizer optimizer, ICheckpointStore? store = null) =>
-        new(optimizer, Toy.Prompts, new TrainerOptions { Steps = 3, Resume = store is not null }, new TrainerServices { Checkpoints = store });
+        new(
+            optimizer, Toy.Prompts, new TrainerOptions { Steps = 3, Resume = store is not null },
+            new TrainerServices { Checkpoints = store });
 
     private SupervisedTrainer Supervised() => new(
-        _policy, new SupervisedTrainerTests.EndTokenizer(), new SupervisedTrainerTests.EndTemplate(), [new SupervisedExample(Toy.Prompts[0], "abc")], new SupervisedOptions { Steps = 2 });
+        _policy, new SupervisedTrainerTests.EndTokenizer(), new SupervisedTrainerTests.EndTemplate(),
+        [new SupervisedExample(Toy.Prompts[0], "abc")], new SupervisedOptions { Steps = 2 });
 
     private static async Task DrainAsync(SupervisedTrainer trainer)
     {
@@ -301,11 +309,14 @@ public sealed class OneAtATimeTests : IDisposable
 
     private sealed class FaultyStore : ICheckpointStore
     {
-        public ValueTask<string> SaveAsync(long step, Action<string> write, CancellationToken cancellationToken = default) => throw new NotSupportedException();
+        public ValueTask<string> SaveAsync(long step, Action<string> write, CancellationToken cancellationToken = default) =>
+            throw new NotSupportedException();
 
-        public ValueTask<string?> FindLatestAsync(CancellationToken cancellationToken = default) => throw new InvalidDataException("All are damaged.");
+        public ValueTask<string?> FindLatestAsync(CancellationToken cancellationToken = default) =>
+            throw new InvalidDataException("All are damaged.");
 
-        public ValueTask<string?> MarkBestAsync(long step, CancellationToken cancellationToken = default) => throw new NotSupportedException();
+        public ValueTask<string?> MarkBestAsync(long step, CancellationToken cancellationToken = default) =>
+            throw new NotSupportedException();
 
         public ValueTask<string?> FindBestAsync(CancellationToken cancellationToken = default) => throw new NotSupportedException();
     }

@@ -40,7 +40,9 @@ public sealed class OutOfMemoryUpdateTests
         Near.Equal(expected.Loss, actual.Loss, 1e-6, "loss");
         (LogLevel level, int id, string text) = Assert.Single(logger.Entries, entry => entry.Level >= LogLevel.Warning);
         Assert.Equal((LogLevel.Warning, 11), (level, id));
-        Assert.Contains("8 completions, 72 tokens with padding, did not fit into memory. From now on one holds at most 36 tokens", text, StringComparison.Ordinal);
+        Assert.Contains(
+            "8 completions, 72 tokens with padding, did not fit into memory. From now on one holds at most 36 tokens", text,
+            StringComparison.Ordinal);
         Assert.Contains("DefaultCPUAllocator: can't allocate memory", text, StringComparison.Ordinal);
 
         // What was reported, as an option: the same micro-batches, so the same bits.
@@ -96,7 +98,8 @@ public sealed class OutOfMemoryUpdateTests
             };
             using BigramPolicy whole = Toy.Policy(), tight = Toy.Policy(), reference = Toy.Policy(seed: 12);
             var policy = new TightPolicy(tight) { ForwardRoom = forward, BackwardRoom = backward, Grace = grace, SharesPrompts = shared };
-            using GrpoOptimizer unsplit = Optimizer(whole, options, reference: reference), split = Optimizer(policy, options, reference: reference);
+            using GrpoOptimizer unsplit = Optimizer(whole, options, reference: reference),
+                split = Optimizer(policy, options, reference: reference);
             IReadOnlyList<UpdateReport> expected = unsplit.Update(Groups), actual = split.Update(Groups);
 
             Assert.Equal(updates, actual.Count);
@@ -152,10 +155,12 @@ public sealed class OutOfMemoryUpdateTests
     {
         using BigramPolicy inner = Toy.Policy(), untouched = Toy.Policy();
         var policy = new TightPolicy(inner) { BackwardRoom = 8 };
-        using GrpoOptimizer optimizer = Optimizer(policy, Toy.Options with { MicroBatchSize = 100 }), fresh = Optimizer(untouched, Toy.Options with { MicroBatchSize = 1 });
+        using GrpoOptimizer optimizer = Optimizer(policy, Toy.Options with { MicroBatchSize = 100 }),
+            fresh = Optimizer(untouched, Toy.Options with { MicroBatchSize = 1 });
         var error = Assert.Throws<InvalidOperationException>(() => optimizer.Update(Groups));
 
-        foreach (string part in new[] { "prompt 'p1', sample 2, 3 prompt and 6 completion tokens", "MaxCompletionTokens (6)", "gradient checkpointing", "adapter" })
+        foreach (string part in new[] { "prompt 'p1', sample 2, 3 prompt and 6 completion tokens", "MaxCompletionTokens (6)",
+            "gradient checkpointing", "adapter" })
         {
             Assert.Contains(part, error.Message, StringComparison.Ordinal);
         }
@@ -201,7 +206,8 @@ public sealed class OutOfMemoryUpdateTests
     {
         using BigramPolicy whole = Toy.Policy(), inner = Toy.Policy();
         var policy = new TightPolicy(inner) { EntropyRoom = 40 };
-        using GrpoOptimizer unsplit = Optimizer(whole, Options with { TopEntropyFraction = 0.5 }), split = Optimizer(policy, Options with { TopEntropyFraction = 0.5 });
+        using GrpoOptimizer unsplit = Optimizer(whole, Options with { TopEntropyFraction = 0.5 }),
+            split = Optimizer(policy, Options with { TopEntropyFraction = 0.5 });
         unsplit.Update(Groups);
         split.Update(Groups);
 
@@ -212,10 +218,12 @@ public sealed class OutOfMemoryUpdateTests
     [Fact]
     public async Task ScoreAsync_splits_for_the_kl_term_in_the_reward()
     {
-        GrpoOptions options = Options with { KlCoefficient = 0.1, KlEstimator = KlEstimator.K1InReward, Advantage = new MeanCenteredAdvantage() };
+        GrpoOptions options =
+            Options with { KlCoefficient = 0.1, KlEstimator = KlEstimator.K1InReward, Advantage = new MeanCenteredAdvantage() };
         using BigramPolicy policy = Toy.Policy(), inner = Toy.Policy(seed: 12);
         var reference = new TightPolicy(inner) { ForwardRoom = 40 };
-        using GrpoOptimizer unsplit = Optimizer(policy, options, reference: inner), split = Optimizer(policy, options, reference: reference);
+        using GrpoOptimizer unsplit = Optimizer(policy, options, reference: inner),
+            split = Optimizer(policy, options, reference: reference);
         RolloutGroup[] groups = [.. Groups.Select(group => group.Group)];
         double[] expected = [.. (await unsplit.ScoreAsync(groups)).Groups.SelectMany(group => group.Advantages)];
         double[] actual = [.. (await split.ScoreAsync(groups)).Groups.SelectMany(group => group.Advantages)];

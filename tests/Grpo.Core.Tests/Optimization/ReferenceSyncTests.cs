@@ -55,7 +55,8 @@ public sealed class ReferenceSyncTests
         using BigramPolicy resumedPolicy = Toy.Policy(), fresh = Toy.Policy(seed: 12);
         using var resumed = new GrpoOptimizer(resumedPolicy, Toy.Sampler, new Toy.LetterReward(), Options, fresh);
         resumed.Load(folder.Path);
-        Assert.Equal(expected, new[] { Toy.Describe(await resumed.StepAsync(Toy.Prompts)), Toy.Describe(await resumed.StepAsync(Toy.Prompts)) });
+        Assert.Equal(
+            expected, new[] { Toy.Describe(await resumed.StepAsync(Toy.Prompts)), Toy.Describe(await resumed.StepAsync(Toy.Prompts)) });
         Assert.Equal(reference.Weights(), fresh.Weights());
     }
 
@@ -75,7 +76,8 @@ public sealed class ReferenceSyncTests
         float[] moved = policy.Weights();
         var exception = Assert.Throws<InvalidDataException>(() => optimizer.Load(folder.Path));
         Assert.Equal(
-            $"'{folder["reference.safetensors"]}' holds no 'table' of shape [10, 10]: it belongs to another model or another choice of trained parameters.",
+            $"'{folder["reference.safetensors"]}' holds no 'table' of shape [10, 10]: it belongs to another model or "
+            + "another choice of trained parameters.",
             exception.Message);
         Assert.NotEqual(weights, moved);
         Assert.Equal(moved, policy.Weights());
@@ -89,10 +91,12 @@ public sealed class ReferenceSyncTests
             "ReferenceSyncEvery is 2 but Frozen has no weights that could be moved (its Module is null). Set ReferenceSyncEvery to null.",
             Refusal(policy, new Frozen(policy)));
         Assert.Equal(
-            "The reference model BigramPolicy has no weight 'table' of shape [10, 10], so it cannot be moved towards the policy. Use a copy of the policy, or set ReferenceSyncEvery to null.",
+            "The reference model BigramPolicy has no weight 'table' of shape [10, 10], so it cannot be moved toward the policy. "
+            + "Use a copy of the policy, or set ReferenceSyncEvery to null.",
             Refusal(policy, other));
         Assert.Equal(
-            "The reference model shares the weight 'table' with the policy: it follows the policy at every step. Give it a copy of its own.",
+            "The reference model shares the weight 'table' with the policy: it follows the policy at every step. "
+            + "Give it a copy of its own.",
             Refusal(policy, policy));
     }
 
@@ -102,7 +106,8 @@ public sealed class ReferenceSyncTests
         Assert.Single((Options with { KlCoefficient = 0 }).Validate()));
 
     private static string Refusal(BigramPolicy policy, IReferenceModel reference) =>
-        Assert.Throws<InvalidOperationException>(() => new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Options, reference)).Message;
+        Assert.Throws<InvalidOperationException>(
+            () => new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Options, reference)).Message;
 
     private sealed class Frozen(BigramPolicy inner) : IReferenceModel
     {

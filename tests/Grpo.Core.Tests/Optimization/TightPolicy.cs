@@ -6,7 +6,9 @@ using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Optimization;
 
-/// <summary>A policy on a machine with little memory: a batch of too many tokens ends with libtorch's error, in the forward or the backward pass.</summary>
+/// <summary>
+/// A policy on a machine with little memory: a batch of too many tokens ends with libtorch's error, in the forward or the backward pass.
+/// </summary>
 internal sealed class TightPolicy(BigramPolicy inner) : IEntropyPolicy, ISharedPromptPolicy, IReferenceModel
 {
     private bool _isReady = true;
@@ -46,7 +48,8 @@ internal sealed class TightPolicy(BigramPolicy inner) : IEntropyPolicy, ISharedP
         return inner.LogProbsAndEntropies(batch, temperature);
     }
 
-    public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) => inner.StartDecoding(prompts, groupSize, maxNewTokens);
+    public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) =>
+        inner.StartDecoding(prompts, groupSize, maxNewTokens);
 
     public void Save(string directory) => inner.Save(directory);
 

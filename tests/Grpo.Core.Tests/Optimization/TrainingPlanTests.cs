@@ -14,21 +14,25 @@ public sealed class TrainingPlanTests
     public void Explain_says_what_an_on_policy_run_does()
     {
         Assert.Equal(
-            """
-            step          8 prompts x 16 completions = 128, each of at most 256 tokens: 32,768 tokens in all, 163,840 with prompts of at most 1,024
-            sampling      temperature 0.9, which also divides the logits of policy, old policy and reference; groups that teach nothing are replaced in up to 10 rounds
+            Joined("""
+            step          8 prompts x 16 completions = 128, each of at most 256 tokens: 32,768 tokens in all, 163,840 with prompts of ↩
+                          at most 1,024
+            sampling      temperature 0.9, which also divides the logits of policy, old policy and reference; groups that teach nothing ↩
+                          are replaced in up to 10 rounds
             updates       1 per round, each in at most 16 micro-batches of 8 sequences
             policy        on-policy: the only update of a round has w = π/π_old = 1, so neither a clip nor a cap acts
             old log-probs not needed
             reference     not needed
-            advantage     group-normalised: group-normalized(Epsilon=0.0001)
+            advantage     group-normalized: group-normalized(Epsilon=0.0001)
             objective     clipped surrogate: clipped(Low=0.2, High=0.28)
             KL            none (β = 0)
-            loss          TokenMean: sum over tokens / N, the completion tokens of the whole step (at most 32,768); completions without advantage count too
+            loss          TokenMean: sum over tokens / N, the completion tokens of the whole step (at most 32,768); completions without ↩
+                          advantage count too
             trained       100 parameters, 0 frozen
-            optimizer     AdamW, learning rate 1E-06 constant after 20 of warm-up, weight decay 0.1, gradient norm at most 1, update skipped above 20 times the recent median; moments of 800 bytes
+            optimizer     AdamW, learning rate 1E-06 constant after 20 of warm-up, weight decay 0.1, gradient norm at most 1, update ↩
+                          skipped above 20 times the recent median; moments of 800 bytes
             time          measured on the first step
-            """,
+            """),
             Text(GrpoPresets.Dapo() with { Sampling = new SamplingOptions { Temperature = 0.9 } }));
     }
 
@@ -47,11 +51,14 @@ public sealed class TrainingPlanTests
         };
         Assert.Equal(
             [
-                "β moves to hold KL at 0.05 nats per token", "entropy bonus 0.01", "only the least certain 0.2 of the tokens, for one more forward pass per update",
+                "β moves to hold KL at 0.05 nats per token", "entropy bonus 0.01",
+                "only the least certain 0.2 of the tokens, for one more forward pass per update",
                 "off-policy sequence mask at 0.5 nats per token", "sampler correction, Truncate at 2",
             ],
             Plan(options).Extras);
-        Assert.Contains("\nbesides       β moves to hold KL at 0.05 nats per token; entropy bonus 0.01;", Plan(options).ToString(), StringComparison.Ordinal);
+        Assert.Contains(
+            "\nbesides       β moves to hold KL at 0.05 nats per token; entropy bonus 0.01;", Plan(options).ToString(),
+            StringComparison.Ordinal);
         Assert.Empty(Plan(new GrpoOptions()).Extras);
     }
 
@@ -63,21 +70,24 @@ public sealed class TrainingPlanTests
         {
             CultureInfo.CurrentCulture = CultureInfo.GetCultureInfo("de-DE"); // no word of it may change
             Assert.Equal(
-                """
+                Joined("""
                 step          1 prompt x 5 completions = 5, each of at most 1 token: 5 tokens in all, 45 with prompts of at most 8
                 sampling      temperature 1, which also divides the logits of policy, old policy and reference
                 updates       2 per round, each in at most 2 micro-batches of 3 sequences
                 policy        off-policy: the last update of a round comes 1 optimizer step after sampling; the first has w = π/π_old = 1
                 old log-probs kept from the first update's own forward pass
-                reference     needed: one more forward pass, without gradient, per micro-batch and round; moved by 0.6 of the way to the policy after every 512 steps, and kept in the checkpoint
-                advantage     mean-centred: mean-centered
+                reference     needed: one more forward pass, without gradient, per micro-batch and round; moved by 0.6 of the way to ↩
+                              the policy after every 512 steps, and kept in the checkpoint
+                advantage     mean-centered: mean-centered
                 objective     REINFORCE: reinforce(ImportanceWeighted=True)
                 KL            0.04 · w·k3 per token, w = π/π_old, k3 = exp(−x) + x − 1, x = log π − log π_ref
-                loss          FixedLength: sum over tokens / 5 = B · limit = 5 · 1, whatever the lengths; completions cut at the limit are left out, also of the count
+                loss          FixedLength: sum over tokens / 5 = B · limit = 5 · 1, whatever the lengths; completions cut at the limit ↩
+                              are left out, also of the count
                 trained       100 parameters, 0 frozen
-                optimizer     AdamW, learning rate 0.05 cosine over 100 optimizer steps to 0.1 of it, weight decay 0, gradient not clipped; moments of 800 bytes
+                optimizer     AdamW, learning rate 0.05 cosine over 100 optimizer steps to 0.1 of it, weight decay 0, gradient not ↩
+                              clipped; moments of 800 bytes
                 time          measured on the first step
-                """,
+                """),
                 Text(new GrpoOptions
                 {
                     GroupSize = 5,
@@ -117,7 +127,8 @@ public sealed class TrainingPlanTests
         Assert.Equal((72L, 168L), (plan.MaxCompletionTokensPerStep, plan.MaxTokensPerStep)); // 12·6, and 12·(8 + 6)
         Assert.Equal((3, 4, 3), (plan.MaxMicroBatches, plan.UpdatesPerRollout, plan.MaxStaleness));
         Assert.Equal((true, true), (plan.NeedsOldLogProbs, plan.NeedsReferenceModel));
-        Assert.Equal((100L, 0L, 800L), (plan.TrainedParameters, plan.FrozenParameters, plan.MomentBytes)); // 10 · 10 numbers, 2 · 4 bytes each
+        // 10 · 10 numbers, 2 · 4 bytes each
+        Assert.Equal((100L, 0L, 800L), (plan.TrainedParameters, plan.FrozenParameters, plan.MomentBytes));
         Assert.Equal((0, 0), (policy.LogProbsCalls, reference.LogProbsCalls));
     }
 
@@ -158,8 +169,12 @@ public sealed class TrainingPlanTests
     }
 
     [Theory]
-    [InlineData(LossReduction.SequenceMean, "SequenceMean: mean over each completion's tokens, then / B = 64 completions; completions without advantage count too")]
-    [InlineData(LossReduction.SequenceSum, "SequenceSum: sum over each completion's tokens, then / B = 64 completions; completions without advantage count too")]
+    [InlineData(
+        LossReduction.SequenceMean,
+        "SequenceMean: mean over each completion's tokens, then / B = 64 completions; completions without advantage count too")]
+    [InlineData(
+        LossReduction.SequenceSum,
+        "SequenceSum: sum over each completion's tokens, then / B = 64 completions; completions without advantage count too")]
     public void Explain_words_the_denominator(LossReduction reduction, string expected) =>
         Assert.Equal(expected, Plan(new GrpoOptions { Reduction = reduction }).Denominator);
 
@@ -215,4 +230,7 @@ public sealed class TrainingPlanTests
 
         public void Dispose() => _module.Dispose();
     }
+
+    // A line of the plan that is longer than a line of code goes on in the next one.
+    private static string Joined(string text) => text.Replace(" ↩\n              ", " ", StringComparison.Ordinal);
 }

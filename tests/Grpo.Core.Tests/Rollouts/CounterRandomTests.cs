@@ -53,7 +53,7 @@ public sealed class CounterRandomTests
     }
 
     [Fact]
-    public void Uniform_does_not_repeat_itself_between_neighbouring_samples()
+    public void Uniform_does_not_repeat_itself_between_neighboring_samples()
     {
         double[] first = [.. Enumerable.Range(0, 10_000).Select(i => CounterRandom.Uniform(CounterRandom.Key(42, 0, "p", 0), i) - 0.5)];
         double[] second = [.. Enumerable.Range(0, 10_000).Select(i => CounterRandom.Uniform(CounterRandom.Key(42, 0, "p", 1), i) - 0.5)];

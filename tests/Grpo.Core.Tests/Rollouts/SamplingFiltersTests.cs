@@ -46,7 +46,7 @@ public sealed class SamplingFiltersTests
     }
 
     [Fact]
-    public void Apply_penalises_a_token_once_however_often_it_occurred()
+    public void Apply_penalizes_a_token_once_however_often_it_occurred()
     {
         float[] logits = [2, -4, 3, 1];
         SamplingFilters.Apply(logits, [0, 0, 0, 1, 1], new SamplingOptions { RepetitionPenalty = 2 });

@@ -26,8 +26,11 @@ public sealed class CheckedServicesTests : IDisposable
     public async Task TrainAsync_names_an_evaluator(string fault, string problem)
     {
         using var optimizer = new GrpoOptimizer(_policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        var trainer = new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 1 }, new TrainerServices { Evaluator = new FaultyEvaluator(fault) });
-        Assert.Equal("FaultyEvaluator.EvaluateAsync returned " + problem, (await Assert.ThrowsAsync<InvalidOperationException>(() => trainer.TrainAsync())).Message);
+        var trainer = new GrpoTrainer(
+            optimizer, Toy.Prompts, new TrainerOptions { Steps = 1 }, new TrainerServices { Evaluator = new FaultyEvaluator(fault) });
+        Assert.Equal(
+            "FaultyEvaluator.EvaluateAsync returned " + problem,
+            (await Assert.ThrowsAsync<InvalidOperationException>(() => trainer.TrainAsync())).Message);
         Assert.Equal(0, optimizer.Step);
     }
 
@@ -55,7 +58,8 @@ public sealed class CheckedServicesTests : IDisposable
     {
         using var folder = new TemporaryFolder();
         var trainer = new SupervisedTrainer(
-            _policy, new SupervisedTrainerTests.EndTokenizer(), new SupervisedTrainerTests.EndTemplate(), [new SupervisedExample(Toy.Prompts[0], "abc")],
+            _policy, new SupervisedTrainerTests.EndTokenizer(), new SupervisedTrainerTests.EndTemplate(),
+            [new SupervisedExample(Toy.Prompts[0], "abc")],
             new SupervisedOptions { Steps = 1 }, new SupervisedServices { Checkpoints = new FaultyStore(fault, folder.Path) });
         Assert.Equal(message, (await Assert.ThrowsAsync<InvalidOperationException>(async () =>
         {
@@ -74,7 +78,9 @@ public sealed class CheckedServicesTests : IDisposable
         using var optimizer = new GrpoOptimizer(_policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
         IReadOnlyList<Prompt> prompts = what == "prompt" ? [Toy.Prompts[0], null!] : Toy.Prompts;
         var services = new TrainerServices { Callbacks = what == "callback" ? [null!] : [] };
-        Assert.Equal("A prompt or a callback is null; leave it out of the list.", Assert.Throws<ArgumentException>(() => new GrpoTrainer(optimizer, prompts, null, services)).Message);
+        Assert.Equal(
+            "A prompt or a callback is null; leave it out of the list.",
+            Assert.Throws<ArgumentException>(() => new GrpoTrainer(optimizer, prompts, null, services)).Message);
     }
 
     public void Dispose() => _policy.Dispose();
@@ -111,7 +117,8 @@ public sealed class CheckedServicesTests : IDisposable
 
         public ValueTask<string?> FindLatestAsync(CancellationToken cancellationToken = default) => ValueTask.FromResult<string?>(null);
 
-        public ValueTask<string?> MarkBestAsync(long step, CancellationToken cancellationToken = default) => ValueTask.FromResult<string?>(null);
+        public ValueTask<string?> MarkBestAsync(long step, CancellationToken cancellationToken = default) =>
+            ValueTask.FromResult<string?>(null);
 
         public ValueTask<string?> FindBestAsync(CancellationToken cancellationToken = default) => ValueTask.FromResult<string?>(null);
     }

@@ -128,7 +128,8 @@ public sealed class CheckpointIntervalTests : IDisposable
             return inner.SaveAsync(step, write, cancellationToken);
         }
 
-        public ValueTask<string?> FindLatestAsync(CancellationToken cancellationToken = default) => inner.FindLatestAsync(cancellationToken);
+        public ValueTask<string?> FindLatestAsync(CancellationToken cancellationToken = default) =>
+            inner.FindLatestAsync(cancellationToken);
 
         public ValueTask<string?> MarkBestAsync(long step, CancellationToken cancellationToken = default) =>
             inner.MarkBestAsync(step, cancellationToken);

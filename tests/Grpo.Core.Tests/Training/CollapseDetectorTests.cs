@@ -48,7 +48,8 @@ public sealed class CollapseDetectorTests
     public void FindReason_looks_at_the_mean_entropy_of_the_last_steps()
     {
         var guard = new CollapseGuard { MinEntropyFraction = 0.1, EntropySteps = 3 };
-        Assert.Equal([null, null, null, null, Text], Reasons(guard, 2, 0.3, 0.15, 0.2, 0.1)); // means 0.817, 0.217, then 0.15; the bound is 0.2
+        // means 0.817, 0.217, then 0.15; the bound is 0.2
+        Assert.Equal([null, null, null, null, Text], Reasons(guard, 2, 0.3, 0.15, 0.2, 0.1));
         Assert.Equal([null, null], Reasons(guard, 2, 0.01));                                   // two steps are too few
         Assert.All(Reasons(new CollapseGuard(), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), Assert.Null);
         Assert.Equal([null, null, null], Reasons(guard, 2, null, 0));                          // not recorded: not counted

@@ -3,7 +3,7 @@ using Grpo.Testing;
 
 namespace Grpo.Core.Tests.Training;
 
-/// <summary>A cancelled run writes a checkpoint, tells the callbacks, and surfaces as an OperationCanceledException.</summary>
+/// <summary>A canceled run writes a checkpoint, tells the callbacks, and surfaces as an OperationCanceledException.</summary>
 public sealed class GrpoTrainerCancellationTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -12,11 +12,11 @@ public sealed class GrpoTrainerCancellationTests : IDisposable
     private readonly List<string> _log = [];
 
     [Fact]
-    public async Task TrainAsync_saves_what_was_learned_when_cancelled_during_a_step()
+    public async Task TrainAsync_saves_what_was_learned_when_canceled_during_a_step()
     {
         RecordingCallback callback = new(_log) { OnStep = (report, _) => _policy.OnAdvance = report.Step == 2 ? _source.Cancel : null };
-        await Cancelled(callback);
-        Assert.Equal(["start 0 to 9", "step 1", "step 2", "save 2", "end 2 cancelled"], _log);
+        await Canceled(callback);
+        Assert.Equal(["start 0 to 9", "step 1", "step 2", "save 2", "end 2 canceled"], _log);
         Assert.Equal(_folder["00002"], callback.Summary!.Checkpoint);
 
         using BigramPolicy saved = Toy.Policy(seed: 99);
@@ -27,14 +27,14 @@ public sealed class GrpoTrainerCancellationTests : IDisposable
     [Fact]
     public async Task TrainAsync_ends_early_when_a_callback_cancels()
     {
-        await Cancelled(new RecordingCallback(_log) { OnStep = (report, _) => CancelAt(report, 3) });
-        Assert.Equal(["start 0 to 9", "step 1", "step 2", "step 3", "save 3", "end 3 cancelled"], _log);
+        await Canceled(new RecordingCallback(_log) { OnStep = (report, _) => CancelAt(report, 3) });
+        Assert.Equal(["start 0 to 9", "step 1", "step 2", "step 3", "save 3", "end 3 canceled"], _log);
     }
 
     [Fact]
     public async Task TrainAsync_saves_also_when_a_callback_throws_because_of_the_token()
     {
-        await Cancelled(new RecordingCallback(_log)
+        await Canceled(new RecordingCallback(_log)
         {
             OnStep = (report, token) =>
             {
@@ -42,13 +42,13 @@ public sealed class GrpoTrainerCancellationTests : IDisposable
                 token.ThrowIfCancellationRequested(); // as a sink does that passes the token on
             },
         });
-        Assert.Equal(["start 0 to 9", "step 1", "step 2", "save 2", "end 2 cancelled"], _log);
+        Assert.Equal(["start 0 to 9", "step 1", "step 2", "save 2", "end 2 canceled"], _log);
     }
 
     [Fact]
-    public async Task TrainAsync_saves_when_cancelled_during_an_evaluation()
+    public async Task TrainAsync_saves_when_canceled_during_an_evaluation()
     {
-        await Cancelled(
+        await Canceled(
             new RecordingCallback(_log), new TrainerOptions { Steps = 9, EvaluateEvery = 2 },
             new RecordingEvaluator(_log, call =>
             {
@@ -57,16 +57,16 @@ public sealed class GrpoTrainerCancellationTests : IDisposable
                     _source.Cancel();
                 }
             }));
-        Assert.Equal(["start 0 to 9", "evaluate", "step 1", "step 2", "save 2", "end 2 cancelled"], _log);
+        Assert.Equal(["start 0 to 9", "evaluate", "step 1", "step 2", "save 2", "end 2 canceled"], _log);
     }
 
     [Fact]
-    public async Task TrainAsync_saves_nothing_when_cancelled_before_the_first_step()
+    public async Task TrainAsync_saves_nothing_when_canceled_before_the_first_step()
     {
         await _source.CancelAsync();
         var callback = new RecordingCallback(_log);
-        await Cancelled(callback);
-        Assert.Equal(["start 0 to 9", "end 0 cancelled"], _log);
+        await Canceled(callback);
+        Assert.Equal(["start 0 to 9", "end 0 canceled"], _log);
         Assert.Null(callback.Summary!.Checkpoint);
     }
 
@@ -111,10 +111,11 @@ public sealed class GrpoTrainerCancellationTests : IDisposable
 
     private GrpoOptimizer Optimizer() => new(_policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
 
-    private async Task Cancelled(RecordingCallback callback, TrainerOptions? options = null, IEvaluator? evaluator = null)
+    private async Task Canceled(RecordingCallback callback, TrainerOptions? options = null, IEvaluator? evaluator = null)
     {
         using var optimizer = Optimizer();
-        var services = new TrainerServices { Evaluator = evaluator, Checkpoints = new RecordingStore(_log, _folder.Path), Callbacks = [callback] };
+        var services =
+            new TrainerServices { Evaluator = evaluator, Checkpoints = new RecordingStore(_log, _folder.Path), Callbacks = [callback] };
         var trainer = new GrpoTrainer(optimizer, Toy.Prompts, options ?? new TrainerOptions { Steps = 9 }, services);
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => trainer.TrainAsync(_source.Token));
     }

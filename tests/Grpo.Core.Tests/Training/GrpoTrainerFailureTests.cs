@@ -25,7 +25,7 @@ public sealed class GrpoTrainerFailureTests : IDisposable
         };
         Assert.Equal("out of memory", (await Assert.ThrowsAsync<InvalidOperationException>(() => TrainAsync(callback))).Message);
         Assert.Equal(["start 0 to 9", "step 1", "step 2", "end 2"], _log);
-        Assert.Equal(("out of memory", false), (callback.Summary!.Failure, callback.Summary.Cancelled));
+        Assert.Equal(("out of memory", false), (callback.Summary!.Failure, callback.Summary.Canceled));
     }
 
     [Fact]
@@ -42,7 +42,8 @@ public sealed class GrpoTrainerFailureTests : IDisposable
     public async Task TrainAsync_ends_only_the_callbacks_that_it_started()
     {
         var failing = new FailingCallback { AtStart = new IOException("no folder") };
-        Assert.Equal("no folder", (await Assert.ThrowsAsync<IOException>(() => TrainAsync(new RecordingCallback(_log, "a "), failing, new RecordingCallback(_log, "c ")))).Message);
+        Assert.Equal("no folder", (await Assert.ThrowsAsync<IOException>(
+            () => TrainAsync(new RecordingCallback(_log, "a "), failing, new RecordingCallback(_log, "c ")))).Message);
         Assert.Equal(["a start 0 to 9", "a end 0"], _log);
         Assert.Equal(1, failing.Ends);
     }
@@ -52,21 +53,25 @@ public sealed class GrpoTrainerFailureTests : IDisposable
     {
         _policy.OnLogProbs = () => throw new InvalidOperationException("out of memory");
         var last = new RecordingCallback(_log);
-        await Assert.ThrowsAsync<InvalidOperationException>(() => TrainAsync(new FailingCallback { AtEnd = new IOException("disk full") }, last));
+        await Assert.ThrowsAsync<InvalidOperationException>(
+            () => TrainAsync(new FailingCallback { AtEnd = new IOException("disk full") }, last));
         Assert.Equal("out of memory", last.Summary!.Failure);
-        Assert.Contains(_logger.Entries, entry => entry is { Id: 37, Text: "The callback FailingCallback failed at the end of a run that did not end in order." });
+        Assert.Contains(
+            _logger.Entries,
+            entry => entry is { Id: 37, Text: "The callback FailingCallback failed at the end of a run that did not end in order." });
     }
 
     [Fact]
     public async Task TrainAsync_surfaces_a_callback_that_fails_at_the_end_after_telling_the_others()
     {
         var last = new RecordingCallback(_log);
-        Assert.Equal("disk full", (await Assert.ThrowsAsync<IOException>(() => TrainAsync(new FailingCallback { AtEnd = new IOException("disk full") }, last))).Message);
+        Assert.Equal("disk full", (await Assert.ThrowsAsync<IOException>(
+            () => TrainAsync(new FailingCallback { AtEnd = new IOException("disk full") }, last))).Message);
         Assert.Equal((9, null), (last.Summary!.Steps, last.Summary.Failure));
     }
 
     [Fact]
-    public async Task TrainAsync_says_when_the_last_checkpoint_of_a_cancelled_run_cannot_be_written()
+    public async Task TrainAsync_says_when_the_last_checkpoint_of_a_canceled_run_cannot_be_written()
     {
         using var source = new CancellationTokenSource();
         using var folder = new TemporaryFolder();
@@ -80,8 +85,9 @@ public sealed class GrpoTrainerFailureTests : IDisposable
         };
         var services = new TrainerServices { Checkpoints = new DirectoryCheckpointStore(folder["run"]), Callbacks = [callback] };
         using var optimizer = new GrpoOptimizer(_policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
-        await Assert.ThrowsAsync<IOException>(() => new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 9 }, services).TrainAsync(source.Token));
-        Assert.True(callback.Summary!.Cancelled);
+        await Assert.ThrowsAsync<IOException>(
+            () => new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 9 }, services).TrainAsync(source.Token));
+        Assert.True(callback.Summary!.Canceled);
         Assert.StartsWith("Cannot save checkpoints in", callback.Summary.Failure, StringComparison.Ordinal);
     }
 
@@ -90,7 +96,8 @@ public sealed class GrpoTrainerFailureTests : IDisposable
     private async Task TrainAsync(params ITrainingCallback[] callbacks)
     {
         using var optimizer = new GrpoOptimizer(_policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { MicroBatchSize = 100 });
-        await new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 9 }, new TrainerServices { Callbacks = callbacks }, _logger).TrainAsync();
+        await new GrpoTrainer(
+            optimizer, Toy.Prompts, new TrainerOptions { Steps = 9 }, new TrainerServices { Callbacks = callbacks }, _logger).TrainAsync();
     }
 
     private sealed class FailingCallback : ITrainingCallback
@@ -109,6 +116,8 @@ public sealed class GrpoTrainerFailureTests : IDisposable
             return Throw(AtEnd);
         }
 
-        private static ValueTask Throw(Exception? exception) => exception is null ? ValueTask.CompletedTask : ValueTask.FromException(exception);
+        private static ValueTask Throw(Exception? exception) => exception is null
+            ? ValueTask.CompletedTask
+            : ValueTask.FromException(exception);
     }
 }

@@ -31,8 +31,10 @@ public sealed class GrpoTrainerGuardTests : IDisposable
         Assert.Equal(new TrainingCollapse(4, Fell, CollapseAction.Stop), summary.Collapse);
         Assert.Equal((2, 0.6, _folder["checkpoint-000002"]), (summary.Best!.Step, summary.Best.Evaluation.Accuracy, summary.Best.Folder));
         Assert.Equal((0.5, 0.1, _folder["checkpoint-000004"]), (summary.Before!.Accuracy, summary.After!.Accuracy, summary.Checkpoint));
-        Assert.Equal((false, null, 0), (summary.Cancelled, summary.Failure, summary.RollBacks));
-        Assert.Equal([null, null, null, $"{Fell} Training stops; the best checkpoint is that of step 2."], _callback.Reports.Select(report => report.Event));
+        Assert.Equal((false, null, 0), (summary.Canceled, summary.Failure, summary.RollBacks));
+        Assert.Equal(
+            [null, null, null, $"{Fell} Training stops; the best checkpoint is that of step 2."],
+            _callback.Reports.Select(report => report.Event));
         Assert.Same(summary.Collapse, _callback.Summary!.Collapse);
         Assert.Contains(_log.Entries, entry => entry.Id == 34 && entry.Text.Contains(Fell, StringComparison.Ordinal));
 
@@ -75,7 +77,9 @@ public sealed class GrpoTrainerGuardTests : IDisposable
         Assert.Equal(
             Enumerable.Range(0, 6).SelectMany(step => order.At(step, 2)).Select(index => Toy.Prompts[index].Id),
             _requests.SelectMany(request => request.Prompts).Select(prompt => prompt.Id));
-        Assert.Equal([(0, 0.5), (2, 0.6), (4, 0.1), (4, 0.6), (6, 0.7)], summary.Evaluations.Select(item => (item.Step, item.Evaluation.Accuracy!.Value)));
+        Assert.Equal(
+            [(0, 0.5), (2, 0.6), (4, 0.1), (4, 0.6), (6, 0.7)],
+            summary.Evaluations.Select(item => (item.Step, item.Evaluation.Accuracy!.Value)));
         Assert.Equal(6, summary.Best!.Step);
     }
 
@@ -102,7 +106,8 @@ public sealed class GrpoTrainerGuardTests : IDisposable
     [Theory]
     [InlineData(CollapseAction.Stop, 0, 4)]
     [InlineData(CollapseAction.RollBack, 5, 9)]
-    public async Task A_run_that_was_stopped_stops_at_once_when_resumed_or_rolls_back_when_told_to(CollapseAction action, long steps, long end)
+    public async Task A_run_that_was_stopped_stops_at_once_when_resumed_or_rolls_back_when_told_to(
+        CollapseAction action, long steps, long end)
     {
         await TrainAsync(CollapseAction.Stop, 9, [0.5, 0.6, 0.1]);
         Restart();
@@ -111,7 +116,8 @@ public sealed class GrpoTrainerGuardTests : IDisposable
         Assert.Equal((steps, end), (summary.Steps, _optimizer.Step));
         Assert.Equal((4, Fell, action), (summary.Collapse!.Step, summary.Collapse.Reason, summary.Collapse.Action));
         Assert.Equal((0.5, 2), (summary.Before!.Accuracy, summary.Best!.Step));
-        Assert.Equal(action == CollapseAction.RollBack, _callback.Reports.Count > 0 && _callback.Reports[0].Event!.StartsWith(Fell, StringComparison.Ordinal));
+        Assert.Equal(action == CollapseAction.RollBack, _callback.Reports.Count > 0
+            && _callback.Reports[0].Event!.StartsWith(Fell, StringComparison.Ordinal));
         Assert.Equal(action == CollapseAction.RollBack ? [4, 5, 6, 7, 8] : [], _requests.Select(request => request.Step));
         Assert.Equal(_folder["checkpoint-000002"], summary.Best.Folder);
     }
@@ -137,7 +143,7 @@ public sealed class GrpoTrainerGuardTests : IDisposable
         int calls = 0;
         _policy.OnLogProbs = () => Fail(++calls, call, always: true);
         await Assert.ThrowsAsync<TrainingDivergedException>(() => TrainAsync(action, 9, [0.5, 0.6], microBatch: 100));
-        Assert.Equal(("The loss is NaN.", false), (_callback.Summary!.Failure, _callback.Summary.Cancelled));
+        Assert.Equal(("The loss is NaN.", false), (_callback.Summary!.Failure, _callback.Summary.Canceled));
         Assert.Equal(action == CollapseAction.RollBack ? 2 : 0, _callback.Summary.RollBacks);
     }
 
@@ -164,21 +170,29 @@ public sealed class GrpoTrainerGuardTests : IDisposable
     {
         var options = new TrainerOptions { Guard = new CollapseGuard { OnCollapse = CollapseAction.RollBack } };
         var evaluator = new ScriptedEvaluator(1, 0.5);
-        Assert.StartsWith("OnCollapse is RollBack, which goes back to the best checkpoint: it needs", Error(options, new() { Evaluator = evaluator }), StringComparison.Ordinal);
+        Assert.StartsWith(
+            "OnCollapse is RollBack, which goes back to the best checkpoint: it needs", Error(options, new() { Evaluator = evaluator }),
+            StringComparison.Ordinal);
         Assert.StartsWith("OnCollapse is RollBack", Error(options, new() { Checkpoints = Store() }), StringComparison.Ordinal);
-        Assert.StartsWith("OnCollapse is RollBack", Error(options with { KeepBest = false }, new() { Evaluator = evaluator, Checkpoints = Store() }), StringComparison.Ordinal);
+        Assert.StartsWith(
+            "OnCollapse is RollBack", Error(options with { KeepBest = false }, new() { Evaluator = evaluator, Checkpoints = Store() }),
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public void Constructor_refuses_bounds_out_of_range()
     {
         Assert.StartsWith(
-            "MaxAccuracyDrop is 1.5 but must be above 0, at most 1, or null for no bound. MinEntropyFraction is 1 but must be above 0, below 1, or null for no bound. "
-            + "EntropySteps is 0 but must be 1 to 1000. MaxRollBacks is 0 but must be 1 to 100.",
-            Error(new TrainerOptions { Guard = new CollapseGuard { MaxAccuracyDrop = 1.5, MinEntropyFraction = 1, EntropySteps = 0, MaxRollBacks = 0 } }), StringComparison.Ordinal);
+            "MaxAccuracyDrop is 1.5 but must be above 0, at most 1, or null for no bound. MinEntropyFraction is 1 but must be above 0, "
+            + "below 1, or null for no bound. EntropySteps is 0 but must be 1 to 1000. MaxRollBacks is 0 but must be 1 to 100.",
+            Error(new TrainerOptions
+            {
+                Guard = new CollapseGuard { MaxAccuracyDrop = 1.5, MinEntropyFraction = 1, EntropySteps = 0, MaxRollBacks = 0 },
+            }), StringComparison.Ordinal);
         Assert.StartsWith(
-            "Curriculum is 7 but must be None, PassRate. PassRateWindow is 0 but must be 1 to 64. UnsolvedAt is 0.5 and SolvedAt 0.5; both must be finite, "
-            + "and the first below the second. LongestPause is 0 but must be 1 to 1024. OnCollapse is 9 but must be Continue, Stop, RollBack.",
+            "Curriculum is 7 but must be None, PassRate. PassRateWindow is 0 but must be 1 to 64. UnsolvedAt is 0.5 and SolvedAt 0.5; both "
+            + "must be finite, and the first below the second. LongestPause is 0 but must be 1 to 1024. "
+            + "OnCollapse is 9 but must be Continue, Stop, RollBack.",
             Error(new TrainerOptions
             {
                 Curriculum = (CurriculumMode)7,
@@ -219,7 +233,8 @@ public sealed class GrpoTrainerGuardTests : IDisposable
     private DirectoryCheckpointStore Store() => new(_folder.Path, keepLast: 1);
 
     private Task<TrainingSummary> TrainAsync(
-        CollapseAction action, long steps, double[] accuracies, int count = 512, bool resume = false, int microBatch = 5, ITrainingCallback? callback = null)
+        CollapseAction action, long steps, double[] accuracies, int count = 512, bool resume = false, int microBatch = 5,
+        ITrainingCallback? callback = null)
     {
         if (microBatch != 5)
         {
@@ -227,14 +242,21 @@ public sealed class GrpoTrainerGuardTests : IDisposable
             _optimizer = Optimizer(microBatch);
         }
 
-        var options = new TrainerOptions { Steps = steps, EvaluateEvery = 2, Resume = resume, Guard = new CollapseGuard { OnCollapse = action } };
-        var services = new TrainerServices { Evaluator = new ScriptedEvaluator(count, accuracies), Checkpoints = Store(), Callbacks = [callback ?? _callback] };
+        var options =
+            new TrainerOptions { Steps = steps, EvaluateEvery = 2, Resume = resume, Guard = new CollapseGuard { OnCollapse = action } };
+        var services = new TrainerServices
+        {
+            Evaluator = new ScriptedEvaluator(count, accuracies),
+            Checkpoints = Store(),
+            Callbacks = [callback ?? _callback],
+        };
         return new GrpoTrainer(_optimizer, Toy.Prompts, options, services, _log).TrainAsync();
     }
 
     private sealed class WatchedSampler(List<RolloutRequest> requests) : IGroupSampler
     {
-        public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default)
+        public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(
+            IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default)
         {
             requests.Add(request);
             return Toy.Sampler.SampleAsync(policy, request, cancellationToken);

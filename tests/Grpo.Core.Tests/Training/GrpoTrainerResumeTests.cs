@@ -31,7 +31,8 @@ public sealed class GrpoTrainerResumeTests : IDisposable
         for (long step = 0; step < Steps; step++)
         {
             string name = FormattableString.Invariant($"checkpoint-{step:D6}"), root = _folder[FormattableString.Invariant($"from{step}")];
-            foreach (string kept in Directory.GetDirectories(_folder["whole"]).Where(path => string.CompareOrdinal(Path.GetFileName(path), name) <= 0))
+            foreach (string kept in Directory.GetDirectories(_folder["whole"])
+                .Where(path => string.CompareOrdinal(Path.GetFileName(path), name) <= 0))
             {
                 string target = Directory.CreateDirectory(Path.Combine(root, Path.GetFileName(kept))).FullName;
                 foreach (string file in Directory.GetFiles(kept))
@@ -43,13 +44,17 @@ public sealed class GrpoTrainerResumeTests : IDisposable
             var rest = new RecordingCallback([]);
             (BigramPolicy resumed, TrainingSummary resumedSummary) = await TrainAsync(root, grpo, rest);
             Assert.Equal(Whole(step).Select(done => Toy.Describe(done.Report)), rest.Reports.Select(done => Toy.Describe(done.Report)));
-            Assert.Equal(Whole(step).Select(report => (report.Step, report.Curriculum)), rest.Reports.Select(report => (report.Step, report.Curriculum)));
+            Assert.Equal(
+                Whole(step).Select(report => (report.Step, report.Curriculum)),
+                rest.Reports.Select(report => (report.Step, report.Curriculum)));
             Assert.Equal(policy.Weights(), resumed.Weights());
             Assert.Equal(
-                summary.Evaluations.Select(item => (item.Step, item.Evaluation.Accuracy)), resumedSummary.Evaluations.Select(item => (item.Step, item.Evaluation.Accuracy)));
+                summary.Evaluations.Select(item => (item.Step, item.Evaluation.Accuracy)),
+                resumedSummary.Evaluations.Select(item => (item.Step, item.Evaluation.Accuracy)));
             Assert.Equal(
                 (summary.Best!.Step, summary.Best.Evaluation.Accuracy, summary.Before!.Accuracy, summary.RollBacks, summary.Collapse),
-                (resumedSummary.Best!.Step, resumedSummary.Best.Evaluation.Accuracy, resumedSummary.Before!.Accuracy, resumedSummary.RollBacks, resumedSummary.Collapse));
+                (resumedSummary.Best!.Step, resumedSummary.Best.Evaluation.Accuracy, resumedSummary.Before!.Accuracy,
+                    resumedSummary.RollBacks, resumedSummary.Collapse));
         }
 
         IEnumerable<TrainingStep> Whole(long after) => whole.Reports.Where(report => report.Step > after);
@@ -84,7 +89,12 @@ public sealed class GrpoTrainerResumeTests : IDisposable
             PassRates = new PassRateOptions { PassRateWindow = 1 },
             Guard = new CollapseGuard { OnCollapse = CollapseAction.RollBack, MaxRollBacks = 1 },
         };
-        var services = new TrainerServices { Evaluator = new StepEvaluator(optimizer), Checkpoints = new DirectoryCheckpointStore(root, keepLast: 99), Callbacks = [callback] };
+        var services = new TrainerServices
+        {
+            Evaluator = new StepEvaluator(optimizer),
+            Checkpoints = new DirectoryCheckpointStore(root, keepLast: 99),
+            Callbacks = [callback],
+        };
         return (policy, await new GrpoTrainer(optimizer, Toy.Prompts, options, services).TrainAsync());
     }
 

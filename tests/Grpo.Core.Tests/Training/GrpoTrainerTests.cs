@@ -23,7 +23,7 @@ public sealed class GrpoTrainerTests : IDisposable
                 "evaluate", "step 5", "save 5", "end 5",
             ],
             _log);
-        Assert.Equal((5, 1, 4, false), (summary.Steps, summary.Before!.Count, summary.After!.Count, summary.Cancelled));
+        Assert.Equal((5, 1, 4, false), (summary.Steps, summary.Before!.Count, summary.After!.Count, summary.Canceled));
         Assert.Equal(Path.Combine(_folder.Path, "00005"), summary.Checkpoint);
         Assert.Equal(summary.CompletionTokens, callback.Reports.Sum(report => report.Report.CompletionTokens));
         Assert.Equal([null, 2, null, 3, 4], callback.Reports.Select(report => report.Evaluation?.Count));
@@ -36,7 +36,8 @@ public sealed class GrpoTrainerTests : IDisposable
         using var optimizer = new GrpoOptimizer(_policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
         var evaluator = new RewardEvaluator(Toy.Sampler, new Toy.LetterReward(), Toy.Prompts, Toy.Options.Sampling.ToGreedy());
         TrainingSummary summary = await new GrpoTrainer(
-            optimizer, Toy.Prompts, new TrainerOptions { Steps = 2, EvaluateEvery = 1 }, new TrainerServices { Evaluator = evaluator }).TrainAsync();
+            optimizer, Toy.Prompts, new TrainerOptions { Steps = 2, EvaluateEvery = 1 }, new TrainerServices { Evaluator = evaluator })
+            .TrainAsync();
         Assert.Equal([4, 4, 4], summary.Evaluations.Select(item => item.Evaluation.Count));
         Assert.All(summary.Evaluations, item => Assert.Empty(item.Evaluation.Items));
         Assert.All(summary.Evaluations, item => Assert.Empty(item.Evaluation.Groups));
@@ -94,7 +95,8 @@ public sealed class GrpoTrainerTests : IDisposable
         var order = new PromptOrder(4, seed: 42);
         for (int step = 0; step < 4; step++)
         {
-            Assert.Equal(order.At(step, 2).Select(index => Toy.Prompts[index].Id), reports[step].Report.Groups.Select(group => group.Group.Prompt.Id));
+            Assert.Equal(order.At(step, 2).Select(index => Toy.Prompts[index].Id), reports[step].Report.Groups
+                .Select(group => group.Group.Prompt.Id));
         }
     }
 
@@ -132,7 +134,8 @@ public sealed class GrpoTrainerTests : IDisposable
             optimizer, Toy.Prompts, new TrainerOptions { Steps = 6, Resume = true }, Services(evaluator: false, rest)).TrainAsync();
         Assert.Equal(["start 3 to 6", "step 4", "step 5", "step 6", "save 6", "end 3"], _log);
         Assert.Equal(3, summary.Steps);
-        Assert.Equal(whole.Reports.Skip(3).Select(step => Toy.Describe(step.Report)), rest.Reports.Select(step => Toy.Describe(step.Report)));
+        Assert.Equal(
+            whole.Reports.Skip(3).Select(step => Toy.Describe(step.Report)), rest.Reports.Select(step => Toy.Describe(step.Report)));
         Assert.Equal(weights, policy.Weights());
     }
 
@@ -155,7 +158,8 @@ public sealed class GrpoTrainerTests : IDisposable
             Assert.Throws<ArgumentException>(() => new GrpoTrainer(optimizer, [])).Message, StringComparison.Ordinal);
         Assert.StartsWith(
             "2 prompts have the id 'x'; every prompt needs its own.",
-            Assert.Throws<ArgumentException>(() => new GrpoTrainer(optimizer, [Prompt.Create("x", "a"), Prompt.Create("x", "b")])).Message, StringComparison.Ordinal);
+            Assert.Throws<ArgumentException>(() => new GrpoTrainer(optimizer, [Prompt.Create("x", "a"), Prompt.Create("x", "b")])).Message,
+            StringComparison.Ordinal);
         Assert.StartsWith(
             "Steps is 0 but must be 1 or more. EvaluateEvery is -1 but must be 0 or more. CheckpointEvery is -2 but must be 0 or more.",
             Assert.Throws<ArgumentException>(() => new GrpoTrainer(

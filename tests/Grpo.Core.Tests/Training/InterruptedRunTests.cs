@@ -47,7 +47,8 @@ public sealed class InterruptedRunTests(ITestOutputHelper output) : IDisposable
         Assert.Equal(expected, Describe(folder));
     }
 
-    // Each evaluation is two places. That of step 6 finds the policy collapsed, which rolls it back: an event of step 6 also when it comes late.
+    // Each evaluation is two places. That of step 6 finds the policy collapsed, which rolls it back: an event of step 6 also
+    // when it comes late.
     [Theory]
     [InlineData(3)]
     [InlineData(7)]
@@ -133,7 +134,7 @@ public sealed class InterruptedRunTests(ITestOutputHelper output) : IDisposable
                     await Assert.ThrowsAnyAsync<OperationCanceledException>(() => run.TrainAsync(stop.Token));
                 }
 
-                return $"cancelled at {place} {visit}";
+                return $"canceled at {place} {visit}";
         }
     }
 

@@ -9,8 +9,8 @@ using Xunit.Abstractions;
 namespace Grpo.Core.Tests.Training;
 
 /// <summary>
-/// A run that is killed anywhere and resumed equals the one that was not: weights, moments, counters, records and logs, bit for bit. GRPO_KILLS=all
-/// kills it at every place that the table in docs/reliability.md lists.
+/// A run that is killed anywhere and resumed equals the one that was not: weights, moments, counters, records and logs, bit for bit.
+/// GRPO_KILLS=all kills it at every place that the table in docs/reliability.md lists.
 /// </summary>
 [Trait("Speed", "Slow")]
 public sealed class KilledRunTests(ITestOutputHelper output) : IDisposable
@@ -20,8 +20,9 @@ public sealed class KilledRunTests(ITestOutputHelper output) : IDisposable
     // In the order in which a run comes to them first.
     private static readonly string[] Places =
     [
-        "evaluation", "rollout", "scoring", "update", "before the log", "after the log", "checkpoint: begun", "checkpoint: weights", "checkpoint: written",
-        "checkpoint: flushed", "checkpoint: renamed", "checkpoint: pruned", "checkpoint: marked", "checkpoint: pruning",
+        "evaluation", "rollout", "scoring", "update", "before the log", "after the log", "checkpoint: begun", "checkpoint: weights",
+        "checkpoint: written", "checkpoint: flushed", "checkpoint: renamed", "checkpoint: pruned", "checkpoint: marked",
+        "checkpoint: pruning",
     ];
 
     private static readonly string[] Short = ["scoring", "update", "before the log", "checkpoint: flushed"];
@@ -47,7 +48,9 @@ public sealed class KilledRunTests(ITestOutputHelper output) : IDisposable
         foreach (string place in Places)
         {
             int visits = fuse.Visits[place];
-            int[] chosen = all ? [.. new[] { 1, 1 + (visits / 3), 1 + (2 * visits / 3), visits }.Distinct()] : Short.Contains(place) ? [1 + (visits / 2)] : [];
+            int[] chosen = all
+                ? [.. new[] { 1, 1 + (visits / 3), 1 + (2 * visits / 3), visits }.Distinct()]
+                : Short.Contains(place) ? [1 + (visits / 2)] : [];
             foreach (int visit in chosen)
             {
                 string folder = _folder[string.Create(CultureInfo.InvariantCulture, $"killed-{++kills}")];
@@ -56,7 +59,8 @@ public sealed class KilledRunTests(ITestOutputHelper output) : IDisposable
                 TrainingSummary summary = await rest.TrainAsync();
                 output.WriteLine($"| {place} | {visit} of {visits} | {SmallRun.Steps - summary.Steps} |");
                 string actual = Describe(folder);
-                Assert.True(expected == actual, $"Killed at {place}, visit {visit}, the run ended otherwise:\n{actual}\nand not\n{expected}");
+                Assert.True(
+                    expected == actual, $"Killed at {place}, visit {visit}, the run ended otherwise:\n{actual}\nand not\n{expected}");
             }
         }
 
@@ -73,7 +77,8 @@ public sealed class KilledRunTests(ITestOutputHelper output) : IDisposable
 
         // Every life gets a little further than the one before, or dies while it takes up the work.
         bool all = Environment.GetEnvironmentVariable(Long) == "all";
-        (string Place, int Visit)[] deaths = [("evaluation", 1), ("scoring", 30), ("checkpoint: flushed", 1), ("checkpoint: renamed", 1), ("update", 5)];
+        (string Place, int Visit)[] deaths =
+            [("evaluation", 1), ("scoring", 30), ("checkpoint: flushed", 1), ("checkpoint: renamed", 1), ("update", 5)];
         foreach ((string place, int visit) in all ? deaths : deaths[2..4])
         {
             await KillAsync(_folder["killed"], place, visit);
@@ -110,11 +115,13 @@ public sealed class KilledRunTests(ITestOutputHelper output) : IDisposable
     private static string Describe(string folder)
     {
         string last = Path.Combine(folder, "checkpoints", FormattableString.Invariant($"checkpoint-{SmallRun.Steps:D6}"));
-        IEnumerable<string> files = Directory.GetFiles(last).Order(StringComparer.Ordinal).Select(file => $"{Path.GetFileName(file)}: {Convert.ToHexString(File.ReadAllBytes(file))}");
+        IEnumerable<string> files = Directory.GetFiles(last).Order(StringComparer.Ordinal)
+            .Select(file => $"{Path.GetFileName(file)}: {Convert.ToHexString(File.ReadAllBytes(file))}");
         IEnumerable<string> metrics = File.ReadLines(Path.Combine(folder, "metrics.jsonl")).Select(line =>
         {
             JsonObject step = JsonNode.Parse(line)!.AsObject();
-            foreach (string name in step.Select(pair => pair.Key).Where(name => name.StartsWith("time/", StringComparison.Ordinal)).ToArray())
+            foreach (string name in step.Select(pair => pair.Key)
+                .Where(name => name.StartsWith("time/", StringComparison.Ordinal)).ToArray())
             {
                 step.Remove(name);
             }
@@ -122,7 +129,10 @@ public sealed class KilledRunTests(ITestOutputHelper output) : IDisposable
             return step.ToJsonString();
         });
         // An old checkpoint may be left over until the next save: only a save knows how many to keep.
-        Assert.DoesNotContain(Directory.GetFileSystemEntries(Path.Combine(folder, "checkpoints")), path => Path.GetFileName(path).StartsWith(".tmp-", StringComparison.Ordinal));
-        return string.Join('\n', [File.ReadAllText(Path.Combine(folder, "checkpoints", "best.json")), .. files, .. metrics, File.ReadAllText(Path.Combine(folder, "completions.jsonl"))]);
+        Assert.DoesNotContain(
+            Directory.GetFileSystemEntries(Path.Combine(folder, "checkpoints")),
+            path => Path.GetFileName(path).StartsWith(".tmp-", StringComparison.Ordinal));
+        return string.Join('\n', [File.ReadAllText(Path.Combine(folder, "checkpoints", "best.json")), .. files, .. metrics,
+            File.ReadAllText(Path.Combine(folder, "completions.jsonl"))]);
     }
 }

@@ -74,7 +74,7 @@ public sealed class LastCheckpointTests : IDisposable
                 Assert.Equal("broken on purpose", (await Assert.ThrowsAsync<InvalidOperationException>(() => loop)).Message);
             }
 
-            Assert.Equal((3, true, null), (run.Callback.Summary!.Steps, run.Callback.Summary.Cancelled, run.Callback.Summary.Failure));
+            Assert.Equal((3, true, null), (run.Callback.Summary!.Steps, run.Callback.Summary.Canceled, run.Callback.Summary.Failure));
             Assert.Equal(Path.Combine(folder, "checkpoint-000003"), run.Callback.Summary.Checkpoint);
         }
 
@@ -88,7 +88,8 @@ public sealed class LastCheckpointTests : IDisposable
         using BigramPolicy policy = Toy.Policy();
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
         var trainer = new GrpoTrainer(
-            optimizer, Toy.Prompts, new TrainerOptions { Steps = 10 }, new TrainerServices { Checkpoints = new DirectoryCheckpointStore(_folder.Path) });
+            optimizer, Toy.Prompts, new TrainerOptions { Steps = 10 },
+            new TrainerServices { Checkpoints = new DirectoryCheckpointStore(_folder.Path) });
         await Assert.ThrowsAsync<ObjectDisposedException>(async () =>
         {
             await foreach (TrainingStep report in trainer.RunAsync())

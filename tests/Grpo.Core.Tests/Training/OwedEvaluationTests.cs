@@ -16,7 +16,8 @@ public sealed class OwedEvaluationTests : IDisposable
     [Theory]
     [InlineData(2, "start 2 to 5|evaluate|evaluation of 2|step 3|evaluate|step 4|evaluate|step 5|end 3")]
     [InlineData(5, "start 5 to 5|evaluate|evaluation of 5|end 0")] // of the last step: nothing but the evaluation is left
-    public async Task TrainAsync_makes_up_for_an_evaluation_and_leaves_the_files_of_a_run_that_was_not_interrupted(long step, string expected)
+    public async Task TrainAsync_makes_up_for_an_evaluation_and_leaves_the_files_of_a_run_that_was_not_interrupted(
+        long step, string expected)
     {
         await RunAsync("whole", [], interruptAt: null);
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => RunAsync("halves", [], interruptAt: step));
@@ -29,7 +30,8 @@ public sealed class OwedEvaluationTests : IDisposable
         foreach (string file in new[] { "trainer_state.json", "grpo_state.json", "bigram.safetensors", "optimizer.safetensors" })
         {
             Assert.Equal(
-                File.ReadAllBytes(_folder[$"whole/checkpoints/checkpoint-000005/{file}"]), File.ReadAllBytes(_folder[$"halves/checkpoints/checkpoint-000005/{file}"]));
+                File.ReadAllBytes(_folder[$"whole/checkpoints/checkpoint-000005/{file}"]),
+                File.ReadAllBytes(_folder[$"halves/checkpoints/checkpoint-000005/{file}"]));
         }
     }
 
@@ -63,7 +65,8 @@ public sealed class OwedEvaluationTests : IDisposable
             Checkpoints = new DirectoryCheckpointStore(_folder[$"{name}/checkpoints"]),
             Callbacks = [files, new RecordingCallback(log)],
         };
-        await new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 5, EvaluateEvery = 2, Resume = true }, services).TrainAsync(stop.Token);
+        await new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { Steps = 5, EvaluateEvery = 2, Resume = true }, services)
+            .TrainAsync(stop.Token);
     }
 
     private string[] Metrics(string name) => [.. File.ReadLines(_folder[$"{name}/metrics.jsonl"]).Select(line =>

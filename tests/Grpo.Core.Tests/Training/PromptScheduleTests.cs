@@ -2,10 +2,13 @@ using Grpo.Training;
 
 namespace Grpo.Core.Tests.Training;
 
-/// <summary>Seven prompts in the order 6 5 2 1 0 4 3, then 1 0 5 4 2 3 6 (seed 42, see PromptOrderTests); one a step unless said otherwise.</summary>
+/// <summary>
+/// Seven prompts in the order 6 5 2 1 0 4 3, then 1 0 5 4 2 3 6 (seed 42, see PromptOrderTests); one a step unless said otherwise.
+/// </summary>
 public sealed class PromptScheduleTests
 {
-    private static readonly Prompt[] Prompts = [.. Enumerable.Range(0, 7).Select(i => Prompt.Create(FormattableString.Invariant($"q{i}"), "a"))];
+    private static readonly Prompt[] Prompts =
+        [.. Enumerable.Range(0, 7).Select(i => Prompt.Create(FormattableString.Invariant($"q{i}"), "a"))];
 
     [Fact]
     public void Draw_is_the_plain_order_without_a_curriculum()
@@ -51,7 +54,8 @@ public sealed class PromptScheduleTests
         PromptSchedule schedule = Schedule(new PassRateOptions { PassRateWindow = 1 });
         int seen = 0;
         int[] epochs = Epochs(schedule, 5, 9, index => index != 5 ? [true, false] : ++seen == 3 ? [true, false] : [true, true]);
-        Assert.Equal([0, 2, 5, 6, 8], epochs);                                     // the third look is mixed: the next pause is of 1 turn again
+        // the third look is mixed: the next pause is of 1 turn again
+        Assert.Equal([0, 2, 5, 6, 8], epochs);
     }
 
     [Fact]
@@ -104,12 +108,12 @@ public sealed class PromptScheduleTests
         PromptSchedule schedule = Schedule(new PassRateOptions { PassRateWindow = 1 });
         RolloutGroup group = Toy.Group(Prompts[6], "a", "b", "c");
         CurriculumReport report = schedule.Commit(schedule.Draw(0), 1, [new ScoredGroup(group, [1, 0, 1], [1, -1, 0])])!;
-        Assert.False(schedule.HasJudgements);
+        Assert.False(schedule.HasJudgments);
         Assert.Null(report.MeanPassRate);
         Reward wrong = new(0) { IsCorrect = false }, abstained = new(null) { IsCorrect = true };
         schedule.Commit(schedule.Draw(1), 2, [new ScoredGroup(Toy.Group(Prompts[5], "a", "b", "c"), [wrong, abstained, 0.5], [0, 0, 0])]);
         Assert.Equal([0.0], schedule.Records["q5"].Rates);
-        Assert.True(schedule.HasJudgements);
+        Assert.True(schedule.HasJudgments);
     }
 
     [Fact]

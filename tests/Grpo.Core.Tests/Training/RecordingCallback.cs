@@ -36,7 +36,7 @@ internal sealed class RecordingCallback(List<string> log, string name = "") : IT
 
     public ValueTask OnEndAsync(TrainingSummary summary)
     {
-        log.Add($"{name}end {summary.Steps}{(summary.Cancelled ? " cancelled" : "")}");
+        log.Add($"{name}end {summary.Steps}{(summary.Canceled ? " canceled" : "")}");
         Summary = summary;
         return ValueTask.CompletedTask;
     }
@@ -66,7 +66,8 @@ internal sealed class RecordingStore(List<string> log, string folder) : ICheckpo
     {
         cancellationToken.ThrowIfCancellationRequested();
         log.Add($"save {step}");
-        string target = Directory.CreateDirectory(Path.Combine(folder, step.ToString("D5", System.Globalization.CultureInfo.InvariantCulture))).FullName;
+        string target = Directory.CreateDirectory(
+            Path.Combine(folder, step.ToString("D5", System.Globalization.CultureInfo.InvariantCulture))).FullName;
         write(target);
         return ValueTask.FromResult(target);
     }

@@ -151,7 +151,9 @@ public sealed class ResumeIdentityTests : IDisposable
     }
 
     [Theory]
-    [InlineData("evaluator's sampler", "evaluator.sampler was policy sampler and is best of; evaluator.sampler.inner was none and is policy sampler; ")]
+    [InlineData(
+        "evaluator's sampler",
+        "evaluator.sampler was policy sampler and is best of; evaluator.sampler.inner was none and is policy sampler; ")]
     [InlineData("evaluator's tokenizer", "evaluator.sampler.tokenizer.tokens was 10 and is 11")]
     [InlineData("evaluator's fields", "evaluator.prompts.fields was none and is SHA-256 …")]
     public async Task Another_part_of_the_evaluator_is_told(string change, string difference)
@@ -195,9 +197,9 @@ public sealed class ResumeIdentityTests : IDisposable
         Assert.Equal(
             [
                 "model", "model.trained parameters", "model.weights", "reference", "reference.weights", "reward", "reward.Judge",
-                "reward.Judge.identity", "reward.Judge.name", "reward.Letter", "reward.Letter.name", "reward.name", "reward.weight of Judge",
-                "reward.weight of Letter", "sampler", "sampler.template", "sampler.tokenizer", "sampler.tokenizer.end tokens",
-                "sampler.tokenizer.pad token", "sampler.tokenizer.tokens",
+                "reward.Judge.identity", "reward.Judge.name", "reward.Letter", "reward.Letter.name", "reward.name",
+                "reward.weight of Judge", "reward.weight of Letter", "sampler", "sampler.template", "sampler.tokenizer",
+                "sampler.tokenizer.end tokens", "sampler.tokenizer.pad token", "sampler.tokenizer.tokens",
             ],
             identity.EnumerateObject().Select(fact => fact.Name).Order(StringComparer.Ordinal));
         Assert.Equal(
@@ -212,7 +214,8 @@ public sealed class ResumeIdentityTests : IDisposable
         .Order(StringComparer.Ordinal).Select(file => $"{file} {Convert.ToHexString(File.ReadAllBytes(file))}"));
 
     private GrpoTrainer NewTrainer(GrpoOptimizer optimizer, long steps) => new(
-        optimizer, Toy.Prompts, Trainer with { Steps = steps }, new TrainerServices { Checkpoints = new DirectoryCheckpointStore(_folder.Path) }, _log);
+        optimizer, Toy.Prompts, Trainer with { Steps = steps },
+        new TrainerServices { Checkpoints = new DirectoryCheckpointStore(_folder.Path) }, _log);
 
     private async Task<TrainingSummary> TrainAsync(string change, TrainerOptions options, IReadOnlyList<Prompt>? held = null)
     {
@@ -250,7 +253,9 @@ public sealed class ResumeIdentityTests : IDisposable
 
     private static IRewardFunction Reward(string change)
     {
-        IRewardFunction letter = change == "reward's type" ? RewardFunction.Create("Letter", new Toy.LetterReward().Score) : new Toy.LetterReward();
+        IRewardFunction letter = change == "reward's type"
+            ? RewardFunction.Create("Letter", new Toy.LetterReward().Score)
+            : new Toy.LetterReward();
         IRewardFunction judge = RewardFunction.Create(
             change == "reward's name" ? "Other" : "Judge",
             (_, _) => 1.0,

@@ -32,9 +32,9 @@ public sealed class ResumeOptionsTests : IDisposable
             ["0.05", "6", "clipped(Low=0.1, High=0.2)", "1", null, "TokenMean", "None", "2", "Stop"],
             new[]
             {
-                "GrpoOptions.LearningRate", "GrpoOptions.Sampling.MaxCompletionTokens", "GrpoOptions.Objective", "GrpoOptions.Sampling.Temperature",
-                "GrpoOptions.MaxGradientNorm", "GrpoOptions.Reduction", "TrainerOptions.Curriculum", "TrainerOptions.PassRates.PassRateWindow",
-                "TrainerOptions.Guard.OnCollapse",
+                "GrpoOptions.LearningRate", "GrpoOptions.Sampling.MaxCompletionTokens", "GrpoOptions.Objective",
+                "GrpoOptions.Sampling.Temperature", "GrpoOptions.MaxGradientNorm", "GrpoOptions.Reduction", "TrainerOptions.Curriculum",
+                "TrainerOptions.PassRates.PassRateWindow", "TrainerOptions.Guard.OnCollapse",
             }.Select(name => options.GetProperty(name).GetString()));
         Assert.StartsWith("4 prompts, SHA-256 ", options.GetProperty("data set").GetString(), StringComparison.Ordinal);
         Assert.Contains("\n    \"GrpoOptions.AdamBeta1\": \"0.9\",\n", json, StringComparison.Ordinal);
@@ -54,14 +54,16 @@ public sealed class ResumeOptionsTests : IDisposable
             Sampling = Toy.Options.Sampling with { Temperature = 0.9 },
         };
 
-        var error = await Assert.ThrowsAsync<InvalidDataException>(() => TrainAsync(changed, Trainer with { Steps = 5, Curriculum = CurriculumMode.PassRate }));
+        var error = await Assert.ThrowsAsync<InvalidDataException>(
+            () => TrainAsync(changed, Trainer with { Steps = 5, Curriculum = CurriculumMode.PassRate }));
 
         Assert.Equal(
             $"'{_folder["checkpoint-000003"]}' is of a run with other options, so going on would be neither that run nor this one: "
-            + "GrpoOptions.LearningRate was 0.05 and is 0.1; GrpoOptions.MaxGradientNorm was 1 and is none; GrpoOptions.MicroBatchSize was 5 and is 4; "
-            + "GrpoOptions.Objective was clipped(Low=0.2, High=0.2) and is clipped(Low=0.2, High=0.3); GrpoOptions.Sampling.Temperature was 1 and is 0.9; "
-            + "GrpoOptions.Seed was 42 and is 7; TrainerOptions.Curriculum was None and is PassRate. "
-            + "Use the options of the checkpoint, or another folder for a new run, or set AllowOptionChanges to go on with these.",
+            + "GrpoOptions.LearningRate was 0.05 and is 0.1; GrpoOptions.MaxGradientNorm was 1 and is none; GrpoOptions.MicroBatchSize was "
+            + "5 and is 4; GrpoOptions.Objective was clipped(Low=0.2, High=0.2) and is clipped(Low=0.2, High=0.3); "
+            + "GrpoOptions.Sampling.Temperature was 1 and is 0.9; GrpoOptions.Seed was 42 and is 7; TrainerOptions.Curriculum was None and "
+            + "is PassRate. Use the options of the checkpoint, or another folder for a new run, or set "
+            + "AllowOptionChanges to go on with these.",
             error.Message);
     }
 
@@ -81,7 +83,12 @@ public sealed class ResumeOptionsTests : IDisposable
     public async Task Another_data_set_is_refused()
     {
         await TrainAsync(Toy.Options, Trainer);
-        foreach (IReadOnlyList<Prompt> prompts in new IReadOnlyList<Prompt>[] { [.. Toy.Prompts.Reverse()], [.. Toy.Prompts.Skip(1)], [Toy.Prompts[0] with { Answer = "5" }, .. Toy.Prompts.Skip(1)] })
+        foreach (IReadOnlyList<Prompt> prompts in new IReadOnlyList<Prompt>[]
+        {
+            [.. Toy.Prompts.Reverse()],
+            [.. Toy.Prompts.Skip(1)],
+            [Toy.Prompts[0] with { Answer = "5" }, .. Toy.Prompts.Skip(1)],
+        })
         {
             var error = await Assert.ThrowsAsync<InvalidDataException>(() => TrainAsync(Toy.Options, Trainer, prompts));
             Assert.Contains(": data set was 4 prompts, SHA-256 ", error.Message, StringComparison.Ordinal);
@@ -118,16 +125,19 @@ public sealed class ResumeOptionsTests : IDisposable
 
         await TrainAsync(changed, Trainer with { Steps = 4, AllowOptionChanges = true });
 
-        Assert.Contains(_log.Entries, entry => entry is { Level: LogLevel.Warning, Text: "Resumed with other options, as allowed: GrpoOptions.LearningRate was 0.05 and is 0.1." });
+        Assert.Contains(_log.Entries, entry => entry
+            is { Level: LogLevel.Warning, Text: "Resumed with other options, as allowed: GrpoOptions.LearningRate was 0.05 and is 0.1." });
         Assert.Equal(1, (await TrainAsync(changed, Trainer with { Steps = 5 })).Steps);
-        await Assert.ThrowsAsync<InvalidDataException>(() => TrainAsync(changed with { Seed = 1 }, Trainer with { Steps = 6, AllowOptionChanges = true }));
+        await Assert.ThrowsAsync<InvalidDataException>(
+            () => TrainAsync(changed with { Seed = 1 }, Trainer with { Steps = 6, AllowOptionChanges = true }));
     }
 
     [Fact]
     public async Task Float32_moments_may_move_and_in_8_bits_they_are_another_run()
     {
         await TrainAsync(Toy.Options, Trainer);
-        Assert.Equal(1, (await TrainAsync(Toy.Options with { OptimizerMoments = OptimizerMoments.Host }, Trainer with { Steps = 4 })).Steps);
+        Assert.Equal(
+            1, (await TrainAsync(Toy.Options with { OptimizerMoments = OptimizerMoments.Host }, Trainer with { Steps = 4 })).Steps);
         GrpoOptions inBytes = Toy.Options with { OptimizerMoments = OptimizerMoments.Int8 };
         var error = await Assert.ThrowsAsync<InvalidDataException>(() => TrainAsync(inBytes, Trainer with { Steps = 5 }));
         Assert.Contains(": GrpoOptions.OptimizerMoments was Host and is Int8. ", error.Message, StringComparison.Ordinal);
@@ -143,12 +153,15 @@ public sealed class ResumeOptionsTests : IDisposable
         GrpoOptions own = Toy.Options with { Objective = new OwnObjective { Power = 2 }, Advantage = new Halved(0.5) };
         await TrainAsync(own, Trainer);
 
-        Assert.Equal(1, (await TrainAsync(own with { Objective = new OwnObjective { Power = 2 }, Advantage = new Halved(0.5) }, Trainer with { Steps = 4 })).Steps);
-        var error = await Assert.ThrowsAsync<InvalidDataException>(() => TrainAsync(own with { Objective = new OwnObjective { Power = 3 }, Advantage = new Halved(0.25) }, Trainer));
+        Assert.Equal(1, (await TrainAsync(
+            own with { Objective = new OwnObjective { Power = 2 }, Advantage = new Halved(0.5) }, Trainer with { Steps = 4 })).Steps);
+        var error = await Assert.ThrowsAsync<InvalidDataException>(
+            () => TrainAsync(own with { Objective = new OwnObjective { Power = 3 }, Advantage = new Halved(0.25) }, Trainer));
         string here = typeof(ResumeOptionsTests).FullName!;
         Assert.Contains(
             $": GrpoOptions.Advantage was {here}+Halved(Factor=0.5) and is {here}+Halved(Factor=0.25); "
-            + $"GrpoOptions.Objective was {here}+OwnObjective(Power=2) and is {here}+OwnObjective(Power=3). ", error.Message, StringComparison.Ordinal);
+            + $"GrpoOptions.Objective was {here}+OwnObjective(Power=2) and is {here}+OwnObjective(Power=3). ", error.Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -161,14 +174,18 @@ public sealed class ResumeOptionsTests : IDisposable
         SavedOptions before = Options(new TrainerOptions { Guard = new CollapseGuard { OnCollapse = was } });
         SavedOptions after = Options(new TrainerOptions { EvaluateEvery = 5, Guard = new CollapseGuard { OnCollapse = now } });
         Assert.Equal(
-            matters ? ["TrainerOptions.EvaluateEvery was 0 and is 5", $"TrainerOptions.Guard.OnCollapse was {was} and is {now}"] : [], before.DifferencesTo(after));
+            matters ? ["TrainerOptions.EvaluateEvery was 0 and is 5", $"TrainerOptions.Guard.OnCollapse was {was} and is {now}"] : [],
+            before.DifferencesTo(after));
     }
 
     [Fact]
     public void An_option_that_one_of_two_versions_does_not_know_counts_as_its_default()
     {
         SavedOptions now = Options(new TrainerOptions());
-        var without = now with { Options = now.Options.Where(option => option.Key != "GrpoOptions.AdamBeta2").ToDictionary(StringComparer.Ordinal) };
+        var without = now with
+        {
+            Options = now.Options.Where(option => option.Key != "GrpoOptions.AdamBeta2").ToDictionary(StringComparer.Ordinal),
+        };
         var removed = now with { Options = now.Options.Append(new("GrpoOptions.Gone", "1")).ToDictionary(StringComparer.Ordinal) };
         SavedOptions changed = SavedOptions.Of(Toy.Options with { AdamBeta2 = 0.95 }, new TrainerOptions(), Toy.Prompts);
 
@@ -213,6 +230,7 @@ public sealed class ResumeOptionsTests : IDisposable
     {
         public override string Name => "Halved";
 
-        protected override IEnumerable<double> Estimate(GroupScores group) => group.Rewards.Select(reward => Factor * (reward - group.Moments.Mean));
+        protected override IEnumerable<double> Estimate(GroupScores group) =>
+            group.Rewards.Select(reward => Factor * (reward - group.Moments.Mean));
     }
 }

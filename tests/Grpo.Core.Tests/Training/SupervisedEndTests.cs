@@ -83,7 +83,7 @@ public sealed class SupervisedEndTests : IDisposable
     }
 
     [Fact]
-    public async Task RunAsync_that_is_cancelled_throws_when_the_last_checkpoint_fails()
+    public async Task RunAsync_that_is_canceled_throws_when_the_last_checkpoint_fails()
     {
         using BigramPolicy policy = Toy.Policy();
         using var source = new CancellationTokenSource();

@@ -25,7 +25,8 @@ public sealed class SupervisedIdentityTests : IDisposable
         { "weights", "parts", "model.weights was 100 numbers, SHA-256 … and is 100 numbers, SHA-256 …" },
         {
             "tokenizer", "parts",
-            $"tokenizer was {typeof(SupervisedTrainerTests).FullName}+EndTokenizer and is {typeof(SupervisedIdentityTests).FullName}+OtherTokenizer"
+            $"tokenizer was {typeof(SupervisedTrainerTests).FullName}+EndTokenizer and is "
+                + $"{typeof(SupervisedIdentityTests).FullName}+OtherTokenizer"
         },
         { "template", "parts", "template.default system message was none and is Be brief." },
         { "examples", "options", "data set was 4 examples, SHA-256 … and is 4 examples, SHA-256 …" },
@@ -45,7 +46,8 @@ public sealed class SupervisedIdentityTests : IDisposable
 
         var error = await Assert.ThrowsAsync<InvalidDataException>(() => RunAsync(change, Options));
         Assert.Contains(
-            $"' is of a run with other {what}, so going on would be neither that run nor this one: ", error.Message, StringComparison.Ordinal);
+            $"' is of a run with other {what}, so going on would be neither that run nor this one: ", error.Message,
+            StringComparison.Ordinal);
         Assert.Contains(difference, WithoutHashes(error.Message), StringComparison.Ordinal);
         Assert.Empty(_log.Entries);
 
@@ -134,7 +136,8 @@ public sealed class SupervisedIdentityTests : IDisposable
         Assert.Equal(before, policy.Weights());
 
         var trainer = new SupervisedTrainer(
-            policy, new SupervisedTrainerTests.EndTokenizer(), new UnknownTemplate(), [new SupervisedExample(Toy.Prompts[0], "ab")], Options);
+            policy, new SupervisedTrainerTests.EndTokenizer(), new UnknownTemplate(), [new SupervisedExample(Toy.Prompts[0], "ab")],
+            Options);
         Assert.Equal(2, await CountAsync(trainer));
     }
 

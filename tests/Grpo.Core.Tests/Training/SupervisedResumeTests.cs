@@ -12,9 +12,11 @@ public sealed class SupervisedResumeTests : IDisposable
 {
     // Prompts and answers of different lengths, so that order, buckets and padding matter.
     private static readonly SupervisedExample[] Examples =
-        [.. "abcdefgh".Select((letter, i) => new SupervisedExample(Prompt.Create($"e{i}", new string(letter, 1 + (i % 3))), "abc"[..(1 + (i % 2))]))];
+        [.. "abcdefgh".Select(
+            (letter, i) => new SupervisedExample(Prompt.Create($"e{i}", new string(letter, 1 + (i % 3))), "abc"[..(1 + (i % 2))]))];
 
-    private static readonly SupervisedOptions Options = new() { Steps = 9, BatchSize = 3, MicroBatchSize = 2, LearningRate = 0.1, WarmupSteps = 2, Seed = 5 };
+    private static readonly SupervisedOptions Options =
+        new() { Steps = 9, BatchSize = 3, MicroBatchSize = 2, LearningRate = 0.1, WarmupSteps = 2, Seed = 5 };
 
     private readonly TemporaryFolder _folder = new();
     private readonly List<string> _log = [];
@@ -51,7 +53,8 @@ public sealed class SupervisedResumeTests : IDisposable
         SupervisedReport[] whole = await Run(_policy, options);
         using BigramPolicy first = Toy.Policy(), second = Toy.Policy(), exact = Toy.Policy();
         await Run(first, options with { Steps = 9, CheckpointEvery = 4 }, new DirectoryCheckpointStore(_folder.Path, keepLast: 9));
-        foreach (string later in Directory.GetDirectories(_folder.Path).Where(folder => !folder.EndsWith("000004", StringComparison.Ordinal)))
+        foreach (string later in Directory.GetDirectories(_folder.Path)
+            .Where(folder => !folder.EndsWith("000004", StringComparison.Ordinal)))
         {
             Directory.Delete(later, recursive: true);
         }
@@ -73,7 +76,7 @@ public sealed class SupervisedResumeTests : IDisposable
     }
 
     [Fact]
-    public async Task RunAsync_writes_a_checkpoint_of_the_steps_done_when_cancelled()
+    public async Task RunAsync_writes_a_checkpoint_of_the_steps_done_when_canceled()
     {
         using var source = new CancellationTokenSource();
         int forwards = 0;
@@ -97,7 +100,8 @@ public sealed class SupervisedResumeTests : IDisposable
     [InlineData(6UL, 3, 8, "with seed 5 but the options say 6")]
     [InlineData(5UL, 4, 8, "with batch size 3 but the options say 4")]
     [InlineData(5UL, 3, 7, "with 8 examples but there are 7")]
-    public async Task RunAsync_refuses_a_checkpoint_whose_examples_came_in_another_order(ulong seed, int batchSize, int examples, string difference)
+    public async Task RunAsync_refuses_a_checkpoint_whose_examples_came_in_another_order(
+        ulong seed, int batchSize, int examples, string difference)
     {
         await Run(_policy, Options with { Steps = 3 }, Store());
         float[] weights = _policy.Weights();
@@ -105,9 +109,13 @@ public sealed class SupervisedResumeTests : IDisposable
             _policy, new SupervisedTrainerTests.EndTokenizer(), new SupervisedTrainerTests.EndTemplate(), Examples[..examples],
             Options with { Seed = seed, BatchSize = batchSize, Resume = true }, new SupervisedServices { Checkpoints = Store() });
 
-        var error = await Assert.ThrowsAsync<InvalidDataException>(async () => await trainer.RunAsync().GetAsyncEnumerator().MoveNextAsync());
+        var error = await Assert.ThrowsAsync<InvalidDataException>(
+            async () => await trainer.RunAsync().GetAsyncEnumerator().MoveNextAsync());
 
-        Assert.Equal($"'{Path.Combine(_folder["00003"], "supervised_state.json")}' was written {difference}: the run could not continue exactly. Use the same, or start a new run.", error.Message);
+        Assert.Equal(
+            $"'{Path.Combine(_folder["00003"], "supervised_state.json")}' was written {difference}: the run could not continue exactly. "
+            + "Use the same, or start a new run.",
+            error.Message);
         Assert.Equal(weights, _policy.Weights());
     }
 
@@ -150,7 +158,8 @@ public sealed class SupervisedResumeTests : IDisposable
     public async Task RunAsync_puts_examples_of_similar_length_together()
     {
         var widths = new List<long>();
-        SupervisedExample[] examples = [.. new[] { 1, 9, 2, 8 }.Select((length, i) => new SupervisedExample(Prompt.Create($"l{i}", new string('a', length)), "b"))];
+        SupervisedExample[] examples =
+            [.. new[] { 1, 9, 2, 8 }.Select((length, i) => new SupervisedExample(Prompt.Create($"l{i}", new string('a', length)), "b"))];
         using var measured = new WidthPolicy(_policy, widths);
         var trainer = new SupervisedTrainer(
             measured, new SupervisedTrainerTests.EndTokenizer(), new SupervisedTrainerTests.EndTemplate(), examples,
@@ -171,7 +180,8 @@ public sealed class SupervisedResumeTests : IDisposable
     }
 
     private static async Task<SupervisedReport[]> Run(
-        IPolicy policy, SupervisedOptions options, ICheckpointStore? store = null, IReadOnlyList<SupervisedExample>? held = null, CancellationToken cancellationToken = default)
+        IPolicy policy, SupervisedOptions options, ICheckpointStore? store = null, IReadOnlyList<SupervisedExample>? held = null,
+        CancellationToken cancellationToken = default)
     {
         var reports = new List<SupervisedReport>();
         await foreach (SupervisedReport report in Trainer(policy, options, store, held).RunAsync(cancellationToken))
@@ -196,7 +206,12 @@ public sealed class SupervisedResumeTests : IDisposable
         [
             .. examples.SelectMany(example =>
             {
-                int[] ids = [Toy.Tokenizer.Id(example.Prompt.Messages[^1].Text[^1]), .. example.Completion.Select(Toy.Tokenizer.Id), CharTokenizer.End];
+                int[] ids =
+                [
+                    Toy.Tokenizer.Id(example.Prompt.Messages[^1].Text[^1]),
+                    .. example.Completion.Select(Toy.Tokenizer.Id),
+                    CharTokenizer.End,
+                ];
                 return ids.Zip(ids[1..], (last, next) => -Math.Log(policy.Probability(last, next)));
             }),
         ];
@@ -214,7 +229,8 @@ public sealed class SupervisedResumeTests : IDisposable
             return inner.LogProbs(batch, temperature);
         }
 
-        public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) => inner.StartDecoding(prompts, groupSize, maxNewTokens);
+        public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) =>
+            inner.StartDecoding(prompts, groupSize, maxNewTokens);
 
         public void Save(string directory) => inner.Save(directory);
 

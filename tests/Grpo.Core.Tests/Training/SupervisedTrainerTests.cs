@@ -17,7 +17,8 @@ public sealed class SupervisedTrainerTests : IDisposable
     [Fact]
     public async Task RunAsync_teaches_the_answer_and_its_end()
     {
-        SupervisedReport[] reports = await All(Trainer(new SupervisedOptions { Steps = 60, BatchSize = 8, MicroBatchSize = 3, LearningRate = 0.2 }));
+        SupervisedReport[] reports = await All(
+            Trainer(new SupervisedOptions { Steps = 60, BatchSize = 8, MicroBatchSize = 3, LearningRate = 0.2 }));
         Assert.Equal(Enumerable.Range(1, 60).Select(step => (long)step), reports.Select(report => report.Step));
         Assert.All(reports, report => Assert.Equal(24, report.Tokens)); // 8 answers of a, b and the end
         Assert.InRange(reports[0].Loss, 1.5, 3.5);                      // near log 10
@@ -32,8 +33,10 @@ public sealed class SupervisedTrainerTests : IDisposable
     public async Task RunAsync_has_the_mean_log_likelihood_of_the_answers_as_loss()
     {
         int h = Toy.Tokenizer.Id('h'), a = Toy.Tokenizer.Id('a'), b = Toy.Tokenizer.Id('b');
-        double expected = -(Math.Log(_policy.Probability(h, a)) + Math.Log(_policy.Probability(a, b)) + Math.Log(_policy.Probability(b, CharTokenizer.End))) / 3;
-        var trainer = new SupervisedTrainer(_policy, _tokenizer, new EndTemplate(), [Examples[7]], new SupervisedOptions { Steps = 1, BatchSize = 1 });
+        double expected = -(Math.Log(_policy.Probability(h, a)) + Math.Log(_policy.Probability(a, b))
+            + Math.Log(_policy.Probability(b, CharTokenizer.End))) / 3;
+        var trainer = new SupervisedTrainer(
+            _policy, _tokenizer, new EndTemplate(), [Examples[7]], new SupervisedOptions { Steps = 1, BatchSize = 1 });
         Assert.Equal(expected, Assert.Single(await All(trainer)).Loss, 1e-6);
     }
 
@@ -51,7 +54,7 @@ public sealed class SupervisedTrainerTests : IDisposable
     }
 
     [Fact]
-    public async Task RunAsync_leaves_the_weights_when_cancelled_in_the_middle_of_a_step()
+    public async Task RunAsync_leaves_the_weights_when_canceled_in_the_middle_of_a_step()
     {
         using var source = new CancellationTokenSource();
         float[] weights = _policy.Weights();
@@ -75,13 +78,15 @@ public sealed class SupervisedTrainerTests : IDisposable
         Assert.StartsWith("There are no examples to learn from.", Error(() => Trainer(examples: [])), StringComparison.Ordinal);
         // All that are too long at once: one prompt token, "ab" and the end.
         Assert.StartsWith(
-            "8 of 8 examples must have 1 to 3 tokens (MaxTokens) and do not: 'e0' has 4, 'e1' has 4, 'e2' has 4, and 5 more. Raise MaxTokens to 4, the longest, or leave them out of the data set.",
+            "8 of 8 examples must have 1 to 3 tokens (MaxTokens) and do not: 'e0' has 4, 'e1' has 4, 'e2' has 4, and 5 more. "
+            + "Raise MaxTokens to 4, the longest, or leave them out of the data set.",
             Error(() => Trainer(new SupervisedOptions { MaxTokens = 3 })), StringComparison.Ordinal);
         SupervisedExample held = new(Prompt.Create("held", "abcd"), "ab");
         Assert.StartsWith(
             "1 of 2 held-out examples must have 1 to 4 tokens (MaxTokens) and do not: 'held' has 7.",
             Error(() => new SupervisedTrainer(
-                _policy, _tokenizer, new EndTemplate(), Examples, new SupervisedOptions { MaxTokens = 4 }, new SupervisedServices { HeldOut = [Examples[0], held] })),
+                _policy, _tokenizer, new EndTemplate(), Examples, new SupervisedOptions { MaxTokens = 4 },
+                new SupervisedServices { HeldOut = [Examples[0], held] })),
             StringComparison.Ordinal);
         Assert.Equal(
             "The chat template closes an assistant message without an end token; a model trained on that would never stop.",
@@ -94,8 +99,10 @@ public sealed class SupervisedTrainerTests : IDisposable
     [InlineData(5, 0, 1.5, "LearningRate is 1.5 but must be 0 to 1.")]
     [InlineData(5, -1, 1e-5, "WarmupSteps is -1 but must be 0 to below Steps.")]
     [InlineData(5, 0, double.NaN, "LearningRate is NaN but must be 0 to 1.")]
-    public void Constructor_refuses_options_out_of_range(long steps, long warmupSteps, double learningRate, string message) => Assert.StartsWith(
-        message, Error(() => Trainer(new SupervisedOptions { Steps = steps, WarmupSteps = warmupSteps, LearningRate = learningRate })), StringComparison.Ordinal);
+    public void Constructor_refuses_options_out_of_range(long steps, long warmupSteps, double learningRate, string message) =>
+        Assert.StartsWith(
+            message, Error(() => Trainer(new SupervisedOptions { Steps = steps, WarmupSteps = warmupSteps, LearningRate = learningRate })),
+            StringComparison.Ordinal);
 
     public void Dispose() => _policy.Dispose();
 
@@ -132,8 +139,10 @@ public sealed class SupervisedTrainerTests : IDisposable
 
         public int PadTokenId => 0;
 
-        public IReadOnlyList<int> Encode(string text) => [.. text.Select(letter => letter == '.' ? CharTokenizer.End : Toy.Tokenizer.Id(letter))];
+        public IReadOnlyList<int> Encode(string text) =>
+            [.. text.Select(letter => letter == '.' ? CharTokenizer.End : Toy.Tokenizer.Id(letter))];
 
-        public string Decode(IReadOnlyList<int> tokenIds, bool skipSpecialTokens = true) => Toy.Tokenizer.Decode(tokenIds, skipSpecialTokens);
+        public string Decode(IReadOnlyList<int> tokenIds, bool skipSpecialTokens = true) =>
+            Toy.Tokenizer.Decode(tokenIds, skipSpecialTokens);
     }
 }

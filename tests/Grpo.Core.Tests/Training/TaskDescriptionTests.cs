@@ -22,7 +22,12 @@ public sealed class TaskDescriptionTests : IDisposable
     public void Read_gives_what_Write_wrote()
     {
         Assert.Null(TaskDescription.Read(_folder.Path));
-        foreach (TaskDescription task in new[] { Task, new TaskDescription { SystemPrompt = null }, Task with { MaxPromptTokens = 1, Fields = new Dictionary<string, string>() } })
+        foreach (TaskDescription task in new[]
+        {
+            Task,
+            new TaskDescription { SystemPrompt = null },
+            Task with { MaxPromptTokens = 1, Fields = new Dictionary<string, string>() },
+        })
         {
             task.Write(_folder.Path);
             TaskDescription read = TaskDescription.Read(_folder.Path)!;
@@ -60,7 +65,8 @@ public sealed class TaskDescriptionTests : IDisposable
     [InlineData("""{"format": 1, "system_prompt": 5}""", "does not describe a task")]
     [InlineData("""{"format": 1, "system_prompt": "s", "system_prompt": "t"}""", "does not describe a task")]
     [InlineData("""{"format": 1, "system_prompt": "s", "max_prompt_tokens": 0}""", "max_prompt_tokens is 0; it must be 1 or more.")]
-    [InlineData("""{"format": 1, "system_prompt": "s", "max_completion_tokens": -7}""", "max_completion_tokens is -7; it must be 1 or more.")]
+    [InlineData(
+        """{"format": 1, "system_prompt": "s", "max_completion_tokens": -7}""", "max_completion_tokens is -7; it must be 1 or more.")]
     [InlineData("""{"format": 1, "system_prompt": "s", "max_completion_tokens": 1e300}""", "does not describe a task")]
     [InlineData("""{"format": 1, "system_prompt": "s", "fields": null}""", "does not describe a task")]
     [InlineData("""{"format": 1, "system_prompt": "s", "fields": {"a": null}}""", "a field is null.")]
@@ -76,10 +82,14 @@ public sealed class TaskDescriptionTests : IDisposable
     public void Neither_Read_nor_Write_takes_a_file_over_a_mebibyte()
     {
         TaskDescription task = Task with { SystemPrompt = new string('x', 1 << 20) };
-        Assert.Contains("the limit is 1048576", Assert.Throws<InvalidOperationException>(() => task.Write(_folder.Path)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "the limit is 1048576", Assert.Throws<InvalidOperationException>(() => task.Write(_folder.Path)).Message,
+            StringComparison.Ordinal);
         Assert.Null(TaskDescription.Read(_folder.Path));
         File.WriteAllText(_folder[TaskDescription.FileName], new string(' ', (1 << 20) + 1));
-        Assert.Contains("has 1048577 bytes", Assert.Throws<InvalidDataException>(() => TaskDescription.Read(_folder.Path)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "has 1048577 bytes", Assert.Throws<InvalidDataException>(() => TaskDescription.Read(_folder.Path)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -105,12 +115,14 @@ public sealed class TaskDescriptionTests : IDisposable
         var services = new SupervisedServices { Checkpoints = new DirectoryCheckpointStore(_folder.Path), Task = Task };
         var trainer = new SupervisedTrainer(
             policy, new SupervisedTrainerTests.EndTokenizer(), new SupervisedTrainerTests.EndTemplate(),
-            [new SupervisedExample(Prompt.Create("e", "a"), "b")], new SupervisedOptions { Steps = 2, BatchSize = 1, WarmupSteps = 0, CheckpointEvery = 1 }, services);
+            [new SupervisedExample(Prompt.Create("e", "a"), "b")],
+            new SupervisedOptions { Steps = 2, BatchSize = 1, WarmupSteps = 0, CheckpointEvery = 1 }, services);
         await foreach (SupervisedReport _ in trainer.RunAsync())
         {
         }
 
-        Assert.Equal(2, Directory.GetDirectories(_folder.Path).Count(checkpoint => TaskDescription.Read(checkpoint)?.AnswerFormat == "TagAnswer"));
+        Assert.Equal(
+            2, Directory.GetDirectories(_folder.Path).Count(checkpoint => TaskDescription.Read(checkpoint)?.AnswerFormat == "TagAnswer"));
     }
 
     public void Dispose() => _folder.Dispose();

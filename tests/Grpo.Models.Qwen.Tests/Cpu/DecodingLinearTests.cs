@@ -25,7 +25,7 @@ public sealed class DecodingLinearTests
     }, iter: 200, threads: 1);
 
     [VectorFact]
-    public void A_rows_result_does_not_depend_on_its_neighbours_to_the_last_bit()
+    public void A_rows_result_does_not_depend_on_its_neighbors_to_the_last_bit()
     {
         using var scope = TensorScope.BeginNoGrad();
         (Tensor input, Tensor weight, _) = Random((Rows: 32, Width: 96, Outputs: 132, HasBias: false, Seed: 5));

@@ -30,7 +30,7 @@ public sealed class CpuDecoderTests
     }
 
     [VectorFact]
-    public void Advance_gives_a_row_the_same_logits_to_the_last_bit_whatever_its_neighbours_and_the_number_of_threads()
+    public void Advance_gives_a_row_the_same_logits_to_the_last_bit_whatever_its_neighbors_and_the_number_of_threads()
     {
         using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(TinyModels.CpuConfig(), seed: 7);
         int threads = get_num_threads();

@@ -59,7 +59,7 @@ public sealed class LoraTrainingTests
     }
 
     [Fact]
-    public void The_base_cannot_be_moved_towards_the_policy()
+    public void The_base_cannot_be_moved_toward_the_policy()
     {
         using QwenPolicy policy = Policy();
         var options = new GrpoOptions { KlCoefficient = 0.04, ReferenceSyncEvery = 1 };

@@ -9,7 +9,7 @@ public sealed class CanonicalTextTests
         Assert.Equal("\u00E9\uFFFE\u00E9\uFFFD", CanonicalText.Normalize("e\u0301\uFFFEe\u0301\uDC00"));
 
     [Fact]
-    public void Normalize_never_passes_text_through_that_it_could_not_normalise()
+    public void Normalize_never_passes_text_through_that_it_could_not_normalize()
     {
         string message = Assert.Throws<NotSupportedException>(() => CanonicalText.Normalize("cafe\u0301", tablesPresent: false)).Message;
 

@@ -53,7 +53,7 @@ public sealed class QwenTokenizerGoldenTests
     }
 
     [SharedFact]
-    public void Decode_of_Encode_is_the_normalised_text_for_any_text()
+    public void Decode_of_Encode_is_the_normalized_text_for_any_text()
     {
         // Every plane, with weight on what the expression tells apart and on what composes.
         Gen<string> scalar = Gen.OneOf(
@@ -108,7 +108,7 @@ public sealed class QwenTokenizerGoldenTests
     }
 
     [SharedFact]
-    public void Encode_recognises_added_tokens_anywhere_and_EncodeUntrusted_none()
+    public void Encode_recognizes_added_tokens_anywhere_and_EncodeUntrusted_none()
     {
         QwenTokenizer tokenizer = Qwen.Value;
 

@@ -84,7 +84,7 @@ public sealed class QwenTokenizerLoadTests
     }
 
     [Fact]
-    public void Encode_normalises_each_span_but_cuts_added_tokens_from_the_raw_text()
+    public void Encode_normalizes_each_span_but_cuts_added_tokens_from_the_raw_text()
     {
         // The combining acute after the token cannot join the token's last character.
         IReadOnlyList<int> ids = TinyTokenizer.Load(TinyTokenizer.TokenizerJson()).Encode("<think>\u0301e\u0301");

@@ -15,7 +15,7 @@ public sealed class OverdueCallsTests
     [Theory]
     [InlineData("another reward")]
     [InlineData("the same reward")]
-    public async Task ScoreAsync_calls_a_reward_after_a_cancelled_step(string next)
+    public async Task ScoreAsync_calls_a_reward_after_a_canceled_step(string next)
     {
         var stubborn = new StubbornReward();
         await CancelAsync(stubborn, AllAtOnce);
@@ -29,7 +29,7 @@ public sealed class OverdueCallsTests
     }
 
     [Fact]
-    public async Task ScoreAsync_calls_a_reward_after_five_cancelled_steps()
+    public async Task ScoreAsync_calls_a_reward_after_five_canceled_steps()
     {
         var stubborn = new StubbornReward();
         for (int step = 0; step < 5; step++)
@@ -73,7 +73,7 @@ public sealed class OverdueCallsTests
     }
 
     [Fact]
-    public async Task ScoreAsync_counts_a_cancelled_call_once_its_limit_is_past()
+    public async Task ScoreAsync_counts_a_canceled_call_once_its_limit_is_past()
     {
         var stubborn = new StubbornReward();
         await CancelAsync(stubborn, AllAtOnce with { Timeout = TimeSpan.FromSeconds(2) });

@@ -19,7 +19,7 @@ public sealed class RewardQuarantineTests
     private static readonly TimeSpan Bound = TimeSpan.FromSeconds(20);
 
     /// <summary>The name, the behavior of the reward for the group "1", and the beginning of the message.</summary>
-    public static TheoryData<string, string> Misbehaviour => new()
+    public static TheoryData<string, string> Misbehavior => new()
     {
         { "throws", "Reward 'throws' threw InvalidOperationException (out of order) on the group of prompt '1'." },
         { "throws late", "Reward 'throws late' threw InvalidOperationException (out of order) on the group of prompt '1'." },
@@ -40,7 +40,7 @@ public sealed class RewardQuarantineTests
     };
 
     [Theory]
-    [MemberData(nameof(Misbehaviour))]
+    [MemberData(nameof(Misbehavior))]
     public async Task ScoreAsync_names_what_misbehaves_and_ends_in_time(string name, string message)
     {
         using var end = new CancellationTokenSource();
@@ -56,7 +56,7 @@ public sealed class RewardQuarantineTests
     }
 
     [Theory]
-    [MemberData(nameof(Misbehaviour))]
+    [MemberData(nameof(Misbehavior))]
     public async Task ScoreAsync_counts_what_misbehaves_as_abstentions_when_told(string name, string message)
     {
         using var end = new CancellationTokenSource();

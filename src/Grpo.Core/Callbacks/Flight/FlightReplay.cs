@@ -75,7 +75,7 @@ public sealed class FlightReplay
     }
 
     /// <summary>
-    /// Repeats a step: advantages from the recorded rewards, log-probs, loss, gradient and all updates. Afterwards the policy
+    /// Repeats a step: advantages from the recorded rewards, log-probs, loss, gradient and all updates. Afterward the policy
     /// has taken the step.
     /// </summary>
     /// <param name="recorded">The record of the step.</param>

@@ -51,7 +51,7 @@ internal sealed class FlightRewardCodec
         return new Reward(value)
         {
             IsCorrect =
-                judged switch { 0 => null, 1 => false, 2 => true, _ => throw new InvalidDataException($"{judged} is no judgement") },
+                judged switch { 0 => null, 1 => false, 2 => true, _ => throw new InvalidDataException($"{judged} is no judgment") },
             Verdict = verdict,
             Components = components,
         };

@@ -184,7 +184,7 @@ internal sealed class RunHistory
         UpdateSeconds += report.UpdateTime.TotalSeconds;
         foreach (string text in report.Updates.Select(
             update => update.SkipReason is null ? null : $"An update was skipped. {update.SkipReason}")
-            .Append(report.ReferenceMoved ? "The reference model was moved towards the policy." : null).OfType<string>())
+            .Append(report.ReferenceMoved ? "The reference model was moved toward the policy." : null).OfType<string>())
         {
             Note(report.Step, text);
         }

@@ -11,7 +11,7 @@ internal static class SummarySection
     {
         string model = facts.FirstOrDefault(fact => fact.Key.Equals("Model", StringComparison.OrdinalIgnoreCase)).Value ?? "a policy";
         page.Write(
-            $"""<header><p class="eyebrow">GRPO run report</p><h1>{(summary.Cancelled ? "Stopped after" : "Trained for")} """
+            $"""<header><p class="eyebrow">GRPO run report</p><h1>{(summary.Canceled ? "Stopped after" : "Trained for")} """
             + $"""{Steps(summary.Steps)}</h1><p class="lead">{HtmlText.Cut(model, 200)}""");
         if (history.Start is { } start)
         {
@@ -23,7 +23,7 @@ internal static class SummarySection
         }
 
         page.Write($"</p>");
-        if (summary.Cancelled)
+        if (summary.Canceled)
         {
             page.Write(
                 $"""<p class="missing">The run was stopped before its last step; the numbers are those of the steps that were done.</p>""");

@@ -4,9 +4,11 @@ namespace Grpo.Losses;
 
 /// <summary>A base class for methods that compute advantages from the rewards of a step, such as GRPO's group normalization.</summary>
 /// <remarks>
-/// <para>Derive from it, or from <see cref="GroupAdvantageFunction"/>, to write a method of your own. A method is immutable: its parameters are
+/// <para>
+/// Derive from it, or from <see cref="GroupAdvantageFunction"/>, to write a method of your own. A method is immutable: its parameters are
 /// the properties of its record. All numbers are managed double precision, without tensors.</para>
-/// <para><see cref="Compute"/> handles what no method may get wrong. Abstentions are excluded from every statistic and get 0. A group from which
+/// <para>
+/// <see cref="Compute"/> handles what no method may get wrong. Abstentions are excluded from every statistic and get 0. A group from which
 /// nothing can be learned (<see cref="CanLearnFrom"/>) gets exactly 0, decided by maximum == minimum before any division. Otherwise a float
 /// mean would leave residues of up to 7e-3 after the division by a tiny standard deviation, and Adam turns any residue into a full-size
 /// step. Rewards and advantages that are NaN or ∞ are refused with their group and index.</para>

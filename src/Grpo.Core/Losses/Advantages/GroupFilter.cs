@@ -75,7 +75,7 @@ internal sealed record GroupFilter
         if (group.Correct.Count != group.Rewards.Count)
         {
             throw new ArgumentException(
-                $"Group {index} has {group.Rewards.Count} rewards but {group.Correct.Count} judgements of correctness; "
+                $"Group {index} has {group.Rewards.Count} rewards but {group.Correct.Count} judgments of correctness; "
                 + "there must be one per reward or none.",
                 nameof(group));
         }

@@ -8,7 +8,7 @@ namespace Grpo.Losses;
 public sealed record GroupNormalizedAdvantage : GroupAdvantageFunction
 {
     /// <inheritdoc/>
-    public override string Name => "group-normalised";
+    public override string Name => "group-normalized";
 
     /// <summary>The number ε, which is added to the standard deviation.</summary>
     /// <value>More than 0; default 1e-4.</value>

@@ -7,7 +7,7 @@ namespace Grpo.Losses;
 public sealed record MeanCenteredAdvantage : GroupAdvantageFunction
 {
     /// <inheritdoc/>
-    public override string Name => "mean-centred";
+    public override string Name => "mean-centered";
 
     /// <inheritdoc/>
     protected override IEnumerable<double> Estimate(GroupScores group) => group.Rewards.Select(reward => reward - group.Moments.Mean);

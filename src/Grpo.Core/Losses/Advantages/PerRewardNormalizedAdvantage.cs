@@ -16,7 +16,7 @@ namespace Grpo.Losses;
 public sealed record PerRewardNormalizedAdvantage : AdvantageFunction
 {
     /// <inheritdoc/>
-    public override string Name => "per-reward-normalised";
+    public override string Name => "per-reward-normalized";
 
     /// <inheritdoc/>
     public override bool ReadsParts => true;
@@ -64,6 +64,6 @@ public sealed record PerRewardNormalizedAdvantage : AdvantageFunction
     private static IReadOnlyList<RewardPart> Parts(GroupScores group) => group.Parts.Count > 0 || group.Rewards.Count == 0
         ? group.Parts
         : throw new InvalidOperationException(
-            "The per-reward-normalised advantage (GDPO) normalises every reward by itself, but the parts of these rewards and their "
+            "The per-reward-normalized advantage (GDPO) normalizes every reward by itself, but the parts of these rewards and their "
             + "weights are not known. Combine the rewards with RewardFunction.WeightedSum, or use GroupNormalizedAdvantage.");
 }

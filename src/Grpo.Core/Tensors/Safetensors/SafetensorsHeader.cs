@@ -108,7 +108,7 @@ internal sealed class SafetensorsHeader
             if (end > dataLength)
             {
                 problems.Add(
-                    $"tensor {name} ends at byte {end} of the data, but the file holds {dataLength}: it is truncated or mislabelled");
+                    $"tensor {name} ends at byte {end} of the data, but the file holds {dataLength}: it is truncated or mislabeled");
             }
             else if (entry.Begin > covered)
             {

@@ -90,7 +90,7 @@ internal sealed class RecordedRun : IDisposable
         _folder.Dispose();
     }
 
-    // Abstentions, parts with weights, verdicts and judgements: all that a record has to keep.
+    // Abstentions, parts with weights, verdicts and judgments: all that a record has to keep.
     private static Reward Judge(Prompt prompt, Completion completion)
     {
         if (completion.Text.StartsWith('h'))

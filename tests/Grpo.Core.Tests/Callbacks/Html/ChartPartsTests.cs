@@ -21,7 +21,7 @@ public sealed class ChartPartsTests
     }
 
     [Fact]
-    public void Series_joins_neighbours_and_loses_no_step_when_there_is_no_room()
+    public void Series_joins_neighbors_and_loses_no_step_when_there_is_no_room()
     {
         var series = new Series();
         for (int step = 1; step <= 801; step++)

@@ -44,7 +44,7 @@ public sealed partial class HtmlReportTests : IDisposable
     [Fact]
     public async Task Report_of_a_run_without_steps_says_what_is_missing()
     {
-        XDocument page = await WriteAsync([], Summary() with { Steps = 0, Cancelled = true });
+        XDocument page = await WriteAsync([], Summary() with { Steps = 0, Canceled = true });
 
         Assert.Empty(page.Descendants("svg"));
         Assert.Contains("Stopped after 0 steps", Text(page), StringComparison.Ordinal);
@@ -179,7 +179,7 @@ public sealed partial class HtmlReportTests : IDisposable
     }
 
     [Fact]
-    public async Task Report_colours_the_tokens_of_a_real_run()
+    public async Task Report_colors_the_tokens_of_a_real_run()
     {
         using var policy = Toy.Policy();
         using var optimizer = new GrpoOptimizer(policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options);
@@ -223,7 +223,7 @@ public sealed partial class HtmlReportTests : IDisposable
     }
 
     [Fact]
-    public async Task Report_is_written_when_the_run_is_cancelled()
+    public async Task Report_is_written_when_the_run_is_canceled()
     {
         using var policy = Toy.Policy();
         using var cancellation = new CancellationTokenSource();

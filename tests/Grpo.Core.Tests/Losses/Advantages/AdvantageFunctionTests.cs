@@ -32,7 +32,7 @@ public sealed class AdvantageFunctionTests
     public void PerRewardNormalized_gives_the_worked_values() =>
         Equal(new PerRewardNormalizedAdvantage(), [-.28301561, -1.17746588, 0, 1.46048149], [-.44719352, .44719352]);
 
-    // centred 1, −1, 0 · −0.5, 0.5 with 2, 4, 2 · 1, 3 tokens: N 12, mean −1/12, variance (7 − 12/144)/11 = 0.62878788
+    // centered 1, −1, 0 · −0.5, 0.5 with 2, 4, 2 · 1, 3 tokens: N 12, mean −1/12, variance (7 − 12/144)/11 = 0.62878788
     [Fact]
     public void ReinforcePlusPlus_gives_the_worked_values() =>
         Equal(new ReinforcePlusPlusAdvantage(), [1.36618660, -1.15600405, 0, .10509128], [-.52545639, .73563894]);
@@ -149,7 +149,7 @@ public sealed class AdvantageFunctionTests
     [Fact]
     public void ReinforcePlusPlus_counts_a_dead_group_but_leaves_it_at_zero()
     {
-        // centred 1, −1 over 1 and 3 tokens, 0 over 2 · 2 tokens: N 8, mean −2/8, variance (4 − 8/16)/7 = 0.5
+        // centered 1, −1 over 1 and 3 tokens, 0 over 2 · 2 tokens: N 8, mean −2/8, variance (4 − 8/16)/7 = 0.5
         double[][] advantages = new ReinforcePlusPlusAdvantage()
             .Compute([new AdvantageGroup([2, 0], [1, 3]), new AdvantageGroup([5, 5], [2, 2])]);
         Assert.Equal(1.25 / Math.Sqrt(.5), advantages[0][0], 1e-7); // ε = 1e-8 below the root

@@ -58,11 +58,11 @@ public sealed class GroupFilterTests
     }
 
     [Fact]
-    public void Of_refuses_judgements_of_another_number()
+    public void Of_refuses_judgments_of_another_number()
     {
         var exception = Assert.Throws<ArgumentException>(
             () => GroupFilter.Create(new GroupNormalizedAdvantage(), [Judged([1, 2], [true])]));
-        Assert.StartsWith("Group 0 has 2 rewards but 1 judgements of correctness;", exception.Message, StringComparison.Ordinal);
+        Assert.StartsWith("Group 0 has 2 rewards but 1 judgments of correctness;", exception.Message, StringComparison.Ordinal);
     }
 
     private static AdvantageGroup Judged(double?[] rewards, bool?[] correct) => AdvantageCases.Single(rewards) with { Correct = correct };

@@ -70,7 +70,7 @@ public sealed class SafetensorsHeaderTests : IDisposable
     [InlineData(
         "[1]", "[9223372036854775803,9223372036854775807]", 4,
         "tensor 'w' ends at byte 9223372036854775807 of the data, but the file holds 4")]
-    [InlineData("[1]", "[4,8]", 4, "tensor 'w' ends at byte 8 of the data, but the file holds 4: it is truncated or mislabelled")]
+    [InlineData("[1]", "[4,8]", 4, "tensor 'w' ends at byte 8 of the data, but the file holds 4: it is truncated or mislabeled")]
     [InlineData("[1]", "[4,8]", 8, "4 bytes before tensor 'w' belong to no tensor")]
     [InlineData("[1]", "[0,4]", 7, "3 bytes at the end belong to no tensor")]
     public void Open_refuses_shapes_and_offsets_that_do_not_fit(string shape, string offsets, int dataBytes, string expected) =>

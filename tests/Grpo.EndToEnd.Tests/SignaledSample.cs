@@ -4,7 +4,7 @@ using System.Text;
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>A sample that runs, is watched, and gets signals.</summary>
-internal sealed class SignalledSample : IDisposable
+internal sealed class SignaledSample : IDisposable
 {
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(3);
 
@@ -12,18 +12,18 @@ internal sealed class SignalledSample : IDisposable
     private readonly StringBuilder _output = new();
     private readonly List<(string Text, TaskCompletionSource<bool> Seen)> _awaited = [];
 
-    private SignalledSample(Process process) => _process = process;
+    private SignaledSample(Process process) => _process = process;
 
     /// <summary>Starts a sample, with SIGINT at its default.</summary>
-    public static SignalledSample Start(string sample, params string[] arguments) => Start(SampleProcess.StartOf(sample, arguments));
+    public static SignaledSample Start(string sample, params string[] arguments) => Start(SampleProcess.StartOf(sample, arguments));
 
     /// <summary>Starts a program, with SIGINT at its default.</summary>
-    public static SignalledSample Start(ProcessStartInfo start) => Watch(Signals.StartInterruptible(start));
+    public static SignaledSample Start(ProcessStartInfo start) => Watch(Signals.StartInterruptible(start));
 
     /// <summary>Watches a program whose three streams are redirected, and owns it.</summary>
-    public static SignalledSample Watch(Process process)
+    public static SignaledSample Watch(Process process)
     {
-        var running = new SignalledSample(process);
+        var running = new SignaledSample(process);
         running._process.StandardInput.Close();
         running._process.OutputDataReceived += (_, line) => running.Read(line.Data);
         running._process.ErrorDataReceived += (_, line) => running.Read(line.Data);

@@ -20,7 +20,9 @@ internal static class GrowthPlot
 
     private static readonly Dictionary<string, string> Titles = new()
     {
-        ["G"] = "completions of the group (G)", ["C"] = "tokens of a completion (C)", ["P"] = "tokens of the prompt (P)",
+        ["G"] = "completions of the group (G)",
+        ["C"] = "tokens of a completion (C)",
+        ["P"] = "tokens of the prompt (P)",
     };
 
     /// <summary>Returns the picture as self-contained SVG that is legible on light and dark backgrounds.</summary>

@@ -5,8 +5,8 @@ using Grpo.Rollouts;
 using Grpo.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
-using AdamW = Grpo.Optimization.AdamW;
 using static TorchSharp.torch;
+using AdamW = Grpo.Optimization.AdamW;
 
 namespace Grpo.Benchmarks;
 

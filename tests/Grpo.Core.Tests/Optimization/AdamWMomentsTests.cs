@@ -7,8 +7,8 @@ using Grpo.Tensors;
 using Grpo.Testing;
 using TorchSharp;
 using TorchSharp.Modules;
-using AdamW = Grpo.Optimization.AdamW;
 using static TorchSharp.torch;
+using AdamW = Grpo.Optimization.AdamW;
 
 namespace Grpo.Core.Tests.Optimization;
 

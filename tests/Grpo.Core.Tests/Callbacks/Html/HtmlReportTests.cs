@@ -65,7 +65,12 @@ public sealed partial class HtmlReportTests : IDisposable
         {
             Report = full.Report with
             {
-                Step = 2, MeanReward = double.NaN, Accuracy = null, Entropy = null, Updates = [infinite], Groups = [],
+                Step = 2,
+                MeanReward = double.NaN,
+                Accuracy = null,
+                Entropy = null,
+                Updates = [infinite],
+                Groups = [],
             },
             Evaluation = new EvaluationReport { Count = 0, Accuracy = null, MeanReward = double.NaN },
         };

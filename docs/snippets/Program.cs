@@ -1,6 +1,5 @@
 using Grpo;
 using Grpo.Models.Qwen;
-using Grpo.Optimization;
 using Grpo.Rewards;
 
 using var qwen = QwenPretrained.Load("Qwen/Qwen2.5-0.5B-Instruct", device: "cuda");   // a hub id or a folder

@@ -70,8 +70,8 @@ public static class HubClient
     {
         HubNames.RequireId(id, "openai/gsm8k", "an existing file");
         HubNames.RequireSplit(split);
-        return await DownloadAsync(new HubDatasetFiles(HubRepositoryId.Dataset(id), split), options, cancellationToken).ConfigureAwait(
-            false);
+        return await DownloadAsync(new HubDatasetFiles(HubRepositoryId.Dataset(id), split), options, cancellationToken)
+            .ConfigureAwait(false);
     }
 
     private static async Task<string> DownloadAsync(HubFiles wanted, HubOptions? options, CancellationToken cancellationToken)
@@ -135,7 +135,7 @@ public static class HubClient
         }
 
         IReadOnlyList<string> selected = wanted.Select(listing.Files);
-        var download = new HubSnapshotDownload(connection, settings, repository, cache, wanted, listing.Commit);
+        var download = new HubSnapshotDownload(connection, repository, cache, wanted, listing.Commit);
         await download.RunAsync(selected, listing.Files, cancellationToken).ConfigureAwait(false);
         cache.WriteRef(settings.Revision, listing.Commit);
         return wanted.PathIn(cache, listing.Commit, selected);

@@ -27,6 +27,9 @@ internal sealed class HubConnection : IDisposable
         _client = new HttpClient(handler, disposeHandler: settings.MessageHandler is null) { Timeout = Timeout.InfiniteTimeSpan };
     }
 
+    /// <summary>The settings of the download.</summary>
+    public HubSettings Settings => _settings;
+
     public Uri AddressOf(string path) => new(_settings.Endpoint.AbsoluteUri.TrimEnd('/') + "/" + path);
 
     /// <summary>True if an address has the hub's scheme, host and port. Only then is the token sent.</summary>

@@ -2,8 +2,10 @@ namespace Grpo.Hub;
 
 /// <summary>The download of a commit's files, one after the other, into the cache, with links in the commit's snapshot.</summary>
 internal sealed class HubSnapshotDownload(
-    HubConnection connection, HubSettings settings, HubRepository repository, HubCache cache, HubFiles wanted, string commit)
+    HubConnection connection, HubRepository repository, HubCache cache, HubFiles wanted, string commit)
 {
+    private readonly HubSettings _settings = connection.Settings;
+
     public async Task RunAsync(IReadOnlyList<string> selected, IReadOnlySet<string> available, CancellationToken cancellationToken)
     {
         var files = new List<string>(selected);
@@ -32,13 +34,13 @@ internal sealed class HubSnapshotDownload(
 
         try
         {
-            var budget = new RetryBudget(settings, settings.MaxAttempts);
+            var budget = new RetryBudget(_settings, _settings.MaxAttempts);
             HubFileInfo file = await budget.RunAsync(
-                () => repository.DescribeAsync(commit, name, wanted.MaxBytes(name), cancellationToken), cancellationToken).ConfigureAwait(
-                    false);
+                () => repository.DescribeAsync(commit, name, wanted.MaxBytes(name), cancellationToken), cancellationToken)
+                    .ConfigureAwait(false);
             using IDisposable alone = await HubLock
-                .AcquireAsync(cache.LockPath(file.Hash), () => settings.Logger.WaitingForOther(name), cancellationToken).ConfigureAwait(
-                    false);
+                .AcquireAsync(cache.LockPath(file.Hash), () => _settings.Logger.WaitingForOther(name), cancellationToken)
+                    .ConfigureAwait(false);
             await FetchAsync(file, number, files.Count, cancellationToken).ConfigureAwait(false);
         }
         catch (HubTransientException e)
@@ -61,13 +63,13 @@ internal sealed class HubSnapshotDownload(
         bool isNew = !cache.IsIntact(file.Hash);
         if (isUnchecked || shown == CachedFile.Damaged || (isNew && cache.HasBlob(file.Hash)))
         {
-            settings.Logger.Damaged(file.Name);
+            _settings.Logger.Damaged(file.Name);
         }
 
         if (isNew)
         {
-            var download = new HubFileDownload(connection, settings, repository, file, repository.AddressOf(commit, file.Name));
-            void Report(long bytes) => settings.Progress?.Report(new HubProgress(file.Name, number, count, bytes, file.Size));
+            var download = new HubFileDownload(connection, _settings, repository, file, repository.AddressOf(commit, file.Name));
+            void Report(long bytes) => _settings.Progress?.Report(new HubProgress(file.Name, number, count, bytes, file.Size));
             await download.RunAsync(cache.PartPath(file.Hash), cache.BlobPath(file.Hash), Report, cancellationToken).ConfigureAwait(false);
         }
 

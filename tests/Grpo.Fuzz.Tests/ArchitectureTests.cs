@@ -123,6 +123,22 @@ public sealed class ArchitectureTests
         }
     }
 
+    // Records of options, services and results are lists of named values, and need no such bound.
+    [Theory]
+    [MemberData(nameof(Projects))]
+    public void A_constructor_has_five_parameters_at_most(string project)
+    {
+        string[] tooLong =
+        [
+            .. from type in Compiled(project).Types.SelectMany(entry => entry.Type.NestedTypes.Prepend(entry.Type))
+               where !type.Name.StartsWith('<') && !type.Methods.Any(method => method.Name is "<Clone>$" or "PrintMembers")
+               from method in type.Methods
+               where method.IsConstructor && method.Parameters.Count > 5
+               select $"{type.FullName} has {method.Parameters.Count}",
+        ];
+        Assert.Equal([], tooLong);
+    }
+
     [Fact]
     public void The_namespace_Grpo_offers_40_types_at_most()
     {

@@ -30,16 +30,10 @@ public sealed class Qwen2DecodingSession : IDecodingSession
 
     /// <param name="model">The model. Borrowed.</param>
     /// <param name="prompts">The N prompts. Borrowed.</param>
-    /// <param name="groupSize">The number of rows of each prompt, G.</param>
-    /// <param name="maxNewTokens">The largest number of new tokens in a row.</param>
-    /// <param name="int8">True to decode with weights rounded to 8 bits.</param>
-    /// <param name="copies">
-    /// True to decode from a copy in the model's <see cref="Qwen2ForCausalLM.ComputeType"/>. Null decides: a copy if that type differs from
-    /// the weights' type and the model is not on a CPU.
-    /// </param>
-    internal Qwen2DecodingSession(
-        Qwen2ForCausalLM model, TokenBatch prompts, int groupSize, int maxNewTokens, bool int8 = false, bool? copies = null)
+    /// <param name="options">The size of the session and the arithmetic of its weights.</param>
+    internal Qwen2DecodingSession(Qwen2ForCausalLM model, TokenBatch prompts, DecodingOptions options)
     {
+        (int groupSize, int maxNewTokens) = options;
         Require(prompts, groupSize);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxNewTokens, 1);
         _groupSize = groupSize;
@@ -49,13 +43,13 @@ public sealed class Qwen2DecodingSession : IDecodingSession
         using var scope = TensorScope.BeginNoGrad();
         _promptIds = prompts.PromptIds.clone();
         _promptMask = prompts.PromptMask.clone();
-        _copy = copies ?? (model.ComputeType != model.WeightType && model.Device.type != DeviceType.CPU)
+        _copy = options.Copies ?? (model.ComputeType != model.WeightType && model.Device.type != DeviceType.CPU)
             ? model.Clone(type: model.ComputeType)
             : null;
         _model = _copy ?? model;
         try
         {
-            _int8 = int8 ? new Int8Weights(_model.ProjectionWeights()) : null;
+            _int8 = options.Int8 ? new Int8Weights(_model.ProjectionWeights()) : null;
             _cache = new KeyValueCache(_model.Config, slots, capacity, new ParameterPlacement(_model.Device, _model.WeightType));
             _cpuDecoder = CpuDecoder.TryCreate(_model, _cache, _int8);
         }
@@ -239,4 +233,19 @@ public sealed class Qwen2DecodingSession : IDecodingSession
                 nameof(prompts));
         }
     }
+}
+
+/// <summary>The size of a decoding session and the arithmetic of its weights.</summary>
+/// <param name="GroupSize">The number of rows of each prompt, G.</param>
+/// <param name="MaxNewTokens">The largest number of new tokens in a row.</param>
+internal sealed record DecodingOptions(int GroupSize, int MaxNewTokens)
+{
+    /// <summary>True to decode with weights rounded to 8 bits.</summary>
+    public bool Int8 { get; init; }
+
+    /// <summary>
+    /// True to decode from a copy in the model's <see cref="Qwen2ForCausalLM.ComputeType"/>. Null decides: a copy if that type differs from
+    /// the weights' type and the model is not on a CPU.
+    /// </summary>
+    public bool? Copies { get; init; }
 }

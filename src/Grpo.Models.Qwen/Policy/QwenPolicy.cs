@@ -120,7 +120,7 @@ public sealed class QwenPolicy
             ? throw new NotSupportedException(
                 $"{nameof(Int8Rollouts)} is for models on a CPU with vectors of 256 bits, but this one is on "
                 + $"{Model.Device}{(Int8Weight.IsSupported ? "" : " of a processor without them")}. Set it to false.")
-            : new Qwen2DecodingSession(Alive, prompts, groupSize, maxNewTokens, Int8Rollouts);
+            : new Qwen2DecodingSession(Alive, prompts, new DecodingOptions(groupSize, maxNewTokens) { Int8 = Int8Rollouts });
 
     /// <summary>
     /// Writes <c>config.json</c>, <c>model.safetensors</c> (in the type of the weights) and the companion files into a folder. With an

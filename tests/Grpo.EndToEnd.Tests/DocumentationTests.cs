@@ -143,9 +143,9 @@ public sealed partial class DocumentationTests
         {
             Step = 1,
             MeanReward = 1,
-            RewardDeviation = 1,
+            RewardStdDev = 1,
             Accuracy = 1,
-            ZeroDeviationFraction = 0,
+            ZeroStdDevFraction = 0,
             AllRightFraction = 0,
             AllWrongFraction = 0,
             Abstained = 0,

@@ -99,9 +99,9 @@ public sealed class LivePictureTests
         {
             Step = 3,
             MeanReward = 0.4321,
-            RewardDeviation = 0,
+            RewardStdDev = 0,
             Accuracy = 0.375,
-            ZeroDeviationFraction = 0,
+            ZeroStdDevFraction = 0,
             AllRightFraction = 0,
             AllWrongFraction = 0,
             Abstained = 0,

@@ -38,14 +38,14 @@ internal static class StepMetrics
         var metrics = new List<KeyValuePair<string, double>>();
         Add("step", report.Step);
         Add("reward", report.MeanReward);
-        Add("reward_std", report.RewardDeviation);
+        Add("reward_std", report.RewardStdDev);
         Add("accuracy", report.Accuracy);
         foreach ((string name, double mean) in report.RewardComponents)
         {
             Add($"rewards/{name}/mean", mean);
         }
 
-        Add("frac_reward_zero_std", report.ZeroDeviationFraction);
+        Add("frac_reward_zero_std", report.ZeroStdDevFraction);
         Add("frac_reward_zero_std/all_right", report.AllRightFraction);
         Add("frac_reward_zero_std/all_wrong", report.AllWrongFraction);
         Add("sampling/rounds", report.SamplingRounds);

@@ -72,7 +72,7 @@ public sealed class RewardEvaluator : IEvaluator, IHasIdentity
     /// <value>
     /// The facts that determine accuracy and mean reward, and so the best step: prompts, sampling options, sampler and reward.
     /// </value>
-    public PlugInIdentity Identity => OptionText.Of(_options.AccuracySampling, "")
+    public PlugInIdentity Identity => OptionText.From(_options.AccuracySampling, "")
         .Aggregate(new PlugInIdentity("reward evaluator"), (identity, option) => identity.With(option.Key, option.Value))
         .With("prompts", PromptText.Describe(_prompts))
         .With("prompts.fields", PromptText.DescribeFields(_prompts))

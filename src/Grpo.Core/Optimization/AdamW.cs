@@ -6,10 +6,11 @@ using static TorchSharp.torch;
 
 namespace Grpo.Optimization;
 
-/// <summary>AdamW on float32 master weights. Owns its moments, in whatever form (<see cref="OptimizerMoments"/>).</summary>
+/// <summary>The AdamW optimizer on float32 weights. It owns its moments.</summary>
 /// <remarks>
-/// Loshchilov and Hutter, arXiv:1711.05101, with PyTorch's order: decay first, then bias-corrected moments, ε after the square root.
-/// TorchSharp's own keys its state by native handle, cannot be resumed bit for bit, and makes temporaries as large as the parameters.
+/// Loshchilov and Hutter, arXiv:1711.05101, in PyTorch's order: weight decay first, then bias-corrected moments, ε after the square root.
+/// TorchSharp's own AdamW keys its state by native handle, cannot be resumed bit for bit, and allocates temporaries as large as the
+/// parameters.
 /// </remarks>
 internal sealed class AdamW : IDisposable
 {
@@ -18,9 +19,12 @@ internal sealed class AdamW : IDisposable
     private readonly AdamWOptions _options;
 
     /// <summary>Creates the optimizer with zero moments.</summary>
-    /// <param name="parameters">The parameters to train; float32.</param>
-    /// <param name="options">Constants.</param>
-    /// <param name="moments">Where the moments are kept and in how many bits.</param>
+    /// <param name="parameters">The parameters to train, contiguous float32. At least one.</param>
+    /// <param name="options">The constants.</param>
+    /// <param name="moments">The place and the precision of the moments.</param>
+    /// <exception cref="InvalidOperationException">
+    /// There is no parameter, one is not contiguous float32, or the moments do not fit into memory.
+    /// </exception>
     public AdamW(
         IReadOnlyList<(string Name, Parameter Parameter)> parameters, AdamWOptions options,
         OptimizerMoments moments = OptimizerMoments.Float32)
@@ -28,7 +32,7 @@ internal sealed class AdamW : IDisposable
     {
     }
 
-    /// <summary>The same with moments that somebody else makes.</summary>
+    /// <summary>Creates the optimizer with moments from a factory.</summary>
     internal AdamW(
         IReadOnlyList<(string Name, Parameter Parameter)> parameters, AdamWOptions options,
         Func<IReadOnlyList<(string Name, Parameter Parameter)>, AdamWMoments> createMoments)
@@ -60,10 +64,10 @@ internal sealed class AdamW : IDisposable
         _moments = createMoments(_parameters);
     }
 
-    /// <summary>Updates applied so far.</summary>
+    /// <summary>The number of updates applied so far.</summary>
     public long Step { get; private set; }
 
-    /// <summary>Length of the gradient over all parameters, L2.</summary>
+    /// <summary>Computes the L2 norm of the gradient over all parameters.</summary>
     public double GradientNorm()
     {
         using var scope = TensorScope.BeginNoGrad();
@@ -71,9 +75,9 @@ internal sealed class AdamW : IDisposable
         return norms.Length == 0 ? 0 : torch.stack(norms).norm().item<float>();
     }
 
-    /// <summary>Applies one update with the gradients that the parameters hold.</summary>
+    /// <summary>Applies one update with the gradients of the parameters.</summary>
     /// <param name="learningRate">The learning rate.</param>
-    /// <param name="gradientScale">Multiplies the gradients: the factor of clipping by norm. Above 0.</param>
+    /// <param name="gradientScale">The factor of the gradients, from clipping by norm. Above 0.</param>
     /// <exception cref="TrainingDivergedException">The update was applied and left a weight that is not finite.</exception>
     public void Apply(double learningRate, double gradientScale)
     {
@@ -81,7 +85,7 @@ internal sealed class AdamW : IDisposable
         var trained = Enumerable.Range(0, _parameters.Length)
             .Select(i => (_parameters[i].Name, _parameters[i].Parameter, Gradient: _parameters[i].Parameter.grad, Index: i))
             .Where(entry => entry.Gradient is not null);
-        // All that needs memory comes before the first weight changes: a lack of it leaves none half updated.
+        // All memory is allocated before the first weight changes, so that a failed allocation leaves no weight half updated.
         IAdamWUpdate[] updates = [.. trained.GroupBy(entry =>
             (_options.IsDecayed(entry.Name, entry.Parameter), entry.Parameter.device.ToString())).SelectMany(alike => _moments.Prepare(
                 [.. alike.Select(entry => new AdamWEntry(entry.Index, entry.Parameter, entry.Gradient!.contiguous()))],
@@ -97,7 +101,7 @@ internal sealed class AdamW : IDisposable
         RequireFiniteWeights(learningRate);
     }
 
-    /// <summary>Drops the gradients.</summary>
+    /// <summary>Drops the gradients of all parameters.</summary>
     public void ZeroGradients()
     {
         foreach ((_, Parameter parameter) in _parameters)
@@ -106,12 +110,15 @@ internal sealed class AdamW : IDisposable
         }
     }
 
-    /// <summary>Writes the moments.</summary>
-    /// <param name="path">A safetensors file.</param>
+    /// <summary>Writes the moments to a safetensors file.</summary>
+    /// <param name="path">The path of the file.</param>
     public void Save(string path) => SafetensorsWriter.Write(path, _moments.Tensors());
 
-    /// <summary>Opens what <see cref="Save"/> wrote and checks that it belongs to these parameters, before anything is changed.</summary>
-    /// <param name="path">The file.</param>
+    /// <summary>
+    /// Opens a file that <see cref="Save"/> wrote and checks that it belongs to these parameters, before anything is changed.
+    /// </summary>
+    /// <param name="path">The path of the file.</param>
+    /// <returns>The open file, which the caller disposes.</returns>
     /// <exception cref="InvalidDataException">A moment is missing, or has another shape or type.</exception>
     public SafetensorsReader OpenMoments(string path)
     {
@@ -128,18 +135,19 @@ internal sealed class AdamW : IDisposable
         }
     }
 
-    /// <summary>Restores the moments, converted where they were kept otherwise.</summary>
-    /// <param name="moments">From <see cref="OpenMoments"/>.</param>
-    /// <param name="step">Updates applied when it was written.</param>
+    /// <summary>Restores the moments and converts them if they have another precision.</summary>
+    /// <param name="moments">The file that <see cref="OpenMoments"/> returned.</param>
+    /// <param name="step">The number of updates applied when the file was written.</param>
     public void Load(SafetensorsReader moments, long step)
     {
         _moments.Load(moments);
         Step = step;
     }
 
+    /// <summary>Frees the moments.</summary>
     public void Dispose() => _moments.Dispose();
 
-    // The sum is not finite if a weight is not: one read of the weights, and one number of each to the CPU.
+    // A sum is not finite if one of its weights is not. So the weights are read once, and one number per parameter goes to the CPU.
     private void RequireFiniteWeights(double learningRate)
     {
         using var scope = TensorScope.BeginNoGrad();
@@ -152,7 +160,7 @@ internal sealed class AdamW : IDisposable
         float[] sums = [.. torch.stack(updated.Select(entry => entry.Parameter.sum())).cpu().data<float>()];
         for (int i = 0; i < sums.Length; i++)
         {
-            // Finite weights may add up to more than float32 holds.
+            // The sum of finite weights may still exceed the range of float32.
             if (!float.IsFinite(sums[i]) && !updated[i].Parameter.isfinite().all().item<bool>())
             {
                 throw new TrainingDivergedException(FormattableString.Invariant(
@@ -162,4 +170,15 @@ internal sealed class AdamW : IDisposable
             }
         }
     }
+}
+
+/// <summary>The constants of <see cref="AdamW"/>.</summary>
+internal sealed record AdamWOptions(double Beta1 = 0.9, double Beta2 = 0.999, double Epsilon = 1e-8, double WeightDecay = 0)
+{
+    /// <summary>The test if a parameter decays. By default matrices decay, biases and norms do not.</summary>
+    public Func<string, Tensor, bool> IsDecayed { get; init; } = (_, parameter) => parameter.dim() >= 2;
+
+    /// <summary>Creates the constants from the options of a GRPO run.</summary>
+    public static AdamWOptions From(GrpoOptions options) =>
+        new(options.AdamBeta1, options.AdamBeta2, options.AdamEpsilon, options.WeightDecay);
 }

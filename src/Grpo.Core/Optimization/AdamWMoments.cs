@@ -7,12 +7,10 @@ using static TorchSharp.torch;
 
 namespace Grpo.Optimization;
 
-/// <summary>
-/// The first and second moments of all trained parameters, in one of the ways of <see cref="OptimizerMoments"/>. Owns them.
-/// </summary>
+/// <summary>The first and second moments of all trained parameters, in one of the formats of <see cref="OptimizerMoments"/>.</summary>
 /// <remarks>
-/// A checkpoint has them as they are kept, so that a run resumes exactly. Float32 and 8 bits are read from each other's checkpoints too,
-/// converted one parameter at a time.
+/// A checkpoint stores the moments in their own format, so that a run resumes exactly. Float32 and 8-bit moments can also be loaded from
+/// each other's checkpoints; they are converted one parameter at a time.
 /// </remarks>
 internal abstract class AdamWMoments : IDisposable
 {
@@ -20,10 +18,10 @@ internal abstract class AdamWMoments : IDisposable
 
     private protected AdamWMoments(IReadOnlyList<(string Name, Parameter Parameter)> parameters) => _parameters = [.. parameters];
 
-    /// <summary>Moments that are zero.</summary>
-    /// <param name="kind">Where and in how many bits.</param>
-    /// <param name="parameters">What is trained.</param>
-    /// <exception cref="InvalidOperationException">They do not fit into memory.</exception>
+    /// <summary>Creates moments that are zero.</summary>
+    /// <param name="kind">The place and the precision of the moments.</param>
+    /// <param name="parameters">The trained parameters.</param>
+    /// <exception cref="InvalidOperationException">The moments do not fit into memory.</exception>
     public static AdamWMoments Create(OptimizerMoments kind, IReadOnlyList<(string Name, Parameter Parameter)> parameters)
     {
         try
@@ -49,30 +47,33 @@ internal abstract class AdamWMoments : IDisposable
         }
     }
 
-    /// <summary>The most weights whose moments are brought together in float32 where they are kept otherwise.</summary>
-    /// <param name="device">What fits into its caches, on a GPU what keeps it busy.</param>
+    /// <summary>
+    /// Returns the largest number of weights whose moments are converted to float32 at a time: what fits into the caches of a CPU, or
+    /// keeps a GPU busy.
+    /// </summary>
+    /// <param name="device">The device of the weights.</param>
     public static int PieceLength(Device device) => device.type == DeviceType.CPU ? 1 << 17 : 1 << 20;
 
-    /// <summary>Bytes of both moments of a parameter.</summary>
-    /// <param name="kind">How they are kept.</param>
-    /// <param name="weights">Numbers of the parameter.</param>
+    /// <summary>Computes the size of both moments of a parameter in bytes.</summary>
+    /// <param name="kind">The precision of the moments.</param>
+    /// <param name="weights">The number of weights in the parameter.</param>
     public static long BytesOf(OptimizerMoments kind, long weights) => kind == OptimizerMoments.Int8
         ? 2 * EightBitBlocks.Count(weights) * (EightBitBlocks.Length + sizeof(float))
         : 2 * sizeof(float) * weights;
 
-    /// <summary>Makes everything that the update of some parameters needs; nothing changes yet.</summary>
-    /// <param name="entries">Parameters on one device; at least one. Borrowed until the update is applied.</param>
-    /// <param name="step">Of this update, from 1.</param>
+    /// <summary>Allocates everything that the update of some parameters needs, and changes nothing yet.</summary>
+    /// <param name="entries">The parameters, all on one device. At least one. Borrowed until the update is applied.</param>
+    /// <param name="step">The number of this update, from 1.</param>
     /// <param name="fuse">Prepares the arithmetic for tensors on one device.</param>
-    /// <returns>To be applied in this order, in the caller's scope.</returns>
+    /// <returns>The updates, which must be applied in this order and in the caller's scope.</returns>
     public abstract IReadOnlyList<IAdamWUpdate> Prepare(
         IReadOnlyList<AdamWEntry> entries, long step, Func<IReadOnlyList<AdamWTensors>, IAdamWUpdate> fuse);
 
-    /// <summary>The moments as a checkpoint holds them. The tensors are borrowed.</summary>
+    /// <summary>Returns the moments as a checkpoint contains them. The tensors are borrowed.</summary>
     public abstract IEnumerable<KeyValuePair<string, Tensor>> Tensors();
 
-    /// <summary>Checks that a file holds moments of these parameters, before anything is changed.</summary>
-    /// <param name="file">An open checkpoint.</param>
+    /// <summary>Checks that a file contains moments of these parameters, before anything is changed.</summary>
+    /// <param name="file">The open checkpoint file.</param>
     /// <exception cref="InvalidDataException">A moment is missing, or has another shape or type.</exception>
     public void Check(SafetensorsReader file)
     {
@@ -89,8 +90,8 @@ internal abstract class AdamWMoments : IDisposable
         }
     }
 
-    /// <summary>Restores the moments.</summary>
-    /// <param name="file">After <see cref="Check"/>.</param>
+    /// <summary>Restores the moments from a file.</summary>
+    /// <param name="file">The open checkpoint file, which has passed <see cref="Check"/>.</param>
     public void Load(SafetensorsReader file)
     {
         using var scope = TensorScope.BeginNoGrad();
@@ -108,7 +109,7 @@ internal abstract class AdamWMoments : IDisposable
 
     private protected abstract void Load(SafetensorsReader file, int index, bool isSecond, bool isInCodes);
 
-    // torch.optim's own names of the two.
+    // The names that torch.optim uses.
     private const string FirstMoment = "exp_avg";
     private const string SecondMoment = "exp_avg_sq";
 
@@ -119,7 +120,7 @@ internal abstract class AdamWMoments : IDisposable
     private protected static (string Codes, string Scales) CodeNames(bool isSecond, string parameter) =>
         CodeNames(isSecond ? SecondMoment : FirstMoment, parameter);
 
-    /// <summary>Cuts a number of weights into pieces.</summary>
+    /// <summary>Splits a number of weights into pieces of at most <see cref="PieceLength"/>.</summary>
     private protected static IEnumerable<(long Start, long Length)> Pieces(long weights, Device device)
     {
         int most = PieceLength(device);
@@ -156,5 +157,67 @@ internal abstract class AdamWMoments : IDisposable
             throw new InvalidDataException(
                 $"'{file.Path}': '{moment}' is {entry.DType} but must be of a floating-point type. The file is damaged.");
         }
+    }
+}
+
+/// <summary>A parameter that an optimizer step changes.</summary>
+/// <param name="Index">The index of the parameter among the trained parameters.</param>
+/// <param name="Weight">The weights, contiguous float32.</param>
+/// <param name="Gradient">The gradient, contiguous float32; scaled in place.</param>
+internal readonly record struct AdamWEntry(int Index, Tensor Weight, Tensor Gradient);
+
+/// <summary>The tensors that the update of one parameter reads and writes. All four have one shape.</summary>
+/// <param name="Weight">The weights; written.</param>
+/// <param name="Gradient">The gradient; scaled in place.</param>
+/// <param name="FirstMoment">The first moment; written.</param>
+/// <param name="SecondMoment">The second moment; written.</param>
+internal readonly record struct AdamWTensors(Tensor Weight, Tensor Gradient, Tensor FirstMoment, Tensor SecondMoment);
+
+/// <summary>A prepared part of an optimizer step, whose memory is already allocated.</summary>
+internal interface IAdamWUpdate
+{
+    /// <summary>Changes weights and moments. Call it once, in the scope in which the update was prepared.</summary>
+    void Apply();
+}
+
+/// <summary>The update of one piece whose moments are stored on another device or in another precision.</summary>
+/// <param name="load">Copies the moments to the tensors of the update.</param>
+/// <param name="update">The arithmetic.</param>
+/// <param name="store">Copies the moments back.</param>
+internal sealed class StagedUpdate(Action load, IAdamWUpdate update, Action store) : IAdamWUpdate
+{
+    /// <inheritdoc/>
+    public void Apply()
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        load();
+        update.Apply();
+        store();
+    }
+}
+
+/// <summary>The float32 buffers for the moments of one piece, allocated before the first weight changes.</summary>
+/// <param name="First">The buffer of the first moment, [blocks, 256].</param>
+/// <param name="Second">The buffer of the second moment, [blocks, 256].</param>
+/// <param name="Scratch">The scratch buffer, [blocks, 256].</param>
+internal readonly record struct MomentStaging(Tensor First, Tensor Second, Tensor Scratch)
+{
+    /// <summary>Allocates buffers of zeros for the pieces of all parameters. They are owned by the caller's scope.</summary>
+    /// <param name="longest">The number of weights in the largest parameter.</param>
+    /// <param name="device">The device of the buffers.</param>
+    public static MomentStaging Allocate(long longest, Device device)
+    {
+        long blocks = EightBitBlocks.Count(Math.Min(longest, AdamWMoments.PieceLength(device)));
+        return new MomentStaging(Buffer(), Buffer(), Buffer());
+
+        Tensor Buffer() => zeros([blocks, EightBitBlocks.Length], ScalarType.Float32, device);
+    }
+
+    /// <summary>Returns views of the buffers for fewer numbers, in the caller's scope.</summary>
+    /// <param name="length">The number of weights in the piece.</param>
+    public MomentStaging Slice(long length)
+    {
+        long blocks = EightBitBlocks.Count(length);
+        return new MomentStaging(First.narrow(0, 0, blocks), Second.narrow(0, 0, blocks), Scratch.narrow(0, 0, blocks));
     }
 }

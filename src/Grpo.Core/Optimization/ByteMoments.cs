@@ -6,23 +6,23 @@ using static TorchSharp.torch;
 namespace Grpo.Optimization;
 
 /// <summary>
-/// Moments in 8 bits (<see cref="EightBitBlocks"/>), beside the weights. A piece at a time is float32 while it is updated.
+/// Moments in 8 bits (<see cref="EightBitBlocks"/>) on the device of the weights. One piece at a time is converted to float32 and updated.
 /// </summary>
 internal sealed class ByteMoments : AdamWMoments
 {
-    // Where one moment is rounded up, the other should not be.
+    // Different phases, so that the two moments of a weight are not rounded up together.
     private const double FirstPhase = 0;
     private const double SecondPhase = 0.5;
 
     private readonly EightBitTensor[] _first;
     private readonly EightBitTensor[] _second;
 
-    /// <summary>Moments that are zero.</summary>
-    /// <param name="parameters">What is trained.</param>
+    /// <summary>Creates moments that are zero.</summary>
+    /// <param name="parameters">The trained parameters.</param>
     public ByteMoments(IReadOnlyList<(string Name, Parameter Parameter)> parameters)
         : base(parameters)
     {
-        using var scope = TensorScope.BeginNoGrad();           // out of memory half way: what there is goes with it
+        using var scope = TensorScope.BeginNoGrad();           // frees the first tensors if memory runs out
         _first = Zeros(EightBitBlocks.Signed);
         _second = Zeros(EightBitBlocks.Unsigned);
         foreach (EightBitTensor moment in _first.Concat(_second))
@@ -36,7 +36,7 @@ internal sealed class ByteMoments : AdamWMoments
     public override IReadOnlyList<IAdamWUpdate> Prepare(
         IReadOnlyList<AdamWEntry> entries, long step, Func<IReadOnlyList<AdamWTensors>, IAdamWUpdate> fuse)
     {
-        // Everything is made here, in the caller's scope, and one staging serves all pieces.
+        // All memory is allocated here, in the caller's scope, and all pieces share one set of buffers.
         Device device = entries[0].Weight.device;
         MomentStaging staging = MomentStaging.Allocate(entries.Max(entry => entry.Weight.numel()), device);
         Tensor firstThresholds = EightBitBlocks.Thresholds(step, FirstPhase, device),
@@ -47,22 +47,22 @@ internal sealed class ByteMoments : AdamWMoments
             Tensor weight = entry.Weight.detach().view(-1), gradient = entry.Gradient.view(-1);
             foreach ((long start, long length) in Pieces(weight.numel(), device))
             {
-                MomentStaging room = staging.Of(length);
-                EightBitTensor first = _first[entry.Index].Of(start, length), second = _second[entry.Index].Of(start, length);
+                MomentStaging staged = staging.Slice(length);
+                EightBitTensor first = _first[entry.Index].Slice(start, length), second = _second[entry.Index].Slice(start, length);
                 var piece = new AdamWTensors(
-                    weight.narrow(0, start, length), gradient.narrow(0, start, length), room.First.view(-1).narrow(0, 0, length),
-                    room.Second.view(-1).narrow(0, 0, length));
+                    weight.narrow(0, start, length), gradient.narrow(0, start, length), staged.First.view(-1).narrow(0, 0, length),
+                    staged.Second.view(-1).narrow(0, 0, length));
                 updates.Add(new StagedUpdate(
                     load: () =>
                     {
-                        EightBitBlocks.Signed.Decode(first, room.First, room.Scratch);
-                        EightBitBlocks.Unsigned.Decode(second, room.Second, room.Scratch);
+                        EightBitBlocks.Signed.Decode(first, staged.First, staged.Scratch);
+                        EightBitBlocks.Unsigned.Decode(second, staged.Second, staged.Scratch);
                     },
                     fuse([piece]),
                     store: () =>
                     {
-                        EightBitBlocks.Signed.Encode(room.First, first, firstThresholds, room.Scratch);
-                        EightBitBlocks.Unsigned.Encode(room.Second, second, secondThresholds, room.Scratch);
+                        EightBitBlocks.Signed.Encode(staged.First, first, firstThresholds, staged.Scratch);
+                        EightBitBlocks.Unsigned.Encode(staged.Second, second, secondThresholds, staged.Scratch);
                     }));
             }
         }
@@ -114,10 +114,11 @@ internal sealed class ByteMoments : AdamWMoments
         foreach ((long start, long length) in Pieces(values.numel(), device))
         {
             using var piece = TensorScope.BeginNoGrad();
-            MomentStaging room = staging.Of(length);
-            room.First.zero_();
-            room.First.view(-1).narrow(0, 0, length).copy_(values.narrow(0, start, length));
-            (isSecond ? EightBitBlocks.Unsigned : EightBitBlocks.Signed).Encode(room.First, moment.Of(start, length), halves, room.Scratch);
+            MomentStaging staged = staging.Slice(length);
+            staged.First.zero_();
+            staged.First.view(-1).narrow(0, 0, length).copy_(values.narrow(0, start, length));
+            (isSecond ? EightBitBlocks.Unsigned : EightBitBlocks.Signed)
+                .Encode(staged.First, moment.Slice(start, length), halves, staged.Scratch);
         }
     }
 

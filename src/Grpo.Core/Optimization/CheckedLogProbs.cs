@@ -5,33 +5,34 @@ using static TorchSharp.torch;
 
 namespace Grpo.Optimization;
 
-/// <summary>
-/// The one way to ask a policy or a reference model for log-probs: a result of another shape, type or device is refused by name.
-/// </summary>
-/// <remarks>Values are checked where they are on the CPU anyway: <see cref="NumericsGuard"/>, <see cref="RewardKl"/>.</remarks>
+/// <summary>Calls the log-prob methods of policies and reference models, and checks shape, dtype and device of the results.</summary>
+/// <remarks><see cref="NumericsGuard"/> and <see cref="RewardKl"/> check the values, which they copy to the CPU.</remarks>
 internal static class CheckedLogProbs
 {
     /// <summary>Computes log-probs of the policy.</summary>
-    /// <param name="policy">The plug-in.</param>
-    /// <param name="batch">As in the plug-in's own method.</param>
-    /// <param name="temperature">As in the plug-in's own method.</param>
+    /// <param name="policy">The policy.</param>
+    /// <param name="batch">The batch of prompts and completions.</param>
+    /// <param name="temperature">The sampling temperature.</param>
+    /// <returns>The log-probs, [B, C] float32. Owned by the caller's scope.</returns>
     /// <exception cref="InvalidOperationException">The result is not [B, C] float32 on the device of the batch.</exception>
-    public static Tensor Of(IPolicy policy, TokenBatch batch, double temperature) =>
+    public static Tensor Compute(IPolicy policy, TokenBatch batch, double temperature) =>
         Require(policy.LogProbs(batch, temperature), policy, nameof(IPolicy.LogProbs), batch);
 
-    /// <summary>Computes log-probs of the policy for a loss that is known beforehand.</summary>
-    /// <param name="policy">The plug-in.</param>
-    /// <param name="batch">As in the plug-in's own method.</param>
-    /// <param name="temperature">As in the plug-in's own method.</param>
-    /// <param name="lossGradient">As in the plug-in's own method.</param>
+    /// <summary>Computes log-probs of the policy, fused with the gradient of a known loss.</summary>
+    /// <param name="policy">The policy.</param>
+    /// <param name="batch">The batch of prompts and completions.</param>
+    /// <param name="temperature">The sampling temperature.</param>
+    /// <param name="lossGradient">The function from log-probs to the loss's gradient with respect to them.</param>
+    /// <returns>The log-probs, [B, C] float32. Owned by the caller's scope.</returns>
     /// <exception cref="InvalidOperationException">The result is not [B, C] float32 on the device of the batch.</exception>
     public static Tensor Fused(IFusedLossPolicy policy, TokenBatch batch, double temperature, Func<Tensor, Tensor> lossGradient) =>
         Require(policy.LogProbs(batch, temperature, lossGradient), policy, nameof(IFusedLossPolicy.LogProbs), batch);
 
     /// <summary>Computes log-probs and entropies of the policy.</summary>
-    /// <param name="policy">The plug-in.</param>
-    /// <param name="batch">As in the plug-in's own method.</param>
-    /// <param name="temperature">As in the plug-in's own method.</param>
+    /// <param name="policy">The policy.</param>
+    /// <param name="batch">The batch of prompts and completions.</param>
+    /// <param name="temperature">The sampling temperature.</param>
+    /// <returns>Log-probs and entropies, each [B, C] float32. Owned by the caller's scope.</returns>
     /// <exception cref="InvalidOperationException">A result is not [B, C] float32 on the device of the batch.</exception>
     public static TokenStatistics WithEntropies(IEntropyPolicy policy, TokenBatch batch, double temperature)
     {
@@ -41,14 +42,15 @@ internal static class CheckedLogProbs
         return statistics;
     }
 
-    /// <summary>Computes log-probs of the reference model. Call without recording gradients.</summary>
-    /// <param name="reference">The plug-in.</param>
-    /// <param name="batch">As in the plug-in's own method.</param>
-    /// <param name="temperature">As in the plug-in's own method.</param>
+    /// <summary>Computes log-probs of the reference model. Call it without recording gradients.</summary>
+    /// <param name="reference">The reference model.</param>
+    /// <param name="batch">The batch of prompts and completions.</param>
+    /// <param name="temperature">The sampling temperature.</param>
+    /// <returns>The log-probs, [B, C] float32. Owned by the caller's scope.</returns>
     /// <exception cref="InvalidOperationException">
     /// The result is not [B, C] float32 on the device of the batch, or has a gradient.
     /// </exception>
-    public static Tensor Of(IReferenceModel reference, TokenBatch batch, double temperature)
+    public static Tensor Compute(IReferenceModel reference, TokenBatch batch, double temperature)
     {
         Tensor logProbs = Require(reference.LogProbs(batch, temperature), reference, nameof(IReferenceModel.LogProbs), batch);
         return logProbs.requires_grad

@@ -3,25 +3,31 @@ using static TorchSharp.torch;
 
 namespace Grpo.Optimization;
 
-/// <summary>
-/// Numbers in 8 bits, 256 of them beside the largest magnitude among them. Codes are an eighth of an octave apart: a number is the largest
-/// times 2^((code − top)/8), so the nearest code is at most 4.5 % off for numbers of every size. Signed codes reach down to 2⁻¹⁵ of the
-/// largest, and to 0; unsigned ones to 2⁻³¹.
-/// </summary>
+/// <summary>The conversion of numbers to logarithmic 8-bit codes, in blocks of 256 with a float32 scale each, and back.</summary>
 /// <remarks>
-/// Blocks as in Dettmers et al., arXiv:2110.02861. Two things differ, for the second moment's sake. In place of their dynamic tree, whose
-/// steps widen toward small numbers, the steps are even in the logarithm. And rounding is not to the nearest: the moment changes by a
-/// thousandth a step, so that the nearest code would be the old one for ever, and no number would decay. Each is rounded up or down by a
-/// threshold that goes through all values evenly from step to step (multiples of √2 modulo 1, another phase for each place in a block), so
-/// that the mean code over steps is right and averages decay at their own pace. Nothing is drawn: the same step has the same thresholds.
+/// <para>
+/// The scale of a block is its largest magnitude. A number is scale · 2^((code − top)/8): codes are an eighth of an octave apart, so
+/// the nearest code is at most 4.5 % off for numbers of every size. Signed codes reach down to 2⁻¹⁵ of the scale, and 0. Unsigned
+/// codes reach down to 2⁻³¹.
+/// </para>
+/// <para>
+/// Blocks are as in Dettmers et al., arXiv:2110.02861. Two things differ, because of the second moment. First, the codes are evenly spaced
+/// in the logarithm; the paper's dynamic tree has wider steps for small numbers. Second, rounding is not to the nearest code. A moment
+/// changes by about a thousandth per step, so the nearest code would never change and no number would ever decay.
+/// </para>
+/// <para>
+/// Instead each number is rounded up or down by a threshold. From step to step the thresholds cover all values evenly: they are multiples
+/// of √2 modulo 1, with another phase for each index in a block. So the mean code over the steps is right, and moments decay at their own
+/// pace. Nothing is random: equal steps have equal thresholds.
+/// </para>
 /// </remarks>
 internal sealed class EightBitBlocks
 {
-    /// <summary>Numbers of a block.</summary>
+    /// <summary>The number of values in a block.</summary>
     public const int Length = 256;
 
     private const double PerOctave = 8;
-    private const double SmallestScale = 1e-37;        // in place of 0, which cannot be divided by
+    private const double SmallestScale = 1e-37;        // instead of 0, to avoid a division by 0
     private static readonly long[] WithinBlock = [1];
 
     private readonly bool _isSigned;
@@ -29,29 +35,27 @@ internal sealed class EightBitBlocks
 
     private EightBitBlocks(bool isSigned, int top) => (_isSigned, _top) = (isSigned, top);
 
-    /// <summary>For numbers of either sign; 0 is exact.</summary>
+    /// <summary>The codes for numbers of either sign. 0 is exact.</summary>
     public static EightBitBlocks Signed { get; } = new(isSigned: true, sbyte.MaxValue);
 
     /// <summary>
-    /// For numbers from 0 on. What is smaller than the smallest code is rounded up to it, so that a number which will be divided
-    /// by is not 0.
+    /// The codes for numbers of 0 or more. A number below the smallest code is rounded up to it, so that no divisor becomes 0.
     /// </summary>
     public static EightBitBlocks Unsigned { get; } = new(isSigned: false, byte.MaxValue);
 
-    /// <summary>The type of the codes.</summary>
+    /// <summary>The dtype of the codes.</summary>
     public ScalarType CodeType => _isSigned ? ScalarType.Int8 : ScalarType.Byte;
 
-    /// <summary>Blocks of so many numbers, the last one padded.</summary>
+    /// <summary>Computes the number of blocks for a number of values. The last block is padded.</summary>
     public static long Count(long numbers) => (numbers + Length - 1) / Length;
 
     /// <summary>
-    /// Thresholds of a step, from 0 to 1: a code is rounded down after one was added. From one step to the next they go
-    /// through all values evenly.
+    /// Computes the rounding thresholds of a step, from 0 to 1. A code is rounded down after its threshold is added.
     /// </summary>
-    /// <param name="step">The step.</param>
-    /// <param name="phase">Tells apart what should not be rounded alike, 0 to 1.</param>
-    /// <param name="device">Where.</param>
-    /// <returns>[256] float32. Owned by the caller's scope.</returns>
+    /// <param name="step">The number of the optimizer step.</param>
+    /// <param name="phase">The offset, 0 to 1, which makes two moments round differently.</param>
+    /// <param name="device">The device of the result.</param>
+    /// <returns>The thresholds, [256] float32. Owned by the caller's scope.</returns>
     public static Tensor Thresholds(long step, double phase, Device device)
     {
         var thresholds = new float[Length];
@@ -64,19 +68,19 @@ internal sealed class EightBitBlocks
         return tensor(thresholds, device: device);
     }
 
-    /// <summary>The thresholds that round to the nearest code.</summary>
-    /// <returns>[256] float32. Owned by the caller's scope.</returns>
+    /// <summary>Returns the thresholds that round to the nearest code.</summary>
+    /// <returns>The thresholds, [256] float32. Owned by the caller's scope.</returns>
     public static Tensor Halves(Device device) => tensor(Enumerable.Repeat(0.5f, Length).ToArray(), device: device);
 
-    /// <summary>Memory for numbers, which are 0. Owned by the caller's scope.</summary>
+    /// <summary>Allocates blocks of zeros. They are owned by the caller's scope.</summary>
     public EightBitTensor Zeros(long numbers, Device device) =>
         new(zeros([Count(numbers), Length], CodeType, device), zeros([Count(numbers), 1], ScalarType.Float32, device));
 
-    /// <summary>Rounds numbers. Allocates nothing.</summary>
-    /// <param name="values">[n, 256] float32, finite; destroyed.</param>
-    /// <param name="stored">Of n blocks; written.</param>
-    /// <param name="thresholds">[256] float32.</param>
-    /// <param name="scratch">As <paramref name="values"/>; destroyed.</param>
+    /// <summary>Rounds numbers to codes, without allocating memory.</summary>
+    /// <param name="values">The finite numbers, [n, 256] float32; overwritten.</param>
+    /// <param name="stored">The n blocks to write.</param>
+    /// <param name="thresholds">The rounding thresholds, [256] float32.</param>
+    /// <param name="scratch">The scratch buffer, [n, 256] float32; overwritten.</param>
     public void Encode(Tensor values, EightBitTensor stored, Tensor thresholds, Tensor scratch)
     {
         using var scope = TensorScope.BeginNoGrad();
@@ -84,15 +88,15 @@ internal sealed class EightBitBlocks
         magnitudes.amax(WithinBlock, true, stored.Scales);                                       // [n, 1]
         stored.Scales.clamp_min_(SmallestScale);
 
-        // The code of 0 is −∞ until it is clamped.
+        // The logarithm of 0 is −∞, which the clamp turns into the smallest code.
         magnitudes.div_(stored.Scales).log2_().mul_(PerOctave).add_(_top).add_(thresholds).floor_().clamp_(_isSigned ? 0 : 1, _top);
         stored.Codes.copy_(_isSigned ? magnitudes.mul_(values.sign_()) : magnitudes);
     }
 
-    /// <summary>The numbers that codes stand for. Allocates nothing.</summary>
-    /// <param name="stored">Of n blocks.</param>
-    /// <param name="values">[n, 256] float32; written.</param>
-    /// <param name="scratch">As <paramref name="values"/>; destroyed.</param>
+    /// <summary>Converts codes to numbers, without allocating memory.</summary>
+    /// <param name="stored">The n blocks to read.</param>
+    /// <param name="values">The numbers to write, [n, 256] float32.</param>
+    /// <param name="scratch">The scratch buffer, [n, 256] float32; overwritten.</param>
     public void Decode(EightBitTensor stored, Tensor values, Tensor scratch)
     {
         using var scope = TensorScope.BeginNoGrad();
@@ -103,5 +107,20 @@ internal sealed class EightBitBlocks
         {
             values.sign_().mul_(magnitudes);                                                     // the sign of code 0 is 0
         }
+    }
+}
+
+/// <summary>The codes and scales of numbers in 8 bits (<see cref="EightBitBlocks"/>).</summary>
+/// <param name="Codes">The codes, [blocks, 256] int8 or uint8. The last block is padded.</param>
+/// <param name="Scales">The largest magnitude of each block, [blocks, 1] float32.</param>
+internal readonly record struct EightBitTensor(Tensor Codes, Tensor Scales)
+{
+    /// <summary>Returns a view of some blocks, in the caller's scope.</summary>
+    /// <param name="start">The index of the first number, a multiple of 256.</param>
+    /// <param name="length">The number of values.</param>
+    public EightBitTensor Slice(long start, long length)
+    {
+        (long block, long blocks) = (start / EightBitBlocks.Length, EightBitBlocks.Count(length));
+        return new EightBitTensor(Codes.narrow(0, block, blocks), Scales.narrow(0, block, blocks));
     }
 }

@@ -7,18 +7,19 @@ using static TorchSharp.torch;
 namespace Grpo.Optimization;
 
 /// <summary>
-/// The entropy from which a token is trained on, over all completion tokens of the step: those of completions without advantage too.
+/// Computes the entropy above which tokens are trained on, over all completion tokens of the step, also without an advantage.
 /// </summary>
 internal static class EntropyThreshold
 {
-    /// <summary>One forward pass over the step, without gradient.</summary>
-    /// <param name="policy">The policy as it is in this update.</param>
+    /// <summary>Computes the threshold in one forward pass over the step, without gradients.</summary>
+    /// <param name="policy">The policy before this update.</param>
     /// <param name="rows">All completions of the step.</param>
-    /// <param name="options">Fraction and temperature.</param>
-    /// <param name="budget">Size of the micro-batches.</param>
-    /// <param name="cancellationToken">Stops between two micro-batches.</param>
+    /// <param name="options">The options, of which the fraction and the temperature are read.</param>
+    /// <param name="budget">The limits of a micro-batch.</param>
+    /// <param name="cancellationToken">The token that stops the pass between two micro-batches.</param>
+    /// <returns>The threshold in nats.</returns>
     /// <exception cref="MicroBatchOutOfMemoryException">A micro-batch does not fit into memory.</exception>
-    public static double Of(
+    public static double Compute(
         IEntropyPolicy policy, IReadOnlyList<TrainingRow> rows, GrpoOptions options, MicroBatchBudget budget,
         CancellationToken cancellationToken)
     {

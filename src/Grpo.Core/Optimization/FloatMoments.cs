@@ -5,21 +5,21 @@ using static TorchSharp.torch;
 
 namespace Grpo.Optimization;
 
-/// <summary>Float32 moments, beside the weights or in main memory.</summary>
+/// <summary>Float32 moments, on the device of the weights or in main memory.</summary>
 internal sealed class FloatMoments : AdamWMoments
 {
     private readonly Tensor[] _first;
     private readonly Tensor[] _second;
     private readonly bool _inMainMemory;
 
-    /// <summary>Moments that are zero.</summary>
-    /// <param name="parameters">What is trained.</param>
-    /// <param name="inMainMemory">Whether they stay there while the weights are on another device.</param>
+    /// <summary>Creates moments that are zero.</summary>
+    /// <param name="parameters">The trained parameters.</param>
+    /// <param name="inMainMemory">True if the moments stay in main memory while the weights are on another device.</param>
     public FloatMoments(IReadOnlyList<(string Name, Parameter Parameter)> parameters, bool inMainMemory)
         : base(parameters)
     {
         _inMainMemory = inMainMemory;
-        using var scope = TensorScope.BeginNoGrad();           // out of memory half way: what there is goes with it
+        using var scope = TensorScope.BeginNoGrad();           // frees the first tensors if memory runs out
         _first = Zeros();
         _second = Zeros();
         foreach (Tensor moment in _first.Concat(_second))
@@ -28,9 +28,7 @@ internal sealed class FloatMoments : AdamWMoments
         }
     }
 
-    /// <summary>
-    /// Whether moments are brought over although they lie beside the weights: lets a machine with one device test the way.
-    /// </summary>
+    /// <summary>True if moments are always copied to buffers, so that a machine without a GPU can test this path.</summary>
     internal bool AlwaysStages { get; init; }
 
     /// <inheritdoc/>
@@ -80,13 +78,13 @@ internal sealed class FloatMoments : AdamWMoments
         foreach ((long start, long length) in Pieces(moment.numel(), device))
         {
             using var piece = TensorScope.BeginNoGrad();
-            MomentStaging room = staging.Of(length);
-            (isSecond ? EightBitBlocks.Unsigned : EightBitBlocks.Signed).Decode(stored.Of(start, length), room.First, room.Scratch);
-            moment.view(-1).narrow(0, start, length).copy_(room.First.view(-1).narrow(0, 0, length));
+            MomentStaging staged = staging.Slice(length);
+            (isSecond ? EightBitBlocks.Unsigned : EightBitBlocks.Signed).Decode(stored.Slice(start, length), staged.First, staged.Scratch);
+            moment.view(-1).narrow(0, start, length).copy_(staged.First.view(-1).narrow(0, 0, length));
         }
     }
 
-    // Everything is made here, in the caller's scope, and the two staging tensors serve all pieces.
+    // All memory is allocated here, in the caller's scope, and all pieces share the two buffers.
     private List<IAdamWUpdate> PrepareStaged(
         IReadOnlyList<AdamWEntry> entries, Device device, Func<IReadOnlyList<AdamWTensors>, IAdamWUpdate> fuse)
     {

@@ -4,13 +4,13 @@ using static TorchSharp.torch;
 
 namespace Grpo.Optimization;
 
-/// <summary>torch's fused AdamW: one pass over weight, gradient and moments, in place, on any device.</summary>
+/// <summary>PyTorch's fused AdamW operator, which updates weight and moments in place and in one pass, on any device.</summary>
 /// <remarks>
-/// TorchSharp does not expose the operator; a script of one line does. Nothing is allocated per parameter but list entries.
+/// TorchSharp does not expose the operator, so a TorchScript function calls it. Per parameter only list entries are allocated.
 /// </remarks>
 internal sealed class FusedAdamW : IAdamWUpdate
 {
-    // amsgrad needs the list of maxima, which stays empty. grad_scale divides the gradients, also in memory.
+    // The list of maxima, which only amsgrad uses, stays empty. The operator divides the gradients by grad_scale in place.
     private const string Script =
         """
         def adamw(weights: List[Tensor], gradients: List[Tensor], first: List[Tensor], second: List[Tensor],
@@ -31,14 +31,14 @@ internal sealed class FusedAdamW : IAdamWUpdate
 
     private FusedAdamW(IReadOnlyList<AdamWTensors> tensors, object[] arguments) => (_tensors, _arguments) = (tensors, arguments);
 
-    /// <summary>Makes everything that an update needs; nothing changes yet.</summary>
-    /// <param name="tensors">Contiguous, float32, all on one device; at least one. Borrowed.</param>
-    /// <param name="step">Of this update, from 1.</param>
+    /// <summary>Allocates everything that an update needs, and changes nothing yet.</summary>
+    /// <param name="tensors">The tensors, contiguous float32, all on one device. At least one. Borrowed.</param>
+    /// <param name="step">The number of this update, from 1.</param>
     /// <param name="learningRate">The learning rate.</param>
-    /// <param name="weightDecay">Of all these weights.</param>
-    /// <param name="gradientScale">Multiplies the gradients; above 0.</param>
+    /// <param name="weightDecay">The weight decay of all these weights.</param>
+    /// <param name="gradientScale">The factor of the gradients. Above 0.</param>
     /// <param name="options">The other constants.</param>
-    /// <returns>The update, to be applied in the caller's scope.</returns>
+    /// <returns>The update, which must be applied in the caller's scope.</returns>
     public static FusedAdamW Prepare(
         IReadOnlyList<AdamWTensors> tensors, long step, double learningRate, double weightDecay, double gradientScale, AdamWOptions options)
     {
@@ -47,8 +47,8 @@ internal sealed class FusedAdamW : IAdamWUpdate
         Tensor count = scope.Keep(torch.tensor((float)step, device: device));
         Tensor divisor = scope.Keep(torch.tensor((float)(1 / gradientScale), device: device));
 
-        // As a tensor, in double precision: TorchSharp hands numbers to a script through objects that may be collected before
-        // the call is made.
+        // The constants are passed as a tensor of doubles. TorchSharp passes numbers to a script through objects that the garbage
+        // collector may free before the call.
         Tensor constants = scope.Keep(torch.tensor(new[] { learningRate, options.Beta1, options.Beta2, weightDecay, options.Epsilon }));
         _ = Compiled.Value;
         return new FusedAdamW(tensors,
@@ -63,7 +63,7 @@ internal sealed class FusedAdamW : IAdamWUpdate
     }
 
     /// <inheritdoc/>
-    /// <remarks>In place: the operator allocates nothing.</remarks>
+    /// <remarks>The operator works in place and allocates no memory.</remarks>
     public void Apply()
     {
         using var scope = TensorScope.BeginNoGrad();

@@ -1,26 +1,25 @@
 namespace Grpo.Optimization;
 
-/// <summary>Tells a gradient that is out of all proportion to the recent ones.</summary>
+/// <summary>Detects gradients that are much larger than the recent ones.</summary>
 /// <remarks>
-/// Skipped norms count among the recent ones too: where gradients have become long for good, the median follows after a few skips and
-/// training goes on.
+/// The norms of skipped updates count too. If gradients stay large, the median follows after a few skipped updates and training goes on.
 /// </remarks>
 internal sealed class GradientSpikes(double? factor)
 {
-    /// <summary>Norms that are remembered.</summary>
+    /// <summary>The number of norms that are remembered.</summary>
     public const int Window = 32;
 
-    /// <summary>Norms that are needed before one can be out of proportion.</summary>
+    /// <summary>The number of norms that are needed before one can be a spike.</summary>
     public const int Needed = 16;
 
     private readonly Queue<double> _norms = new(Window);
 
-    /// <summary>The remembered norms, oldest first: what a checkpoint has to keep.</summary>
+    /// <summary>The remembered norms, oldest first, which a checkpoint contains.</summary>
     public IReadOnlyList<double> State => [.. _norms];
 
-    /// <summary>Judges a norm and remembers it.</summary>
-    /// <param name="norm">L2, finite.</param>
-    /// <returns>Why the update is to be skipped; null when it is not.</returns>
+    /// <summary>Compares a norm with the recent ones and remembers it.</summary>
+    /// <param name="norm">The L2 norm of the gradient, finite.</param>
+    /// <returns>The reason to skip the update; null to apply it.</returns>
     public string? Observe(double norm)
     {
         double median = _norms.Count < Needed ? 0 : Median();
@@ -38,7 +37,7 @@ internal sealed class GradientSpikes(double? factor)
             : null;
     }
 
-    /// <summary>Goes back to what <see cref="State"/> was.</summary>
+    /// <summary>Restores an earlier <see cref="State"/>.</summary>
     public void Restore(IReadOnlyList<double> norms)
     {
         _norms.Clear();

@@ -3,10 +3,10 @@ using System.Diagnostics.Metrics;
 
 namespace Grpo.Optimization;
 
-/// <summary>Names under which traces and metrics are published, for OpenTelemetry and dotnet-counters.</summary>
+/// <summary>The traces and metrics that the library publishes for OpenTelemetry and dotnet-counters.</summary>
 public static class GrpoDiagnostics
 {
-    /// <summary>Name of the activity source and of the meter.</summary>
+    /// <summary>The name of the activity source and of the meter.</summary>
     public const string Name = "Grpo";
 
     private static readonly Meter Meter = new(Name);
@@ -17,9 +17,10 @@ public static class GrpoDiagnostics
     private static readonly Histogram<double> MeanReward = Meter.CreateHistogram<double>(
         "grpo.reward.mean", description: "Mean reward of a step");
 
-    /// <summary>Activities grpo.rollout, grpo.score and grpo.update.</summary>
+    /// <summary>The source of the activities grpo.rollout, grpo.score and grpo.update.</summary>
     internal static ActivitySource Source { get; } = new(Name);
 
+    /// <summary>Records the metrics of a step.</summary>
     internal static void Record(StepReport report)
     {
         CompletionTokens.Add(report.CompletionTokens);

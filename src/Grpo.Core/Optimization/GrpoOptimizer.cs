@@ -11,24 +11,25 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Grpo;
 
 /// <summary>
-/// One GRPO training step from the four plug-ins: sample groups, score them, compare each group with itself, update the policy.
+/// The GRPO optimizer, which trains a policy step by step: it samples groups of completions, scores them, computes advantages within
+/// each group, and updates the policy.
 /// </summary>
 /// <remarks>
-/// Owns AdamW's moments and nothing else; who created the policy disposes it. One step at a time: what is called while a step runs on the
-/// same policy, by this optimizer or another one, is refused with an <see cref="InvalidOperationException"/>, and what is called after
-/// <see cref="Dispose"/> with an <see cref="ObjectDisposedException"/>.
-/// Between the stages no tensor is alive, so a reward may take its time and may resume on another thread.
+/// <para>The optimizer owns AdamW's moments and nothing else. The caller disposes the policy.</para>
+/// <para>
+/// Only one step runs at a time on a policy. A call during a step of this or another optimizer throws an
+/// <see cref="InvalidOperationException"/>, and a call after <see cref="Dispose"/> an <see cref="ObjectDisposedException"/>.
+/// </para>
+/// <para>No tensor is alive between the stages of a step, so a reward may be slow and may resume on another thread.</para>
 /// </remarks>
 public sealed class GrpoOptimizer : IDisposable
 {
     private readonly IPolicy _policy;
     private readonly CheckedSampler _sampler;
     private readonly IRewardFunction _reward;
-    private readonly AdamW _adam;
+    private readonly UpdateParts _parts;
     private readonly PolicyUpdater _updater;
     private readonly MicroBatchBudget _budget;
-    private readonly KlControl _kl;
-    private readonly GradientSpikes _spikes;
     private readonly RewardKl? _rewardKl;
     private readonly ReferenceSync? _referenceSync;
     private readonly OptimizerCheckpoint _checkpoint;
@@ -37,18 +38,20 @@ public sealed class GrpoOptimizer : IDisposable
     private readonly PolicyVocabulary _vocabulary = new();
     private StepTimes? _times;
 
-    /// <summary>Wires the plug-ins. All options are checked here, before anything is run.</summary>
+    /// <summary>Creates an optimizer from the plug-ins and checks all options, before anything is run.</summary>
     /// <param name="policy">The model to train.</param>
-    /// <param name="sampler">Samples the groups.</param>
-    /// <param name="reward">Scores them.</param>
-    /// <param name="options">Null: the defaults. Later changes to the object have no effect.</param>
-    /// <param name="reference">The frozen model of the KL term; needed when <see cref="GrpoOptions.KlCoefficient"/> is above 0.</param>
-    /// <param name="logger">Null: no log.</param>
-    /// <exception cref="ArgumentException">An option is out of range; the message lists all of them.</exception>
+    /// <param name="sampler">The sampler, which samples a group of completions per prompt.</param>
+    /// <param name="reward">The reward function, which scores the completions.</param>
+    /// <param name="options">The options, which are copied; null for the defaults.</param>
+    /// <param name="reference">
+    /// The frozen reference model of the KL term. It is required if <see cref="GrpoOptions.KlCoefficient"/> is above 0.
+    /// </param>
+    /// <param name="logger">The logger; null for no log.</param>
+    /// <exception cref="ArgumentException">One or more options are out of range; the message lists all of them.</exception>
     /// <exception cref="InvalidOperationException">
     /// The policy is random in training (<see cref="IStochasticPolicy.IsStochastic"/>), computes no entropies although the options need
-    /// them (<see cref="IEntropyPolicy"/>), or has no trainable float32 parameters. Or the KL term has no reference model, or the reference
-    /// cannot be moved although <see cref="GrpoOptions.ReferenceSyncEvery"/> asks for it.
+    /// them (<see cref="IEntropyPolicy"/>), or has no trainable float32 parameters. Or the reference model is missing, or cannot be moved
+    /// although <see cref="GrpoOptions.ReferenceSyncEvery"/> is set.
     /// </exception>
     public GrpoOptimizer(
         IPolicy policy, IGroupSampler sampler, IRewardFunction reward, GrpoOptions? options = null,
@@ -64,27 +67,7 @@ public sealed class GrpoOptimizer : IDisposable
             throw new ArgumentException(string.Join(" ", problems), nameof(options));
         }
 
-        if (policy is IStochasticPolicy { IsStochastic: true })
-        {
-            throw new InvalidOperationException(
-                $"{policy.GetType().Name} is random in training (dropout): its ratios to the sampled log-probs would be noise. "
-                + "Switch dropout off for GRPO; SupervisedTrainer can use it.");
-        }
-
-        if (Options.NeedsEntropies && policy is not IEntropyPolicy)
-        {
-            throw new InvalidOperationException(
-                $"{policy.GetType().Name} computes no entropies. Implement IEntropyPolicy, or set EntropyCoefficient to 0 and "
-                + "TopEntropyFraction to 1.");
-        }
-
-        if (Options.KlCoefficient != 0 && reference is null)
-        {
-            throw new InvalidOperationException(
-                FormattableString.Invariant(
-                    $"KlCoefficient is {Options.KlCoefficient} but no reference model was given. Pass one, or set KlCoefficient to 0."));
-        }
-
+        GrpoOptionsValidator.RequirePlugIns(Options, policy, reference);
         TorchBackend.EnsureAvailable();
         _policy = policy;
         _sampler = new CheckedSampler(sampler);
@@ -93,47 +76,51 @@ public sealed class GrpoOptimizer : IDisposable
         _budget = new MicroBatchBudget(Options, policy, _logger);
         _rewardKl = Options.HasKlInReward ? new RewardKl(policy, reference!, Options, _budget) : null;
         _referenceSync = Options.ReferenceSyncEvery is null ? null : new ReferenceSync(policy, reference!, Options);
-        _kl = new KlControl(Options);
-        _spikes = new GradientSpikes(Options.GradientSpikeFactor);
-        _adam = new AdamW(policy.TrainedParameters(), AdamWOptions.From(Options), Options.OptimizerMoments);
-        _updater = new PolicyUpdater(policy, reference, _adam, Options, _kl, _spikes, _budget);
-        _checkpoint = new OptimizerCheckpoint(policy, _adam, _referenceSync, _kl, _spikes, Options.Seed);
+        _parts = new UpdateParts(
+            new AdamW(policy.TrainedParameters(), AdamWOptions.From(Options), Options.OptimizerMoments),
+            new KlControl(Options),
+            new GradientSpikes(Options.GradientSpikeFactor));
+        _updater = new PolicyUpdater(policy, reference, Options, _parts, _budget);
+        _checkpoint = new OptimizerCheckpoint(policy, _parts, _referenceSync, Options.Seed);
         Identity = new RunIdentity(policy, Options.KlCoefficient == 0 ? null : reference, ("sampler", sampler), ("reward", reward));
-        _use = new OptimizerUse(this, _adam.Dispose);
+        _use = new OptimizerUse(this, _parts.Adam.Dispose);
     }
 
-    /// <summary>The options in force: a copy of those given.</summary>
+    /// <summary>The options of this optimizer: a copy of those that its constructor received.</summary>
     public GrpoOptions Options { get; }
 
-    /// <summary>The policy.</summary>
+    /// <summary>The model that this optimizer trains.</summary>
     public IPolicy Policy => _policy;
 
-    /// <summary>Steps done.</summary>
+    /// <summary>The number of completed steps.</summary>
     public long Step { get; internal set; }
 
     /// <summary>The identity of the plug-ins, which checkpoints hold.</summary>
     internal RunIdentity Identity { get; }
 
-    /// <summary>True if weights and moments are those after <see cref="Step"/> steps: no step has failed half-way.</summary>
+    /// <summary>True if no step has failed halfway, so that weights and moments are those after <see cref="Step"/> steps.</summary>
     internal bool IsWhole { get; private set; } = true;
 
-    /// <summary>Throws when the sampler can tell that it would refuse one of these prompts.</summary>
+    /// <summary>Throws an exception if the sampler already knows that it would refuse one of these prompts.</summary>
     internal void CheckPrompts(IReadOnlyList<Prompt> prompts) => _sampler.CheckPrompts(prompts, Options.Sampling);
 
     /// <summary>
-    /// What the options amount to: print it before anything is run. After the first step it also says how long a step takes.
+    /// Computes the plan of the run from options and policy: sizes, methods, and memory. Print it before the first step.
     /// </summary>
+    /// <returns>The plan; after the first step it also contains the measured times.</returns>
+    /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
     public TrainingPlan Explain()
     {
         _use.RequireAlive();
         return TrainingPlanBuilder.Build(Options, _policy) with { StepTimes = _times };
     }
 
-    /// <summary>Runs one step: rollout, score, update.</summary>
-    /// <param name="prompts">The prompts of the step.</param>
+    /// <summary>Runs one training step: samples a group per prompt, scores all completions, and updates the policy.</summary>
+    /// <param name="prompts">The prompts of the step. At least one.</param>
     /// <param name="cancellationToken">
-    /// Stops with an <see cref="OperationCanceledException"/>; the weights are then those before the step.
+    /// The token that stops the step with an <see cref="OperationCanceledException"/>. The weights are then those before the step.
     /// </param>
+    /// <returns>The report of the step.</returns>
     /// <exception cref="RewardException">A reward failed and <see cref="RewardOptions.OnError"/> says to throw.</exception>
     /// <exception cref="TrainingDivergedException">
     /// Logits, log-probs, loss or gradient are not finite, and the update was not applied. Or the update left weights or
@@ -142,28 +129,32 @@ public sealed class GrpoOptimizer : IDisposable
     /// <exception cref="ObjectDisposedException">The optimizer or the policy was disposed.</exception>
     /// <exception cref="InvalidOperationException">
     /// The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>), or a single completion does not fit
-    /// into memory; nothing was applied. Or something else is at work on the policy, or a plug-in answered wrongly.
+    /// into memory; nothing was applied. Or another operation is running on the policy, or a plug-in returned an invalid result.
     /// </exception>
     public Task<StepReport> StepAsync(IReadOnlyList<Prompt> prompts, CancellationToken cancellationToken = default) =>
         StepAsync(prompts, reserve: [], cancellationToken);
 
-    /// <summary>The same with dynamic sampling: groups that teach nothing are replaced by groups of further prompts.</summary>
-    /// <param name="prompts">The prompts of the step.</param>
+    /// <summary>
+    /// Runs one training step with dynamic sampling: groups that teach nothing are replaced by groups of prompts from a reserve.
+    /// </summary>
+    /// <param name="prompts">The prompts of the step. At least one.</param>
     /// <param name="reserve">
-    /// Drawn from in this order, in up to <see cref="GrpoOptions.MaxSamplingRounds"/> rounds; not read when that is 1.
+    /// The prompts of the replacements, which are used in this order in up to <see cref="GrpoOptions.MaxSamplingRounds"/> rounds. With one
+    /// round they are not read.
     /// </param>
     /// <param name="cancellationToken">
-    /// Stops with an <see cref="OperationCanceledException"/>; the weights are then those before the step.
+    /// The token that stops the step with an <see cref="OperationCanceledException"/>. The weights are then those before the step.
     /// </param>
     /// <remarks>
-    /// DAPO, arXiv:2503.14476, section 3.2. When rounds or reserve run out, groups without a signal fill the step up again, so that its
-    /// denominators do not depend on luck. Rewards, lengths and accuracy in the report are of everything that was sampled.
+    /// DAPO, arXiv:2503.14476, section 3.2. If rounds or reserve run out, groups without a signal fill the step up again, so that its
+    /// denominators do not depend on chance. Rewards, lengths and accuracy in the report are over everything that was sampled.
     /// </remarks>
+    /// <inheritdoc cref="StepAsync(IReadOnlyList{Prompt}, CancellationToken)"/>
     public Task<StepReport> StepAsync(
         IReadOnlyList<Prompt> prompts, IReadOnlyList<Prompt> reserve, CancellationToken cancellationToken = default) =>
         StepAsync(prompts, reserve, observers: [], cancellationToken);
 
-    /// <summary>Runs one step under the eyes of observers, which change nothing.</summary>
+    /// <summary>Runs one training step and passes its intermediate results to observers, which change nothing.</summary>
     internal async Task<StepReport> StepAsync(
         IReadOnlyList<Prompt> prompts, IReadOnlyList<Prompt> reserve, IReadOnlyList<IStepObserver> observers,
         CancellationToken cancellationToken)
@@ -178,20 +169,20 @@ public sealed class GrpoOptimizer : IDisposable
         int splits = _budget.Splits;
         var sampled = new SampledGroups(Options.Advantage, RewardWeights, prompts.Count);
         IReadOnlyList<Prompt> next = prompts;
-        for (int drawn = 0, round = 1; ; round++)
+        for (int used = 0, round = 1; ; round++)
         {
             TimeSpan start = clock.Elapsed;
             IReadOnlyList<RolloutGroup> groups = await SampleAsync(next, cancellationToken).ConfigureAwait(false);
             rolloutTime += clock.Elapsed - start;
             sampled.Add(groups, await ScoreRewardsAsync(groups, cancellationToken).ConfigureAwait(false));
-            int wanted = Math.Min(sampled.Missing, reserve.Count - drawn);
+            int wanted = Math.Min(sampled.Missing, reserve.Count - used);
             if (round >= Options.MaxSamplingRounds || wanted <= 0)
             {
                 break;
             }
 
-            next = [.. reserve.Skip(drawn).Take(wanted)];
-            drawn += wanted;
+            next = [.. reserve.Skip(used).Take(wanted)];
+            used += wanted;
         }
 
         (IReadOnlyList<ScoredGroup> all, ScoredStep chosen) = Advantages(sampled, cancellationToken);
@@ -223,10 +214,14 @@ public sealed class GrpoOptimizer : IDisposable
         return report;
     }
 
-    /// <summary>First stage: samples a group per prompt for the step that comes next.</summary>
-    /// <param name="prompts">The prompts.</param>
-    /// <param name="cancellationToken">Stops between two tokens.</param>
-    /// <exception cref="InvalidOperationException">The sampler returned something else than was asked for.</exception>
+    /// <summary>Runs the first stage of the next step: samples a group of completions per prompt.</summary>
+    /// <param name="prompts">The prompts of the step. At least one.</param>
+    /// <param name="cancellationToken">The token that stops sampling between two tokens.</param>
+    /// <returns>One group per prompt, in the order of the prompts.</returns>
+    /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The sampler returned groups that do not match the request, or another operation is running on the policy.
+    /// </exception>
     public async Task<IReadOnlyList<RolloutGroup>> RolloutAsync(
         IReadOnlyList<Prompt> prompts, CancellationToken cancellationToken = default)
     {
@@ -254,9 +249,14 @@ public sealed class GrpoOptimizer : IDisposable
         return await _sampler.SampleAsync(_policy, request, cancellationToken).ConfigureAwait(false);
     }
 
-    /// <summary>Second stage: rewards and advantages.</summary>
-    /// <param name="groups">The rollouts.</param>
-    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <summary>Runs the second stage of a step: computes rewards and advantages.</summary>
+    /// <param name="groups">The groups to score, from <see cref="RolloutAsync"/> or from a sampler of your own.</param>
+    /// <param name="cancellationToken">The token that stops waiting for the rewards.</param>
+    /// <returns>The groups with rewards and advantages, which <see cref="Update(ScoredStep, CancellationToken)"/> takes.</returns>
+    /// <exception cref="ArgumentException">A group is invalid, for example because of a token id outside the vocabulary.</exception>
+    /// <exception cref="RewardException">A reward failed and <see cref="RewardOptions.OnError"/> says to throw.</exception>
+    /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
+    /// <exception cref="InvalidOperationException">Another operation is running on the policy.</exception>
     public async Task<ScoredStep> ScoreAsync(IReadOnlyList<RolloutGroup> groups, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(groups);
@@ -269,13 +269,16 @@ public sealed class GrpoOptimizer : IDisposable
         return chosen with { Groups = all };
     }
 
-    /// <summary>Third stage: the optimizer steps of the round. Counts as a step.</summary>
-    /// <param name="step">The scored groups.</param>
-    /// <param name="cancellationToken">Heeded until the first optimizer step is applied; the weights are then untouched.</param>
+    /// <summary>Runs the third stage of a step: trains the policy on scored groups and counts the step.</summary>
+    /// <param name="step">The scored groups, from <see cref="ScoreAsync"/>.</param>
+    /// <param name="cancellationToken">
+    /// The token that stops the update before its first optimizer step, while the weights are unchanged. Later it has no effect.
+    /// </param>
     /// <returns>
-    /// One report per optimizer step, those that were skipped included; none when every advantage is 0 and the loss has neither a KL term
-    /// nor an entropy bonus: then weights and moments are not touched.
+    /// One report per optimizer step, including skipped ones. Empty if every advantage is 0 and the loss has neither a KL term
+    /// nor an entropy bonus; weights and moments are then unchanged.
     /// </returns>
+    /// <exception cref="ArgumentException">A group is invalid or does not have one reward and one advantage per completion.</exception>
     /// <exception cref="TrainingDivergedException">
     /// Log-probs, loss or gradient are not finite, and the update was not applied. Or the update left weights or moments
     /// that are not finite.
@@ -283,7 +286,7 @@ public sealed class GrpoOptimizer : IDisposable
     /// <exception cref="ObjectDisposedException">The optimizer or the policy was disposed.</exception>
     /// <exception cref="InvalidOperationException">
     /// The sampler's log-probs contradict the policy's (<see cref="LogProbDifference.LargestMean"/>), or a single completion does not fit
-    /// into memory; nothing was applied. Or something else is at work on the policy, or a plug-in answered wrongly.
+    /// into memory; nothing was applied. Or another operation is running on the policy, or a plug-in returned an invalid result.
     /// </exception>
     public IReadOnlyList<UpdateReport> Update(ScoredStep step, CancellationToken cancellationToken = default)
     {
@@ -291,14 +294,19 @@ public sealed class GrpoOptimizer : IDisposable
         ArgumentNullException.ThrowIfNull(step.Groups, nameof(step));
         using IDisposable operation = _use.Begin();
         RequireWhole();
-        RequireScored(step.Groups, nameof(step));
+        step.RequireValid(
+            () => new RolloutCheck(_policy.GetType().Name, _vocabulary.FindAsync(_policy).GetAwaiter().GetResult()), nameof(step));
         Identity.Note();
         return Apply(step, observers: [], cancellationToken);
     }
 
-    /// <summary>Runs the third stage on groups that were scored elsewhere.</summary>
-    /// <param name="groups">The scored groups.</param>
-    /// <param name="cancellationToken">Heeded until the first optimizer step is applied; the weights are then untouched.</param>
+    /// <summary>
+    /// Runs the third stage of a step on groups that were scored elsewhere: trains the policy on them and counts the step.
+    /// </summary>
+    /// <param name="groups">The groups with one reward and one advantage per completion.</param>
+    /// <param name="cancellationToken">
+    /// The token that stops the update before its first optimizer step, while the weights are unchanged. Later it has no effect.
+    /// </param>
     /// <inheritdoc cref="Update(ScoredStep, CancellationToken)"/>
     public IReadOnlyList<UpdateReport> Update(IReadOnlyList<ScoredGroup> groups, CancellationToken cancellationToken = default)
     {
@@ -317,13 +325,13 @@ public sealed class GrpoOptimizer : IDisposable
         }
         else if (step.Kl is { } measured)
         {
-            double coefficient = _kl.Coefficient;
+            double coefficient = _parts.Kl.Coefficient;
             updates = [.. updates.Select(update => update with { Kl = measured, KlCoefficient = coefficient })];
         }
 
         if (updates.Count > 0 && updates[0].Kl is not null)
         {
-            _kl.Observe(updates.Average(update => update.Kl!.Value));
+            _parts.Kl.Observe(updates.Average(update => update.Kl!.Value));
         }
 
         foreach (string reason in updates.Select(update => update.SkipReason).OfType<string>())
@@ -340,10 +348,13 @@ public sealed class GrpoOptimizer : IDisposable
     }
 
     /// <summary>
-    /// Writes policy, moments and counters into an existing folder; with the same options <see cref="Load"/> continues exactly.
+    /// Saves policy, moments and counters in an existing folder. With equal options, a run that loads them continues exactly.
     /// </summary>
-    /// <param name="directory">The folder.</param>
-    /// <exception cref="InvalidOperationException">A step has failed after a part of it was applied.</exception>
+    /// <param name="directory">The path of the folder.</param>
+    /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// An earlier step failed after some of its updates were applied, or another operation is running on the policy.
+    /// </exception>
     public void Save(string directory)
     {
         using IDisposable operation = _use.BeginSave();
@@ -351,9 +362,12 @@ public sealed class GrpoOptimizer : IDisposable
         _checkpoint.Save(directory, Step);
     }
 
-    /// <summary>Restores what <see cref="Save"/> wrote.</summary>
-    /// <param name="directory">The folder.</param>
-    /// <exception cref="InvalidDataException">The folder holds another format, seed or model; nothing was changed.</exception>
+    /// <summary>Loads policy, moments and counters from a folder that <see cref="Save"/> wrote.</summary>
+    /// <param name="directory">The path of the folder.</param>
+    /// <exception cref="FileNotFoundException">The folder contains no training state.</exception>
+    /// <exception cref="InvalidDataException">The folder contains another format, seed or model; nothing was changed.</exception>
+    /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
+    /// <exception cref="InvalidOperationException">Another operation is running on the policy.</exception>
     public void Load(string directory)
     {
         using IDisposable operation = _use.Begin();
@@ -362,8 +376,8 @@ public sealed class GrpoOptimizer : IDisposable
         IsWhole = true;
     }
 
-    /// <summary>Refuses to go on from weights and moments that belong to no whole step.</summary>
-    /// <exception cref="InvalidOperationException">A step has failed after a part of it was applied.</exception>
+    /// <summary>Requires that no step has failed after some of its updates were applied.</summary>
+    /// <exception cref="InvalidOperationException">A step has failed halfway.</exception>
     internal void RequireWhole()
     {
         if (!IsWhole)
@@ -375,21 +389,22 @@ public sealed class GrpoOptimizer : IDisposable
     }
 
     /// <summary>
-    /// Frees the moments. The policy stays. A step that is under way ends first, and so does a <see cref="GrpoTrainer"/>'s run: its next
-    /// step throws, and its last checkpoint is written.
+    /// Frees AdamW's moments and leaves the policy alone. If a step is running, the moments are freed when it ends. A running
+    /// <see cref="GrpoTrainer"/> fails at its next step and then writes its last checkpoint.
     /// </summary>
     public void Dispose() => _use.Dispose();
 
-    /// <summary>Claims the policy for a training run, until the result is disposed.</summary>
-    /// <param name="member">The run, for messages.</param>
+    /// <summary>Claims the policy for a training run.</summary>
+    /// <param name="member">The name of the run for messages.</param>
+    /// <returns>The claim, which ends when it is disposed.</returns>
     internal IDisposable BeginRun(string member) => _use.BeginRun(member);
 
-    // A failure before the first update was applied leaves everything as it was before the step; a later one leaves half a step.
+    // A failure before the first update leaves everything as it was before the step. A later failure leaves half a step.
     private IReadOnlyList<UpdateReport> RunUpdates(
         IReadOnlyList<ScoredGroup> groups, IReadOnlyList<IStepObserver> observers, CancellationToken cancellationToken)
     {
-        long applied = _adam.Step;
-        IReadOnlyList<double> norms = _spikes.State;
+        long applied = _parts.Adam.Step;
+        IReadOnlyList<double> norms = _parts.Spikes.State;
         bool moving = false;
         try
         {
@@ -404,32 +419,9 @@ public sealed class GrpoOptimizer : IDisposable
         }
         catch
         {
-            IsWhole = _adam.Step == applied && !moving;
-            _spikes.Restore(norms);
+            IsWhole = _parts.Adam.Step == applied && !moving;
+            _parts.Spikes.Restore(norms);
             throw;
-        }
-    }
-
-    // Groups that a caller made. Those of a step were checked when they were sampled.
-    private void RequireScored(IReadOnlyList<ScoredGroup> groups, string parameter)
-    {
-        if (groups.Any(scored => scored is null))
-        {
-            throw new ArgumentException("A scored group is null.", parameter);
-        }
-
-        int? vocabulary = _vocabulary.FindAsync(_policy).GetAwaiter().GetResult();
-        new RolloutCheck(_policy.GetType().Name, vocabulary).RequireGroups(groups.Select(scored => scored.Group), parameter);
-        foreach (ScoredGroup scored in groups)
-        {
-            int count = scored.Group.Completions.Count;
-            if (scored.Rewards?.Count != count || scored.Advantages?.Count != count)
-            {
-                throw new ArgumentException(FormattableString.Invariant(
-                    $"A group of {count} completions has {scored.Rewards?.Count ?? 0} rewards and {scored.Advantages?.Count ?? 0} ")
-                    + "advantages; there must be one each per completion.",
-                    parameter);
-            }
         }
     }
 
@@ -441,7 +433,7 @@ public sealed class GrpoOptimizer : IDisposable
     {
         RewardKl.Shaped? shaped = _rewardKl is null
             ? null
-            : TensorThread.Run(() => _rewardKl.Shape(sampled.Groups, sampled.Rewards, _kl.Coefficient, cancellationToken));
+            : TensorThread.Run(() => _rewardKl.Shape(sampled.Groups, sampled.Rewards, _parts.Kl.Coefficient, cancellationToken));
         (IReadOnlyList<ScoredGroup> all, IReadOnlyList<ScoredGroup> chosen) = sampled.Score(shaped?.Rewards);
         return (all, new ScoredStep(chosen) { Kl = shaped?.Kl });
     }

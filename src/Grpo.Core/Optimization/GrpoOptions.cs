@@ -5,192 +5,208 @@ using Grpo.Planning;
 
 namespace Grpo;
 
-/// <summary>Options of a <see cref="GrpoOptimizer"/>. The defaults: GRPO's advantages, DAPO's token mean, no KL term.</summary>
+/// <summary>
+/// The options of a <see cref="GrpoOptimizer"/>. By default they combine GRPO's advantages with DAPO's token mean and have no KL term.
+/// </summary>
 /// <remarks>
-/// <see cref="Validate"/> lists every value out of range; the optimizer's constructor calls it. Numbers that float32 rounds to 0 or to
-/// infinity are out of range too.
+/// <see cref="Validate"/> lists every value that is out of range. The optimizer's constructor calls it.
+/// A number that float32 would round to 0 or to infinity is out of range too.
 /// </remarks>
 public sealed record GrpoOptions : IReflectedOptions
 {
-    /// <summary>Completions per prompt, G (num_generations).</summary>
+    /// <summary>The number of completions per prompt, G (num_generations in other libraries).</summary>
     /// <value>2 to 1024; default 8.</value>
     public int GroupSize { get; set; } = 8;
 
-    /// <summary>Prompts per step; a step samples PromptsPerStep · GroupSize completions.</summary>
+    /// <summary>The number of prompts per step. A step samples PromptsPerStep · GroupSize completions.</summary>
     /// <value>1 to 65536; default 8.</value>
     public int PromptsPerStep { get; set; } = 8;
 
     /// <summary>
-    /// Rollout rounds per step, at most: groups that teach nothing are replaced by groups of further prompts (DAPO's dynamic sampling).
+    /// The largest number of rollout rounds per step. In each further round, groups that teach nothing are replaced by groups of other
+    /// prompts (DAPO's dynamic sampling).
     /// </summary>
     /// <value>1 (no replacement) to 64; default 1.</value>
     public int MaxSamplingRounds { get; set; } = 1;
 
-    /// <summary>How completions are sampled.</summary>
+    /// <summary>The options for sampling completions: temperature, length limits and concurrency.</summary>
     public SamplingOptions Sampling { get; set; } = new();
 
-    /// <summary>How failing rewards are treated.</summary>
+    /// <summary>The options for calling the reward function: errors, timeout and concurrency.</summary>
     public RewardOptions Rewards { get; set; } = new();
 
-    /// <summary>How the rewards of a step become advantages.</summary>
+    /// <summary>The method that turns the rewards of a step into advantages.</summary>
     /// <value>
     /// Default <see cref="GroupNormalizedAdvantage"/>. In configuration a text such as "mean-centered" or "group-normalized(Epsilon=1e-6)".
     /// </value>
     public AdvantageFunction Advantage { get; set; } = new GroupNormalizedAdvantage();
 
-    /// <summary>The loss per token, with its clip range.</summary>
+    /// <summary>The objective, which computes the loss of each token and has its own clip range.</summary>
     /// <value>Default <see cref="ClippedObjective"/> with ε = 0.2. In configuration a text such as "clipped(Low=0.2, High=0.28)".</value>
     public PolicyObjective Objective { get; set; } = new ClippedObjective();
 
-    /// <summary>How per-token losses become a scalar; an objective refuses those with which it does not mean what its paper says.</summary>
+    /// <summary>
+    /// The reduction of the losses of all tokens to one number. An objective refuses a reduction that contradicts its paper.
+    /// </summary>
     /// <value>Default <see cref="LossReduction.TokenMean"/>.</value>
     public LossReduction Reduction { get; set; } = LossReduction.TokenMean;
 
-    /// <summary>Weight β of the KL term. 0 switches the reference model off.</summary>
+    /// <summary>The weight β of the KL term. With 0 no reference model is needed.</summary>
     /// <value>0 to 10; default 0.</value>
     public double KlCoefficient { get; set; }
 
     /// <summary>
-    /// The KL that β moves to hold, nats per token (<see cref="AdaptiveKl"/>); <see cref="KlCoefficient"/> is then only where it starts.
+    /// The KL divergence, in nats per token, that an adaptive β aims at (<see cref="AdaptiveKl"/>). β then starts at
+    /// <see cref="KlCoefficient"/>.
     /// </summary>
     /// <value>Above 0, or null for a fixed β; default null.</value>
     public double? KlTarget { get; set; }
 
     /// <summary>
-    /// Which estimate the KL term is, and whether it is one of the loss or of the reward; read only
+    /// The estimator of the KL term. It also decides if the term is part of the loss or of the reward. It is read only
     /// when <see cref="KlCoefficient"/> is above 0.
     /// </summary>
     /// <value>Default <see cref="KlEstimator.K3"/>.</value>
     public KlEstimator KlEstimator { get; set; } = KlEstimator.K3;
 
     /// <summary>
-    /// Moves the reference model toward the policy after every so many steps (TR-DPO, arXiv:2404.09656, there every 512). The reference is
-    /// then part of the checkpoint.
+    /// The number of steps between two moves of the reference model toward the policy (TR-DPO, arXiv:2404.09656, which uses 512). The
+    /// checkpoint then includes the reference model.
     /// </summary>
-    /// <value>1 or more, or null for a reference that stays; default null.</value>
+    /// <value>1 or more, or null for a reference that never moves; default null.</value>
     public long? ReferenceSyncEvery { get; set; }
 
-    /// <summary>α of that move: π_ref ← α·π + (1 − α)·π_ref, in the weights. 1 replaces the reference.</summary>
-    /// <value>Above 0, to 1; default 0.6, the paper's.</value>
+    /// <summary>
+    /// The mixing factor α of a move of the reference model: π_ref ← α·π + (1 − α)·π_ref, in the weights. 1 replaces the reference.
+    /// </summary>
+    /// <value>Above 0, to 1; default 0.6, as in the paper (arXiv:2404.09656).</value>
     public double ReferenceSyncMix { get; set; } = 0.6;
 
     /// <summary>
-    /// Weight of the entropy bonus, which keeps the policy from settling too early; needs a policy that gives entropies, as Qwen's does.
+    /// The weight of the entropy bonus, which keeps the policy from becoming certain too early. It needs a policy that
+    /// computes entropies (<see cref="IEntropyPolicy"/>).
     /// </summary>
-    /// <value>0 to 1; default 0. Above 0 completions without advantage are trained on too.</value>
+    /// <value>0 to 1; default 0. Above 0, completions without an advantage are trained on too.</value>
     public double EntropyCoefficient { get; set; }
 
     /// <summary>
-    /// Trains only on this fraction of the step's tokens: those at which the policy is least sure. Costs one more forward pass per update;
-    /// needs a policy that gives entropies. arXiv:2506.01939 (which uses 0.2).
+    /// The fraction of the step's tokens to train on: those at which the policy is least certain. Below 1 it costs one more forward pass
+    /// per update and needs a policy that computes entropies (<see cref="IEntropyPolicy"/>). arXiv:2506.01939, which uses 0.2.
     /// </summary>
     /// <value>Above 0, to 1 (all tokens); default 1.</value>
     public double TopEntropyFraction { get; set; } = 1;
 
     /// <summary>
-    /// Leaves completions with a negative advantage out of the loss once the policy has moved away from them by more than this, nats per
-    /// token. Acts from the second update of a round on. DeepSeek-V3.2, arXiv:2512.02556.
+    /// The distance from the policy that sampled, in nats per token, above which a completion with a negative advantage is left out of
+    /// the loss. It acts from the second update of a rollout on. DeepSeek-V3.2, arXiv:2512.02556.
     /// </summary>
-    /// <value>0 or more, or null for never; default null.</value>
+    /// <value>0 or more, or null to keep all completions; default null.</value>
     public double? OffPolicyThreshold { get; set; }
 
     /// <summary>
-    /// Weighs each token by π_old/π_sampler up to this cap, for a sampler that is another engine (other kernels, quantized weights) and
-    /// records its log-probs. The built-in sampler needs none: it is the policy.
+    /// The largest weight π_old/π_sampler of a token. Set it for a sampler that is another engine (other kernels, quantized weights) and
+    /// records its log-probs. The built-in sampler needs no correction, because it samples from the policy itself.
     /// </summary>
-    /// <value>1 or more (2 is usual), or null for none; default null.</value>
+    /// <value>1 or more (2 is usual), or null for no correction; default null.</value>
     public double? SamplerCorrectionCap { get; set; }
 
-    /// <summary>What happens to a token above <see cref="SamplerCorrectionCap"/>.</summary>
+    /// <summary>The treatment of a token whose weight is above <see cref="SamplerCorrectionCap"/>.</summary>
     /// <value>Default <see cref="SamplerCorrectionMode.Truncate"/>.</value>
     public SamplerCorrectionMode SamplerCorrectionMode { get; set; } = SamplerCorrectionMode.Truncate;
 
-    /// <summary>Leaves completions cut at the length limit out of the loss; their rewards still count in the group's mean.</summary>
+    /// <summary>
+    /// True if completions that were cut at the length limit are left out of the loss. Their rewards still count in the group's mean.
+    /// </summary>
     /// <value>Default false.</value>
     /// <remarks>DAPO, arXiv:2503.14476, section 3.4 (overlong filtering). The denominators count the remaining completions.</remarks>
     public bool MaskTruncatedCompletions { get; set; }
 
-    /// <summary>Optimizer steps per rollout, μ (num_iterations).</summary>
+    /// <summary>The number of optimizer steps per rollout, μ (num_iterations in other libraries).</summary>
     /// <value>1 to 64; default 1.</value>
     public int UpdatesPerRollout { get; set; } = 1;
 
-    /// <summary>Sequences per forward and backward pass. Memory and speed only: loss and gradient do not depend on it.</summary>
+    /// <summary>
+    /// The largest number of sequences per forward and backward pass. It affects memory and speed only: loss and gradient do not
+    /// depend on it.
+    /// </summary>
     /// <value>1 to 4096; default 8.</value>
     public int MicroBatchSize { get; set; } = 8;
 
     /// <summary>
-    /// Tokens per forward and backward pass, at most, padding included: the bound that memory follows when lengths vary.
-    /// <see cref="MicroBatchSize"/> holds besides. A sequence that alone is longer is a micro-batch of its own.
+    /// The largest number of tokens per forward and backward pass, including padding. It bounds memory better than a number of sequences
+    /// when lengths vary. <see cref="MicroBatchSize"/> still applies. A longer sequence forms a micro-batch of its own.
     /// </summary>
     /// <value>1 or more, or null for no limit; default null.</value>
     public int? MaxTokensPerMicroBatch { get; set; }
 
     /// <summary>
-    /// Computes a prompt once for all completions of its group in a micro-batch, in the update and in the passes without gradient; for a
-    /// policy that can (<see cref="ISharedPromptPolicy"/>). Speed and memory only: loss and gradient are the same up to rounding.
+    /// True if a prompt is computed once for all completions of its group in a micro-batch. It needs a policy with this ability
+    /// (<see cref="ISharedPromptPolicy"/>) and has no effect on others. It saves time and memory; loss and gradient stay equal up to
+    /// rounding.
     /// </summary>
     /// <value>Default true.</value>
     public bool SharePrompts { get; set; } = true;
 
-    /// <summary>Peak learning rate.</summary>
+    /// <summary>The peak learning rate, which is reached after the warm-up.</summary>
     /// <value>0 to 1; default 1e-6.</value>
     public double LearningRate { get; set; } = 1e-6;
 
-    /// <summary>Course of the learning rate after the warm-up.</summary>
+    /// <summary>The shape of the learning rate curve after the warm-up.</summary>
     /// <value>Default <see cref="LearningRateSchedule.Constant"/>.</value>
     public LearningRateSchedule Schedule { get; set; } = LearningRateSchedule.Constant;
 
-    /// <summary>Optimizer steps of linear warm-up; the first of them has rate 0.</summary>
+    /// <summary>The number of optimizer steps of linear warm-up. The first of them has learning rate 0.</summary>
     /// <value>0 or more; default 0.</value>
     public long WarmupSteps { get; set; }
 
-    /// <summary>Optimizer steps after which a linear or cosine schedule has reached its floor.</summary>
-    /// <value>Above <see cref="WarmupSteps"/> for those schedules; default 0 (constant needs none).</value>
+    /// <summary>The number of optimizer steps after which a linear or cosine schedule reaches its floor, including the warm-up.</summary>
+    /// <value>Above <see cref="WarmupSteps"/> for those schedules; default 0 (a constant schedule needs none).</value>
     public long ScheduleSteps { get; set; }
 
-    /// <summary>Lowest learning rate of a schedule, as a fraction of the peak.</summary>
+    /// <summary>The lowest learning rate of a linear or cosine schedule, as a fraction of the peak.</summary>
     /// <value>0 to 1; default 0.</value>
     public double ScheduleFloor { get; set; }
 
-    /// <summary>β₁ of AdamW.</summary>
+    /// <summary>The constant β₁ of AdamW: the decay rate of the first moment.</summary>
     /// <value>0 to 0.9999999; default 0.9.</value>
     public double AdamBeta1 { get; set; } = 0.9;
 
-    /// <summary>β₂ of AdamW.</summary>
+    /// <summary>The constant β₂ of AdamW: the decay rate of the second moment.</summary>
     /// <value>0 to 0.9999999; default 0.999.</value>
     public double AdamBeta2 { get; set; } = 0.999;
 
-    /// <summary>Added to the square root of AdamW's second moment.</summary>
+    /// <summary>The constant ε of AdamW, which is added to the square root of the second moment.</summary>
     /// <value>1.2e-38, the smallest number that float32 holds in full, to 1; default 1e-8.</value>
     public double AdamEpsilon { get; set; } = 1e-8;
 
     /// <summary>
-    /// Where AdamW's moments are kept and in how many bits; in float32 they are half of what weights, gradients and moments take. Moments
-    /// of a checkpoint that has them otherwise are converted.
+    /// The place and the precision in which AdamW keeps its moments. In float32 the moments are half of what weights, gradients and
+    /// moments take together. Moments of a checkpoint in another precision are converted.
     /// </summary>
     /// <value>Default <see cref="OptimizerMoments.Float32"/>.</value>
     public OptimizerMoments OptimizerMoments { get; set; } = OptimizerMoments.Float32;
 
-    /// <summary>Decoupled weight decay of matrices; biases and norms are not decayed.</summary>
+    /// <summary>The decoupled weight decay of matrices. Biases and norms do not decay.</summary>
     /// <value>0 to 1; default 0.</value>
     public double WeightDecay { get; set; }
 
-    /// <summary>Longest gradient over all parameters, L2; a longer one is scaled down. Null: no clipping.</summary>
-    /// <value>1e-19 or more, or null; default 1.</value>
+    /// <summary>The largest L2 norm of the gradient over all parameters. A gradient above it is scaled down to it.</summary>
+    /// <value>1e-19 or more, or null for no clipping; default 1.</value>
     public double? MaxGradientNorm { get; set; } = 1.0;
 
     /// <summary>
-    /// Skips an update whose gradient norm exceeds this many times the median of the last 32 (from the 17th update on): one bad batch
-    /// must not undo a run. Weights and moments stay, the report gives the reason.
+    /// The factor by which a gradient norm may exceed the median of the last 32 before its update is skipped, so that one bad batch does
+    /// not spoil a run. It acts from the 17th update on. A skipped update leaves weights and moments unchanged and is
+    /// reported with its reason.
     /// </summary>
     /// <value>Above 1, or null to apply every finite gradient; default 20.</value>
     public double? GradientSpikeFactor { get; set; } = 20;
 
-    /// <summary>Seed of prompt order and sampling.</summary>
+    /// <summary>The seed of the prompt order and of sampling.</summary>
     /// <value>Any; default 42.</value>
     public ulong Seed { get; set; } = 42;
 
-    /// <summary>The loss as these options describe it.</summary>
+    /// <summary>The settings of the loss as these options describe it.</summary>
     internal LossSettings Loss => new()
     {
         Objective = Objective,
@@ -203,18 +219,19 @@ public sealed record GrpoOptions : IReflectedOptions
         SamplerCorrectionMode = SamplerCorrectionMode,
     };
 
-    /// <summary>Whether the update needs the entropy of each token.</summary>
+    /// <summary>True if the update needs the entropy of each token.</summary>
     internal bool NeedsEntropies => EntropyCoefficient != 0 || TopEntropyFraction < 1;
 
-    /// <summary>Whether the loss has a KL term.</summary>
+    /// <summary>True if the loss has a KL term.</summary>
     internal bool HasKlInLoss => KlCoefficient != 0 && KlEstimator != KlEstimator.K1InReward;
 
-    /// <summary>Whether the reward has one.</summary>
+    /// <summary>True if the reward has a KL term.</summary>
     internal bool HasKlInReward => KlCoefficient != 0 && KlEstimator == KlEstimator.K1InReward;
 
-    /// <summary>Whether a completion without advantage has a gradient all the same.</summary>
+    /// <summary>True if a completion without an advantage still has a gradient.</summary>
     internal bool TrainsWithoutAdvantage => HasKlInLoss || EntropyCoefficient != 0;
 
-    /// <summary>Lists everything that is out of range; empty when the options can be used.</summary>
+    /// <summary>Lists every option that is out of range.</summary>
+    /// <returns>One sentence per problem; empty if the options can be used.</returns>
     public IReadOnlyList<string> Validate() => GrpoOptionsValidator.Validate(this);
 }

@@ -1,19 +1,21 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using Grpo.Losses;
+using Grpo.Modeling;
 using Grpo.Planning;
 using Grpo.Scoring;
 using Microsoft.Extensions.Options;
 
 namespace Grpo.Optimization;
 
-/// <summary>Checks <see cref="GrpoOptions"/>, on its own and as part of Microsoft.Extensions.Options.</summary>
-public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
+/// <summary>Checks <see cref="GrpoOptions"/>, also as a validator of Microsoft.Extensions.Options.</summary>
+internal sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
 {
     /// <inheritdoc/>
     public ValidateOptionsResult Validate(string? name, GrpoOptions options) =>
         Validate(options) is { Count: > 0 } problems ? ValidateOptionsResult.Fail(problems) : ValidateOptionsResult.Success;
 
+    /// <summary>Lists every option that is out of range.</summary>
     internal static IReadOnlyList<string> Validate(GrpoOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -115,13 +117,41 @@ public sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
         void Require<T>(bool holds, T value, string allowed, [CallerArgumentExpression(nameof(value))] string name = "") =>
             OptionCheck.Require(problems, holds, value, allowed, name);
 
-        // In range, and so judged by what float32 makes of it.
+        // A value out of range is reported by Require; only the others are checked for float32.
         void Fits(bool isInRange, double value, bool zeroIsAllowed = false, [CallerArgumentExpression(nameof(value))] string name = "") =>
             problems.AddRange(
                 Float32.Problems(isInRange ? Float32.Problem(name[(name.LastIndexOf('.') + 1)..], value, zeroIsAllowed) : null));
     }
 
-    /// <summary>What float32 makes of the numbers that every trainer gives to AdamW.</summary>
+    /// <summary>Checks that the plug-ins can do what valid options ask of them.</summary>
+    /// <exception cref="InvalidOperationException">
+    /// The policy is random in training or computes no entropies although they are needed, or the reference model is missing.
+    /// </exception>
+    internal static void RequirePlugIns(GrpoOptions options, IPolicy policy, IReferenceModel? reference)
+    {
+        if (policy is IStochasticPolicy { IsStochastic: true })
+        {
+            throw new InvalidOperationException(
+                $"{policy.GetType().Name} is random in training (dropout): its ratios to the sampled log-probs would be noise. "
+                + "Switch dropout off for GRPO; SupervisedTrainer can use it.");
+        }
+
+        if (options.NeedsEntropies && policy is not IEntropyPolicy)
+        {
+            throw new InvalidOperationException(
+                $"{policy.GetType().Name} computes no entropies. Implement IEntropyPolicy, or set EntropyCoefficient to 0 and "
+                + "TopEntropyFraction to 1.");
+        }
+
+        if (options.KlCoefficient != 0 && reference is null)
+        {
+            throw new InvalidOperationException(
+                FormattableString.Invariant(
+                    $"KlCoefficient is {options.KlCoefficient} but no reference model was given. Pass one, or set KlCoefficient to 0."));
+        }
+    }
+
+    /// <summary>Lists the values that float32 would round to 0 among those that every trainer passes to AdamW.</summary>
     internal static IEnumerable<string> ValidateAdam(double learningRate, double weightDecay) => Float32.Problems(
         learningRate is > 0 and <= 1 ? Float32.Problem(nameof(GrpoOptions.LearningRate), learningRate, zeroIsAllowed: true) : null,
         weightDecay is > 0 and <= 1 ? Float32.Problem(nameof(GrpoOptions.WeightDecay), weightDecay, zeroIsAllowed: true) : null);

@@ -3,16 +3,17 @@ using Grpo.Optimization;
 
 namespace Grpo;
 
-/// <summary>Published settings by name. Each returns fresh options that can be changed further.</summary>
+/// <summary>The settings of published GRPO variants. Each method returns new options, which the caller may change.</summary>
 public static class GrpoPresets
 {
-    /// <summary>The names that <see cref="Get"/> knows.</summary>
+    /// <summary>The names of all presets, as <see cref="Get"/> accepts them.</summary>
     public static IReadOnlyList<string> Names { get; } = ["default", "grpo", "dapo", "dr-grpo", "gspo", "cispo", "sapo", "rloo",
         "reinforce++", "thelmbook"];
 
-    /// <summary>The options of a preset.</summary>
-    /// <param name="name">One of <see cref="Names"/>, in any case.</param>
-    /// <exception cref="ArgumentException">There is no preset of that name.</exception>
+    /// <summary>Returns the options of the preset with the given name.</summary>
+    /// <param name="name">A name from <see cref="Names"/>, in upper or lower case.</param>
+    /// <returns>New options, which the caller may change.</returns>
+    /// <exception cref="ArgumentException">No preset has this name.</exception>
     public static GrpoOptions Get(string name)
     {
         ArgumentNullException.ThrowIfNull(name);
@@ -33,7 +34,8 @@ public static class GrpoPresets
     }
 
     /// <summary>
-    /// DeepSeekMath, arXiv:2402.03300: sequence mean, k3 with β = 0.04, ε = 0.2, G = 64 in the paper (here the default 8), lr 1e-6.
+    /// Creates the settings of DeepSeekMath, which introduced GRPO: sequence mean, k3 with β = 0.04, ε = 0.2, learning rate 1e-6.
+    /// arXiv:2402.03300, which uses G = 64 (here the default, 8).
     /// </summary>
     public static GrpoOptions GrpoPaper() => new()
     {
@@ -42,10 +44,10 @@ public static class GrpoPresets
     };
 
     /// <summary>
-    /// DAPO, arXiv:2503.14476: token mean, clip-higher (0.2, 0.28), dynamic sampling in up to 10 rounds, no KL, G = 16, weight decay 0.1,
-    /// 20 steps of warm-up.
+    /// Creates the settings of DAPO: token mean, clip-higher (0.2, 0.28), dynamic sampling in up to 10 rounds, no KL term, G = 16,
+    /// weight decay 0.1, 20 steps of warm-up. arXiv:2503.14476.
     /// </summary>
-    /// <remarks>The paper's overlong penalty is a reward: add LengthPenaltyReward to yours.</remarks>
+    /// <remarks>The paper's penalty on overlong answers is a reward: add LengthPenaltyReward to your reward function.</remarks>
     public static GrpoOptions Dapo() => new()
     {
         Reduction = LossReduction.TokenMean,
@@ -56,15 +58,19 @@ public static class GrpoPresets
         WarmupSteps = 20,
     };
 
-    /// <summary>Dr. GRPO, arXiv:2503.20783: no division by the standard deviation, none by the length, no KL.</summary>
+    /// <summary>
+    /// Creates the settings of Dr. GRPO: no division by the standard deviation or by the length, no KL term. arXiv:2503.20783.
+    /// </summary>
     public static GrpoOptions DrGrpo() => new()
     {
         Advantage = new MeanCenteredAdvantage(),
         Reduction = LossReduction.FixedLength,
     };
 
-    /// <summary>GSPO, arXiv:2507.18071: one ratio per completion, clipped to (3e-4, 4e-4), sequence mean, no KL.</summary>
-    /// <remarks>The paper runs four updates per rollout; on-policy the ratio is 1 and the clip never acts.</remarks>
+    /// <summary>
+    /// Creates the settings of GSPO: one ratio per completion, clip range (3e-4, 4e-4), sequence mean, no KL term. arXiv:2507.18071.
+    /// </summary>
+    /// <remarks>The paper runs four updates per rollout. With one update the ratio is 1 and nothing is ever clipped.</remarks>
     public static GrpoOptions Gspo() => new()
     {
         Objective = new GspoObjective(),
@@ -72,14 +78,17 @@ public static class GrpoPresets
         UpdatesPerRollout = 4,
     };
 
-    /// <summary>CISPO, MiniMax-M1, arXiv:2506.13585: truncated importance weights in place of the clip, token mean, no KL.</summary>
+    /// <summary>
+    /// Creates the settings of CISPO, from MiniMax-M1: truncated importance weights instead of clipping, token mean, no KL term.
+    /// arXiv:2506.13585.
+    /// </summary>
     public static GrpoOptions Cispo() => new()
     {
         Objective = new CispoObjective(),
         Reduction = LossReduction.TokenMean,
     };
 
-    /// <summary>SAPO, arXiv:2511.20347: a soft gate in place of the clip, sequence mean, no KL.</summary>
+    /// <summary>Creates the settings of SAPO: a soft gate instead of clipping, sequence mean, no KL term. arXiv:2511.20347.</summary>
     public static GrpoOptions Sapo() => new()
     {
         Objective = new SapoObjective(),
@@ -87,8 +96,8 @@ public static class GrpoPresets
     };
 
     /// <summary>
-    /// RLOO, arXiv:2402.14740: each reward against the mean of the others, REINFORCE without clipping on the completion as one action (its
-    /// tokens are summed), KL in the reward with β = 0.05.
+    /// Creates the settings of RLOO: each reward minus the mean of the others in its group, REINFORCE without clipping, KL in the reward
+    /// with β = 0.05. A completion is one action, so the losses of its tokens are summed. arXiv:2402.14740.
     /// </summary>
     public static GrpoOptions Rloo() => new()
     {
@@ -100,7 +109,8 @@ public static class GrpoPresets
     };
 
     /// <summary>
-    /// REINFORCE++ with baseline, arXiv:2501.03262: group mean subtracted, whitened over the batch, KL of k2 with β = 1e-3.
+    /// Creates the settings of REINFORCE++ with baseline: the group's mean is subtracted, advantages are whitened over the batch, k2 with
+    /// β = 1e-3. arXiv:2501.03262.
     /// </summary>
     public static GrpoOptions ReinforcePlusPlus() => new()
     {
@@ -110,7 +120,10 @@ public static class GrpoPresets
         KlEstimator = KlEstimator.K2,
     };
 
-    /// <summary>The theLMbook tutorial: G = 12, 7 prompts, β = 0.04, ε = 0.1, lr 5e-6, gradient norm 0.1, 400 tokens.</summary>
+    /// <summary>
+    /// Creates the settings of theLMbook's GRPO tutorial: G = 12, 7 prompts per step, β = 0.04, ε = 0.1, learning rate 5e-6, gradient
+    /// norm at most 0.1, completions of at most 400 tokens.
+    /// </summary>
     public static GrpoOptions TheLmBook() => new()
     {
         Reduction = LossReduction.SequenceMean,

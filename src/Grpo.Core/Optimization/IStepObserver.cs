@@ -3,11 +3,11 @@ using static TorchSharp.torch;
 
 namespace Grpo.Optimization;
 
-/// <summary>Follows one training step from the inside. It reads, and changes nothing.</summary>
+/// <summary>Receives the intermediate results of one training step, without changing them.</summary>
 internal interface IStepObserver
 {
     /// <summary>Receives the rows of the step before its first update.</summary>
-    /// <param name="all">The rows of the chosen groups, group by group.</param>
+    /// <param name="all">The rows of the groups that the step learns from, group by group.</param>
     /// <param name="counted">The rows that count in the denominators of the loss.</param>
     void OnRows(IReadOnlyList<TrainingRow> all, IReadOnlyList<TrainingRow> counted);
 

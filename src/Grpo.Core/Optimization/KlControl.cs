@@ -2,17 +2,17 @@ using Grpo.Losses;
 
 namespace Grpo.Optimization;
 
-/// <summary>β as it stands, wherever the KL term acts: fixed, or moved by an <see cref="AdaptiveKl"/>.</summary>
+/// <summary>The current KL coefficient β, which is fixed or adapted by an <see cref="AdaptiveKl"/>.</summary>
 internal sealed class KlControl(GrpoOptions options)
 {
-    /// <summary>β of the next step.</summary>
+    /// <summary>The coefficient β of the next step.</summary>
     public double Coefficient { get; private set; } = options.KlCoefficient;
 
-    /// <summary>What a checkpoint has to keep: null where β is fixed.</summary>
+    /// <summary>The value that a checkpoint contains; null if β is fixed.</summary>
     public double? State => options.KlTarget is null ? null : Coefficient;
 
-    /// <summary>Moves β after a step.</summary>
-    /// <param name="kl">The divergence measured in it, nats per token.</param>
+    /// <summary>Adapts β after a step.</summary>
+    /// <param name="kl">The KL divergence of the step in nats per token.</param>
     public void Observe(double kl)
     {
         if (options.KlTarget is { } target)
@@ -21,6 +21,6 @@ internal sealed class KlControl(GrpoOptions options)
         }
     }
 
-    /// <summary>Goes back to what <see cref="State"/> was.</summary>
+    /// <summary>Restores an earlier <see cref="State"/>.</summary>
     public void Restore(double? state) => Coefficient = options.KlTarget is null ? options.KlCoefficient : state ?? options.KlCoefficient;
 }

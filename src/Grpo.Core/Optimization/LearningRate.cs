@@ -1,18 +1,19 @@
 namespace Grpo.Optimization;
 
-/// <summary>The learning rate as a pure function of the step: nothing to save, exact to resume.</summary>
+/// <summary>Computes the learning rate as a pure function of the step, so that a resumed run needs no saved state.</summary>
 /// <remarks>
-/// Equal to transformers' schedules up to their last step; past it theirs climbs along the cosine again, ours stays at its floor.
+/// The values are those of Hugging Face transformers' schedules up to their last step. Later, theirs follows the cosine up again, and
+/// this one stays at its floor.
 /// </remarks>
-public static class LearningRate
+internal static class LearningRate
 {
-    /// <summary>The rate of an optimizer step.</summary>
-    /// <param name="schedule">The course after the warm-up.</param>
-    /// <param name="peak">The rate that the warm-up reaches.</param>
-    /// <param name="step">Optimizer steps already done; 0 for the first.</param>
-    /// <param name="warmupSteps">Steps of linear rise. The first of them has rate 0, as in transformers.</param>
-    /// <param name="totalSteps">Where linear and cosine reach their floor.</param>
-    /// <param name="floor">The lowest rate as a fraction of <paramref name="peak"/>.</param>
+    /// <summary>Computes the learning rate of an optimizer step.</summary>
+    /// <param name="schedule">The shape of the curve after the warm-up.</param>
+    /// <param name="peak">The learning rate at the end of the warm-up.</param>
+    /// <param name="step">The number of completed optimizer steps; 0 for the first step.</param>
+    /// <param name="warmupSteps">The number of warm-up steps. The first of them has learning rate 0, as in transformers.</param>
+    /// <param name="totalSteps">The number of steps after which linear and cosine schedules reach their floor.</param>
+    /// <param name="floor">The lowest learning rate as a fraction of <paramref name="peak"/>.</param>
     public static double At(LearningRateSchedule schedule, double peak, long step, long warmupSteps, long totalSteps, double floor = 0)
     {
         if (step < warmupSteps)
@@ -30,4 +31,17 @@ public static class LearningRate
         };
         return peak * ((factor * (1 - floor)) + floor);
     }
+}
+
+/// <summary>The shape of the learning rate curve after the warm-up.</summary>
+public enum LearningRateSchedule
+{
+    /// <summary>The learning rate stays at its peak.</summary>
+    Constant,
+
+    /// <summary>The learning rate falls in a straight line from its peak to its floor.</summary>
+    Linear,
+
+    /// <summary>The learning rate falls along half a cosine wave from its peak to its floor.</summary>
+    Cosine,
 }

@@ -4,26 +4,26 @@ using Microsoft.Extensions.Logging;
 
 namespace Grpo.Optimization;
 
-/// <summary>How large a micro-batch may be: as the options say, and smaller from the first one on that did not fit into memory.</summary>
+/// <summary>The limits of a micro-batch: those of the options, and smaller ones after a micro-batch did not fit into memory.</summary>
 /// <remarks>
-/// The bound is one of tokens, since those are what memory goes with: short completions still share a micro-batch when long ones no longer
-/// do. It is that of the larger half of what failed, so a failure cannot repeat itself, and a run that begins with it as
-/// <see cref="GrpoOptions.MaxTokensPerMicroBatch"/> forms the same micro-batches.
+/// The limit is a number of tokens, because memory grows with tokens: short completions still share a micro-batch when long ones no longer
+/// do. The new limit is the size of the larger half of the micro-batch that failed, so a failure cannot repeat. A run that starts with this
+/// limit as <see cref="GrpoOptions.MaxTokensPerMicroBatch"/> forms equal micro-batches.
 /// </remarks>
 internal sealed class MicroBatchBudget(GrpoOptions options, IPolicy policy, ILogger logger)
 {
-    /// <summary>What fits, as far as is known.</summary>
-    public MicroBatchLimits Limits { get; private set; } = MicroBatchLimits.Of(options, policy);
+    /// <summary>The current limits.</summary>
+    public MicroBatchLimits Limits { get; private set; } = MicroBatchLimits.From(options, policy);
 
-    /// <summary>How often a micro-batch did not fit, since the beginning.</summary>
+    /// <summary>The number of micro-batches that did not fit so far.</summary>
     public int Splits { get; private set; }
 
-    /// <summary>The bound that memory has imposed, tokens; null while that of the options has been enough.</summary>
+    /// <summary>The limit in tokens that memory has imposed; null while the limit of the options is enough.</summary>
     public int? Imposed => Splits == 0 ? null : Limits.MaxTokens;
 
     /// <summary>Runs the passes of one micro-batch.</summary>
-    /// <param name="rows">What is in it.</param>
-    /// <param name="pass">The work. All tensors that it makes are in scopes of its own.</param>
+    /// <param name="rows">The rows of the micro-batch.</param>
+    /// <param name="pass">The passes, which must free all their tensors when they fail.</param>
     /// <exception cref="MicroBatchOutOfMemoryException">An allocation failed.</exception>
     public static T Run<T>(IReadOnlyList<TrainingRow> rows, Func<T> pass)
     {
@@ -38,11 +38,11 @@ internal sealed class MicroBatchBudget(GrpoOptions options, IPolicy policy, ILog
     }
 
     /// <summary>
-    /// Does work that goes through micro-batches of <see cref="Limits"/>; from its beginning, with smaller ones, when one did not fit.
+    /// Runs work in micro-batches of <see cref="Limits"/>, and restarts it with smaller ones if a micro-batch does not fit.
     /// </summary>
-    /// <param name="work">Leaves nothing behind when it ends with an exception, but the optimizer steps that it has applied.</param>
-    /// <param name="applied">How many those are; null: none.</param>
-    /// <exception cref="InvalidOperationException">A single completion does not fit.</exception>
+    /// <param name="work">The work. After an exception, only the optimizer steps that it has applied may remain.</param>
+    /// <param name="applied">Returns the number of optimizer steps applied so far; null for work without optimizer steps.</param>
+    /// <exception cref="InvalidOperationException">A single completion does not fit into memory.</exception>
     public T Fit<T>(Func<T> work, Func<int>? applied = null)
     {
         while (true)
@@ -81,4 +81,14 @@ internal sealed class MicroBatchBudget(GrpoOptions options, IPolicy policy, ILog
         Splits++;
         logger.MicroBatchTooLarge(sequences.Length, Limits.Tokens(sequences), tokens, failure.InnerException!.Message.Split('\n')[0]);
     }
+}
+
+/// <summary>The exception for a micro-batch that did not fit into memory, which <see cref="MicroBatchBudget"/> handles.</summary>
+#pragma warning disable CA1032 // The exception always needs its rows.
+internal sealed class MicroBatchOutOfMemoryException(IReadOnlyList<TrainingRow> rows, Exception cause)
+#pragma warning restore CA1032
+    : Exception("A micro-batch did not fit into memory.", cause)
+{
+    /// <summary>The rows of the micro-batch.</summary>
+    public IReadOnlyList<TrainingRow> Rows { get; } = rows;
 }

@@ -2,16 +2,15 @@ using Grpo.Modeling;
 
 namespace Grpo.Optimization;
 
-/// <summary>Splits the sequences of a step into micro-batches of similar length, so that little is spent on padding.</summary>
-public static class MicroBatcher
+/// <summary>Splits the sequences of a step into micro-batches of similar length, which need little padding.</summary>
+internal static class MicroBatcher
 {
-    /// <summary>
-    /// Forms the micro-batches: longest first, so that a lack of memory shows at once. Where prompts are shared, the sequences of one
-    /// prompt stay next to each other, the group with the longest sequence first. Ties keep their order.
-    /// </summary>
-    /// <param name="sequences">The sequences.</param>
-    /// <param name="limits">What fits into one micro-batch. A sequence that alone exceeds the budget is a micro-batch of its own.</param>
-    /// <returns>Indices into <paramref name="sequences"/>, each exactly once.</returns>
+    /// <summary>Splits sequences into micro-batches, the longest first, so that a lack of memory shows at once.</summary>
+    /// <param name="sequences">The sequences. Sequences of equal length keep their order.</param>
+    /// <param name="limits">The limits of a micro-batch. A sequence that alone exceeds them is a micro-batch of its own.</param>
+    /// <returns>One array of indices into <paramref name="sequences"/> per micro-batch; each index occurs exactly once.</returns>
+    /// <remarks>With shared prompts, the sequences of a prompt stay together, and the group with the longest sequence is first.</remarks>
+    /// <exception cref="ArgumentOutOfRangeException">A limit is less than 1.</exception>
     public static IReadOnlyList<int[]> Split(IReadOnlyList<TokenSequence> sequences, MicroBatchLimits limits)
     {
         ArgumentNullException.ThrowIfNull(sequences);
@@ -36,7 +35,7 @@ public static class MicroBatcher
     private static IEnumerable<int> Ordered(IReadOnlyList<TokenSequence> sequences, bool byPrompt)
     {
         IEnumerable<int> longestFirst = Enumerable.Range(0, sequences.Count).OrderByDescending(i => sequences[i].Length);
-        // GroupBy keeps the order of first appearance: that of each group's longest sequence.
+        // GroupBy keeps the order in which groups first appear, which is the order of their longest sequences.
         return byPrompt
             ? longestFirst.GroupBy(i => sequences[i].PromptIds, TokenIdsComparer.Instance).SelectMany(group => group)
             : longestFirst;
@@ -71,5 +70,31 @@ public static class MicroBatcher
             _promptLength = Math.Max(_promptLength, sequence.PromptIds.Count);
             _completionLength = Math.Max(_completionLength, sequence.CompletionIds.Count);
         }
+    }
+}
+
+/// <summary>The limits of a micro-batch.</summary>
+/// <param name="MaxSequences">The largest number of sequences. At least 1.</param>
+/// <param name="MaxTokens">
+/// The largest number of tokens, including padding: prompts · longest prompt + sequences · longest completion. Null for no limit.
+/// </param>
+/// <param name="SharePrompts">
+/// True if a prompt is computed once for its sequences. They stay together, and the prompt counts once.
+/// </param>
+internal readonly record struct MicroBatchLimits(int MaxSequences, int? MaxTokens = null, bool SharePrompts = false)
+{
+    /// <summary>Creates the limits from the options of a run and the abilities of its policy.</summary>
+    public static MicroBatchLimits From(GrpoOptions options, IPolicy policy) =>
+        new(options.MicroBatchSize, options.MaxTokensPerMicroBatch, options.SharePrompts
+            && policy is ISharedPromptPolicy { SharesPrompts: true });
+
+    /// <summary>Computes the size of a micro-batch in tokens, as <see cref="MaxTokens"/> counts them.</summary>
+    public long Tokens(IReadOnlyCollection<TokenSequence> sequences)
+    {
+        long prompts = SharePrompts
+            ? sequences.Select(sequence => sequence.PromptIds).Distinct(TokenIdsComparer.Instance).Count()
+            : sequences.Count;
+        return (prompts * sequences.Max(sequence => sequence.PromptIds.Count))
+            + ((long)sequences.Count * sequences.Max(sequence => sequence.CompletionIds.Count));
     }
 }

@@ -8,24 +8,29 @@ using static TorchSharp.torch;
 namespace Grpo.Optimization;
 
 /// <summary>
-/// Watches the forward passes of one optimizer step: log-probs that are NaN or ∞, and a sampler that is not the policy. A handful of
-/// numbers per micro-batch, which travel with the loss: no forward pass and no stop of the device of their own.
+/// Checks the forward passes of an optimizer step for log-probs that are NaN or ∞, and for a sampler that is not the policy.
 /// </summary>
+/// <remarks>
+/// The numbers to check are copied to the CPU together with the loss, so they need no forward pass or synchronization of their own.
+/// </remarks>
 internal sealed class NumericsGuard(GrpoOptions options)
 {
     private double _sum;
     private double _max;
     private long _compared;
 
-    /// <summary>Numbers of a micro-batch of so many rows.</summary>
+    /// <summary>Returns the number of values that <see cref="Measure"/> computes for a micro-batch.</summary>
     public static int Numbers(int rows) => 2 + (2 * rows);
 
     /// <summary>
-    /// Sum and maximum of |sampler − policy|, then per row how many tokens are not finite in the policy, then in the reference.
+    /// Computes the sum and the maximum of |sampler − policy|, then per row the number of tokens whose log-probs are not finite, first
+    /// in the policy, then in the reference model.
     /// </summary>
     /// <param name="inputs">The micro-batch.</param>
-    /// <param name="samplerLogProbs">[B, C] float32, NaN where not recorded; null: not compared. Borrowed.</param>
-    /// <returns>[2 + 2·B] float32 on the device, without gradient. Owned by the caller's scope.</returns>
+    /// <param name="samplerLogProbs">
+    /// The sampler's log-probs, [B, C] float32, NaN where none was recorded. Borrowed. Null to skip the comparison.
+    /// </param>
+    /// <returns>The numbers, [2 + 2·B] float32 on the device, without gradient. Owned by the caller's scope.</returns>
     public static Tensor Measure(LossInputs inputs, Tensor? samplerLogProbs)
     {
         using var scope = TensorScope.BeginNoGrad();
@@ -41,10 +46,10 @@ internal sealed class NumericsGuard(GrpoOptions options)
         return scope.Keep(torch.cat([difference, NotFinite(logProbs, inputs.Mask), reference]));
     }
 
-    /// <summary>Reads what <see cref="Measure"/> wrote.</summary>
+    /// <summary>Checks the result of <see cref="Measure"/> and adds it to the difference of the step.</summary>
     /// <param name="rows">The rows of the micro-batch.</param>
-    /// <param name="numbers">On the host.</param>
-    /// <param name="compared">Whether sampler log-probs were given.</param>
+    /// <param name="numbers">The numbers, on the CPU.</param>
+    /// <param name="compared">True if the sampler's log-probs were compared.</param>
     /// <exception cref="TrainingDivergedException">A log-prob of a real token is not finite.</exception>
     public void Check(IReadOnlyList<TrainingRow> rows, ReadOnlySpan<float> numbers, bool compared)
     {
@@ -66,7 +71,7 @@ internal sealed class NumericsGuard(GrpoOptions options)
         }
     }
 
-    /// <summary>The difference over the whole step; null when nothing was compared.</summary>
+    /// <summary>Returns the difference over the whole step; null if nothing was compared.</summary>
     /// <exception cref="InvalidOperationException">Its mean is above <see cref="LogProbDifference.LargestMean"/>.</exception>
     public LogProbDifference? SamplerDifference()
     {
@@ -104,4 +109,21 @@ internal sealed class NumericsGuard(GrpoOptions options)
         using var scope = TensorScope.BeginNoGrad();
         return scope.Keep(logProbs.isfinite().logical_not().logical_and(mask.ne(0)).to(ScalarType.Float32).sum(1L)); // [B]
     }
+}
+
+/// <summary>
+/// The absolute difference between the sampler's and the trainer's log-probs of equal tokens, in nats, while both have equal weights.
+/// </summary>
+/// <remarks>
+/// Rounding, other kernels and 16-bit weights of the sampler cause a mean of a few hundredths of a nat. A larger mean is a sign of an
+/// error: the policy would learn from samples that are not its own. Only completions that are trained on are compared.
+/// </remarks>
+/// <param name="Mean">The mean over all compared tokens.</param>
+/// <param name="Max">The largest difference of a token. Unlikely tokens alone can make it large, so there is no limit for it.</param>
+public readonly record struct LogProbDifference(double Mean, double Max)
+{
+    /// <summary>
+    /// The largest <see cref="Mean"/> with which an update is applied. It is a factor of e^0.5 = 1.6 in the probability of every token.
+    /// </summary>
+    public const double LargestMean = 0.5;
 }

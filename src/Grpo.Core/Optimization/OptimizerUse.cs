@@ -2,21 +2,21 @@ using System.Runtime.CompilerServices;
 
 namespace Grpo.Optimization;
 
-/// <summary>Lets the members of a <see cref="GrpoOptimizer"/> run one at a time, and none after it was disposed.</summary>
+/// <summary>Ensures that the operations of a <see cref="GrpoOptimizer"/> run one at a time, and none after it was disposed.</summary>
 /// <param name="owner">The optimizer.</param>
-/// <param name="free">Frees what it owns; called once, when neither an operation nor a training run is under way.</param>
+/// <param name="free">Frees the memory of the optimizer. It is called once, when no operation or training run is active.</param>
 internal sealed class OptimizerUse(GrpoOptimizer owner, Action free) : IDisposable
 {
     private readonly Lock _gate = new();
-    private int _holders; // operations and runs that are under way
+    private int _holders; // the number of active operations and training runs
     private bool _isDisposed;
     private bool _isFreed;
 
     /// <summary>Begins an operation.</summary>
-    /// <param name="member">The member that was called.</param>
+    /// <param name="member">The name of the called member for messages.</param>
     /// <returns>The operation, which ends when it is disposed.</returns>
     /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
-    /// <exception cref="InvalidOperationException">Something else is at work on the policy.</exception>
+    /// <exception cref="InvalidOperationException">Another operation is running on the policy.</exception>
     public IDisposable Begin([CallerMemberName] string member = "")
     {
         lock (_gate)
@@ -27,7 +27,8 @@ internal sealed class OptimizerUse(GrpoOptimizer owner, Action free) : IDisposab
     }
 
     /// <summary>
-    /// Begins an operation that changes nothing. A run that is under way while the optimizer is disposed still writes its last checkpoint.
+    /// Begins an operation that changes nothing. It is also allowed between the disposal and the end of an active training run, which
+    /// still writes its last checkpoint.
     /// </summary>
     /// <inheritdoc cref="Begin"/>
     public IDisposable BeginSave([CallerMemberName] string member = "")
@@ -39,11 +40,11 @@ internal sealed class OptimizerUse(GrpoOptimizer owner, Action free) : IDisposab
         }
     }
 
-    /// <summary>Begins a training run, which has several operations.</summary>
-    /// <param name="member">The run, for messages.</param>
+    /// <summary>Begins a training run, which consists of several operations.</summary>
+    /// <param name="member">The name of the run for messages.</param>
     /// <returns>The run, which ends when it is disposed.</returns>
     /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
-    /// <exception cref="InvalidOperationException">Another run trains the policy.</exception>
+    /// <exception cref="InvalidOperationException">Another training run is active on the policy.</exception>
     public IDisposable BeginRun(string member)
     {
         lock (_gate)
@@ -56,7 +57,7 @@ internal sealed class OptimizerUse(GrpoOptimizer owner, Action free) : IDisposab
     /// <summary>Requires that the optimizer was not disposed.</summary>
     public void RequireAlive() => ObjectDisposedException.ThrowIf(_isDisposed, owner);
 
-    /// <summary>Frees what the optimizer owns: at once, or when the operation or the run that is under way has ended.</summary>
+    /// <summary>Frees the memory of the optimizer, at once or when the active operation or training run has ended.</summary>
     public void Dispose()
     {
         lock (_gate)

@@ -9,17 +9,17 @@ using Grpo.Losses;
 namespace Grpo.Optimization;
 
 /// <summary>
-/// Options as names and texts: equal texts are equal values, to the last bit of every number, and a person can read them.
+/// Converts options to readable names and texts and back. Equal texts mean equal values, to the last bit of every number.
 /// </summary>
 internal static class OptionText
 {
-    // Nobody nests options so deep; an object that holds itself must not hang a save.
+    // Options are never nested this deep. The limit ends the recursion for an object that contains itself.
     private const int MaxDepth = 8;
 
-    /// <summary>Every settable property, those of inner options under "Outer.Inner".</summary>
+    /// <summary>Returns the name and text of every settable property. Properties of inner options are named "Outer.Inner".</summary>
     /// <param name="options">The options.</param>
-    /// <param name="path">Stands before each name.</param>
-    public static IEnumerable<KeyValuePair<string, string?>> Of(IReflectedOptions options, string path)
+    /// <param name="path">The prefix of every name.</param>
+    public static IEnumerable<KeyValuePair<string, string?>> From(IReflectedOptions options, string path)
     {
         foreach (PropertyInfo property in options.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance)
             .Where(property => property.GetSetMethod() is not null && property.GetIndexParameters().Length == 0)
@@ -28,7 +28,7 @@ internal static class OptionText
             object? value = property.GetValue(options);
             if (value is IReflectedOptions section && !OptionConverter.HasText(value.GetType()))
             {
-                foreach (KeyValuePair<string, string?> inner in Of(section, $"{path}{property.Name}."))
+                foreach (KeyValuePair<string, string?> inner in From(section, $"{path}{property.Name}."))
                 {
                     yield return inner;
                 }
@@ -40,11 +40,11 @@ internal static class OptionText
         }
     }
 
-    /// <summary>Sets what <see cref="Of"/> gave, by its name and from its text.</summary>
-    /// <param name="options">The options that are set.</param>
-    /// <param name="path">As it was.</param>
-    /// <param name="texts">Names and texts; what they lack stays as it is.</param>
-    /// <exception cref="FormatException">There is no such option, or a text is none of its values; the message names it.</exception>
+    /// <summary>Sets properties from the names and texts that <see cref="From"/> returned.</summary>
+    /// <param name="options">The options to change.</param>
+    /// <param name="path">The prefix of every name.</param>
+    /// <param name="texts">The names and texts. Options without a name here stay unchanged.</param>
+    /// <exception cref="FormatException">A name or a text is not valid; the message contains the name.</exception>
     public static void Apply(IReflectedOptions options, string path, IReadOnlyDictionary<string, string?> texts)
     {
         var unknown = new HashSet<string>(texts.Keys, StringComparer.Ordinal);
@@ -56,10 +56,11 @@ internal static class OptionText
         }
     }
 
-    /// <summary>
-    /// Numbers, enums and texts as they are written anywhere; methods of the library as configuration has them ("clipped(Low=0.2)"); any
-    /// other object by its full type name and its public stored properties. Null for null.
-    /// </summary>
+    /// <summary>Returns the text of a value; null for null.</summary>
+    /// <remarks>
+    /// Numbers, enums and strings have their invariant text. Methods of the library have their text in configuration
+    /// ("clipped(Low=0.2)"). Any other object has its full type name and its public stored properties.
+    /// </remarks>
     public static string? Show(object? value) => Show(value, depth: 0);
 
     private static void Apply(IReflectedOptions options, string path, IReadOnlyDictionary<string, string?> texts, HashSet<string> unknown)
@@ -123,7 +124,7 @@ internal static class OptionText
         return list.Length == 0 ? type.FullName ?? type.Name : $"{type.FullName}({list})";
     }
 
-    // What is computed follows from what is stored; running it could fail, and a save must not.
+    // A computed property follows from stored ones. Its getter could throw, which must not make a save fail.
     private static bool IsStored(PropertyInfo property) => property.GetMethod is { IsPublic: true } getter
         && (property.SetMethod is { IsPublic: true } || getter.IsDefined(typeof(CompilerGeneratedAttribute), inherit: false));
 

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Grpo.Callbacks;
+using Grpo.IO;
 using Grpo.Losses;
 using Grpo.Modeling;
 using Grpo.Tensors;
@@ -8,11 +9,14 @@ using static TorchSharp.torch;
 
 namespace Grpo.Optimization;
 
-/// <summary>Turns scored groups into optimizer steps: forward and backward per micro-batch, clip by norm, AdamW.</summary>
+/// <summary>
+/// Trains the policy on scored groups: forward and backward pass per micro-batch, clipping by norm, and AdamW.
+/// </summary>
 internal sealed class PolicyUpdater(
-    IPolicy policy, IReferenceModel? reference, AdamW adam, GrpoOptions options, KlControl kl, GradientSpikes spikes,
-    MicroBatchBudget budget)
+    IPolicy policy, IReferenceModel? reference, GrpoOptions options, UpdateParts parts, MicroBatchBudget budget)
 {
+    private readonly AdamW _adam = parts.Adam;
+    private readonly KlControl _kl = parts.Kl;
     private readonly LossSettings _loss = options.Loss;
     private readonly IEntropyPolicy? _entropyPolicy = policy as IEntropyPolicy;
     private readonly IFusedLossPolicy? _fusedPolicy = policy as IFusedLossPolicy;
@@ -20,22 +24,25 @@ internal sealed class PolicyUpdater(
     private sealed record MicroBatch(
         IReadOnlyList<TrainingRow> Rows, TokenBatch Tokens, Tensor Advantages, Tensor? ReferenceLogProbs, Tensor? SamplerLogProbs);
 
-    /// <summary>The optimizer steps of a round: what is done, and what a new beginning with smaller micro-batches has to know.</summary>
+    /// <summary>
+    /// The optimizer steps on one rollout. It holds what a restart with smaller micro-batches needs: the finished reports and the old
+    /// log-probs.
+    /// </summary>
     private sealed record Round(
         IReadOnlyList<TrainingRow> All, IReadOnlyList<TrainingRow> Trained, LossDenominators Denominators,
         IReadOnlyList<IStepObserver> Observers)
     {
         public List<UpdateReport> Reports { get; } = [];
 
-        /// <summary>The log-probs of the policy that sampled, per trained row; null while that is still the policy.</summary>
+        /// <summary>The log-probs of the policy that sampled, per trained row; null while the policy has not changed since.</summary>
         public float[][]? OldLogProbs { get; set; }
     }
 
     /// <summary>Runs <see cref="GrpoOptions.UpdatesPerRollout"/> optimizer steps on the groups.</summary>
-    /// <returns>One report per optimizer step; none when nothing could be learned and nothing was touched.</returns>
+    /// <returns>One report per optimizer step; empty if nothing could be learned and nothing was changed.</returns>
     /// <remarks>
-    /// Cancellation is heeded until the first optimizer step is applied; from then on the round runs to its end, so that the
-    /// weights are always those between two rounds.
+    /// Cancellation is possible until the first optimizer step is applied. Later the round runs to its end, so that the weights are always
+    /// those between two rounds.
     /// </remarks>
     /// <exception cref="TrainingDivergedException">
     /// Log-probs, loss or gradient are not finite, and the update was not applied. Or the update left weights that are not finite.
@@ -47,7 +54,7 @@ internal sealed class PolicyUpdater(
     public IReadOnlyList<UpdateReport> Update(
         IReadOnlyList<ScoredGroup> groups, IReadOnlyList<IStepObserver> observers, CancellationToken cancellationToken)
     {
-        TrainingRow[] all = [.. groups.SelectMany(TrainingRow.Of)];
+        TrainingRow[] all = [.. groups.SelectMany(TrainingRow.FromGroup)];
         TrainingRow[] rows =
             [.. all.Where(row => !options.MaskTruncatedCompletions || row.Completion.FinishReason != FinishReason.Truncated)];
         foreach (IStepObserver observer in observers)
@@ -58,38 +65,39 @@ internal sealed class PolicyUpdater(
         var denominators = new LossDenominators(
             rows.Length, rows.Sum(row => (long)row.Tokens.CompletionIds.Count), options.Sampling.MaxCompletionTokens);
 
-        // Without a KL term and an entropy bonus a row of advantage 0, which 1e-50 is in float32, has no gradient. It counts in the
-        // denominators and costs nothing.
+        // Without a KL term and an entropy bonus, a row with advantage 0 has no gradient. It counts in the denominators and is not run.
+        // The test is in float32, where 1e-50 is 0.
         TrainingRow[] trained =
             [.. rows.Where(row => row.Tokens.CompletionIds.Count > 0 && ((float)row.Advantage != 0 || options.TrainsWithoutAdvantage))];
         if (trained.Length == 0)
         {
-            return []; // Adam would turn leftover momentum into a step
+            return []; // AdamW would still move the weights, by the momentum of earlier steps.
         }
 
         var round = new Round(rows, trained, denominators, observers);
         return budget.Fit(() => Run(round, cancellationToken), applied: () => round.Reports.Count);
     }
 
-    // All that is left of the round. A micro-batch that does not fit ends it with gradients and tensors freed, and it begins anew at the
-    // optimizer step that it was at: gradients that a failed backward pass has half added cannot be told from others, so all are dropped.
+    // Runs the remaining optimizer steps of the round. A micro-batch that does not fit into memory ends this method, which frees gradients
+    // and tensors; the caller then restarts it at the current optimizer step. All gradients are dropped, because a failed backward pass
+    // may have added a part of its own.
     private List<UpdateReport> Run(Round round, CancellationToken cancellationToken)
     {
         using var scope = TensorScope.Begin();
-        adam.ZeroGradients(); // what somebody else's backward left behind is no part of this step
+        _adam.ZeroGradients(); // Gradients of an earlier backward pass of the caller are not part of this step.
         MicroBatch[] batches = [];
         Tensor?[] oldLogProbs = [];
         try
         {
-            (batches, oldLogProbs) = Prepare(round, Heeded());
+            (batches, oldLogProbs) = Prepare(round, CurrentToken());
             while (round.Reports.Count < options.UpdatesPerRollout)
             {
-                CancellationToken token = Heeded();
+                CancellationToken token = CurrentToken();
                 LossSettings loss = _loss with
                 {
-                    KlCoefficient = options.HasKlInLoss ? kl.Coefficient : 0,
+                    KlCoefficient = options.HasKlInLoss ? _kl.Coefficient : 0,
                     EntropyThreshold = options.TopEntropyFraction < 1
-                        ? EntropyThreshold.Of(_entropyPolicy!, round.All, options, budget, token)
+                        ? EntropyThreshold.Compute(_entropyPolicy!, round.All, options, budget, token)
                         : null,
                 };
                 foreach (IStepObserver observer in round.Observers)
@@ -109,10 +117,10 @@ internal sealed class PolicyUpdater(
         }
         finally
         {
-            adam.ZeroGradients();
+            _adam.ZeroGradients();
         }
 
-        CancellationToken Heeded() => round.Reports.Count == 0 ? cancellationToken : CancellationToken.None;
+        CancellationToken CurrentToken() => round.Reports.Count == 0 ? cancellationToken : CancellationToken.None;
     }
 
     private (MicroBatch[] Batches, Tensor?[] OldLogProbs) Prepare(Round round, CancellationToken cancellationToken)
@@ -148,7 +156,7 @@ internal sealed class PolicyUpdater(
         }
 
         using var scope = TensorScope.BeginNoGrad();
-        return scope.Keep(CheckedLogProbs.Of(reference!, tokens, options.Sampling.Temperature)); // [B, C]
+        return scope.Keep(CheckedLogProbs.Compute(reference!, tokens, options.Sampling.Temperature)); // [B, C]
     }
 
     private LossInputs Forward(MicroBatch batch, Tensor? oldLogProbs, LossSettings settings, LossDenominators denominators)
@@ -156,13 +164,13 @@ internal sealed class PolicyUpdater(
         double temperature = options.Sampling.Temperature;
         if (options.NeedsEntropies)
         {
-            // the optimizer has asked for it
+            // GrpoOptimizer's constructor has checked that the policy computes entropies.
             TokenStatistics statistics = CheckedLogProbs.WithEntropies(_entropyPolicy!, batch.Tokens, temperature);
             return Inputs(statistics.LogProbs) with { Entropies = statistics.Entropies };
         }
 
         return Inputs(_fusedPolicy is null || !settings.IsPerToken
-            ? CheckedLogProbs.Of(policy, batch.Tokens, temperature)
+            ? CheckedLogProbs.Compute(policy, batch.Tokens, temperature)
             : CheckedLogProbs.Fused(
                 _fusedPolicy, batch.Tokens, temperature, logProbs => GrpoLoss.Gradient(Inputs(logProbs), settings, denominators)));
 
@@ -173,8 +181,8 @@ internal sealed class PolicyUpdater(
         };
     }
 
-    // Forward and backward of one micro-batch: the gradients are added to those of the others.
-    // Returns loss, sum of the KL term and, where the objective has them, the clip counts.
+    // Runs the forward and backward pass of one micro-batch, which adds to the gradients of the others.
+    // Returns the loss, the sum of the KL term and, if the objective has them, the clip counts.
     private float[] Accumulate(
         Round round, MicroBatch batch, ref Tensor? oldLogProbs, LossSettings settings, NumericsGuard guard, bool first)
     {
@@ -183,8 +191,8 @@ internal sealed class PolicyUpdater(
         LossResult result = GrpoLoss.Compute(inputs, settings, round.Denominators);
         Tensor health = NumericsGuard.Measure(inputs, first ? batch.SamplerLogProbs : null);
 
-        // One stop of the device per micro-batch, before the backward pass. What a bad forward pass leaves in the gradients
-        // goes with the round.
+        // One synchronization with the device per micro-batch, before the backward pass. If a check fails, the exception ends the
+        // round, which drops all gradients.
         Tensor[] numbers = [result.Loss.detach().reshape(1), result.KlSum.reshape(1), health,
             .. result.ClipCounts is { } counts ? [counts.reshape(-1)] : Array.Empty<Tensor>()];
         ReadOnlySpan<float> values = MemoryMarshal.Cast<byte, float>(torch.cat(numbers).cpu().bytes);
@@ -198,7 +206,7 @@ internal sealed class PolicyUpdater(
         float[] sums = [.. values[..2], .. values[(2 + healthNumbers)..]];
         BackwardPass.Run(result.Loss);
 
-        // The first update of a round sees the policy that sampled: its log-probs are the old ones of all later updates.
+        // In the first update the policy is still the one that sampled, so its log-probs are the old log-probs of all later updates.
         oldLogProbs ??= options.UpdatesPerRollout > 1 ? scope.Keep(inputs.LogProbs.detach()) : null;
         return sums;
     }
@@ -209,7 +217,7 @@ internal sealed class PolicyUpdater(
         double loss = 0, klSum = 0;
         var clipCounts = new List<float>();
         var guard = new NumericsGuard(options);
-        bool first = oldLogProbs[0] is null; // of the round: the policy is still the one that sampled
+        bool first = oldLogProbs[0] is null; // In the first update of a round the policy is still the one that sampled.
         for (int i = 0; i < batches.Length; i++)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -222,7 +230,7 @@ internal sealed class PolicyUpdater(
         }
 
         LogProbDifference? samplerDifference = guard.SamplerDifference();
-        double gradientNorm = adam.GradientNorm();
+        double gradientNorm = _adam.GradientNorm();
         if (!double.IsFinite(loss) || !double.IsFinite(gradientNorm))
         {
             throw new TrainingDivergedException(FormattableString.Invariant(
@@ -232,19 +240,19 @@ internal sealed class PolicyUpdater(
 
         cancellationToken.ThrowIfCancellationRequested();
         double learningRate = LearningRate.At(
-            options.Schedule, options.LearningRate, adam.Step, options.WarmupSteps, options.ScheduleSteps, options.ScheduleFloor);
-        string? skipReason = spikes.Observe(gradientNorm);
+            options.Schedule, options.LearningRate, _adam.Step, options.WarmupSteps, options.ScheduleSteps, options.ScheduleFloor);
+        string? skipReason = parts.Spikes.Observe(gradientNorm);
         if (skipReason is null)
         {
-            adam.Apply(learningRate, options.MaxGradientNorm is { } limit ? Math.Min(1, limit / (gradientNorm + 1e-6)) : 1);
+            _adam.Apply(learningRate, options.MaxGradientNorm is { } limit ? Math.Min(1, limit / (gradientNorm + 1e-6)) : 1);
         }
 
-        adam.ZeroGradients();
+        _adam.ZeroGradients();
         return new UpdateReport
         {
             Loss = loss,
             Kl = options.HasKlInLoss ? klSum / Math.Max(round.Denominators.Tokens, 1) : null,
-            KlCoefficient = options.HasKlInLoss ? kl.Coefficient : null,
+            KlCoefficient = options.HasKlInLoss ? _kl.Coefficient : null,
             Clip = clipCounts.Count == 0 ? null : ClipMetrics.FromCounts(CollectionsMarshal.AsSpan(clipCounts)),
             SamplerDifference = samplerDifference,
             GradientNorm = gradientNorm,
@@ -252,4 +260,27 @@ internal sealed class PolicyUpdater(
             SkipReason = skipReason,
         };
     }
+}
+
+/// <summary>The parts of an update that have state, which a checkpoint contains besides the weights.</summary>
+/// <param name="Adam">The optimizer with its moments.</param>
+/// <param name="Kl">The controller of the KL coefficient β.</param>
+/// <param name="Spikes">The detector of gradient spikes with its recent norms.</param>
+internal sealed record UpdateParts(AdamW Adam, KlControl Kl, GradientSpikes Spikes);
+
+/// <summary>One completion of an update, with its advantage and the names that error messages need.</summary>
+/// <param name="Tokens">The ids of prompt and completion.</param>
+/// <param name="Advantage">The advantage A.</param>
+/// <param name="Completion">The completion.</param>
+/// <param name="PromptId">The id of the prompt.</param>
+/// <param name="Sample">The index of the completion in its group, from 0.</param>
+internal sealed record TrainingRow(TokenSequence Tokens, double Advantage, Completion Completion, string PromptId, int Sample)
+{
+    /// <summary>The name of the row in messages, with the prompt's id escaped.</summary>
+    public string Title => $"prompt '{TerminalText.EscapeLine(PromptId)}', sample {Sample}";
+
+    /// <summary>Creates one row per completion of a group.</summary>
+    public static IEnumerable<TrainingRow> FromGroup(ScoredGroup group) => group.Group.Completions.Select((completion, i) =>
+        new TrainingRow(
+            new TokenSequence(group.Group.PromptTokenIds, completion.TokenIds), group.Advantages[i], completion, group.Group.Prompt.Id, i));
 }

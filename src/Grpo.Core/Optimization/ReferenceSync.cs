@@ -8,8 +8,8 @@ namespace Grpo.Optimization;
 
 /// <summary>Moves the reference model toward the policy every few steps: π_ref ← α·π + (1 − α)·π_ref.</summary>
 /// <remarks>
-/// TR-DPO, arXiv:2404.09656, the soft update with α below 1 and the hard one with α = 1. Frozen weights are the same in
-/// both models and stay.
+/// TR-DPO, arXiv:2404.09656: the soft update with α below 1, the hard update with α = 1. Frozen weights are equal in both models and
+/// do not move.
 /// </remarks>
 internal sealed class ReferenceSync
 {
@@ -18,9 +18,9 @@ internal sealed class ReferenceSync
     private readonly (string Name, Parameter Policy, Parameter Reference)[] _pairs;
     private readonly double _mix;
 
-    /// <summary>Pairs the weights.</summary>
+    /// <summary>Pairs the trained weights of the policy with those of the reference model.</summary>
     /// <exception cref="InvalidOperationException">
-    /// The reference has no weights to move, lacks one, shares one with the policy, or has another shape.
+    /// The reference model has no module, or a weight is missing, has another shape, or is shared with the policy.
     /// </exception>
     public ReferenceSync(IPolicy policy, IReferenceModel reference, GrpoOptions options)
     {
@@ -34,13 +34,13 @@ internal sealed class ReferenceSync
             .Select(trained => (trained.Name, trained.Parameter, Partner(trained.Name, trained.Parameter, weights, reference)))];
     }
 
-    /// <summary>Moves the reference.</summary>
+    /// <summary>Moves the reference model once.</summary>
     public void Move()
     {
         using var scope = TensorScope.BeginNoGrad();
         foreach ((_, Parameter policy, Parameter reference) in _pairs)
         {
-            // In float32, whatever the reference is stored in; with α = 1 lerp gives the policy's number exactly.
+            // The arithmetic is in float32, also for a reference in 16 bits. With α = 1, lerp returns exactly the policy's weights.
             reference.copy_(reference.to(ScalarType.Float32).lerp(policy.to(reference.device), _mix));
         }
     }
@@ -50,7 +50,7 @@ internal sealed class ReferenceSync
         SafetensorsWriter.Write(
             Path.Combine(directory, WeightsFile), [.. _pairs.Select(pair => new KeyValuePair<string, Tensor>(pair.Name, pair.Reference))]);
 
-    /// <summary>Opens what <see cref="Save"/> wrote and checks it, before anything is changed.</summary>
+    /// <summary>Opens the file that <see cref="Save"/> wrote and checks it, before anything is changed.</summary>
     /// <exception cref="InvalidDataException">A weight is missing or has another shape.</exception>
     public SafetensorsReader Open(string directory)
     {
@@ -77,7 +77,7 @@ internal sealed class ReferenceSync
     }
 
     /// <summary>Restores the reference's weights.</summary>
-    /// <param name="weights">From <see cref="Open"/>.</param>
+    /// <param name="weights">The file that <see cref="Open"/> returned.</param>
     public void Load(SafetensorsReader weights)
     {
         using var scope = TensorScope.BeginNoGrad();

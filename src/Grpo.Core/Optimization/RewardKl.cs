@@ -6,19 +6,21 @@ using static TorchSharp.torch;
 
 namespace Grpo.Optimization;
 
-/// <summary>The KL term of <see cref="KlEstimator.K1InReward"/>: takes β·Σ (log π − log π_ref) off each completion's reward.</summary>
+/// <summary>
+/// The KL penalty of <see cref="KlEstimator.K1InReward"/>, which subtracts β·Σ (log π − log π_ref) from each completion's reward.
+/// </summary>
 internal sealed class RewardKl(IPolicy policy, IReferenceModel reference, GrpoOptions options, MicroBatchBudget budget)
 {
-    /// <summary>The shaped rewards, and the divergence that was found.</summary>
-    /// <param name="Rewards">One list per group. Components and verdicts are those of the rewards given.</param>
-    /// <param name="Kl">Mean k1 over all completion tokens, nats; of either sign.</param>
+    /// <summary>The rewards after the penalty, and the measured KL divergence.</summary>
+    /// <param name="Rewards">The rewards, one list per group. Components and verdicts are those of the original rewards.</param>
+    /// <param name="Kl">The mean k1 over all completion tokens in nats, positive or negative.</param>
     public sealed record Shaped(IReadOnlyList<IReadOnlyList<Reward>> Rewards, double Kl);
 
-    /// <summary>Shapes the rewards of a step. The policy must still be the one that sampled.</summary>
+    /// <summary>Subtracts the penalty from the rewards of a step. The policy must still have the weights that it sampled with.</summary>
     /// <param name="groups">The rollouts.</param>
-    /// <param name="rewards">One list per group; an abstention stays one.</param>
-    /// <param name="coefficient">β.</param>
-    /// <param name="cancellationToken">Stops between two forward passes.</param>
+    /// <param name="rewards">The rewards, one list per group. An abstention stays an abstention.</param>
+    /// <param name="coefficient">The coefficient β.</param>
+    /// <param name="cancellationToken">The token that stops the passes between two micro-batches.</param>
     /// <exception cref="TrainingDivergedException">A log-prob is NaN or ∞.</exception>
     /// <exception cref="InvalidOperationException">A single completion does not fit into memory.</exception>
     public Shaped Shape(
@@ -31,14 +33,14 @@ internal sealed class RewardKl(IPolicy policy, IReferenceModel reference, GrpoOp
         CancellationToken cancellationToken)
     {
         TrainingRow[] rows =
-            [.. groups.SelectMany((group, i) => TrainingRow.Of(new ScoredGroup(group, rewards[i], new double[rewards[i].Count])))];
+            [.. groups.SelectMany((group, i) => TrainingRow.FromGroup(new ScoredGroup(group, rewards[i], new double[rewards[i].Count])))];
         double?[] shaped = [.. rewards.SelectMany(group => group).Select(reward => reward.Value)];
         double sum = 0;
-        int[] written = [.. Enumerable.Range(0, rows.Length).Where(i => rows[i].Tokens.CompletionIds.Count > 0)];
-        foreach (int[] members in MicroBatcher.Split([.. written.Select(i => rows[i].Tokens)], budget.Limits))
+        int[] nonEmpty = [.. Enumerable.Range(0, rows.Length).Where(i => rows[i].Tokens.CompletionIds.Count > 0)];
+        foreach (int[] members in MicroBatcher.Split([.. nonEmpty.Select(i => rows[i].Tokens)], budget.Limits))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            int[] indices = [.. members.Select(member => written[member])];
+            int[] indices = [.. members.Select(member => nonEmpty[member])];
             TrainingRow[] batch = [.. indices.Select(i => rows[i])];
             (float[] LogProbs, float[] Reference)[] tokens = MicroBatchBudget.Run(batch, () => LogProbs(batch));
             for (int member = 0; member < indices.Length; member++)
@@ -63,7 +65,7 @@ internal sealed class RewardKl(IPolicy policy, IReferenceModel reference, GrpoOp
             sum / Math.Max(1, rows.Sum(row => (long)row.Tokens.CompletionIds.Count)));
     }
 
-    // The sampler's own log-probs where it recorded them: the update holds them against the policy's anyway.
+    // Uses the sampler's log-probs if it recorded them for all rows. The update compares them with the policy's later.
     private (float[] LogProbs, float[] Reference)[] LogProbs(TrainingRow[] rows)
     {
         using var scope = TensorScope.BeginNoGrad();
@@ -71,8 +73,8 @@ internal sealed class RewardKl(IPolicy policy, IReferenceModel reference, GrpoOp
             [.. rows.Select(row => row.Tokens)], padTokenId: 0, policy.Device(), budget.Limits.SharePrompts);
         float[][]? computed = rows.All(row => row.Completion.LogProbs is not null)
             ? null
-            : RowLogProbs.Download(rows, CheckedLogProbs.Of(policy, batch, options.Sampling.Temperature));
-        float[][] compared = RowLogProbs.Download(rows, CheckedLogProbs.Of(reference, batch, options.Sampling.Temperature));
+            : RowLogProbs.Download(rows, CheckedLogProbs.Compute(policy, batch, options.Sampling.Temperature));
+        float[][] compared = RowLogProbs.Download(rows, CheckedLogProbs.Compute(reference, batch, options.Sampling.Temperature));
         return [.. rows.Select((row, i) => (row.Completion.LogProbs?.ToArray() ?? computed![i], compared[i]))];
     }
 }

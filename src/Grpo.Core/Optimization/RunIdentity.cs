@@ -8,31 +8,35 @@ using static TorchSharp.torch;
 
 namespace Grpo.Optimization;
 
-/// <summary>The identity of a run: that of its model, and of every plug-in beside it.</summary>
+/// <summary>The identity of a run: facts about its models and all other plug-ins, by which a resumed run is recognized.</summary>
 /// <param name="policy">The model that is trained.</param>
-/// <param name="reference">The frozen model of the KL term; null where the loss has none.</param>
-/// <param name="parts">The other plug-ins, with the name that messages give them.</param>
+/// <param name="reference">The frozen model of the KL term; null without a KL term.</param>
+/// <param name="parts">The other plug-ins, with their names in messages.</param>
 internal sealed class RunIdentity(IPolicy policy, IReferenceModel? reference, params IReadOnlyList<(string Name, object PlugIn)> parts)
 {
-    /// <summary>The name of the model's facts.</summary>
+    /// <summary>The prefix of the names of the policy's facts.</summary>
     public const string Model = "model";
 
     private const int NamedAtMost = 3;
 
-    // By module. A second run in a process must find the weights that the first has found, and not those that it has trained.
+    // The initial weights by module. A second run in a process must find the same initial weights as the first, not the trained ones.
     private static readonly ConditionalWeakTable<object, Found> FirstWeights = [];
 
     private Dictionary<string, string>? _ofModels;
     private Dictionary<string, string>? _facts;
 
-    /// <summary>The kind of trainer. What another kind has trained, such as a cold start, is where this one begins.</summary>
+    /// <summary>
+    /// The kind of trainer. Weights that another kind has trained, such as a supervised cold start, are the initial weights of this one.
+    /// </summary>
     public string Trainer { get; init; } = nameof(GrpoOptimizer);
 
-    /// <summary>All facts by name, those of the models as they were when they were noted.</summary>
+    /// <summary>All facts by name. Facts about models are those at the time of the first <see cref="Note"/>.</summary>
     public IReadOnlyDictionary<string, string> Facts => _facts ??= TensorThread.Run(Collect);
 
-    /// <summary>Notes the facts of the models unless that was done before. Called before the first change of a weight.</summary>
-    /// <remarks>Nobody else is asked: a run without checkpoints needs no facts, but may be followed by one with them.</remarks>
+    /// <summary>Records the facts about the models, once. Call it before the first change of a weight.</summary>
+    /// <remarks>
+    /// The other plug-ins are not asked yet. A run without checkpoints needs no facts, but a later run with checkpoints does.
+    /// </remarks>
     public void Note() => _ofModels ??= TensorThread.Run(CollectOfModels);
 
     private Dictionary<string, string> Collect()
@@ -96,7 +100,7 @@ internal sealed class RunIdentity(IPolicy policy, IReferenceModel? reference, pa
         .. module.named_buffers().Select(pair => (pair.name, pair.buffer)),
     ]);
 
-    // "289 of 290, without model.embed_tokens.weight": the names tell what was frozen, the hash tells two sets of one size apart.
+    // For example "289 of 290, without model.embed_tokens.weight". With many frozen weights, a hash replaces their names.
     private string DescribeTrained()
     {
         HashSet<string> trained = [.. policy.TrainedParameters().Select(pair => pair.Name)];

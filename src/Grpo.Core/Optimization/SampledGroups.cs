@@ -3,28 +3,29 @@ using Grpo.Scoring;
 
 namespace Grpo.Optimization;
 
-/// <summary>The groups of a step as they come in, round by round, until enough of them teach something.</summary>
+/// <summary>Collects the groups of a step, round by round, until enough of them have a signal.</summary>
 internal sealed class SampledGroups(AdvantageFunction advantage, IReadOnlyDictionary<string, double>? weights, int wanted)
 {
     private readonly List<RolloutGroup> _groups = [];
     private readonly List<IReadOnlyList<Reward>> _rewards = [];
     private readonly List<int> _rounds = [];
 
-    /// <summary>Groups of each round that was added.</summary>
+    /// <summary>The number of groups in each round so far.</summary>
     public IReadOnlyList<int> Rounds => _rounds;
 
-    /// <summary>Rewards that failed and were counted as abstentions.</summary>
+    /// <summary>The number of rewards that failed and were counted as abstentions.</summary>
     public int Errors { get; private set; }
 
-    /// <summary>What was sampled so far.</summary>
+    /// <summary>All groups that were sampled so far.</summary>
     public IReadOnlyList<RolloutGroup> Groups => _groups;
 
-    /// <summary>Its rewards, as they were given.</summary>
+    /// <summary>The rewards of all groups, one list per group.</summary>
     public IReadOnlyList<IReadOnlyList<Reward>> Rewards => _rewards;
 
-    /// <summary>Groups with a signal that the step still lacks.</summary>
+    /// <summary>The number of groups with a signal that the step still needs.</summary>
     public int Missing => wanted - GroupFilter.Create(advantage, ForAdvantages(_rewards)).Kept.Count;
 
+    /// <summary>Adds the groups of a round.</summary>
     public void Add(IReadOnlyList<RolloutGroup> groups, RewardScores scores)
     {
         _groups.AddRange(groups);
@@ -33,10 +34,11 @@ internal sealed class SampledGroups(AdvantageFunction advantage, IReadOnlyDictio
         _rounds.Add(groups.Count);
     }
 
-    /// <summary>All groups, and those that the step learns from: the ones with a signal, and as many others as fill it up.</summary>
-    /// <param name="shaped">What the advantages are computed from where that is not the rewards as given; the reports show those.</param>
+    /// <summary>Returns all groups, and the chosen ones: those with a signal first, then others until the step is full.</summary>
+    /// <param name="shaped">The rewards with the KL penalty, from which advantages are computed; null to use the original rewards.</param>
     /// <remarks>
-    /// Advantages are computed over the chosen groups alone, since some methods take statistics over the step; the others get 0.
+    /// Advantages are computed over the chosen groups only, because some methods use statistics of the step. Other groups have advantages
+    /// of 0.
     /// </remarks>
     public (IReadOnlyList<ScoredGroup> All, IReadOnlyList<ScoredGroup> Chosen) Score(IReadOnlyList<IReadOnlyList<Reward>>? shaped = null)
     {

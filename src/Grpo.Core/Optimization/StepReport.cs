@@ -1,92 +1,139 @@
+using Grpo.Losses;
+using Grpo.Optimization;
+
 namespace Grpo;
 
-/// <summary>What one step did: managed data only, safe to keep.</summary>
+/// <summary>The result of one training step. It holds managed data only, so it can be kept after the step.</summary>
 public sealed record StepReport
 {
-    /// <summary>The step's number, from 1.</summary>
+    /// <summary>The number of the step, from 1.</summary>
     public required long Step { get; init; }
 
-    /// <summary>Mean of the rewards that were given; NaN when every completion was abstained on.</summary>
+    /// <summary>The mean of all rewards of the step; NaN if the reward function abstained on every completion.</summary>
     public required double MeanReward { get; init; }
 
-    /// <summary>Mean over the groups of each group's standard deviation (G − 1).</summary>
-    public required double RewardDeviation { get; init; }
+    /// <summary>The mean over the groups of each group's standard deviation of rewards (divisor G − 1).</summary>
+    public required double RewardStdDev { get; init; }
 
-    /// <summary>Fraction of completions judged correct; null when the reward does not judge that.</summary>
+    /// <summary>The fraction of completions that were judged correct; null if the reward does not judge correctness.</summary>
     public double? Accuracy { get; init; }
 
-    /// <summary>Fraction of groups whose advantages are all 0 (equal rewards, or fewer than two scores): they teach nothing.</summary>
-    public required double ZeroDeviationFraction { get; init; }
+    /// <summary>
+    /// The fraction of groups whose advantages are all 0, because all rewards are equal or fewer than two completions have one. These
+    /// groups teach nothing.
+    /// </summary>
+    public required double ZeroStdDevFraction { get; init; }
 
     /// <summary>
-    /// Fraction of groups that teach nothing because every scored completion is correct; null when the reward does not judge that.
+    /// The fraction of groups that teach nothing because every scored completion is correct; null if the reward does not judge correctness.
     /// </summary>
     public double? AllRightFraction { get; init; }
 
     /// <summary>
-    /// Fraction of groups that teach nothing because every scored completion is wrong; null when the reward does not judge that.
+    /// The fraction of groups that teach nothing because every scored completion is wrong; null if the reward does not judge correctness.
     /// </summary>
     public double? AllWrongFraction { get; init; }
 
-    /// <summary>Rollout rounds of the step: 1 without dynamic sampling.</summary>
+    /// <summary>The number of rollout rounds in the step; 1 without dynamic sampling.</summary>
     public int SamplingRounds { get; init; } = 1;
 
-    /// <summary>Groups that were sampled and replaced because they teach nothing.</summary>
+    /// <summary>The number of groups that were sampled and then replaced because they teach nothing.</summary>
     public int ReplacedGroups { get; init; }
 
     /// <summary>
-    /// How often a micro-batch did not fit into memory in this step and smaller ones took its place. Loss and gradient do not depend on it.
+    /// The number of times in this step that a micro-batch did not fit into memory and was replaced by smaller ones. Loss and gradient
+    /// do not depend on it.
     /// </summary>
     public int MicroBatchSplits { get; init; }
 
     /// <summary>
-    /// Tokens per micro-batch, at most, from the first one on that did not fit: what <see cref="GrpoOptions.MaxTokensPerMicroBatch"/> could
-    /// be set to. Null while the configured limits have been enough.
+    /// The largest number of tokens per micro-batch since the first one that did not fit into memory. It is a good value for
+    /// <see cref="GrpoOptions.MaxTokensPerMicroBatch"/>. Null while the configured limits are enough.
     /// </summary>
     public int? MicroBatchTokens { get; init; }
 
-    /// <summary>Completions that no reward was given for.</summary>
+    /// <summary>The number of completions without a reward, because the reward function abstained.</summary>
     public required int Abstained { get; init; }
 
-    /// <summary>Rewards that failed and were counted as abstentions, as configured.</summary>
+    /// <summary>The number of reward calls that failed and were counted as abstentions (<see cref="RewardOptions.OnError"/>).</summary>
     public required int RewardErrors { get; init; }
 
-    /// <summary>Mean completion length, tokens.</summary>
+    /// <summary>The mean length of a completion in tokens.</summary>
     public required double MeanCompletionTokens { get; init; }
 
-    /// <summary>Fraction of completions cut at the length limit.</summary>
+    /// <summary>The fraction of completions that were cut at the length limit.</summary>
     public required double TruncatedFraction { get; init; }
 
-    /// <summary>Mean entropy of the sampled distributions, nats, over tokens; null when the sampler does not record it.</summary>
+    /// <summary>
+    /// The mean entropy, over all sampled tokens, of the distributions that they were sampled from, in nats; null if the sampler does not
+    /// record it.
+    /// </summary>
     public double? Entropy { get; init; }
 
-    /// <summary>Completion tokens sampled in this step.</summary>
+    /// <summary>The number of completion tokens that were sampled in this step.</summary>
     public required long CompletionTokens { get; init; }
 
-    /// <summary>Mean of each part of a composite reward, by name; abstentions excluded.</summary>
+    /// <summary>The mean of each part of a composite reward, by name. Abstentions are excluded.</summary>
     public required IReadOnlyDictionary<string, double> RewardComponents { get; init; }
 
-    /// <summary>How often each verdict was given.</summary>
+    /// <summary>The number of completions with each verdict, by the verdict's text.</summary>
     public required IReadOnlyDictionary<string, int> Verdicts { get; init; }
 
-    /// <summary>One report per optimizer step; empty when nothing could be learned and the weights were left alone.</summary>
+    /// <summary>One report per optimizer step; empty if nothing could be learned and the weights were left unchanged.</summary>
     public required IReadOnlyList<UpdateReport> Updates { get; init; }
 
-    /// <summary>All rollouts with rewards and advantages, those that were replaced included: their advantages are 0.</summary>
+    /// <summary>All rollouts with rewards and advantages, including replaced groups, whose advantages are 0.</summary>
     public required IReadOnlyList<ScoredGroup> Groups { get; init; }
 
-    /// <summary>Time spent sampling.</summary>
+    /// <summary>The time spent on sampling.</summary>
     public TimeSpan RolloutTime { get; init; }
 
-    /// <summary>Time spent scoring.</summary>
+    /// <summary>The time spent on rewards and advantages.</summary>
     public TimeSpan ScoringTime { get; init; }
 
-    /// <summary>Time spent on log-probs, backward passes and AdamW.</summary>
+    /// <summary>The time spent on log-probs, backward passes and AdamW.</summary>
     public TimeSpan UpdateTime { get; init; }
 
-    /// <summary>Time of the whole step; evaluation and checkpoint are not part of it.</summary>
+    /// <summary>The time of the whole step, excluding evaluation and checkpoint.</summary>
     public TimeSpan Duration => RolloutTime + ScoringTime + UpdateTime;
 
-    /// <summary>Whether the reference model was moved toward the policy after this step.</summary>
+    /// <summary>True if the reference model was moved toward the policy after this step.</summary>
     public bool ReferenceMoved { get; init; }
+}
+
+/// <summary>The result of one optimizer step. Means are over the completion tokens of the whole step.</summary>
+public sealed record UpdateReport
+{
+    /// <summary>The loss of the optimizer step, summed over its micro-batches.</summary>
+    public required double Loss { get; init; }
+
+    /// <summary>
+    /// The mean k3 estimate of KL(π ‖ π_ref) in nats. With <see cref="KlEstimator.K1InReward"/> it is the mean k1 of the rollout.
+    /// Null without a KL term.
+    /// </summary>
+    public double? Kl { get; init; }
+
+    /// <summary>The coefficient β of the KL term in this update; null without a KL term.</summary>
+    public double? KlCoefficient { get; init; }
+
+    /// <summary>
+    /// The fractions of tokens that left the objective's trust region; null if the objective has none. Completions without an advantage
+    /// are not part of the forward pass and do not count.
+    /// </summary>
+    public ClipMetrics? Clip { get; init; }
+
+    /// <summary>
+    /// The difference between the sampler's log-probs and the policy's on equal tokens. Null if the sampler recorded none, and after the
+    /// first update of a rollout, because the policy has then changed.
+    /// </summary>
+    public LogProbDifference? SamplerDifference { get; init; }
+
+    /// <summary>The L2 norm of the gradient over all parameters, before clipping.</summary>
+    public required double GradientNorm { get; init; }
+
+    /// <summary>The learning rate of this optimizer step.</summary>
+    public required double LearningRate { get; init; }
+
+    /// <summary>The reason why the update was skipped (<see cref="GrpoOptions.GradientSpikeFactor"/>); null if it was applied.</summary>
+    public string? SkipReason { get; init; }
 }

@@ -2,9 +2,10 @@ using Grpo.Losses;
 
 namespace Grpo.Optimization;
 
-/// <summary>Counts what a step sampled and scored.</summary>
+/// <summary>Computes the statistics of a step's completions and rewards.</summary>
 internal static class StepStatistics
 {
+    /// <summary>Creates the report of a step, without its times and sampling rounds.</summary>
     public static StepReport Report(long step, IReadOnlyList<ScoredGroup> groups, int rewardErrors, IReadOnlyList<UpdateReport> updates)
     {
         Completion[] completions = [.. groups.SelectMany(group => group.Group.Completions)];
@@ -17,9 +18,9 @@ internal static class StepStatistics
         {
             Step = step,
             MeanReward = scored.Length == 0 ? double.NaN : scored.Average(),
-            RewardDeviation = groups.Count == 0 ? 0 : groups.Average(group => RewardMoments.ComputeStdDev(Values(group.Rewards))),
+            RewardStdDev = groups.Count == 0 ? 0 : groups.Average(group => RewardMoments.ComputeStdDev(Values(group.Rewards))),
             Accuracy = judged.Length == 0 ? null : judged.Count(correct => correct) / (double)judged.Length,
-            ZeroDeviationFraction = groups.Count == 0 ? 0 : groups.Count(IsDead) / (double)groups.Count,
+            ZeroStdDevFraction = groups.Count == 0 ? 0 : groups.Count(IsDead) / (double)groups.Count,
             AllRightFraction = judged.Length == 0 ? null : DeadFraction(groups, correct: true),
             AllWrongFraction = judged.Length == 0 ? null : DeadFraction(groups, correct: false),
             Abstained = rewards.Length - scored.Length,
@@ -38,6 +39,7 @@ internal static class StepStatistics
         };
     }
 
+    /// <summary>Counts how often each verdict occurs.</summary>
     public static IReadOnlyDictionary<string, int> CountVerdicts(IEnumerable<Reward> rewards)
     {
         var counts = new SortedDictionary<string, int>(StringComparer.Ordinal);
@@ -49,11 +51,12 @@ internal static class StepStatistics
         return counts;
     }
 
+    /// <summary>Returns the values of all rewards that are not abstentions.</summary>
     public static double[] Values(IEnumerable<Reward> rewards) => [.. rewards.Select(reward => reward.Value).OfType<double>()];
 
     private static bool IsDead(ScoredGroup group) => group.Advantages.All(advantage => advantage == 0);
 
-    // As GroupFilter counts: an abstention says nothing about right and wrong, and a group without a score is neither.
+    // GroupFilter counts in this way too: abstentions are ignored, and a group without any score is neither right nor wrong.
     private static double DeadFraction(IReadOnlyList<ScoredGroup> groups, bool correct) => groups.Count(group =>
         IsDead(group)
         && group.Rewards.Any(reward => reward.Value is not null)

@@ -5,43 +5,43 @@ using Grpo.Planning;
 namespace Grpo.Optimization;
 
 /// <summary>
-/// What a run is going to do, worked out from the options and the policy before anything is run. <see cref="ToString"/> is
-/// the page to read.
+/// The plan of a training run, computed from its options and its policy before the first step: sizes, methods, memory and times.
 /// </summary>
+/// <remarks><see cref="ToString"/> returns a page to read.</remarks>
 public sealed record TrainingPlan
 {
-    /// <summary>Prompts of a step.</summary>
+    /// <summary>The number of prompts per step.</summary>
     public required int PromptsPerStep { get; init; }
 
-    /// <summary>Completions per prompt, G.</summary>
+    /// <summary>The number of completions per prompt, G.</summary>
     public required int GroupSize { get; init; }
 
-    /// <summary>Completions of a step, B.</summary>
+    /// <summary>The number of completions per step, B.</summary>
     public int CompletionsPerStep => PromptsPerStep * GroupSize;
 
-    /// <summary>Length limit of a completion, tokens.</summary>
+    /// <summary>The length limit of a completion in tokens.</summary>
     public required int MaxCompletionTokens { get; init; }
 
-    /// <summary>Length limit of a prompt, tokens.</summary>
+    /// <summary>The length limit of a prompt in tokens.</summary>
     public required int MaxPromptTokens { get; init; }
 
-    /// <summary>Completion tokens of a step, at most.</summary>
+    /// <summary>The largest number of completion tokens per step.</summary>
     public long MaxCompletionTokensPerStep => (long)CompletionsPerStep * MaxCompletionTokens;
 
-    /// <summary>Tokens that an optimizer step runs the model on, prompts included, at most.</summary>
+    /// <summary>The largest number of tokens that an optimizer step runs the model on, including prompts.</summary>
     public long MaxTokensPerStep => (long)CompletionsPerStep * (MaxPromptTokens + MaxCompletionTokens);
 
-    /// <summary>Sequences per micro-batch.</summary>
+    /// <summary>The largest number of sequences per micro-batch.</summary>
     public required int MicroBatchSize { get; init; }
 
-    /// <summary>Tokens per micro-batch, at most; null when only <see cref="MicroBatchSize"/> bounds it.</summary>
+    /// <summary>The largest number of tokens per micro-batch; null if only <see cref="MicroBatchSize"/> limits it.</summary>
     public int? MaxTokensPerMicroBatch { get; init; }
 
-    /// <summary>Whether a prompt is computed once for the completions of its group that are in one micro-batch.</summary>
+    /// <summary>True if a prompt is computed once for all completions of its group in a micro-batch.</summary>
     public bool SharesPrompts { get; init; }
 
     /// <summary>
-    /// Micro-batches of an optimizer step, at most: completions without advantage are left out, and shorter sequences share a token budget.
+    /// The largest number of micro-batches per optimizer step. There are fewer if completions have no advantage or are short.
     /// </summary>
     public int MaxMicroBatches
     {
@@ -53,69 +53,73 @@ public sealed record TrainingPlan
         }
     }
 
-    /// <summary>Optimizer steps per rollout, μ.</summary>
+    /// <summary>The number of optimizer steps per rollout, μ.</summary>
     public required int UpdatesPerRollout { get; init; }
 
     /// <summary>
-    /// How many optimizer steps the policy is ahead of the one that sampled, at the last update of a round; 0 is on-policy.
+    /// The number of optimizer steps between sampling and the last update on a rollout. 0 means on-policy training.
     /// </summary>
     public int MaxStaleness => UpdatesPerRollout - 1;
 
-    /// <summary>Whether π_old has to be kept: those log-probs are a by-product of the first update's forward pass.</summary>
+    /// <summary>True if the old log-probs are kept for later updates. They come from the first update's forward pass.</summary>
     public bool NeedsOldLogProbs => MaxStaleness > 0;
 
-    /// <summary>Whether a reference model is run, once per step.</summary>
+    /// <summary>True if a reference model is needed, which runs once per step.</summary>
     public required bool NeedsReferenceModel { get; init; }
 
-    /// <summary>How the reference model changes, in words; null when it stays as it is or there is none.</summary>
+    /// <summary>The description of the reference model's moves; null if it does not move or is not needed.</summary>
     public string? ReferenceMove { get; init; }
 
-    /// <summary>The loss per token: name, and the text that configuration reads.</summary>
+    /// <summary>The objective of each token: its name and its text in configuration.</summary>
     public required string Objective { get; init; }
 
-    /// <summary>The advantage: name, and the text that configuration reads.</summary>
+    /// <summary>The advantage function: its name and its text in configuration.</summary>
     public required string Advantage { get; init; }
 
-    /// <summary>The KL term in words.</summary>
+    /// <summary>The description of the KL term.</summary>
     public required string Kl { get; init; }
 
-    /// <summary>Everything else that is switched on and changes the loss, in words; empty by default.</summary>
+    /// <summary>The descriptions of all other options that change the loss; empty by default.</summary>
     public required IReadOnlyList<string> Extras { get; init; }
 
-    /// <summary>The reduction and what the loss of an optimizer step is divided by, in words.</summary>
+    /// <summary>The description of the reduction and of the divisor of the loss.</summary>
     public required string Denominator { get; init; }
 
-    /// <summary>AdamW's constants, learning rate and clipping in words.</summary>
+    /// <summary>The description of the optimizer: constants of AdamW, learning rate and clipping.</summary>
     public required string Optimizer { get; init; }
 
-    /// <summary>Rollout rounds, at most, in which groups that teach nothing are replaced; 1: never.</summary>
+    /// <summary>The largest number of rollout rounds per step. With 1, groups that teach nothing are not replaced.</summary>
     public required int MaxSamplingRounds { get; init; }
 
-    /// <summary>Temperature of sampling and of all log-probs.</summary>
+    /// <summary>The temperature of sampling and of all log-probs.</summary>
     public required double Temperature { get; init; }
 
-    /// <summary>Numbers that are trained.</summary>
+    /// <summary>The number of trained parameters (single weights).</summary>
     public required long TrainedParameters { get; init; }
 
-    /// <summary>Numbers of the policy that are frozen.</summary>
+    /// <summary>The number of frozen parameters (single weights) of the policy.</summary>
     public required long FrozenParameters { get; init; }
 
-    /// <summary>Where AdamW's two moments are kept and in how many bits.</summary>
+    /// <summary>The place and the precision in which AdamW keeps its moments.</summary>
     public OptimizerMoments Moments { get; init; } = OptimizerMoments.Float32;
 
-    /// <summary>Bytes of the two.</summary>
+    /// <summary>The size of AdamW's moments in bytes.</summary>
     public required long MomentBytes { get; init; }
 
-    /// <summary>How much memory the run needs; null where the policy cannot tell (<see cref="IMemoryPlannedPolicy"/>).</summary>
+    /// <summary>
+    /// The memory that the run needs; null if the policy is not an <see cref="IMemoryPlannedPolicy"/> with a memory model.
+    /// </summary>
     public MemoryPlan? Memory { get; init; }
 
-    /// <summary>Whether that fits into the machine's main memory; null where the policy cannot tell, or is on another device.</summary>
+    /// <summary>
+    /// The answer if the run fits into main memory, with remedies if not; null if the policy is not on a CPU or has no memory model.
+    /// </summary>
     public MemoryVerdict? MemoryVerdict { get; init; }
 
-    /// <summary>How long a step takes, as measured so far; null before the first.</summary>
+    /// <summary>The mean times of the steps so far; null before the first step.</summary>
     public StepTimes? StepTimes { get; init; }
 
-    /// <summary>One line per subject, for people.</summary>
+    /// <summary>Returns the plan as a readable page with one line per subject.</summary>
     public override string ToString()
     {
         (string Subject, string Words)[] lines =
@@ -167,4 +171,46 @@ public sealed record TrainingPlan
         $"{Number(number)} {noun}{(number == 1 ? string.Empty : plural)}";
 
     private static string Number(long number) => number.ToString("N0", CultureInfo.InvariantCulture);
+}
+
+/// <summary>The mean times of a <see cref="GrpoOptimizer"/>'s steps so far.</summary>
+/// <remarks>The first step warms up caches and code, so it counts only until there is a second step.</remarks>
+/// <param name="Rollout">The mean time of sampling.</param>
+/// <param name="Scoring">The mean time of rewards and advantages.</param>
+/// <param name="Update">The mean time of log-probs, backward passes and AdamW.</param>
+/// <param name="Steps">The number of steps in the means.</param>
+public sealed record StepTimes(TimeSpan Rollout, TimeSpan Scoring, TimeSpan Update, long Steps)
+{
+    /// <summary>The mean time of a whole step, excluding evaluation and checkpoints.</summary>
+    public TimeSpan Step => Rollout + Scoring + Update;
+
+    /// <summary>
+    /// Estimates the time of further steps from the mean. It can be wrong, because completions usually change their length in training.
+    /// </summary>
+    /// <param name="steps">The number of further steps, 0 or more.</param>
+    public TimeSpan For(long steps) => Step * steps;
+
+    /// <summary>Returns the means as a readable text.</summary>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture,
+        $"{Step.TotalSeconds:F2} s per step (rollout {Rollout.TotalSeconds:F2}, scoring {Scoring.TotalSeconds:F2}, update "
+        + $"{Update.TotalSeconds:F2}), mean of {Steps}");
+
+    /// <summary>Adds a step to the means.</summary>
+    internal static StepTimes Add(StepTimes? before, StepReport report)
+    {
+        var one = new StepTimes(report.RolloutTime, report.ScoringTime, report.UpdateTime, 1);
+        if (before is null || before.IsWarmUp)
+        {
+            return one with { IsWarmUp = before is null };
+        }
+
+        long steps = before.Steps + 1;
+        return new StepTimes(
+            before.Rollout + ((one.Rollout - before.Rollout) / steps),
+            before.Scoring + ((one.Scoring - before.Scoring) / steps),
+            before.Update + ((one.Update - before.Update) / steps),
+            steps);
+    }
+
+    private bool IsWarmUp { get; init; }
 }

@@ -7,9 +7,10 @@ using TorchSharp;
 
 namespace Grpo.Optimization;
 
-/// <summary>Puts options into words.</summary>
+/// <summary>Creates the <see cref="TrainingPlan"/> of options and a policy, with their descriptions in words.</summary>
 internal static class TrainingPlanBuilder
 {
+    /// <summary>Creates the plan.</summary>
     public static TrainingPlan Build(GrpoOptions options, IPolicy policy)
     {
         IReadOnlyList<(string Name, TorchSharp.Modules.Parameter Parameter)> parameters = policy.TrainedParameters();
@@ -27,7 +28,7 @@ internal static class TrainingPlanBuilder
             MaxPromptTokens = options.Sampling.MaxPromptTokens,
             MicroBatchSize = options.MicroBatchSize,
             MaxTokensPerMicroBatch = options.MaxTokensPerMicroBatch,
-            SharesPrompts = MicroBatchLimits.Of(options, policy).SharePrompts,
+            SharesPrompts = MicroBatchLimits.From(options, policy).SharePrompts,
             UpdatesPerRollout = options.UpdatesPerRollout,
             MaxSamplingRounds = options.MaxSamplingRounds,
             NeedsReferenceModel = options.KlCoefficient != 0,

@@ -74,7 +74,7 @@ internal sealed record SavedOptions
             }
         }
 
-        return Of(OptionText.Of(grpo, Grpo).Concat(OptionText.Of(trainer, Trainer)), PromptText.Describe(prompts), facts, prompts);
+        return Of(OptionText.From(grpo, Grpo).Concat(OptionText.From(trainer, Trainer)), PromptText.Describe(prompts), facts, prompts);
     }
 
     /// <summary>Creates the options of a supervised run that is about to start.</summary>
@@ -82,7 +82,7 @@ internal sealed record SavedOptions
     /// <param name="examples">The data set.</param>
     /// <param name="identity">The plug-ins.</param>
     public static SavedOptions Of(SupervisedOptions options, IReadOnlyList<SupervisedExample> examples, RunIdentity identity) =>
-        Of(OptionText.Of(options, Supervised), Describe(examples), new(identity.Facts, StringComparer.Ordinal), []);
+        Of(OptionText.From(options, Supervised), Describe(examples), new(identity.Facts, StringComparer.Ordinal), []);
 
     private static SavedOptions Of(
         IEnumerable<KeyValuePair<string, string?>> options, string dataSet, Dictionary<string, string>? facts,
@@ -151,8 +151,8 @@ internal sealed record SavedOptions
     public IReadOnlyList<string> DifferencesTo(SavedOptions now)
     {
         // An option that a version does not know yet has its default there; one that it no longer knows cannot be what it was.
-        Dictionary<string, string?> defaults = new(OptionText.Of(new GrpoOptions(), Grpo)
-            .Concat(OptionText.Of(new TrainerOptions(), Trainer)).Concat(OptionText.Of(new SupervisedOptions(), Supervised)));
+        Dictionary<string, string?> defaults = new(OptionText.From(new GrpoOptions(), Grpo)
+            .Concat(OptionText.From(new TrainerOptions(), Trainer)).Concat(OptionText.From(new SupervisedOptions(), Supervised)));
         bool rollsBack = RollsBack(now);
         string curriculum = Trainer + nameof(TrainerOptions.Curriculum);
         SavedOptions[] sides = [this, now];

@@ -232,7 +232,7 @@ public sealed class SupervisedTrainer
             cancellationToken.ThrowIfCancellationRequested();
             using var scope = TensorScope.BeginNoGrad();
             TokenBatch micro = TokenBatchBuilder.Build(members, padTokenId: 0, device);
-            sum -= CheckedLogProbs.Of(_policy, micro, temperature: 1).sum().item<float>();
+            sum -= CheckedLogProbs.Compute(_policy, micro, temperature: 1).sum().item<float>();
         }
 
         return sum / CompletionTokens(_heldOut);
@@ -255,7 +255,7 @@ public sealed class SupervisedTrainer
                 TokenBatch micro = TokenBatchBuilder.Build(members, padTokenId: 0, device);
                 Tensor logProbs = _policy is IFusedLossPolicy fused
                     ? CheckedLogProbs.Fused(fused, micro, temperature: 1, own => full_like(own, -1.0 / tokens))
-                    : CheckedLogProbs.Of(_policy, micro, temperature: 1);
+                    : CheckedLogProbs.Compute(_policy, micro, temperature: 1);
                 Tensor share = -logProbs.sum() / tokens; // 0 where there is padding
                 BackwardPass.Run(share);
                 loss += share.item<float>();

@@ -23,7 +23,7 @@ public sealed class GrpoOptimizerFailureTests
         equal = true;
         StepReport report = await optimizer.StepAsync(Toy.Prompts);
         Assert.Empty(report.Updates);
-        Assert.Equal(1.0, report.ZeroDeviationFraction);
+        Assert.Equal(1.0, report.ZeroStdDevFraction);
         Assert.Equal((2, 2), (report.Step, optimizer.Step));
         Assert.Equal(weights, policy.Weights());
         Assert.Equal(first, Toy.SavedMoment(optimizer));

@@ -19,9 +19,9 @@ public sealed class StepStatisticsTests
 
         Assert.Equal(7, report.Step);
         Assert.Equal(7 / 5.0, report.MeanReward);                          // 1 + 0 + 2 + 2 + 2; the abstention is no zero
-        Assert.Equal(Math.Sqrt(0.5) / 2, report.RewardDeviation, 1e-15);   // of (1, 0) with n − 1, and of three equal ones
+        Assert.Equal(Math.Sqrt(0.5) / 2, report.RewardStdDev, 1e-15);   // of (1, 0) with n − 1, and of three equal ones
         Assert.Equal(4 / 5.0, report.Accuracy);
-        Assert.Equal(0.5, report.ZeroDeviationFraction);
+        Assert.Equal(0.5, report.ZeroStdDevFraction);
         Assert.Equal((0.5, 0.0), (report.AllRightFraction, report.AllWrongFraction));
         Assert.Equal((1, 1), (report.Abstained, report.RewardErrors));
         Assert.Equal(14, report.CompletionTokens);                         // 3 + 1 + 4 + 2 + 2 + 2, end tokens included
@@ -37,7 +37,7 @@ public sealed class StepStatisticsTests
     {
         // 0.1 + 0.1 + 0.1 is not 0.3 in binary, so deviations from a summed mean would leave 1.7e-17.
         ScoredGroup equal = new(Toy.Group(Toy.Prompts[0], "a", "b", "c"), [0.1, 0.1, 0.1], [0, 0, 0]);
-        Assert.Equal(0, StepStatistics.Report(1, [equal], 0, []).RewardDeviation);
+        Assert.Equal(0, StepStatistics.Report(1, [equal], 0, []).RewardStdDev);
     }
 
     [Fact]
@@ -55,10 +55,10 @@ public sealed class StepStatisticsTests
             new ScoredGroup(Toy.Group(Toy.Prompts[0], "a", "b"), [Judged(1, true), Judged(0, false)], [0.7, -0.7]),
         ];
         StepReport report = StepStatistics.Report(1, groups, 0, []);
-        Assert.Equal(6 / 8.0, report.ZeroDeviationFraction);
+        Assert.Equal(6 / 8.0, report.ZeroStdDevFraction);
         Assert.Equal((1 / 8.0, 2 / 8.0), (report.AllRightFraction, report.AllWrongFraction));
         StepReport unjudged = StepStatistics.Report(1, [Dead(1, 1)], 0, []);
-        Assert.Equal((1.0, null, null), (unjudged.ZeroDeviationFraction, unjudged.AllRightFraction, unjudged.AllWrongFraction));
+        Assert.Equal((1.0, null, null), (unjudged.ZeroStdDevFraction, unjudged.AllRightFraction, unjudged.AllWrongFraction));
 
         static ScoredGroup Dead(params Reward[] rewards) => new(Toy.Group(Toy.Prompts[0], "a", "b"), rewards, [0, 0]);
     }
@@ -78,7 +78,7 @@ public sealed class StepStatisticsTests
         StepReport report = StepStatistics.Report(1, [scored], 0, []);
         Assert.True(double.IsNaN(report.MeanReward));
         Assert.Null(report.Accuracy);
-        Assert.Equal((2, 0.0, 1.0), (report.Abstained, report.RewardDeviation, report.ZeroDeviationFraction));
+        Assert.Equal((2, 0.0, 1.0), (report.Abstained, report.RewardStdDev, report.ZeroStdDevFraction));
     }
 
     internal static Reward Judged(double value, bool correct) => new(value)

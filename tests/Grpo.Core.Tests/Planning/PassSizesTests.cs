@@ -17,7 +17,7 @@ public sealed class PassSizesTests
         GrpoOptions options = Options(microBatch: 8);
         options.Sampling.MaxConcurrentSequences = concurrent;
         options.Sampling.MaxCachedTokens = cached;
-        MemorySizes sizes = PassSizes.Of(options, canShare: true);
+        MemorySizes sizes = PassSizes.From(options, canShare: true);
         Assert.Equal((prompts, rows), ((int)sizes.DecodedPrompts, (int)sizes.DecodedSequences));
         Assert.Equal(99, sizes.CachedLength);
     }
@@ -33,7 +33,7 @@ public sealed class PassSizesTests
     [InlineData(100, 4)] // no more than there are
     public void Micro_batch_spans_the_most_prompts_that_it_can(int microBatch, int prompts)
     {
-        MemorySizes sizes = PassSizes.Of(Options(microBatch), canShare: true);
+        MemorySizes sizes = PassSizes.From(Options(microBatch), canShare: true);
         Assert.Equal(prompts, (int)sizes.MicroBatchPrompts);
         Assert.Equal(Math.Min(microBatch, 32), (int)sizes.MicroBatchSequences);
         Assert.Equal(microBatch < 32, sizes.HasOtherMicroBatches);
@@ -47,7 +47,7 @@ public sealed class PassSizesTests
     public void Token_budget_limits_the_micro_batch(int budget, bool shares, int sequences)
     {
         GrpoOptions options = Options(microBatch: 8) with { MaxTokensPerMicroBatch = budget };
-        MemorySizes sizes = PassSizes.Of(options, shares);
+        MemorySizes sizes = PassSizes.From(options, shares);
         Assert.Equal((sequences, shares), ((int)sizes.MicroBatchSequences, sizes.SharesPrompts));
     }
 

@@ -37,7 +37,7 @@ public sealed record FlightSettings
     }
 
     internal static FlightSettings From(GrpoOptions options, IReadOnlyDictionary<string, string> about) =>
-        new() { Options = new Dictionary<string, string?>(OptionText.Of(options, Path)), About = about };
+        new() { Options = new Dictionary<string, string?>(OptionText.From(options, Path)), About = about };
 
     internal void Write(FlightWriter writer)
     {

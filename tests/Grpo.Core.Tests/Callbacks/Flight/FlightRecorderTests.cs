@@ -42,7 +42,8 @@ public sealed class FlightRecorderTests
         using FlightRecord record = FlightRecord.Open(run.Output);
         Assert.Equal([1, 2, 3, 4], record.Steps);
         Assert.Equal(
-            OptionText.Of(run.Options, "GrpoOptions."), record.SettingsOf(1).Options.OrderBy(option => option.Key, StringComparer.Ordinal),
+            OptionText.From(run.Options, "GrpoOptions."),
+            record.SettingsOf(1).Options.OrderBy(option => option.Key, StringComparer.Ordinal),
             OptionsEqual);
         Assert.Equal("toy", record.SettingsOf(4).About["model"]);
         foreach (TrainingStep report in reports)

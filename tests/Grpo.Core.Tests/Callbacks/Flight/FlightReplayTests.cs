@@ -359,7 +359,7 @@ public sealed class FlightReplayTests
         };
         GrpoOptions back = FlightSettings.From(options, new Dictionary<string, string>()).ToOptions();
 
-        Assert.Equal(OptionText.Of(options, ""), OptionText.Of(back, ""));
+        Assert.Equal(OptionText.From(options, ""), OptionText.From(back, ""));
         Assert.Equal(1.0 / 3, back.LearningRate);
     }
 

@@ -1,12 +1,12 @@
 namespace Grpo;
 
-/// <summary>The judgment of a reward function on one completion: a value and, optionally, details for metrics and reports.</summary>
+/// <summary>The judgment of a reward function on one completion: a value, with optional details for metrics and reports.</summary>
 /// <param name="Value">
-/// The value of the reward. Null abstains: the completion then takes no part in the statistics of its group. NaN and ∞ are errors.
+/// The value of the reward. Null abstains: the completion is then left out of the statistics of its group. NaN and ∞ are errors.
 /// </param>
 public readonly record struct Reward(double? Value)
 {
-    /// <summary>The reward without a value: the reward function abstains.</summary>
+    /// <summary>A reward without a value, which means that the reward function abstains.</summary>
     public static Reward Abstain => new(null);
 
     /// <summary>The parts of the value by name, for the metrics <c>rewards/&lt;name&gt;</c>. Null if there are none.</summary>

@@ -237,7 +237,7 @@ public sealed partial class ResumedRunTests : IDisposable
         using QwenPolicy policy = Policy(new Parts()), loaded = Policy(new Parts { Seed = 99 });
         var examples = new[] { new SupervisedExample(Prompts[0], "42") };
         var options = new SupervisedOptions { Steps = 1, BatchSize = 1, LearningRate = 0.01 };
-        var supervised = new SupervisedTrainer(policy, Tokenizer.Value, new QwenChatTemplate(), examples, options);
+        var supervised = new SupervisedTrainer(policy, new SupervisedData(examples, Tokenizer.Value, new QwenChatTemplate()), options);
         await foreach (SupervisedReport _ in supervised.RunAsync())
         {
             // One step.

@@ -61,7 +61,7 @@ public sealed class OptimizerMomentsTests
         var options = new SupervisedOptions { Steps = 30, BatchSize = 4, LearningRate = 5e-3, OptimizerMoments = moments };
         var losses = new List<double>();
         await foreach (SupervisedReport report in new SupervisedTrainer(
-            policy, Tokenizer, new QwenChatTemplate(), examples, options, new SupervisedServices { HeldOut = examples }).RunAsync())
+            policy, new SupervisedData(examples, Tokenizer, new QwenChatTemplate()) { HeldOut = examples }, options).RunAsync())
         {
             losses.Add(report.HeldOutLoss ?? report.Loss); // the last one over all examples
         }

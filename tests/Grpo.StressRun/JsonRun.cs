@@ -117,7 +117,7 @@ internal static class JsonRun
     {
         SupervisedExample[] examples = [.. Problems(4).Select(prompt => new SupervisedExample(prompt, "<answer>1</answer>"))];
         var trainer = new SupervisedTrainer(
-            qwen.Policy, qwen.Tokenizer, qwen.ChatTemplate, examples,
+            qwen.Policy, new SupervisedData(examples, qwen.Tokenizer, qwen.ChatTemplate),
             new SupervisedOptions
             {
                 Steps = steps,

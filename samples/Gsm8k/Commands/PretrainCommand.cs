@@ -53,7 +53,8 @@ internal static class PretrainCommand
         TaskDescription task = Defaults.TinyTask;
         var services = new SupervisedServices { Checkpoints = SupervisedRun.Checkpoints(options, output), Task = task };
         var trainer = new SupervisedTrainer(
-            policy, tokenizer, template, ColdStart.Examples(problems), options, services, new ConsoleWarnings<SupervisedTrainer>());
+            policy, new SupervisedData(ColdStart.Examples(problems), tokenizer, template), options, services,
+            new ConsoleWarnings<SupervisedTrainer>());
         Directory.CreateDirectory(output);
         await SupervisedRun.TrainAsync(trainer, options, cancellationToken);
         // half the size, and the rounding does not show in samples

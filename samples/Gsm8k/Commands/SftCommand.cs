@@ -70,14 +70,9 @@ internal static class SftCommand
                 },
                 cancellationToken);
             TaskDescription task = form.Describe(form.ForOthers, sampling: null);
-            var services = new SupervisedServices
-            {
-                HeldOut = heldOut,
-                Checkpoints = SupervisedRun.Checkpoints(options, folder),
-                Task = task,
-            };
-            var trainer = new SupervisedTrainer(
-                qwen.Policy, qwen.Tokenizer, qwen.ChatTemplate, examples, options, services, new ConsoleWarnings<SupervisedTrainer>());
+            var data = new SupervisedData(examples, qwen.Tokenizer, qwen.ChatTemplate) { HeldOut = heldOut };
+            var services = new SupervisedServices { Checkpoints = SupervisedRun.Checkpoints(options, folder), Task = task };
+            var trainer = new SupervisedTrainer(qwen.Policy, data, options, services, new ConsoleWarnings<SupervisedTrainer>());
             Directory.CreateDirectory(folder);
             await SupervisedRun.TrainAsync(trainer, options, cancellationToken);
             qwen.Policy.Save(folder);

@@ -4,20 +4,20 @@ using static TorchSharp.torch;
 namespace Grpo.Modeling;
 
 /// <summary>
-/// <see cref="TokenLogProbs"/> for a loss that is known beforehand: goes back through the output layer while it has the logits of a row, so
-/// that none is computed twice.
+/// The autograd function of <see cref="TokenLogProbs"/> for a loss whose gradient is known. It runs the backward pass of the output layer
+/// during the forward pass, while it holds the logits of a row, so that no logit is computed twice.
 /// </summary>
-/// <remarks>The idea is Liger Kernel's for the cross entropy, arXiv:2410.10989.</remarks>
+/// <remarks>Liger Kernel does this for the cross entropy, arXiv:2410.10989.</remarks>
 internal sealed class FusedLogProbsFunction : SafeFunction<FusedLogProbsFunction>
 {
-    // Of the largest gradient. Both come from the same operations on the same numbers.
+    // Relative to the largest gradient. Both gradients come from the same operations on the same numbers.
     private const double Tolerance = 1e-5;
 
     /// <inheritdoc/>
     public override string Name => nameof(TokenLogProbs);
 
-    /// <summary>Whether the gradient of a weight can be added to before the backward pass comes through.</summary>
-    internal static bool CanServe(Tensor weight) => !weight.requires_grad || LeafGradient.IsFor(weight);
+    /// <summary>Returns true if the gradient of a weight can be accumulated before the backward pass.</summary>
+    internal static bool Supports(Tensor weight) => !weight.requires_grad || LeafGradient.IsFor(weight);
 
     /// <inheritdoc/>
     protected override Tensor Compute(autograd.AutogradContext context, object[] inputs)
@@ -27,7 +27,7 @@ internal sealed class FusedLogProbsFunction : SafeFunction<FusedLogProbsFunction
         var settings = (Settings)inputs[3];
         long rows = hidden.shape[0];
         Tensor logProbs = zeros([rows], ScalarType.Float32, hidden.device);
-        Tensor foretold = zeros([rows], ScalarType.Float32, hidden.device);
+        Tensor expected = zeros([rows], ScalarType.Float32, hidden.device);
         Tensor? hiddenGradient = hidden.requires_grad ? zeros(hidden.shape, ScalarType.Float32, hidden.device) : null;
         Tensor? weightGradient = weight.requires_grad ? LeafGradient.Of(weight) : null;
         var tiles = new LogitTiles(
@@ -50,8 +50,8 @@ internal sealed class FusedLogProbsFunction : SafeFunction<FusedLogProbsFunction
             part.Of(logProbs).copy_((chosen - sums.Largest - excess).squeeze(1));
             Tensor gradient = settings.LossGradient(logProbs);
             TensorGuard.Require(gradient, "the result of lossGradient", "[rows]", rows);
-            part.Of(foretold).copy_(part.Of(gradient));
-            Tensor upstream = part.Of(foretold).unsqueeze(1) / settings.Temperature;                     // [n, 1]
+            part.Of(expected).copy_(part.Of(gradient));
+            Tensor upstream = part.Of(expected).unsqueeze(1) / settings.Temperature;                     // [n, 1]
             foreach ((LogitTile tile, Tensor largest) in kept)
             {
                 // d log p[target] / dz = 1[target] − p
@@ -62,9 +62,9 @@ internal sealed class FusedLogProbsFunction : SafeFunction<FusedLogProbsFunction
         }
 
         context.set_materialize_grads(false);
-        // Torch takes them when the callback has ended.
+        // Keep the saved tensors: Torch takes them after the callback has ended.
         context.save_for_backward(
-            [scope.Keep(foretold), .. hiddenGradient is null ? Array.Empty<Tensor>() : [scope.Keep(hiddenGradient.to(hidden.dtype))]]);
+            [scope.Keep(expected), .. hiddenGradient is null ? Array.Empty<Tensor>() : [scope.Keep(hiddenGradient.to(hidden.dtype))]]);
         return scope.Keep(logProbs);
     }
 
@@ -74,11 +74,11 @@ internal sealed class FusedLogProbsFunction : SafeFunction<FusedLogProbsFunction
         using Tensor owned = gradient;                                                                   // [rows]
         using var scope = TensorScope.BeginNoGrad();
         List<Tensor> saved = context.get_saved_variables();
-        Tensor foretold = saved[0];
-        if (foretold.numel() > 0)
+        Tensor expected = saved[0];
+        if (expected.numel() > 0)
         {
-            float difference = (gradient.IsInvalid ? foretold : gradient - foretold).abs().max().item<float>(),
-                largest = foretold.abs().max().item<float>();
+            float difference = (gradient.IsInvalid ? expected : gradient - expected).abs().max().item<float>(),
+                largest = expected.abs().max().item<float>();
             if (!(difference <= Tolerance * largest))
             {
                 throw new InvalidOperationException(FormattableString.Invariant(
@@ -92,9 +92,9 @@ internal sealed class FusedLogProbsFunction : SafeFunction<FusedLogProbsFunction
         return [saved.Count > 1 ? scope.Keep(saved[1].alias()) : null!, null!, null!, null!];
     }
 
-    /// <summary>What <see cref="TokenLogProbs"/> was called with, tensors aside.</summary>
-    /// <param name="Temperature">Divides the logits.</param>
-    /// <param name="LossGradient">dL/d log p, [rows], of log p.</param>
-    /// <param name="HeldLogits">Logits that may be held at a time.</param>
+    /// <summary>The arguments of <see cref="TokenLogProbs"/> other than tensors.</summary>
+    /// <param name="Temperature">The temperature, which divides the logits.</param>
+    /// <param name="LossGradient">The function that returns dL/d log p, [rows], for given log p.</param>
+    /// <param name="HeldLogits">The largest number of logits to hold at a time.</param>
     internal sealed record Settings(double Temperature, Func<Tensor, Tensor> LossGradient, long HeldLogits);
 }

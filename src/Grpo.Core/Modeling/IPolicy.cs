@@ -4,11 +4,11 @@ using static TorchSharp.torch;
 
 namespace Grpo;
 
-/// <summary>The model that is trained.</summary>
+/// <summary>A language model that is trained.</summary>
 /// <remarks>
-/// These five members are all that training needs. A policy that can do more implements the small interfaces beside this one:
+/// These five members are all that training needs. A policy that can do more implements the small interfaces for optional abilities:
 /// <see cref="IEntropyPolicy"/>, <see cref="IFusedLossPolicy"/>, <see cref="ISharedPromptPolicy"/>, <see cref="IVocabularyPolicy"/>,
-/// <see cref="IMemoryPlannedPolicy"/>, <see cref="IStochasticPolicy"/>. A policy that wraps another one has the abilities that it
+/// <see cref="IMemoryPlannedPolicy"/>, <see cref="IStochasticPolicy"/>. A policy that wraps another one has only the abilities that it
 /// implements itself.
 /// </remarks>
 public interface IPolicy
@@ -30,14 +30,18 @@ public interface IPolicy
     /// <summary>Starts incremental decoding without gradients.</summary>
     /// <param name="prompts">The left-padded prompts, one row each, [N, P]. The completion part is not read. Borrowed for the call.</param>
     /// <param name="groupSize">The number of sequences per prompt, G. The session has B = N·G rows, the group of prompt 0 first.</param>
-    /// <param name="maxNewTokens">The upper bound on the calls of <see cref="IDecodingSession.Advance"/> plus one.</param>
+    /// <param name="maxNewTokens">
+    /// The largest number of new tokens per sequence: <see cref="IDecodingSession.Advance"/> is called at most
+    /// <paramref name="maxNewTokens"/> − 1 times.
+    /// </param>
+    /// <returns>The decoding session. The caller disposes it.</returns>
     IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens);
 
-    /// <summary>Writes the weights, and whatever loading them needs, into an existing folder.</summary>
+    /// <summary>Writes the weights, and everything that loading them needs, into an existing folder.</summary>
     /// <param name="directory">The folder.</param>
     void Save(string directory);
 
-    /// <summary>Replaces the weights in place by those that <see cref="Save"/> wrote.</summary>
+    /// <summary>Replaces the weights in place with those that <see cref="Save"/> wrote.</summary>
     /// <param name="directory">The folder.</param>
     void Load(string directory);
 }

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Grpo.Modeling;
 
 /// <summary>
-/// Implemented by policies that can also compute the entropy of each token's distribution: for an entropy bonus and for masks by entropy.
+/// Implemented by policies that can also compute the entropy of each token's distribution, which entropy bonuses and entropy masks need.
 /// </summary>
 public interface IEntropyPolicy : IPolicy
 {
@@ -19,8 +19,8 @@ public interface IEntropyPolicy : IPolicy
 }
 
 /// <summary>
-/// Implemented by policies that can run the backward pass of their output layer during the forward pass, while the logits are there, so
-/// that the logits are computed once per update. Possible when the gradient of the loss is known as soon as the log-probs are.
+/// Implemented by policies that can run the backward pass of their output layer during the forward pass, so that the logits are computed
+/// once per update. The gradient of the loss must be known as soon as the log-probs are.
 /// </summary>
 public interface IFusedLossPolicy : IPolicy
 {
@@ -28,12 +28,12 @@ public interface IFusedLossPolicy : IPolicy
     /// <param name="batch">The left-padded prompts and right-padded completions, [B, P] and [B, C]. Borrowed.</param>
     /// <param name="temperature">The temperature that divides the logits before the softmax. Greater than 0.</param>
     /// <param name="lossGradient">
-    /// Returns dL/d log π for given log π, both [B, C] float32. Each element depends on its own log π alone. <see cref="TokenLogProbs"/>
-    /// says when it is called.
+    /// The function that returns dL/d log π for given log π, both [B, C] float32. Each element depends only on its own log π.
+    /// <see cref="TokenLogProbs"/> says when it is called.
     /// </param>
     /// <returns>
-    /// The same tensor as <see cref="IPolicy.LogProbs"/>. Exactly one backward pass with that gradient must follow. If none follows, the
-    /// caller drops the gradients of the weights.
+    /// The log-probs that <see cref="IPolicy.LogProbs"/> returns. Exactly one backward pass with the gradient of
+    /// <paramref name="lossGradient"/> must follow. If none follows, the caller drops the gradients of the weights.
     /// </returns>
     Tensor LogProbs(TokenBatch batch, double temperature, Func<Tensor, Tensor> lossGradient);
 }
@@ -44,7 +44,7 @@ public interface IFusedLossPolicy : IPolicy
 public interface ISharedPromptPolicy : IPolicy
 {
     /// <summary>
-    /// True if log-probs use shared prompts. Micro-batches then keep a group together. The log-probs are the same either way.
+    /// True if log-probs use shared prompts. Micro-batches then keep a group together. The log-probs do not depend on it.
     /// </summary>
     bool SharesPrompts { get; }
 }
@@ -64,7 +64,7 @@ public interface IVocabularyPolicy : IPolicy
 /// </summary>
 public interface IMemoryPlannedPolicy : IPolicy
 {
-    /// <summary>The memory needs of the model.</summary>
+    /// <summary>The model of the policy's memory needs.</summary>
     IMemoryModel Memory { get; }
 }
 
@@ -72,8 +72,8 @@ public interface IMemoryPlannedPolicy : IPolicy
 public interface IStochasticPolicy : IPolicy
 {
     /// <summary>
-    /// True if passes that record gradients are random. <see cref="GrpoOptimizer"/> refuses such a policy: the ratio to the sampled
-    /// log-probs would be noise. <see cref="SupervisedTrainer"/> accepts it.
+    /// True if passes that record gradients are random. <see cref="GrpoOptimizer"/> refuses such a policy, because its ratios to the
+    /// sampled log-probs would be noise. <see cref="SupervisedTrainer"/> accepts it.
     /// </summary>
     bool IsStochastic { get; }
 }

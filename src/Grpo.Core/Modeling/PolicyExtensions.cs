@@ -2,10 +2,10 @@ using static TorchSharp.torch;
 
 namespace Grpo.Modeling;
 
-/// <summary>What follows from a policy's module.</summary>
+/// <summary>Extension methods that read the device and the trained parameters from a policy's module.</summary>
 public static class PolicyExtensions
 {
-    /// <summary>The device of the policy's first parameter; batches for it are built there.</summary>
+    /// <summary>Returns the device of the policy's first parameter. Batches for the policy are built on it.</summary>
     /// <param name="policy">The policy.</param>
     /// <exception cref="InvalidOperationException">The module has no parameters.</exception>
     public static Device Device(this IPolicy policy)
@@ -17,7 +17,7 @@ public static class PolicyExtensions
                 + "constructor not call RegisterComponents()?");
     }
 
-    /// <summary>The parameters that are trained, with their names, in a fixed order.</summary>
+    /// <summary>Returns the trained parameters, which have <c>requires_grad</c>, with their names in a fixed order.</summary>
     /// <param name="policy">The policy.</param>
     public static IReadOnlyList<(string Name, TorchSharp.Modules.Parameter Parameter)> TrainedParameters(this IPolicy policy)
     {

@@ -4,32 +4,35 @@ using static TorchSharp.torch;
 namespace Grpo.Modeling;
 
 /// <summary>
-/// log softmax(hidden · Wᵀ / temperature) of one token a row, without the [rows, V] logits: they are computed a tile of rows and tokens at
-/// a time, and again in the backward pass.
+/// Computes the log-probability of one target token per row, log softmax(hidden · Wᵀ / temperature), without holding the [rows, V] logits.
+/// The logits are computed tile by tile, and again in the backward pass.
 /// </summary>
 /// <remarks>
-/// Exact, not an approximation: differs from log_softmax and gather only by rounding. Costs one more matrix product than keeping
-/// the logits; holds a tile, or a few of its size, instead of several times rows · V floats.
+/// The result is exact: it differs from log_softmax and gather only by rounding. It costs one more matrix product than keeping the logits,
+/// but holds only a few tiles instead of several times rows · V floats.
 /// </remarks>
 public static class TokenLogProbs
 {
     private const int DefaultChunkRows = 256;
-    private const long DefaultHeldLogits = 1 << 25;    // 128 MiB: rows enough for fast products with a vocabulary of 152 thousand
+    private const long DefaultHeldLogits = 1 << 25;    // 128 MiB: enough rows for fast products at V = 152 thousand
 
-    /// <summary>log p of the target tokens.</summary>
-    /// <param name="hidden">[rows, H], floating point; leave out the rows of padding. Borrowed.</param>
+    /// <summary>Computes the log-probabilities of the target tokens.</summary>
+    /// <param name="hidden">The hidden states, [rows, H], floating point, without rows of padding. Borrowed.</param>
     /// <param name="weight">
-    /// The output layer, [V, H], on the same device; in the type of <paramref name="hidden"/>, or float32 where that has 16 bits: products
-    /// are then in 16 bits, of rounded weights, and the weight's gradient is added up in float32. Borrowed.
+    /// The weight of the output layer, [V, H], on the same device and of the type of <paramref name="hidden"/>. It may be float32 if
+    /// <paramref name="hidden"/> has 16 bits: products then use 16-bit rounded weights, and the weight's gradient is summed in float32.
+    /// Borrowed.
     /// </param>
-    /// <param name="targets">[rows] int64, each from 0 to V − 1. Borrowed.</param>
-    /// <param name="temperature">Divides the logits; above 0 and finite.</param>
-    /// <param name="chunkRows">A tile has no more logits than so many rows, over 28,672 tokens at most; at least 1.</param>
-    /// <returns>[rows] float32, nats, differentiable once in hidden and weight. Owned by the caller's scope.</returns>
-    /// <exception cref="ArgumentException">A shape, type, device, the temperature or the chunk is wrong.</exception>
+    /// <param name="targets">The target tokens, [rows] int64, each from 0 to V − 1. Borrowed.</param>
+    /// <param name="temperature">The temperature, which divides the logits. Above 0 and finite.</param>
+    /// <param name="chunkRows">The size of a tile: at most the logits of this many rows over 28,672 tokens. At least 1.</param>
+    /// <returns>
+    /// The log-probabilities in nats, [rows] float32, differentiable once in hidden and weight. Owned by the caller's scope.
+    /// </returns>
+    /// <exception cref="ArgumentException">A shape, type or device is wrong, or the temperature or the chunk is out of range.</exception>
     /// <remarks>
-    /// In <c>backward()</c> a float32 leaf weight receives its share in place, tile by tile, which saves another [V, H] (see
-    /// <see cref="LeafGradient"/>). Use <c>backward()</c>, not <c>autograd.grad</c>, where such a weight is among the inputs.
+    /// In <c>backward()</c> a float32 leaf weight receives its gradient in place, tile by tile, which saves another [V, H] (see
+    /// <see cref="LeafGradient"/>). If such a weight is among the inputs, use <c>backward()</c>, not <c>autograd.grad</c>.
     /// </remarks>
     public static Tensor Compute(Tensor hidden, Tensor weight, Tensor targets, double temperature, int chunkRows = DefaultChunkRows)
     {
@@ -39,23 +42,30 @@ public static class TokenLogProbs
     }
 
     /// <summary>
-    /// log p of the target tokens, for a loss that is known beforehand: the gradients of hidden and weight are computed while the logits
-    /// are there, and none is computed again in the backward pass. About a fifth less time at the output layer.
+    /// Computes the log-probabilities of the target tokens for a loss whose gradient is known. The gradients of hidden and weight are
+    /// computed together with the logits, which takes about a fifth less time at the output layer.
     /// </summary>
-    /// <param name="hidden">As in <see cref="Compute(Tensor, Tensor, Tensor, double, int)"/>.</param>
-    /// <param name="weight">As there. A trained one that is no float32 leaf gets its gradient in the usual way.</param>
-    /// <param name="targets">As there.</param>
-    /// <param name="temperature">As there.</param>
-    /// <param name="lossGradient">
-    /// dL/d log p of log p, both [rows] float32, each row's of its own log p alone. It is called for some rows after others, without
-    /// gradients being recorded; the log p of rows that are yet to come are 0 then, and their gradients are not read.
+    /// <param name="hidden">The hidden states, [rows, H], floating point, without rows of padding. Borrowed.</param>
+    /// <param name="weight">
+    /// The weight of the output layer, [V, H], on the same device, of the type of <paramref name="hidden"/> or float32. If it is trained
+    /// but is no float32 leaf, the log-probabilities and their gradient are computed without fusing. Borrowed.
     /// </param>
-    /// <param name="heldLogits">Logits held at a time, those of one row at least.</param>
-    /// <returns>As there, for one <c>backward()</c> that must come with that gradient.</returns>
-    /// <exception cref="ArgumentException">A shape, type, device or the temperature is wrong.</exception>
+    /// <param name="targets">The target tokens, [rows] int64, each from 0 to V − 1. Borrowed.</param>
+    /// <param name="temperature">The temperature, which divides the logits. Above 0 and finite.</param>
+    /// <param name="lossGradient">
+    /// The function that returns dL/d log p for given log p, both [rows] float32. Each element depends only on the log p of its own row. It
+    /// is called once for each part of the rows, without recording gradients. The log p of later rows are still 0 then, and their gradients
+    /// are not read.
+    /// </param>
+    /// <param name="heldLogits">The largest number of logits to hold at a time. One row is always held.</param>
+    /// <returns>
+    /// The log-probabilities in nats, [rows] float32, for exactly one <c>backward()</c> with the gradient of
+    /// <paramref name="lossGradient"/>. Owned by the caller's scope.
+    /// </returns>
+    /// <exception cref="ArgumentException">A shape, type or device is wrong, or a number is out of range.</exception>
     /// <remarks>
-    /// A trained weight's gradient has been added to when this returns. Where no backward pass follows, or <see cref="BackwardPass.Run"/>
-    /// throws an <see cref="InvalidOperationException"/> since it came with another gradient, drop all gradients.
+    /// The gradient of a trained weight is already accumulated when this returns. If no backward pass follows, drop all gradients. Drop
+    /// them too if <see cref="BackwardPass.Run"/> throws an <see cref="InvalidOperationException"/> because of a different gradient.
     /// </remarks>
     public static Tensor Compute(
         Tensor hidden, Tensor weight, Tensor targets, double temperature, Func<Tensor, Tensor> lossGradient,
@@ -64,20 +74,18 @@ public static class TokenLogProbs
         ArgumentNullException.ThrowIfNull(lossGradient);
         Check(hidden, weight, targets, temperature);
         ArgumentOutOfRangeException.ThrowIfLessThan(heldLogits, 1);
-        return IsRecorded(hidden, weight) && FusedLogProbsFunction.CanServe(weight)
+        return IsRecorded(hidden, weight) && FusedLogProbsFunction.Supports(weight)
             ? FusedLogProbsFunction.apply(
                 hidden, weight, targets, new FusedLogProbsFunction.Settings(temperature, lossGradient, heldLogits))
             : Compute(hidden, weight, targets, temperature);
     }
 
-    /// <summary>log p of the target tokens and the entropy of each row's distribution, both differentiable.</summary>
-    /// <param name="hidden">As in <see cref="Compute(Tensor, Tensor, Tensor, double, int)"/>.</param>
-    /// <param name="weight">As in <see cref="Compute(Tensor, Tensor, Tensor, double, int)"/>.</param>
-    /// <param name="targets">As in <see cref="Compute(Tensor, Tensor, Tensor, double, int)"/>.</param>
-    /// <param name="temperature">As in <see cref="Compute(Tensor, Tensor, Tensor, double, int)"/>.</param>
-    /// <param name="chunkRows">As in <see cref="Compute(Tensor, Tensor, Tensor, double, int)"/>.</param>
-    /// <returns>Two tensors [rows] float32, nats. Owned by the caller's scope.</returns>
-    /// <exception cref="ArgumentException">A shape, type, device, the temperature or the chunk is wrong.</exception>
+    /// <summary>Computes the log-probabilities of the target tokens and the entropy of each row's distribution.</summary>
+    /// <inheritdoc cref="Compute(Tensor, Tensor, Tensor, double, int)" path="/param"/>
+    /// <returns>
+    /// The log-probabilities and the entropies in nats, [rows] float32 each, both differentiable once. Owned by the caller's scope.
+    /// </returns>
+    /// <exception cref="ArgumentException">A shape, type or device is wrong, or the temperature or the chunk is out of range.</exception>
     public static TokenStatistics ComputeWithEntropies(
         Tensor hidden, Tensor weight, Tensor targets, double temperature, int chunkRows = DefaultChunkRows)
     {
@@ -87,17 +95,17 @@ public static class TokenLogProbs
     }
 
     /// <summary>
-    /// About the most memory that a call or its backward pass takes for a while, beside its arguments, results and their gradients; with
-    /// gradients and without entropies, of a loss that is known beforehand, which takes most.
+    /// Estimates the peak of the temporary memory of a call and its backward pass, excluding arguments, results and their gradients. With
+    /// gradients and without entropies it is that of the call with a known loss gradient, which needs the most.
     /// </summary>
-    /// <param name="rows">Of hidden.</param>
-    /// <param name="width">H.</param>
-    /// <param name="vocabulary">V.</param>
-    /// <param name="type">Of hidden.</param>
-    /// <param name="weightType">Of the weight.</param>
-    /// <param name="withEntropies">Whether of <see cref="ComputeWithEntropies"/>.</param>
-    /// <param name="withGradients">Whether there is a backward pass.</param>
-    /// <returns>Bytes.</returns>
+    /// <param name="rows">The number of rows.</param>
+    /// <param name="width">The width of the hidden states, H.</param>
+    /// <param name="vocabulary">The size of the vocabulary, V.</param>
+    /// <param name="type">The type of the hidden states.</param>
+    /// <param name="weightType">The type of the weight.</param>
+    /// <param name="withEntropies">True for <see cref="ComputeWithEntropies"/>.</param>
+    /// <param name="withGradients">True if a backward pass follows.</param>
+    /// <returns>The estimate in bytes.</returns>
     public static long ScratchBytes(
         long rows, long width, long vocabulary, ScalarType type, ScalarType weightType, bool withEntropies, bool withGradients)
     {
@@ -106,13 +114,13 @@ public static class TokenLogProbs
             ? LogitTiles.KeptSizeOf(rows, vocabulary, DefaultHeldLogits)
             : LogitTiles.SizeOf(rows, vocabulary, DefaultChunkRows);
         bool isSingle = type == ScalarType.Float32;
-        // The tile in float32; entropies need p beside z; in 16 bits the product and its gradient are tiles too.
+        // The tile in float32. Entropies also hold p. In 16 bits the product and its gradient are tiles too.
         long perLogit = sizeof(float) + (withEntropies ? sizeof(float) : 0)
             + (isSingle ? 0 : (type == ScalarType.Float64 ? 8 : 2) * (withGradients ? 2 : 1));
         long others = areKept ? sizeof(float) * height * (vocabulary - across) : 0;
-        // A convolution gives what is then added to the gradients.
+        // Large products are convolutions, whose results are then added to the gradients.
         bool isLarge = isSingle && withGradients && height * width * across >= FastLinear.MinWork;
-        // The weights in hidden's type: of a tile, or all where there are tiles of several rows.
+        // The weights in the type of hidden: those of a tile, or all of them if there are several tiles of rows.
         long rounded = type == weightType ? 0 : 2 * width * (rows > height ? vocabulary : across);
         return (height * across * perLogit) + others + (isLarge ? sizeof(float) * width * (height + across) : 0) + rounded;
     }

@@ -113,12 +113,12 @@ internal sealed class TokenLogProbsFunction : SafeFunction<TokenLogProbsFunction
             }
         }
 
-        hiddenGradient = Hand(hiddenGradient?.to(hidden.dtype), scope);
-        weightGradient = ownGradient is null ? Hand(weightGradient?.to(weight.dtype), scope) : null;
+        hiddenGradient = Keep(hiddenGradient?.to(hidden.dtype), scope);
+        weightGradient = ownGradient is null ? Keep(weightGradient?.to(weight.dtype), scope) : null;
         return [hiddenGradient!, weightGradient!, null!, null!];
     }
 
-    private static Tensor? Hand(Tensor? gradient, in TensorScope scope) => gradient is null ? null : scope.Keep(gradient);
+    private static Tensor? Keep(Tensor? gradient, in TensorScope scope) => gradient is null ? null : scope.Keep(gradient);
 
     /// <summary>The arguments of <see cref="TokenLogProbs"/> other than tensors.</summary>
     /// <param name="Temperature">The temperature, which divides the logits.</param>

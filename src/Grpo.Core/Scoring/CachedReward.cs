@@ -6,7 +6,7 @@ using System.Text;
 namespace Grpo.Scoring;
 
 /// <summary>
-/// The reward of <see cref="RewardFunction.Cached"/>. It stores a hash and a reward per completion, never the completion.
+/// The reward function of <see cref="RewardFunction.Cached"/>. It stores a hash and a reward per completion, never the completion.
 /// </summary>
 internal sealed class CachedReward(IRewardFunction inner, int capacity) : IWeightedReward, IHasIdentity
 {
@@ -40,6 +40,7 @@ internal sealed class CachedReward(IRewardFunction inner, int capacity) : IWeigh
         return [.. outcomes.Select(outcome => outcome.Error is null ? outcome.Reward : throw outcome.Error)];
     }
 
+    /// <summary>Returns an outcome per completion, from the cache or from the inner reward.</summary>
     public async ValueTask<RewardOutcome[]> InvokeAsync(RolloutGroup group, CancellationToken cancellationToken)
     {
         Key[] keys = [.. group.Completions.Select(completion => KeyOf(group.Prompt, completion))];
@@ -68,7 +69,7 @@ internal sealed class CachedReward(IRewardFunction inner, int capacity) : IWeigh
             RewardOutcome[] outcomes = await RewardCall.InvokeAsync(inner, rest, cancellationToken).ConfigureAwait(false);
             for (int i = 0; i < missing.Count; i++)
             {
-                known[keys[missing[i]]] = AtItsPlace(outcomes[i], group, missing[i]);
+                known[keys[missing[i]]] = WithIndex(outcomes[i], group, missing[i]);
                 Keep(keys[missing[i]], outcomes[i]);
             }
         }
@@ -77,7 +78,7 @@ internal sealed class CachedReward(IRewardFunction inner, int capacity) : IWeigh
     }
 
     // The inner reward names a failed completion by its index among the missing ones. This restores the index in the whole group.
-    private static RewardOutcome AtItsPlace(RewardOutcome outcome, RolloutGroup group, int index) =>
+    private static RewardOutcome WithIndex(RewardOutcome outcome, RolloutGroup group, int index) =>
         outcome.Error is { CompletionIndex: not null } error
             ? new RewardOutcome(default, error.At(group.Prompt.Id, index))
             : outcome;
@@ -94,7 +95,7 @@ internal sealed class CachedReward(IRewardFunction inner, int capacity) : IWeigh
         {
             if (_entries.ContainsKey(key))
             {
-                return; // another group has added it meanwhile
+                return; // another group has added the entry in the meantime
             }
 
             _entries[key] = _byUse.AddFirst((key, outcome.Reward));
@@ -120,6 +121,6 @@ internal sealed class CachedReward(IRewardFunction inner, int capacity) : IWeigh
         return new Key(BinaryPrimitives.ReadUInt128LittleEndian(digest), BinaryPrimitives.ReadUInt128LittleEndian(digest.AsSpan(16)));
     }
 
-    /// <summary>The SHA-256 of prompt id, finish reason and tokens. No two different completions are known to share one.</summary>
+    /// <summary>The SHA-256 hash of prompt id, finish reason and tokens, which identifies a completion.</summary>
     private readonly record struct Key(UInt128 Low, UInt128 High);
 }

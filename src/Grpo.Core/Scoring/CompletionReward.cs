@@ -1,6 +1,8 @@
 namespace Grpo;
 
-/// <summary>The base class of rewards that score one completion at a time and never wait. Override <see cref="Score"/>.</summary>
+/// <summary>
+/// The base class of reward functions that score one completion at a time and never wait. Override <see cref="Score"/>.
+/// </summary>
 public abstract class CompletionReward : IRewardFunction
 {
     /// <inheritdoc/>
@@ -15,8 +17,8 @@ public abstract class CompletionReward : IRewardFunction
     }
 
     /// <summary>Scores one completion.</summary>
-    /// <param name="prompt">The prompt.</param>
-    /// <param name="completion">A completion of the prompt.</param>
+    /// <param name="prompt">The prompt of the completion.</param>
+    /// <param name="completion">The completion to score.</param>
     /// <returns>The reward of the completion.</returns>
     public abstract Reward Score(Prompt prompt, Completion completion);
 

@@ -3,11 +3,11 @@ using System.Globalization;
 namespace Grpo.Scoring;
 
 /// <summary>
-/// Calls a reward function on one group and returns an outcome per completion; failures become data that name the completion.
+/// Calls a reward function on one group and returns an outcome per completion. A failure becomes an error that names the completion.
 /// </summary>
 internal static class RewardCall
 {
-    /// <summary>Scores a group. It throws only the <see cref="OperationCanceledException"/> of its token.</summary>
+    /// <summary>Scores a group. Throws nothing but the <see cref="OperationCanceledException"/> of its token.</summary>
     public static async ValueTask<RewardOutcome[]> InvokeAsync(
         IRewardFunction reward, RolloutGroup group, CancellationToken cancellationToken)
     {
@@ -119,3 +119,8 @@ internal static class RewardCall
 
     private static string Threw(Exception error) => $"threw {error.GetType().Name} ({error.Message})";
 }
+
+/// <summary>The outcome of scoring one completion: a reward, or the error that prevented it.</summary>
+/// <param name="Reward">The reward; the default if there is an error.</param>
+/// <param name="Error">The error; null if the completion was scored.</param>
+internal readonly record struct RewardOutcome(Reward Reward, RewardException? Error);

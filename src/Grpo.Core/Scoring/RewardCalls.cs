@@ -4,19 +4,19 @@ using System.Runtime.CompilerServices;
 
 namespace Grpo.Scoring;
 
-/// <summary>Runs the calls of one scoring. Each ends after the time limit or on cancellation, even if the reward never returns.</summary>
+/// <summary>Runs the calls of one scoring. A call ends after its time limit or on cancellation, even if the reward never returns.</summary>
 internal sealed class RewardCalls(IRewardFunction reward, TimeSpan? timeout) : IDisposable
 {
-    /// <summary>The number of overdue calls from which a reward function is no longer called.</summary>
+    /// <summary>The number of overdue calls at which a reward function is no longer called.</summary>
     public const int MostOverdue = 32;
 
-    // Counted per reward function: a stuck reward is stuck for all callers, and others are not to blame.
+    // Counted per reward function: a stuck reward is stuck for all callers, and other rewards must stay usable.
     private static readonly ConditionalWeakTable<IRewardFunction, OverdueCount> Overdue = [];
 
     private readonly OverdueCount _overdue = Overdue.GetOrCreateValue(reward);
     private RewardThread _thread = new();
 
-    /// <summary>Returns the number of calls of a reward function that are past their time limit and have not returned.</summary>
+    /// <summary>Returns the number of a reward function's calls that exceeded their time limit and have not returned.</summary>
     /// <param name="reward">The reward function.</param>
     public static int OverdueOf(IRewardFunction reward) => Overdue.TryGetValue(reward, out OverdueCount? count) ? count.Value : 0;
 
@@ -69,7 +69,7 @@ internal sealed class RewardCalls(IRewardFunction reward, TimeSpan? timeout) : I
             else
             {
                 bool isCanceled = cancellationToken.IsCancellationRequested;
-                _ = LeaveAsync(call, limit, isCanceled ? timeout - Stopwatch.GetElapsedTime(start) : TimeSpan.Zero);
+                _ = AbandonAsync(call, limit, isCanceled ? timeout - Stopwatch.GetElapsedTime(start) : TimeSpan.Zero);
             }
         }
     }
@@ -77,7 +77,7 @@ internal sealed class RewardCalls(IRewardFunction reward, TimeSpan? timeout) : I
     public void Dispose() => _thread.Dispose();
 
     // Drops a late result or exception. A canceled call counts as overdue only if it does not return within its time limit.
-    private async Task LeaveAsync(Task call, CancellationTokenSource limit, TimeSpan? left)
+    private async Task AbandonAsync(Task call, CancellationTokenSource limit, TimeSpan? left)
     {
         Task end = call.ContinueWith(
             static done => _ = done.Exception, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
@@ -89,7 +89,7 @@ internal sealed class RewardCalls(IRewardFunction reward, TimeSpan? timeout) : I
         }
 
         await end.ConfigureAwait(false);
-        limit.Dispose(); // until then the call may use its token
+        limit.Dispose(); // only now, because the call may use its token until it returns
     }
 
     private static async Task<bool> EndsWithinAsync(Task end, TimeSpan wait)

@@ -2,10 +2,10 @@ using Grpo.Scoring;
 
 namespace Grpo;
 
-/// <summary>The options for computing rewards: errors, time limit and concurrency.</summary>
+/// <summary>The options for calling reward functions: reaction to errors, time limit and concurrency.</summary>
 public sealed record RewardOptions : IReflectedOptions
 {
-    /// <summary>The handling of a reward function that fails.</summary>
+    /// <summary>The reaction to a reward function that fails.</summary>
     /// <value>Default <see cref="RewardErrorHandling.Throw"/>.</value>
     public RewardErrorHandling OnError { get; set; } = RewardErrorHandling.Throw;
 
@@ -19,7 +19,7 @@ public sealed record RewardOptions : IReflectedOptions
     /// <value>1 to 1024; default 8.</value>
     public int MaxConcurrency { get; set; } = 8;
 
-    /// <summary>Throws if a value is outside its range.</summary>
+    /// <summary>Checks that every value is in its range.</summary>
     /// <exception cref="ArgumentOutOfRangeException">
     /// A value is outside its range. The message names the property and its range.
     /// </exception>

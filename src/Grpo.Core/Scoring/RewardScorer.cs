@@ -40,7 +40,7 @@ internal static class RewardScorer
 
         var outcomes = new RewardOutcome[groups.Count][];
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        using var places = new SemaphoreSlim(options.MaxConcurrency);
+        using var slots = new SemaphoreSlim(options.MaxConcurrency);
         using var calls = new RewardCalls(reward, options.Timeout);
         RewardException? refused = null;
         var running = new List<Task>(groups.Count);
@@ -48,7 +48,7 @@ internal static class RewardScorer
         {
             for (int i = 0; i < groups.Count; i++)
             {
-                await places.WaitAsync(stop.Token).ConfigureAwait(false);
+                await slots.WaitAsync(stop.Token).ConfigureAwait(false);
                 var next = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
                 running.Add(ScoreGroupAsync(i, next));
                 await next.Task.ConfigureAwait(false); // rewards that do not wait run one by one, because they need not be thread-safe
@@ -94,7 +94,7 @@ internal static class RewardScorer
             finally
             {
                 next.TrySetResult();
-                places.Release();
+                slots.Release();
             }
         }
     }
@@ -114,4 +114,27 @@ internal static class RewardScorer
         static IReadOnlyList<Reward> Rewards(RewardOutcome[] group) =>
             [.. group.Select(outcome => outcome.Error is null ? outcome.Reward : Reward.Abstain with { Verdict = "Error" })];
     }
+}
+
+/// <summary>The rewards of scored groups.</summary>
+/// <param name="Rewards">One list per group with one reward per completion, in the order of the groups.</param>
+/// <param name="Errors">The number of completions that abstain because their reward failed. 0 unless errors count as abstentions.</param>
+internal sealed record RewardScores(IReadOnlyList<IReadOnlyList<Reward>> Rewards, int Errors)
+{
+    /// <summary>The first failure in the order of the groups; null if there was none.</summary>
+    public RewardException? FirstError { get; init; }
+}
+
+/// <summary>
+/// The reaction to a reward function that fails: it throws, exceeds its time limit, or returns NaN, ∞ or a wrong number of rewards.
+/// </summary>
+public enum RewardErrorHandling
+{
+    /// <summary>The step ends with a <see cref="RewardException"/>.</summary>
+    Throw,
+
+    /// <summary>
+    /// The affected completions abstain with the verdict "Error" and are counted as errors. They never get a reward of 0.
+    /// </summary>
+    Abstain,
 }

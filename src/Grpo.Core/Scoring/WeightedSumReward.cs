@@ -1,6 +1,6 @@
 namespace Grpo.Scoring;
 
-/// <summary>The reward of <see cref="RewardFunction.WeightedSum"/>.</summary>
+/// <summary>The reward function of <see cref="RewardFunction.WeightedSum"/>.</summary>
 internal sealed class WeightedSumReward : IWeightedReward, IHasIdentity
 {
     private readonly (IRewardFunction Reward, double Weight)[] _parts;

@@ -4,15 +4,15 @@ using Grpo.Evaluation;
 
 namespace Grpo.Training;
 
-/// <summary>The one way for trainers to ask an evaluator and a checkpoint store: with what they return checked by name.</summary>
+/// <summary>Calls evaluators and checkpoint stores, and checks what these plug-ins return.</summary>
 internal static class CheckedServices
 {
     /// <summary>Evaluates a policy.</summary>
     /// <param name="evaluator">The plug-in.</param>
     /// <param name="policy">The policy.</param>
-    /// <param name="cancellationToken">Passed to the evaluator.</param>
+    /// <param name="cancellationToken">The token for the evaluator.</param>
     /// <exception cref="InvalidOperationException">
-    /// The report is null, or holds a number that no checkpoint could be read with again.
+    /// The report is null, or has a number that would make a checkpoint unreadable.
     /// </exception>
     public static async ValueTask<EvaluationReport> EvaluateAsync(IEvaluator evaluator, IPolicy policy, CancellationToken cancellationToken)
     {
@@ -37,10 +37,10 @@ internal static class CheckedServices
 
     /// <summary>Writes a checkpoint.</summary>
     /// <param name="store">The plug-in.</param>
-    /// <param name="step">Steps done.</param>
-    /// <param name="write">Fills the folder.</param>
+    /// <param name="step">The number of steps done.</param>
+    /// <param name="write">The method that writes the files into the folder.</param>
     /// <returns>The folder of the checkpoint.</returns>
-    /// <exception cref="InvalidOperationException">The store wrote nothing, or names no folder.</exception>
+    /// <exception cref="InvalidOperationException">The store wrote nothing, or returned no folder.</exception>
     public static async ValueTask<string> SaveAsync(ICheckpointStore store, long step, Action<string> write)
     {
         bool isWritten = false;

@@ -2,16 +2,16 @@ using Grpo.Evaluation;
 
 namespace Grpo.Training;
 
-/// <summary>The bounds of a <see cref="CollapseGuard"/>.</summary>
+/// <summary>Detects a collapse of the policy by the bounds of a <see cref="CollapseGuard"/>.</summary>
 internal static class CollapseDetector
 {
-    // One evaluation in 740 falls this far by luck.
+    // One evaluation in 740 falls this far by chance.
     private const double StandardErrors = 3;
 
-    /// <summary>Why the policy counts as collapsed after a step, as a sentence; null when it does not.</summary>
+    /// <summary>Returns the reason why the policy has collapsed after a step, as a sentence; null if it has not.</summary>
     public static string? FindReason(CollapseGuard guard, TrainingProgress progress, long step)
     {
-        // Of this step: an old evaluation has been looked at.
+        // Only an evaluation of this step: earlier ones were already checked.
         if (guard.MaxAccuracyDrop is { } drop && progress.EvaluatedStep == step && progress is { After: { } after, Best: { } best }
             && HasFallen(best.Evaluation, after, drop))
         {
@@ -35,10 +35,10 @@ internal static class CollapseDetector
         return null;
     }
 
-    /// <summary>Whether an accuracy has fallen past the bound, and further than chance explains.</summary>
+    /// <summary>Returns true if an accuracy has fallen beyond the bound, and further than chance explains.</summary>
     /// <remarks>
-    /// Two proportions with a pooled variance. The problems are the same in both, so the true error is smaller: the test errs toward
-    /// going on.
+    /// Compares two proportions with a pooled variance. Both are of the same problems, so the true error is smaller than the estimate and a
+    /// collapse is rather missed than invented.
     /// </remarks>
     public static bool HasFallen(EvaluationReport best, EvaluationReport now, double maxDrop)
     {

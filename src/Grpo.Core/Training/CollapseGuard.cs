@@ -1,49 +1,49 @@
 namespace Grpo.Training;
 
-/// <summary>When a trainer takes the policy for collapsed, and what it does then.</summary>
+/// <summary>The conditions under which a trainer considers the policy collapsed, and its reaction.</summary>
 /// <remarks>
 /// <para>
-/// Accuracy: the held-out accuracy has lost more than <see cref="MaxAccuracyDrop"/> of the best one, or more than half of it where that is
-/// less, and the difference is more than three standard errors of two proportions: on 64 problems 0.60 to 0.40 may be luck, on 512 it is
-/// not. The bound is looked at after each evaluation.
+/// Accuracy: the policy has collapsed if the held-out accuracy is below the best one by more than <see cref="MaxAccuracyDrop"/>, or by more
+/// than half of the best one if that is less. The difference must also exceed three standard errors of two proportions: a fall from 0.60 to
+/// 0.40 may be chance on 64 problems, but not on 512. The accuracy is checked after each evaluation.
 /// </para>
 /// <para>
-/// Entropy: a policy that has learned a task with one answer ends near entropy 0 in good health, so this bound is off unless set. It is
-/// relative to the first step of the run, and looked at after each step.
+/// Entropy: a policy that has learned a task with one answer ends near entropy 0 and is healthy, so this check is off unless set. It is
+/// relative to the first step of the run and is done after each step.
 /// </para>
 /// <para>
-/// Divergence: with <see cref="CollapseAction.RollBack"/> a <see cref="TrainingDivergedException"/> is a collapse too; otherwise it
-/// comes through.
+/// Divergence: with <see cref="CollapseAction.RollBack"/> a <see cref="TrainingDivergedException"/> counts as a collapse. Otherwise it is
+/// thrown to the caller.
 /// </para>
 /// <para>
-/// A roll-back restores weights, moments, KL coefficient, the learning-rate schedule's position and the pass rates of the best checkpoint.
-/// The number of the step and the order of prompts go on, so that neither prompts nor random numbers repeat: the steps between are spent.
-/// A policy whose best checkpoint is the collapsed one itself is not rolled back: the run stops.
+/// A roll-back restores the weights, the optimizer's moments, the KL coefficient, the position in the learning-rate schedule and the pass
+/// rates of the best checkpoint. The step number and the order of prompts continue, so that neither prompts nor random numbers repeat; the
+/// steps in between are lost. If the best checkpoint is the collapsed policy itself, the run stops instead.
 /// </para>
 /// </remarks>
 public sealed record CollapseGuard : IReflectedOptions
 {
-    /// <summary>What to do.</summary>
+    /// <summary>The reaction to a collapse.</summary>
     /// <value>
     /// Default <see cref="CollapseAction.Stop"/>. <see cref="CollapseAction.RollBack"/> needs an evaluator and a checkpoint store.
     /// </value>
     public CollapseAction OnCollapse { get; set; } = CollapseAction.Stop;
 
-    /// <summary>The held-out accuracy that may be lost.</summary>
-    /// <value>Above 0, up to 1; default 0.2. Null: accuracy is not looked at.</value>
+    /// <summary>The largest loss of held-out accuracy, compared with the best evaluation, that is no collapse.</summary>
+    /// <value>Above 0, up to 1; default 0.2. Null turns the check of the accuracy off.</value>
     public double? MaxAccuracyDrop { get; set; } = 0.2;
 
     /// <summary>
-    /// The fraction of the first step's mean entropy that the mean of the last <see cref="EntropySteps"/> steps must reach.
+    /// The fraction of the first step's mean entropy that the mean over the last <see cref="EntropySteps"/> steps must not fall below.
     /// </summary>
-    /// <value>Above 0, below 1; default null: entropy is not looked at.</value>
+    /// <value>Above 0, below 1; default null, which turns the check of the entropy off.</value>
     public double? MinEntropyFraction { get; set; }
 
-    /// <summary>Steps that the entropy is averaged over; before so many are done it is not looked at.</summary>
+    /// <summary>The number of steps that the entropy is averaged over. It is not checked before that many steps are done.</summary>
     /// <value>1 to 1000; default 10.</value>
     public int EntropySteps { get; set; } = 10;
 
-    /// <summary>Roll-backs in a run, resumed parts included; the collapse after that stops it.</summary>
+    /// <summary>The largest number of roll-backs in a run, including those before a resume. The next collapse stops the run.</summary>
     /// <value>1 to 100; default 2.</value>
     public int MaxRollBacks { get; set; } = 2;
 
@@ -76,3 +76,23 @@ public sealed record CollapseGuard : IReflectedOptions
         }
     }
 }
+
+/// <summary>The reaction of a trainer to a collapse that its <see cref="CollapseGuard"/> has detected.</summary>
+public enum CollapseAction
+{
+    /// <summary>Training continues after a warning.</summary>
+    Continue,
+
+    /// <summary>The run ends in order, as after its last step.</summary>
+    Stop,
+
+    /// <summary>The weights and moments of the best checkpoint are restored, and training continues with the next step's prompts.</summary>
+    RollBack,
+}
+
+/// <summary>A collapse of the policy that a trainer has detected.</summary>
+/// <param name="Step">The step after which the collapse was detected, or whose update failed.</param>
+/// <param name="Reason">The reason as a sentence with the measured value and its bound.</param>
+/// <param name="Action">The reaction. <see cref="CollapseAction.Stop"/> also if no roll-back was possible any more.</param>
+/// <param name="RestoredStep">The step of the checkpoint that was restored. Null without a roll-back.</param>
+public sealed record TrainingCollapse(long Step, string Reason, CollapseAction Action, long? RestoredStep = null);

@@ -8,13 +8,19 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Grpo;
 
 /// <summary>
-/// The loop around a <see cref="GrpoOptimizer"/>: prompts, evaluation, checkpoints, the best of them, collapse, callbacks, cancellation.
+/// The training loop around a <see cref="GrpoOptimizer"/>. It chooses prompts, evaluates, writes checkpoints, keeps the best one, detects
+/// collapse, calls callbacks and can be canceled and resumed.
 /// </summary>
 /// <remarks>
-/// Which prompts a step uses is a function of (seed, step), with a curriculum of the recorded pass rates too, and so is every random
-/// number; a checkpoint holds the records, the options and the identity of the plug-ins (<see cref="IHasIdentity"/>). A resumed run equals
-/// an uninterrupted one, and one that differs is refused. Checkpoints of versions without <c>trainer_state.json</c> resume with empty
-/// records, those without <c>run_options.json</c>, or without identities in it, with a warning.
+/// <para>
+/// The prompts and the random numbers of a step depend only on the seed and the step, and with a curriculum also on the recorded pass
+/// rates. A checkpoint holds these records, the options and the identities of the plug-ins (<see cref="IHasIdentity"/>). A resumed run
+/// therefore equals an uninterrupted one, and a run that differs from the one that wrote the checkpoint is refused.
+/// </para>
+/// <para>
+/// Checkpoints of earlier versions can be resumed. Without <c>trainer_state.json</c> the records start empty. Without
+/// <c>run_options.json</c>, or without identities in it, a warning says that nothing was compared.
+/// </para>
 /// </remarks>
 public sealed class GrpoTrainer
 {
@@ -23,14 +29,14 @@ public sealed class GrpoTrainer
     private long _progressStep = -1;
 
     /// <summary>Creates a trainer.</summary>
-    /// <param name="optimizer">Does the steps. Borrowed.</param>
-    /// <param name="prompts">The data set.</param>
-    /// <param name="options">Null: the defaults.</param>
-    /// <param name="services">Evaluator, checkpoint store and callbacks; null: none of them.</param>
-    /// <param name="logger">Null: no log.</param>
+    /// <param name="optimizer">The optimizer that performs the steps. Borrowed.</param>
+    /// <param name="prompts">The data set. At least one prompt, each with an id of its own.</param>
+    /// <param name="options">The options of the loop. Null uses the defaults.</param>
+    /// <param name="services">The evaluator, checkpoint store, task description and callbacks. Null uses none.</param>
+    /// <param name="logger">The log. Null logs nothing.</param>
     /// <exception cref="ArgumentException">
-    /// There are no prompts, two share an id, the sampler would refuse some (<see cref="IPromptChecker"/>), an option is out of range, or a
-    /// roll-back has nothing to go back to.
+    /// There are no prompts, two share an id, the sampler would refuse some (<see cref="IPromptChecker"/>), or an option is out of range.
+    /// Or roll-backs are on without the evaluator and checkpoints that they need.
     /// </exception>
     public GrpoTrainer(
         GrpoOptimizer optimizer, IReadOnlyList<Prompt> prompts, TrainerOptions? options = null,
@@ -50,7 +56,7 @@ public sealed class GrpoTrainer
             throw new ArgumentException("A prompt or a callback is null; leave it out of the list.");
         }
 
-        // Random numbers are keyed by the id: two prompts of one id would share theirs.
+        // Random numbers are derived from the id, so two prompts with one id would get the same ones.
         if (prompts.GroupBy(prompt => prompt.Id, StringComparer.Ordinal).FirstOrDefault(group => group.Count() > 1) is { } twins)
         {
             throw new ArgumentException(
@@ -76,23 +82,24 @@ public sealed class GrpoTrainer
         _parts = new RunParts(
             optimizer, prompts, own, services,
             new PromptSchedule(prompts, optimizer.Options, own.Curriculum == CurriculumMode.PassRate ? own.PassRates : null),
-            new Lazy<SavedOptions>(() => SavedOptions.Of(optimizer.Options, own, prompts, optimizer.Identity, services.Evaluator)),
+            new Lazy<SavedOptions>(() => SavedOptions.Create(optimizer.Options, own, prompts, optimizer.Identity, services.Evaluator)),
             logger ?? (ILogger)NullLogger.Instance);
     }
 
-    /// <summary>Trains to the end, or until <see cref="TrainerOptions.Guard"/> stops the run.</summary>
+    /// <summary>Trains to the last step, or until <see cref="TrainerOptions.Guard"/> stops the run.</summary>
+    /// <returns>The results of the run.</returns>
     /// <remarks>
-    /// Before any exception but <see cref="TrainingDivergedException"/> the checkpoint of the last whole step is written, if there is a
-    /// store, unless a step failed half-way. If that fails as well, the first exception surfaces; the log and
-    /// <see cref="TrainingSummary.Failure"/> tell both.
+    /// With a checkpoint store, the checkpoint of the last whole step is written before any exception except
+    /// <see cref="TrainingDivergedException"/>, unless a step failed half-way. If that write fails too, the first exception is thrown; the
+    /// log and <see cref="TrainingSummary.Failure"/> report both.
     /// </remarks>
-    /// <param name="cancellationToken">Stops within a token; a checkpoint is written before the exception.</param>
+    /// <param name="cancellationToken">A token that stops the run within one sampled token. A checkpoint is written first.</param>
     /// <exception cref="OperationCanceledException">The run was canceled.</exception>
     /// <exception cref="InvalidOperationException">Another run trains the same policy.</exception>
     /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
     /// <exception cref="InvalidDataException">
-    /// A checkpoint cannot be resumed: the message names the file, or every option and part of the run that differs. Or all checkpoints
-    /// are damaged.
+    /// The run cannot resume from the checkpoint: the message names the file, or every option and part of the run that differs. Or all
+    /// checkpoints are damaged.
     /// </exception>
     /// <exception cref="IOException">
     /// Another run uses the folder of the checkpoints, or a checkpoint cannot be written and
@@ -104,18 +111,18 @@ public sealed class GrpoTrainer
         TrainingSession session = await OpenAsync(cancellationToken).ConfigureAwait(false);
         await foreach (TrainingStep _ in StepsAsync(session, cancellationToken).ConfigureAwait(false))
         {
-            // The callbacks have seen it.
+            // The callbacks have seen the step.
         }
 
         return session.Summarize();
     }
 
-    /// <summary>Trains step by step. Leaving the loop ends the run, with a checkpoint of the last step.</summary>
+    /// <summary>Trains and returns each step as it is done. Leaving the loop ends the run with a checkpoint of the last step.</summary>
     /// <remarks>
-    /// Exceptions are those of <see cref="TrainAsync"/>. A checkpoint that cannot be written when the loop is left is an exception too. It
-    /// is thrown from the end of the loop, in place of one that has left it.
+    /// Throws the same exceptions as <see cref="TrainAsync"/>. If the checkpoint cannot be written when the caller leaves the loop, the end
+    /// of the loop throws, and this exception replaces one that left the loop.
     /// </remarks>
-    /// <param name="cancellationToken">Stops within a token; a checkpoint is written before the exception.</param>
+    /// <param name="cancellationToken">A token that stops the run within one sampled token. A checkpoint is written first.</param>
     /// <exception cref="OperationCanceledException">The run was canceled.</exception>
     public async IAsyncEnumerable<TrainingStep> RunAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
@@ -127,7 +134,7 @@ public sealed class GrpoTrainer
         }
     }
 
-    // The policy and the folder of the checkpoints belong to one run at a time.
+    // One run at a time may use the policy and the folder of the checkpoints.
     private IDisposable Claim()
     {
         IDisposable run = _parts.Optimizer.BeginRun($"{nameof(GrpoTrainer)}.{nameof(RunAsync)}");
@@ -164,13 +171,13 @@ public sealed class GrpoTrainer
         }
     }
 
-    // The folder of the checkpoint that the run resumes from; null when it resumes from none.
+    // Returns the folder of the checkpoint that the run resumes from; null if there is none.
     private async Task<string?> ResumeAsync(CancellationToken cancellationToken)
     {
         (GrpoOptimizer optimizer, TrainerOptions options, PromptSchedule schedule) = (_parts.Optimizer, _parts.Options, _parts.Schedule);
         if (_parts.Store is not null)
         {
-            _ = _parts.SavedOptions.Value; // a plug-in that cannot say what it is fails here, and not with the first checkpoint
+            _ = _parts.SavedOptions.Value; // a plug-in whose identity throws fails here, not at the first checkpoint
         }
 
         if (options.Resume && _parts.Store is { } store &&
@@ -187,7 +194,7 @@ public sealed class GrpoTrainer
                 schedule.Restore(position, state.PassRates);
             }
 
-            // The mark may be missing or another: a crash may have come between the checkpoint and its mark.
+            // Mark again: a crash between the checkpoint and its mark leaves no mark or an old one.
             if (_progress.Best is { Step: var best } && RunCheckpoints.Keeps(best, options))
             {
                 _progress.Best = _progress.Best with { Folder = await store.MarkBestAsync(best, cancellationToken).ConfigureAwait(false) };
@@ -203,7 +210,7 @@ public sealed class GrpoTrainer
         optimizer.RequireWhole();
         if (_progressStep != optimizer.Step)
         {
-            // Not the run that this trainer left, if it left one.
+            // The optimizer has moved since this trainer last ran, so its records belong to another run.
             _progress = new TrainingProgress();
             schedule.Reset(optimizer.Step);
         }

@@ -1,9 +1,11 @@
 namespace Grpo.Training;
 
 /// <summary>
-/// Chooses the prompts of each step: the order of the seed, less the turns that <see cref="CurriculumMode.PassRate"/> passes over.
+/// The schedule of a run's prompts: a shuffled order from the seed, without the turns that <see cref="CurriculumMode.PassRate"/> skips.
 /// </summary>
-/// <remarks>A function of seed, position and the pass rates on record, which all are part of a checkpoint.</remarks>
+/// <remarks>
+/// The prompts of a step depend only on the seed, the position and the recorded pass rates, all of which checkpoints hold.
+/// </remarks>
 internal sealed class PromptSchedule
 {
     private readonly IReadOnlyList<Prompt> _prompts;
@@ -14,9 +16,10 @@ internal sealed class PromptSchedule
     private readonly Dictionary<string, PassRate> _records = new(StringComparer.Ordinal);
     private long _position;
 
-    /// <param name="prompts">The data set; the ids are unique.</param>
-    /// <param name="options">Seed, prompts per step, sampling rounds.</param>
-    /// <param name="passRates">Null: no curriculum.</param>
+    /// <summary>Creates a schedule at step 0.</summary>
+    /// <param name="prompts">The data set. The ids are unique.</param>
+    /// <param name="options">The options with the seed, the prompts per step and the sampling rounds.</param>
+    /// <param name="passRates">The options of the curriculum; null for no curriculum.</param>
     public PromptSchedule(IReadOnlyList<Prompt> prompts, GrpoOptions options, PassRateOptions? passRates)
     {
         _prompts = prompts;
@@ -24,30 +27,30 @@ internal sealed class PromptSchedule
         _passRates = passRates;
         _order = new PromptOrder(prompts.Count, options.Seed);
 
-        // The reserve follows an order of its own, so that what luck makes a step use up moves no later step.
+        // The reserve has its own order, so that the number of reserve prompts that a step uses does not shift later steps.
         _reserveOrder = new PromptOrder(prompts.Count, ~options.Seed);
     }
 
-    /// <summary>Whether a curriculum is on.</summary>
+    /// <summary>True if a curriculum is on.</summary>
     public bool IsAdaptive => _passRates is not null;
 
-    /// <summary>Whether any completion was judged right or wrong so far; a curriculum without does nothing.</summary>
+    /// <summary>True if any completion was judged so far. Without judgments a curriculum does nothing.</summary>
     public bool HasJudgments => _records.Values.Any(record => record.Rates.Count > 0);
 
-    /// <summary>The position in the order; without a curriculum it follows from the step.</summary>
+    /// <summary>The position in the order. Without a curriculum it follows from the step.</summary>
     public long Position => _position;
 
-    /// <summary>What is on record, by prompt id.</summary>
+    /// <summary>The recorded pass rates by prompt id.</summary>
     public IReadOnlyDictionary<string, PassRate> Records => _records;
 
-    /// <summary>Starts without records where the plain order is at a step.</summary>
+    /// <summary>Clears the records and moves to the position of a step in the plain order.</summary>
     public void Reset(long step)
     {
         _position = checked(step * _options.PromptsPerStep);
         _records.Clear();
     }
 
-    /// <summary>Takes up records; those of prompts that are not in the data set are left out.</summary>
+    /// <summary>Restores a position and records. Records of prompts that are not in the data set are left out.</summary>
     public void Restore(long position, IReadOnlyDictionary<string, PassRate> records)
     {
         _position = position;
@@ -61,40 +64,40 @@ internal sealed class PromptSchedule
         }
     }
 
-    /// <summary>The prompts of a step.</summary>
-    /// <param name="step">Steps done.</param>
-    public PromptDraw Draw(long step)
+    /// <summary>Chooses the prompts of a step. Nothing changes, so a failed step gets equal prompts when it is repeated.</summary>
+    /// <param name="step">The number of steps done.</param>
+    public PromptChoice Choose(long step)
     {
         int wanted = _options.PromptsPerStep;
         int further = wanted * (_options.MaxSamplingRounds - 1);
-        PromptDraw draw = _passRates is null || wanted >= _prompts.Count
-            ? new PromptDraw
+        PromptChoice choice = _passRates is null || wanted >= _prompts.Count
+            ? new PromptChoice
             {
                 Indices = [.. Enumerable.Range(0, wanted).Select(i => _order.At(Start(step) + i))],
                 Reserve = [],
                 NextPosition = Start(step) + wanted,
             }
-            : Walk(wanted);
+            : ChooseByPassRate(wanted);
         IEnumerable<int> reserve = further == 0
             ? []
-            : _reserveOrder.At(step, further).Distinct().Except(draw.Indices).Where(index => Pause(index) == 0);
-        return draw with { Reserve = [.. reserve] };
+            : _reserveOrder.At(step, further).Distinct().Except(choice.Indices).Where(index => Pause(index) == 0);
+        return choice with { Reserve = [.. reserve] };
     }
 
-    /// <summary>Records what a step that was drawn has sampled.</summary>
-    /// <param name="draw">The draw.</param>
-    /// <param name="step">The step's number, from 1.</param>
-    /// <param name="groups">Everything sampled.</param>
-    /// <returns>Null without a curriculum.</returns>
-    public CurriculumReport? Commit(PromptDraw draw, long step, IReadOnlyList<ScoredGroup> groups)
+    /// <summary>Moves past a step that is done and records the pass rates of its groups.</summary>
+    /// <param name="choice">The prompts that were chosen for the step.</param>
+    /// <param name="step">The number of the step, from 1.</param>
+    /// <param name="groups">All groups that the step sampled.</param>
+    /// <returns>The report of the curriculum; null without a curriculum.</returns>
+    public CurriculumReport? Commit(PromptChoice choice, long step, IReadOnlyList<ScoredGroup> groups)
     {
         if (_passRates is not { } options)
         {
             return null;
         }
 
-        _position = draw.NextPosition;
-        foreach ((int index, int turns) in draw.Skipped)
+        _position = choice.NextPosition;
+        foreach ((int index, int turns) in choice.Skipped)
         {
             PassRate record = _records[_prompts[index].Id];
             _records[_prompts[index].Id] = record with { Pause = record.Pause - turns };
@@ -109,56 +112,56 @@ internal sealed class PromptSchedule
                 : record.After(judged.Count(correct => correct) / (double)judged.Length, options);
         }
 
-        // In the order of the data set, so that a sum after a resume is the same to the bit.
+        // Sum in the order of the data set, so that the mean after a resume is equal to the last bit.
         PassRate[] known = [.. _prompts.Select(prompt => _records.GetValueOrDefault(prompt.Id)).OfType<PassRate>()
             .Where(record => record.Rates.Count > 0)];
         double[] paused = [.. known.Where(record => record.Pause > 0).Select(record => record.Rates.Average())];
         return new CurriculumReport
         {
-            Skipped = draw.Skipped.Values.Sum(),
-            Filled = draw.Filled,
+            Skipped = choice.Skipped.Values.Sum(),
+            Filled = choice.Filled,
             PausedSolved = paused.Count(rate => rate >= options.SolvedAt),
             PausedUnsolved = paused.Count(rate => rate < options.SolvedAt),
             MeanPassRate = known.Length == 0 ? null : known.Average(record => record.Rates.Average()),
         };
     }
 
-    /// <summary>Goes past a step that failed and is not repeated.</summary>
-    public void Abandon(PromptDraw draw) => _position = draw.NextPosition;
+    /// <summary>Moves past a step that failed and is not repeated.</summary>
+    public void Abandon(PromptChoice choice) => _position = choice.NextPosition;
 
     private long Start(long step) => _passRates is null ? checked(step * _options.PromptsPerStep) : _position;
 
     private int Pause(int index) => _records.TryGetValue(_prompts[index].Id, out PassRate? record) ? record.Pause : 0;
 
-    // Two epochs at most: within them every prompt has had its turn.
-    private PromptDraw Walk(int wanted)
+    // Looks at two epochs at most, in which every prompt has a turn.
+    private PromptChoice ChooseByPassRate(int wanted)
     {
         var chosen = new List<int>();
-        var taken = new HashSet<int>();
+        var used = new HashSet<int>();
         var skipped = new Dictionary<int, int>();
         long position = _position;
         for (long end = position + (2L * _prompts.Count); chosen.Count < wanted && position < end; position++)
         {
             int index = _order.At(position);
-            if (taken.Contains(index))
+            if (used.Contains(index))
             {
                 continue; // two epochs meet in this step
             }
 
-            int passed = skipped.GetValueOrDefault(index);
-            if (Pause(index) > passed)
+            int turns = skipped.GetValueOrDefault(index);
+            if (Pause(index) > turns)
             {
-                skipped[index] = passed + 1;
+                skipped[index] = turns + 1;
                 continue;
             }
 
             chosen.Add(index);
-            taken.Add(index);
+            used.Add(index);
         }
 
-        int[] fill = [.. skipped.Keys.Except(taken).OrderBy(index => _records[_prompts[index].Id].LastStep).ThenBy(index => index)
+        int[] fill = [.. skipped.Keys.Except(used).OrderBy(index => _records[_prompts[index].Id].LastStep).ThenBy(index => index)
             .Take(wanted - chosen.Count)];
-        return new PromptDraw
+        return new PromptChoice
         {
             Indices = [.. chosen, .. fill],
             Reserve = [],
@@ -167,4 +170,65 @@ internal sealed class PromptSchedule
             NextPosition = position,
         };
     }
+}
+
+/// <summary>The prompts that are chosen for one step.</summary>
+internal sealed record PromptChoice
+{
+    /// <summary>The indices of the prompts in the data set.</summary>
+    public required IReadOnlyList<int> Indices { get; init; }
+
+    /// <summary>The indices of the further prompts for dynamic sampling, in their order.</summary>
+    public required IReadOnlyList<int> Reserve { get; init; }
+
+    /// <summary>The number of skipped turns by the index of the prompt.</summary>
+    public IReadOnlyDictionary<int, int> Skipped { get; init; } = new Dictionary<int, int>();
+
+    /// <summary>The number of prompts that were skipped first and then used because there were too few others.</summary>
+    public int Filled { get; init; }
+
+    /// <summary>The position in the order at which the next step starts.</summary>
+    public long NextPosition { get; init; }
+}
+
+/// <summary>The record of one prompt in the curriculum.</summary>
+/// <param name="Rates">
+/// The fractions of correct completions in the last groups, oldest first. At most <see cref="PassRateOptions.PassRateWindow"/>.
+/// </param>
+/// <param name="Pause">The number of turns that are still to be skipped.</param>
+/// <param name="LastPause">The length of the last pause. 0 if the last group was between the bounds.</param>
+/// <param name="LastStep">The last step that sampled the prompt, from 1.</param>
+internal sealed record PassRate(IReadOnlyList<double> Rates, int Pause, int LastPause, long LastStep)
+{
+    /// <summary>The record of a prompt that was never sampled.</summary>
+    public static PassRate Unknown { get; } = new([], 0, 0, 0);
+
+    /// <summary>Returns the record after another group, of which a fraction <paramref name="rate"/> was correct.</summary>
+    public PassRate After(double rate, PassRateOptions options)
+    {
+        double[] rates = [.. Rates.Append(rate).TakeLast(options.PassRateWindow)];
+        double mean = rates.Average();
+        bool atBound = rates.Length == options.PassRateWindow && (mean >= options.SolvedAt || mean <= options.UnsolvedAt);
+        int pause = atBound ? Math.Min(Math.Max(1, 2 * LastPause), options.LongestPause) : 0;
+        return this with { Rates = rates, Pause = pause, LastPause = pause };
+    }
+}
+
+/// <summary>The effect of <see cref="CurriculumMode.PassRate"/> on one step.</summary>
+public sealed record CurriculumReport
+{
+    /// <summary>The number of turns that were skipped to find the prompts of the step.</summary>
+    public required int Skipped { get; init; }
+
+    /// <summary>The number of paused prompts that the step used because there were too few others.</summary>
+    public required int Filled { get; init; }
+
+    /// <summary>The number of prompts that are paused after the step because they are solved.</summary>
+    public required int PausedSolved { get; init; }
+
+    /// <summary>The number of prompts that are paused after the step because they are out of reach.</summary>
+    public required int PausedUnsolved { get; init; }
+
+    /// <summary>The mean pass rate of all prompts that were judged so far, including paused ones. Null if none was judged.</summary>
+    public required double? MeanPassRate { get; init; }
 }

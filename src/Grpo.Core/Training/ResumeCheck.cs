@@ -3,18 +3,19 @@ using Microsoft.Extensions.Logging;
 
 namespace Grpo.Training;
 
-/// <summary>Decides whether a run goes on from a checkpoint: only the run that wrote it does, unless changes are allowed.</summary>
+/// <summary>Checks that a run may resume from a checkpoint: only the run that wrote it may, unless changes are allowed.</summary>
 internal static class ResumeCheck
 {
-    private static readonly string[] OfModel = [RunIdentity.Model + " ", RunIdentity.Model + ".weights ", RunIdentity.Model + ".config."];
+    private static readonly string[] ModelFacts = [RunIdentity.Model + " ", RunIdentity.Model + ".weights ", RunIdentity.Model
+        + ".config."];
 
-    /// <summary>Compares a run with the one that wrote a checkpoint, before anything of the checkpoint is loaded.</summary>
+    /// <summary>Compares a run with the one that wrote a checkpoint. Call it before anything is loaded from the checkpoint.</summary>
     /// <param name="checkpoint">The folder of the checkpoint.</param>
-    /// <param name="now">The run that wants to go on.</param>
-    /// <param name="allowChanges">Whether differences are told in the log in place of an exception.</param>
-    /// <param name="logger">Told what was not compared, and what differs and is allowed.</param>
+    /// <param name="now">The options and identity of the run that resumes.</param>
+    /// <param name="allowChanges">True to log differences instead of throwing.</param>
+    /// <param name="logger">The log of what was not compared, and of allowed differences.</param>
     /// <exception cref="InvalidDataException">
-    /// The run differs, and the message has every difference with both values. Or the file is damaged.
+    /// The run differs; the message lists every difference with both values. Or the file is damaged.
     /// </exception>
     public static void Require(string checkpoint, SavedOptions now, bool allowChanges, ILogger logger)
     {
@@ -26,7 +27,7 @@ internal static class ResumeCheck
 
         if (!saved.IsOfSameTrainer(now))
         {
-            return; // loading says which file of its own a trainer misses
+            return; // loading will name the file that is missing for this trainer
         }
 
         if (saved.Identity is null)
@@ -56,9 +57,9 @@ internal static class ResumeCheck
         }
     }
 
-    // Who resumes from a checkpoint is tempted to name that checkpoint as the model.
+    // A common mistake: the checkpoint that the run resumes from is also given as the model.
     private static string Remedy(IReadOnlyList<string> parts) =>
-        parts.Any(part => OfModel.Any(start => part.StartsWith(start, StringComparison.Ordinal)))
+        parts.Any(part => ModelFacts.Any(start => part.StartsWith(start, StringComparison.Ordinal)))
         ? "Load the model that the run began with, and not one of its checkpoints: the trainer loads the checkpoint into it. "
         : "";
 }

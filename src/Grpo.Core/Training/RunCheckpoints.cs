@@ -5,7 +5,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Grpo.Training;
 
-/// <summary>The checkpoints that a run writes: when there is something new, the best one marked, and failures as configured.</summary>
+/// <summary>Writes the checkpoints of a run, marks the best one, and treats failures as configured.</summary>
 internal sealed class RunCheckpoints(RunParts parts, TrainingProgress progress)
 {
     private readonly GrpoOptimizer _optimizer = parts.Optimizer;
@@ -19,50 +19,49 @@ internal sealed class RunCheckpoints(RunParts parts, TrainingProgress progress)
     private bool _changed;
     private Exception? _failure;
 
-    /// <summary>The last one that was written; null before the first.</summary>
+    /// <summary>The folder of the last checkpoint that was written; null before the first.</summary>
     public string? Folder { get; private set; }
 
-    /// <summary>The checkpoint of a step; null when there is none.</summary>
+    /// <summary>Returns the folder of the checkpoint of a step; null if there is none.</summary>
     public string? FolderOf(long step) => _step == step ? Folder : null;
 
-    /// <summary>True if <see cref="TrainerOptions.CheckpointInterval"/> has passed since a checkpoint was last written, or tried.</summary>
+    /// <summary>True if <see cref="TrainerOptions.CheckpointInterval"/> has passed since the last attempt to write a checkpoint.</summary>
     public bool IsTimeUp => _options.CheckpointInterval > TimeSpan.Zero && _clock.GetElapsedTime(_lastTried) >= _options.CheckpointInterval;
 
-    /// <summary>Adds the files of others to a checkpoint's folder.</summary>
+    /// <summary>A method that adds further files to the folder of a checkpoint.</summary>
     public Action<string>? OnWrite { get; set; }
 
-    /// <summary>Says that the last checkpoint does not hold all there is, and that weights and records are of the same step.</summary>
+    /// <summary>Marks the run as changed since the last checkpoint, with weights and records of the same step.</summary>
     public void Change()
     {
         _changed = true;
         _wholeStep = _optimizer.Step;
     }
 
-    /// <summary>Says that weights and records are of different steps until the next <see cref="Change"/>.</summary>
+    /// <summary>Marks weights and records as being of different steps until the next <see cref="Change"/>.</summary>
     public void Suspend() => _wholeStep = -1;
 
     /// <summary>
-    /// Whether the best evaluation has a checkpoint: the caller has the model as it was before training, only a roll-back needs
-    /// it on the disk.
+    /// Returns true if the best evaluation needs a checkpoint. Step 0 needs one only for a roll-back, because the caller has that model.
     /// </summary>
     public static bool Keeps(long step, TrainerOptions options) =>
         options.KeepBest && (step > 0 || options.Guard.OnCollapse == CollapseAction.RollBack);
 
-    /// <summary>Whether the best evaluation has a checkpoint, or will have one after the step that is under way.</summary>
+    /// <summary>True if the best evaluation has a checkpoint, or gets one after the current step.</summary>
     public bool KeepsBest => _store is not null && progress.Best is { } best && Keeps(best.Step, _options);
 
-    /// <summary>Writes a checkpoint unless the last one holds all there is.</summary>
-    /// <param name="isLast">Whether nothing follows, so that a failure cannot be passed over.</param>
-    /// <remarks>A checkpoint is worth more than a quick exit: no token stops it.</remarks>
+    /// <summary>Writes a checkpoint if anything has changed since the last one.</summary>
+    /// <param name="isLast">True if no other checkpoint follows, so that a failure must surface.</param>
+    /// <remarks>It cannot be canceled, because a checkpoint is worth more than a quick exit.</remarks>
     public Task SaveAsync(bool isLast) => _changed && _store is not null ? WriteAsync(_store, isLast) : Task.CompletedTask;
 
-    /// <summary>Writes the checkpoint of the last whole step, at the end of a run that did not come to its last step.</summary>
-    /// <param name="failure">The failure that ended the run; null where it was stopped.</param>
+    /// <summary>Writes the checkpoint of the last whole step at the end of a run that did not reach its last step.</summary>
+    /// <param name="failure">The exception that ended the run; null if it was stopped.</param>
     public Task SaveLastAsync(Exception? failure)
     {
         if (!_changed || _store is null || (failure is not null && ReferenceEquals(failure, _failure)))
         {
-            return Task.CompletedTask; // the last: it is this checkpoint that could not be written
+            return Task.CompletedTask; // nothing is new, or the run failed because of this very checkpoint
         }
 
         if (failure is TrainingDivergedException)
@@ -80,7 +79,7 @@ internal sealed class RunCheckpoints(RunParts parts, TrainingProgress progress)
         return WriteAsync(_store, isLast: true);
     }
 
-    /// <summary>Writes and marks the checkpoint of the best evaluation, when that is the one of this step.</summary>
+    /// <summary>Writes a checkpoint and marks it as the best one if the best evaluation is that of this step.</summary>
     public async Task SaveBestAsync(long step)
     {
         if (KeepsBest && progress.Best is { Folder: null } best && best.Step == step
@@ -95,11 +94,11 @@ internal sealed class RunCheckpoints(RunParts parts, TrainingProgress progress)
         }
     }
 
-    private Task<bool> WriteAsync(ICheckpointStore into, bool isLast) => TryAsync(
+    private Task<bool> WriteAsync(ICheckpointStore store, bool isLast) => TryAsync(
         isLast,
         async () =>
         {
-            Folder = await CheckedServices.SaveAsync(into, _optimizer.Step, Write).ConfigureAwait(false);
+            Folder = await CheckedServices.SaveAsync(store, _optimizer.Step, Write).ConfigureAwait(false);
             _step = _optimizer.Step;
             _changed = false;
             FreedMemory.Trim();
@@ -108,7 +107,7 @@ internal sealed class RunCheckpoints(RunParts parts, TrainingProgress progress)
         _logger.CheckpointFailed,
         "was not written");
 
-    // Whether it could be done; a failure that must not be passed over comes through.
+    // Returns true if the action succeeded. A failure that must surface is thrown.
     private async Task<bool> TryAsync(bool isLast, Func<Task> write, Action<Exception, long> log, string what)
     {
         try
@@ -130,16 +129,29 @@ internal sealed class RunCheckpoints(RunParts parts, TrainingProgress progress)
         }
         finally
         {
-            _lastTried = _clock.GetTimestamp(); // only now: a save may take longer than the time between two
+            _lastTried = _clock.GetTimestamp(); // after the write, which may take longer than the interval
         }
     }
 
     private void Write(string folder)
     {
         _optimizer.Save(folder);
-        TrainerState.Of(progress, parts.Schedule).Write(folder);
+        TrainerState.From(progress, parts.Schedule).Write(folder);
         parts.SavedOptions.Value.Write(folder);
         OnWrite?.Invoke(folder);
         parts.Services.Task?.Write(folder);
     }
+}
+
+/// <summary>The reaction of a training run to a checkpoint that cannot be written.</summary>
+public enum CheckpointFailureAction
+{
+    /// <summary>The run ends with the error. Earlier checkpoints stay as they are.</summary>
+    Stop,
+
+    /// <summary>
+    /// The error is logged and told in the next step's report, and the run continues. The next due checkpoint is a new attempt. A failure
+    /// of the last checkpoint of a run is thrown in any case, because the steps since the one before would be lost.
+    /// </summary>
+    Continue,
 }

@@ -9,8 +9,8 @@ using Grpo.Planning;
 namespace Grpo.Training;
 
 /// <summary>
-/// <c>run_options.json</c>: the options, the data set and the plug-ins of the run that wrote a checkpoint, to tell whether another
-/// continues it.
+/// The content of <c>run_options.json</c>: the options, the data set and the plug-ins of the run that wrote a checkpoint. A resumed run is
+/// compared with them.
 /// </summary>
 internal sealed record SavedOptions
 {
@@ -32,7 +32,7 @@ internal sealed record SavedOptions
     private const string Evaluator = "evaluator";
     private const string None = "none";
 
-    // They say how long, how often and how patiently, or what a failure ends; no number of the run depends on them.
+    // Options that no number of the run depends on: durations, intervals, time limits and the reaction to failures.
     private static readonly HashSet<string> Free =
     [
         "TrainerOptions.Steps", "TrainerOptions.CheckpointEvery", "TrainerOptions.CheckpointInterval", "TrainerOptions.Resume",
@@ -42,17 +42,17 @@ internal sealed record SavedOptions
         "SupervisedOptions.Resume", "SupervisedOptions.AllowOptionChanges",
     ];
 
-    // What decides on a roll-back changes the weights; otherwise it only says when the run ends.
+    // With roll-backs these options change the weights. Without them they only decide when the run ends.
     private static readonly string[] RollBack = ["TrainerOptions.Guard.", "TrainerOptions.EvaluateEvery", "TrainerOptions.KeepBest"];
 
     public required int Format { get; init; }
 
-    /// <summary>Texts by name, as <see cref="OptionText"/> makes them.</summary>
+    /// <summary>The option texts of <see cref="OptionText"/> by the names of the options.</summary>
     public required IReadOnlyDictionary<string, string?> Options { get; init; }
 
     /// <summary>
-    /// Facts about the plug-ins by name (<see cref="IHasIdentity"/>); null in the files of versions that did not save them. Those
-    /// versions pass over it, so the format is still theirs.
+    /// The facts about the plug-ins by name (<see cref="IHasIdentity"/>). Null in files of versions that did not save them. Those versions
+    /// ignore the field, so the format number is unchanged.
     /// </summary>
     public IReadOnlyDictionary<string, string>? Identity { get; init; }
 
@@ -60,9 +60,9 @@ internal sealed record SavedOptions
     /// <param name="grpo">The options of the optimizer.</param>
     /// <param name="trainer">The options of the trainer.</param>
     /// <param name="prompts">The data set.</param>
-    /// <param name="identity">The plug-ins; null: they are not saved.</param>
-    /// <param name="evaluator">The evaluator, if there is one.</param>
-    public static SavedOptions Of(
+    /// <param name="identity">The identity of the plug-ins; null to save none.</param>
+    /// <param name="evaluator">The evaluator; null if there is none.</param>
+    public static SavedOptions Create(
         GrpoOptions grpo, TrainerOptions trainer, IReadOnlyList<Prompt> prompts, RunIdentity? identity = null, IEvaluator? evaluator = null)
     {
         Dictionary<string, string>? facts = identity is null ? null : new(identity.Facts, StringComparer.Ordinal);
@@ -74,21 +74,21 @@ internal sealed record SavedOptions
             }
         }
 
-        return Of(OptionText.From(grpo, Grpo).Concat(OptionText.From(trainer, Trainer)), PromptText.Describe(prompts), facts, prompts);
+        return Create(OptionText.From(grpo, Grpo).Concat(OptionText.From(trainer, Trainer)), PromptText.Describe(prompts), facts, prompts);
     }
 
     /// <summary>Creates the options of a supervised run that is about to start.</summary>
     /// <param name="options">The options of the trainer.</param>
     /// <param name="examples">The data set.</param>
-    /// <param name="identity">The plug-ins.</param>
-    public static SavedOptions Of(SupervisedOptions options, IReadOnlyList<SupervisedExample> examples, RunIdentity identity) =>
-        Of(OptionText.From(options, Supervised), Describe(examples), new(identity.Facts, StringComparer.Ordinal), []);
+    /// <param name="identity">The identity of the plug-ins.</param>
+    public static SavedOptions Create(SupervisedOptions options, IReadOnlyList<SupervisedExample> examples, RunIdentity identity) =>
+        Create(OptionText.From(options, Supervised), Describe(examples), new(identity.Facts, StringComparer.Ordinal), []);
 
-    private static SavedOptions Of(
+    private static SavedOptions Create(
         IEnumerable<KeyValuePair<string, string?>> options, string dataSet, Dictionary<string, string>? facts,
         IReadOnlyList<Prompt> prompts)
     {
-        // Of the data set alone they would make another run of every checkpoint of the versions that did not look at them.
+        // A separate fact, because a changed hash of the data set would refuse every checkpoint of versions that did not hash the fields.
         if (facts is not null && PromptText.DescribeFields(prompts) is { } fields)
         {
             facts[DataSetFields] = fields;
@@ -102,14 +102,15 @@ internal sealed record SavedOptions
         return new SavedOptions { Format = CurrentFormat, Options = kept, Identity = facts };
     }
 
+    /// <summary>Writes the file into the folder of a checkpoint.</summary>
     public void Write(string directory) =>
         File.WriteAllBytes(
             Path.Combine(directory, FileName), JsonSerializer.SerializeToUtf8Bytes(this, SavedOptionsJson.Default.SavedOptions));
 
     /// <summary>
-    /// Reads what <see cref="Write"/> wrote; null when the checkpoint has no such file, as those of earlier versions have not.
+    /// Reads the file from the folder of a checkpoint. Returns null if there is none, as in checkpoints of earlier versions.
     /// </summary>
-    /// <exception cref="InvalidDataException">The file is not ours, damaged, or of another format.</exception>
+    /// <exception cref="InvalidDataException">The file is damaged or has another format.</exception>
     public static SavedOptions? Read(string directory)
     {
         var file = new FileInfo(Path.Combine(directory, FileName));
@@ -141,16 +142,16 @@ internal sealed record SavedOptions
         }
     }
 
-    /// <summary>True if both are of GRPO runs, or both of supervised ones.</summary>
+    /// <summary>Returns true if both belong to GRPO runs, or both to supervised runs.</summary>
     public bool IsOfSameTrainer(SavedOptions now) => IsSupervised(this) == IsSupervised(now);
 
     /// <summary>
-    /// Returns the options that differ and change the numbers of the run: "GrpoOptions.LearningRate was 1E-06 and is 2E-06".
+    /// Returns the options that differ and change the numbers of the run, such as "GrpoOptions.LearningRate was 1E-06 and is 2E-06".
     /// </summary>
-    /// <param name="now">The options of the run that wants to go on.</param>
+    /// <param name="now">The options of the run that resumes.</param>
     public IReadOnlyList<string> DifferencesTo(SavedOptions now)
     {
-        // An option that a version does not know yet has its default there; one that it no longer knows cannot be what it was.
+        // An option that the earlier version did not have counts as its default. An option that no longer exists counts as different.
         Dictionary<string, string?> defaults = new(OptionText.From(new GrpoOptions(), Grpo)
             .Concat(OptionText.From(new TrainerOptions(), Trainer)).Concat(OptionText.From(new SupervisedOptions(), Supervised)));
         bool rollsBack = RollsBack(now);
@@ -184,20 +185,20 @@ internal sealed record SavedOptions
     }
 
     /// <summary>
-    /// Returns the facts about plug-ins that differ and change the numbers of the run; none when the checkpoint holds none.
+    /// Returns the facts about plug-ins that differ and change the numbers of the run. Empty if the checkpoint holds no facts.
     /// </summary>
-    /// <param name="now">The run that wants to go on.</param>
+    /// <param name="now">The options of the run that resumes.</param>
     public IReadOnlyList<string> PartDifferencesTo(SavedOptions now)
     {
-        bool rollsBack = RollsBack(now); // the evaluator decides on it
+        bool rollsBack = RollsBack(now); // a roll-back depends on the evaluator
         return FactDifferences(now, name => rollsBack || !IsOfEvaluator(name));
     }
 
     /// <summary>
-    /// Returns the facts by which evaluations before and after the checkpoint measure two different things. Where nothing is rolled back,
-    /// no weight depends on them. None when one of the two runs does not evaluate.
+    /// Returns the facts that make evaluations before and after the checkpoint incomparable. Without roll-backs no weight depends on them.
+    /// Empty if one of the two runs does not evaluate.
     /// </summary>
-    /// <param name="now">The run that wants to go on.</param>
+    /// <param name="now">The options of the run that resumes.</param>
     public IReadOnlyList<string> EvaluatorDifferencesTo(SavedOptions now) =>
         new[] { this, now }.All(side => side.Identity?.ContainsKey(Evaluator) == true) ? FactDifferences(now, IsOfEvaluator) : [];
 
@@ -226,7 +227,7 @@ internal sealed record SavedOptions
         ];
     }
 
-    // A run that was to stop has not passed over a collapse: rolled back from now on, it is the run that would have been from the start.
+    // A run with Stop has not continued after a collapse. Switched to RollBack, it equals a run that had RollBack from the start.
     private bool RollsBack(SavedOptions now)
     {
         string before = Action(Options);
@@ -238,7 +239,7 @@ internal sealed record SavedOptions
     }
 }
 
-/// <summary>Reads and writes saved options without reflection; refuses missing and repeated fields.</summary>
+/// <summary>The JSON contract of <see cref="SavedOptions"/>, without reflection. It refuses missing and repeated fields.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
     WriteIndented = true,

@@ -5,15 +5,19 @@ using Microsoft.Extensions.AI;
 
 namespace Grpo.Training;
 
-/// <summary>Splits a conversation with its answer into prompt ids and completion ids exactly as decoding would see them.</summary>
+/// <summary>Encodes a prompt and its answer into prompt ids and completion ids, exactly as decoding would see them.</summary>
 internal static class SupervisedEncoder
 {
-    public static TokenSequence Encode(
-        SupervisedExample example, ITokenizer tokenizer, IChatTemplate template, IReadOnlySet<int> endTokenIds)
+    /// <summary>Encodes an example.</summary>
+    /// <param name="example">The example.</param>
+    /// <param name="data">The tokenizer and the chat template.</param>
+    /// <param name="endTokenIds">The tokens that end an answer. The completion is cut after the first of them.</param>
+    /// <exception cref="ArgumentException">The template or the tokenizer gives no usable prompt or answer.</exception>
+    public static TokenSequence Encode(SupervisedExample example, SupervisedData data, IReadOnlySet<int> endTokenIds)
     {
-        string prompt = CheckedText.Render(template, example.Prompt.Messages, example.Prompt);
+        string prompt = CheckedText.Render(data.Template, example.Prompt.Messages, example.Prompt);
         string whole = CheckedText.Render(
-            template, [.. example.Prompt.Messages, new ChatMessage(ChatRole.Assistant, example.Completion)], example.Prompt,
+            data.Template, [.. example.Prompt.Messages, new ChatMessage(ChatRole.Assistant, example.Completion)], example.Prompt,
             addGenerationPrompt: false);
         if (!whole.StartsWith(prompt, StringComparison.Ordinal))
         {
@@ -22,8 +26,8 @@ internal static class SupervisedEncoder
                 + "the answer cannot be told from the prompt.");
         }
 
-        IReadOnlyList<int> promptIds = CheckedText.Encode(tokenizer, prompt, example.Prompt);
-        IReadOnlyList<int> ids = CheckedText.Encode(tokenizer, whole[prompt.Length..], example.Prompt);
+        IReadOnlyList<int> promptIds = CheckedText.Encode(data.Tokenizer, prompt, example.Prompt);
+        IReadOnlyList<int> ids = CheckedText.Encode(data.Tokenizer, whole[prompt.Length..], example.Prompt);
         if (promptIds.Count == 0)
         {
             throw new ArgumentException(

@@ -4,94 +4,98 @@ using Grpo.Planning;
 
 namespace Grpo;
 
-/// <summary>Options of a <see cref="SupervisedTrainer"/>.</summary>
+/// <summary>The options of a <see cref="SupervisedTrainer"/>.</summary>
 public sealed record SupervisedOptions : IReflectedOptions
 {
-    /// <summary>Optimizer steps.</summary>
+    /// <summary>The step after which training ends, counted from the very first step. A resumed run performs the remaining ones.</summary>
     /// <value>1 or more; default 1000.</value>
     public long Steps { get; set; } = 1000;
 
-    /// <summary>Examples per step.</summary>
+    /// <summary>The number of examples per step.</summary>
     /// <value>1 to 65536; default 32.</value>
     public int BatchSize { get; set; } = 32;
 
     /// <summary>
-    /// Sequences per forward and backward pass, those of similar length together; loss and gradient do not depend on it. Fewer spend less
-    /// on padding, more keep the processor busier.
+    /// The number of sequences per forward and backward pass. Sequences of similar length are put together. Small micro-batches waste less
+    /// on padding, large ones use the processor better. Loss and gradient do not depend on it.
     /// </summary>
     /// <value>1 to 4096; default 32.</value>
     public int MicroBatchSize { get; set; } = 32;
 
     /// <summary>
-    /// Tokens per forward and backward pass, at most, padding included; a sequence that alone is longer has a pass of its own.
+    /// The largest number of tokens per forward and backward pass, including padding. A longer sequence gets a pass of its own.
     /// </summary>
     /// <value>1 or more, or null for no limit; default null.</value>
     public int? MaxTokensPerMicroBatch { get; set; }
 
-    /// <summary>Peak learning rate.</summary>
+    /// <summary>The peak learning rate.</summary>
     /// <value>0 to 1; default 1e-5.</value>
     public double LearningRate { get; set; } = 1e-5;
 
-    /// <summary>Course of the learning rate after the warm-up; it ends at <see cref="Steps"/>.</summary>
+    /// <summary>The schedule of the learning rate from the end of the warm-up to <see cref="Steps"/>.</summary>
     /// <value>Default <see cref="LearningRateSchedule.Cosine"/>.</value>
     public LearningRateSchedule Schedule { get; set; } = LearningRateSchedule.Cosine;
 
-    /// <summary>Steps of linear warm-up; the first has rate 0.</summary>
-    /// <value>0 to below <see cref="Steps"/>; default 0.</value>
+    /// <summary>The number of steps of linear warm-up. The first of them has learning rate 0.</summary>
+    /// <value>0 or more, below <see cref="Steps"/>; default 0.</value>
     public long WarmupSteps { get; set; }
 
-    /// <summary>Decoupled weight decay of matrices.</summary>
+    /// <summary>The decoupled weight decay, which applies to matrices only.</summary>
     /// <value>0 to 1; default 0.01.</value>
     public double WeightDecay { get; set; } = 0.01;
 
     /// <summary>
-    /// Where AdamW's moments are kept and in how many bits. Moments of a checkpoint that has them otherwise are converted.
+    /// The place and precision of AdamW's moments. Moments of a checkpoint that were kept in another way are converted.
     /// </summary>
     /// <value>Default <see cref="OptimizerMoments.Float32"/>.</value>
     public OptimizerMoments OptimizerMoments { get; set; } = OptimizerMoments.Float32;
 
-    /// <summary>Longest gradient, L2.</summary>
+    /// <summary>The largest L2 norm of the gradient. Longer gradients are clipped to it.</summary>
     /// <value>1e-19 or more; default 1.</value>
     public double MaxGradientNorm { get; set; } = 1;
 
-    /// <summary>Longest example, prompt and completion together, tokens; a longer one is an error.</summary>
+    /// <summary>The largest length of an example in tokens, prompt and completion together. A longer example is an error.</summary>
     /// <value>2 or more; default 2048.</value>
     public int MaxTokens { get; set; } = 2048;
 
-    /// <summary>Seed of the order of the examples.</summary>
-    /// <value>Any; default 42.</value>
+    /// <summary>The seed of the order of the examples.</summary>
+    /// <value>Any number; default 42.</value>
     public ulong Seed { get; set; } = 42;
 
-    /// <summary>Measure the held-out loss after every so many steps. The last step is followed by a measurement in any case.</summary>
-    /// <value>0 (only then) or more; default 0.</value>
+    /// <summary>The number of steps between two measurements of the held-out loss. It is also measured after the last step.</summary>
+    /// <value>0 (only after the last step) or more; default 0.</value>
     public long EvaluateEvery { get; set; }
 
     /// <summary>
-    /// The number of steps between two checkpoints. A checkpoint also follows the last step, and the last whole step of a run that ends in
-    /// another way.
+    /// The number of steps between two checkpoints. A checkpoint is also written after the last step, and after the last whole step of a
+    /// run that is stopped or fails.
     /// </summary>
-    /// <value>0 (not by steps) or more; default 0: steps are short, so that <see cref="CheckpointInterval"/> is enough.</value>
+    /// <value>
+    /// 0 (no checkpoints by steps) or more; default 0, because steps are short and <see cref="CheckpointInterval"/> is enough.
+    /// </value>
     public long CheckpointEvery { get; set; }
 
     /// <summary>
-    /// The longest time between two checkpoints, looked at after each step. With <see cref="CheckpointEvery"/>, whichever comes first. No
-    /// number of the run depends on it.
+    /// The longest time between two checkpoints, checked after each step. A checkpoint is due by this time or by
+    /// <see cref="CheckpointEvery"/>, whichever comes first. No number of the run depends on it.
     /// </summary>
-    /// <value>0 (not by time) or more; default 10 minutes.</value>
+    /// <value>0 (no checkpoints by time) or more; default 10 minutes.</value>
     public TimeSpan CheckpointInterval { get; set; } = TimeSpan.FromMinutes(10);
 
     /// <summary>
-    /// Continue from the newest checkpoint of the store when there is one. The run must be the one that wrote it: with the same model,
-    /// tokenizer, chat template and examples, and the same options, except for <see cref="CheckpointEvery"/>,
-    /// <see cref="CheckpointInterval"/>, <see cref="EvaluateEvery"/>, <see cref="MaxTokens"/> and, with a constant learning rate,
-    /// <see cref="Steps"/>.
+    /// True to continue from the newest checkpoint of the store if there is one. Load the model that the run began with: it, the tokenizer,
+    /// chat template, examples and options must be those of the run that wrote the checkpoint.
     /// </summary>
+    /// <remarks>
+    /// Only <see cref="CheckpointEvery"/>, <see cref="CheckpointInterval"/>, <see cref="EvaluateEvery"/>, <see cref="MaxTokens"/> and, with
+    /// a constant learning rate, <see cref="Steps"/> may differ.
+    /// </remarks>
     /// <value>Default false.</value>
     public bool Resume { get; set; }
 
     /// <summary>
-    /// Resume although the run differs from the one that wrote the checkpoint. Otherwise it is refused, and every difference named with
-    /// both values. Another seed, batch size or number of examples is refused in any case.
+    /// True to resume although the run differs from the one that wrote the checkpoint. False refuses such a run with an exception that
+    /// lists every difference. A different seed, batch size or number of examples is always refused.
     /// </summary>
     /// <value>Default false.</value>
     public bool AllowOptionChanges { get; set; }

@@ -5,7 +5,7 @@ using Grpo.IO;
 namespace Grpo.Training;
 
 /// <summary>
-/// What a supervised checkpoint holds beside weights and moments: where the run is, and what decides which examples come next.
+/// The content of <c>supervised_state.json</c>: the step of a supervised run and the numbers that decide the order of its examples.
 /// </summary>
 internal sealed record SupervisedState
 {
@@ -22,9 +22,12 @@ internal sealed record SupervisedState
 
     public required int Examples { get; init; }
 
+    /// <summary>Writes the file.</summary>
     public void Write(string path) => File.WriteAllText(path, JsonSerializer.Serialize(this, SupervisedStateJson.Default.SupervisedState));
 
-    /// <exception cref="InvalidDataException">The file is not ours, damaged, or of a newer format.</exception>
+    /// <summary>Reads the file.</summary>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">The file is damaged or has another format.</exception>
     public static SupervisedState Read(string path)
     {
         var file = new FileInfo(path);
@@ -58,7 +61,8 @@ internal sealed record SupervisedState
         }
     }
 
-    /// <exception cref="InvalidDataException">The examples would come in another order.</exception>
+    /// <summary>Requires the options and examples of the resumed run to give the same order of examples.</summary>
+    /// <exception cref="InvalidDataException">The order would differ.</exception>
     public void RequireSameOrder(string path, SupervisedOptions options, int examples)
     {
         Require(Seed == options.Seed, $"with seed {Seed} but the options say {options.Seed}");
@@ -77,7 +81,7 @@ internal sealed record SupervisedState
     }
 }
 
-/// <summary>Source-generated: no reflection, so trimming keeps working.</summary>
+/// <summary>The JSON contract of <see cref="SupervisedState"/>, without reflection.</summary>
 [JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(SupervisedState))]
 internal sealed partial class SupervisedStateJson : JsonSerializerContext;

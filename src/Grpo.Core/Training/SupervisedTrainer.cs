@@ -14,13 +14,14 @@ using static TorchSharp.torch;
 namespace Grpo;
 
 /// <summary>
-/// Next-token training on given answers: the cold start that a small model needs before reinforcement has anything to reinforce.
+/// Trains a model to give known answers, token by token. Small models need this cold start: GRPO can only reinforce answers that they
+/// sometimes give.
 /// </summary>
 /// <remarks>
-/// The loss is on the completion only, its end token included, averaged over all completion tokens of a step. The examples of a step are
-/// sorted by length before they are cut into micro-batches (<see cref="MicroBatcher"/>), so that a small
-/// <see cref="SupervisedOptions.MicroBatchSize"/> wastes little on padding. Which examples a step uses is a function of (seed, step): a
-/// resumed run equals an uninterrupted one, and one that differs from the run that wrote the checkpoint is refused.
+/// The loss is the mean over all completion tokens of a step, including end tokens; prompt tokens have no loss. The examples of a step are
+/// sorted by length before they are split into micro-batches, so that a small <see cref="SupervisedOptions.MicroBatchSize"/> wastes little
+/// on padding. The examples of a step depend only on the seed and the step. A resumed run therefore equals an uninterrupted one, and a run
+/// that differs from the one that wrote the checkpoint is refused.
 /// </remarks>
 public sealed class SupervisedTrainer
 {
@@ -39,31 +40,31 @@ public sealed class SupervisedTrainer
     private readonly RunIdentity _identity;
     private readonly Lazy<SavedOptions> _savedOptions;
 
-    /// <summary>Encodes the examples.</summary>
+    /// <summary>Creates a trainer and encodes the examples.</summary>
     /// <param name="policy">The model to train. Borrowed.</param>
-    /// <param name="tokenizer">Its tokenizer.</param>
-    /// <param name="template">Its chat template.</param>
-    /// <param name="examples">The data set.</param>
-    /// <param name="options">Null: the defaults.</param>
-    /// <param name="services">Held-out examples and checkpoint store; null: neither.</param>
+    /// <param name="data">The examples with the tokenizer and chat template of the model.</param>
+    /// <param name="options">The options of training. Null uses the defaults.</param>
+    /// <param name="services">The checkpoint store and the task description. Null uses none.</param>
     /// <param name="logger">
-    /// Told of differences to the run that is resumed, and of a last checkpoint that could not be written; null: no log.
+    /// The log of differences from the run that is resumed, and of a last checkpoint that could not be written. Null logs nothing.
     /// </param>
     /// <exception cref="ArgumentException">
     /// An option is out of range, there are no examples, some are longer than <see cref="SupervisedOptions.MaxTokens"/>, or the template
     /// closes an answer without an end token.
     /// </exception>
     /// <exception cref="InvalidOperationException">
-    /// The template returned no text, or the tokenizer null or an id beyond its vocabulary.
+    /// The template returned null, or the tokenizer returned null or an id beyond its vocabulary.
     /// </exception>
     public SupervisedTrainer(
-        IPolicy policy, ITokenizer tokenizer, IChatTemplate template, IReadOnlyList<SupervisedExample> examples,
-        SupervisedOptions? options = null, SupervisedServices? services = null, ILogger<SupervisedTrainer>? logger = null)
+        IPolicy policy, SupervisedData data, SupervisedOptions? options = null, SupervisedServices? services = null,
+        ILogger<SupervisedTrainer>? logger = null)
     {
         ArgumentNullException.ThrowIfNull(policy);
-        ArgumentNullException.ThrowIfNull(tokenizer);
-        ArgumentNullException.ThrowIfNull(template);
-        ArgumentNullException.ThrowIfNull(examples);
+        ArgumentNullException.ThrowIfNull(data);
+        ArgumentNullException.ThrowIfNull(data.Tokenizer);
+        ArgumentNullException.ThrowIfNull(data.Template);
+        ArgumentNullException.ThrowIfNull(data.Examples);
+        ArgumentNullException.ThrowIfNull(data.HeldOut);
         _policy = policy;
         _options = (options ?? new SupervisedOptions()) with { };
         services ??= new SupervisedServices();
@@ -76,50 +77,50 @@ public sealed class SupervisedTrainer
             throw new ArgumentException(string.Join(" ", problems), nameof(options));
         }
 
-        if (examples.Count == 0)
+        if (data.Examples.Count == 0)
         {
-            throw new ArgumentException("There are no examples to learn from.", nameof(examples));
+            throw new ArgumentException("There are no examples to learn from.", nameof(data));
         }
 
-        IReadOnlySet<int> endTokenIds = new PromptEncoder(tokenizer, template).EndTokenIds;
-        _sequences = Encode(examples, "examples", nameof(examples));
-        _heldOut = Encode(services.HeldOut, "held-out examples", nameof(services));
-        _identity = new RunIdentity(policy, reference: null, ("tokenizer", tokenizer), ("template", template))
+        IReadOnlySet<int> endTokenIds = new PromptEncoder(data.Tokenizer, data.Template).EndTokenIds;
+        _sequences = Encode(data.Examples, "examples");
+        _heldOut = Encode(data.HeldOut, "held-out examples");
+        _identity = new RunIdentity(policy, reference: null, ("tokenizer", data.Tokenizer), ("template", data.Template))
         {
             Trainer = nameof(SupervisedTrainer),
         };
-        _savedOptions = new Lazy<SavedOptions>(() => SavedOptions.Of(_options, examples, _identity));
+        _savedOptions = new Lazy<SavedOptions>(() => SavedOptions.Create(_options, data.Examples, _identity));
 
-        TokenSequence[] Encode(IReadOnlyList<SupervisedExample> set, string what, string parameter)
+        TokenSequence[] Encode(IReadOnlyList<SupervisedExample> set, string what)
         {
-            TokenSequence[] sequences = [.. set.Select(example => SupervisedEncoder.Encode(example, tokenizer, template, endTokenIds))];
+            TokenSequence[] sequences = [.. set.Select(example => SupervisedEncoder.Encode(example, data, endTokenIds))];
             (string Id, int Tokens)[] lengths =
                 [.. set.Zip(
                     sequences, (example, sequence) => (example.Prompt.Id, sequence.PromptIds.Count + sequence.CompletionIds.Count))];
             return TokenCounts.FindProblem(what, lengths, nameof(SupervisedOptions.MaxTokens), _options.MaxTokens) is { } problem
-                ? throw new ArgumentException(problem, parameter)
+                ? throw new ArgumentException(problem, nameof(data))
                 : sequences;
         }
     }
 
     /// <summary>
-    /// Trains step by step, from the newest checkpoint when <see cref="SupervisedOptions.Resume"/> is set and there is one.
+    /// Trains and returns the report of each step as it is done. Starts from the newest checkpoint if there is one and
+    /// <see cref="SupervisedOptions.Resume"/> is set.
     /// </summary>
     /// <param name="cancellationToken">
-    /// Stops between two micro-batches; the weights are then those before the step, and a checkpoint of them is
-    /// written before the exception.
+    /// A token that stops the run between two micro-batches. The current step is undone, and a checkpoint is written before the exception.
     /// </param>
     /// <remarks>
-    /// However the run ends, also when the loop is left, the checkpoint of the last whole step is written, unless training has diverged or
-    /// a step failed half-way. If that fails after another failure, the first one surfaces and the log tells of the second. A second
-    /// enumeration starts at the first step, from the weights as they are.
+    /// However the run ends, even if the caller leaves the loop, the checkpoint of the last whole step is written, unless training diverged
+    /// or a step failed half-way. If this write fails after another exception, the first exception is thrown and the second one logged. A
+    /// second enumeration starts again at the first step, from the current weights.
     /// </remarks>
     /// <exception cref="TrainingDivergedException">
-    /// The gradient is not finite, and the update was not applied. Or the update left weights or moments that are not finite.
+    /// The gradient is not finite, and the update was not applied; or weights or moments are not finite after the update.
     /// </exception>
     /// <exception cref="InvalidOperationException">Another run trains the same policy.</exception>
     /// <exception cref="InvalidDataException">
-    /// The checkpoint is damaged or of another run: the message names the file, or every option and part of the run that differs.
+    /// The checkpoint is damaged or belongs to another run: the message names the file, or every option and part of the run that differs.
     /// </exception>
     /// <exception cref="IOException">Another run uses the folder of the checkpoints, or a checkpoint cannot be written.</exception>
     /// <exception cref="OperationCanceledException">The run was canceled.</exception>
@@ -133,7 +134,7 @@ public sealed class SupervisedTrainer
         _identity.Note();
         if (_checkpoints is not null)
         {
-            _ = _savedOptions.Value; // a plug-in that cannot say what it is fails here, and not with the first checkpoint
+            _ = _savedOptions.Value; // a plug-in whose identity throws fails here, not at the first checkpoint
         }
 
         await ResumeAsync(adam, cancellationToken).ConfigureAwait(false);
@@ -162,7 +163,7 @@ public sealed class SupervisedTrainer
 
                 if (_checkpoints is not null && (IsDue(adam.Step, _options.CheckpointEvery) || IsTimeUp()))
                 {
-                    ended = true; // unless it can be written
+                    ended = true; // if the save throws, the last checkpoint is not tried again
                     report = report with { Checkpoint = await SaveAsync(_checkpoints, adam).ConfigureAwait(false) };
                     (saved, savedAt, ended) = (adam.Step, _clock.GetTimestamp(), false);
                 }
@@ -182,7 +183,7 @@ public sealed class SupervisedTrainer
 
         bool IsTimeUp() => _options.CheckpointInterval > TimeSpan.Zero && _clock.GetElapsedTime(savedAt) >= _options.CheckpointInterval;
 
-        // A checkpoint is worth more than a quick exit. A failure to write one surfaces only where there is no other before it.
+        // A checkpoint is worth more than a quick exit. If it cannot be written, that surfaces only without an earlier failure.
         async Task SaveLastAsync(Exception? failure, CancellationToken token)
         {
             if (_checkpoints is null || adam.Step == saved)
@@ -214,14 +215,15 @@ public sealed class SupervisedTrainer
         }
     }
 
-    /// <summary>Mean negative log-likelihood per completion token of the held-out examples, end tokens included, nats.</summary>
-    /// <param name="cancellationToken">Stops between two micro-batches.</param>
+    /// <summary>Measures the loss on the held-out examples.</summary>
+    /// <param name="cancellationToken">A token that stops the measurement between two micro-batches.</param>
+    /// <returns>The mean negative log-likelihood per completion token in nats, including end tokens.</returns>
     /// <exception cref="InvalidOperationException">There are no held-out examples.</exception>
     public double MeasureHeldOutLoss(CancellationToken cancellationToken = default)
     {
         if (_heldOut.Length == 0)
         {
-            throw new InvalidOperationException("There are no held-out examples. Pass SupervisedServices.HeldOut.");
+            throw new InvalidOperationException("There are no held-out examples. Set SupervisedData.HeldOut.");
         }
 
         using IDisposable operation = PolicyUse.BeginOperation(_policy, $"{nameof(SupervisedTrainer)}.{nameof(MeasureHeldOutLoss)}");
@@ -245,7 +247,7 @@ public sealed class SupervisedTrainer
         long tokens = CompletionTokens(batch);
         double loss = 0;
         Device device = _policy.Device();
-        adam.ZeroGradients(); // what somebody else's backward left behind is no part of this step
+        adam.ZeroGradients(); // gradients from a backward pass outside the trainer do not belong to this step
         try
         {
             foreach (TokenSequence[] members in MicroBatches(batch))
@@ -256,7 +258,7 @@ public sealed class SupervisedTrainer
                 Tensor logProbs = _policy is IFusedLossPolicy fused
                     ? CheckedLogProbs.Fused(fused, micro, temperature: 1, own => full_like(own, -1.0 / tokens))
                     : CheckedLogProbs.Compute(_policy, micro, temperature: 1);
-                Tensor share = -logProbs.sum() / tokens; // 0 where there is padding
+                Tensor share = -logProbs.sum() / tokens; // padding has log-probs of 0
                 BackwardPass.Run(share);
                 loss += share.item<float>();
             }

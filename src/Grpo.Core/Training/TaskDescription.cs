@@ -6,11 +6,12 @@ using Grpo.IO;
 namespace Grpo.Training;
 
 /// <summary>
-/// The task that a model was trained for, as <c>task.json</c> of its folder tells it: how it is prompted and how it answers.
+/// A description of the task that a model was trained for: its prompts and the form of its answers. It is stored as <c>task.json</c> in
+/// the folder of the model.
 /// </summary>
 /// <remarks>
-/// A model answers well only when it is prompted as it was in training. <see cref="TrainerServices.Task"/> puts the description into every
-/// checkpoint of a run, so that whoever loads one can do that.
+/// A model answers well only if its prompts are like those of its training. <see cref="TrainerServices.Task"/> writes the description into
+/// every checkpoint of a run, so that an application that loads one can build such prompts.
 /// </remarks>
 public sealed record TaskDescription
 {
@@ -20,7 +21,7 @@ public sealed record TaskDescription
     private const int CurrentFormat = 1;
     private const long MaxBytes = 1 << 20;
 
-    // Prompts are full of quotes and tags; the default encoder writes them as escapes, for pages that embed JSON.
+    // Prompts are full of quotes and tags. The default encoder escapes these for JSON inside web pages, which makes the file unreadable.
     private static readonly TaskJson Json =
         new(new JsonSerializerOptions(TaskJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
 
@@ -28,26 +29,28 @@ public sealed record TaskDescription
     [JsonInclude]
     internal int Format { get; init; } = CurrentFormat;
 
-    /// <summary>The system message of the training prompts; null when they had none.</summary>
+    /// <summary>The system message of the training prompts. Null if they had none.</summary>
     public required string? SystemPrompt { get; init; }
 
-    /// <summary>The form of an answer, in the words of the application, such as "TagAnswer". Null when there is none.</summary>
+    /// <summary>The form of an answer in the words of the application, such as "TagAnswer". Null if there is none.</summary>
     public string? AnswerFormat { get; init; }
 
-    /// <summary>The longest prompt, tokens; null when nothing is known of it.</summary>
+    /// <summary>The length of the longest prompt in tokens. Null if unknown.</summary>
     /// <value>1 or more.</value>
     public int? MaxPromptTokens { get; init; }
 
-    /// <summary>The longest completion, tokens; null when nothing is known of it.</summary>
+    /// <summary>The length of the longest completion in tokens. Null if unknown.</summary>
     /// <value>1 or more.</value>
     public int? MaxCompletionTokens { get; init; }
 
-    /// <summary>Anything else that an application wants to find again, by name.</summary>
+    /// <summary>Further texts of the application by name. Empty by default.</summary>
     public IReadOnlyDictionary<string, string> Fields { get; init; } = new Dictionary<string, string>();
 
-    /// <summary>Writes <see cref="FileName"/> into an existing folder and replaces one that is there.</summary>
+    /// <summary>Writes <see cref="FileName"/> into an existing folder. A file of that name is replaced.</summary>
     /// <param name="directory">The folder of a model.</param>
-    /// <exception cref="InvalidOperationException">The description is too long to be read again, or a limit is below 1.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The description is too long to be read again, a length is below 1, or a field is null.
+    /// </exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
     public void Write(string directory)
     {
@@ -60,10 +63,10 @@ public sealed record TaskDescription
         File.WriteAllBytes(Path.Combine(directory, FileName), json);
     }
 
-    /// <summary>Reads what <see cref="Write"/> wrote.</summary>
+    /// <summary>Reads <see cref="FileName"/> from a folder.</summary>
     /// <param name="directory">The folder of a model or checkpoint.</param>
-    /// <returns>The description; null when the folder has none, as those of downloaded models and of earlier versions.</returns>
-    /// <exception cref="InvalidDataException">The file is damaged, too long, or of another format. The message names it.</exception>
+    /// <returns>The description. Null if the folder has none, as with downloaded models and checkpoints of earlier versions.</returns>
+    /// <exception cref="InvalidDataException">The file is damaged, too long, or has another format. The message names the file.</exception>
     public static TaskDescription? Read(string directory)
     {
         ArgumentException.ThrowIfNullOrEmpty(directory);
@@ -91,7 +94,7 @@ public sealed record TaskDescription
         }
     }
 
-    // The serializer lets a null through where it stands for a value of the dictionary.
+    // The serializer does not refuse a null value in the dictionary.
     private string? FindProblem() => this switch
     {
         { Format: not CurrentFormat } => FormattableString.Invariant($"it has format {Format}; this version reads format {CurrentFormat}."),
@@ -103,7 +106,9 @@ public sealed record TaskDescription
     };
 }
 
-/// <summary>Reads and writes <see cref="TaskDescription"/> without reflection; refuses repeated fields and unexpected nulls.</summary>
+/// <summary>
+/// The JSON contract of <see cref="TaskDescription"/>, without reflection. It refuses repeated fields and unexpected nulls.
+/// </summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
     WriteIndented = true,

@@ -4,19 +4,22 @@ using Grpo.Training;
 
 namespace Grpo;
 
-/// <summary>The parts of a training run that may be left out.</summary>
+/// <summary>The optional services of a <see cref="GrpoTrainer"/>.</summary>
 public sealed record TrainerServices
 {
-    /// <summary>Measures the policy before the first step, every <see cref="TrainerOptions.EvaluateEvery"/> steps and at the end.</summary>
+    /// <summary>
+    /// The evaluator of the policy. It runs before the first step, every <see cref="TrainerOptions.EvaluateEvery"/> steps and after the
+    /// last step. Null never evaluates.
+    /// </summary>
     public IEvaluator? Evaluator { get; init; }
 
-    /// <summary>Keeps checkpoints; without one nothing is written and nothing can be resumed.</summary>
+    /// <summary>The store that writes and finds checkpoints. Null writes none, and no run can be resumed.</summary>
     public ICheckpointStore? Checkpoints { get; init; }
 
-    /// <summary>What the model is trained to do: written into every checkpoint. Null: nothing is written.</summary>
+    /// <summary>The description of the trained task, which is written into every checkpoint. Null writes none.</summary>
     public TaskDescription? Task { get; init; }
 
-    /// <summary>Follow the run, in this order.</summary>
+    /// <summary>The callbacks that follow the run. They are called in this order.</summary>
     public IReadOnlyList<ITrainingCallback> Callbacks { get; init; } = [];
 
     /// <summary>The clock of <see cref="TrainerOptions.CheckpointInterval"/>.</summary>

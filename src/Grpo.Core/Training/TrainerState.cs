@@ -5,22 +5,22 @@ using Grpo.IO;
 
 namespace Grpo.Training;
 
-/// <summary><c>trainer_state.json</c>: what a <see cref="GrpoTrainer"/> adds to the optimizer's files in a checkpoint.</summary>
+/// <summary>The content of <c>trainer_state.json</c>, the file that a <see cref="GrpoTrainer"/> adds to a checkpoint.</summary>
 internal sealed record TrainerState
 {
     public const string FileName = "trainer_state.json";
 
     private const int CurrentFormat = 1;
 
-    // A million prompts with short ids and the default window.
+    // Enough for a million prompts with short ids and the default window.
     private const long MaxBytes = 256 << 20;
 
-    // No run gets so far, and what is added to it does not overflow.
+    // Beyond any real run, and far enough from an overflow.
     private const long MaxPosition = 1L << 60;
 
     public required int Format { get; init; }
 
-    /// <summary>The step of the best evaluation; the first of that step.</summary>
+    /// <summary>The step of the best evaluation, which is the first one of that step; null without evaluations.</summary>
     public required long? BestStep { get; init; }
 
     public required IReadOnlyList<SavedEvaluation> Evaluations { get; init; }
@@ -38,14 +38,15 @@ internal sealed record TrainerState
 
     public required IReadOnlyDictionary<string, PassRate> PassRates { get; init; }
 
-    /// <summary>Sentences that the report of the next step tells; null where there are none.</summary>
+    /// <summary>The events that the next step's report tells, as sentences; null if there are none.</summary>
     public IReadOnlyList<string>? Events { get; init; }
 
-    public static TrainerState Of(TrainingProgress progress, PromptSchedule schedule) => new()
+    /// <summary>Creates the state of a run at its current step.</summary>
+    public static TrainerState From(TrainingProgress progress, PromptSchedule schedule) => new()
     {
         Format = CurrentFormat,
         BestStep = progress.Best?.Step,
-        Evaluations = [.. progress.Evaluations.Select(SavedEvaluation.Of)],
+        Evaluations = [.. progress.Evaluations.Select(SavedEvaluation.From)],
         FirstEntropy = progress.FirstEntropy,
         Entropies = progress.Entropies,
         RollBacks = progress.RollBacks,
@@ -55,7 +56,8 @@ internal sealed record TrainerState
         Events = progress.Events.Count == 0 ? null : [.. progress.Events],
     };
 
-    /// <exception cref="InvalidOperationException">There are more pass rates than could be read again.</exception>
+    /// <summary>Writes the file into the folder of a checkpoint.</summary>
+    /// <exception cref="InvalidOperationException">There are so many pass rates that the file would be too long to read.</exception>
     public void Write(string directory)
     {
         byte[] json = JsonSerializer.SerializeToUtf8Bytes(this, TrainerStateJson.Default.TrainerState);
@@ -70,9 +72,9 @@ internal sealed record TrainerState
     }
 
     /// <summary>
-    /// Reads what <see cref="Write"/> wrote; null when the checkpoint has no such file, as those of earlier versions have not.
+    /// Reads the file from the folder of a checkpoint. Returns null if there is none, as in checkpoints of earlier versions.
     /// </summary>
-    /// <exception cref="InvalidDataException">The file is not ours, damaged, or of another format.</exception>
+    /// <exception cref="InvalidDataException">The file is damaged or has another format.</exception>
     public static TrainerState? Read(string directory)
     {
         var file = new FileInfo(Path.Combine(directory, FileName));
@@ -104,7 +106,7 @@ internal sealed record TrainerState
         }
     }
 
-    /// <summary>The progress as it was, without the folder of the best checkpoint and without completions.</summary>
+    /// <summary>Returns the progress of the saved run, without the folder of the best checkpoint and without completions.</summary>
     public TrainingProgress ToProgress(int keepEntropies)
     {
         var progress = new TrainingProgress();
@@ -121,7 +123,7 @@ internal sealed record TrainerState
         return progress;
     }
 
-    // The serializer refuses a missing field and a null, but lets a null through where it stands for an element.
+    // The serializer refuses missing and null fields, but not a null element of a list or dictionary.
     private string? FindProblem() => this switch
     {
         { RollBacks: < 0 } or { Position: < 0 } =>
@@ -140,7 +142,7 @@ internal sealed record TrainerState
     };
 }
 
-/// <summary>The numbers of an evaluation.</summary>
+/// <summary>The numbers of an evaluation in <c>trainer_state.json</c>.</summary>
 internal sealed record SavedEvaluation
 {
     public required long Step { get; init; }
@@ -151,14 +153,14 @@ internal sealed record SavedEvaluation
 
     public ConfidenceInterval? AccuracyInterval { get; init; }
 
-    /// <summary>Null where nothing was scored: JSON has no NaN.</summary>
+    /// <summary>The mean reward; null if nothing was scored, because JSON has no NaN.</summary>
     public required double? MeanReward { get; init; }
 
     public required double MeanCompletionTokens { get; init; }
 
     public required IReadOnlyDictionary<string, int> Verdicts { get; init; }
 
-    public static SavedEvaluation Of(EvaluatedStep evaluated) => new()
+    public static SavedEvaluation From(EvaluatedStep evaluated) => new()
     {
         Step = evaluated.Step,
         Count = evaluated.Evaluation.Count,
@@ -180,7 +182,7 @@ internal sealed record SavedEvaluation
     });
 }
 
-/// <summary>Reads and writes <see cref="TrainerState"/> without reflection; refuses repeated fields and nulls where none belongs.</summary>
+/// <summary>The JSON contract of <see cref="TrainerState"/>, without reflection. It refuses repeated fields and unexpected nulls.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
     UseStringEnumConverter = true,

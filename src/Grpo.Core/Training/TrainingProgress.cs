@@ -3,39 +3,44 @@ using Grpo.Evaluation;
 
 namespace Grpo.Training;
 
-/// <summary>What a run knows besides the optimizer, and keeps over a resume: evaluations, the best one, entropies, roll-backs.</summary>
+/// <summary>The records of a run that survive a resume: evaluations, the best one, entropies, roll-backs and pending events.</summary>
 internal sealed class TrainingProgress
 {
     private readonly List<EvaluatedStep> _evaluations = [];
     private readonly List<double> _entropies = [];
 
-    /// <summary>The first evaluation.</summary>
+    /// <summary>The first evaluation; null before it.</summary>
     public EvaluationReport? Before { get; private set; }
 
-    /// <summary>The last evaluation.</summary>
+    /// <summary>The most recent evaluation, or the best one after a roll-back; null before the first.</summary>
     public EvaluationReport? After { get; private set; }
 
+    /// <summary>The best evaluation and its checkpoint; null before the first evaluation.</summary>
     public BestCheckpoint? Best { get; set; }
 
+    /// <summary>The numbers of all evaluations, in their order.</summary>
     public IReadOnlyList<EvaluatedStep> Evaluations => _evaluations;
 
     /// <summary>The step of the last evaluation; −1 before the first.</summary>
     public long EvaluatedStep => _evaluations.Count == 0 ? -1 : _evaluations[^1].Step;
 
+    /// <summary>The mean entropy of the first step that recorded one; null before it.</summary>
     public double? FirstEntropy { get; set; }
 
-    /// <summary>Of the last steps, oldest first, as many as the guard looks at; emptied by a roll-back.</summary>
+    /// <summary>The mean entropies of the last steps that the guard averages over, oldest first. Empty after a roll-back.</summary>
     public IReadOnlyList<double> Entropies => _entropies;
 
+    /// <summary>The number of roll-backs.</summary>
     public int RollBacks { get; set; }
 
+    /// <summary>The last collapse that was detected; null if there was none.</summary>
     public TrainingCollapse? Collapse { get; set; }
 
-    /// <summary>Sentences that the report of the next step tells the callbacks.</summary>
+    /// <summary>The pending events, as sentences, for the next step's report to the callbacks.</summary>
     public List<string> Events { get; } = [];
 
-    /// <summary>Takes up an evaluation.</summary>
-    /// <returns>Whether it is better than all before.</returns>
+    /// <summary>Records an evaluation.</summary>
+    /// <returns>True if it is the best so far.</returns>
     public bool Add(long step, EvaluationReport evaluation)
     {
         Before ??= evaluation;
@@ -50,7 +55,7 @@ internal sealed class TrainingProgress
         return better;
     }
 
-    /// <summary>Takes up the evaluations of the run so far, in their order.</summary>
+    /// <summary>Restores the evaluations of an earlier part of the run, in their order.</summary>
     public void Restore(IEnumerable<EvaluatedStep> evaluations, long? bestStep)
     {
         _evaluations.AddRange(evaluations);
@@ -61,9 +66,9 @@ internal sealed class TrainingProgress
             : null;
     }
 
-    /// <summary>Takes up a step's entropy.</summary>
-    /// <param name="entropy">Null when it was not recorded.</param>
-    /// <param name="keep">How many to remember.</param>
+    /// <summary>Records the mean entropy of a step.</summary>
+    /// <param name="entropy">The entropy; null if the step recorded none.</param>
+    /// <param name="keep">The number of entropies to keep.</param>
     public void Add(double? entropy, int keep)
     {
         if (entropy is { } value && double.IsFinite(value))
@@ -74,9 +79,10 @@ internal sealed class TrainingProgress
         }
     }
 
+    /// <summary>Clears the entropies, so that the guard averages over new steps only.</summary>
     public void ForgetEntropies() => _entropies.Clear();
 
-    /// <summary>From here on the policy is the best one again.</summary>
+    /// <summary>Records that the best checkpoint was restored at a step.</summary>
     public void RollBack(long step)
     {
         RollBacks++;
@@ -85,7 +91,7 @@ internal sealed class TrainingProgress
         _evaluations.Add(new EvaluatedStep(step, Numbers(Best.Evaluation)));
     }
 
-    // A history of every text would grow with the run.
+    // Without texts, or the history would grow with every evaluation.
     private static EvaluationReport Numbers(EvaluationReport evaluation) => evaluation with { Items = [], Groups = [], Rewards = [] };
 
     private static bool IsBetter(EvaluationReport one, EvaluationReport other) => one.Accuracy is not null || other.Accuracy is not null

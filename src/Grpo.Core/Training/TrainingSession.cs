@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
 using Grpo.Callbacks;
+using Grpo.Checkpoints;
 using Grpo.Evaluation;
 using Grpo.Optimization;
 using Grpo.Tensors;
@@ -10,12 +11,12 @@ using Microsoft.Extensions.Logging;
 namespace Grpo.Training;
 
 /// <summary>
-/// One run of a <see cref="GrpoTrainer"/>, in phases: tell the callbacks of the start, evaluate before training, do the steps, end. Each
+/// One run of a <see cref="GrpoTrainer"/> in phases: tell the callbacks of the start, evaluate before training, do the steps, end. Each
 /// phase runs once, in this order.
 /// </summary>
 /// <param name="parts">The parts of the trainer.</param>
-/// <param name="progress">The records of the run, which a resumed run goes on with.</param>
-/// <param name="resumedFrom">The folder of the checkpoint that the run resumes from; null when it resumes from none.</param>
+/// <param name="progress">The records of the run, which a resumed run continues.</param>
+/// <param name="resumedFrom">The folder of the checkpoint that the run resumes from; null if there is none.</param>
 internal sealed class TrainingSession(RunParts parts, TrainingProgress progress, string? resumedFrom)
 {
     private readonly GrpoOptimizer _optimizer = parts.Optimizer;
@@ -35,15 +36,15 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
     {
         Starting,
         Training,
-        Stopped, // by the guard
+        Stopped, // by the collapse guard
         Ended,
     }
 
-    /// <summary>The optimizer's number of steps when the session last did something.</summary>
+    /// <summary>The number of steps that the optimizer had done after the last action of the session.</summary>
     public long LastStep { get; private set; } = -1;
 
-    /// <summary>Runs all phases and returns the steps as they are done. However the enumeration ends, the run is ended in order.</summary>
-    /// <param name="cancellationToken">Stops the run within a token. The last checkpoint is written before the exception.</param>
+    /// <summary>Runs all phases and returns each step as it is done. However the enumeration ends, the run is ended in order.</summary>
+    /// <param name="cancellationToken">A token that stops the run within one sampled token. The last checkpoint is written first.</param>
     public async IAsyncEnumerable<TrainingStep> RunAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         try
@@ -111,7 +112,7 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
         }
     }
 
-    // The evaluation that precedes training, or one that a canceled run did not come to, and the guard's look at it.
+    // Evaluates before training, or makes up for the pending evaluation of a canceled run, and checks for a collapse.
     private async Task EvaluateBeforeAsync(CancellationToken cancellationToken)
     {
         long step = _optimizer.Step;
@@ -121,7 +122,7 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
             EvaluationReport evaluation = await EvaluateAsync(evaluator, cancellationToken).ConfigureAwait(false);
             if (isPending)
             {
-                _checkpoints.Change(); // the one that the canceled run left has no record of it
+                _checkpoints.Change(); // the checkpoint of the canceled run does not hold this evaluation
                 await TellAsync(
                     (callback, token) => callback.OnEvaluationAsync(step, evaluation, token),
                     CancellationToken.None).ConfigureAwait(false);
@@ -143,18 +144,18 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
         }
     }
 
-    // Null: the step diverged, and the best checkpoint was restored.
+    // Returns null if the step diverged and the best checkpoint was restored.
     private async Task<TrainingStep?> StepAsync(CancellationToken cancellationToken)
     {
-        PromptDraw draw = _schedule.Draw(_optimizer.Step);
+        PromptChoice choice = _schedule.Choose(_optimizer.Step);
         IStepObserver[] observers =
             [.. _services.Callbacks.OfType<IStepObserverFactory>()
                 .Select(callback => callback.Observe(_optimizer.Policy, _optimizer.Options.Seed))];
         StepReport report;
         try
         {
-            report = await _optimizer.StepAsync(Prompts(draw.Indices), Prompts(draw.Reserve), observers, cancellationToken).ConfigureAwait(
-                false);
+            report = await _optimizer.StepAsync(Prompts(choice.Indices), Prompts(choice.Reserve), observers, cancellationToken)
+                .ConfigureAwait(false);
         }
         catch (TrainingDivergedException exception)
         {
@@ -165,12 +166,12 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
                 throw;
             }
 
-            _schedule.Abandon(draw);
+            _schedule.Abandon(choice);
             return null;
         }
 
-        // Before anything that may be canceled: what the step changed and the record of it belong together.
-        CurriculumReport? curriculum = _schedule.Commit(draw, report.Step, report.Groups);
+        // Record the step before anything that may be canceled, so that weights and records are of the same step.
+        CurriculumReport? curriculum = _schedule.Commit(choice, report.Step, report.Groups);
         Count(report);
         return await AfterStepAsync(new TrainingStep(report) { Curriculum = curriculum }, cancellationToken).ConfigureAwait(false);
     }
@@ -190,9 +191,9 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
         }
     }
 
-    // Evaluates, looks for a collapse, tells the callbacks and saves, as is due. The callbacks come before the checkpoint. If the process
-    // is killed between the two, the run repeats the step, and a log can drop the first of the two records. The other way round the step
-    // would be done and missing from the log for ever.
+    // Evaluates, checks for a collapse, tells the callbacks and saves, as is due. The callbacks come before the checkpoint. If the process
+    // is killed between the two, the resumed run repeats the step, and a log can drop the first of the two records. In the other order the
+    // step would be done but missing from the log.
     private async Task<TrainingStep> AfterStepAsync(TrainingStep step, CancellationToken cancellationToken)
     {
         bool last = step.Step >= _options.Steps;
@@ -207,7 +208,7 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
             await GuardAgainstCollapseAsync(step.Step).ConfigureAwait(false);
         }).ConfigureAwait(false);
 
-        // The step is done and will be in the last checkpoint, so the callbacks hear of it in any case. An evaluation that failed is
+        // The step is done and will be in the last checkpoint, so the callbacks see it even after a failure. An evaluation that failed is
         // repeated when the run resumes.
         step = step with { Evaluation = evaluation, Event = TakeEvents() };
         await TellAsync((callback, token) => callback.OnStepAsync(step, token), cancellationToken, failure).ConfigureAwait(false);
@@ -220,8 +221,8 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
         return step with { Checkpoint = _checkpoints.FolderOf(step.Step) };
     }
 
-    // Restores the best checkpoint, under the number of the step that failed. False when there is none, when it is the collapsed one, or
-    // after the allowed number of roll-backs: nothing has changed then.
+    // Restores the best checkpoint under the number of the step that failed. Returns false, with nothing changed, if there is no best
+    // checkpoint, if it is the collapsed policy itself, or after the allowed number of roll-backs.
     private async Task<bool> RollBackAsync(long step, string reason)
     {
         if (progress.RollBacks >= _options.Guard.MaxRollBacks || progress.Best is not { Folder: { } folder } best || best.Step >= step)
@@ -241,7 +242,7 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
         _optimizer.Step = step;
         if (state is not null && _schedule.IsAdaptive)
         {
-            _schedule.Restore(_schedule.Position, state.PassRates); // those of the collapsed policy say nothing of this one
+            _schedule.Restore(_schedule.Position, state.PassRates); // the current ones describe the collapsed policy
         }
 
         progress.RollBack(step);
@@ -253,8 +254,8 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
         return true;
     }
 
-    // Ends the run: writes the last checkpoint and tells the callbacks. The failure is the exception that ended the run and is thrown
-    // afterward; null when it ended in order.
+    // Ends the run: writes the last checkpoint and tells the callbacks. The failure is the exception that ended the run, which the caller
+    // throws afterward; null if the run ended in order.
     private async Task EndAsync(Exception? failure, bool canceled)
     {
         _phase = Phase.Ended;
@@ -268,7 +269,7 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
         if (failure is not null && !canceled)
         {
             told = own is null ? failure.Message : $"{failure.Message} And the last checkpoint could not be written: {own.Message}";
-            own = null; // the first failure is the one to surface
+            own = null; // the first failure is the one that surfaces
         }
 
         TrainingSummary summary = Summarize() with { Canceled = canceled, Failure = told };
@@ -285,7 +286,7 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
             }
             else
             {
-                _logger.EndCallbackFailed(problem, callback.GetType().Name); // the first failure is the one to surface
+                _logger.EndCallbackFailed(problem, callback.GetType().Name); // the first failure is the one that surfaces
             }
         }
 
@@ -295,7 +296,7 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
         }
     }
 
-    /// <summary>Returns the numbers of the run so far.</summary>
+    /// <summary>Returns the results of the run so far.</summary>
     public TrainingSummary Summarize() => new()
     {
         Steps = _steps,
@@ -311,13 +312,13 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
         RollBacks = progress.RollBacks,
     };
 
-    // A run that was canceled during an evaluation has done the step and not evaluated it.
+    // True if the step is done but not evaluated, because the run was canceled during the evaluation.
     private bool IsPending(long step) =>
         progress.EvaluatedStep >= 0 && progress.EvaluatedStep < step && (step >= _options.Steps || IsDue(step, _options.EvaluateEvery));
 
     private static bool IsDue(long step, long every) => every > 0 && step % every == 0;
 
-    // Those that were told of the start; the others have nothing of this run.
+    // Only callbacks that were told of the start have a record of this run.
     private void SaveCallbacks(string folder)
     {
         foreach (ICheckpointedCallback callback in _told.OfType<ICheckpointedCallback>())
@@ -361,8 +362,8 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
         return evaluation;
     }
 
-    // Tells every callback, also after one has failed: what the next checkpoint holds must be on record with all of them. The first failure
-    // surfaces, the others are logged.
+    // Tells every callback, even after one has failed, because all of them must have a record of what the next checkpoint holds. The first
+    // failure is thrown, the others are logged.
     private async Task TellAsync(
         Func<ITrainingCallback, CancellationToken, ValueTask> tell, CancellationToken cancellationToken, Exception? failure = null)
     {
@@ -400,7 +401,7 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
 
         if (_options.Guard.OnCollapse == CollapseAction.Continue)
         {
-            progress.ForgetEntropies(); // say it again only when it is new
+            progress.ForgetEntropies(); // warn again only about a new collapse
             Record(new TrainingCollapse(step, reason, CollapseAction.Continue), "Training goes on, as configured.");
         }
         else if (_options.Guard.OnCollapse == CollapseAction.Stop || !await RollBackAsync(step, reason).ConfigureAwait(false))
@@ -412,11 +413,27 @@ internal sealed class TrainingSession(RunParts parts, TrainingProgress progress,
         }
     }
 
-    // The next report tells the callbacks.
+    // The next step's report tells the callbacks.
     private void Record(TrainingCollapse collapse, string consequence)
     {
         progress.Collapse = collapse;
         progress.Events.Add($"{collapse.Reason} {consequence}");
         _logger.Collapsed(collapse.Step, collapse.Reason, consequence);
     }
+}
+
+/// <summary>The parts of a <see cref="GrpoTrainer"/> that its runs use.</summary>
+/// <param name="Optimizer">The optimizer that performs the steps.</param>
+/// <param name="Prompts">The data set.</param>
+/// <param name="Options">The options of the trainer.</param>
+/// <param name="Services">The evaluator, the checkpoint store and the callbacks.</param>
+/// <param name="Schedule">The schedule of the prompts of each step.</param>
+/// <param name="SavedOptions">The options and identities that checkpoints hold.</param>
+/// <param name="Logger">The log.</param>
+internal sealed record RunParts(
+    GrpoOptimizer Optimizer, IReadOnlyList<Prompt> Prompts, TrainerOptions Options, TrainerServices Services, PromptSchedule Schedule,
+    Lazy<SavedOptions> SavedOptions, ILogger Logger)
+{
+    /// <summary>The checkpoint store; null without one.</summary>
+    public ICheckpointStore? Store => Services.Checkpoints;
 }

@@ -228,8 +228,7 @@ public sealed class OneAtATimeTests : IDisposable
             new TrainerServices { Checkpoints = store });
 
     private SupervisedTrainer Supervised() => new(
-        _policy, new SupervisedTrainerTests.EndTokenizer(), new SupervisedTrainerTests.EndTemplate(),
-        [new SupervisedExample(Toy.Prompts[0], "abc")], new SupervisedOptions { Steps = 2 });
+        _policy, SupervisedTrainerTests.Data(new SupervisedExample(Toy.Prompts[0], "abc")), new SupervisedOptions { Steps = 2 });
 
     private static async Task DrainAsync(SupervisedTrainer trainer)
     {

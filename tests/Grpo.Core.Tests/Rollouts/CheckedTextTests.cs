@@ -43,7 +43,7 @@ public sealed class CheckedTextTests
         Assert.Equal(message, Assert.Throws<InvalidOperationException>(() =>
         {
             using BigramPolicy policy = Toy.Policy();
-            _ = new SupervisedTrainer(policy, new FaultyTokenizer(fault), new FaultyTemplate(fault), [Example]);
+            _ = new SupervisedTrainer(policy, new SupervisedData([Example], new FaultyTokenizer(fault), new FaultyTemplate(fault)));
         }).Message);
 
     [Fact]
@@ -75,8 +75,9 @@ public sealed class CheckedTextTests
         Assert.Equal(
             "The prompt of example 'empty' has no tokens; a model needs at least one. Leave the example out.",
             Assert.Throws<ArgumentException>(() => new SupervisedTrainer(
-                policy, new FaultyTokenizer("none"), new PlainTemplate(),
-                [new SupervisedExample(Prompt.Create("empty", ""), "abc.")])).Message);
+                policy, new SupervisedData(
+                    [new SupervisedExample(Prompt.Create("empty", ""), "abc.")], new FaultyTokenizer("none"),
+                    new PlainTemplate()))).Message);
     }
 
     private sealed class FaultyTemplate(string fault) : IChatTemplate

@@ -54,7 +54,7 @@ public sealed class EndTokensTests
     {
         using BigramPolicy policy = Toy.Policy();
         var trainer = new SupervisedTrainer(
-            policy, Toy.Tokenizer, new Closing("d"), [new SupervisedExample(Prompt.Create("e", "h"), "ab")],
+            policy, new SupervisedData([new SupervisedExample(Prompt.Create("e", "h"), "ab")], Toy.Tokenizer, new Closing("d")),
             new SupervisedOptions { Steps = 60, BatchSize = 1, LearningRate = 0.2 });
         await foreach (SupervisedReport report in trainer.RunAsync())
         {
@@ -112,7 +112,7 @@ public sealed class EndTokensTests
         Assert.Contains(
             message,
             Refusal(() => new SupervisedTrainer(
-                policy, Toy.Tokenizer, new Closing(end), [new SupervisedExample(Prompt.Create("e", "h"), "ab")])),
+                policy, new SupervisedData([new SupervisedExample(Prompt.Create("e", "h"), "ab")], Toy.Tokenizer, new Closing(end)))),
             StringComparison.Ordinal);
     }
 

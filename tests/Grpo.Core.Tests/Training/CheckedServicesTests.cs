@@ -58,8 +58,7 @@ public sealed class CheckedServicesTests : IDisposable
     {
         using var folder = new TemporaryFolder();
         var trainer = new SupervisedTrainer(
-            _policy, new SupervisedTrainerTests.EndTokenizer(), new SupervisedTrainerTests.EndTemplate(),
-            [new SupervisedExample(Toy.Prompts[0], "abc")],
+            _policy, SupervisedTrainerTests.Data(new SupervisedExample(Toy.Prompts[0], "abc")),
             new SupervisedOptions { Steps = 1 }, new SupervisedServices { Checkpoints = new FaultyStore(fault, folder.Path) });
         Assert.Equal(message, (await Assert.ThrowsAsync<InvalidOperationException>(async () =>
         {

@@ -56,7 +56,7 @@ public sealed class CheckpointIntervalTests : IDisposable
         policy.OnLogProbs = () => _clock.Add(TimeSpan.FromMinutes(minutes)); // one pass a step
         SupervisedExample[] examples = [new(Prompt.Create("a", "b"), "c"), new(Prompt.Create("d", "e"), "f")];
         var trainer = new SupervisedTrainer(
-            policy, new SupervisedTrainerTests.EndTokenizer(), new SupervisedTrainerTests.EndTemplate(), examples, options, services);
+            policy, SupervisedTrainerTests.Data(examples), options, services);
         await foreach (SupervisedReport _ in trainer.RunAsync())
         {
             // The log tells.
@@ -77,7 +77,7 @@ public sealed class CheckpointIntervalTests : IDisposable
         var options = new SupervisedOptions { CheckpointInterval = minus };
         ArgumentException error = Assert.Throws<ArgumentException>(() => which == "TrainerOptions"
             ? (object)new GrpoTrainer(optimizer, Toy.Prompts, new TrainerOptions { CheckpointInterval = minus })
-            : new SupervisedTrainer(policy, Toy.Tokenizer, new PlainTemplate(), examples, options));
+            : new SupervisedTrainer(policy, new SupervisedData(examples, Toy.Tokenizer, new PlainTemplate()), options));
         Assert.Contains("CheckpointInterval is -00:00:01 but must be 0 or more.", error.Message, StringComparison.Ordinal);
     }
 

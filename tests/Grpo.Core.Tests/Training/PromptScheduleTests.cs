@@ -14,9 +14,9 @@ public sealed class PromptScheduleTests
     public void Draw_is_the_plain_order_without_a_curriculum()
     {
         PromptSchedule schedule = Schedule(null, perStep: 2);
-        Assert.Equal([6, 5], schedule.Draw(0).Indices);
-        Assert.Equal([3, 1], schedule.Draw(3).Indices);
-        Assert.Null(schedule.Commit(schedule.Draw(0), 1, [Group(6, true, true)]));
+        Assert.Equal([6, 5], schedule.Choose(0).Indices);
+        Assert.Equal([3, 1], schedule.Choose(3).Indices);
+        Assert.Null(schedule.Commit(schedule.Choose(0), 1, [Group(6, true, true)]));
         Assert.Empty(schedule.Records);
     }
 
@@ -73,10 +73,10 @@ public sealed class PromptScheduleTests
         var records = Enumerable.Range(0, 7).ToDictionary(
             i => Prompts[i].Id, i => new PassRate([1, 1], i == 4 ? 0 : 8, 8, 20 - i));
         schedule.Restore(0, records);
-        PromptDraw draw = schedule.Draw(99);
-        Assert.Equal([4, 6, 5], draw.Indices);                                     // 4 is free; 6 and 5 were sampled in steps 14 and 15
-        Assert.Equal((2, 14), (draw.Filled, draw.NextPosition));
-        CurriculumReport report = schedule.Commit(draw, 100, [Group(4, true, false), Group(6, true, false), Group(5, true, true)])!;
+        PromptChoice choice = schedule.Choose(99);
+        Assert.Equal([4, 6, 5], choice.Indices);                                     // 4 is free; 6 and 5 were sampled in steps 14 and 15
+        Assert.Equal((2, 14), (choice.Filled, choice.NextPosition));
+        CurriculumReport report = schedule.Commit(choice, 100, [Group(4, true, false), Group(6, true, false), Group(5, true, true)])!;
         Assert.Equal((12, 2), (report.Skipped, report.Filled));                    // six prompts, two turns each
         Assert.Equal([6, 6, 6, 6, 0, 8, 0], Prompts.Select(prompt => schedule.Records[prompt.Id].Pause));
     }
@@ -85,21 +85,21 @@ public sealed class PromptScheduleTests
     public void Draw_uses_a_small_data_set_whole()
     {
         PromptSchedule schedule = Schedule(new PassRateOptions { PassRateWindow = 1 }, perStep: 7);
-        schedule.Commit(schedule.Draw(0), 1, [.. Enumerable.Range(0, 7).Select(i => Group(i, true, true))]);
-        Assert.Equal([1, 0, 5, 4, 2, 3, 6], schedule.Draw(1).Indices);
+        schedule.Commit(schedule.Choose(0), 1, [.. Enumerable.Range(0, 7).Select(i => Group(i, true, true))]);
+        Assert.Equal([1, 0, 5, 4, 2, 3, 6], schedule.Choose(1).Indices);
     }
 
     [Fact]
     public void Draw_repeats_itself_until_it_is_committed_and_keeps_the_paused_out_of_the_reserve()
     {
         PromptSchedule schedule = Schedule(new PassRateOptions { PassRateWindow = 1 }, perStep: 2, rounds: 4);
-        PromptDraw first = schedule.Draw(0), again = schedule.Draw(0);
+        PromptChoice first = schedule.Choose(0), again = schedule.Choose(0);
         Assert.Equal(first.Indices, again.Indices);
         Assert.Equal(first.Reserve, again.Reserve);
         int paused = first.Reserve[0];
         schedule.Commit(first, 1, [Group(6, true, false), Group(5, true, false), Group(paused, true, true)]);
         schedule.Restore(0, schedule.Records.ToDictionary());
-        Assert.Equal(first.Reserve.Skip(1), schedule.Draw(0).Reserve);
+        Assert.Equal(first.Reserve.Skip(1), schedule.Choose(0).Reserve);
     }
 
     [Fact]
@@ -107,11 +107,11 @@ public sealed class PromptScheduleTests
     {
         PromptSchedule schedule = Schedule(new PassRateOptions { PassRateWindow = 1 });
         RolloutGroup group = Toy.Group(Prompts[6], "a", "b", "c");
-        CurriculumReport report = schedule.Commit(schedule.Draw(0), 1, [new ScoredGroup(group, [1, 0, 1], [1, -1, 0])])!;
+        CurriculumReport report = schedule.Commit(schedule.Choose(0), 1, [new ScoredGroup(group, [1, 0, 1], [1, -1, 0])])!;
         Assert.False(schedule.HasJudgments);
         Assert.Null(report.MeanPassRate);
         Reward wrong = new(0) { IsCorrect = false }, abstained = new(null) { IsCorrect = true };
-        schedule.Commit(schedule.Draw(1), 2, [new ScoredGroup(Toy.Group(Prompts[5], "a", "b", "c"), [wrong, abstained, 0.5], [0, 0, 0])]);
+        schedule.Commit(schedule.Choose(1), 2, [new ScoredGroup(Toy.Group(Prompts[5], "a", "b", "c"), [wrong, abstained, 0.5], [0, 0, 0])]);
         Assert.Equal([0.0], schedule.Records["q5"].Rates);
         Assert.True(schedule.HasJudgments);
     }
@@ -122,7 +122,7 @@ public sealed class PromptScheduleTests
         PromptSchedule schedule = Schedule(new PassRateOptions());
         schedule.Restore(3, new Dictionary<string, PassRate> { ["q1"] = PassRate.Unknown, ["gone"] = PassRate.Unknown });
         Assert.Equal(["q1"], schedule.Records.Keys);
-        Assert.Equal([1], schedule.Draw(0).Indices);
+        Assert.Equal([1], schedule.Choose(0).Indices);
     }
 
     // Prompt 5 is always solved, prompt 1 never, the others half the time.
@@ -132,9 +132,9 @@ public sealed class PromptScheduleTests
     [
         .. Enumerable.Range(0, steps).Select(step =>
         {
-            PromptDraw draw = schedule.Draw(step);
-            int index = Assert.Single(draw.Indices);
-            return (index, schedule.Commit(draw, step + 1, [Group(index, outcome(index))])!);
+            PromptChoice choice = schedule.Choose(step);
+            int index = Assert.Single(choice.Indices);
+            return (index, schedule.Commit(choice, step + 1, [Group(index, outcome(index))])!);
         }),
     ];
 

@@ -70,13 +70,13 @@ public sealed class ResumeOptionsTests : IDisposable
     [Fact]
     public void A_checkpoint_with_the_earlier_name_of_a_reduction_has_no_other_options()
     {
-        var now = SavedOptions.Of(Toy.Options with { Reduction = LossReduction.SequenceSum }, Trainer, Toy.Prompts);
+        var now = SavedOptions.Create(Toy.Options with { Reduction = LossReduction.SequenceSum }, Trainer, Toy.Prompts);
         var saved = now with { Options = new Dictionary<string, string?>(now.Options) { ["GrpoOptions.Reduction"] = "LengthScaled" } };
 
         Assert.Empty(saved.DifferencesTo(now));
         Assert.Equal(
             ["GrpoOptions.Reduction was SequenceSum and is TokenMean"],
-            saved.DifferencesTo(SavedOptions.Of(Toy.Options, Trainer, Toy.Prompts)));
+            saved.DifferencesTo(SavedOptions.Create(Toy.Options, Trainer, Toy.Prompts)));
     }
 
     [Fact]
@@ -187,7 +187,7 @@ public sealed class ResumeOptionsTests : IDisposable
             Options = now.Options.Where(option => option.Key != "GrpoOptions.AdamBeta2").ToDictionary(StringComparer.Ordinal),
         };
         var removed = now with { Options = now.Options.Append(new("GrpoOptions.Gone", "1")).ToDictionary(StringComparer.Ordinal) };
-        SavedOptions changed = SavedOptions.Of(Toy.Options with { AdamBeta2 = 0.95 }, new TrainerOptions(), Toy.Prompts);
+        SavedOptions changed = SavedOptions.Create(Toy.Options with { AdamBeta2 = 0.95 }, new TrainerOptions(), Toy.Prompts);
 
         Assert.Empty(without.DifferencesTo(now));
         Assert.Equal(["GrpoOptions.AdamBeta2 was 0.999 and is 0.95"], without.DifferencesTo(changed));
@@ -207,7 +207,7 @@ public sealed class ResumeOptionsTests : IDisposable
         Assert.StartsWith($"'{_folder[SavedOptions.FileName]}' {problem}", error.Message, StringComparison.Ordinal);
     }
 
-    private static SavedOptions Options(TrainerOptions trainer) => SavedOptions.Of(Toy.Options, trainer, Toy.Prompts);
+    private static SavedOptions Options(TrainerOptions trainer) => SavedOptions.Create(Toy.Options, trainer, Toy.Prompts);
 
     private async Task<TrainingSummary> TrainAsync(GrpoOptions grpo, TrainerOptions trainer, IReadOnlyList<Prompt>? prompts = null)
     {

@@ -130,9 +130,9 @@ public sealed class SupervisedEndTests : IDisposable
             EvaluateEvery = 1,
             Resume = true,
         };
-        var services = new SupervisedServices { Checkpoints = new DirectoryCheckpointStore(folder), HeldOut = Examples[..2] };
+        var services = new SupervisedServices { Checkpoints = new DirectoryCheckpointStore(folder) };
         var trainer = new SupervisedTrainer(
-            policy, new SupervisedTrainerTests.EndTokenizer(), new SupervisedTrainerTests.EndTemplate(), Examples, options, services, _log);
+            policy, SupervisedTrainerTests.Data(Examples) with { HeldOut = Examples[..2] }, options, services, _log);
         await foreach (SupervisedReport report in trainer.RunAsync(cancellationToken))
         {
             if (body?.Invoke(report) == false)

@@ -136,8 +136,8 @@ public sealed class SupervisedIdentityTests : IDisposable
         Assert.Equal(before, policy.Weights());
 
         var trainer = new SupervisedTrainer(
-            policy, new SupervisedTrainerTests.EndTokenizer(), new UnknownTemplate(), [new SupervisedExample(Toy.Prompts[0], "ab")],
-            Options);
+            policy,
+            SupervisedTrainerTests.Data(new SupervisedExample(Toy.Prompts[0], "ab")) with { Template = new UnknownTemplate() }, Options);
         Assert.Equal(2, await CountAsync(trainer));
     }
 
@@ -157,7 +157,8 @@ public sealed class SupervisedIdentityTests : IDisposable
             [.. "abcd".Select((letter, i) => new SupervisedExample(Prompt.Create($"e{i}", $"{letter}"), "ab"))];
         var services = new SupervisedServices { Checkpoints = new RecordingStore([], _folder.Path) };
         return CountAsync(new SupervisedTrainer(
-            policy, new SupervisedTrainerTests.EndTokenizer(), template ?? new SystemTemplate(null), examples, options, services, _log));
+            policy, SupervisedTrainerTests.Data(examples) with { Template = template ?? new SystemTemplate(null) }, options, services,
+            _log));
     }
 
     private static async Task<int> CountAsync(SupervisedTrainer trainer)
@@ -187,7 +188,7 @@ public sealed class SupervisedIdentityTests : IDisposable
         tokenizer = change == "tokenizer" ? new OtherTokenizer(tokenizer) : tokenizer;
         var template = new SystemTemplate(change == "template" ? "Be brief." : null);
         var services = new SupervisedServices { Checkpoints = new RecordingStore([], _folder.Path) };
-        var trainer = new SupervisedTrainer(policy, tokenizer, template, examples, changed, services, _log);
+        var trainer = new SupervisedTrainer(policy, new SupervisedData(examples, tokenizer, template), changed, services, _log);
         int steps = 0;
         await foreach (SupervisedReport _ in trainer.RunAsync())
         {

@@ -106,7 +106,7 @@ public sealed class SupervisedResumeTests : IDisposable
         await Run(_policy, Options with { Steps = 3 }, Store());
         float[] weights = _policy.Weights();
         var trainer = new SupervisedTrainer(
-            _policy, new SupervisedTrainerTests.EndTokenizer(), new SupervisedTrainerTests.EndTemplate(), Examples[..examples],
+            _policy, SupervisedTrainerTests.Data(Examples[..examples]),
             Options with { Seed = seed, BatchSize = batchSize, Resume = true }, new SupervisedServices { Checkpoints = Store() });
 
         var error = await Assert.ThrowsAsync<InvalidDataException>(
@@ -151,7 +151,7 @@ public sealed class SupervisedResumeTests : IDisposable
 
     [Fact]
     public void MeasureHeldOutLoss_refuses_when_there_are_no_examples() => Assert.Equal(
-        "There are no held-out examples. Pass SupervisedServices.HeldOut.",
+        "There are no held-out examples. Set SupervisedData.HeldOut.",
         Assert.Throws<InvalidOperationException>(() => Trainer(_policy, Options).MeasureHeldOutLoss()).Message);
 
     [Fact]
@@ -162,7 +162,7 @@ public sealed class SupervisedResumeTests : IDisposable
             [.. new[] { 1, 9, 2, 8 }.Select((length, i) => new SupervisedExample(Prompt.Create($"l{i}", new string('a', length)), "b"))];
         using var measured = new WidthPolicy(_policy, widths);
         var trainer = new SupervisedTrainer(
-            measured, new SupervisedTrainerTests.EndTokenizer(), new SupervisedTrainerTests.EndTemplate(), examples,
+            measured, SupervisedTrainerTests.Data(examples),
             new SupervisedOptions { Steps = 1, BatchSize = 4, MicroBatchSize = 2 });
 
         await foreach (SupervisedReport _ in trainer.RunAsync())
@@ -194,8 +194,8 @@ public sealed class SupervisedResumeTests : IDisposable
 
     private static SupervisedTrainer Trainer(
         IPolicy policy, SupervisedOptions options, ICheckpointStore? store = null, IReadOnlyList<SupervisedExample>? held = null) => new(
-        policy, new SupervisedTrainerTests.EndTokenizer(), new SupervisedTrainerTests.EndTemplate(), Examples, options,
-        new SupervisedServices { Checkpoints = store, HeldOut = held ?? [] });
+        policy, SupervisedTrainerTests.Data(Examples) with { HeldOut = held ?? [] }, options,
+        new SupervisedServices { Checkpoints = store });
 
     private RecordingStore Store() => new(_log, _folder.Path);
 

@@ -36,7 +36,7 @@ public sealed class SupervisedTrainerTests : IDisposable
         double expected = -(Math.Log(_policy.Probability(h, a)) + Math.Log(_policy.Probability(a, b))
             + Math.Log(_policy.Probability(b, CharTokenizer.End))) / 3;
         var trainer = new SupervisedTrainer(
-            _policy, _tokenizer, new EndTemplate(), [Examples[7]], new SupervisedOptions { Steps = 1, BatchSize = 1 });
+            _policy, new SupervisedData([Examples[7]], _tokenizer, new EndTemplate()), new SupervisedOptions { Steps = 1, BatchSize = 1 });
         Assert.Equal(expected, Assert.Single(await All(trainer)).Loss, 1e-6);
     }
 
@@ -48,7 +48,8 @@ public sealed class SupervisedTrainerTests : IDisposable
         foreach (int size in new[] { 1, 3 })
         {
             using BigramPolicy other = Toy.Policy();
-            var trainer = new SupervisedTrainer(other, _tokenizer, new EndTemplate(), Examples, options with { MicroBatchSize = size });
+            var trainer = new SupervisedTrainer(
+                other, new SupervisedData(Examples, _tokenizer, new EndTemplate()), options with { MicroBatchSize = size });
             Assert.All((await All(trainer)).Zip(whole), pair => Assert.Equal(pair.Second, pair.First.Loss, 1e-5));
         }
     }
@@ -85,8 +86,7 @@ public sealed class SupervisedTrainerTests : IDisposable
         Assert.StartsWith(
             "1 of 2 held-out examples must have 1 to 4 tokens (MaxTokens) and do not: 'held' has 7.",
             Error(() => new SupervisedTrainer(
-                _policy, _tokenizer, new EndTemplate(), Examples, new SupervisedOptions { MaxTokens = 4 },
-                new SupervisedServices { HeldOut = [Examples[0], held] })),
+                _policy, Data(Examples) with { HeldOut = [Examples[0], held] }, new SupervisedOptions { MaxTokens = 4 })),
             StringComparison.Ordinal);
         Assert.Equal(
             "The chat template closes an assistant message without an end token; a model trained on that would never stop.",
@@ -121,7 +121,11 @@ public sealed class SupervisedTrainerTests : IDisposable
 
     private SupervisedTrainer Trainer(
         SupervisedOptions? options = null, IReadOnlyList<SupervisedExample>? examples = null, IChatTemplate? template = null) =>
-        new(_policy, _tokenizer, template ?? new EndTemplate(), examples ?? Examples, options);
+        new(_policy, new SupervisedData(examples ?? Examples, _tokenizer, template ?? new EndTemplate()), options);
+
+    /// <summary>Examples whose answers end with a dot.</summary>
+    internal static SupervisedData Data(params IReadOnlyList<SupervisedExample> examples) =>
+        new(examples, new EndTokenizer(), new EndTemplate());
 
     /// <summary>Closes an assistant message with a dot, as chat templates do with their end token.</summary>
     internal sealed class EndTemplate : IChatTemplate

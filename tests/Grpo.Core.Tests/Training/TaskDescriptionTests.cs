@@ -114,8 +114,7 @@ public sealed class TaskDescriptionTests : IDisposable
         using BigramPolicy policy = Toy.Policy();
         var services = new SupervisedServices { Checkpoints = new DirectoryCheckpointStore(_folder.Path), Task = Task };
         var trainer = new SupervisedTrainer(
-            policy, new SupervisedTrainerTests.EndTokenizer(), new SupervisedTrainerTests.EndTemplate(),
-            [new SupervisedExample(Prompt.Create("e", "a"), "b")],
+            policy, SupervisedTrainerTests.Data(new SupervisedExample(Prompt.Create("e", "a"), "b")),
             new SupervisedOptions { Steps = 2, BatchSize = 1, WarmupSteps = 0, CheckpointEvery = 1 }, services);
         await foreach (SupervisedReport _ in trainer.RunAsync())
         {

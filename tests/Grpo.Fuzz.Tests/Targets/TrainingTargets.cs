@@ -112,9 +112,9 @@ internal static class TrainingTargets
         if (state.Position is { } position)
         {
             schedule.Restore(position, state.PassRates);
-            PromptDraw draw = schedule.Draw(5);
-            Assert.Equal(2, draw.Indices.Count);
-            schedule.Commit(draw, 6, []);
+            PromptChoice choice = schedule.Choose(5);
+            Assert.Equal(2, choice.Indices.Count);
+            schedule.Commit(choice, 6, []);
         }
     }
 
@@ -122,7 +122,7 @@ internal static class TrainingTargets
     {
         IRewardFunction reward = RewardFunction.Create("one", (_, _) => 1.0, identity: "always");
         var evaluator = new RewardEvaluator(new FixedSampler(), reward, Prompts, new EvaluationOptions());
-        return SavedOptions.Of(new GrpoOptions(), new TrainerOptions(), Prompts, Loaded.Value.Identity, evaluator);
+        return SavedOptions.Create(new GrpoOptions(), new TrainerOptions(), Prompts, Loaded.Value.Identity, evaluator);
     }
 
     private static void CompareOptions(string folder)

@@ -116,7 +116,7 @@ public sealed class LoraTrainingTests
         using QwenPolicy policy = Policy(new LoraOptions { Rank = 8, Dropout = 0.1 });
         SupervisedExample[] examples = [new(Prompt.Create("a", "hello"), "hehe"), new(Prompt.Create("b", "hel"), "he")];
         var trainer = new SupervisedTrainer(
-            policy, Tokenizer, new QwenChatTemplate(), examples,
+            policy, new SupervisedData(examples, Tokenizer, new QwenChatTemplate()),
             new SupervisedOptions { Steps = 40, BatchSize = 2, LearningRate = 1e-2, WarmupSteps = 0 });
         var losses = new List<double>();
         await foreach (SupervisedReport report in trainer.RunAsync())

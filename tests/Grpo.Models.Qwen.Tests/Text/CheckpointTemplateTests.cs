@@ -211,7 +211,8 @@ public sealed class CheckpointTemplateTests
             .With("generation_config.json", File.ReadAllText(SharedData.Path("cases", "base-model.generation_config.json")));
         using QwenPretrained qwen = QwenPretrained.Load(folder.Path);
         Assert.Equal([151_643, 151_645], qwen.Tokenizer.EndTokenIds.Order());
-        _ = new SupervisedTrainer(qwen.Policy, qwen.Tokenizer, qwen.ChatTemplate, [new SupervisedExample(Prompt.Create("p", "2+2?"), "4")]);
+        _ = new SupervisedTrainer(
+            qwen.Policy, new SupervisedData([new SupervisedExample(Prompt.Create("p", "2+2?"), "4")], qwen.Tokenizer, qwen.ChatTemplate));
     }
 
     // Each pair names another end than <|im_end|> (260); 258 is <|endoftext|>.
@@ -225,7 +226,8 @@ public sealed class CheckpointTemplateTests
         using var folder = new PretrainedFolder().With(file, content);
         using QwenPretrained qwen = QwenPretrained.Load(folder.Path);
         Assert.Equal([258, 260], qwen.Tokenizer.EndTokenIds.Order());
-        _ = new SupervisedTrainer(qwen.Policy, qwen.Tokenizer, qwen.ChatTemplate, [new SupervisedExample(Prompt.Create("p", "2+2?"), "4")]);
+        _ = new SupervisedTrainer(
+            qwen.Policy, new SupervisedData([new SupervisedExample(Prompt.Create("p", "2+2?"), "4")], qwen.Tokenizer, qwen.ChatTemplate));
     }
 
     private static bool IsPlain(JsonElement entry) =>

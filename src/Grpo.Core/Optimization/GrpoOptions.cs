@@ -195,9 +195,8 @@ public sealed record GrpoOptions : IReflectedOptions
     public double? MaxGradientNorm { get; set; } = 1.0;
 
     /// <summary>
-    /// The factor by which a gradient norm may exceed the median of the last 32 before its update is skipped, so that one bad batch does
-    /// not spoil a run. It acts from the 17th update on. A skipped update leaves weights and moments unchanged and is
-    /// reported with its reason.
+    /// The largest ratio of a gradient norm to the median of the last 32 norms. An update above it is skipped, so that one bad batch does
+    /// not spoil a run. It acts from the 17th update on. A skipped update changes no weight or moment and is reported with its reason.
     /// </summary>
     /// <value>Above 1, or null to apply every finite gradient; default 20.</value>
     public double? GradientSpikeFactor { get; set; } = 20;

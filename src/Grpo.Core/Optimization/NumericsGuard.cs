@@ -23,14 +23,16 @@ internal sealed class NumericsGuard(GrpoOptions options)
     public static int Numbers(int rows) => 2 + (2 * rows);
 
     /// <summary>
-    /// Computes the sum and the maximum of |sampler − policy|, then per row the number of tokens whose log-probs are not finite, first
-    /// in the policy, then in the reference model.
+    /// Computes the sum and the maximum of |sampler − policy|, and the number of tokens per row whose log-probs are not finite.
     /// </summary>
     /// <param name="inputs">The micro-batch.</param>
     /// <param name="samplerLogProbs">
     /// The sampler's log-probs, [B, C] float32, NaN where none was recorded. Borrowed. Null to skip the comparison.
     /// </param>
-    /// <returns>The numbers, [2 + 2·B] float32 on the device, without gradient. Owned by the caller's scope.</returns>
+    /// <returns>
+    /// The sum, the maximum, B counts of the policy and B counts of the reference model: [2 + 2·B] float32 on the device, without
+    /// gradient. Owned by the caller's scope.
+    /// </returns>
     public static Tensor Measure(LossInputs inputs, Tensor? samplerLogProbs)
     {
         using var scope = TensorScope.BeginNoGrad();

@@ -64,16 +64,21 @@ internal sealed class OptimizerCheckpoint(IPolicy policy, UpdateParts parts, Ref
 /// <summary>The counters of a <see cref="GrpoOptimizer"/>, in the JSON file next to its moments.</summary>
 internal sealed record OptimizerState
 {
+    /// <summary>The format that this version writes and reads.</summary>
     public const int CurrentFormat = 1;
 
     private const long MaxBytes = 1 << 20;
 
+    /// <summary>The format of the file.</summary>
     public int Format { get; init; } = CurrentFormat;
 
+    /// <summary>The number of completed steps.</summary>
     public required long Step { get; init; }
 
+    /// <summary>The number of updates that AdamW has applied.</summary>
     public required long OptimizerSteps { get; init; }
 
+    /// <summary>The seed of the run.</summary>
     public required ulong Seed { get; init; }
 
     /// <summary>The KL coefficient β of an adaptive controller; null if β is fixed.</summary>

@@ -47,8 +47,8 @@ public static class TokenLogProbs
     /// </summary>
     /// <param name="hidden">The hidden states, [rows, H], floating point, without rows of padding. Borrowed.</param>
     /// <param name="weight">
-    /// The weight of the output layer, [V, H], on the same device, of the type of <paramref name="hidden"/> or float32. If it is trained
-    /// but is no float32 leaf, the log-probabilities and their gradient are computed without fusing. Borrowed.
+    /// The weight of the output layer, [V, H], on the same device and of the type of <paramref name="hidden"/>, or float32 if that has 16
+    /// bits. If it is trained but is no float32 leaf, nothing is fused and its gradient is computed in the backward pass. Borrowed.
     /// </param>
     /// <param name="targets">The target tokens, [rows] int64, each from 0 to V − 1. Borrowed.</param>
     /// <param name="temperature">The temperature, which divides the logits. Above 0 and finite.</param>

@@ -25,11 +25,14 @@ public static class GrpoServiceCollectionExtensions
             Required<IChatTemplate>(provider, "a chat template (UseQwen registers one)"),
             provider.GetService<ILogger<PolicyGroupSampler>>()));
         services.TryAddSingleton(provider => new GrpoOptimizer(
-            Required<IPolicy>(provider, "a policy: call UsePolicy, or UseQwen of Grpo.Models.Qwen"),
-            provider.GetRequiredService<IGroupSampler>(),
-            provider.GetRequiredService<IRewardFunction>(),
+            new GrpoPlugIns(
+                Required<IPolicy>(provider, "a policy: call UsePolicy, or UseQwen of Grpo.Models.Qwen"),
+                provider.GetRequiredService<IGroupSampler>(),
+                provider.GetRequiredService<IRewardFunction>())
+            {
+                Reference = provider.GetService<IReferenceModel>(),
+            },
             provider.GetRequiredService<IOptions<GrpoOptions>>().Value,
-            provider.GetService<IReferenceModel>(),
             provider.GetService<ILogger<GrpoOptimizer>>()));
         return new GrpoBuilder(services);
     }

@@ -38,7 +38,7 @@ public sealed class GrpoOptimizer : IDisposable
     private readonly PolicyVocabulary _vocabulary = new();
     private StepTimes? _times;
 
-    /// <summary>Creates an optimizer from the plug-ins and checks all options, before anything is run.</summary>
+    /// <summary>Creates an optimizer without a log, and checks all options before anything is run.</summary>
     /// <param name="policy">The model to train.</param>
     /// <param name="sampler">The sampler, which samples a group of completions per prompt.</param>
     /// <param name="reward">The reward function, which scores the completions.</param>
@@ -46,6 +46,16 @@ public sealed class GrpoOptimizer : IDisposable
     /// <param name="reference">
     /// The frozen reference model of the KL term. It is required if <see cref="GrpoOptions.KlCoefficient"/> is above 0.
     /// </param>
+    /// <inheritdoc cref="GrpoOptimizer(GrpoPlugIns, GrpoOptions, ILogger{GrpoOptimizer})" path="/exception"/>
+    public GrpoOptimizer(
+        IPolicy policy, IGroupSampler sampler, IRewardFunction reward, GrpoOptions? options = null, IReferenceModel? reference = null)
+        : this(new GrpoPlugIns(policy, sampler, reward) { Reference = reference }, options)
+    {
+    }
+
+    /// <summary>Creates an optimizer from a record of plug-ins, and checks all options before anything is run.</summary>
+    /// <param name="plugIns">The policy, the sampler, the reward function and the reference model.</param>
+    /// <param name="options">The options, which are copied; null for the defaults.</param>
     /// <param name="logger">The logger; null for no log.</param>
     /// <exception cref="ArgumentException">One or more options are out of range; the message lists all of them.</exception>
     /// <exception cref="InvalidOperationException">
@@ -53,10 +63,11 @@ public sealed class GrpoOptimizer : IDisposable
     /// them (<see cref="IEntropyPolicy"/>), or has no trainable float32 parameters. Or the reference model is missing, or cannot be moved
     /// although <see cref="GrpoOptions.ReferenceSyncEvery"/> is set.
     /// </exception>
-    public GrpoOptimizer(
-        IPolicy policy, IGroupSampler sampler, IRewardFunction reward, GrpoOptions? options = null,
-        IReferenceModel? reference = null, ILogger<GrpoOptimizer>? logger = null)
+    public GrpoOptimizer(GrpoPlugIns plugIns, GrpoOptions? options = null, ILogger<GrpoOptimizer>? logger = null)
     {
+        ArgumentNullException.ThrowIfNull(plugIns);
+        (IPolicy policy, IGroupSampler sampler, IRewardFunction reward) = plugIns;
+        IReferenceModel? reference = plugIns.Reference;
         ArgumentNullException.ThrowIfNull(policy);
         ArgumentNullException.ThrowIfNull(sampler);
         ArgumentNullException.ThrowIfNull(reward);

@@ -71,7 +71,7 @@ public sealed class GradientSpikesTests
         using BigramPolicy policy = Toy.Policy();
         var log = new ListLogger<GrpoOptimizer>();
         using var optimizer = new GrpoOptimizer(
-            policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { LearningRate = 1e-3 }, logger: log);
+            new GrpoPlugIns(policy, Toy.Sampler, new Toy.LetterReward()), Toy.Options with { LearningRate = 1e-3 }, log);
         RolloutGroup group = Toy.Group(Toy.Prompts[0], "ab.", "c.");
         for (int i = 0; i < 16; i++)
         {

@@ -168,8 +168,8 @@ public sealed class GrpoOptimizerFailureTests
     {
         using BigramPolicy policy = Toy.Policy();
         var exception = Assert.Throws<ArgumentException>(() => new GrpoOptimizer(
-            policy, Toy.Sampler, new Toy.LetterReward(), Toy.Options with { GroupSize = 1, MicroBatchSize = 0 },
-            logger: NullLogger<GrpoOptimizer>.Instance));
+            new GrpoPlugIns(policy, Toy.Sampler, new Toy.LetterReward()), Toy.Options with { GroupSize = 1, MicroBatchSize = 0 },
+            NullLogger<GrpoOptimizer>.Instance));
         Assert.Contains("GroupSize is 1 but must be 2 to 1024", exception.Message, StringComparison.Ordinal);
         Assert.Contains("MicroBatchSize is 0 but must be 1 to 4096.", exception.Message, StringComparison.Ordinal);
     }

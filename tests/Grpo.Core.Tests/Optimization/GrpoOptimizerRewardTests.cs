@@ -100,7 +100,7 @@ public sealed class GrpoOptimizerRewardTests : IDisposable
     public void Dispose() => _policy.Dispose();
 
     private GrpoOptimizer Optimizer(Func<Prompt, Completion, Reward> score, GrpoOptions? options = null) =>
-        new(_policy, Toy.Sampler, new Toy.TestReward(score), options ?? Toy.Options, logger: _logger);
+        new(new GrpoPlugIns(_policy, Toy.Sampler, new Toy.TestReward(score)), options ?? Toy.Options, _logger);
 
     private sealed class SlowReward : IRewardFunction
     {

@@ -249,5 +249,5 @@ public sealed class OutOfMemoryUpdateTests
 
     private static GrpoOptimizer Optimizer(
         IPolicy policy, GrpoOptions options, ILogger<GrpoOptimizer>? logger = null, IReferenceModel? reference = null) =>
-        new(policy, Toy.Sampler, new Toy.LetterReward(), options, reference, logger);
+        new(new GrpoPlugIns(policy, Toy.Sampler, new Toy.LetterReward()) { Reference = reference }, options, logger);
 }

@@ -42,7 +42,8 @@ internal sealed class EndedRun : IDisposable
             At("reward", done);
             return new Toy.LetterReward().Score(prompt, completion);
         });
-        using var optimizer = new GrpoOptimizer(_policy, new Sampler(this), reward, Grpo, _reference, OptimizerLog);
+        using var optimizer = new GrpoOptimizer(
+            new GrpoPlugIns(_policy, new Sampler(this), reward) { Reference = _reference }, Grpo, OptimizerLog);
         var services = new TrainerServices
         {
             Evaluator = new Evaluator(this, () => done),

@@ -216,7 +216,8 @@ public sealed class ComputeTypeTests
     {
         using var scope = TensorScope.BeginNoGrad();
         TokenBatch prompts = TokenBatchBuilder.Build([new([1, 2, 3], []), new([6], [])], padTokenId: 0, CPU);
-        using var session = new Qwen2DecodingSession(model, prompts, new DecodingOptions(GroupSize: 2, MaxNewTokens: 3) { Copies = copies });
+        using var session = new Qwen2DecodingSession(
+            model, prompts, new DecodingOptions(GroupSize: 2, MaxNewTokens: 3) { Copies = copies });
         return scope.Release(cat([session.Prefill(), session.Advance(tensor(new long[] { 4, 5, 6, 7 }))], 0));
     }
 }

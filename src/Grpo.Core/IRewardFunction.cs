@@ -3,10 +3,10 @@ namespace Grpo;
 /// <summary>Scores the completions of a prompt. To score one completion at a time, derive from <see cref="CompletionReward"/>.</summary>
 public interface IRewardFunction
 {
-    /// <summary>The name of the reward in metrics and errors.</summary>
+    /// <summary>The name of the reward function in metrics and errors.</summary>
     string Name { get; }
 
-    /// <summary>Scores a group. It may take long and may run on any thread, because no tensor is alive meanwhile.</summary>
+    /// <summary>Scores a group. The call may take long and may run on any thread. The step holds no temporary tensors meanwhile.</summary>
     /// <param name="group">The prompt and its completions.</param>
     /// <param name="cancellationToken">A token that ends the wait with an <see cref="OperationCanceledException"/>.</param>
     /// <returns>One reward per completion, in the order of the completions.</returns>
@@ -14,8 +14,8 @@ public interface IRewardFunction
 }
 
 /// <summary>
-/// Implemented by rewards whose value is a weighted sum of some of their <see cref="Reward.Components"/>. Advantages that normalize each
-/// part separately need the weights.
+/// Implemented by reward functions whose value is a weighted sum of some of their <see cref="Reward.Components"/>. Advantages that
+/// normalize each part separately need the weights.
 /// </summary>
 public interface IWeightedReward : IRewardFunction
 {

@@ -1,6 +1,8 @@
 namespace Grpo;
 
-/// <summary>The base class of rewards that score one completion at a time and never wait. Override <see cref="Score"/>.</summary>
+/// <summary>
+/// The base class of reward functions that score one completion at a time and await nothing. Override <see cref="Score"/>.
+/// </summary>
 public abstract class CompletionReward : IRewardFunction
 {
     /// <inheritdoc/>

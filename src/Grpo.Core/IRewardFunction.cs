@@ -6,10 +6,10 @@ namespace Grpo;
 /// </summary>
 public interface IRewardFunction
 {
-    /// <summary>The name of the reward in metrics and errors.</summary>
+    /// <summary>The name of the reward function in metrics and errors.</summary>
     string Name { get; }
 
-    /// <summary>Scores the completions of one prompt. May take long and run on any thread, because no tensors are held meanwhile.</summary>
+    /// <summary>Scores a group. The call may take long and may run on any thread. The step holds no temporary tensors meanwhile.</summary>
     /// <param name="group">The prompt and its completions.</param>
     /// <param name="cancellationToken">A token that ends the wait with an <see cref="OperationCanceledException"/>.</param>
     /// <returns>One reward per completion, in the order of the completions.</returns>

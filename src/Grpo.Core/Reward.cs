@@ -18,13 +18,13 @@ public readonly record struct Reward(double? Value)
     public string? Verdict { get; init; }
 
     /// <summary>
-    /// True if the completion solves the task. Accuracy is computed from it. Null if the reward does not judge correctness.
+    /// True if the completion solves the task. Accuracy is computed from it. Null if the reward function does not judge correctness.
     /// </summary>
     public bool? IsCorrect { get; init; }
 
     /// <summary>
     /// The answer that was judged, in one canonical form ("42" also for "42.0"), so that majority votes can be counted. Null if there is no
-    /// answer or the reward does not report it. Equal answers to one prompt must be equally correct.
+    /// answer or the reward function does not report it. Equal answers to one prompt must be equally correct.
     /// </summary>
     public string? Answer { get; init; }
 

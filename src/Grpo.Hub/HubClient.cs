@@ -2,29 +2,35 @@ namespace Grpo.Hub;
 
 /// <summary>Downloads models and data sets from a Hugging Face hub into the cache that it shares with Python's huggingface_hub.</summary>
 /// <remarks>
+/// <para>
 /// For a model it downloads <c>config.json</c>, <c>generation_config.json</c>, the tokenizer's files, and <c>model.safetensors</c> or the
-/// files that its index names. For a data set it downloads the one file of a split. Every file is compared with the size and hash that the
-/// hub states. A cached file is compared with the hash in its name each time, which takes some seconds for a model of 3 GB. A damaged one
-/// is downloaded again. A link that leads out of the repository's blobs is refused.
+/// files that <c>model.safetensors.index.json</c> lists. For a data set it downloads the one file of a split.</para>
+/// <para>
+/// Every file is compared with the size and hash that the hub states. A cached file is compared with the hash in its name each time, which
+/// takes some seconds for a model of 3 GB. A damaged file is downloaded again. A link in the cache that points outside the folder of the
+/// repository's files is refused.</para>
 /// </remarks>
 public static class HubClient
 {
     /// <summary>
-    /// True if a text has the form owner/name of a model or data set. Check first if it is an existing folder or file, which
-    /// may have the same form.
+    /// True if a text has the form owner/name of a model or data set. A local path can have this form too. So first check whether a folder
+    /// or file of that name exists.
     /// </summary>
     /// <param name="id">The text to check.</param>
     public static bool IsId(string id) => HubNames.IsId(id);
 
     /// <summary>
-    /// Downloads the files of a model that the cache lacks, and returns the folder that holds all of them under their own names.
+    /// Downloads the files of a model that the cache lacks, and returns the folder that holds all files under their original names.
     /// </summary>
     /// <param name="id">The id of the model, owner/name.</param>
-    /// <param name="options">The options. Null means the defaults and the environment variables.</param>
+    /// <param name="options">
+    /// The options. Null uses the defaults and the environment variables HF_ENDPOINT, HF_HUB_CACHE, HF_HOME, HF_TOKEN and HF_HUB_OFFLINE.
+    /// </param>
     /// <param name="cancellationToken">Cancels the download. The next call continues it.</param>
     /// <exception cref="ArgumentException">The id or an option is malformed.</exception>
+    /// <returns>The path of the folder.</returns>
     /// <exception cref="HubException">
-    /// The hub is unreachable and the cache incomplete, or the hub refuses or sends wrong content.
+    /// The hub is unreachable and the cache is incomplete, or the hub refuses the request or sends wrong content.
     /// </exception>
     public static async Task<string> DownloadAsync(string id, HubOptions? options = null, CancellationToken cancellationToken = default)
     {
@@ -37,11 +43,14 @@ public static class HubClient
     /// holds them. They are enough to compute the size of the model.
     /// </summary>
     /// <param name="id">The id of the model, owner/name.</param>
-    /// <param name="options">The options. Null means the defaults and the environment variables.</param>
+    /// <param name="options">
+    /// The options. Null uses the defaults and the environment variables HF_ENDPOINT, HF_HUB_CACHE, HF_HOME, HF_TOKEN and HF_HUB_OFFLINE.
+    /// </param>
     /// <param name="cancellationToken">Cancels the download. The next call continues it.</param>
     /// <exception cref="ArgumentException">The id or an option is malformed.</exception>
+    /// <returns>The path of the folder.</returns>
     /// <exception cref="HubException">
-    /// The hub is unreachable and the cache incomplete, or the hub refuses or sends wrong content.
+    /// The hub is unreachable and the cache is incomplete, or the hub refuses the request or sends wrong content.
     /// </exception>
     public static async Task<string> DownloadConfigAsync(
         string id, HubOptions? options = null, CancellationToken cancellationToken = default)
@@ -50,20 +59,24 @@ public static class HubClient
         return await DownloadAsync(new HubConfigFile(HubRepositoryId.Model(id)), options, cancellationToken).ConfigureAwait(false);
     }
 
-    /// <summary>Downloads a split of a data set, unless the cache has it, and returns the path of the one file that holds it.</summary>
+    /// <summary>Returns the path of the file that holds a split of a data set. Downloads the file if the cache lacks it.</summary>
     /// <remarks>
     /// The file is a .parquet or .jsonl file named for the split: <c>train.jsonl</c>, <c>main/train-00000-of-00001.parquet</c>. If several
-    /// folders (configurations) have one, <c>main</c> is used, else <c>default</c>. Without network the choice is among the
-    /// files in the cache.
+    /// folders (configurations) hold the split, <c>main</c> is used, or else <c>default</c>. Without network the choice is
+    /// among the files in the cache.
     /// </remarks>
     /// <param name="id">The id of the data set, owner/name.</param>
     /// <param name="split">The name of the split, such as "train" or "test". Case matters.</param>
-    /// <param name="options">The options. Null means the defaults and the environment variables.</param>
+    /// <param name="options">
+    /// The options. Null uses the defaults and the environment variables HF_ENDPOINT, HF_HUB_CACHE, HF_HOME, HF_TOKEN and HF_HUB_OFFLINE.
+    /// </param>
     /// <param name="cancellationToken">Cancels the download. The next call continues it.</param>
+    /// <returns>The path of the file.</returns>
     /// <exception cref="ArgumentException">The id, the split or an option is malformed.</exception>
     /// <exception cref="HubException">
-    /// No file is named for the split, several configurations or several files hold it, or its file has more than 4 GiB. Or the hub is
-    /// unreachable and the cache incomplete, or the hub refuses or sends wrong content.
+    /// No file is named for the split, or the split consists of several files, or its file has more than 4 GiB. Or several configurations
+    /// hold the split, and none is called <c>main</c> or <c>default</c>. Or the hub is unreachable and the cache is incomplete, or the hub
+    /// refuses the request or sends wrong content.
     /// </exception>
     public static async Task<string> DownloadDatasetAsync(
         string id, string split, HubOptions? options = null, CancellationToken cancellationToken = default)

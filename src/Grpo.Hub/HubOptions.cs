@@ -26,7 +26,7 @@ public sealed class HubOptions
     public bool? Offline { get; set; }
 
     /// <summary>The longest time without data from the server before the connection is closed and retried.</summary>
-    /// <value>Above 0, to one hour; default 30 seconds.</value>
+    /// <value>Greater than 0 and at most one hour; default 30 seconds.</value>
     public TimeSpan StallTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>The number of attempts in a row without a mebibyte of progress after which the download fails.</summary>

@@ -22,7 +22,7 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
     private readonly CheckpointPruning _pruning;
     private bool _claimed;
 
-    /// <summary>Creates a store. It does not access the disk before its first call.</summary>
+    /// <summary>Creates a store. The constructor does not access the disk.</summary>
     /// <param name="root">The folder of the checkpoints. It is created when the first checkpoint is saved.</param>
     /// <param name="keepLast">
     /// The number of newest checkpoints to keep, 1 or more; default 3. The best one is kept in addition.
@@ -44,9 +44,9 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
 
     /// <inheritdoc/>
     /// <remarks>
-    /// The claim is a file that is held open, so that a crashed run leaves no claim behind. While it lasts, a missing folder is an error
-    /// and is not created again: its disk may be gone. Saving and finding also work without a claim. Network file systems without locks
-    /// cannot enforce a claim.
+    /// The claim is a file that is held open, so that a crashed run leaves no claim behind. While a claim lasts, a save into a missing
+    /// folder is an error. The folder is not created again, because its disk may be gone. Saving and finding also work without a claim.
+    /// Network file systems without locks cannot enforce a claim.
     /// </remarks>
     /// <exception cref="IOException">
     /// Another run has claimed the folder, and the message names its process; or the folder cannot be written to.
@@ -60,13 +60,14 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
 
     /// <inheritdoc/>
     /// <remarks>
-    /// A checkpoint of the same step is replaced. Then old checkpoints of lower steps are removed, beyond the number to keep and except the
-    /// best one. Checkpoints of higher steps are kept. <paramref name="write"/> runs on the caller's thread. If it throws, its exception is
-    /// passed on and the incomplete checkpoint is removed.
+    /// A checkpoint of the same step is replaced. Then the oldest checkpoints are removed until the number to keep remains, including the
+    /// new one. The best checkpoint and those of higher steps are never removed, and damaged ones do not count toward the number.
+    /// <paramref name="write"/> runs on the caller's thread. If it throws, its exception is passed on and the incomplete checkpoint is
+    /// removed.
     /// </remarks>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="step"/> is negative.</exception>
     /// <exception cref="InvalidOperationException">
-    /// <paramref name="write"/> wrote no file, a link, or a <c>checkpoint.json</c> of its own.
+    /// <paramref name="write"/> wrote no file, or it wrote a link or a <c>checkpoint.json</c>.
     /// </exception>
     /// <exception cref="IOException">
     /// The folder cannot be written to or is missing, the disk is full, or the path is a file. The message names the folder and the cause.
@@ -113,9 +114,9 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
 
     /// <inheritdoc/>
     /// <remarks>
-    /// Every file is compared with its hash. A damaged checkpoint is logged, and the next older one is tried. The folder of an interrupted
-    /// save is removed, or renamed to a checkpoint if only the rename was missing. The folder of a save that is running, in
-    /// any process, is not touched.
+    /// Every file is compared with its hash. A damaged checkpoint is logged, and the next older one is tried. If an interrupted save lacked
+    /// only its last rename, the rename is done now. The folder of any other interrupted save is removed. The folder of a save that is
+    /// running, in any process, is not touched.
     /// </remarks>
     /// <exception cref="InvalidDataException">All checkpoints are damaged; the message names them.</exception>
     public async ValueTask<string?> FindLatestAsync(CancellationToken cancellationToken = default)
@@ -148,11 +149,11 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
 
     /// <inheritdoc/>
     /// <remarks>
-    /// The checkpoint's files are checked by size, not by hash. The mark is a small file that is replaced atomically. The next save may
-    /// remove the checkpoint that was the best before.
+    /// The checkpoint's files are checked by size, not by hash. The mark is the file <c>best.json</c>, which is replaced atomically. The
+    /// next save may remove the checkpoint that was the best before.
     /// </remarks>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="step"/> is negative.</exception>
-    /// <exception cref="IOException">The mark cannot be written.</exception>
+    /// <exception cref="IOException"><c>best.json</c> cannot be written.</exception>
     public async ValueTask<string?> MarkBestAsync(long step, CancellationToken cancellationToken = default)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(step);
@@ -179,7 +180,10 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
     }
 
     /// <inheritdoc/>
-    /// <remarks>Every file is compared with its hash. An unreadable mark or a damaged checkpoint is logged.</remarks>
+    /// <remarks>
+    /// Every file is compared with its hash. If <c>best.json</c> is unreadable or the checkpoint is damaged, a warning is logged and the
+    /// result is null.
+    /// </remarks>
     public async ValueTask<string?> FindBestAsync(CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -206,7 +210,9 @@ public sealed class DirectoryCheckpointStore : ICheckpointStore
         return problem is null ? folder : null;
     }
 
-    /// <summary>Creates the root and a temporary folder, and returns the lock of the latter, which the save holds until it ends.</summary>
+    /// <summary>
+    /// Creates the root and a temporary folder. Returns the lock of the temporary folder, which the save holds until it ends.
+    /// </summary>
     private FileStream Begin(string temporary)
     {
         FileStream? held = null;

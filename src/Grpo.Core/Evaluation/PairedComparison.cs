@@ -4,54 +4,61 @@ using Grpo.IO;
 namespace Grpo.Evaluation;
 
 /// <summary>
-/// The comparison of two evaluations item by item, such as before and after training or of two models. It is sharper than comparing two
-/// confidence intervals, because items that are easy or hard for both cancel.
+/// The comparison of two evaluations item by item, such as before and after training or of two models. It detects smaller differences than
+/// two separate confidence intervals, because both evaluations answer the same items.
 /// </summary>
+/// <remarks>
+/// The interval is that of Agresti and Min, Statistics in Medicine 24 (2005), 729–740. The test is that of McNemar, Psychometrika 12
+/// (1947), 153–157, with the exact binomial distribution.
+/// </remarks>
 public sealed record PairedComparison
 {
     /// <summary>The number of items.</summary>
     public required int Count { get; init; }
 
-    /// <summary>The number of items that are right in both evaluations.</summary>
+    /// <summary>The number of items with a correct answer in both evaluations.</summary>
     public required int BothCorrect { get; init; }
 
-    /// <summary>The number of items that were wrong before and are right after.</summary>
+    /// <summary>The number of items with a wrong answer before and a correct one after.</summary>
     public required int Fixed { get; init; }
 
-    /// <summary>The number of items that were right before and are wrong after.</summary>
+    /// <summary>The number of items with a correct answer before and a wrong one after.</summary>
     public required int Broken { get; init; }
 
-    /// <summary>The number of items that are wrong in both evaluations.</summary>
+    /// <summary>The number of items with a wrong answer in both evaluations.</summary>
     public required int NeitherCorrect { get; init; }
 
     /// <summary>
-    /// The confidence interval of <see cref="Difference"/>: Wald's interval for paired proportions with half an item added to each of the
-    /// four cells (Agresti and Min, Statistics in Medicine 24 (2005), 729–740).
+    /// The confidence interval of <see cref="Difference"/>, by Wald's method for paired proportions, within −1 to 1. Half an item is first
+    /// added to each of <see cref="BothCorrect"/>, <see cref="Fixed"/>, <see cref="Broken"/> and <see cref="NeitherCorrect"/>.
     /// </summary>
     public required ConfidenceInterval DifferenceInterval { get; init; }
 
     /// <summary>
-    /// The p-value of McNemar's exact two-sided test: the probability that the changed items split at least as unevenly if both evaluations
-    /// are equally good (McNemar, Psychometrika 12 (1947), 153–157).
+    /// The p-value of McNemar's exact two-sided test. It is the probability that <see cref="Fixed"/> and <see cref="Broken"/> differ at
+    /// least as much as here, given their sum, if both evaluations are equally good. It is 1 if no item changed.
     /// </summary>
     public required double PValue { get; init; }
 
-    /// <summary>The accuracy before.</summary>
+    /// <summary>The accuracy of the earlier evaluation, 0 to 1.</summary>
     public double AccuracyBefore => (BothCorrect + Broken) / (double)Count;
 
-    /// <summary>The accuracy after.</summary>
+    /// <summary>The accuracy of the later evaluation, 0 to 1.</summary>
     public double AccuracyAfter => (BothCorrect + Fixed) / (double)Count;
 
-    /// <summary>The accuracy after minus the accuracy before.</summary>
+    /// <summary>The accuracy after minus the accuracy before, −1 to 1.</summary>
     public double Difference => (Fixed - Broken) / (double)Count;
 
-    /// <summary>Compares two evaluations by <see cref="EvaluationItem.Id"/>. The order of the items does not matter.</summary>
-    /// <param name="before">The evaluation to compare with.</param>
-    /// <param name="after">The evaluation that is compared.</param>
-    /// <param name="confidence">The confidence level of the interval, above 0 and at most 0.999999.</param>
+    /// <summary>
+    /// Compares two evaluations item by item, matched by <see cref="EvaluationItem.Id"/>. The order of the items does not matter.
+    /// </summary>
+    /// <param name="before">The earlier evaluation, or that of the baseline.</param>
+    /// <param name="after">The later evaluation, or that of the other model.</param>
+    /// <param name="confidence">The confidence level of the interval, above 0 and at most 0.999999; default 0.95.</param>
+    /// <returns>The comparison.</returns>
     /// <exception cref="ArgumentException">
-    /// The reports have different items (an id occurs in one report only, or with another question), an id occurs twice, an item was not
-    /// judged, or there are no items.
+    /// The reports have different items: an id occurs in one report only, or with another question or expected answer. Or an id occurs
+    /// twice in a report, an item was not judged, or a report has no items.
     /// </exception>
     public static PairedComparison Create(EvaluationReport before, EvaluationReport after, double confidence = 0.95)
     {

@@ -2,19 +2,28 @@ using static TorchSharp.torch;
 
 namespace Grpo.Modeling;
 
-/// <summary>A batch of prompts padded on the left and completions padded on the right, so that all completions start in column P.</summary>
-/// <remarks>Masks mark the padding, not ids. The tensors belong to the scope in which the batch was built.</remarks>
+/// <summary>
+/// A batch of B prompts, padded on the left to P tokens, and their completions, padded on the right to C tokens. In the joined rows, all
+/// completions therefore start at column P.
+/// </summary>
+/// <remarks>
+/// Only the masks tell which tokens are real. The ids at padded positions have no meaning. The tensors belong to the
+/// <see cref="Grpo.Tensors.TensorScope"/> in which the batch was built.
+/// </remarks>
 /// <param name="PromptIds">The ids of the prompts, [B, P] int64.</param>
 /// <param name="PromptMask">The mask of the prompts, [B, P] int64: 1 for a real token. The ones are at the end of each row.</param>
-/// <param name="CompletionIds">The ids of the completions, [B, C] int64. C is 0 if the batch only starts a decoding session.</param>
+/// <param name="CompletionIds">
+/// The ids of the completions, [B, C] int64. C is 0 in a batch that holds only prompts, as at the start of sampling.
+/// </param>
 /// <param name="CompletionMask">
-/// The mask of the completions, [B, C] float32: 1 for a real token. The ones are at the start of each row; a row may have none.
+/// The mask of the completions, [B, C] float32, since losses are multiplied by it: 1 for a real token. The ones are at the start of each
+/// row. A row may have none.
 /// </param>
 public sealed record TokenBatch(Tensor PromptIds, Tensor PromptMask, Tensor CompletionIds, Tensor CompletionMask)
 {
     /// <summary>
-    /// The rows that share a prompt, so that a policy may compute it once. Null if none do or it is unknown. A policy may ignore it, since
-    /// <see cref="PromptIds"/> has the prompt of every row.
+    /// The rows that share a prompt, so that a policy can compute that prompt once. Null if no rows share a prompt, or if this is unknown.
+    /// A policy may ignore this property, since <see cref="PromptIds"/> has the prompt of every row.
     /// </summary>
     /// <value>Default null.</value>
     public SharedPrompts? SharedPrompts { get; init; }
@@ -28,9 +37,9 @@ public sealed record TokenBatch(Tensor PromptIds, Tensor PromptMask, Tensor Comp
     /// <summary>The padded length of the completions, C.</summary>
     public long CompletionLength => CompletionIds.shape[1];
 
-    /// <summary>Copies the batch to a device, for a model on another device than the batch.</summary>
+    /// <summary>Returns the batch on a device. Copies it if it is on another device.</summary>
     /// <param name="device">The target device.</param>
-    /// <returns>This batch if it is already on the device, else a copy that belongs to the caller's scope.</returns>
+    /// <returns>This batch if it is already on the device. Otherwise a copy, which belongs to the caller's scope.</returns>
     public TokenBatch To(Device device)
     {
         ArgumentNullException.ThrowIfNull(device);
@@ -46,8 +55,8 @@ public sealed record TokenBatch(Tensor PromptIds, Tensor PromptMask, Tensor Comp
 }
 
 /// <summary>
-/// The assignment of the rows of a <see cref="TokenBatch"/> to N distinct prompts, so that a model may compute each prompt once.
+/// The assignment of the rows of a <see cref="TokenBatch"/> to N distinct prompts, so that a policy can compute each prompt once.
 /// </summary>
-/// <param name="FirstRows">The index of a row with each prompt, [N] int64.</param>
-/// <param name="PromptOfRow">The index of each row's prompt, below N, [B] int64.</param>
+/// <param name="FirstRows">The index of a row that has the prompt, for each prompt, [N] int64.</param>
+/// <param name="PromptOfRow">The index of the prompt of each row, 0 to N − 1, [B] int64.</param>
 public sealed record SharedPrompts(Tensor FirstRows, Tensor PromptOfRow);

@@ -9,7 +9,9 @@ public static class TokenBatchBuilder
 {
     /// <summary>Builds a batch with one row per sequence.</summary>
     /// <param name="sequences">The sequences, at least one.</param>
-    /// <param name="padTokenId">The id that fills unused positions. Any valid id will do.</param>
+    /// <param name="padTokenId">
+    /// The id that fills unused positions. Any id of the vocabulary is allowed, since the masks exclude padding.
+    /// </param>
     /// <param name="device">The device of the tensors.</param>
     /// <param name="sharePrompts">True to find rows with equal prompts and set <see cref="TokenBatch.SharedPrompts"/>.</param>
     /// <returns>The batch. Its tensors belong to the caller's scope.</returns>

@@ -8,21 +8,28 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Grpo;
 
 /// <summary>
-/// The sampler that decodes with the policy itself, in this process. It runs each prompt once and then extends its group token by token
-/// with the key/value cache. Waiting sequences replace finished ones (continuous batching) if the policy's sessions support it.
+/// The sampler that decodes with the policy itself, in this process. It computes each prompt once and then samples all its completions, the
+/// group, token by token with a key/value cache.
 /// </summary>
 /// <param name="tokenizer">The tokenizer of the policy.</param>
 /// <param name="template">
-/// The chat template of the policy. The token with which it closes a message ends a completion, as the tokenizer's end tokens do.
+/// The chat template of the policy. A completion ends at the token with which the template closes a message, or at an end token of the
+/// tokenizer.
 /// </param>
-/// <param name="logger">The logger that is told if fewer sequences fit into memory than the options allow. Null for none.</param>
+/// <param name="logger">The logger, which gets a warning if fewer sequences fit into memory than the options allow. Null for none.</param>
 /// <exception cref="ArgumentException">
-/// No token ends a completion, or <see cref="IEndOfTurnTemplate.EndOfTurn"/> is not one token.
+/// No token ends a completion, or the template's <see cref="IEndOfTurnTemplate.EndOfTurn"/> does not encode to exactly one token.
 /// </exception>
 /// <remarks>
-/// A failed allocation halves the number of sequences that are decoded at a time. The number of cached tokens that fitted also bounds later
-/// requests. Unfinished sequences restart with the same random numbers. With another number of sequences, the log-probs may differ in their
-/// last bits, and in rare cases a token changes.
+/// <para>
+/// When a sequence ends, a waiting one takes its place (continuous batching)
+/// if <see cref="IDecodingSession.CanAddPrompts"/> is true.</para>
+/// <para>
+/// If memory runs out, half as many sequences are decoded at a time. The number of cached tokens that fit also limits later requests.
+/// Unfinished sequences restart with the same random numbers.</para>
+/// <para>
+/// Random numbers do not depend on the batch. In a batch of another size, rounding can still change the last bits of the log-probs, and in
+/// rare cases a token.</para>
 /// </remarks>
 public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate template, ILogger<PolicyGroupSampler>? logger = null)
     : IGroupSampler, IPromptChecker, ISamplesKnownTokens, IHasIdentity
@@ -35,9 +42,14 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
     public PlugInIdentity Identity => new PlugInIdentity("policy sampler").WithPart("tokenizer", tokenizer).WithPart("template", template);
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">A prompt is too long, or the options are out of range.</exception>
+    /// <exception cref="ArgumentException">
+    /// A prompt is empty or longer than <see cref="SamplingOptions.MaxPromptTokens"/>, a sequence does not fit into
+    /// <see cref="SamplingOptions.MaxCachedTokens"/>, or the options are out of range.
+    /// </exception>
     /// <exception cref="TrainingDivergedException">The logits are not finite.</exception>
-    /// <exception cref="InvalidOperationException">Not even one sequence fits into memory.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// Not even one sequence fits into the memory of the policy's device, or the tokenizer belongs to another model.
+    /// </exception>
     public ValueTask<IReadOnlyList<RolloutGroup>> SampleAsync(
         IPolicy policy, RolloutRequest request, CancellationToken cancellationToken = default)
     {
@@ -68,8 +80,8 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
 
     /// <inheritdoc/>
     /// <remarks>
-    /// Renders and encodes every prompt once; 7,473 prompts take about a second. Also checks that the longest prompt and its completion fit
-    /// into <see cref="SamplingOptions.MaxCachedTokens"/>.
+    /// Renders and encodes every prompt once, which takes about a second for several thousand prompts. It also checks that the longest
+    /// prompt with its completion fits into <see cref="SamplingOptions.MaxCachedTokens"/>.
     /// </remarks>
     public void CheckPrompts(IReadOnlyList<Prompt> prompts, SamplingOptions sampling)
     {

@@ -14,7 +14,7 @@ public sealed class PromptEncoder
     /// <param name="tokenizer">The tokenizer.</param>
     /// <param name="template">The chat template.</param>
     /// <exception cref="ArgumentException">
-    /// No token ends a completion, or <see cref="IEndOfTurnTemplate.EndOfTurn"/> is not one token.
+    /// No token ends a completion, or the template's <see cref="IEndOfTurnTemplate.EndOfTurn"/> does not encode to exactly one token.
     /// </exception>
     public PromptEncoder(ITokenizer tokenizer, IChatTemplate template)
     {

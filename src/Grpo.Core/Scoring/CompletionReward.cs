@@ -1,7 +1,7 @@
 namespace Grpo;
 
 /// <summary>
-/// The base class of reward functions that score one completion at a time without waiting. Override <see cref="Score"/>.
+/// The base class of reward functions that score one completion at a time and await nothing. Override <see cref="Score"/>.
 /// </summary>
 public abstract class CompletionReward : IRewardFunction
 {

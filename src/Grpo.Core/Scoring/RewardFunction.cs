@@ -6,13 +6,14 @@ namespace Grpo;
 /// <summary>Creates reward functions from delegates and from other reward functions.</summary>
 public static class RewardFunction
 {
-    /// <summary>Creates a reward that scores one completion at a time.</summary>
-    /// <param name="name">The name of the reward in metrics and errors.</param>
-    /// <param name="score">The function that scores one completion. It may return a plain number.</param>
+    /// <summary>Creates a reward function that scores one completion at a time.</summary>
+    /// <param name="name">The name of the reward function in metrics and errors.</param>
+    /// <param name="score">The function that scores one completion. A number converts to a <see cref="Reward"/>.</param>
     /// <param name="identity">
-    /// A text that distinguishes this reward from others of its name, such as "v2, threshold 0.5". A resumed run cannot compare code, but
-    /// it compares this text. Null compares the name only.
+    /// A text with the version and the settings of the function, such as "v2, threshold 0.5". Change it whenever the function changes: a
+    /// run resumes only if the text is equal, since code cannot be compared. With null, only the name is compared.
     /// </param>
+    /// <returns>The reward function.</returns>
     public static IRewardFunction Create(string name, Func<Prompt, Completion, Reward> score, string? identity = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
@@ -20,13 +21,16 @@ public static class RewardFunction
         return new PerCompletion(name, score, identity);
     }
 
-    /// <summary>Creates a reward that scores a whole group at once and may wait for a judge or a service.</summary>
-    /// <param name="name">The name of the reward in metrics and errors.</param>
+    /// <summary>
+    /// Creates a reward function that scores a whole group at once. It may await a service, such as a model that grades text.
+    /// </summary>
+    /// <param name="name">The name of the reward function in metrics and errors.</param>
     /// <param name="score">The function that returns one reward per completion, in the order of the completions.</param>
     /// <param name="identity">
-    /// A text that distinguishes this reward from others of its name, such as the name of the judge's model. A resumed run cannot compare
-    /// code, but it compares this text. Null compares the name only.
+    /// A text with the version and the settings of the function, such as the name of the model that grades. Change it whenever the function
+    /// changes: a run resumes only if the text is equal, since code cannot be compared. With null, only the name is compared.
     /// </param>
+    /// <returns>The reward function.</returns>
     public static IRewardFunction Create(
         string name, Func<RolloutGroup, CancellationToken, ValueTask<IReadOnlyList<Reward>>> score, string? identity = null)
     {
@@ -36,12 +40,13 @@ public static class RewardFunction
     }
 
     /// <summary>
-    /// Creates the weighted sum of several rewards. Parts that abstain are left out, and the sum abstains if all parts do.
+    /// Creates the weighted sum of several reward functions. A part that returns <see cref="Reward.Abstain"/> adds nothing, and the other
+    /// weights are not rescaled. If all parts abstain, the sum abstains.
     /// </summary>
-    /// <param name="parts">The rewards with their weights. Parts that wait do so at the same time.</param>
+    /// <param name="parts">The reward functions with their weights. Parts that await something run concurrently.</param>
     /// <returns>
-    /// A reward that reports the value of each part as a component under the part's name, and the part's components as "name/component".
-    /// Its verdict and correctness come from the first part that has one.
+    /// A reward function that reports the value of each part as a component under the part's name, and the part's components as
+    /// "name/component". Its verdict is that of the first part with a verdict, and its correctness that of the first part that judges it.
     /// </returns>
     /// <exception cref="ArgumentException">There is no part, two parts have the same name, or a weight is not a finite number.</exception>
     public static IRewardFunction WeightedSum(params (IRewardFunction Reward, double Weight)[] parts)
@@ -75,17 +80,21 @@ public static class RewardFunction
     }
 
     /// <summary>
-    /// Creates a cache around a slow reward, by prompt id and completion token ids. The reward must always give a completion the same
-    /// value, independent of its group, such as a judge at temperature 0 or a sandbox that runs tests.
+    /// Creates a cache around a slow reward function, keyed by prompt id and completion token ids. Use it only if a completion gets the
+    /// same value every time and in any group.
     /// </summary>
-    /// <param name="inner">The reward to cache. It scores each missing completion once, in a group of the missing ones only.</param>
+    /// <param name="inner">
+    /// The reward function to cache. It is called with a group that contains only the completions that are not cached, each once.
+    /// </param>
     /// <param name="capacity">
     /// The number of rewards to store, 1 or more. The least recently used one is dropped first. Each takes about 200 bytes, independent of
     /// the length of the completion.
     /// </param>
-    /// <returns>A reward of the same name. It does not store failures and abstentions, and it is thread-safe.</returns>
+    /// <returns>A reward function of the same name. It does not store failures and abstentions, and it is thread-safe.</returns>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="capacity"/> is less than 1.</exception>
-    /// <remarks>Prompt ids must be unique, also across data sets.</remarks>
+    /// <remarks>
+    /// Examples are a judge model at temperature 0 and a sandbox that runs tests. Prompt ids must be unique, also across data sets.
+    /// </remarks>
     public static IRewardFunction Cached(IRewardFunction inner, int capacity)
     {
         ArgumentNullException.ThrowIfNull(inner);

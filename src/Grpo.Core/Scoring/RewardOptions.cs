@@ -10,11 +10,14 @@ public sealed record RewardOptions : IReflectedOptions
     public RewardErrorHandling OnError { get; set; } = RewardErrorHandling.Throw;
 
     /// <summary>The time limit for scoring one group. Exceeding it counts as an error of the reward function. Null for no limit.</summary>
-    /// <value>Above zero and at most 24 days, or null; default 10 minutes, so that a reward that hangs does not hang the run.</value>
+    /// <value>
+    /// Above zero and at most 24 days, or null; default 10 minutes, so that a reward function that hangs does not hang the run.
+    /// </value>
     public TimeSpan? Timeout { get; set; } = TimeSpan.FromMinutes(10);
 
     /// <summary>
-    /// The number of groups that may wait for their rewards at the same time. Rewards that never wait always run one after the other.
+    /// The number of groups whose reward functions may await something at the same time. Without an await, groups are scored one after the
+    /// other.
     /// </summary>
     /// <value>1 to 1024; default 8.</value>
     public int MaxConcurrency { get; set; } = 8;

@@ -5,14 +5,14 @@ namespace Grpo.Models.Qwen;
 /// <summary>The options of low-rank adapters (LoRA), which are trained while the weights of the base model stay frozen.</summary>
 /// <remarks>
 /// An adapted layer computes y = base(x) + scale · B(A(dropout(x))) with A [r, in] and B [out, r] (Hu et al., arXiv:2106.09685).
-/// <see cref="UseRankStabilizedScale"/> chooses the scale of Kalajdzievski, arXiv:2312.03732. A begins uniform in ±1/√in (Kaiming with a =
-/// √5) and B at zero, as in PEFT. So the policy equals the base before the first step.
+/// <see cref="UseRankStabilizedScale"/> chooses the scale of Kalajdzievski, arXiv:2312.03732. As in PEFT, A starts with uniform values
+/// between −1/√(in) and 1/√(in), and B with zeros. So the policy equals the base model before the first step.
 /// </remarks>
 public sealed record LoraOptions
 {
     /// <summary>
-    /// The names of all layers that can be adapted: every linear layer of attention and feed-forward. The default of
-    /// <see cref="TargetModules"/>.
+    /// The names of all layers that can be adapted: q_proj, k_proj, v_proj and o_proj of the attention, and gate_proj, up_proj and
+    /// down_proj of the feed-forward network. The default of <see cref="TargetModules"/>.
     /// </summary>
     public static IReadOnlyList<string> AllTargetModules { get; } = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj",
         "down_proj"];
@@ -21,15 +21,15 @@ public sealed record LoraOptions
     /// <value>1 to 8,192; default 16.</value>
     public int Rank { get; init; } = 16;
 
-    /// <summary>The numerator of the scale alpha / r.</summary>
-    /// <value>Above 0, to 1e6; default 32.</value>
+    /// <summary>The numerator alpha of <see cref="Scale"/>.</summary>
+    /// <value>Greater than 0 and at most 1e6; default 32.</value>
     public double Alpha { get; init; } = 32;
 
     /// <summary>
-    /// The probability with which dropout zeroes an input of A, in passes that record gradients. Meant for supervised training.
-    /// <see cref="QwenBuilderExtensions"/> refuses it for GRPO, where log-probs must come from the model that sampled the tokens.
+    /// The probability that dropout sets an input of A to zero, in forward passes with gradients enabled. Use it for supervised training
+    /// only. For GRPO it is an error, because the log-probs must come from the model that sampled the tokens.
     /// </summary>
-    /// <value>0 to below 1; default 0.</value>
+    /// <value>At least 0 and less than 1; default 0.</value>
     public double Dropout { get; init; }
 
     /// <summary>The names of the layers that get an adapter, in every decoder layer.</summary>
@@ -44,10 +44,13 @@ public sealed record LoraOptions
     /// <value>Default 0.</value>
     public ulong Seed { get; init; }
 
-    /// <summary>The factor by which B(A(x)) is multiplied.</summary>
+    /// <summary>
+    /// The factor by which B(A(x)) is multiplied: alpha / r, or alpha / √r with <see cref="UseRankStabilizedScale"/>.
+    /// </summary>
     public double Scale => Alpha / (UseRankStabilizedScale ? Math.Sqrt(Rank) : Rank);
 
-    /// <summary>Returns a sentence for each value that is out of range; empty if all are valid.</summary>
+    /// <summary>Lists a sentence for each value that is out of range.</summary>
+    /// <returns>The sentences. The list is empty if all values are valid.</returns>
     public IReadOnlyList<string> Validate()
     {
         var problems = new List<string>();
@@ -82,7 +85,10 @@ public sealed record LoraOptions
         }
     }
 
-    /// <summary>Describes the first property that makes the weights of the two adapters incompatible; null if there is none.</summary>
+    /// <summary>
+    /// Describes the first property with which adapters of these options and of <paramref name="other"/> cannot share weights. Null if
+    /// there is none.
+    /// </summary>
     internal string? DifferenceFrom(LoraOptions other)
     {
         if (Rank != other.Rank)
@@ -100,7 +106,9 @@ public sealed record LoraOptions
             : $"target_modules is {string.Join(", ", other.TargetModules)} but must be {string.Join(", ", TargetModules)}";
     }
 
-    /// <exception cref="ArgumentException">A value is out of range; the message lists all of them.</exception>
+    /// <summary>Throws if a value is out of range.</summary>
+    /// <param name="parameter">The name of the caller's parameter, for the exception.</param>
+    /// <exception cref="ArgumentException">A value is out of range. The message lists all values that are.</exception>
     internal void ThrowIfInvalid(string parameter)
     {
         if (Validate() is { Count: > 0 } problems)

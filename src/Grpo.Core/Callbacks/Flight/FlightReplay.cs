@@ -7,8 +7,8 @@ namespace Grpo.Callbacks;
 
 /// <summary>Repeats a recorded step, or samples one of its completions again, and compares the results with the record.</summary>
 /// <remarks>
-/// A <see cref="GrpoOptimizer"/> repeats the step with a sampler and a reward that return the recorded values. So the comparison tests the
-/// code that trains, not a copy of it.
+/// A <see cref="GrpoOptimizer"/> repeats the step with a sampler and a reward function that return the recorded values. So the comparison
+/// tests the code that trains, not a copy of it.
 /// </remarks>
 public sealed class FlightReplay
 {
@@ -17,8 +17,8 @@ public sealed class FlightReplay
     private readonly IReferenceModel? _reference;
 
     /// <summary>Creates a replay.</summary>
-    /// <param name="policy">The policy of the run. Borrowed. A replay changes its weights.</param>
-    /// <param name="options">The options of the run, from <see cref="FlightSettings.ToOptions"/>.</param>
+    /// <param name="policy">The policy of the run. A replay changes its weights. The caller disposes it.</param>
+    /// <param name="options">The options of the run. <see cref="FlightSettings.ToOptions"/> restores them from the record.</param>
     /// <param name="reference">The reference model of the run; null if it had none.</param>
     public FlightReplay(IPolicy policy, GrpoOptions options, IReferenceModel? reference = null)
     {
@@ -29,7 +29,7 @@ public sealed class FlightReplay
         _reference = reference;
     }
 
-    /// <summary>Finds the checkpoint from which a step started, which is that of the previous step.</summary>
+    /// <summary>Finds the checkpoint from which a recorded step started: the one saved after the step before it.</summary>
     /// <param name="root">The folder of a <see cref="DirectoryCheckpointStore"/>.</param>
     /// <param name="record">The record of the run.</param>
     /// <param name="step">The number of a recorded step.</param>
@@ -75,33 +75,36 @@ public sealed class FlightReplay
     }
 
     /// <summary>
-    /// Repeats a step: advantages from the recorded rewards, log-probs, loss, gradient and all updates. Afterward the policy
-    /// has taken the step.
+    /// Repeats a step from its recorded completions and rewards. Advantages, log-probs, loss, gradients and all updates are computed again.
+    /// Afterward the policy has the weights that follow the step.
     /// </summary>
     /// <param name="recorded">The record of the step.</param>
     /// <param name="checkpoint">
-    /// The folder of the checkpoint from which the step started. With null, it starts from the present weights and an optimizer without
-    /// moments, which is right for the first step and for the first update of any step.
+    /// The folder of the checkpoint from which the step started. Null starts from the present weights of the policy and an optimizer
+    /// without moments. That is exact for the first step. For a later step, only the numbers up to the first gradient can equal the record,
+    /// and only if the policy has the weights with which the step started.
     /// </param>
     /// <param name="cancellationToken">A token that stops between two micro-batches.</param>
     /// <returns>
-    /// The comparison of both steps. A step that the optimizer refuses, for example for numbers that are not finite, gives a result too:
-    /// <see cref="ReplayReport.Refusal"/>.
+    /// The comparison of the recorded and the repeated step. If the optimizer refuses the step, for example because numbers are not finite,
+    /// nothing is thrown: <see cref="ReplayReport.Refusal"/> has the reason.
     /// </returns>
     /// <remarks>
-    /// If a lack of memory imposed smaller micro-batches than the options (<see cref="FlightStep.MicroBatchTokens"/>),
-    /// the replay forms them again.
+    /// If memory ran out during the run, its micro-batches were smaller than the options say. The replay uses the recorded size
+    /// (<see cref="FlightStep.MicroBatchTokens"/>).
     /// </remarks>
     /// <exception cref="InvalidDataException">
-    /// The checkpoint has another model, seed or format; or the step has a token that the policy lacks, a prompt without
-    /// tokens, or no groups.
+    /// The model, the seed or the format of the checkpoint differs from that of the run. Or the step has a token that the policy lacks, a
+    /// prompt without tokens, or no groups.
     /// </exception>
     /// <exception cref="ArgumentException">The options are out of range, or do not fit the step.</exception>
     /// <exception cref="InvalidOperationException">
-    /// The policy is random in training, or a reference model is missing or cannot be moved.
+    /// The policy uses dropout in training. Or a reference model is missing, or its weights do not fit those of the policy although the
+    /// options move them (<see cref="GrpoOptions.ReferenceSyncEvery"/>).
     /// </exception>
     /// <exception cref="RewardException">
-    /// A reward is not a finite number. This cannot happen for a record that was read from a file.
+    /// A reward is not a finite number. This happens only if your own code created the <see cref="FlightStep"/>, not for one
+    /// read from a file.
     /// </exception>
     public async Task<ReplayReport> ReplayAsync(
         FlightStep recorded, string? checkpoint = null, CancellationToken cancellationToken = default)
@@ -153,7 +156,7 @@ public sealed class FlightReplay
     }
 
     /// <summary>
-    /// Samples a completion again from equal weights and random numbers, with only the end tokens of the tokenizer. Use the overload with a
+    /// Samples a completion again with the recorded random numbers. It ends only at an end token of the tokenizer. Use the overload with a
     /// chat template if the template closes messages with another token.
     /// </summary>
     /// <inheritdoc cref="RegenerateAsync(FlightStep, int, int, ITokenizer, IChatTemplate, string?, CancellationToken)"/>
@@ -165,27 +168,28 @@ public sealed class FlightReplay
         return RegenerateAsync(recorded, prompt, sample, tokenizer, tokenizer.EndTokenIds, checkpoint, cancellationToken);
     }
 
-    /// <summary>Samples a completion again from equal weights and random numbers.</summary>
+    /// <summary>Samples a completion again with the recorded random numbers, and compares the two.</summary>
     /// <param name="recorded">The record of the step.</param>
     /// <param name="prompt">The index of the group in the step, from 0.</param>
     /// <param name="sample">The index of the completion in the group, from 0.</param>
-    /// <param name="tokenizer">The tokenizer of the policy. Its end tokens end the completion.</param>
-    /// <param name="template">The chat template of the run. The token with which it closes a message also ends the completion.</param>
+    /// <param name="tokenizer">The tokenizer of the policy. A completion ends at any of its end tokens.</param>
+    /// <param name="template">The chat template of the run. A completion also ends at the token with which it closes a message.</param>
     /// <param name="checkpoint">The folder of the checkpoint from which the step started. Null for the present weights.</param>
-    /// <param name="cancellationToken">A token that stops between two tokens.</param>
+    /// <param name="cancellationToken">A token that stops between two sampled tokens.</param>
+    /// <returns>The comparison of the recorded completion with the new one.</returns>
     /// <remarks>
-    /// For completions of a <see cref="PolicyGroupSampler"/>. The group is first sampled alone. In a batch of another shape, rounding
-    /// differs and can change a token. If the completion differs, the whole round is therefore sampled in its original batches, and that
-    /// result counts.
+    /// Only completions of a <see cref="PolicyGroupSampler"/> can be repeated. The group is first sampled alone. In a batch of another
+    /// shape, rounding differs and can change a token. So if the completion differs, all groups of its round
+    /// (<see cref="FlightStep.Rounds"/>) are sampled again in their original batches, and the method returns that result.
     /// </remarks>
     /// <exception cref="ArgumentOutOfRangeException">The step does not have the prompt or the sample.</exception>
     /// <exception cref="ArgumentException">A prompt is longer than the options allow, or the options are out of range.</exception>
     /// <exception cref="InvalidDataException">
-    /// The checkpoint has another model; or the step has a token that the policy lacks, a prompt without tokens, or a
-    /// prompt outside its rounds.
+    /// The model of the checkpoint is not that of the policy. Or the step has a token that the policy lacks, a prompt without tokens, or
+    /// a group that belongs to none of its <see cref="FlightStep.Rounds"/>.
     /// </exception>
     /// <exception cref="TrainingDivergedException">The logits are not finite.</exception>
-    /// <exception cref="InvalidOperationException">Not even one sequence fits into memory.</exception>
+    /// <exception cref="InvalidOperationException">Not even one sequence fits into the memory of the policy's device.</exception>
     public Task<RegeneratedCompletion> RegenerateAsync(
         FlightStep recorded, int prompt, int sample, ITokenizer tokenizer, IChatTemplate template, string? checkpoint = null,
         CancellationToken cancellationToken = default) =>
@@ -283,8 +287,8 @@ public sealed record RegeneratedCompletion
     public required string Weights { get; init; }
 
     /// <summary>
-    /// True if the group was sampled alone, which is much less work. False if the whole round was sampled in its original batches, because
-    /// the group alone came out different.
+    /// True if the group was sampled alone, which is much less work. False if all groups of the round were sampled in their original
+    /// batches, because sampling the group alone gave another completion.
     /// </summary>
     public required bool Alone { get; init; }
 

@@ -18,7 +18,9 @@ public sealed record FlightStep
     /// <summary>The hash of the policy's weights before the step (<see cref="Modeling.WeightHash"/>).</summary>
     public required string WeightHash { get; init; }
 
-    /// <summary>The number of groups in each rollout round. One number without dynamic sampling.</summary>
+    /// <summary>
+    /// The number of groups in each round. A round is one call of the sampler. Without dynamic sampling, a step has one round.
+    /// </summary>
     public required IReadOnlyList<int> Rounds { get; init; }
 
     /// <summary>All groups in the order of sampling, including those that were replaced.</summary>

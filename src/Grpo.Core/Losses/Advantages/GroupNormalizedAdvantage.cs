@@ -1,9 +1,17 @@
 namespace Grpo.Losses;
 
-/// <summary>GRPO's group-normalized advantage, A = (r − mean) / (std + ε), with mean and std (with G − 1) of the group.</summary>
+/// <summary>
+/// GRPO's group-normalized advantage, A = (r − mean) / (std + ε). r is the reward of a completion. mean and std (divisor G − 1) are those
+/// of the G rewards of its group.
+/// </summary>
 /// <remarks>
-/// DeepSeekMath, arXiv:2402.03300, section 4.1.2. The paper has no ε; ε and G − 1 follow common practice. Multiplying the rewards of a
-/// group by a positive number does not change A (up to ε), so questions that are nearly always or never solved weigh more.
+/// <para>
+/// DeepSeekMath, arXiv:2402.03300, section 4.1.2. The paper has no ε. ε and the divisor G − 1 follow common practice.</para>
+/// <para>
+/// The division gives every group the same spread, up to ε. Small differences in a nearly uniform group count as much as large ones in
+/// another. With rewards of 0 and 1, such groups come from prompts that are nearly always or nearly never solved.</para>
+/// <para>
+/// If all rewards of a group are equal, its advantages are exactly 0. An abstention gets 0 and is not counted in mean, std and G.</para>
 /// </remarks>
 public sealed record GroupNormalizedAdvantage : GroupAdvantageFunction
 {
@@ -11,7 +19,7 @@ public sealed record GroupNormalizedAdvantage : GroupAdvantageFunction
     public override string Name => "group-normalized";
 
     /// <summary>The number ε, which is added to the standard deviation.</summary>
-    /// <value>More than 0; default 1e-4.</value>
+    /// <value>Greater than 0; default 1e-4.</value>
     public double Epsilon { get; init; } = 1e-4;
 
     /// <inheritdoc/>

@@ -3,7 +3,7 @@ namespace Grpo.Losses;
 /// <summary>Subtracts the divergence from the reference model from the reward: r − β·Σ_t (log π − log π_ref).</summary>
 /// <remarks>
 /// The KL-shaped reward of RLHF as used by RLOO, arXiv:2402.14740, and REINFORCE++, arXiv:2501.03262, for a whole completion. The sum is
-/// Schulman's k1. In the reward it gives the reverse-KL gradient, since the score function multiplies it; as a term of the loss its
+/// Schulman's k1. In the reward it gives the gradient of KL(π ‖ π_ref), since the advantage multiplies ∇log π. As a term of the loss, its
 /// gradient is pure noise, E[∇k1] = 0. It may be negative for a single completion. The log-probs are those of the policy that sampled the
 /// completion, at the sampling temperature. The loss must then not have a KL term.
 /// </remarks>

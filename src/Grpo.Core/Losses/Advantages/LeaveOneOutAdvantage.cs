@@ -1,7 +1,10 @@
 namespace Grpo.Losses;
 
-/// <summary>RLOO's leave-one-out advantage, A_i = r_i − mean of the others = G/(G−1)·(r_i − mean), with G scored completions.</summary>
-/// <remarks>RLOO, arXiv:2402.14740: a baseline that does not contain the sample itself leaves the policy gradient unbiased.</remarks>
+/// <summary>
+/// RLOO's leave-one-out advantage, A_i = r_i − mean of the other rewards of the group. It equals G/(G−1)·(r_i − mean), where mean is over
+/// all G scored completions.
+/// </summary>
+/// <remarks>RLOO, arXiv:2402.14740: a baseline without the completion's own reward leaves the policy gradient unbiased.</remarks>
 public sealed record LeaveOneOutAdvantage : GroupAdvantageFunction
 {
     /// <inheritdoc/>

@@ -1,11 +1,12 @@
 namespace Grpo.Losses;
 
 /// <summary>
-/// OPO's advantage with a length-weighted baseline, A_i = r_i − Σ_j len_j·r_j / Σ_j len_j over the group, with len in tokens.
+/// OPO's advantage with a length-weighted baseline, A_i = r_i − Σ_j len_j·r_j / Σ_j len_j. The sums are over the completions of the group,
+/// with reward r and length len in tokens.
 /// </summary>
 /// <remarks>
-/// OPO, arXiv:2505.23585: the baseline with the lowest variance if the squared gradient of a completion grows with its length. Σ len·A = 0,
-/// not Σ A. If every scored completion is empty, there is no baseline and no token to train, and the advantages are 0.
+/// OPO, arXiv:2505.23585: this baseline gives the lowest variance if the squared gradient of a completion is proportional to its length.
+/// Σ len·A is 0, but Σ A is not. If every scored completion is empty, there is no baseline and no token to train, and the advantages are 0.
 /// </remarks>
 public sealed record LengthWeightedAdvantage : GroupAdvantageFunction
 {

@@ -1,8 +1,9 @@
 namespace Grpo.Losses;
 
-/// <summary>Dr. GRPO's mean-centered advantage, A = r − mean of the group.</summary>
+/// <summary>Dr. GRPO's mean-centered advantage, A = r − mean: the reward of a completion minus the mean reward of its group.</summary>
 /// <remarks>
-/// Dr. GRPO, arXiv:2503.20783: dividing by std gives too much weight to questions that are nearly always or nearly never solved.
+/// Dr. GRPO, arXiv:2503.20783: a division by the standard deviation would give too much weight to prompts that are nearly always
+/// or nearly never solved.
 /// </remarks>
 public sealed record MeanCenteredAdvantage : GroupAdvantageFunction
 {

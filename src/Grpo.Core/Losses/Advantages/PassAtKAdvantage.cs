@@ -1,12 +1,13 @@
 namespace Grpo.Losses;
 
 /// <summary>
-/// The pass@k advantage for the best completion of a group, A = (best − second best) / (std + ε), std with G − 1. The others get 0.
+/// The pass@k advantage. The completion with the highest reward of its group gets A = (highest − second highest reward) / (std + ε), and
+/// the others get 0. std (divisor G − 1) is that of the G rewards of the group.
 /// </summary>
 /// <remarks>
-/// arXiv:2503.19595: the objective is the best of the group, k = G, and its leave-one-out advantage is the margin of the best over the
-/// second. The division by std follows public implementations. The advantages do not sum to 0. If two completions are best, nothing is
-/// learned from the group, since either alone would have been enough.
+/// arXiv:2503.19595: the objective is the highest reward of the group, k = G, and its leave-one-out advantage is the margin of the best
+/// over the second. The division by std follows public implementations. The advantages do not sum to 0. If two completions share the
+/// highest reward, all advantages of the group are 0, since either alone would have been enough.
 /// </remarks>
 public sealed record PassAtKAdvantage : GroupAdvantageFunction
 {
@@ -14,7 +15,7 @@ public sealed record PassAtKAdvantage : GroupAdvantageFunction
     public override string Name => "pass@k";
 
     /// <summary>The number ε, which is added to the standard deviation.</summary>
-    /// <value>More than 0; default 1e-6.</value>
+    /// <value>Greater than 0; default 1e-6.</value>
     public double Epsilon { get; init; } = 1e-6;
 
     /// <inheritdoc/>

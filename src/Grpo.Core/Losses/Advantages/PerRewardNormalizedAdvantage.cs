@@ -1,14 +1,15 @@
 namespace Grpo.Losses;
 
 /// <summary>
-/// GDPO's advantage, which normalizes each reward k within the group, z_k = (r_k − mean_k) / (std_k + ε), sums them, S = Σ_k w_k·z_k, and
-/// normalizes the sum over the step, A = (S − mean S) / (std S + ε). All std with N − 1.
+/// GDPO's advantage for a weighted sum of rewards. It normalizes each part k within the group, z_k = (r_k − mean_k) / (std_k + ε). Then it
+/// adds the parts with their weights, S = Σ_k w_k·z_k, and normalizes S over the step, A = (S − mean S) / (std S + ε).
 /// </summary>
 /// <remarks>
-/// <para>GDPO, arXiv:2601.05242: if rewards are summed first, (1, 0) and (0, 1) are equal and the rarer one is lost.</para>
-/// <para>A part may abstain by itself; it then adds nothing to S. A group counts as equal only if every part with a weight is equal, so
-/// something can be learned from a group with equal totals. The total only decides which completions abstain. What is subtracted from the
-/// total alone, such as a KL penalty, has no effect.</para>
+/// <para>GDPO, arXiv:2601.05242: if rewards are summed first, (1, 0) and (0, 1) are equal and the rarer one is lost. The divisor of each
+/// std is N − 1 for N numbers.</para>
+/// <para>A part that abstains adds nothing to S. All advantages of a group are 0 only if every part with a weight other than 0 is equal in
+/// the group. So something can be learned from a group with equal totals. The total only decides which completions abstain. What is
+/// subtracted from the total alone, such as a KL penalty, has no effect.</para>
 /// <para>
 /// The code does not subtract the mean of S. Every z_k sums to 0 over its group, so that mean is 0 except for rounding, which would give a
 /// group of equal rewards advantages of about 1e-8 instead of 0.</para>
@@ -22,7 +23,7 @@ public sealed record PerRewardNormalizedAdvantage : AdvantageFunction
     public override bool ReadsParts => true;
 
     /// <summary>The number ε, which is added to both standard deviations.</summary>
-    /// <value>More than 0; default 1e-4.</value>
+    /// <value>Greater than 0; default 1e-4.</value>
     public double Epsilon { get; init; } = 1e-4;
 
     /// <inheritdoc/>

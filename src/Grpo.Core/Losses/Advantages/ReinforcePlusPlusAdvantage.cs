@@ -1,13 +1,13 @@
 namespace Grpo.Losses;
 
 /// <summary>
-/// The advantage of REINFORCE++ with a group baseline: a = r − mean of the group, then A = (a − mean) / √(var + ε), with mean and var (with
-/// N − 1) over all N tokens of the step. A completion counts once per token.
+/// The advantage of REINFORCE++ with a group baseline: a = r − mean reward of the group, then A = (a − mean) / √(var + ε). Here mean and
+/// var (divisor N − 1) are over all N tokens of the step, so that a completion counts once per token.
 /// </summary>
 /// <remarks>
 /// REINFORCE++, arXiv:2501.03262, the variant with a group baseline. ε is under the root as in public implementations. One difference:
-/// there a group of equal rewards gets −mean / √(var + ε) ≠ 0 if completions differ in length; here it counts in the statistics and gets 0.
-/// Σ len·A = 0 over the step if there is no such group. With fewer than two tokens in the step the advantages are 0.
+/// there, a group of equal rewards gets −mean / √(var + ε) ≠ 0 if completions differ in length. Here it counts in mean and var but gets 0.
+/// Σ len·A is 0 over the step if there is no such group. With fewer than two tokens in the step, all advantages are 0.
 /// </remarks>
 public sealed record ReinforcePlusPlusAdvantage : AdvantageFunction
 {
@@ -15,7 +15,7 @@ public sealed record ReinforcePlusPlusAdvantage : AdvantageFunction
     public override string Name => "REINFORCE++ baseline";
 
     /// <summary>The number ε, which is added to the variance.</summary>
-    /// <value>More than 0; default 1e-8.</value>
+    /// <value>Greater than 0; default 1e-8.</value>
     public double Epsilon { get; init; } = 1e-8;
 
     /// <inheritdoc/>

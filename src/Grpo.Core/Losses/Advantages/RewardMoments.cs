@@ -2,10 +2,12 @@ namespace Grpo.Losses;
 
 /// <summary>The count, mean, standard deviation and extremes of a set of rewards.</summary>
 /// <param name="Count">The number of rewards.</param>
-/// <param name="Mean">The mean; 0 without rewards.</param>
-/// <param name="StdDev">The standard deviation with Count − 1. Exactly 0 if all rewards are equal or there are fewer than two.</param>
-/// <param name="Minimum">The smallest reward; 0 without rewards.</param>
-/// <param name="Maximum">The largest reward; 0 without rewards.</param>
+/// <param name="Mean">The mean, or 0 if there are no rewards.</param>
+/// <param name="StdDev">
+/// The standard deviation with the divisor Count − 1. Exactly 0 if all rewards are equal or there are fewer than two.
+/// </param>
+/// <param name="Minimum">The smallest reward, or 0 if there are none.</param>
+/// <param name="Maximum">The largest reward, or 0 if there are none.</param>
 public readonly record struct RewardMoments(int Count, double Mean, double StdDev, double Minimum, double Maximum)
 {
     /// <summary>True if there are at least two rewards and not all are equal.</summary>

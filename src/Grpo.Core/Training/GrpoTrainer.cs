@@ -135,7 +135,7 @@ public sealed class GrpoTrainer
     }
 
     // One run at a time may use the policy and the folder of the checkpoints.
-    private IDisposable Claim()
+    private Claims Claim()
     {
         IDisposable run = _parts.Optimizer.BeginRun($"{nameof(GrpoTrainer)}.{nameof(RunAsync)}");
         try

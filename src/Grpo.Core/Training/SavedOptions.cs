@@ -173,7 +173,7 @@ internal sealed record SavedOptions
             && (hasCurriculum || !name.StartsWith(Trainer + "PassRates.", StringComparison.Ordinal))
             && !(hasConstantRate && name == SupervisedSteps);
 
-        // In main memory or beside the weights: the same numbers.
+        // The numbers are equal in main memory and next to the weights.
         static bool AreFloat32(params IEnumerable<string> moments) =>
             moments.All(where => where is nameof(OptimizerMoments.Float32) or nameof(OptimizerMoments.Host));
 

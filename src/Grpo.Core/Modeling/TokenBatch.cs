@@ -1,3 +1,4 @@
+using Grpo.Tensors;
 using static TorchSharp.torch;
 
 namespace Grpo.Modeling;

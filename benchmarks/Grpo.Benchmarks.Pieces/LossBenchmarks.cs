@@ -1,7 +1,6 @@
 using BenchmarkDotNet.Attributes;
 using Grpo.Losses;
 using Grpo.Tensors;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Benchmarks.Pieces;

@@ -1,8 +1,6 @@
 using System.Globalization;
-using Grpo.Callbacks;
 using Grpo.Models.Qwen;
 using Grpo.Models.Qwen.Model;
-using Grpo.Optimization;
 
 namespace Grpo.Benchmarks;
 

@@ -1,7 +1,6 @@
 using Grpo.Modeling;
 using Grpo.Models.Qwen;
 using Grpo.Models.Qwen.Model;
-using Grpo.Optimization;
 using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Globalization;
 using Grpo.Models.Qwen;
 using Grpo.Models.Qwen.Model;
-using Grpo.Optimization;
 using Grpo.Tensors;
 using static TorchSharp.torch;
 

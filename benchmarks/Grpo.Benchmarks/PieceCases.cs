@@ -3,7 +3,6 @@ using Grpo.Models.Qwen.Model;
 using Grpo.Optimization;
 using Grpo.Rollouts;
 using Grpo.Tensors;
-using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 using AdamW = Grpo.Optimization.AdamW;

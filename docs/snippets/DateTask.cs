@@ -4,7 +4,6 @@ using Grpo.Callbacks;
 using Grpo.Checkpoints;
 using Grpo.Evaluation;
 using Grpo.Models.Qwen;
-using Grpo.Optimization;
 using Grpo.Training;
 
 namespace Grpo.Snippets;

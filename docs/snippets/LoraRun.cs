@@ -1,5 +1,4 @@
 using Grpo.Models.Qwen;
-using Grpo.Optimization;
 
 namespace Grpo.Snippets;
 

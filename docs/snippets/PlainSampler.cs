@@ -1,7 +1,6 @@
 using Grpo.Modeling;
 using Grpo.Rollouts;
 using Grpo.Tensors;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Snippets;

@@ -1,6 +1,5 @@
 using Grpo;
 using Grpo.Models.Qwen;
-using Grpo.Optimization;
 using Grpo.Rewards;
 using Grpo.Samples.CustomReward;
 

@@ -1,10 +1,8 @@
 using Grpo.Losses;
 using Grpo.Modeling;
-using Grpo.Optimization;
 using Grpo.Samples.FromScratch;
 using Grpo.Tensors;
 using Grpo.Testing;
-using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

@@ -3,10 +3,8 @@ using Grpo.Losses;
 using Grpo.Modeling;
 using Grpo.Models.Qwen;
 using Grpo.Models.Qwen.Weights;
-using Grpo.Optimization;
 using Grpo.Tensors;
 using Grpo.Testing;
-using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

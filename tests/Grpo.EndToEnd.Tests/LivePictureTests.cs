@@ -1,11 +1,8 @@
 using System.Text;
-using Grpo.Callbacks;
 using Grpo.Evaluation;
-using Grpo.Losses;
 using Grpo.Optimization;
 using Grpo.Samples.Gsm8k;
 using Spectre.Console;
-using Spectre.Console.Rendering;
 
 namespace Grpo.EndToEnd.Tests;
 

@@ -1,7 +1,5 @@
 using System.Globalization;
 using Grpo.Tensors;
-using Grpo.Testing;
-using TorchSharp;
 using Xunit.Abstractions;
 
 namespace Grpo.EndToEnd.Tests;

@@ -2,7 +2,6 @@ using System.Buffers.Binary;
 using System.Text.Json.Nodes;
 using Grpo.Callbacks;
 using Grpo.Evaluation;
-using Grpo.Optimization;
 using Grpo.Testing;
 
 namespace Grpo.EndToEnd.Tests;

@@ -5,7 +5,6 @@ using Grpo.Models.Qwen;
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Text;
-using Grpo.Optimization;
 using Grpo.Rewards;
 using Grpo.Tensors;
 using Grpo.Testing;

@@ -1,5 +1,4 @@
 using Grpo.Callbacks;
-using Grpo.Modeling;
 using Grpo.Testing;
 
 namespace Grpo.EndToEnd.Tests;

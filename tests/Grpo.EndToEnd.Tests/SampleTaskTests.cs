@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Grpo.Rewards;
 using Grpo.Testing;
 using Grpo.Training;
 

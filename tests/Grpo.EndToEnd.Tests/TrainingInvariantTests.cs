@@ -1,7 +1,6 @@
 using Grpo.Callbacks;
 using Grpo.Losses;
 using Grpo.Models.Qwen;
-using Grpo.Optimization;
 using Grpo.Rewards;
 using TorchSharp;
 

@@ -1,6 +1,5 @@
 using Grpo.Losses;
 using Grpo.Models.Qwen;
-using Grpo.Optimization;
 using Grpo.Rewards;
 using Grpo.Snippets;
 using Grpo.Tensors;

@@ -1,7 +1,6 @@
 using System.Reflection;
 using System.Text.RegularExpressions;
 using Grpo.Hub;
-using Grpo.IO;
 using Grpo.Models.Qwen;
 using Grpo.Rewards;
 using Grpo.Testing;

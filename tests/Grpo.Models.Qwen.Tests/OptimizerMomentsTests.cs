@@ -1,11 +1,9 @@
 using Grpo.Modeling;
 using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Tests.Text;
-using Grpo.Optimization;
 using Grpo.Planning;
 using Grpo.Tensors;
 using Grpo.Training;
-using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests;
 

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Grpo.Tensors;
 using Grpo.Testing;
 
 namespace Grpo.Package.Tests;

@@ -3,8 +3,6 @@ using System.Runtime.InteropServices;
 using Grpo.Models.Qwen;
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Model;
-using Grpo.Optimization;
-using Grpo.Tensors;
 
 namespace Grpo.StressRun;
 

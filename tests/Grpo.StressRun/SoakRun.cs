@@ -2,7 +2,6 @@ using Grpo.Callbacks;
 using Grpo.Checkpoints;
 using Grpo.Evaluation;
 using Grpo.Models.Qwen;
-using Grpo.Optimization;
 using Grpo.Rewards;
 using Grpo.Training;
 

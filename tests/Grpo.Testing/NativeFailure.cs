@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Grpo.Tensors;
 
 namespace Grpo.Testing;
 

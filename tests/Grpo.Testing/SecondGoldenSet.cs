@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using Grpo.Callbacks;
 
 namespace Grpo.Testing;
 

@@ -1,5 +1,3 @@
-using Grpo.Optimization;
-
 namespace Grpo.Snippets;
 
 /// <summary>Pays for each letter that is the successor of the letter before it.</summary>

@@ -1,7 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
-using Grpo.Callbacks;
-using Grpo.Optimization;
 using Grpo.Training;
 using Spectre.Console;
 

@@ -3,7 +3,6 @@ using Grpo.Models.Qwen;
 using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Text;
 using Grpo.Models.Qwen.Weights;
-using Grpo.Optimization;
 using Grpo.Rewards;
 using Grpo.Training;
 

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Globalization;
 using Grpo.Callbacks;
 using Grpo.IO;
-using Grpo.Modeling;
 using Grpo.Models.Qwen;
 
 namespace Grpo.Samples.Gsm8k;

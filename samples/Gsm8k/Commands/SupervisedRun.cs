@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using Grpo.Checkpoints;
-using Grpo.Optimization;
 using Grpo.Training;
 using Microsoft.Extensions.Configuration;
 

@@ -1,4 +1,3 @@
-using Grpo.Optimization;
 using Grpo.Rewards;
 using Grpo.Training;
 

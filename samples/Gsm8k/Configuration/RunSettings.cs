@@ -1,5 +1,4 @@
 using Grpo.Models.Qwen;
-using Grpo.Rewards;
 using static TorchSharp.torch;
 
 namespace Grpo.Samples.Gsm8k;

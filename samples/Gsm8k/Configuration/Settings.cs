@@ -1,5 +1,4 @@
 using System.CommandLine;
-using Grpo.Rewards;
 using Microsoft.Extensions.Configuration;
 
 namespace Grpo.Samples.Gsm8k;

@@ -1,5 +1,4 @@
 using System.Globalization;
-using Grpo.Callbacks;
 using Grpo.Evaluation;
 using Grpo.Training;
 

@@ -1,4 +1,3 @@
-using Grpo.Callbacks;
 using Grpo.Rewards;
 
 namespace Grpo.Samples.Gsm8k;

@@ -2,7 +2,6 @@ using System.Globalization;
 using Grpo.Callbacks;
 using Grpo.IO;
 using Grpo.Models.Qwen;
-using Grpo.Optimization;
 using Spectre.Console;
 
 namespace Grpo.Samples.Gsm8k;

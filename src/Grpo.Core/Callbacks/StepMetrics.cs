@@ -1,6 +1,5 @@
 using Grpo.Evaluation;
 using Grpo.Losses;
-using Grpo.Optimization;
 
 namespace Grpo.Callbacks;
 

@@ -1,4 +1,3 @@
-using Grpo.Optimization;
 using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;

@@ -1,5 +1,3 @@
-using Grpo.Optimization;
-
 namespace Grpo.Losses;
 
 /// <summary>

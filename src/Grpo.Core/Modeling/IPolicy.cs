@@ -1,5 +1,4 @@
 using Grpo.Modeling;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo;

@@ -1,4 +1,3 @@
-using Grpo.Tensors;
 using static TorchSharp.torch;
 
 namespace Grpo.Modeling;

@@ -1,5 +1,4 @@
 using Grpo.Tensors;
-using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

@@ -1,6 +1,5 @@
 using System.Globalization;
 using Grpo.Modeling;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Optimization;

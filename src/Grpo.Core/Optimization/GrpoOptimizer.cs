@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using Grpo.Modeling;
 using Grpo.Optimization;
-using Grpo.Planning;
 using Grpo.Rollouts;
 using Grpo.Scoring;
 using Grpo.Tensors;

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Numerics;
-using Grpo.Callbacks;
 using Grpo.Planning;
 using Grpo.Tensors;
 using TorchSharp;

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Grpo.Callbacks;
 using Grpo.IO;
 using Grpo.Losses;
 using Grpo.Modeling;

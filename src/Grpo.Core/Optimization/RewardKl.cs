@@ -1,8 +1,6 @@
 using Grpo.Losses;
 using Grpo.Modeling;
 using Grpo.Tensors;
-using TorchSharp;
-using static TorchSharp.torch;
 
 namespace Grpo.Optimization;
 

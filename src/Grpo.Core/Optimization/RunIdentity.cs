@@ -3,7 +3,6 @@ using System.Runtime.CompilerServices;
 using Grpo.IO;
 using Grpo.Modeling;
 using Grpo.Tensors;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Optimization;

@@ -1,4 +1,3 @@
-using Grpo.Losses;
 using Grpo.Rollouts;
 
 namespace Grpo;

@@ -1,4 +1,3 @@
-using Grpo.Callbacks;
 using Grpo.Optimization;
 
 namespace Grpo.Planning;

@@ -1,4 +1,3 @@
-using Grpo.Callbacks;
 using Grpo.IO;
 
 namespace Grpo.Planning;

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Reflection;
 using System.Runtime.InteropServices;
-using Grpo.Modeling;
 using TorchSharp;
 
 namespace Grpo.Tensors;

@@ -1,4 +1,3 @@
-using Grpo.Callbacks;
 using Grpo.Checkpoints;
 using Grpo.Tensors;
 using Microsoft.Extensions.Logging;

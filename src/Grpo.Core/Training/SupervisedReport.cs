@@ -1,5 +1,3 @@
-using Grpo.Optimization;
-
 namespace Grpo.Training;
 
 /// <summary>The measurements of one step of supervised training.</summary>

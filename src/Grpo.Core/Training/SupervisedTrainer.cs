@@ -2,13 +2,11 @@ using System.Runtime.CompilerServices;
 using Grpo.Checkpoints;
 using Grpo.Modeling;
 using Grpo.Optimization;
-using Grpo.Planning;
 using Grpo.Rollouts;
 using Grpo.Tensors;
 using Grpo.Training;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo;

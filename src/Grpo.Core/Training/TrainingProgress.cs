@@ -1,4 +1,3 @@
-using Grpo.Callbacks;
 using Grpo.Evaluation;
 
 namespace Grpo.Training;

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
-using Grpo.Callbacks;
 using Grpo.Checkpoints;
 using Grpo.Evaluation;
 using Grpo.Optimization;

@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Grpo.IO;
-using Grpo.Models.Qwen.Model;
 
 namespace Grpo.Models.Qwen.Config;
 

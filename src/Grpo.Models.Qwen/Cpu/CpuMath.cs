@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using Grpo.Models.Qwen.Model;
 
 namespace Grpo.Models.Qwen.Cpu;
 

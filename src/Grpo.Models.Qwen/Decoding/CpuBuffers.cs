@@ -1,8 +1,6 @@
-using Grpo.Callbacks;
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Cpu;
 using Grpo.Tensors;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Decoding;

@@ -1,9 +1,7 @@
-using Grpo.Callbacks;
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Cpu;
 using Grpo.Models.Qwen.Model;
 using Grpo.Tensors;
-using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

@@ -1,5 +1,4 @@
 using Grpo.Models.Qwen.Model;
-using Grpo.Models.Qwen.Text;
 using Grpo.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

@@ -2,7 +2,6 @@ using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Cpu;
 using Grpo.Models.Qwen.Tensors;
 using Grpo.Tensors;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Model;

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Grpo.Callbacks;
 using Grpo.Modeling;
 using Grpo.Tensors;
 using static TorchSharp.torch;

@@ -2,7 +2,6 @@ using Grpo.Models.Qwen.Cpu;
 using Grpo.Models.Qwen.Lora;
 using Grpo.Models.Qwen.Tensors;
 using Grpo.Tensors;
-using TorchSharp;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;

@@ -1,7 +1,6 @@
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Tensors;
 using Grpo.Tensors;
-using TorchSharp;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
 

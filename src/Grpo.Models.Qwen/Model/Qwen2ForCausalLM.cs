@@ -5,7 +5,6 @@ using Grpo.Models.Qwen.Lora;
 using Grpo.Models.Qwen.Tensors;
 using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;
-using TorchSharp;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;

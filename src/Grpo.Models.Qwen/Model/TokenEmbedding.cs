@@ -1,6 +1,5 @@
 using Grpo.Models.Qwen.Tensors;
 using Grpo.Tensors;
-using TorchSharp;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;

@@ -5,7 +5,6 @@ using Grpo.Models.Qwen.Lora;
 using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Planning;
 using Grpo.Models.Qwen.Policy;
-using Grpo.Models.Qwen.Text;
 using Grpo.Models.Qwen.Weights;
 using Grpo.Planning;
 using TorchSharp;

@@ -5,7 +5,6 @@ using Grpo.Models.Qwen.Pretrained;
 using Grpo.Models.Qwen.Text;
 using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen;

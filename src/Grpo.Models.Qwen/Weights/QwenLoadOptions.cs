@@ -2,7 +2,6 @@ using Grpo.Hub;
 using Grpo.Modeling;
 using Grpo.Models.Qwen.Model;
 using Microsoft.Extensions.Logging;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen;

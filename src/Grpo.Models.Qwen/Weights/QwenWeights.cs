@@ -1,6 +1,5 @@
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Model;
-using Grpo.Models.Qwen.Text;
 using Grpo.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using Grpo.Callbacks;
 using Grpo.Checkpoints;
 using Grpo.Evaluation;
-using Grpo.IO;
 using Grpo.Testing;
 using Grpo.Training;
 

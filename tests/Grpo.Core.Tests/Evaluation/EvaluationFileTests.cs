@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Grpo.Evaluation;
-using Grpo.Testing;
 
 namespace Grpo.Core.Tests.Evaluation;
 

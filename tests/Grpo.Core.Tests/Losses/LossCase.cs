@@ -1,6 +1,5 @@
 using Grpo.Losses;
 using Grpo.Tensors;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Losses;

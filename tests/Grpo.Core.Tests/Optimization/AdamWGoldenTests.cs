@@ -3,7 +3,6 @@ using Grpo.Core.Tests.Golden;
 using Grpo.Optimization;
 using Grpo.Tensors;
 using Grpo.Testing;
-using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 using AdamW = Grpo.Optimization.AdamW;

@@ -1,7 +1,6 @@
 using Grpo.Optimization;
 using Grpo.Tensors;
 using Grpo.Testing;
-using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 using AdamW = Grpo.Optimization.AdamW;

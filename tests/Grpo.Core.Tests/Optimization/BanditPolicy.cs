@@ -1,6 +1,5 @@
 using Grpo.Modeling;
 using Grpo.Tensors;
-using TorchSharp;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;

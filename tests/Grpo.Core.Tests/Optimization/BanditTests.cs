@@ -1,6 +1,5 @@
 using Grpo.Core.Tests.Losses.Objectives;
 using Grpo.Losses;
-using Grpo.Optimization;
 using Grpo.Planning;
 
 namespace Grpo.Core.Tests.Optimization;

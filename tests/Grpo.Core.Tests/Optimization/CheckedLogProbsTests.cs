@@ -2,7 +2,6 @@ using Grpo.Losses;
 using Grpo.Modeling;
 using Grpo.Tensors;
 using Grpo.Testing;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Optimization;

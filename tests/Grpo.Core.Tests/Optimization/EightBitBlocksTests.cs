@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using CsCheck;
 using Grpo.Optimization;
 using Grpo.Tensors;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Optimization;

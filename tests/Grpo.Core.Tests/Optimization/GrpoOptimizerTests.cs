@@ -3,7 +3,6 @@ using Grpo.Losses;
 using Grpo.Optimization;
 using Grpo.Tensors;
 using Grpo.Testing;
-using TorchSharp;
 
 namespace Grpo.Core.Tests.Optimization;
 

@@ -1,8 +1,6 @@
 using Grpo.Losses;
 using Grpo.Modeling;
-using Grpo.Optimization;
 using Grpo.Testing;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Optimization;

@@ -1,5 +1,4 @@
 using Grpo.Losses;
-using Grpo.Optimization;
 
 namespace Grpo.Core.Tests.Optimization;
 

@@ -1,5 +1,4 @@
 using Grpo.Losses;
-using Grpo.Optimization;
 using Grpo.Tensors;
 using Grpo.Testing;
 

@@ -3,7 +3,6 @@ using Grpo.Modeling;
 using Grpo.Optimization;
 using Grpo.Tensors;
 using Grpo.Testing;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Optimization;

@@ -2,7 +2,6 @@ using CsCheck;
 using Grpo.Callbacks;
 using Grpo.Core.Tests.Golden;
 using Grpo.Losses;
-using Grpo.Optimization;
 using Grpo.Tensors;
 using Grpo.Testing;
 using Microsoft.Extensions.Logging;

@@ -1,7 +1,6 @@
 using Grpo.Modeling;
 using Grpo.Tensors;
 using Grpo.Testing;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Optimization;

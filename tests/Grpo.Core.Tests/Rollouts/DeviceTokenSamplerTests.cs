@@ -1,6 +1,5 @@
 using Grpo.Rollouts;
 using Grpo.Tensors;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Rollouts;

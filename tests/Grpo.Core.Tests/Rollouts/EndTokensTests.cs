@@ -2,7 +2,6 @@ using Grpo.Callbacks;
 using Grpo.Core.Tests.Callbacks;
 using Grpo.Evaluation;
 using Grpo.Modeling;
-using Grpo.Optimization;
 using Grpo.Rollouts;
 using Grpo.Tensors;
 using Grpo.Testing;

@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using Grpo.Core.Tests.Optimization;
 using Grpo.Tensors;
 using Grpo.Testing;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Tensors;

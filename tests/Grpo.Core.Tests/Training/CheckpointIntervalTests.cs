@@ -1,5 +1,4 @@
 using Grpo.Checkpoints;
-using Grpo.Optimization;
 using Grpo.Testing;
 using Grpo.Training;
 

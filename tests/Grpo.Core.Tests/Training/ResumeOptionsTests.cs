@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Grpo.Checkpoints;
 using Grpo.Losses;
-using Grpo.Optimization;
 using Grpo.Planning;
 using Grpo.Scoring;
 using Grpo.Testing;

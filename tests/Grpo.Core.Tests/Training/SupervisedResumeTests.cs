@@ -1,6 +1,5 @@
 using Grpo.Checkpoints;
 using Grpo.Modeling;
-using Grpo.Optimization;
 using Grpo.Planning;
 using Grpo.Testing;
 using Grpo.Training;

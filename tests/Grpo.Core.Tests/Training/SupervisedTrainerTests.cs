@@ -1,5 +1,4 @@
 using Grpo.Modeling;
-using Grpo.Optimization;
 using Grpo.Testing;
 using Grpo.Training;
 using Microsoft.Extensions.AI;

@@ -1,5 +1,4 @@
 using System.Net;
-using System.Text;
 using Grpo.Hub;
 
 namespace Grpo.Fuzz.Tests;

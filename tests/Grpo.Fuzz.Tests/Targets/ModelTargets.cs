@@ -4,7 +4,6 @@ using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Text;
 using Grpo.Models.Qwen.Weights;
-using static TorchSharp.torch;
 
 namespace Grpo.Fuzz.Tests;
 

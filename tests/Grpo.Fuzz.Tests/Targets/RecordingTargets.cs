@@ -1,6 +1,4 @@
 using Grpo.Callbacks;
-using Grpo.Modeling;
-using Grpo.Optimization;
 
 namespace Grpo.Fuzz.Tests;
 

@@ -1,6 +1,5 @@
 using Grpo.Core.Tests.Tensors;
 using Grpo.Tensors;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Fuzz.Tests;

@@ -4,7 +4,6 @@ using Grpo.Checkpoints;
 using Grpo.Evaluation;
 using Grpo.IO;
 using Grpo.Losses;
-using Grpo.Rewards;
 using Grpo.Testing;
 using Grpo.Training;
 

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Model;

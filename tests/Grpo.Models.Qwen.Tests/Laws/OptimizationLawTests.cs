@@ -3,7 +3,6 @@ using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Model;
 using Grpo.Tensors;
 using Grpo.Testing;
-using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

@@ -1,6 +1,5 @@
 using CsCheck;
 using Grpo.Losses;
-using Grpo.Optimization;
 
 namespace Grpo.Models.Qwen.Tests;
 

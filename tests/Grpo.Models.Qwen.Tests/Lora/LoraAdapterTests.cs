@@ -2,7 +2,6 @@ using Grpo.Modeling;
 using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;
-using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

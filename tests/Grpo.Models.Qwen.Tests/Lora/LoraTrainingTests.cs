@@ -1,6 +1,5 @@
 using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Tests.Text;
-using Grpo.Optimization;
 using Grpo.Tensors;
 using Grpo.Training;
 using static TorchSharp.torch;

@@ -4,10 +4,8 @@ using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Planning;
 using Grpo.Models.Qwen.Tests.Text;
 using Grpo.Models.Qwen.Weights;
-using Grpo.Optimization;
 using Grpo.Tensors;
 using Grpo.Testing;
-using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

@@ -4,8 +4,6 @@ using Grpo.Models.Qwen.Tests.Text;
 using Grpo.Models.Qwen.Weights;
 using Grpo.Optimization;
 using Grpo.Tensors;
-using TorchSharp;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests;

@@ -1,7 +1,6 @@
 using Grpo.Modeling;
 using Grpo.Models.Qwen.Model;
 using Grpo.Tensors;
-using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

@@ -2,7 +2,6 @@ using Grpo.Modeling;
 using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests;

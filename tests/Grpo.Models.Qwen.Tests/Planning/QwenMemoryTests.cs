@@ -1,4 +1,3 @@
-using Grpo.Callbacks;
 using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Planning;
 using Grpo.Planning;

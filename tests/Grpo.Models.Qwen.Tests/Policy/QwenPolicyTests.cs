@@ -1,6 +1,5 @@
 using Grpo.Modeling;
 using Grpo.Tensors;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests;

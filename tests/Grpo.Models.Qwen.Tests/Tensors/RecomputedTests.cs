@@ -1,7 +1,6 @@
 using Grpo.Models.Qwen.Tensors;
 using Grpo.Models.Qwen.Tests.Planning;
 using Grpo.Tensors;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests;

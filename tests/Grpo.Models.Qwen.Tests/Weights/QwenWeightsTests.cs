@@ -4,7 +4,6 @@ using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;
 using Grpo.Testing;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests;

@@ -1,6 +1,5 @@
 using Grpo.Checkpoints;
 using Grpo.Modeling;
-using Grpo.Optimization;
 using Grpo.Rollouts;
 
 namespace Grpo.Callbacks;

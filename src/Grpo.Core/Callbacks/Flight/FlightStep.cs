@@ -1,6 +1,3 @@
-using Grpo.Modeling;
-using Grpo.Optimization;
-
 namespace Grpo.Callbacks;
 
 /// <summary>

@@ -1,7 +1,6 @@
 using System.Globalization;
 using Grpo.IO;
 using Grpo.Modeling;
-using Grpo.Optimization;
 using Grpo.Rollouts;
 using Grpo.Tensors;
 using Microsoft.Extensions.AI;

@@ -1,7 +1,6 @@
 using System.Globalization;
 using Grpo.IO;
 using Grpo.Modeling;
-using Grpo.Optimization;
 
 namespace Grpo.Callbacks;
 

@@ -1,4 +1,3 @@
-using Grpo.Optimization;
 using Grpo.Training;
 
 namespace Grpo.Callbacks;

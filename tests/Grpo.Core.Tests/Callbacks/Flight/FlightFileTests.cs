@@ -1,8 +1,6 @@
 using System.Buffers.Binary;
 using CsCheck;
 using Grpo.Callbacks;
-using Grpo.Modeling;
-using Grpo.Optimization;
 using Grpo.Testing;
 
 namespace Grpo.Core.Tests.Callbacks;

@@ -6,7 +6,6 @@ using Grpo.Modeling;
 using Grpo.Optimization;
 using Grpo.Tensors;
 using Grpo.Testing;
-using TorchSharp;
 
 namespace Grpo.Core.Tests.Callbacks;
 

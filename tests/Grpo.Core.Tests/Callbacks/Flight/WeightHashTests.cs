@@ -1,7 +1,6 @@
 using Grpo.Modeling;
 using Grpo.Tensors;
 using Grpo.Testing;
-using TorchSharp;
 
 namespace Grpo.Core.Tests.Callbacks;
 

@@ -1,7 +1,4 @@
 using Grpo.Callbacks;
-using Grpo.Core.Tests.Callbacks;
-using Grpo.Core.Tests.IO;
-using Grpo.Core.Tests.Optimization;
 using Grpo.Training;
 
 namespace Grpo.Core.Tests.Callbacks;

@@ -2,8 +2,6 @@ using System.Text;
 using Grpo.Callbacks;
 using Grpo.Evaluation;
 using Grpo.Modeling;
-using Grpo.Optimization;
-using Grpo.Testing;
 
 namespace Grpo.Core.Tests.Callbacks;
 

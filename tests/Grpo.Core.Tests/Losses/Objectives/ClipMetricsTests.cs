@@ -1,7 +1,5 @@
-using Grpo.Core.Tests.Golden;
 using Grpo.Losses;
 using Grpo.Tensors;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Losses.Objectives;

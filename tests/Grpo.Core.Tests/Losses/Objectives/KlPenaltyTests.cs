@@ -2,7 +2,6 @@ using CsCheck;
 using Grpo.Core.Tests.Golden;
 using Grpo.Losses;
 using Grpo.Tensors;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Losses.Objectives;

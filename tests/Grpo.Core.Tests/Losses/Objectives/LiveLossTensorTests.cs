@@ -1,7 +1,6 @@
 using Grpo.Core.Tests.Optimization;
 using Grpo.Losses;
 using Grpo.Tensors;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Losses.Objectives;

@@ -1,6 +1,5 @@
 using System.Globalization;
 using Grpo.Losses;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Losses.Objectives;

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Text;
 using Grpo.Core.Tests.Checkpoints;
 using Grpo.Tensors;
 using TorchSharp;

@@ -2,7 +2,6 @@ using System.Text.Json;
 using Grpo.Core.Tests.Checkpoints;
 using Grpo.Tensors;
 using Grpo.Testing;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Core.Tests.Tensors;

@@ -38,7 +38,9 @@ internal static class TrainingRun
             settings, withReference: settings.Grpo.KlCoefficient > 0, cancellationToken);
         var sampler = new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate, new ConsoleWarnings<PolicyGroupSampler>());
         using var optimizer = new GrpoOptimizer(
-            new GrpoPlugIns(qwen.Policy, sampler, task.Reward) { Reference = qwen.Reference }, settings.Grpo, new ConsoleWarnings<GrpoOptimizer>());
+            new GrpoPlugIns(qwen.Policy, sampler, task.Reward) { Reference = qwen.Reference },
+            settings.Grpo,
+            new ConsoleWarnings<GrpoOptimizer>());
         Console.WriteLine(optimizer.Explain());
         if (settings.Run.Explain)
         {

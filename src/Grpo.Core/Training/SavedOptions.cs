@@ -105,7 +105,7 @@ internal sealed record SavedOptions
     /// <summary>Writes the file into the folder of a checkpoint.</summary>
     public void Write(string directory) =>
         File.WriteAllBytes(
-            Path.Combine(directory, FileName), JsonSerializer.SerializeToUtf8Bytes(this, SavedOptionsJson.Default.SavedOptions));
+            Path.Combine(directory, FileName), JsonSerializer.SerializeToUtf8Bytes(this, TrainingJson.Default.SavedOptions));
 
     /// <summary>
     /// Reads the file from the folder of a checkpoint. Returns null if there is none, as in checkpoints of earlier versions.
@@ -126,7 +126,7 @@ internal sealed record SavedOptions
 
         try
         {
-            SavedOptions? saved = JsonSerializer.Deserialize(File.ReadAllBytes(file.FullName), SavedOptionsJson.Default.SavedOptions);
+            SavedOptions? saved = JsonSerializer.Deserialize(File.ReadAllBytes(file.FullName), TrainingJson.Default.SavedOptions);
             return saved switch
             {
                 null => throw new InvalidDataException($"'{file.FullName}' does not hold options but null."),
@@ -239,7 +239,7 @@ internal sealed record SavedOptions
     }
 }
 
-/// <summary>The JSON contract of <see cref="SavedOptions"/>, without reflection. It refuses missing and repeated fields.</summary>
+/// <summary>The JSON contract of the trainer's small files, without reflection. It refuses repeated fields and unexpected nulls.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
     WriteIndented = true,
@@ -249,4 +249,5 @@ internal sealed record SavedOptions
     RespectNullableAnnotations = true,
     RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(SavedOptions))]
-internal sealed partial class SavedOptionsJson : JsonSerializerContext;
+[JsonSerializable(typeof(TaskDescription))]
+internal sealed partial class TrainingJson : JsonSerializerContext;

@@ -22,8 +22,8 @@ public sealed record TaskDescription
     private const long MaxBytes = 1 << 20;
 
     // Prompts are full of quotes and tags. The default encoder escapes these for JSON inside web pages, which makes the file unreadable.
-    private static readonly TaskJson Json =
-        new(new JsonSerializerOptions(TaskJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+    private static readonly TrainingJson Json =
+        new(new JsonSerializerOptions(TrainingJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
 
     /// <summary>The version of the file's format.</summary>
     [JsonInclude]
@@ -105,17 +105,3 @@ public sealed record TaskDescription
         _ => null,
     };
 }
-
-/// <summary>
-/// The JSON contract of <see cref="TaskDescription"/>, without reflection. It refuses repeated fields and unexpected nulls.
-/// </summary>
-[JsonSourceGenerationOptions(
-    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
-    WriteIndented = true,
-    NewLine = "\n",
-    MaxDepth = 8,
-    AllowDuplicateProperties = false,
-    RespectNullableAnnotations = true,
-    RespectRequiredConstructorParameters = true)]
-[JsonSerializable(typeof(TaskDescription))]
-internal sealed partial class TaskJson : JsonSerializerContext;

@@ -5,7 +5,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Grpo.Core.Tests.Optimization;
 
-/// <summary>What leaves the weights as they were: steps that teach nothing, canceled steps, steps that fail.</summary>
+/// <summary>Steps that leave the weights unchanged: steps that teach nothing, canceled steps and failed steps.</summary>
 public sealed class GrpoOptimizerFailureTests
 {
     [Fact]

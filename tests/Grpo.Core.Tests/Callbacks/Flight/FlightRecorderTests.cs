@@ -50,6 +50,7 @@ public sealed class FlightRecorderTests
         {
             FlightStep step = record.Read(report.Step);
             Assert.Equal(run.Options.Seed, step.Seed);
+            Assert.Equal(new Dictionary<string, double> { ["letters"] = 2, ["length"] = -0.1 }, step.RewardWeights);
             Assert.Equal(report.Report.SamplingRounds, step.Rounds.Count);
             Assert.Equal(report.Report.Groups.Select(group => group.Group.Prompt.Id), step.Groups.Select(group => group.PromptId));
             Assert.Equal(report.Report.ReplacedGroups, step.Groups.Count(group => group.Completions[0].Part == FlightPart.Replaced));

@@ -47,6 +47,7 @@ internal sealed class RecordedRun : IDisposable
             KlEstimator = KlEstimator.K1InReward,
             Reduction = LossReduction.SequenceMean,
         },
+        ["each reward normalized by itself"] = Toy.Options with { Advantage = new PerRewardNormalizedAdvantage() },
         ["a prompt twice"] = Toy.Options with { PromptsPerStep = 6 },
     };
 

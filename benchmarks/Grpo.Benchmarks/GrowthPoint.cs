@@ -45,7 +45,7 @@ internal sealed record GrowthPoint(string Axis, int Value)
             "C" => (8, Value, 128),
             _ => (8, 128, Value),
         };
-        using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(shape.Config, seed: 1));
+        using var policy = new QwenPolicy(CausalLM.Initialize(shape.Config, seed: 1));
         var text = new RandomText(shape.Config.VocabularySize);
         using var optimizer = new GrpoOptimizer(policy, new PolicyGroupSampler(text, text), new HashReward(), new GrpoOptions
         {

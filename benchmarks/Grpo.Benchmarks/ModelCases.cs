@@ -12,10 +12,10 @@ namespace Grpo.Benchmarks;
 /// </summary>
 internal sealed class ModelCases(Shape shape, Device device) : IDisposable
 {
-    private readonly QwenPolicy _policy = new(Qwen2ForCausalLM.Initialize(shape.Config, seed: 1, device));
+    private readonly QwenPolicy _policy = new(CausalLM.Initialize(shape.Config, seed: 1, device));
     private readonly RandomText _text = new(shape.Config.VocabularySize);
 
-    private Qwen2ForCausalLM Model => _policy.Model;
+    private CausalLM Model => _policy.Model;
 
     /// <summary>Returns the prefill of prompts of one length, up to the logits of the next token.</summary>
     public IReadOnlyList<Case> Prefill(int prompts, int length)

@@ -49,7 +49,7 @@ internal static class PeakMemory
             return ChildProcess.Peak() - before;
         }
 
-        using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(shape.Config, seed: 1));
+        using var policy = new QwenPolicy(CausalLM.Initialize(shape.Config, seed: 1));
         policy.Model.ComputeType = name.Contains("bfloat16", StringComparison.Ordinal) ? ScalarType.BFloat16 : ScalarType.Float32;
         using QwenReferenceModel? reference = name.Contains("reference", StringComparison.Ordinal)
             ? QwenReferenceModel.CopyOf(policy)

@@ -51,7 +51,7 @@ internal static class PieceCases
     public static IReadOnlyList<Case> AdamWStep(List<IDisposable> owners)
     {
         // A quarter of the layers and the whole embedding have parameters of all sizes. The sizes affect torch.optim's temporaries.
-        var model = Qwen2ForCausalLM.Initialize(Shape.All.First(shape => shape.Name == "0.5b").Config with { LayerCount = 6 }, seed: 1);
+        var model = CausalLM.Initialize(Shape.All.First(shape => shape.Name == "0.5b").Config with { LayerCount = 6 }, seed: 1);
         owners.Add(model);
         (string Name, Parameter Parameter)[] parameters = [.. model.named_parameters().Select(entry => (entry.name, entry.parameter))];
         foreach ((_, Parameter parameter) in parameters)

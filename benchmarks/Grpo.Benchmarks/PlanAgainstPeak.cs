@@ -27,7 +27,7 @@ internal static class PlanAgainstPeak
             TorchBackend.ReturnFreedMemory();
         }
 
-        using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(run.Shape.Config, seed: 1)) { Int8Rollouts = run.Int8Rollouts };
+        using var policy = new QwenPolicy(CausalLM.Initialize(run.Shape.Config, seed: 1)) { Int8Rollouts = run.Int8Rollouts };
         policy.Model.GradientCheckpointing = run.GradientCheckpointing;
         policy.Model.ComputeType = run.BFloat16 ? ScalarType.BFloat16 : ScalarType.Float32;
         if (run.Lora is { } lora)

@@ -3,7 +3,7 @@ using Grpo.Models.Qwen.Config;
 namespace Grpo.Benchmarks;
 
 /// <summary>The shape of a model of realistic size. Its weights are random, because speed does not depend on their values.</summary>
-internal sealed record Shape(string Name, Qwen2Config Config)
+internal sealed record Shape(string Name, DecoderConfig Config)
 {
     public static IReadOnlyList<Shape> All { get; } =
     [
@@ -48,16 +48,17 @@ internal sealed record Shape(string Name, Qwen2Config Config)
     /// <summary>The number of bytes of one token's float32 keys and values.</summary>
     public long CacheBytes => 2L * sizeof(float) * Config.LayerCount * Config.KeyValueHeadCount * Config.HeadWidth;
 
-    private static Qwen2Config CreateConfig(int hidden, int layers, int heads, int keyValueHeads, int intermediate, int vocabulary) => new()
-    {
-        HiddenSize = hidden,
-        LayerCount = layers,
-        AttentionHeadCount = heads,
-        KeyValueHeadCount = keyValueHeads,
-        IntermediateSize = intermediate,
-        VocabularySize = vocabulary,
-        MaxPositions = 32_768,
-        RopeTheta = 1e6,
-        TieWordEmbeddings = true,
-    };
+    private static DecoderConfig CreateConfig(
+        int hidden, int layers, int heads, int keyValueHeads, int intermediate, int vocabulary) => new()
+        {
+            HiddenSize = hidden,
+            LayerCount = layers,
+            AttentionHeadCount = heads,
+            KeyValueHeadCount = keyValueHeads,
+            IntermediateSize = intermediate,
+            VocabularySize = vocabulary,
+            MaxPositions = 32_768,
+            RopeTheta = 1e6,
+            TieWordEmbeddings = true,
+        };
 }

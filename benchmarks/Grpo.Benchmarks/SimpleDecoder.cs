@@ -14,11 +14,11 @@ namespace Grpo.Benchmarks;
 internal sealed class SimpleDecoder : IDisposable
 {
     private readonly Dictionary<string, Parameter> _weights;
-    private readonly Qwen2Config _config;
+    private readonly DecoderConfig _config;
     private readonly Tensor?[] _keys;
     private readonly Tensor?[] _values;
 
-    public SimpleDecoder(Qwen2ForCausalLM model)
+    public SimpleDecoder(CausalLM model)
     {
         _config = model.Config;
         _weights = model.named_parameters().ToDictionary(entry => entry.name, entry => entry.parameter, StringComparer.Ordinal);

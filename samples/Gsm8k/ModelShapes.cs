@@ -6,7 +6,7 @@ namespace Grpo.Samples.Gsm8k;
 /// <summary>The shapes of real models by name, for models of random weights and for plans.</summary>
 internal static class ModelShapes
 {
-    private static readonly Dictionary<string, Func<QwenTokenizer, Qwen2Config>> All = new(StringComparer.OrdinalIgnoreCase)
+    private static readonly Dictionary<string, Func<QwenTokenizer, DecoderConfig>> All = new(StringComparer.OrdinalIgnoreCase)
     {
         ["tiny"] = tokenizer => TinyShape.Config(tokenizer),
         ["0.5b"] = tokenizer => Qwen25(tokenizer, hidden: 896, intermediate: 4864, layers: 24, heads: 14),
@@ -20,10 +20,10 @@ internal static class ModelShapes
     public static bool IsName(string name) => All.ContainsKey(name);
 
     /// <summary>Returns the shape with a name, with a vocabulary large enough for the tokenizer.</summary>
-    public static Qwen2Config Of(string name, QwenTokenizer tokenizer) => All[name](tokenizer);
+    public static DecoderConfig Of(string name, QwenTokenizer tokenizer) => All[name](tokenizer);
 
     // Qwen2.5's published shapes differ only in the sizes. The embedding is padded to a multiple of 128.
-    private static Qwen2Config Qwen25(QwenTokenizer tokenizer, int hidden, int intermediate, int layers, int heads) => new()
+    private static DecoderConfig Qwen25(QwenTokenizer tokenizer, int hidden, int intermediate, int layers, int heads) => new()
     {
         VocabularySize = Math.Max(151_936, tokenizer.VocabularySize),
         HiddenSize = hidden,

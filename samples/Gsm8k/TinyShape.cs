@@ -12,7 +12,7 @@ internal static class TinyShape
     /// <summary>The size of the vocabulary. With a few more tokens, the trainer would run out of pairs in the generated problems.</summary>
     public const int VocabularySize = 512;
 
-    public static Qwen2Config Config(QwenTokenizer tokenizer) => new()
+    public static DecoderConfig Config(QwenTokenizer tokenizer) => new()
     {
         VocabularySize = tokenizer.VocabularySize,
         HiddenSize = 128,

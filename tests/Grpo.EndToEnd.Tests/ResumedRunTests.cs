@@ -20,7 +20,7 @@ namespace Grpo.EndToEnd.Tests;
 /// </summary>
 public sealed partial class ResumedRunTests : IDisposable
 {
-    private static readonly Qwen2Config Config = new()
+    private static readonly DecoderConfig Config = new()
     {
         VocabularySize = 512,
         HiddenSize = 16,
@@ -48,7 +48,7 @@ public sealed partial class ResumedRunTests : IDisposable
     /// <summary>A run, and one part of it that differs.</summary>
     internal sealed record Parts
     {
-        public Qwen2Config Config { get; init; } = ResumedRunTests.Config;
+        public DecoderConfig Config { get; init; } = ResumedRunTests.Config;
 
         public ulong Seed { get; init; } = 1;
 
@@ -262,10 +262,10 @@ public sealed partial class ResumedRunTests : IDisposable
 
     private static QwenPolicy Policy(Parts parts)
     {
-        var model = Qwen2ForCausalLM.Initialize(parts.Config, parts.Seed);
+        var model = CausalLM.Initialize(parts.Config, parts.Seed);
         if (parts.WeightType != ScalarType.Float32)
         {
-            using Qwen2ForCausalLM original = model;
+            using CausalLM original = model;
             model = original.Clone(type: parts.WeightType);
         }
         else
@@ -290,7 +290,7 @@ public sealed partial class ResumedRunTests : IDisposable
     {
         using QwenPolicy own = policy ?? Policy(parts);
         using QwenReferenceModel? frozen = parts.Lora is null
-            ? new QwenReferenceModel(Qwen2ForCausalLM.Initialize(parts.Config, parts.ReferenceSeed))
+            ? new QwenReferenceModel(CausalLM.Initialize(parts.Config, parts.ReferenceSeed))
             : null;
         IReferenceModel reference = frozen ?? (IReferenceModel)new AdapterOffReference(own);
         return await TrainAsync(parts, own, reference, steps, allow);

@@ -31,12 +31,12 @@ public sealed class KeptInputTests : IDisposable
     public void Configuration_with_half_a_surrogate_pair_is_refused(string text, string message)
     {
         string json = $$"""{"model_type": "qwen2", "hidden_act": "{{text}}"}""";
-        Assert.Contains(message, Assert.Throws<InvalidDataException>(() => Qwen2Config.Parse(json)).Message, StringComparison.Ordinal);
+        Assert.Contains(message, Assert.Throws<InvalidDataException>(() => DecoderConfig.Parse(json)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void Configuration_that_is_no_text_is_refused() =>
-        Assert.Throws<InvalidDataException>(() => Qwen2Config.Parse("{\"model_type\": \"\uD800\"}"));
+        Assert.Throws<InvalidDataException>(() => DecoderConfig.Parse("{\"model_type\": \"\uD800\"}"));
 
     // Once ended a resumed run with an InvalidOperationException.
     [Fact]
@@ -142,7 +142,7 @@ public sealed class KeptInputTests : IDisposable
             () => QwenTokenizer.Load(_folder.Path), () => Gsm8kDataset.Load(_folder["train.jsonl"]),
             () => Gsm8kDataset.Load(_folder["raw.jsonl"]),
             () => EvaluationFile.Read(_folder["evaluation.json"]), () => SafetensorsReader.Open(_folder["model.safetensors"]),
-            () => Qwen2Config.Parse("{\"model_type\":\"" + escaped + "\"}"), () => Qwen2Config.Parse("{\"a\":n" + Name + "}"),
+            () => DecoderConfig.Parse("{\"model_type\":\"" + escaped + "\"}"), () => DecoderConfig.Parse("{\"a\":n" + Name + "}"),
             () => throw new HubException(Name),
             () => throw new RewardException("r", Name, 1, "threw FormatException (" + Name + ")"),
             () => Recorded(Name, "1").ToOptions(), () => Recorded("GrpoOptions.LearningRate", Name).ToOptions(),

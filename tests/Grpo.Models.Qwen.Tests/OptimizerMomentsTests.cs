@@ -68,7 +68,7 @@ public sealed class OptimizerMomentsTests
     }
 
     private static QwenPolicy Policy(ulong seed = 7) =>
-        new(Qwen2ForCausalLM.Initialize(TinyModels.Config() with { VocabularySize = 264, InitializerRange = 0.1 }, seed));
+        new(CausalLM.Initialize(TinyModels.Config() with { VocabularySize = 264, InitializerRange = 0.1 }, seed));
 
     private static GrpoOptimizer Optimizer(QwenPolicy policy) =>
         new(policy, new PolicyGroupSampler(Tokenizer, new QwenChatTemplate()), new EvenReward(), new GrpoOptions

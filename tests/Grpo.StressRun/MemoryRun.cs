@@ -91,8 +91,8 @@ internal static partial class MemoryRun
 
     private static IRewardFunction Reward { get; } = RewardFunction.Create("last", (_, completion) => completion.TokenIds[^1] % 7);
 
-    private static Qwen2ForCausalLM Model(ulong seed, int layers, int hidden) => Qwen2ForCausalLM.Initialize(
-        new Qwen2Config
+    private static CausalLM Model(ulong seed, int layers, int hidden) => CausalLM.Initialize(
+        new DecoderConfig
         {
             VocabularySize = Vocabulary,
             HiddenSize = hidden,

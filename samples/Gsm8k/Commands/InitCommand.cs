@@ -32,7 +32,7 @@ internal static class InitCommand
             string folder = parsed.GetRequiredValue(output);
             Directory.CreateDirectory(folder);
             using var policy = new QwenPolicy(
-                Qwen2ForCausalLM.Initialize(ModelShapes.Of(parsed.GetRequiredValue(shape), loaded), parsed.GetValue(seed)), loaded.Save);
+                CausalLM.Initialize(ModelShapes.Of(parsed.GetRequiredValue(shape), loaded), parsed.GetValue(seed)), loaded.Save);
             policy.Save(folder);
             Console.WriteLine($"{policy.Module.parameters().Sum(parameter => parameter.numel()):N0} random weights written to {folder}.");
         });

@@ -48,7 +48,7 @@ internal static class PretrainCommand
         QwenTokenizer tokenizer = BpeTrainer.Train(
             problems.Take(VocabularyExamples).Select(problem => template.Render(problem.ToPrompt().Messages) + problem.ToCompletion()),
             TinyShape.VocabularySize);
-        using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(TinyShape.Config(tokenizer), options.Seed), tokenizer.Save);
+        using var policy = new QwenPolicy(CausalLM.Initialize(TinyShape.Config(tokenizer), options.Seed), tokenizer.Save);
         TaskDescription task = Defaults.TinyTask;
         var services = new SupervisedServices { Checkpoints = SupervisedRun.Checkpoints(options, output), Task = task };
         var trainer = new SupervisedTrainer(

@@ -17,7 +17,7 @@ internal static partial class ConfigRules
     private const string Attention = "attention would weigh other tokens";
     private const string Scale = "activations would have another scale";
 
-    private static readonly (string Neutral, Func<JsonElement, Qwen2Config, bool> IsNeutral, string Reason, string[] Fields)[] Rules =
+    private static readonly (string Neutral, Func<JsonElement, DecoderConfig, bool> IsNeutral, string Reason, string[] Fields)[] Rules =
     [
         ("off", IsOff, "weights would have other names and types",
             ["quantization_config", "quantization", "compression_config", "sparsity_config", "pruned_heads"]),
@@ -76,7 +76,7 @@ internal static partial class ConfigRules
     ];
 
     // No list can hold all spellings of these names. The first matching pattern decides.
-    private static readonly (Regex Name, string Neutral, Func<JsonElement, Qwen2Config, bool> IsNeutral, string Reason)[] Patterns =
+    private static readonly (Regex Name, string Neutral, Func<JsonElement, DecoderConfig, bool> IsNeutral, string Reason)[] Patterns =
     [
         (SoftCap(), "off", IsOff, "logits would be bounded"),
         (Rotary(), "off", IsOff, Angles),
@@ -91,9 +91,9 @@ internal static partial class ConfigRules
     /// <summary>Adds a problem for each field that is not neutral.</summary>
     /// <param name="fields">The fields of the file.</param>
     /// <param name="config">The configuration that was read from them.</param>
-    internal static void Check(ConfigFields fields, Qwen2Config config)
+    internal static void Check(ConfigFields fields, DecoderConfig config)
     {
-        foreach ((string neutral, Func<JsonElement, Qwen2Config, bool> isNeutral, string reason, string[] names) in Rules)
+        foreach ((string neutral, Func<JsonElement, DecoderConfig, bool> isNeutral, string reason, string[] names) in Rules)
         {
             foreach (string name in names)
             {
@@ -126,7 +126,7 @@ internal static partial class ConfigRules
         }
     }
 
-    private static bool IsOff(JsonElement value, Qwen2Config config) => value.ValueKind switch
+    private static bool IsOff(JsonElement value, DecoderConfig config) => value.ValueKind switch
     {
         JsonValueKind.False => true,
         JsonValueKind.Number => IsNumber(value, 0),
@@ -136,14 +136,14 @@ internal static partial class ConfigRules
         _ => false,
     };
 
-    private static bool IsTrue(JsonElement value, Qwen2Config config) => value.ValueKind == JsonValueKind.True;
+    private static bool IsTrue(JsonElement value, DecoderConfig config) => value.ValueKind == JsonValueKind.True;
 
-    private static bool IsOne(JsonElement value, Qwen2Config config) =>
+    private static bool IsOne(JsonElement value, DecoderConfig config) =>
         value.ValueKind == JsonValueKind.Array ? value.EnumerateArray().All(item => IsNumber(item, 1)) : IsNumber(value, 1);
 
-    private static bool IsHeadWidth(JsonElement value, Qwen2Config config) => IsNumber(value, config.HeadWidth);
+    private static bool IsHeadWidth(JsonElement value, DecoderConfig config) => IsNumber(value, config.HeadWidth);
 
-    private static bool IsAttentionScale(JsonElement value, Qwen2Config config) =>
+    private static bool IsAttentionScale(JsonElement value, DecoderConfig config) =>
         value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double scale)
         && Math.Abs((scale * Math.Sqrt(config.HeadWidth)) - 1) < 1e-6;
 
@@ -163,7 +163,7 @@ internal static partial class ConfigRules
         return false;
     }
 
-    private static bool NamesNoModel(JsonElement value, Qwen2Config config) =>
+    private static bool NamesNoModel(JsonElement value, DecoderConfig config) =>
         value.ValueKind == JsonValueKind.Object
             && !value.EnumerateObject().Any(entry => entry.Name.StartsWith("AutoModel", StringComparison.Ordinal));
 

@@ -36,7 +36,7 @@ internal sealed unsafe class CpuAttention : IDisposable
     /// <param name="config">The configuration of a model for which <see cref="Suits"/> is true.</param>
     /// <param name="cache">The cache, float32 on the CPU. Borrowed.</param>
     /// <param name="threads">The number of threads that will call.</param>
-    internal CpuAttention(Qwen2Config config, KeyValueCache cache, int threads)
+    internal CpuAttention(DecoderConfig config, KeyValueCache cache, int threads)
     {
         using var scope = TensorScope.BeginNoGrad();
         _cache = cache;
@@ -67,7 +67,7 @@ internal sealed unsafe class CpuAttention : IDisposable
     }
 
     /// <summary>True if the width of a head is a multiple of two vectors.</summary>
-    internal static bool Suits(Qwen2Config config) => config.HeadWidth % (2 * Lanes) == 0;
+    internal static bool Suits(DecoderConfig config) => config.HeadWidth % (2 * Lanes) == 0;
 
     /// <summary>Rotates a token's queries and key, appends its key and value to the row, and computes the attention over the row.</summary>
     /// <param name="layer">The index of the layer.</param>

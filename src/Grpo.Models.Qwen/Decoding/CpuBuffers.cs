@@ -12,7 +12,7 @@ internal sealed unsafe class CpuBuffers : IDisposable
 
     /// <param name="config">The configuration of the model.</param>
     /// <param name="rows">The number of rows to allocate.</param>
-    internal CpuBuffers(Qwen2Config config, int rows)
+    internal CpuBuffers(DecoderConfig config, int rows)
     {
         int hidden = config.HiddenSize;
         int queries = config.AttentionHeadCount * config.HeadWidth, keys = config.KeyValueHeadCount * config.HeadWidth;

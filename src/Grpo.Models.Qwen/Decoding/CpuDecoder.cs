@@ -18,9 +18,9 @@ internal sealed unsafe class CpuDecoder : IDisposable
     private const long SmallModel = 1 << 22;
     private const int MaxRowsOfSmallModel = 1024;
 
-    private readonly Qwen2ForCausalLM _model;
+    private readonly CausalLM _model;
     private readonly IntPtr _headHandle;
-    private readonly Qwen2Config _config;
+    private readonly DecoderConfig _config;
     private readonly KeyValueCache _cache;
     private readonly CpuLayer[] _layers;
     private readonly CpuWeight _head;
@@ -43,7 +43,7 @@ internal sealed unsafe class CpuDecoder : IDisposable
     private Int8Rows? _rounded;                        // the input of the next product in 8 bits; null: float32
     private float* _logits;
 
-    private CpuDecoder(Qwen2ForCausalLM model, KeyValueCache cache, Int8Weights? int8)
+    private CpuDecoder(CausalLM model, KeyValueCache cache, Int8Weights? int8)
     {
         Dictionary<string, Parameter> weights = Weights(model);
         (_model, _config, _cache, _headHandle) = (model, model.Config, cache, model.HeadWeight.Handle);
@@ -86,7 +86,7 @@ internal sealed unsafe class CpuDecoder : IDisposable
     /// <param name="model">The model. Borrowed; its weights must not change while the decoder lives.</param>
     /// <param name="cache">The cache. Borrowed.</param>
     /// <param name="int8">The model's weights in 8 bits, or null. Borrowed.</param>
-    internal static CpuDecoder? TryCreate(Qwen2ForCausalLM model, KeyValueCache cache, Int8Weights? int8)
+    internal static CpuDecoder? TryCreate(CausalLM model, KeyValueCache cache, Int8Weights? int8)
     {
         using var scope = TensorScope.BeginNoGrad();
         bool suits = SkinnyKernel.IsSupported
@@ -153,7 +153,7 @@ internal sealed unsafe class CpuDecoder : IDisposable
         _int8Rows?.Dispose();
     }
 
-    private static Dictionary<string, Parameter> Weights(Qwen2ForCausalLM model) =>
+    private static Dictionary<string, Parameter> Weights(CausalLM model) =>
         model.BaseParameters().ToDictionary(named => named.Name, named => named.Parameter, StringComparer.Ordinal);
 
     private void Embed(ReadOnlySpan<long> tokenIds)

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Lora;
 
-/// <summary>The LoRA adapter of a model, created by <see cref="Qwen2ForCausalLM.AddAdapter"/>. The model owns its weights.</summary>
+/// <summary>The LoRA adapter of a model, created by <see cref="CausalLM.AddAdapter"/>. The model owns its weights.</summary>
 public sealed class LoraAdapter
 {
     // Per thread, like torch's grad mode: a reference on one thread must not switch the adapter off for a sampler on another.

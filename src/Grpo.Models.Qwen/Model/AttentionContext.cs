@@ -31,7 +31,7 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
     /// <param name="batch">The packed row.</param>
     /// <param name="config">The configuration of the model.</param>
     /// <param name="type">The type of the hidden states.</param>
-    internal static AttentionContext ForPacked(PackedBatch batch, Qwen2Config config, ScalarType type)
+    internal static AttentionContext ForPacked(PackedBatch batch, DecoderConfig config, ScalarType type)
     {
         (Tensor cosine, Tensor signedSine) = RotaryEmbedding.Tables(batch.Positions, config, type);
         return new AttentionContext(cosine, signedSine, Mask: null) { Packed = batch.Attention };
@@ -69,7 +69,7 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
     /// <param name="config">The configuration of the model.</param>
     /// <param name="type">The type of the hidden states.</param>
     /// <returns>The context. The caller's scope owns its tensors.</returns>
-    internal static AttentionContext ForSequences(Tensor tokenIds, Tensor? attentionMask, Qwen2Config config, ScalarType type)
+    internal static AttentionContext ForSequences(Tensor tokenIds, Tensor? attentionMask, DecoderConfig config, ScalarType type)
     {
         using var scope = TensorScope.BeginNoGrad();
         long length = tokenIds.shape[1];
@@ -89,7 +89,7 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
     /// <param name="type">The type of the hidden states.</param>
     /// <returns>The context. The caller's scope owns its tensors.</returns>
     internal static AttentionContext ForNextTokens(
-        Tensor positions, KeyValueCache cache, Int8Weights? int8, Qwen2Config config, ScalarType type)
+        Tensor positions, KeyValueCache cache, Int8Weights? int8, DecoderConfig config, ScalarType type)
     {
         using var scope = TensorScope.BeginNoGrad();
         (Tensor cosine, Tensor signedSine) = RotaryEmbedding.Tables(positions, config, type);

@@ -24,7 +24,7 @@ internal sealed class CheckpointedLayers : SafeFunction<CheckpointedLayers>
     /// <param name="hidden">The hidden states, [B, T, H].</param>
     /// <param name="context">The context of this pass, without a cache.</param>
     /// <returns>The hidden states after the last layer, [B, T, H]. Owned by the caller's scope.</returns>
-    internal static Tensor Run(IReadOnlyList<Qwen2DecoderLayer> layers, Tensor hidden, AttentionContext context)
+    internal static Tensor Run(IReadOnlyList<DecoderLayer> layers, Tensor hidden, AttentionContext context)
     {
         using var scope = TensorScope.Begin();
         // Autograd calls the backward pass only if an input needs a gradient. With a frozen embedding none would.
@@ -36,10 +36,10 @@ internal sealed class CheckpointedLayers : SafeFunction<CheckpointedLayers>
     protected override Tensor Compute(autograd.AutogradContext context, object[] inputs)
     {
         (Tensor hidden, var layers, var attention) =
-            ((Tensor)inputs[0], (IReadOnlyList<Qwen2DecoderLayer>)inputs[1], (AttentionContext)inputs[2]);
+            ((Tensor)inputs[0], (IReadOnlyList<DecoderLayer>)inputs[1], (AttentionContext)inputs[2]);
         using var scope = TensorScope.BeginNoGrad();
         var entering = new List<Tensor>();
-        foreach (Qwen2DecoderLayer layer in layers)
+        foreach (DecoderLayer layer in layers)
         {
             entering.Add(hidden);
             // Kept, because torch saves the tensors only after this method has returned. The scope of Run frees them.
@@ -65,7 +65,7 @@ internal sealed class CheckpointedLayers : SafeFunction<CheckpointedLayers>
         using var scope = TensorScope.Begin();
         using IDisposable withGradients = enable_grad();
         List<Tensor> saved = context.get_saved_variables();
-        var layers = (IReadOnlyList<Qwen2DecoderLayer>)context.get_data(LayersKey);
+        var layers = (IReadOnlyList<DecoderLayer>)context.get_data(LayersKey);
         AttentionContext attention = ((AttentionContext)context.get_data(ContextKey)).With(saved[layers.Count..]);
         Tensor upstream = gradient;
         for (int i = layers.Count - 1; i >= 0; i--)

@@ -21,7 +21,7 @@ internal sealed class KeyValueCache : IDisposable
     /// <param name="slots">The number of rows that fit.</param>
     /// <param name="capacity">The number of positions that fit in a row.</param>
     /// <param name="placement">The device and type of the hidden states.</param>
-    internal KeyValueCache(Qwen2Config config, int slots, int capacity, ParameterPlacement placement)
+    internal KeyValueCache(DecoderConfig config, int slots, int capacity, ParameterPlacement placement)
     {
         Slots = slots;
         Capacity = capacity;

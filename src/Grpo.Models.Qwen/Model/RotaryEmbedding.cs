@@ -17,7 +17,7 @@ internal static class RotaryEmbedding
     /// <param name="config">The configuration of the model, for D and θ.</param>
     /// <param name="type">The type of the tables, which is that of the heads they rotate.</param>
     /// <returns>Two tensors [B, T, 1, D], owned by the caller's scope.</returns>
-    internal static (Tensor Cosine, Tensor SignedSine) Tables(Tensor positions, Qwen2Config config, ScalarType type)
+    internal static (Tensor Cosine, Tensor SignedSine) Tables(Tensor positions, DecoderConfig config, ScalarType type)
     {
         using var scope = TensorScope.BeginNoGrad();
         int width = config.HeadWidth;

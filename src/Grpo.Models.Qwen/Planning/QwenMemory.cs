@@ -18,7 +18,7 @@ namespace Grpo.Models.Qwen.Planning;
 /// It counts the tensors that the code creates and that autograd saves. Buffers inside libtorch's operators have a fixed size and are part
 /// of <see cref="MemoryPlanner.ProcessBytes"/>.
 /// </remarks>
-public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
+public sealed record QwenMemory(DecoderConfig Config) : IMemoryModel
 {
     private const int Single = sizeof(float);
 
@@ -28,7 +28,7 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
     /// <value>Default float32.</value>
     public ScalarType WeightType { get; init; } = ScalarType.Float32;
 
-    /// <summary>The type of the hidden states and matrix products (<see cref="Qwen2ForCausalLM.ComputeType"/>).</summary>
+    /// <summary>The type of the hidden states and matrix products (<see cref="CausalLM.ComputeType"/>).</summary>
     /// <value>Default <see cref="WeightType"/>.</value>
     public ScalarType ComputeType { get => _computeType ?? WeightType; init => _computeType = value; }
 
@@ -36,11 +36,11 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
     /// <value>Default null.</value>
     public LoraOptions? Lora { get; init; }
 
-    /// <summary>True if the token embedding is not trained (<see cref="Qwen2ForCausalLM.FreezeEmbeddings"/>).</summary>
+    /// <summary>True if the token embedding is not trained (<see cref="CausalLM.FreezeEmbeddings"/>).</summary>
     /// <value>Default false.</value>
     public bool FreezeEmbeddings { get; init; }
 
-    /// <summary>True if the backward pass computes each layer again (<see cref="Qwen2ForCausalLM.GradientCheckpointing"/>).</summary>
+    /// <summary>True if the backward pass computes each layer again (<see cref="CausalLM.GradientCheckpointing"/>).</summary>
     /// <value>Default false.</value>
     public bool GradientCheckpointing { get; init; }
 
@@ -51,7 +51,7 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
     /// <inheritdoc/>
     public bool SharesPrompts => true;
 
-    internal Qwen2Counts Counts => new(Config);
+    internal DecoderCounts Counts => new(Config);
 
     internal int ComputeBytes => BytesOf(ComputeType);
 
@@ -80,9 +80,9 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
         options ??= new QwenLoadOptions();
         PretrainedSource source = PretrainedSource.From(folderOrHubId, options);
         string directory = await source.ResolveConfigAsync(options.Progress, cancellationToken).ConfigureAwait(false);
-        Qwen2Config config = Qwen2Config.Load(directory);
+        DecoderConfig config = DecoderConfig.Load(directory);
         ScalarType type = options.KeepStoredType ? QwenWeights.StoredType(config) : ScalarType.Float32;
-        Qwen2ForCausalLM.RequireComputeType(options.ComputeType ?? type, type);
+        CausalLM.RequireComputeType(options.ComputeType ?? type, type);
         CheckpointTemplate.CheckFolder(directory, source.Adapter, folderOrHubId, options.ChatTemplate, options.Logger);
         return new QwenMemory(config)
         {
@@ -172,7 +172,7 @@ public sealed record QwenMemory(Qwen2Config Config) : IMemoryModel
         return prefill + rounded + copy;
     }
 
-    // As in Qwen2DecodingSession: float32 on a CPU, a copy on other devices.
+    // As in DecodingSession: float32 on a CPU, a copy on other devices.
     private ScalarType DecodingType(DeviceType device) => device == DeviceType.CPU ? WeightType : ComputeType;
 
     private static int BytesOf(ScalarType type) => type switch

@@ -16,7 +16,7 @@ namespace Grpo.Models.Qwen;
 /// </remarks>
 public sealed class AdapterOffReference : IReferenceModel, IHasIdentity
 {
-    private readonly Qwen2ForCausalLM _model;
+    private readonly CausalLM _model;
 
     /// <summary>Creates a reference that borrows the policy's model.</summary>
     /// <param name="policy">A policy with an adapter. It must outlive the reference.</param>

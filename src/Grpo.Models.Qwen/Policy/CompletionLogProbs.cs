@@ -19,7 +19,7 @@ internal static class CompletionLogProbs
     /// The gradient of a loss with respect to the log-probs, as in <see cref="IPolicy"/>; null if the caller computes the loss.
     /// </param>
     /// <returns>The log-probs, [B, C] float32, 0 where the completion mask is 0. Owned by the caller's scope.</returns>
-    internal static Tensor Compute(Qwen2ForCausalLM model, TokenBatch batch, double temperature, Func<Tensor, Tensor>? lossGradient = null)
+    internal static Tensor Compute(CausalLM model, TokenBatch batch, double temperature, Func<Tensor, Tensor>? lossGradient = null)
     {
         using var scope = TensorScope.Begin();
         if (Predict(model, batch) is not { } predicted)
@@ -40,7 +40,7 @@ internal static class CompletionLogProbs
     /// <param name="model">The model.</param>
     /// <param name="batch">The batch of B rows.</param>
     /// <param name="temperature">The temperature, by which the logits are divided.</param>
-    internal static TokenStatistics ComputeWithEntropies(Qwen2ForCausalLM model, TokenBatch batch, double temperature)
+    internal static TokenStatistics ComputeWithEntropies(CausalLM model, TokenBatch batch, double temperature)
     {
         using var scope = TensorScope.Begin();
         if (Predict(model, batch) is not { } predicted)
@@ -58,7 +58,7 @@ internal static class CompletionLogProbs
 
     // Hidden states [R, H] that predict the R real completion tokens, these tokens [R], and their indices in the flattened [B·C].
     // Null if R is 0.
-    private static (Tensor Hidden, Tensor Targets, Tensor Positions)? Predict(Qwen2ForCausalLM model, TokenBatch batch)
+    private static (Tensor Hidden, Tensor Targets, Tensor Positions)? Predict(CausalLM model, TokenBatch batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
         Check(batch);

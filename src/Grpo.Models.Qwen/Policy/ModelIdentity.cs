@@ -9,7 +9,7 @@ internal static class ModelIdentity
     /// <summary>Describes a model.</summary>
     /// <param name="kind">The kind of plug-in that the model serves as.</param>
     /// <param name="model">The model. Borrowed.</param>
-    public static PlugInIdentity Describe(string kind, Qwen2ForCausalLM model) => model.Config.Mathematics()
+    public static PlugInIdentity Describe(string kind, CausalLM model) => model.Config.Mathematics()
         .Aggregate(
             new PlugInIdentity(kind),
             (identity, entry) => identity.With($"config.{entry.Field}", Convert.ToString(entry.Value, CultureInfo.InvariantCulture)))

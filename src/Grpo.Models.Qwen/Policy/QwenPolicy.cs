@@ -25,7 +25,7 @@ public sealed class QwenPolicy
     /// Writes the other files that loading needs, such as the tokenizer's. <see cref="Save"/> calls it with the folder after the weights of
     /// a whole model are written. Null writes none.
     /// </param>
-    public QwenPolicy(Qwen2ForCausalLM model, Action<string>? saveCompanions = null)
+    public QwenPolicy(CausalLM model, Action<string>? saveCompanions = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         Model = model;
@@ -33,13 +33,13 @@ public sealed class QwenPolicy
     }
 
     /// <summary>The model of the policy.</summary>
-    public Qwen2ForCausalLM Model { get; }
+    public CausalLM Model { get; }
 
     /// <summary>Writes the chat template into a folder, for a whole model and for an adapter; null writes nothing.</summary>
     internal Action<string>? SaveTemplate { get; init; }
 
     // Without this check a disposed model would report that it has no parameters, or return an invalid tensor.
-    private Qwen2ForCausalLM Alive
+    private CausalLM Alive
     {
         get
         {
@@ -89,7 +89,7 @@ public sealed class QwenPolicy
     /// <remarks>
     /// The weights are the current ones of the whole model, or those of the base if there is an adapter. An optimizer asks before it
     /// changes them. Without an adapter all weights are read each time, in about a second for 0.5 billion float32 weights. The identity
-    /// excludes the device and <see cref="Qwen2ForCausalLM.GradientCheckpointing"/>, which change no number beyond rounding.
+    /// excludes the device and <see cref="CausalLM.GradientCheckpointing"/>, which change no number beyond rounding.
     /// </remarks>
     /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>
     public PlugInIdentity Identity => ModelIdentity.Describe("Qwen2", Alive)
@@ -119,7 +119,7 @@ public sealed class QwenPolicy
             ? throw new NotSupportedException(
                 $"{nameof(Int8Rollouts)} is for models on a CPU with vectors of 256 bits, but this one is on "
                 + $"{Model.Device}{(Int8Weight.IsSupported ? "" : " of a processor without them")}. Set it to false.")
-            : new Qwen2DecodingSession(Alive, prompts, new DecodingOptions(groupSize, maxNewTokens) { Int8 = Int8Rollouts });
+            : new DecodingSession(Alive, prompts, new DecodingOptions(groupSize, maxNewTokens) { Int8 = Int8Rollouts });
 
     /// <summary>
     /// Writes <c>config.json</c>, <c>model.safetensors</c> (in the type of the weights) and the companion files into a folder. With an

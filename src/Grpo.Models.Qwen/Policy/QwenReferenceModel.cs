@@ -9,11 +9,11 @@ namespace Grpo.Models.Qwen;
 /// <summary>A reference model that is a frozen Qwen2 model. The KL term compares the policy with it.</summary>
 public sealed class QwenReferenceModel : IReferenceModel, IHasIdentity, IDisposable
 {
-    private readonly Qwen2ForCausalLM _model;
+    private readonly CausalLM _model;
 
     /// <summary>Creates a reference that owns a model and freezes it.</summary>
     /// <param name="model">The model. The reference disposes it and turns off the gradients of its parameters.</param>
-    public QwenReferenceModel(Qwen2ForCausalLM model)
+    public QwenReferenceModel(CausalLM model)
     {
         ArgumentNullException.ThrowIfNull(model);
         _model = model;

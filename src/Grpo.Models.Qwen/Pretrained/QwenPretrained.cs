@@ -105,9 +105,9 @@ public sealed class QwenPretrained : IDisposable
         var template = CheckpointTemplate.Choose(
             options.ChatTemplate, files, source.Adapter is { } folder ? TokenizerFiles.ReadTemplates(folder) : null);
         QwenTokenizer tokenizer = template.Fit(QwenTokenizer.Create(files));
-        ScalarType type = options.KeepStoredType ? QwenWeights.StoredType(Qwen2Config.Load(directory)) : ScalarType.Float32;
-        Qwen2ForCausalLM.RequireComputeType(options.ComputeType ?? type, type);
-        Qwen2ForCausalLM model = AllocationErrors.Explain(
+        ScalarType type = options.KeepStoredType ? QwenWeights.StoredType(DecoderConfig.Load(directory)) : ScalarType.Float32;
+        CausalLM.RequireComputeType(options.ComputeType ?? type, type);
+        CausalLM model = AllocationErrors.Explain(
             () => QwenWeights.Load(directory, device, type),
             $"The weights of the model in '{directory}' do not fit into the memory of {device}. "
             + "Take a device with more memory, or a smaller model.");
@@ -158,7 +158,7 @@ public sealed class QwenPretrained : IDisposable
                 + "Set ReferenceDevice to cpu, train an adapter, whose reference needs no copy, or train without a KL term.");
 
     // The embedding may be larger than the vocabulary (Qwen2.5 pads it to a multiple of 128), but never smaller.
-    private static void RequireRoom(Qwen2Config config, QwenTokenizer tokenizer, string directory)
+    private static void RequireRoom(DecoderConfig config, QwenTokenizer tokenizer, string directory)
     {
         if (tokenizer.VocabularySize > config.VocabularySize)
         {

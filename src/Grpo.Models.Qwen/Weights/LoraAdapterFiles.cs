@@ -34,14 +34,14 @@ public static class LoraAdapterFiles
     /// The options for further training. Dropout and seed are free; rank, scale and target modules must equal those of the file. Null means
     /// no dropout, whatever the adapter was trained with.
     /// </param>
-    /// <returns>The adapter, also in <see cref="Qwen2ForCausalLM.Adapter"/>.</returns>
+    /// <returns>The adapter, also in <see cref="CausalLM.Adapter"/>.</returns>
     /// <exception cref="FileNotFoundException">One of the two files is missing.</exception>
     /// <exception cref="InvalidDataException">
     /// The configuration is not supported, a file is damaged, or names or shapes do not fit the model; the message lists every problem. The
     /// model is unchanged.
     /// </exception>
     /// <exception cref="InvalidOperationException">The model already has an adapter.</exception>
-    public static LoraAdapter AddTo(Qwen2ForCausalLM model, string directory, LoraOptions? training = null)
+    public static LoraAdapter AddTo(CausalLM model, string directory, LoraOptions? training = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentException.ThrowIfNullOrEmpty(directory);
@@ -65,7 +65,7 @@ public static class LoraAdapterFiles
     /// <exception cref="FileNotFoundException">One of the two files is missing.</exception>
     /// <exception cref="InvalidDataException">A file is damaged, or the files are of another adapter. No weight has changed.</exception>
     /// <exception cref="InvalidOperationException">The model has no adapter, or it is merged.</exception>
-    public static void LoadInto(Qwen2ForCausalLM model, string directory)
+    public static void LoadInto(CausalLM model, string directory)
     {
         LoraAdapter adapter = AdapterOf(model);
         ArgumentException.ThrowIfNullOrEmpty(directory);
@@ -89,7 +89,7 @@ public static class LoraAdapterFiles
     /// The model has no adapter, the adapter is merged, or the folder holds a whole model, so that a reader could not tell which
     /// of the two is meant.
     /// </exception>
-    public static void Save(Qwen2ForCausalLM model, string directory)
+    public static void Save(CausalLM model, string directory)
     {
         LoraAdapter adapter = AdapterOf(model);
         ArgumentException.ThrowIfNullOrEmpty(directory);
@@ -99,7 +99,7 @@ public static class LoraAdapterFiles
             throw new DirectoryNotFoundException($"There is no folder '{directory}' to save the adapter in. Create it first.");
         }
 
-        if (File.Exists(Path.Combine(directory, Qwen2ConfigFile.FileName)))
+        if (File.Exists(Path.Combine(directory, DecoderConfigFile.FileName)))
         {
             throw new InvalidOperationException($"'{directory}' holds a whole model; save the adapter in a folder of its own.");
         }
@@ -119,14 +119,14 @@ public static class LoraAdapterFiles
     /// <exception cref="InvalidDataException">The configuration is damaged or not supported.</exception>
     internal static LoraBaseModel? BaseOf(string directory) => LoraConfigFile.Load(directory).Base;
 
-    private static LoraAdapter AdapterOf(Qwen2ForCausalLM model)
+    private static LoraAdapter AdapterOf(CausalLM model)
     {
         ArgumentNullException.ThrowIfNull(model);
         return model.Adapter
-            ?? throw new InvalidOperationException($"The model has no adapter. Give it one with {nameof(Qwen2ForCausalLM.AddAdapter)}.");
+            ?? throw new InvalidOperationException($"The model has no adapter. Give it one with {nameof(CausalLM.AddAdapter)}.");
     }
 
-    private static SafetensorsReader Open(Qwen2Config config, LoraOptions options, string directory)
+    private static SafetensorsReader Open(DecoderConfig config, LoraOptions options, string directory)
     {
         string path = Path.Combine(directory, WeightsFile);
         if (!File.Exists(path))
@@ -154,10 +154,10 @@ public static class LoraAdapterFiles
         }
     }
 
-    private static IEnumerable<(string Name, long[] Shape)> Expected(Qwen2Config config, LoraOptions options)
+    private static IEnumerable<(string Name, long[] Shape)> Expected(DecoderConfig config, LoraOptions options)
     {
         const string Weight = ".weight";
-        foreach ((string name, long[] shape) in Qwen2Parameters.List(config)
+        foreach ((string name, long[] shape) in DecoderParameters.List(config)
             .Where(entry => entry.Name.EndsWith(Weight, StringComparison.Ordinal)))
         {
             string module = name[..^Weight.Length];

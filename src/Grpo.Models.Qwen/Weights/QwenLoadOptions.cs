@@ -30,7 +30,7 @@ public sealed record QwenLoadOptions
 
     /// <summary>
     /// True to leave the token embedding, and an output layer that is tied to it, untrained
-    /// (<see cref="Qwen2ForCausalLM.FreezeEmbeddings"/>). A quarter of the 0.5B model then needs neither gradients nor moments.
+    /// (<see cref="CausalLM.FreezeEmbeddings"/>). A quarter of the 0.5B model then needs neither gradients nor moments.
     /// </summary>
     /// <value>Default false. With an adapter all weights are frozen in any case.</value>
     public bool FreezeEmbeddings { get; init; }
@@ -58,7 +58,7 @@ public sealed record QwenLoadOptions
 
     /// <summary>
     /// The type of matrix products and activations; BFloat16 with float32 weights is mixed precision
-    /// (<see cref="Qwen2ForCausalLM.ComputeType"/>).
+    /// (<see cref="CausalLM.ComputeType"/>).
     /// </summary>
     /// <remarks>
     /// Mixed precision is made for GPUs. On a CPU with AVX512-BF16 it is 1.6 to 1.9 times as fast as float32. Activations take half the
@@ -69,7 +69,7 @@ public sealed record QwenLoadOptions
 
     /// <summary>
     /// True to compute each layer again in the backward pass instead of keeping its activations
-    /// (<see cref="Qwen2ForCausalLM.GradientCheckpointing"/>).
+    /// (<see cref="CausalLM.GradientCheckpointing"/>).
     /// </summary>
     /// <value>Default false.</value>
     public bool GradientCheckpointing { get; init; }

@@ -27,14 +27,14 @@ public static class QwenWeights
     /// <exception cref="InvalidDataException">
     /// The configuration is not of a supported model, a file is damaged, or names or shapes do not fit; the message lists every problem.
     /// </exception>
-    public static Qwen2ForCausalLM Load(string directory, Device? device = null, ScalarType type = ScalarType.Float32)
+    public static CausalLM Load(string directory, Device? device = null, ScalarType type = ScalarType.Float32)
     {
-        Qwen2Config config = Qwen2Config.Load(directory);
+        DecoderConfig config = DecoderConfig.Load(directory);
         using SafetensorsCheckpoint checkpoint = SafetensorsCheckpoint.Open(directory);
         // Checked before allocating: a configuration that claims a huge model must have weights of that size.
         RequireMatch(config, checkpoint, directory);
         TorchBackend.EnsureAvailable();
-        var model = new Qwen2ForCausalLM(config, device, type);
+        var model = new CausalLM(config, device, type);
         try
         {
             Fill(model, checkpoint);
@@ -54,11 +54,11 @@ public static class QwenWeights
     /// <exception cref="InvalidDataException">
     /// The checkpoint is damaged or of a model of another shape. If the configuration, a name or a shape is wrong, no weight has changed.
     /// </exception>
-    public static void LoadInto(Qwen2ForCausalLM model, string directory)
+    public static void LoadInto(CausalLM model, string directory)
     {
         ArgumentNullException.ThrowIfNull(model);
         model.Adapter?.ThrowIfMerged("they cannot be replaced");
-        Qwen2Config config = Qwen2Config.Load(directory);
+        DecoderConfig config = DecoderConfig.Load(directory);
         if (model.Config.DifferenceFrom(config) is { } difference)
         {
             throw new InvalidDataException(
@@ -81,7 +81,7 @@ public static class QwenWeights
     /// <exception cref="InvalidOperationException">
     /// The model has an adapter that is not merged, so that its weights alone are not the model; or the folder holds an adapter.
     /// </exception>
-    public static void Save(Qwen2ForCausalLM model, string directory, ScalarType type = ScalarType.Float32)
+    public static void Save(CausalLM model, string directory, ScalarType type = ScalarType.Float32)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentException.ThrowIfNullOrEmpty(directory);
@@ -118,13 +118,13 @@ public static class QwenWeights
         }
 
         string config = (model.Config with { StoredType = typeName }).ToJson();
-        File.WriteAllText(Path.Combine(directory, Qwen2ConfigFile.FileName), config);
+        File.WriteAllText(Path.Combine(directory, DecoderConfigFile.FileName), config);
         // Without the index no reader looks at the weight files of an earlier checkpoint.
         File.Delete(Path.Combine(directory, IndexFile));
     }
 
     /// <summary>Returns the type in which a checkpoint's weights are stored.</summary>
-    internal static ScalarType StoredType(Qwen2Config config) => config.StoredType switch
+    internal static ScalarType StoredType(DecoderConfig config) => config.StoredType switch
     {
         "float32" => ScalarType.Float32,
         "bfloat16" => ScalarType.BFloat16,
@@ -133,7 +133,7 @@ public static class QwenWeights
             $"torch_dtype is \"{config.StoredType}\" but must be float32, float16 or bfloat16.", nameof(config)),
     };
 
-    private static void Fill(Qwen2ForCausalLM model, SafetensorsCheckpoint checkpoint)
+    private static void Fill(CausalLM model, SafetensorsCheckpoint checkpoint)
     {
         foreach ((string name, Parameter parameter) in model.BaseParameters())
         {
@@ -141,21 +141,21 @@ public static class QwenWeights
         }
     }
 
-    private static void RequireMatch(Qwen2Config config, SafetensorsCheckpoint checkpoint, string directory)
+    private static void RequireMatch(DecoderConfig config, SafetensorsCheckpoint checkpoint, string directory)
     {
         var match = new CheckpointMatch(checkpoint.Entries);
-        foreach ((string name, long[] shape) in Qwen2Parameters.List(config))
+        foreach ((string name, long[] shape) in DecoderParameters.List(config))
         {
             match.Require(name, shape);
         }
 
         if (config.TieWordEmbeddings)
         {
-            match.Allow(Qwen2Parameters.Head, [config.VocabularySize, config.HiddenSize]);
+            match.Allow(DecoderParameters.Head, [config.VocabularySize, config.HiddenSize]);
         }
 
-        match.ThrowIfAny($"The weights in '{directory}' do not fit its config.json.", Qwen2Parameters.IsRedundant);
-        if (config.TieWordEmbeddings && checkpoint.Entries.ContainsKey(Qwen2Parameters.Head))
+        match.ThrowIfAny($"The weights in '{directory}' do not fit its config.json.", DecoderParameters.IsRedundant);
+        if (config.TieWordEmbeddings && checkpoint.Entries.ContainsKey(DecoderParameters.Head))
         {
             RequireTied(checkpoint, directory);
         }
@@ -168,8 +168,8 @@ public static class QwenWeights
         const int Rows = 4096; // compared at a time, so that little is held in float64
         TorchBackend.EnsureAvailable();
         using var scope = TensorScope.BeginNoGrad();
-        Tensor embedding = checkpoint.Read(Qwen2Parameters.Embedding);                                  // [V, H]
-        Tensor head = checkpoint.Read(Qwen2Parameters.Head);                                            // [V, H]
+        Tensor embedding = checkpoint.Read(DecoderParameters.Embedding);                                  // [V, H]
+        Tensor head = checkpoint.Read(DecoderParameters.Head);                                            // [V, H]
         for (long first = 0; first < head.shape[0]; first += Rows)
         {
             using var part = TensorScope.BeginNoGrad();
@@ -178,8 +178,8 @@ public static class QwenWeights
             if (head.narrow(0, first, count).to(ScalarType.Float64).ne(embedded).any().item<bool>())
             {
                 throw new InvalidDataException(
-                    $"The weights in '{directory}' do not fit its config.json: {Qwen2Parameters.Head} differs from "
-                    + $"{Qwen2Parameters.Embedding}, but tie_word_embeddings is true. If the model has an output layer of its own, set "
+                    $"The weights in '{directory}' do not fit its config.json: {DecoderParameters.Head} differs from "
+                    + $"{DecoderParameters.Embedding}, but tie_word_embeddings is true. If the model has an output layer of its own, set "
                     + "tie_word_embeddings to false; else remove the tensor.");
             }
         }

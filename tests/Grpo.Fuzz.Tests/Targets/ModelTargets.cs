@@ -17,7 +17,7 @@ internal static class ModelTargets
     {
         yield return new("config.json", 6,
             [new(FuzzPart.Json("config.json", Config().ToJson())), new(FuzzPart.Json("config.json", NewerConfig))],
-            Folder.Reading("config", folder => Assert.Empty(Qwen2Config.Load(folder).Problems())), typeof(InvalidDataException));
+            Folder.Reading("config", folder => Assert.Empty(DecoderConfig.Load(folder).Problems())), typeof(InvalidDataException));
         yield return new(
             "model folder", 4, [Model()], Folder.Reading("model", folder => QwenWeights.Load(folder).Dispose()),
             typeof(InvalidDataException));
@@ -30,7 +30,7 @@ internal static class ModelTargets
             input => RoundTrip(tokenizer, input.Text));
     }
 
-    private static Qwen2Config Config() => new()
+    private static DecoderConfig Config() => new()
     {
         VocabularySize = 16,
         HiddenSize = 8,
@@ -53,20 +53,20 @@ internal static class ModelTargets
 
     private static FuzzInput Model() => Folder.Written(folder =>
     {
-        using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(Config(), 7);
+        using CausalLM model = CausalLM.Initialize(Config(), 7);
         QwenWeights.Save(model, folder);
     });
 
     private static FuzzInput Adapter() => Folder.Written(folder =>
     {
-        using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(Config(), 7);
+        using CausalLM model = CausalLM.Initialize(Config(), 7);
         model.AddAdapter(new LoraOptions { Rank = 2, Alpha = 4, Dropout = 0.1 });
         LoraAdapterFiles.Save(model, folder);
     });
 
     private static void ReadAdapter(string folder)
     {
-        using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(Config(), 7);
+        using CausalLM model = CausalLM.Initialize(Config(), 7);
         LoraAdapterFiles.AddTo(model, folder);
     }
 

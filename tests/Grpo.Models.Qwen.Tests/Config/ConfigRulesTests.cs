@@ -60,7 +60,7 @@ public sealed class ConfigRulesTests
     [InlineData("norm_eps", "1e-5")]
     [InlineData("use_parallel_residual", "true")]
     [InlineData("pruned_heads", "{\"0\": [1]}")]
-    [InlineData("auto_map", "{\"AutoModelForCausalLM\": \"modeling_qwen.Qwen2ForCausalLM\"}")]
+    [InlineData("auto_map", "{\"AutoModelForCausalLM\": \"modeling_qwen.CausalLM\"}")]
     [InlineData("text_config", "{\"hidden_size\": 64}")]
     [InlineData("rope_config", "{\"type\": \"yarn\", \"factor\": 4}")]
     [InlineData("ROPE_SCALING", "{\"type\": \"yarn\", \"factor\": 4}")]
@@ -91,7 +91,7 @@ public sealed class ConfigRulesTests
     public void Parse_refuses_a_field_that_changes_the_function(string field, string value, string? storedType = null)
     {
         string json = With(field, value, storedType);
-        var exception = Assert.Throws<InvalidDataException>(() => Qwen2Config.Parse(json));
+        var exception = Assert.Throws<InvalidDataException>(() => DecoderConfig.Parse(json));
         Assert.Contains($"{field} is ", exception.Message, StringComparison.Ordinal);
     }
 
@@ -132,7 +132,7 @@ public sealed class ConfigRulesTests
     [InlineData("a_field_of_someones_own", "{\"x\": [1, 2]}")]
     public void Parse_keeps_a_neutral_field_and_ToJson_writes_it(string field, string value)
     {
-        JsonNode written = JsonNode.Parse(Qwen2Config.Parse(With(field, value)).ToJson())!;
+        JsonNode written = JsonNode.Parse(DecoderConfig.Parse(With(field, value)).ToJson())!;
         Assert.True(written.AsObject().ContainsKey(field), written.ToJsonString());
         Assert.True(JsonNode.DeepEquals(JsonNode.Parse(value), written[field]), written.ToJsonString());
     }
@@ -141,7 +141,7 @@ public sealed class ConfigRulesTests
     public void Parse_refuses_layer_types_of_another_number_of_layers() => Assert.Contains(
         "layer_types names 3 layers but num_hidden_layers is 2.",
         Assert.Throws<InvalidDataException>(
-            () => Qwen2Config.Parse(With("layer_types", """["full_attention", "full_attention", "full_attention"]"""))).Message,
+            () => DecoderConfig.Parse(With("layer_types", """["full_attention", "full_attention", "full_attention"]"""))).Message,
         StringComparison.Ordinal);
 
     [Theory]
@@ -152,7 +152,7 @@ public sealed class ConfigRulesTests
     {
         string json = Plain.TrimEnd().TrimEnd('}') + ", " + fields + "}";
         Assert.Contains(
-            "names a field twice", Assert.Throws<InvalidDataException>(() => Qwen2Config.Parse(json)).Message, StringComparison.Ordinal);
+            "names a field twice", Assert.Throws<InvalidDataException>(() => DecoderConfig.Parse(json)).Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -176,7 +176,7 @@ public sealed class ConfigRulesTests
     {
         foreach (string field in (ReadOnlySpan<string>)["rope_parameters", "rope_scaling"])
         {
-            var exception = Assert.Throws<InvalidDataException>(() => Qwen2Config.Parse(With(field, settings)));
+            var exception = Assert.Throws<InvalidDataException>(() => DecoderConfig.Parse(With(field, settings)));
             Assert.Contains(
                 message.Replace("rope_parameters", field, StringComparison.Ordinal), exception.Message, StringComparison.Ordinal);
         }
@@ -193,9 +193,9 @@ public sealed class ConfigRulesTests
     {
         foreach (string field in (ReadOnlySpan<string>)["rope_parameters", "rope_scaling"])
         {
-            Qwen2Config config = Qwen2Config.Parse(With(field, settings));
+            DecoderConfig config = DecoderConfig.Parse(With(field, settings));
             Assert.Equal(theta, config.RopeTheta);
-            Assert.Equal(theta, Qwen2Config.Parse(config.ToJson()).RopeTheta);
+            Assert.Equal(theta, DecoderConfig.Parse(config.ToJson()).RopeTheta);
         }
     }
 
@@ -204,9 +204,9 @@ public sealed class ConfigRulesTests
     {
         JsonObject fields = JsonNode.Parse(With("rope_parameters", """{ "rope_type": "default", "rope_theta": 1000000.0 }"""))!.AsObject();
         fields["rope_theta"] = 1e6;
-        Assert.Equal(1e6, Qwen2Config.Parse(fields.ToJsonString()).RopeTheta);
+        Assert.Equal(1e6, DecoderConfig.Parse(fields.ToJsonString()).RopeTheta);
         fields["rope_theta"] = 1e4;
-        var exception = Assert.Throws<InvalidDataException>(() => Qwen2Config.Parse(fields.ToJsonString()));
+        var exception = Assert.Throws<InvalidDataException>(() => DecoderConfig.Parse(fields.ToJsonString()));
         Assert.Contains("rope_theta is 10000 but rope_parameters.rope_theta is 1000000", exception.Message, StringComparison.Ordinal);
     }
 
@@ -217,7 +217,7 @@ public sealed class ConfigRulesTests
     {
         using var folder = new TemporaryFolder();
         folder.Write("config.json", File.ReadAllText(SharedData.Path("cases", file)));
-        var exception = Assert.Throws<InvalidDataException>(() => Qwen2Config.Load(folder.Path));
+        var exception = Assert.Throws<InvalidDataException>(() => DecoderConfig.Load(folder.Path));
         Assert.Contains(message, exception.Message, StringComparison.Ordinal);
     }
 

@@ -63,10 +63,10 @@ public sealed class DecodingLinearTests
     [Fact]
     public void A_weight_whose_shape_does_not_suit_8_bits_stays_as_it_is()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();    // widths of 24 and 40
+        using CausalLM model = TinyModels.Create();    // widths of 24 and 40
         using var int8 = new Int8Weights(model.ProjectionWeights());
         Assert.Null(int8.Find(model.HeadWeight, rows: 1));
-        using Qwen2ForCausalLM wide = Qwen2ForCausalLM.Initialize(WideConfig, seed: 3);
+        using CausalLM wide = CausalLM.Initialize(WideConfig, seed: 3);
         using var wideInt8 = new Int8Weights(wide.ProjectionWeights());
         Assert.NotNull(wideInt8.Find(wide.HeadWeight, rows: 64));
         Assert.Null(wideInt8.Find(wide.HeadWeight, rows: 65));
@@ -77,23 +77,23 @@ public sealed class DecodingLinearTests
     [InlineData(true, 1e-4, 0.1)]     // rounded to 8 bits: not the same, and not far away
     public void Decoded_log_probs_are_near_those_of_training(bool rounds, double atLeast, double atMost)
     {
-        using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(WideConfig, seed: 3)) { Int8Rollouts = rounds };
+        using var policy = new QwenPolicy(CausalLM.Initialize(WideConfig, seed: 3)) { Int8Rollouts = rounds };
         using var scope = TensorScope.BeginNoGrad();
         using IDecodingSession session = policy.StartDecoding(
-            Qwen2DecodingSessionTests.Prompts([[1, 2, 3], [4, 5]]), groupSize: 2, maxNewTokens: 3);
+            DecodingSessionTests.Prompts([[1, 2, 3], [4, 5]]), groupSize: 2, maxNewTokens: 3);
         session.Prefill();
-        session.Advance(Qwen2DecodingSessionTests.Ids([10, 11, 12, 13]));
-        Tensor decoded = session.Advance(Qwen2DecodingSessionTests.Ids([20, 21, 22, 23])).log_softmax(1);      // [4, V]
+        session.Advance(DecodingSessionTests.Ids([10, 11, 12, 13]));
+        Tensor decoded = session.Advance(DecodingSessionTests.Ids([20, 21, 22, 23])).log_softmax(1);      // [4, V]
         int[][] rows = [[1, 2, 3, 10, 20], [1, 2, 3, 11, 21], [4, 5, 12, 22], [4, 5, 13, 23]];
         double largest = Enumerable.Range(0, 4).Max(row =>
-            (policy.Model.call(Qwen2DecodingSessionTests.Ids(rows[row]).unsqueeze(0), null)[0, -1].log_softmax(0) - decoded[row]).abs()
+            (policy.Model.call(DecodingSessionTests.Ids(rows[row]).unsqueeze(0), null)[0, -1].log_softmax(0) - decoded[row]).abs()
                 .max().item<float>());
         Assert.InRange(largest, atLeast, atMost);
     }
 
     private static Gen<int> OneOf(params int[] values) => Gen.Int[0, values.Length - 1].Select(index => values[index]);
 
-    private static Qwen2Config WideConfig => TinyModels.Config() with
+    private static DecoderConfig WideConfig => TinyModels.Config() with
     {
         VocabularySize = 64,
         HiddenSize = 96,

@@ -32,7 +32,7 @@ public sealed class CpuDecoderTests
     [VectorFact]
     public void Advance_gives_a_row_the_same_logits_to_the_last_bit_whatever_its_neighbors_and_the_number_of_threads()
     {
-        using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(TinyModels.CpuConfig(), seed: 7);
+        using CausalLM model = CausalLM.Initialize(TinyModels.CpuConfig(), seed: 7);
         int threads = get_num_threads();
         Gen.Select(Gen.Int[1, 40].Array[1, 32], Gen.Int[0, 39], Gen.Int[1, 3]).Sample((lengths, token, count) =>
         {
@@ -53,22 +53,22 @@ public sealed class CpuDecoderTests
     [VectorFact]
     public void Advance_refuses_a_token_that_is_not_of_the_vocabulary()
     {
-        using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(TinyModels.CpuConfig(), seed: 7);
+        using CausalLM model = CausalLM.Initialize(TinyModels.CpuConfig(), seed: 7);
         using var policy = new QwenPolicy(model);
         using var scope = TensorScope.BeginNoGrad();
         using IDecodingSession session = policy.StartDecoding(
-            Qwen2DecodingSessionTests.Prompts([[1, 2], [3]]), groupSize: 1, maxNewTokens: 2);
+            DecodingSessionTests.Prompts([[1, 2], [3]]), groupSize: 1, maxNewTokens: 2);
         session.Prefill();
         ErrorAssert.Says<ArgumentException>(
-            "Token 40 of row 1 is not below the vocabulary of 40", () => session.Advance(Qwen2DecodingSessionTests.Ids([5, 40])));
-        ErrorAssert.Says<ArgumentException>("Token -1 of row 0", () => session.Advance(Qwen2DecodingSessionTests.Ids([-1, 5])));
+            "Token 40 of row 1 is not below the vocabulary of 40", () => session.Advance(DecodingSessionTests.Ids([5, 40])));
+        ErrorAssert.Says<ArgumentException>("Token -1 of row 0", () => session.Advance(DecodingSessionTests.Ids([-1, 5])));
     }
 
     // Logits of the first row of a cache of rows of some lengths, after three new tokens.
-    private static float[] First(Qwen2ForCausalLM model, int[] lengths, int token)
+    private static float[] First(CausalLM model, int[] lengths, int token)
     {
         using var scope = TensorScope.BeginNoGrad();
-        Qwen2Config config = model.Config;
+        DecoderConfig config = model.Config;
         using var cache = new KeyValueCache(config, lengths.Length, capacity: 43, new ParameterPlacement(CPU, ScalarType.Float32));
         using var generator = new Generator(3);
         Tensor keys = randn([1, config.KeyValueHeadCount, 40, config.HeadWidth], generator: generator).expand(lengths.Length, -1, -1, -1);
@@ -92,14 +92,14 @@ public sealed class CpuDecoderTests
     [VectorFact]
     public void Advance_says_that_the_model_is_gone_or_elsewhere()
     {
-        var model = Qwen2ForCausalLM.Initialize(TinyModels.CpuConfig(), seed: 7);
+        var model = CausalLM.Initialize(TinyModels.CpuConfig(), seed: 7);
         var policy = new QwenPolicy(model);
         using var scope = TensorScope.BeginNoGrad();
-        using IDecodingSession session = policy.StartDecoding(Qwen2DecodingSessionTests.Prompts([[1, 2]]), groupSize: 1, maxNewTokens: 3);
+        using IDecodingSession session = policy.StartDecoding(DecodingSessionTests.Prompts([[1, 2]]), groupSize: 1, maxNewTokens: 3);
         session.Prefill();
-        session.Advance(Qwen2DecodingSessionTests.Ids([5]));
+        session.Advance(DecodingSessionTests.Ids([5]));
         policy.Dispose();
-        Assert.ThrowsAny<InvalidOperationException>(() => session.Advance(Qwen2DecodingSessionTests.Ids([5])));
+        Assert.ThrowsAny<InvalidOperationException>(() => session.Advance(DecodingSessionTests.Ids([5])));
     }
 
     [Theory]
@@ -107,17 +107,17 @@ public sealed class CpuDecoderTests
     [InlineData(true)]
     public void A_session_may_be_disposed_twice(bool rounds)
     {
-        using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(TinyModels.CpuConfig(), seed: 7)) { Int8Rollouts = rounds };
+        using var policy = new QwenPolicy(CausalLM.Initialize(TinyModels.CpuConfig(), seed: 7)) { Int8Rollouts = rounds };
         using var scope = TensorScope.BeginNoGrad();
-        IDecodingSession session = policy.StartDecoding(Qwen2DecodingSessionTests.Prompts([[1, 2]]), groupSize: 1, maxNewTokens: 2);
+        IDecodingSession session = policy.StartDecoding(DecodingSessionTests.Prompts([[1, 2]]), groupSize: 1, maxNewTokens: 2);
         session.Dispose();
         session.Dispose();
         Assert.Throws<ObjectDisposedException>(() => session.Prefill());
     }
 
-    private static bool Suits(Qwen2Config config, Action<Qwen2ForCausalLM>? change = null)
+    private static bool Suits(DecoderConfig config, Action<CausalLM>? change = null)
     {
-        using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(config, seed: 7);
+        using CausalLM model = CausalLM.Initialize(config, seed: 7);
         change?.Invoke(model);
         using var cache = new KeyValueCache(config, slots: 1, capacity: 2, new ParameterPlacement(CPU, model.WeightType));
         using CpuDecoder? decoder = CpuDecoder.TryCreate(model, cache, int8: null);

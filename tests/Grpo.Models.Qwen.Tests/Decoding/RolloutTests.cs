@@ -19,7 +19,7 @@ public sealed class RolloutTests
     [Fact]
     public async Task Log_probs_of_8_bit_rollouts_differ_a_little_from_those_of_training_and_the_update_says_by_how_much()
     {
-        using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(Config, seed: 3)) { Int8Rollouts = true };
+        using var policy = new QwenPolicy(CausalLM.Initialize(Config, seed: 3)) { Int8Rollouts = true };
         var reward = RewardFunction.Create("length", (_, completion) => completion.TokenIds.Count);
         using var optimizer = new GrpoOptimizer(policy, new PolicyGroupSampler(Tokenizer, new PlainTemplate()), reward, new GrpoOptions
         {
@@ -36,5 +36,5 @@ public sealed class RolloutTests
     }
 
     // Widths that can be multiplied in 8 bits.
-    private static Qwen2Config Config => TinyModels.CpuConfig() with { VocabularySize = Tokenizer.VocabularySize };
+    private static DecoderConfig Config => TinyModels.CpuConfig() with { VocabularySize = Tokenizer.VocabularySize };
 }

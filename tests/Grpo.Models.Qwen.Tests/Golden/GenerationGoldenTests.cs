@@ -52,18 +52,18 @@ public sealed class GenerationGoldenTests
         });
     }
 
-    private static void Check(JsonElement golden, Func<Qwen2ForCausalLM, int[][], Options, int[][]> decode)
+    private static void Check(JsonElement golden, Func<CausalLM, int[][], Options, int[][]> decode)
     {
         JsonElement eos = golden.GetProperty("eos_token_id");
         var options = new Options(
             golden.GetProperty("max_new_tokens").GetInt32(),
             eos.ValueKind == JsonValueKind.Null ? null : eos.GetInt32(),
             golden.GetProperty("pad_token_id").GetInt32());
-        using Qwen2ForCausalLM model = QwenWeights.Load(GoldenModel.Folder(golden.GetProperty("model").GetString()!));
+        using CausalLM model = QwenWeights.Load(GoldenModel.Folder(golden.GetProperty("model").GetString()!));
         Assert.Equal(Rows(golden.GetProperty("new_tokens")), decode(model, Rows(golden.GetProperty("prompts")), options));
     }
 
-    private static int[][] Decode(Qwen2ForCausalLM model, int[][] prompts, Options options, int groupSize)
+    private static int[][] Decode(CausalLM model, int[][] prompts, Options options, int groupSize)
     {
         using var scope = TensorScope.BeginNoGrad();
         TokenBatch batch = Batch(prompts, options);
@@ -78,7 +78,7 @@ public sealed class GenerationGoldenTests
         return output.Rows;
     }
 
-    private static int[][] DecodeUncached(Qwen2ForCausalLM model, int[][] prompts, Options options)
+    private static int[][] DecodeUncached(CausalLM model, int[][] prompts, Options options)
     {
         using var scope = TensorScope.BeginNoGrad();
         TokenBatch batch = Batch(prompts, options);

@@ -20,7 +20,7 @@ internal sealed class GoldenModel : IDisposable
         Summary = document.RootElement.GetProperty(name).Clone();
     }
 
-    public Qwen2ForCausalLM Model { get; }
+    public CausalLM Model { get; }
 
     /// <summary>Losses and gradient norms by side.</summary>
     public JsonElement Summary { get; }

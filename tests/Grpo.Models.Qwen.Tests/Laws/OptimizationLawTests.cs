@@ -15,7 +15,7 @@ namespace Grpo.Models.Qwen.Tests;
 /// <remarks>
 /// The parts have closer tests of their own: chunks of rows in TokenLogProbsTests and FusedLogProbsTests, streamed and 8-bit products in
 /// <see cref="DecodingLinearTests"/>, shared prompts in <see cref="SharedPromptTests"/>, checkpointing to the bit in
-/// <see cref="GradientCheckpointingTests"/>, the cache in <see cref="Qwen2DecodingSessionTests"/>, merged adapters in LoraAdapterTests,
+/// <see cref="GradientCheckpointingTests"/>, the cache in <see cref="DecodingSessionTests"/>, merged adapters in LoraAdapterTests,
 /// smaller micro-batches after a failed allocation in OutOfMemoryUpdateTests, sampling in CpuTokenSamplerTests and
 /// DeviceTokenSamplerTests, AdamW in AdamWTests. Weights in 8 bits are no part of the law: they are another distribution,
 /// which <see cref="RolloutTests"/> measures.
@@ -115,7 +115,7 @@ public sealed class OptimizationLawTests
             using var reference = new QwenReferenceModel(
                 Model(isWide: false, hasAdapter: false, given.Tied, seed: 7, isMoved: !change.HasAdapter));
             (UpdateReport[] expected, Dictionary<string, Tensor> gradients) =
-                Update(new SimplePath(policy.Model), new SimplePath((Qwen2ForCausalLM)reference.Module), given.Groups, given.Options);
+                Update(new SimplePath(policy.Model), new SimplePath((CausalLM)reference.Module), given.Groups, given.Options);
 
             policy.Model.GradientCheckpointing = change.Checkpoints;
             (UpdateReport[] actual, Dictionary<string, Tensor> sameGradients) = Update(
@@ -135,10 +135,10 @@ public sealed class OptimizationLawTests
     }
 
     // Sizes that our own kernels decode, and sizes that are too uneven for that; biases of 0 and norms of 1 would hide mistakes.
-    private static Qwen2ForCausalLM Model(bool isWide, bool hasAdapter, bool tied, ulong seed, bool isMoved = false)
+    private static CausalLM Model(bool isWide, bool hasAdapter, bool tied, ulong seed, bool isMoved = false)
     {
-        Qwen2Config narrow = TinyModels.Config(tied) with { VocabularySize = Tokenizer.VocabularySize };
-        Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(
+        DecoderConfig narrow = TinyModels.Config(tied) with { VocabularySize = Tokenizer.VocabularySize };
+        CausalLM model = CausalLM.Initialize(
             isWide ? TinyModels.CpuConfig(tied) with { VocabularySize = Tokenizer.VocabularySize } : narrow, seed);
         using var scope = TensorScope.BeginNoGrad();
         using var generator = new Generator(seed);

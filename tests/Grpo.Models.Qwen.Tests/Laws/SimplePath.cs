@@ -10,7 +10,7 @@ namespace Grpo.Models.Qwen.Tests;
 /// logits. It shares with the library nothing but the model's layers and the random numbers.
 /// </summary>
 /// <param name="model">Borrowed.</param>
-internal sealed class SimplePath(Qwen2ForCausalLM model) : IEntropyPolicy, IReferenceModel
+internal sealed class SimplePath(CausalLM model) : IEntropyPolicy, IReferenceModel
 {
     // Logits of another order of summation move the borders between tokens by about 1e-6.
     private const double Undecided = 1e-5;

@@ -12,7 +12,7 @@ public sealed class LoraAdapterTests
     [Fact]
     public void A_fresh_adapter_changes_nothing_and_alone_is_trained()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         using var policy = new QwenPolicy(model);
         using var scope = TensorScope.Begin();
         Tensor before = policy.LogProbs(LoraModels.Batch, 1).detach();
@@ -29,7 +29,7 @@ public sealed class LoraAdapterTests
     [Fact]
     public void A_begins_uniform_within_one_over_the_root_of_its_width_and_B_at_zero()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         model.AddAdapter(new LoraOptions { Rank = 64 });
         Dictionary<string, Parameter> weights = model.Adapter!.Parameters().ToDictionary(named => named.Name, named => named.Parameter);
         using var scope = TensorScope.BeginNoGrad();
@@ -49,7 +49,7 @@ public sealed class LoraAdapterTests
     [Fact]
     public void The_same_seed_gives_the_same_start_and_another_another()
     {
-        using Qwen2ForCausalLM first = TinyModels.Create(), second = TinyModels.Create(), other = TinyModels.Create();
+        using CausalLM first = TinyModels.Create(), second = TinyModels.Create(), other = TinyModels.Create();
         first.AddAdapter(LoraModels.Options);
         second.AddAdapter(LoraModels.Options);
         other.AddAdapter(LoraModels.Options with { Seed = 6 });
@@ -157,7 +157,7 @@ public sealed class LoraAdapterTests
     public void A_bfloat16_base_stays_what_it_is_and_its_adapter_learns_in_float32()
     {
         using TemporaryFolder folder = new();
-        using (Qwen2ForCausalLM wide = TinyModels.Create())
+        using (CausalLM wide = TinyModels.Create())
         {
             QwenWeights.Save(wide, folder.Path, ScalarType.BFloat16);
         }
@@ -188,7 +188,7 @@ public sealed class LoraAdapterTests
     [InlineData(ScalarType.BFloat16, 0.15)] // merged weights are rounded to 8 bits of mantissa
     public void Merged_log_probs_are_the_unmerged_ones_and_unmerging_restores_the_base_bit_for_bit(ScalarType type, double tolerance)
     {
-        using Qwen2ForCausalLM model = type == ScalarType.Float32 ? TinyModels.Create() : Narrow();
+        using CausalLM model = type == ScalarType.Float32 ? TinyModels.Create() : Narrow();
         model.AddAdapter(LoraModels.Options);
         LoraModels.Train(model);
         using var policy = new QwenPolicy(model);
@@ -267,13 +267,13 @@ public sealed class LoraAdapterTests
         using QwenReferenceModel copy = QwenReferenceModel.CopyOf(policy);
         using var scope = TensorScope.BeginNoGrad();
         TensorAssert.Identical(policy.LogProbs(LoraModels.Batch, 1), copy.LogProbs(LoraModels.Batch, 1), "log-probs");
-        Assert.Equal(merged, ((Qwen2ForCausalLM)copy.Module).Adapter is null);
+        Assert.Equal(merged, ((CausalLM)copy.Module).Adapter is null);
     }
 
     [Fact]
     public void Options_out_of_range_are_all_named()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         var options = new LoraOptions { Rank = 0, Alpha = double.NaN, Dropout = 1, TargetModules = ["q_proj", "lm_head", "q_proj"] };
         string message = Assert.Throws<ArgumentException>(() => model.AddAdapter(options)).Message;
         Assert.StartsWith(
@@ -295,14 +295,14 @@ public sealed class LoraAdapterTests
         Assert.Equal(7, options.TargetModules.Count);
     }
 
-    private static Qwen2ForCausalLM Narrow()
+    private static CausalLM Narrow()
     {
         using TemporaryFolder folder = new();
-        using Qwen2ForCausalLM wide = TinyModels.Create();
+        using CausalLM wide = TinyModels.Create();
         QwenWeights.Save(wide, folder.Path, ScalarType.BFloat16);
         return QwenWeights.Load(folder.Path, type: ScalarType.BFloat16);
     }
 
-    private static Parameter Weight(Qwen2ForCausalLM model, string name) =>
+    private static Parameter Weight(CausalLM model, string name) =>
         model.named_parameters().Single(named => named.name == name).parameter;
 }

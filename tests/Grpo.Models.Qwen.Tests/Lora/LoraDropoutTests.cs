@@ -38,7 +38,7 @@ public sealed class LoraDropoutTests
     [Fact]
     public void The_adapter_has_on_average_the_output_that_it_has_without_dropout()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         var update = new LowRankUpdate("q_proj", model.HeadWeight, Options with { Dropout = 0.25 });     // W is [37, 24]
         using var scope = TensorScope.BeginNoGrad();
         update.Up.Weight.fill_(1);
@@ -60,7 +60,7 @@ public sealed class LoraDropoutTests
 
         static Tensor Output(Device device)
         {
-            using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(TinyModels.Config(), seed: 7, device);
+            using CausalLM model = CausalLM.Initialize(TinyModels.Config(), seed: 7, device);
             var update = new LowRankUpdate("q_proj", model.HeadWeight, Options);
             update.Up.Weight.fill_(1);
             return update.Apply(ones(20, 24, device: device), new LoraPass(IsOff: false, DropoutKey: 9));
@@ -70,7 +70,7 @@ public sealed class LoraDropoutTests
     [Fact]
     public void A_layer_that_is_run_again_in_its_pass_drops_the_same_inputs_and_another_layer_others()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         LowRankUpdate query = Update("q_proj"), key = Update("k_proj");
         using var scope = TensorScope.BeginNoGrad();
         Tensor input = ones(20, 24);

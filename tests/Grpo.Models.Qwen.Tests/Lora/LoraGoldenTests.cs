@@ -15,7 +15,7 @@ public sealed class LoraGoldenTests : IDisposable
 {
     private const string FilePrefix = "base_model.model.";
 
-    private readonly Qwen2ForCausalLM? _model;
+    private readonly CausalLM? _model;
     private readonly SafetensorsReader? _expected;
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory();
 

@@ -13,7 +13,7 @@ internal static class LoraModels
 
     public static QwenPolicy Policy(LoraOptions? options = null, bool trained = true, bool tied = true)
     {
-        Qwen2ForCausalLM model = TinyModels.Create(tied);
+        CausalLM model = TinyModels.Create(tied);
         model.AddAdapter(options ?? Options);
         if (trained)
         {
@@ -24,7 +24,7 @@ internal static class LoraModels
     }
 
     /// <summary>Fills B, which begins at zero, as if some steps had been done.</summary>
-    public static void Train(Qwen2ForCausalLM model, ulong seed = 3, double deviation = 0.2)
+    public static void Train(CausalLM model, ulong seed = 3, double deviation = 0.2)
     {
         using var scope = TensorScope.BeginNoGrad();
         using var generator = new Generator(seed);
@@ -39,10 +39,10 @@ internal static class LoraModels
     public static TokenBatch Batch =>
         TokenBatchBuilder.Build([new([1, 2, 3], [4, 5]), new([6], [7, 8, 9]), new([10, 11], [])], padTokenId: 0, CPU);
 
-    public static Dictionary<string, Tensor> Weights(Qwen2ForCausalLM model) =>
+    public static Dictionary<string, Tensor> Weights(CausalLM model) =>
         model.named_parameters().ToDictionary(named => named.name, named => named.parameter.detach().clone());
 
-    public static void AssertSame(IReadOnlyDictionary<string, Tensor> expected, Qwen2ForCausalLM model)
+    public static void AssertSame(IReadOnlyDictionary<string, Tensor> expected, CausalLM model)
     {
         Dictionary<string, Parameter> actual = model.named_parameters().ToDictionary(named => named.name, named => named.parameter);
         Assert.Equal(expected.Keys.Order(StringComparer.Ordinal), actual.Keys.Order(StringComparer.Ordinal));

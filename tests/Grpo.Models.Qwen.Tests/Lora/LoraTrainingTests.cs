@@ -42,7 +42,7 @@ public sealed class LoraTrainingTests
     public async Task Training_moves_the_adapter_away_from_the_base_and_leaves_the_base_as_it_was()
     {
         using QwenPolicy policy = Policy();
-        using Qwen2ForCausalLM untouched = Model();
+        using CausalLM untouched = Model();
         using GrpoOptimizer optimizer = Optimizer(policy);
         IReadOnlyList<StepReport> reports = await StepsAsync(optimizer, 3);
         double[] kl = [.. reports.Select(report => report.Updates[0].Kl!.Value)];
@@ -126,12 +126,12 @@ public sealed class LoraTrainingTests
         Assert.True(losses[^1] < 0.7 * losses[0], $"loss {losses[0]}, then {losses[^1]}");
     }
 
-    private static Qwen2ForCausalLM Model() =>
-        Qwen2ForCausalLM.Initialize(TinyModels.Config() with { VocabularySize = 264, InitializerRange = 0.1 }, seed: 7);
+    private static CausalLM Model() =>
+        CausalLM.Initialize(TinyModels.Config() with { VocabularySize = 264, InitializerRange = 0.1 }, seed: 7);
 
     private static QwenPolicy Policy(LoraOptions? options = null)
     {
-        Qwen2ForCausalLM model = Model();
+        CausalLM model = Model();
         model.AddAdapter(options ?? LoraModels.Options);
         return new QwenPolicy(model);
     }

@@ -93,14 +93,14 @@ public sealed class ComputeTypeTests
         using var reference = QwenReferenceModel.CopyOf(policy);
         using var scope = TensorScope.BeginNoGrad();
         TokenBatch batch = TokenBatchBuilder.Build(Group, padTokenId: 0, CPU, sharePrompts: true);
-        Assert.Equal(ScalarType.BFloat16, ((Qwen2ForCausalLM)reference.Module).WeightType);
+        Assert.Equal(ScalarType.BFloat16, ((CausalLM)reference.Module).WeightType);
         TensorAssert.Identical(policy.LogProbs(batch, 0.8), reference.LogProbs(batch, 0.8), "log-probs");
     }
 
     [Fact]
     public void A_cpu_decodes_in_float32()
     {
-        using Qwen2ForCausalLM model = Model();
+        using CausalLM model = Model();
         Tensor expected = Decode(model, copies: null);
         model.ComputeType = ScalarType.BFloat16;
         Tensor actual = Decode(model, copies: null);
@@ -112,8 +112,8 @@ public sealed class ComputeTypeTests
     [Fact]
     public void A_session_that_decodes_a_copy_gives_its_logits_and_frees_it()
     {
-        using Qwen2ForCausalLM model = Model();
-        using (Qwen2ForCausalLM copy = model.Clone(type: ScalarType.BFloat16))
+        using CausalLM model = Model();
+        using (CausalLM copy = model.Clone(type: ScalarType.BFloat16))
         {
             model.ComputeType = ScalarType.BFloat16;
             Tensor expected = Decode(copy, copies: null), actual = Decode(model, copies: true);
@@ -153,11 +153,11 @@ public sealed class ComputeTypeTests
     [Fact]
     public void Types_that_cannot_be_computed_in_are_refused()
     {
-        using Qwen2ForCausalLM model = Model();
+        using CausalLM model = Model();
         ArgumentException error = Assert.Throws<ArgumentException>(() => model.ComputeType = ScalarType.Float16);
         Assert.Contains(
             "ComputeType is Float16 but must be Float32, as the weights are, or BFloat16.", error.Message, StringComparison.Ordinal);
-        using Qwen2ForCausalLM copy = model.Clone(type: ScalarType.BFloat16);
+        using CausalLM copy = model.Clone(type: ScalarType.BFloat16);
         Assert.Equal(ScalarType.BFloat16, copy.ComputeType);
         error = Assert.Throws<ArgumentException>(() => copy.ComputeType = ScalarType.Float32);
         Assert.Contains(
@@ -169,7 +169,7 @@ public sealed class ComputeTypeTests
     public async Task A_checkpoint_is_loaded_into_float32_and_computes_in_bfloat16()
     {
         using var folder = new TemporaryFolder();
-        using (var model = Qwen2ForCausalLM.Initialize(TinyModels.Config() with { VocabularySize = 264 }, seed: 7))
+        using (var model = CausalLM.Initialize(TinyModels.Config() with { VocabularySize = 264 }, seed: 7))
         {
             QwenWeights.Save(model, folder.Path, ScalarType.BFloat16);
         }
@@ -179,16 +179,16 @@ public sealed class ComputeTypeTests
             folder.Path, new QwenLoadOptions { ComputeType = ScalarType.BFloat16, WithReference = true });
         Assert.Equal((ScalarType.Float32, ScalarType.BFloat16), (qwen.Policy.Model.WeightType, qwen.Policy.Model.ComputeType));
         Assert.Equal(ScalarType.BFloat16, ((QwenMemory)qwen.Policy.Memory).ComputeType);
-        Assert.Equal(ScalarType.BFloat16, ((Qwen2ForCausalLM)((QwenReferenceModel)qwen.Reference!).Module).WeightType);
+        Assert.Equal(ScalarType.BFloat16, ((CausalLM)((QwenReferenceModel)qwen.Reference!).Module).WeightType);
 
         var contradiction = new QwenLoadOptions { KeepStoredType = true, ComputeType = ScalarType.Float32 };
         ArgumentException error = await Assert.ThrowsAsync<ArgumentException>(() => QwenPretrained.LoadAsync(folder.Path, contradiction));
         Assert.Contains("ComputeType is Float32 but must be BFloat16", error.Message, StringComparison.Ordinal);
     }
 
-    private static Qwen2ForCausalLM Model(bool tied = true)
+    private static CausalLM Model(bool tied = true)
     {
-        Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(TinyModels.Config(tied), seed: 5);
+        CausalLM model = CausalLM.Initialize(TinyModels.Config(tied), seed: 5);
         using var scope = TensorScope.BeginNoGrad();
         using var generator = new Generator(3);
         foreach (Parameter parameter in model.parameters().Where(parameter => parameter.dim() == 1))
@@ -210,11 +210,11 @@ public sealed class ComputeTypeTests
     }
 
     // Prefill and a step of two rows each.
-    private static Tensor Decode(Qwen2ForCausalLM model, bool? copies)
+    private static Tensor Decode(CausalLM model, bool? copies)
     {
         using var scope = TensorScope.BeginNoGrad();
         TokenBatch prompts = TokenBatchBuilder.Build([new([1, 2, 3], []), new([6], [])], padTokenId: 0, CPU);
-        using var session = new Qwen2DecodingSession(
+        using var session = new DecodingSession(
             model, prompts, new DecodingOptions(GroupSize: 2, MaxNewTokens: 3) { Copies = copies });
         return scope.Release(cat([session.Prefill(), session.Advance(tensor(new long[] { 4, 5, 6, 7 }))], 0));
     }

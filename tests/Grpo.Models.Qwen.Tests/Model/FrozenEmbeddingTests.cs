@@ -92,10 +92,10 @@ public sealed class FrozenEmbeddingTests : IDisposable
     [Fact]
     public void Copies_freeze_what_the_original_freezes()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create(tied: false), merged = TinyModels.Create();
-        using Qwen2ForCausalLM trained = model.Clone();
+        using CausalLM model = TinyModels.Create(tied: false), merged = TinyModels.Create();
+        using CausalLM trained = model.Clone();
         model.FreezeEmbeddings();
-        using Qwen2ForCausalLM copy = model.Clone();
+        using CausalLM copy = model.Clone();
         Assert.Equal([Embedding], copy.named_parameters().Where(entry => !entry.parameter.requires_grad).Select(entry => entry.name));
         Assert.All(trained.parameters(), parameter => Assert.True(parameter.requires_grad));
 
@@ -103,14 +103,14 @@ public sealed class FrozenEmbeddingTests : IDisposable
         using var policy = new QwenPolicy(merged);
         merged.AddAdapter(LoraModels.Options);
         policy.MergeAdapter();
-        using Qwen2ForCausalLM whole = merged.Clone();
+        using CausalLM whole = merged.Clone();
         Assert.All(whole.parameters(), parameter => Assert.True(parameter.requires_grad));
     }
 
     [Fact]
     public async Task Loading_freezes_it_by_option()
     {
-        using (var model = Qwen2ForCausalLM.Initialize(TinyModels.Config() with { VocabularySize = 264 }, seed: 7))
+        using (var model = CausalLM.Initialize(TinyModels.Config() with { VocabularySize = 264 }, seed: 7))
         {
             QwenWeights.Save(model, _folder.Path);
         }

@@ -7,7 +7,7 @@ namespace Grpo.Models.Qwen.Tests;
 /// <summary>Models small enough for a unit test, with uneven sizes so that a swapped axis shows.</summary>
 internal static class TinyModels
 {
-    public static Qwen2Config Config(bool tied = true) => new()
+    public static DecoderConfig Config(bool tied = true) => new()
     {
         VocabularySize = 37,
         HiddenSize = 24,
@@ -23,7 +23,7 @@ internal static class TinyModels
     /// <summary>
     /// A shape that <see cref="CpuDecoder"/> decodes, where the processor has the vectors: three query heads of width 32 a key head.
     /// </summary>
-    public static Qwen2Config CpuConfig(bool tied = true) => Config(tied) with
+    public static DecoderConfig CpuConfig(bool tied = true) => Config(tied) with
     {
         VocabularySize = 40,
         HiddenSize = 192,
@@ -31,7 +31,7 @@ internal static class TinyModels
         InitializerRange = 0.1,
     };
 
-    public static Qwen2ForCausalLM Create(bool tied = true, ulong seed = 7) => Qwen2ForCausalLM.Initialize(Config(tied), seed);
+    public static CausalLM Create(bool tied = true, ulong seed = 7) => CausalLM.Initialize(Config(tied), seed);
 }
 
 /// <summary>Tests that count live tensors run while no other test does.</summary>

@@ -15,7 +15,7 @@ public sealed class LiveActivationTests
     private const int PromptLength = 24;
     private const int CompletionLength = 40;
 
-    private static readonly Qwen2Config Config = TinyModels.Config() with
+    private static readonly DecoderConfig Config = TinyModels.Config() with
     {
         VocabularySize = 100,
         HiddenSize = 96,
@@ -37,7 +37,7 @@ public sealed class LiveActivationTests
     public void Activations_are_what_a_forward_pass_leaves_in_use(
         bool shared, bool checkpointing, bool lora, ScalarType type, ScalarType? computeType = null)
     {
-        using var policy = new QwenPolicy(new Qwen2ForCausalLM(Config, CPU, type));
+        using var policy = new QwenPolicy(new CausalLM(Config, CPU, type));
         using (var scope = TensorScope.BeginNoGrad())
         {
             foreach (Tensor parameter in policy.Model.parameters())

@@ -30,7 +30,7 @@ public sealed class QwenMemoryTests
     public void Weights_are_those_of_the_model(bool tied, long numbers)
     {
         MemoryNeeds needs = new QwenMemory(TinyModels.Config(tied)).NeedsOf(Sizes);
-        using Qwen2ForCausalLM model = TinyModels.Create(tied);
+        using CausalLM model = TinyModels.Create(tied);
         Assert.Equal(numbers, model.parameters().Sum(parameter => parameter.numel()));
         Assert.Equal((4 * numbers, numbers, 4 * numbers), (needs.Weights, needs.TrainedParameters, needs.Reference));
     }
@@ -40,7 +40,7 @@ public sealed class QwenMemoryTests
     {
         // 2 layers · 16 · (48 + 32 + 32 + 48 + 64 + 64 + 64)
         MemoryNeeds needs = (Memory() with { Lora = new LoraOptions() }).NeedsOf(Sizes);
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         model.AddAdapter(new LoraOptions());
         Assert.Equal(11_264, model.parameters().Where(parameter => parameter.requires_grad).Sum(parameter => parameter.numel()));
         Assert.Equal((4 * (9_920L + 11_264), 11_264L, 0L), (needs.Weights, needs.TrainedParameters, needs.Reference));

@@ -17,7 +17,7 @@ public sealed class FusedUpdateTests
     [Fact]
     public void An_objective_that_is_not_per_token_but_says_so_fails_and_leaves_no_gradient()
     {
-        using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(TinyModels.Config() with { VocabularySize = 151_936 }, seed: 3));
+        using var policy = new QwenPolicy(CausalLM.Initialize(TinyModels.Config() with { VocabularySize = 151_936 }, seed: 3));
         using var scope = TensorScope.Begin();
         Tensor[] before = [.. policy.Module.parameters().Select(parameter => parameter.detach().clone())];
         InvalidOperationException failure = Assert.Throws<InvalidOperationException>(

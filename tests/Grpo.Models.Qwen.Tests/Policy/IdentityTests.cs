@@ -82,7 +82,7 @@ public sealed class IdentityTests
     private static readonly LoraOptions Lora = new() { Rank = 2, Alpha = 4 };
 
     // The weights of a model come from its seed and its sizes alone, so that each of these changes one fact.
-    public static TheoryData<string, Qwen2Config, LoraOptions> ChangesOfModels => new()
+    public static TheoryData<string, DecoderConfig, LoraOptions> ChangesOfModels => new()
     {
         { "config.rms_norm_eps", TinyModels.Config() with { RmsNormEpsilon = 1e-5 }, Lora },
         { "config.rope_theta", TinyModels.Config() with { RopeTheta = 1e4 }, Lora },
@@ -96,9 +96,9 @@ public sealed class IdentityTests
 
     [Theory]
     [MemberData(nameof(ChangesOfModels))]
-    public void A_model_with_one_difference_is_another(string fact, Qwen2Config config, LoraOptions lora)
+    public void A_model_with_one_difference_is_another(string fact, DecoderConfig config, LoraOptions lora)
     {
-        using QwenPolicy one = new(TinyModels.Create()), other = new(Qwen2ForCausalLM.Initialize(config, seed: 7));
+        using QwenPolicy one = new(TinyModels.Create()), other = new(CausalLM.Initialize(config, seed: 7));
         one.Model.AddAdapter(Lora);
         other.Model.AddAdapter(lora);
         Assert.Equal([fact], one.Identity.Facts.Except(other.Identity.Facts).Select(entry => entry.Key));
@@ -146,7 +146,7 @@ public sealed class IdentityTests
     [CudaFact]
     public void Identity_does_not_depend_on_the_device()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         foreach (ScalarType type in new[] { ScalarType.Float32, ScalarType.BFloat16 })
         {
             using QwenPolicy here = new(model.Clone(CPU, type)), there = new(model.Clone(CUDA, type));

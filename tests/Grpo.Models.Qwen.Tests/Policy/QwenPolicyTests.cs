@@ -22,7 +22,7 @@ public sealed class QwenPolicyTests
         for (int row = 0; row < 3; row++)
         {
             (IReadOnlyList<int> prompt, IReadOnlyList<int> completion) = Sequences[row];
-            Tensor tokenIds = Qwen2DecodingSessionTests.Ids([.. prompt, .. completion]).unsqueeze(0);
+            Tensor tokenIds = DecodingSessionTests.Ids([.. prompt, .. completion]).unsqueeze(0);
             Tensor all = (policy.Model.call(tokenIds, null)[0] / temperature).log_softmax(-1);           // [T, V]
             for (int t = 0; t < 3; t++)
             {

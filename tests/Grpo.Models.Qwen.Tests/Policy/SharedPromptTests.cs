@@ -110,7 +110,7 @@ public sealed class SharedPromptTests
 
     private static QwenPolicy Policy(bool tied = true)
     {
-        Qwen2ForCausalLM model = TinyModels.Create(tied);
+        CausalLM model = TinyModels.Create(tied);
         using var scope = TensorScope.BeginNoGrad();
         using var generator = new Generator(3);
         foreach (Parameter parameter in model.parameters().Where(parameter => parameter.dim() == 1))

@@ -16,7 +16,7 @@ public sealed class LoraPretrainedTests : IDisposable
 
     public LoraPretrainedTests()
     {
-        using var model = Qwen2ForCausalLM.Initialize(TinyModels.Config() with { VocabularySize = 264 }, seed: 7);
+        using var model = CausalLM.Initialize(TinyModels.Config() with { VocabularySize = 264 }, seed: 7);
         QwenWeights.Save(model, _base.Path, ScalarType.BFloat16);
         TinyTokenizer.Load(TinyTokenizer.TokenizerJson()).Save(_base.Path);
     }

@@ -17,7 +17,7 @@ public sealed class ReferenceDeviceTests : IDisposable
 
     public ReferenceDeviceTests()
     {
-        using var model = Qwen2ForCausalLM.Initialize(TinyModels.Config() with { VocabularySize = 264 }, seed: 7);
+        using var model = CausalLM.Initialize(TinyModels.Config() with { VocabularySize = 264 }, seed: 7);
         QwenWeights.Save(model, _folder.Path);
         TinyTokenizer.Load(TinyTokenizer.TokenizerJson()).Save(_folder.Path);
     }
@@ -85,7 +85,7 @@ public sealed class ReferenceDeviceTests : IDisposable
     public void A_reference_in_main_memory_serves_a_policy_on_a_gpu()
     {
         var gpu = new Device(DeviceType.CUDA, 0);
-        using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(TinyModels.Config(), seed: 7, gpu));
+        using var policy = new QwenPolicy(CausalLM.Initialize(TinyModels.Config(), seed: 7, gpu));
         using QwenReferenceModel reference = QwenReferenceModel.CopyOf(policy, CPU);
         using var scope = TensorScope.BeginNoGrad();
         TokenBatch batch = TokenBatchBuilder.Build(Sequences, padTokenId: 0, gpu, sharePrompts: true);

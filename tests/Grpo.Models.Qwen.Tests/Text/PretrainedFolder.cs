@@ -19,7 +19,7 @@ internal sealed class PretrainedFolder : IDisposable
 
     private PretrainedFolder(int vocabularySize)
     {
-        using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(
+        using CausalLM model = CausalLM.Initialize(
             TinyModels.Config() with
             {
                 VocabularySize = vocabularySize,

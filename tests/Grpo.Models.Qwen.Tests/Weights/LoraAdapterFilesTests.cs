@@ -46,7 +46,7 @@ public sealed class LoraAdapterFilesTests : IDisposable
             TargetModules = ["v_proj", "up_proj"],
         });
         LoraAdapterFiles.Save(policy.Model, _folder.Path);
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         LoraOptions options = LoraAdapterFiles.AddTo(model, _folder.Path).Options;
 
         // The dropout is how it was trained, not what it is.
@@ -87,7 +87,7 @@ public sealed class LoraAdapterFilesTests : IDisposable
                 tensors[name] = tensors[name].to(ScalarType.BFloat16);
             }
         });
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         LoraAdapterFiles.AddTo(model, _folder.Path);
         using var scope = TensorScope.BeginNoGrad();
         foreach ((string name, Tensor parameter) in _policy.Model.Adapter!.Parameters())
@@ -139,7 +139,7 @@ public sealed class LoraAdapterFilesTests : IDisposable
     {
         _policy.Save(_folder.Path);
         Edit(fields => fields[field] = JsonNode.Parse(value));
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         ErrorAssert.Says<InvalidDataException>(words, () => LoraAdapterFiles.AddTo(model, _folder.Path));
         Assert.Null(model.Adapter);
     }
@@ -168,7 +168,7 @@ public sealed class LoraAdapterFilesTests : IDisposable
     {
         _policy.Save(_folder.Path);
         Edit(fields => fields["r"] = 8_192);
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         ErrorAssert.Says<InvalidDataException>(
             "q_proj.lora_A.weight is [3, 24] but must be [8192, 24]", () => LoraAdapterFiles.AddTo(model, _folder.Path));
         Assert.Null(model.Adapter);
@@ -214,7 +214,7 @@ public sealed class LoraAdapterFilesTests : IDisposable
         ErrorAssert.Says<InvalidDataException>("the scale is 1 but must be 2", () => _policy.Load(_folder.Path));
         targets.Save(_folder.Path);
         ErrorAssert.Says<InvalidDataException>("target_modules is q_proj but must be q_proj, k_proj", () => _policy.Load(_folder.Path));
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         ErrorAssert.Says<InvalidDataException>(
             "not the one that was asked for: target_modules", () => LoraAdapterFiles.AddTo(model, _folder.Path, LoraModels.Options));
     }

@@ -19,7 +19,7 @@ public sealed class QwenWeightsTests : IDisposable
     [InlineData("B")]
     public void A_saved_checkpoint_equals_the_loaded_one_bit_for_bit(string name)
     {
-        using Qwen2ForCausalLM model = QwenWeights.Load(GoldenModel.Folder(name));
+        using CausalLM model = QwenWeights.Load(GoldenModel.Folder(name));
         QwenWeights.Save(model, Folder);
         using SafetensorsCheckpoint original = SafetensorsCheckpoint.Open(GoldenModel.Folder(name));
         using SafetensorsCheckpoint saved = SafetensorsCheckpoint.Open(Folder);
@@ -32,8 +32,8 @@ public sealed class QwenWeightsTests : IDisposable
     {
         string folder = GoldenItems.AtLeastOne(
             Directory.EnumerateDirectories(SharedData.Path("golden"), "model-?")
-                .Where(model => Qwen2Config.Load(model).StoredType == "bfloat16"), "bfloat16 model")[0];
-        using Qwen2ForCausalLM model = QwenWeights.Load(folder);
+                .Where(model => DecoderConfig.Load(model).StoredType == "bfloat16"), "bfloat16 model")[0];
+        using CausalLM model = QwenWeights.Load(folder);
         Assert.Equal(ScalarType.Float32, model.WeightType);
         QwenWeights.Save(model, Folder, ScalarType.BFloat16);
         using SafetensorsCheckpoint original = SafetensorsCheckpoint.Open(folder);
@@ -41,7 +41,7 @@ public sealed class QwenWeightsTests : IDisposable
         AssertEqual(original, saved);
         AssertEqualConfigs(folder, Folder);
 
-        using Qwen2ForCausalLM narrow = QwenWeights.Load(Folder, type: ScalarType.BFloat16);
+        using CausalLM narrow = QwenWeights.Load(Folder, type: ScalarType.BFloat16);
         Assert.Equal(ScalarType.BFloat16, narrow.WeightType);
     }
 
@@ -50,9 +50,9 @@ public sealed class QwenWeightsTests : IDisposable
     [InlineData(false)]
     public void Save_and_Load_keep_every_bit_and_the_configuration(bool tied)
     {
-        using Qwen2ForCausalLM model = TinyModels.Create(tied);
+        using CausalLM model = TinyModels.Create(tied);
         QwenWeights.Save(model, Folder);
-        using Qwen2ForCausalLM loaded = QwenWeights.Load(Folder);
+        using CausalLM loaded = QwenWeights.Load(Folder);
         Assert.Null(model.Config.DifferenceFrom(loaded.Config));
         var pairs = model.named_parameters().Zip(loaded.named_parameters());
         foreach (((string name, Tensor expected), (string loadedName, Tensor actual)) in pairs)
@@ -66,10 +66,10 @@ public sealed class QwenWeightsTests : IDisposable
     [Fact]
     public void A_float16_checkpoint_is_converted()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         QwenWeights.Save(model, Folder, ScalarType.Float16);
-        Assert.Equal("float16", Qwen2Config.Load(Folder).StoredType);
-        using Qwen2ForCausalLM loaded = QwenWeights.Load(Folder);
+        Assert.Equal("float16", DecoderConfig.Load(Folder).StoredType);
+        using CausalLM loaded = QwenWeights.Load(Folder);
         using var scope = TensorScope.BeginNoGrad();
         TensorAssert.Identical(model.HeadWeight.to(ScalarType.Float16).to(ScalarType.Float32), loaded.HeadWeight, "head");
     }
@@ -77,10 +77,10 @@ public sealed class QwenWeightsTests : IDisposable
     [Fact]
     public void A_tied_checkpoint_may_carry_its_head_as_well()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         QwenWeights.Save(model, Folder);
         Rewrite(tensors => tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"]);
-        using Qwen2ForCausalLM loaded = QwenWeights.Load(Folder);
+        using CausalLM loaded = QwenWeights.Load(Folder);
         TensorAssert.Identical(model.HeadWeight, loaded.HeadWeight, "head");
     }
 
@@ -88,7 +88,7 @@ public sealed class QwenWeightsTests : IDisposable
     public void Save_replaces_an_index_that_would_contradict_it()
     {
         File.WriteAllText(Path.Combine(Folder, "model.safetensors.index.json"), "{}");
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         QwenWeights.Save(model, Folder);
         Assert.Equal(["config.json", "model.safetensors"], _folder.GetFiles().Select(file => file.Name).Order(StringComparer.Ordinal));
     }
@@ -96,7 +96,7 @@ public sealed class QwenWeightsTests : IDisposable
     [Fact]
     public void Load_lists_everything_that_does_not_fit_at_once()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create(tied: false);
+        using CausalLM model = TinyModels.Create(tied: false);
         QwenWeights.Save(model, Folder);
         using var scope = TensorScope.Begin();
         Rewrite(tensors =>
@@ -129,7 +129,7 @@ public sealed class QwenWeightsTests : IDisposable
     [Fact]
     public void Load_does_not_allocate_on_the_word_of_the_configuration()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         QwenWeights.Save(model, Folder);
         // 4 million × 65,536 floats are a terabyte.
         Edit(fields =>
@@ -156,9 +156,9 @@ public sealed class QwenWeightsTests : IDisposable
     [Fact]
     public void LoadInto_refuses_a_checkpoint_of_another_model_and_changes_nothing()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         using Tensor before = model.HeadWeight.detach().clone();
-        using Qwen2ForCausalLM other = Qwen2ForCausalLM.Initialize(TinyModels.Config() with { RopeTheta = 10_000 }, seed: 8);
+        using CausalLM other = CausalLM.Initialize(TinyModels.Config() with { RopeTheta = 10_000 }, seed: 8);
         QwenWeights.Save(other, Folder);
         string message = Assert.Throws<InvalidDataException>(() => QwenWeights.LoadInto(model, Folder)).Message;
         Assert.Contains("rope_theta is 10000 but the model has 1000000", message, StringComparison.Ordinal);
@@ -168,7 +168,7 @@ public sealed class QwenWeightsTests : IDisposable
     [Fact]
     public void Save_needs_a_folder_and_a_storable_type()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         string missing = Path.Combine(Folder, "none");
         ErrorAssert.Says<DirectoryNotFoundException>(missing, () => QwenWeights.Save(model, missing));
         ErrorAssert.Says<ArgumentException>("not as Int64", () => QwenWeights.Save(model, Folder, ScalarType.Int64));

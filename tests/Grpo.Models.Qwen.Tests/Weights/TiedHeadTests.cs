@@ -13,7 +13,7 @@ public sealed class TiedHeadTests : IDisposable
 
     public TiedHeadTests()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create(tied: true);
+        using CausalLM model = TinyModels.Create(tied: true);
         QwenWeights.Save(model, _folder.Path);
     }
 
@@ -23,7 +23,7 @@ public sealed class TiedHeadTests : IDisposable
     public void Load_accepts_a_head_that_equals_the_embedding(ScalarType type)
     {
         AddHead(embedding => embedding.to(type));
-        using Qwen2ForCausalLM model = QwenWeights.Load(_folder.Path);
+        using CausalLM model = QwenWeights.Load(_folder.Path);
         QwenWeights.LoadInto(model, _folder.Path);
         Assert.True(model.Config.TieWordEmbeddings);
     }
@@ -50,7 +50,7 @@ public sealed class TiedHeadTests : IDisposable
     [Fact]
     public void LoadInto_refuses_the_head_and_leaves_the_model()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create(tied: true, seed: 8);
+        using CausalLM model = TinyModels.Create(tied: true, seed: 8);
         AddHead(embedding => embedding + 1);
         using var scope = TensorScope.BeginNoGrad();
         Tensor before = model.parameters().First().detach().clone();
@@ -61,7 +61,7 @@ public sealed class TiedHeadTests : IDisposable
     [Fact]
     public void Load_refuses_an_untied_model_without_a_head()
     {
-        Qwen2Config config = Qwen2Config.Load(_folder.Path) with { TieWordEmbeddings = false };
+        DecoderConfig config = DecoderConfig.Load(_folder.Path) with { TieWordEmbeddings = false };
         _folder.Write("config.json", config.ToJson());
         AssertRefused("lm_head.weight [37, 24]");
     }

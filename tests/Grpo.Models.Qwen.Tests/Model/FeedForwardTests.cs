@@ -6,10 +6,10 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen.Tests;
 
 /// <summary>A pass without gradients goes over many rows in parts.</summary>
-public sealed class Qwen2MlpTests
+public sealed class FeedForwardTests
 {
     // 256 rows of 8,192 float32 numbers are the 8 MiB of one part, so that 2 · 301 rows are three uneven parts.
-    private static readonly Qwen2Config Wide = TinyModels.Config() with { IntermediateSize = 8192 };
+    private static readonly DecoderConfig Wide = TinyModels.Config() with { IntermediateSize = 8192 };
     private const double Tolerance = 1e-5; // a product of fewer rows may sum in another order
     private const int Sequences = 2, Length = 301;
 
@@ -19,8 +19,8 @@ public sealed class Qwen2MlpTests
     public void Forward_is_the_same_with_and_without_gradients_when_rows_are_many(bool hasAdapter)
     {
         using var scope = TensorScope.Begin();
-        using Qwen2ForCausalLM model = Model(hasAdapter ? LoraModels.Options : null);
-        Assert.Equal(256, Qwen2Mlp.LargestActivation / (Wide.IntermediateSize * sizeof(float)));
+        using CausalLM model = Model(hasAdapter ? LoraModels.Options : null);
+        Assert.Equal(256, FeedForward.LargestActivation / (Wide.IntermediateSize * sizeof(float)));
 
         Tensor expected = model.call(Ids, null).detach();
         using IDisposable withoutGradients = no_grad();
@@ -36,7 +36,7 @@ public sealed class Qwen2MlpTests
         // A model each: passes are numbered, and the number decides the mask of dropout.
         (Tensor Loss, Tensor Gradient)[] results = [.. new[] { false, true }.Select(checkpoints =>
         {
-            using Qwen2ForCausalLM model = Model(LoraModels.Options with { Dropout = dropout });
+            using CausalLM model = Model(LoraModels.Options with { Dropout = dropout });
             model.GradientCheckpointing = checkpoints;
             Tensor loss = model.call(Ids, null).square().mean();
             loss.backward();
@@ -49,9 +49,9 @@ public sealed class Qwen2MlpTests
 
     private static Tensor Ids => (arange(Sequences * Length, ScalarType.Int64) * 31 % Wide.VocabularySize).view(Sequences, Length);
 
-    private static Qwen2ForCausalLM Model(LoraOptions? adapter)
+    private static CausalLM Model(LoraOptions? adapter)
     {
-        Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(Wide, seed: 7);
+        CausalLM model = CausalLM.Initialize(Wide, seed: 7);
         if (adapter is not null)
         {
             model.AddAdapter(adapter);

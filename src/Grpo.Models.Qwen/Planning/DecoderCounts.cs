@@ -4,7 +4,7 @@ namespace Grpo.Models.Qwen.Planning;
 
 /// <summary>The numbers of elements of a model's weights.</summary>
 /// <param name="config">The configuration of the model.</param>
-internal sealed class Qwen2Counts(Qwen2Config config)
+internal sealed class DecoderCounts(DecoderConfig config)
 {
     /// <summary>The width of all query heads, A·D.</summary>
     public long QueryWidth { get; } = (long)config.AttentionHeadCount * config.HeadWidth;

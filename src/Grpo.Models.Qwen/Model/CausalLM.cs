@@ -16,17 +16,17 @@ namespace Grpo.Models.Qwen.Model;
 /// Create it with <see cref="Initialize"/>, <see cref="QwenWeights.Load"/> or <see cref="Clone"/>. It owns its parameters
 /// until it is disposed.
 /// </remarks>
-public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
+public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
 {
-    [ComponentName(Name = "model")] private readonly Qwen2Model _model;
+    [ComponentName(Name = "model")] private readonly Decoder _model;
     [ComponentName(Name = "lm_head")] private readonly Projection? _head;
 
     private ScalarType _computeType;
     private string? _frozenWeights;
 
     /// <summary>Allocates a model without defined weights.</summary>
-    internal Qwen2ForCausalLM(Qwen2Config config, Device? device = null, ScalarType type = ScalarType.Float32)
-        : base(nameof(Qwen2ForCausalLM))
+    internal CausalLM(DecoderConfig config, Device? device = null, ScalarType type = ScalarType.Float32)
+        : base(nameof(CausalLM))
     {
         ArgumentNullException.ThrowIfNull(config);
         if (config.Problems() is { Count: > 0 } problems)
@@ -43,14 +43,14 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         Config = config;
         _computeType = type;
         var placement = new ParameterPlacement(device ?? CPU, type);
-        _model = new Qwen2Model(config, placement);
+        _model = new Decoder(config, placement);
         // A tied output layer is the embedding itself, not a copy. So both uses add to one gradient.
         _head = config.TieWordEmbeddings ? null : new Projection(config.HiddenSize, config.VocabularySize, hasBias: false, placement);
         RegisterComponents();
     }
 
     /// <summary>The configuration of the model.</summary>
-    public Qwen2Config Config { get; }
+    public DecoderConfig Config { get; }
 
     /// <summary>The device of the weights.</summary>
     public Device Device => HeadWeight.device;
@@ -104,15 +104,15 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         set => _model.GradientCheckpointing = value;
     }
 
-    /// <summary>Creates a model with random weights: normal(0, <see cref="Qwen2Config.InitializerRange"/>), norms 1, biases 0.</summary>
+    /// <summary>Creates a model with random weights: normal(0, <see cref="DecoderConfig.InitializerRange"/>), norms 1, biases 0.</summary>
     /// <param name="config">The configuration of the model.</param>
     /// <param name="seed">The seed. It gives the same weights on every device; torch's global generator is not used.</param>
     /// <param name="device">The device of the weights; null means the CPU.</param>
     /// <exception cref="ArgumentException">No model can be built from the configuration.</exception>
-    public static Qwen2ForCausalLM Initialize(Qwen2Config config, ulong seed, Device? device = null)
+    public static CausalLM Initialize(DecoderConfig config, ulong seed, Device? device = null)
     {
         TorchBackend.EnsureAvailable();
-        var model = new Qwen2ForCausalLM(config, device);
+        var model = new CausalLM(config, device);
         using var generator = new Generator(seed);
         foreach ((string name, Parameter parameter) in model.named_parameters())
         {
@@ -200,9 +200,9 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
     /// </summary>
     /// <param name="device">The device of the copy; null means the device of this model.</param>
     /// <param name="type">The type of the copy's weights and computations; null means the types of this model.</param>
-    public Qwen2ForCausalLM Clone(Device? device = null, ScalarType? type = null)
+    public CausalLM Clone(Device? device = null, ScalarType? type = null)
     {
-        var copy = new Qwen2ForCausalLM(Config, device ?? Device, type ?? WeightType);
+        var copy = new CausalLM(Config, device ?? Device, type ?? WeightType);
         if (Adapter is { IsMerged: false })
         {
             copy.AddAdapter(Adapter.Options, Adapter.BaseModel);
@@ -230,7 +230,7 @@ public sealed class Qwen2ForCausalLM : nn.Module<Tensor, Tensor?, Tensor>
         }
     }
 
-    internal void CopyWeightsFrom(Qwen2ForCausalLM source)
+    internal void CopyWeightsFrom(CausalLM source)
     {
         using var scope = TensorScope.BeginNoGrad();
         Dictionary<string, Parameter> theirs = source.named_parameters()

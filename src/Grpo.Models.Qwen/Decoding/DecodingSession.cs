@@ -14,10 +14,10 @@ namespace Grpo.Models.Qwen.Decoding;
 /// position. Finished rows are evicted, and waiting prompts are admitted in their place. The session borrows the model: do not change its
 /// weights or dispose it while the session lives. Logits are those of the last position only.
 /// </remarks>
-public sealed class Qwen2DecodingSession : IDecodingSession
+public sealed class DecodingSession : IDecodingSession
 {
-    private readonly Qwen2ForCausalLM _model;
-    private readonly Qwen2ForCausalLM? _copy;          // the model in 16 bits if that decodes, else null
+    private readonly CausalLM _model;
+    private readonly CausalLM? _copy;          // the model in 16 bits if that decodes, else null
     private readonly KeyValueCache _cache;
     private readonly Int8Weights? _int8;
     private readonly CpuDecoder? _cpuDecoder;          // null if the modules decode
@@ -31,7 +31,7 @@ public sealed class Qwen2DecodingSession : IDecodingSession
     /// <param name="model">The model. Borrowed.</param>
     /// <param name="prompts">The N prompts. Borrowed.</param>
     /// <param name="options">The size of the session and the arithmetic of its weights.</param>
-    internal Qwen2DecodingSession(Qwen2ForCausalLM model, TokenBatch prompts, DecodingOptions options)
+    internal DecodingSession(CausalLM model, TokenBatch prompts, DecodingOptions options)
     {
         (int groupSize, int maxNewTokens) = options;
         Require(prompts, groupSize);
@@ -244,7 +244,7 @@ internal sealed record DecodingOptions(int GroupSize, int MaxNewTokens)
     public bool Int8 { get; init; }
 
     /// <summary>
-    /// True to decode from a copy in the model's <see cref="Qwen2ForCausalLM.ComputeType"/>. Null decides: a copy if that type differs from
+    /// True to decode from a copy in the model's <see cref="CausalLM.ComputeType"/>. Null decides: a copy if that type differs from
     /// the weights' type and the model is not on a CPU.
     /// </summary>
     public bool? Copies { get; init; }

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests;
 
-public sealed class Qwen2DecodingSessionTests
+public sealed class DecodingSessionTests
 {
     // Float32 rounding: one query at a time takes other kernels than whole sequences.
     private const double Tolerance = 2e-5;
@@ -18,7 +18,7 @@ public sealed class Qwen2DecodingSessionTests
     [InlineData(true)]
     public void Cached_logits_equal_those_of_the_whole_sequence(bool byCpuDecoder)
     {
-        using Qwen2ForCausalLM model = byCpuDecoder ? Qwen2ForCausalLM.Initialize(TinyModels.CpuConfig(), seed: 7) : TinyModels.Create();
+        using CausalLM model = byCpuDecoder ? CausalLM.Initialize(TinyModels.CpuConfig(), seed: 7) : TinyModels.Create();
         using var policy = new QwenPolicy(model);
         Gen.Select(Gen.Int[1, 6].Array[1, 4], Gen.Int[1, 3], Gen.Int[1, 5], Gen.Int[0, int.MaxValue])
             .Sample((lengths, groupSize, newTokens, seed) =>
@@ -49,10 +49,10 @@ public sealed class Qwen2DecodingSessionTests
     [InlineData(true)]
     public void KeepRows_goes_on_with_those_rows_in_the_given_order(bool padded)
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         using var scope = TensorScope.BeginNoGrad();
         int[][] prompts = padded ? [[1, 2, 3], [4]] : [[1, 2, 3], [4, 5, 6]];
-        using var session = (Qwen2DecodingSession)new QwenPolicy(model).StartDecoding(Prompts(prompts), groupSize: 2, maxNewTokens: 5);
+        using var session = (DecodingSession)new QwenPolicy(model).StartDecoding(Prompts(prompts), groupSize: 2, maxNewTokens: 5);
         session.Prefill();
         session.Advance(Ids([10, 11, 12, 13]));
         session.KeepRows([3, 0]);
@@ -68,7 +68,7 @@ public sealed class Qwen2DecodingSessionTests
     [InlineData(true)]
     public void Logits_do_not_depend_on_which_rows_left_and_which_joined_before(bool byCpuDecoder)
     {
-        using Qwen2ForCausalLM model = byCpuDecoder ? Qwen2ForCausalLM.Initialize(TinyModels.CpuConfig(), seed: 7) : TinyModels.Create();
+        using CausalLM model = byCpuDecoder ? CausalLM.Initialize(TinyModels.CpuConfig(), seed: 7) : TinyModels.Create();
         using var policy = new QwenPolicy(model);
         const int Room = 8, LongestPrompt = 5, NewTokens = 12;
         Gen.Int[0, int.MaxValue].Sample(seed =>
@@ -109,7 +109,7 @@ public sealed class Qwen2DecodingSessionTests
     [Fact]
     public void AddPrompts_says_what_there_is_room_for_when_prompts_do_not_fit()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         using var policy = new QwenPolicy(model);
         using var scope = TensorScope.BeginNoGrad();
         using IDecodingSession session = policy.StartDecoding(Prompts([[1, 2], [3, 4]]), groupSize: 2, maxNewTokens: 3);
@@ -128,7 +128,7 @@ public sealed class Qwen2DecodingSessionTests
     [Fact]
     public void Prefill_gives_logits_of_the_last_position_for_every_row_of_a_group()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create(tied: false);
+        using CausalLM model = TinyModels.Create(tied: false);
         using var scope = TensorScope.BeginNoGrad();
         using IDecodingSession session = new QwenPolicy(model).StartDecoding(Prompts([[1, 2], [3, 4]]), groupSize: 3, maxNewTokens: 1);
         Tensor logits = session.Prefill();
@@ -140,7 +140,7 @@ public sealed class Qwen2DecodingSessionTests
     [Fact]
     public void A_session_does_not_need_the_prompts_tensors_any_more()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         using var policy = new QwenPolicy(model);
         IDecodingSession session;
         using (var building = TensorScope.BeginNoGrad())
@@ -159,10 +159,10 @@ public sealed class Qwen2DecodingSessionTests
     [Fact]
     public void Misuse_is_answered_with_what_to_do()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         using var policy = new QwenPolicy(model);
         using var scope = TensorScope.BeginNoGrad();
-        var session = (Qwen2DecodingSession)policy.StartDecoding(Prompts([[1, 2]]), groupSize: 2, maxNewTokens: 2);
+        var session = (DecodingSession)policy.StartDecoding(Prompts([[1, 2]]), groupSize: 2, maxNewTokens: 2);
         ErrorAssert.Says<InvalidOperationException>("Advance was called before Prefill", () => session.Advance(Ids([1, 1])));
         ErrorAssert.Says<InvalidOperationException>("before Prefill", () => session.KeepRows([0]));
         session.Prefill();
@@ -183,7 +183,7 @@ public sealed class Qwen2DecodingSessionTests
     [Fact]
     public void Prompts_padded_on_the_right_are_refused()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         using var scope = TensorScope.BeginNoGrad();
         TokenBatch prompts = Prompts([[1, 2], [3, 4]]) with { PromptMask = tensor(new long[,] { { 1, 0 }, { 1, 1 } }) };
         var exception = Assert.Throws<ArgumentException>(() => new QwenPolicy(model).StartDecoding(prompts, 1, 1));
@@ -195,7 +195,7 @@ public sealed class Qwen2DecodingSessionTests
     [InlineData(1, 0)]
     public void Group_size_and_new_tokens_are_at_least_one(int groupSize, int maxNewTokens)
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         using var scope = TensorScope.BeginNoGrad();
         TokenBatch prompts = Prompts([[1, 2]]);
         Assert.Throws<ArgumentOutOfRangeException>(() => new QwenPolicy(model).StartDecoding(prompts, groupSize, maxNewTokens));
@@ -206,7 +206,7 @@ public sealed class Qwen2DecodingSessionTests
 
     internal static Tensor Ids(int[] ids) => tensor(ids.Select(id => (long)id).ToArray());
 
-    private static void Compare(Qwen2ForCausalLM model, int[][] rows, Tensor logits)
+    private static void Compare(CausalLM model, int[][] rows, Tensor logits)
     {
         Assert.Equal(rows.Length, logits.shape[0]);
         for (int row = 0; row < rows.Length; row++)
@@ -218,7 +218,7 @@ public sealed class Qwen2DecodingSessionTests
 }
 
 [Collection(LiveTensors.Name)]
-public sealed class Qwen2DecodingSessionLiveTensorTests
+public sealed class DecodingSessionLiveTensorTests
 {
     [Theory]
     [InlineData(true, false)]
@@ -227,10 +227,10 @@ public sealed class Qwen2DecodingSessionLiveTensorTests
     [InlineData(false, true)]
     public void A_disposed_session_leaves_no_tensors(bool inScope, bool byCpuDecoder)
     {
-        Qwen2Config config = byCpuDecoder ? TinyModels.CpuConfig() : TinyModels.Config();
-        using var policy = new QwenPolicy(Qwen2ForCausalLM.Initialize(config, seed: 7));
+        DecoderConfig config = byCpuDecoder ? TinyModels.CpuConfig() : TinyModels.Config();
+        using var policy = new QwenPolicy(CausalLM.Initialize(config, seed: 7));
         using var promptScope = TensorScope.BeginNoGrad();
-        TokenBatch prompts = Qwen2DecodingSessionTests.Prompts([[1, 2, 3], [4]]);
+        TokenBatch prompts = DecodingSessionTests.Prompts([[1, 2, 3], [4]]);
         Assert.Equal(0, LiveTensors.GrowthOf(() =>
         {
             if (inScope)
@@ -248,7 +248,7 @@ public sealed class Qwen2DecodingSessionLiveTensorTests
 
     private static void Decode(QwenPolicy policy, TokenBatch prompts)
     {
-        using var session = (Qwen2DecodingSession)policy.StartDecoding(prompts, groupSize: 2, maxNewTokens: 4);
+        using var session = (DecodingSession)policy.StartDecoding(prompts, groupSize: 2, maxNewTokens: 4);
         using Tensor first = session.Prefill();
         using Tensor next = first.argmax(1);
         using Tensor second = session.Advance(next);

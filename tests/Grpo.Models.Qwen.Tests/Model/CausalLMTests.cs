@@ -6,16 +6,17 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests;
 
-public sealed class Qwen2ForCausalLMTests
+public sealed class CausalLMTests
 {
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
     public void Parameters_have_the_names_and_shapes_of_the_checkpoint_format(bool tied)
     {
-        using Qwen2ForCausalLM model = TinyModels.Create(tied);
+        using CausalLM model = TinyModels.Create(tied);
         (string, string)[] actual = [.. model.named_parameters().Select(named => (named.name, string.Join("×", named.parameter.shape)))];
-        (string, string)[] expected = [.. Qwen2Parameters.List(model.Config).Select(named => (named.Name, string.Join("×", named.Shape)))];
+        (string, string)[] expected =
+            [.. DecoderParameters.List(model.Config).Select(named => (named.Name, string.Join("×", named.Shape)))];
         Assert.Equal(expected.Order(), actual.Order());
         // 12 in each of two layers, embedding, final norm, head.
         Assert.Equal(tied ? 26 : 27, actual.Length);
@@ -26,7 +27,7 @@ public sealed class Qwen2ForCausalLMTests
     [Fact]
     public void Head_width_may_differ_from_hidden_size_over_heads()
     {
-        using Qwen2ForCausalLM model = Qwen2ForCausalLM.Initialize(TinyModels.Config() with { HeadWidth = 10 }, seed: 1);
+        using CausalLM model = CausalLM.Initialize(TinyModels.Config() with { HeadWidth = 10 }, seed: 1);
         using var scope = TensorScope.BeginNoGrad();
         Assert.Equal([60, 24], model.get_parameter("model.layers.0.self_attn.q_proj.weight")!.shape);
         Assert.Equal([1, 3, 37], model.call(tensor(new long[,] { { 1, 2, 3 } }), null).shape);
@@ -37,9 +38,9 @@ public sealed class Qwen2ForCausalLMTests
     {
         using var scope = TensorScope.BeginNoGrad();
         byte[] before = random.get_rng_state().bytes.ToArray();
-        using Qwen2ForCausalLM one = TinyModels.Create(seed: 5);
-        using Qwen2ForCausalLM same = TinyModels.Create(seed: 5);
-        using Qwen2ForCausalLM other = TinyModels.Create(seed: 6);
+        using CausalLM one = TinyModels.Create(seed: 5);
+        using CausalLM same = TinyModels.Create(seed: 5);
+        using CausalLM other = TinyModels.Create(seed: 6);
         Assert.Equal(before, random.get_rng_state().bytes.ToArray());
         foreach (((string name, Tensor first), (_, Tensor second)) in one.named_parameters().Zip(same.named_parameters()))
         {
@@ -55,7 +56,7 @@ public sealed class Qwen2ForCausalLMTests
     [Fact]
     public void Padding_on_the_left_changes_nothing_for_real_tokens()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         using var scope = TensorScope.BeginNoGrad();
         Tensor alone = model.call(tensor(new long[,] { { 5, 6, 7 } }), null);
         Tensor padded = model.call(
@@ -68,7 +69,7 @@ public sealed class Qwen2ForCausalLMTests
     [Fact]
     public void Tokens_behind_a_position_do_not_change_it()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         using var scope = TensorScope.BeginNoGrad();
         Tensor one = model.call(tensor(new long[,] { { 5, 6, 7, 8 } }), null);
         Tensor other = model.call(tensor(new long[,] { { 5, 6, 30, 31 } }), null);
@@ -79,7 +80,7 @@ public sealed class Qwen2ForCausalLMTests
     [Fact]
     public void Gradients_stay_finite_when_a_row_is_nothing_but_padding()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         using var scope = TensorScope.Begin();
         Tensor hidden = model.Hidden(
             tensor(new long[,] { { 0, 0, 0, 0 }, { 0, 0, 5, 6 } }),
@@ -99,8 +100,8 @@ public sealed class Qwen2ForCausalLMTests
     [Fact]
     public void Clone_shares_nothing()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create(tied: false);
-        using Qwen2ForCausalLM copy = model.Clone();
+        using CausalLM model = TinyModels.Create(tied: false);
+        using CausalLM copy = model.Clone();
         using var scope = TensorScope.BeginNoGrad();
         TensorAssert.Identical(model.HeadWeight, copy.HeadWeight, "head");
         model.HeadWeight.zero_();
@@ -110,8 +111,8 @@ public sealed class Qwen2ForCausalLMTests
     [Fact]
     public void Bfloat16_models_run()
     {
-        using var model = new Qwen2ForCausalLM(TinyModels.Config(), type: ScalarType.BFloat16);
-        using Qwen2ForCausalLM exact = TinyModels.Create();
+        using var model = new CausalLM(TinyModels.Config(), type: ScalarType.BFloat16);
+        using CausalLM exact = TinyModels.Create();
         model.CopyWeightsFrom(exact);
         using var scope = TensorScope.BeginNoGrad();
         Tensor tokenIds = tensor(new long[,] { { 0, 5, 6 }, { 1, 2, 3 } });
@@ -126,7 +127,7 @@ public sealed class Qwen2ForCausalLMTests
     [Fact]
     public void Hidden_says_what_is_wrong_with_its_arguments()
     {
-        using Qwen2ForCausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Create();
         using var scope = TensorScope.BeginNoGrad();
         ErrorAssert.Says<ArgumentException>("tokenIds must be [B, T]", () => model.Hidden(zeros(3, ScalarType.Int64)));
         ErrorAssert.Says<ArgumentException>("must be Int64 on cpu but is Float32", () => model.Hidden(zeros(1, 3)));
@@ -137,13 +138,13 @@ public sealed class Qwen2ForCausalLMTests
 }
 
 [Collection(LiveTensors.Name)]
-public sealed class Qwen2ForCausalLMLiveTensorTests
+public sealed class CausalLMLiveTensorTests
 {
     [Fact]
     public void Dispose_frees_every_parameter()
     {
         // torch counts a parameter's constructor argument for ever, so the number of live tensors does not tell.
-        Qwen2ForCausalLM model = TinyModels.Create(tied: false);
+        CausalLM model = TinyModels.Create(tied: false);
         Tensor[] parameters = [.. model.parameters()];
         Assert.DoesNotContain(parameters, parameter => parameter.IsInvalid);
         model.Dispose();
@@ -153,7 +154,7 @@ public sealed class Qwen2ForCausalLMLiveTensorTests
     [Fact]
     public void A_model_made_inside_a_scope_outlives_it()
     {
-        Qwen2ForCausalLM model;
+        CausalLM model;
         using (var scope = TensorScope.Begin())
         {
             model = TinyModels.Create();

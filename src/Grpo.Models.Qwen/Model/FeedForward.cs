@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen.Model;
 
 /// <summary>The feed-forward block SwiGLU: down(silu(gate(x)) · up(x)).</summary>
-internal sealed class Qwen2Mlp : nn.Module<Tensor, AttentionContext, Tensor>
+internal sealed class FeedForward : nn.Module<Tensor, AttentionContext, Tensor>
 {
     /// <summary>The size in bytes of an inner activation above which a pass without gradients processes the rows in parts.</summary>
     /// <remarks>
@@ -22,8 +22,8 @@ internal sealed class Qwen2Mlp : nn.Module<Tensor, AttentionContext, Tensor>
     [ComponentName(Name = "up_proj")] private readonly Projection _up;
     [ComponentName(Name = "down_proj")] private readonly Projection _down;
 
-    internal Qwen2Mlp(Qwen2Config config, ParameterPlacement placement)
-        : base(nameof(Qwen2Mlp))
+    internal FeedForward(DecoderConfig config, ParameterPlacement placement)
+        : base(nameof(FeedForward))
     {
         _inner = config.IntermediateSize;
         _gate = new Projection(config.HiddenSize, config.IntermediateSize, hasBias: false, placement);

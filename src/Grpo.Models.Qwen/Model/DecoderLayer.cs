@@ -7,20 +7,20 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen.Model;
 
 /// <summary>A decoder layer: h = x + attention(norm(x)), then h + mlp(norm(h)).</summary>
-internal sealed class Qwen2DecoderLayer : nn.Module<Tensor, AttentionContext, Tensor>
+internal sealed class DecoderLayer : nn.Module<Tensor, AttentionContext, Tensor>
 {
     [ComponentName(Name = "input_layernorm")] private readonly RmsNorm _attentionNorm;
-    [ComponentName(Name = "self_attn")] private readonly Qwen2Attention _attention;
+    [ComponentName(Name = "self_attn")] private readonly SelfAttention _attention;
     [ComponentName(Name = "post_attention_layernorm")] private readonly RmsNorm _mlpNorm;
-    [ComponentName(Name = "mlp")] private readonly Qwen2Mlp _mlp;
+    [ComponentName(Name = "mlp")] private readonly FeedForward _mlp;
 
-    internal Qwen2DecoderLayer(Qwen2Config config, int layer, ParameterPlacement placement)
-        : base(nameof(Qwen2DecoderLayer))
+    internal DecoderLayer(DecoderConfig config, int layer, ParameterPlacement placement)
+        : base(nameof(DecoderLayer))
     {
         _attentionNorm = new RmsNorm(config.HiddenSize, config.RmsNormEpsilon, placement);
-        _attention = new Qwen2Attention(config, layer, placement);
+        _attention = new SelfAttention(config, layer, placement);
         _mlpNorm = new RmsNorm(config.HiddenSize, config.RmsNormEpsilon, placement);
-        _mlp = new Qwen2Mlp(config, placement);
+        _mlp = new FeedForward(config, placement);
         RegisterComponents();
     }
 

@@ -7,7 +7,7 @@ using Grpo.IO;
 namespace Grpo.Models.Qwen.Config;
 
 /// <summary>Reads and writes <c>config.json</c>.</summary>
-internal static class Qwen2ConfigFile
+internal static class DecoderConfigFile
 {
     internal const string FileName = "config.json";
 
@@ -16,7 +16,7 @@ internal static class Qwen2ConfigFile
 
     private static readonly JsonWriterOptions Indented = new() { Indented = true, NewLine = "\n" };
 
-    internal static Qwen2Config Load(string directory)
+    internal static DecoderConfig Load(string directory)
     {
         ArgumentException.ThrowIfNullOrEmpty(directory);
         if (!Directory.Exists(directory))
@@ -40,7 +40,7 @@ internal static class Qwen2ConfigFile
         return Parse(File.ReadAllText(path), path);
     }
 
-    internal static Qwen2Config Parse(string json, string source)
+    internal static DecoderConfig Parse(string json, string source)
     {
         ArgumentNullException.ThrowIfNull(json);
         JsonDocument document;
@@ -65,7 +65,7 @@ internal static class Qwen2ConfigFile
             RequireDistinctNames(json, source);
             var fields = new ConfigFields(document.RootElement);
             RequireQwen2(fields, source);
-            Qwen2Config config = Read(fields);
+            DecoderConfig config = Read(fields);
             RefuseUnsupported(fields);
             ConfigRules.Check(fields, config);
             fields.Problems.AddRange(fields.Problems.Count == 0 ? config.Problems() : []);
@@ -77,7 +77,7 @@ internal static class Qwen2ConfigFile
         }
     }
 
-    internal static string Write(Qwen2Config config)
+    internal static string Write(DecoderConfig config)
     {
         var fields = new SortedDictionary<string, Action<Utf8JsonWriter>>(StringComparer.Ordinal)
         {
@@ -134,7 +134,7 @@ internal static class Qwen2ConfigFile
         return Encoding.UTF8.GetString(buffer.WrittenSpan) + "\n";
     }
 
-    private static Qwen2Config Read(ConfigFields fields)
+    private static DecoderConfig Read(ConfigFields fields)
     {
         // Newer files use another name; either may occur.
         string? newName = fields.Word("dtype");
@@ -144,7 +144,7 @@ internal static class Qwen2ConfigFile
             fields.Problems.Add($"dtype is \"{newName}\" but torch_dtype is \"{oldName}\": which of them the weights have cannot be told.");
         }
 
-        var config = new Qwen2Config
+        var config = new DecoderConfig
         {
             VocabularySize = fields.Integer("vocab_size") ?? 0,
             HiddenSize = fields.Integer("hidden_size") ?? 0,
@@ -173,7 +173,7 @@ internal static class Qwen2ConfigFile
             string found = $"model_type \"{type ?? "(none)"}\", architectures [{string.Join(", ", architectures)}]";
             throw new InvalidDataException(
                 $"{source}: unknown architecture: {TerminalText.EscapeLine(found)}. Supported: "
-                + "model_type \"qwen2\" with architecture Qwen2ForCausalLM (Qwen2 and Qwen2.5 language models).");
+                + "model_type \"qwen2\" with architecture CausalLM (Qwen2 and Qwen2.5 language models).");
         }
     }
 

@@ -4,7 +4,7 @@ using Grpo.Models.Qwen.Model;
 
 namespace Grpo.Models.Qwen.Tests;
 
-public sealed class Qwen2ConfigTests
+public sealed class DecoderConfigTests
 {
     // The shape of Qwen2.5-0.5B, with the fields that its file has.
     private const string Qwen05B = """
@@ -21,7 +21,7 @@ public sealed class Qwen2ConfigTests
     [Fact]
     public void Parse_reads_every_field_of_a_real_file()
     {
-        Qwen2Config config = Qwen2Config.Parse(Qwen05B);
+        DecoderConfig config = DecoderConfig.Parse(Qwen05B);
         Assert.Equal(151_936, config.VocabularySize);
         Assert.Equal(896, config.HiddenSize);
         Assert.Equal(4_864, config.IntermediateSize);
@@ -45,21 +45,21 @@ public sealed class Qwen2ConfigTests
     public void ToJson_writes_what_was_read_unknown_fields_included()
     {
         JsonNode before = JsonNode.Parse(Qwen05B)!;
-        JsonNode after = JsonNode.Parse(Qwen2Config.Parse(Qwen05B).ToJson())!;
+        JsonNode after = JsonNode.Parse(DecoderConfig.Parse(Qwen05B).ToJson())!;
         Assert.True(JsonNode.DeepEquals(before, after), after.ToJsonString());
     }
 
     [Fact]
     public void ToJson_is_the_same_text_under_a_culture_with_a_decimal_comma()
     {
-        Qwen2Config config = Qwen2Config.Parse(Qwen05B);
+        DecoderConfig config = DecoderConfig.Parse(Qwen05B);
         string expected = config.ToJson();
         System.Globalization.CultureInfo culture = System.Globalization.CultureInfo.CurrentCulture;
         try
         {
             System.Globalization.CultureInfo.CurrentCulture = new System.Globalization.CultureInfo("de-DE");
             Assert.Equal(expected, config.ToJson());
-            Assert.Equal(1e-6, Qwen2Config.Parse(expected).RmsNormEpsilon);
+            Assert.Equal(1e-6, DecoderConfig.Parse(expected).RmsNormEpsilon);
         }
         finally
         {
@@ -70,7 +70,7 @@ public sealed class Qwen2ConfigTests
     [Fact]
     public void Parse_reads_the_newer_names_of_fields()
     {
-        Qwen2Config config = Qwen2Config.Parse(Edit(fields =>
+        DecoderConfig config = DecoderConfig.Parse(Edit(fields =>
         {
             fields.Remove("torch_dtype");
             fields.Remove("rope_theta");
@@ -84,7 +84,7 @@ public sealed class Qwen2ConfigTests
         Assert.Equal(5_000, config.RopeTheta);
         Assert.Equal([7, 8], config.EosTokenIds);
         Assert.Equal(32, config.HeadWidth);
-        Qwen2Config again = Qwen2Config.Parse(config.ToJson());
+        DecoderConfig again = DecoderConfig.Parse(config.ToJson());
         Assert.Equal((32, 5_000.0, "float16"), (again.HeadWidth, again.RopeTheta, again.StoredType));
         Assert.Equal([7, 8], again.EosTokenIds);
     }
@@ -114,7 +114,7 @@ public sealed class Qwen2ConfigTests
     public void Parse_refuses_what_it_cannot_do_and_says_why(string field, string value, string message)
     {
         string json = Edit(fields => fields[field] = JsonNode.Parse(value));
-        var exception = Assert.Throws<InvalidDataException>(() => Qwen2Config.Parse(json, "some/config.json"));
+        var exception = Assert.Throws<InvalidDataException>(() => DecoderConfig.Parse(json, "some/config.json"));
         Assert.Contains(message, exception.Message, StringComparison.Ordinal);
         Assert.Contains("some/config.json", exception.Message, StringComparison.Ordinal);
     }
@@ -128,7 +128,7 @@ public sealed class Qwen2ConfigTests
             fields["vocab_size"] = "many";
             fields["use_sliding_window"] = true;
         });
-        string message = Assert.Throws<InvalidDataException>(() => Qwen2Config.Parse(json)).Message;
+        string message = Assert.Throws<InvalidDataException>(() => DecoderConfig.Parse(json)).Message;
         Assert.Contains("hidden_size is missing", message, StringComparison.Ordinal);
         Assert.Contains("vocab_size is \"many\"", message, StringComparison.Ordinal);
         Assert.Contains("use_sliding_window is true", message, StringComparison.Ordinal);
@@ -139,7 +139,7 @@ public sealed class Qwen2ConfigTests
     [InlineData("[]", "must hold a JSON object but holds Array")]
     [InlineData("{}", "unknown architecture: model_type \"(none)\"")]
     public void Parse_refuses_text_that_is_no_configuration(string json, string message) =>
-        ErrorAssert.Says<InvalidDataException>(message, () => Qwen2Config.Parse(json));
+        ErrorAssert.Says<InvalidDataException>(message, () => DecoderConfig.Parse(json));
 
     [Fact]
     public void Load_names_the_folder_that_is_missing_or_empty()
@@ -147,11 +147,11 @@ public sealed class Qwen2ConfigTests
         DirectoryInfo folder = Directory.CreateTempSubdirectory();
         try
         {
-            ErrorAssert.Says<FileNotFoundException>(folder.FullName, () => Qwen2Config.Load(folder.FullName));
+            ErrorAssert.Says<FileNotFoundException>(folder.FullName, () => DecoderConfig.Load(folder.FullName));
             string missing = Path.Combine(folder.FullName, "none");
-            ErrorAssert.Says<DirectoryNotFoundException>(missing, () => Qwen2Config.Load(missing));
+            ErrorAssert.Says<DirectoryNotFoundException>(missing, () => DecoderConfig.Load(missing));
             File.WriteAllText(Path.Combine(folder.FullName, "config.json"), new string(' ', (1 << 20) + 1));
-            ErrorAssert.Says<InvalidDataException>("1048577 bytes", () => Qwen2Config.Load(folder.FullName));
+            ErrorAssert.Says<InvalidDataException>("1048577 bytes", () => DecoderConfig.Load(folder.FullName));
         }
         finally
         {
@@ -162,8 +162,8 @@ public sealed class Qwen2ConfigTests
     [Fact]
     public void A_model_refuses_a_configuration_that_cannot_be_built()
     {
-        Qwen2Config config = TinyModels.Config() with { KeyValueHeadCount = 4 };
-        var exception = Assert.Throws<ArgumentException>(() => Qwen2ForCausalLM.Initialize(config, seed: 1));
+        DecoderConfig config = TinyModels.Config() with { KeyValueHeadCount = 4 };
+        var exception = Assert.Throws<ArgumentException>(() => CausalLM.Initialize(config, seed: 1));
         Assert.Contains("num_attention_heads 6 is not divisible by num_key_value_heads 4", exception.Message, StringComparison.Ordinal);
     }
 

@@ -3,7 +3,7 @@ using Grpo.Models.Qwen.Config;
 namespace Grpo.Models.Qwen.Weights;
 
 /// <summary>The names and shapes of a model's parameters, computed from the configuration without allocating the model.</summary>
-internal static class Qwen2Parameters
+internal static class DecoderParameters
 {
     /// <summary>The name of an output layer that is not tied.</summary>
     internal const string Head = "lm_head.weight";
@@ -12,7 +12,7 @@ internal static class Qwen2Parameters
     internal const string Embedding = "model.embed_tokens.weight";
 
     /// <summary>Lists the name and shape of every parameter, in the order of the modules.</summary>
-    internal static IEnumerable<(string Name, long[] Shape)> List(Qwen2Config config)
+    internal static IEnumerable<(string Name, long[] Shape)> List(DecoderConfig config)
     {
         long hidden = config.HiddenSize;
         long queries = (long)config.AttentionHeadCount * config.HeadWidth;

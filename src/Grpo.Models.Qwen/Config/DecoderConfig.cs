@@ -8,7 +8,7 @@ namespace Grpo.Models.Qwen.Config;
 /// Attention is full, the activation SiLU and RoPE unscaled. Loading refuses a file that asks for sliding windows, RoPE scaling or
 /// quantized weights.
 /// </remarks>
-public sealed record Qwen2Config
+public sealed record DecoderConfig
 {
     private readonly int? _headWidth;
 
@@ -90,7 +90,7 @@ public sealed record Qwen2Config
     /// <exception cref="InvalidDataException">
     /// The file is not the configuration of a supported model; the message lists every problem.
     /// </exception>
-    public static Qwen2Config Load(string directory) => Qwen2ConfigFile.Load(directory);
+    public static DecoderConfig Load(string directory) => DecoderConfigFile.Load(directory);
 
     /// <summary>Reads the text of a <c>config.json</c>.</summary>
     /// <param name="json">The text.</param>
@@ -98,10 +98,10 @@ public sealed record Qwen2Config
     /// <exception cref="InvalidDataException">
     /// The text is not the configuration of a supported model; the message lists every problem.
     /// </exception>
-    public static Qwen2Config Parse(string json, string source = "config.json") => Qwen2ConfigFile.Parse(json, source);
+    public static DecoderConfig Parse(string json, string source = "config.json") => DecoderConfigFile.Parse(json, source);
 
     /// <summary>Returns the text of a <c>config.json</c> that transformers reads, with the fields in alphabetical order.</summary>
-    public string ToJson() => Qwen2ConfigFile.Write(this);
+    public string ToJson() => DecoderConfigFile.Write(this);
 
     /// <summary>Returns a sentence for each size that is out of range or contradicts another; empty if the model can be built.</summary>
     internal List<string> Problems()
@@ -168,7 +168,7 @@ public sealed record Qwen2Config
     }
 
     /// <summary>Describes the first field that makes the weights of the two models incompatible; null if there is none.</summary>
-    internal string? DifferenceFrom(Qwen2Config other)
+    internal string? DifferenceFrom(DecoderConfig other)
     {
         foreach (((string field, object mine), (_, object theirs)) in Mathematics().Zip(other.Mathematics()))
         {

@@ -9,18 +9,18 @@ namespace Grpo.Models.Qwen.Model;
 
 /// <summary>The embedding, the decoder layers and the final norm: token ids to hidden states.</summary>
 /// <remarks>The hidden states have the type of the pass. Every module converts its weights to the type of its input.</remarks>
-internal sealed class Qwen2Model : nn.Module<Tensor, AttentionContext, Tensor>
+internal sealed class Decoder : nn.Module<Tensor, AttentionContext, Tensor>
 {
     [ComponentName(Name = "embed_tokens")] private readonly TokenEmbedding _embedding;
-    [ComponentName(Name = "layers")] private readonly ModuleList<Qwen2DecoderLayer> _layers;
+    [ComponentName(Name = "layers")] private readonly ModuleList<DecoderLayer> _layers;
     [ComponentName(Name = "norm")] private readonly RmsNorm _finalNorm;
 
-    internal Qwen2Model(Qwen2Config config, ParameterPlacement placement)
-        : base(nameof(Qwen2Model))
+    internal Decoder(DecoderConfig config, ParameterPlacement placement)
+        : base(nameof(Decoder))
     {
         _embedding = new TokenEmbedding(config.VocabularySize, config.HiddenSize, placement);
-        _layers = new ModuleList<Qwen2DecoderLayer>(
-            [.. Enumerable.Range(0, config.LayerCount).Select(layer => new Qwen2DecoderLayer(config, layer, placement))]);
+        _layers = new ModuleList<DecoderLayer>(
+            [.. Enumerable.Range(0, config.LayerCount).Select(layer => new DecoderLayer(config, layer, placement))]);
         _finalNorm = new RmsNorm(config.HiddenSize, config.RmsNormEpsilon, placement);
         RegisterComponents();
     }
@@ -47,7 +47,7 @@ internal sealed class Qwen2Model : nn.Module<Tensor, AttentionContext, Tensor>
 
     private Tensor RunLayers(Tensor hidden, AttentionContext context)
     {
-        foreach (Qwen2DecoderLayer layer in _layers)
+        foreach (DecoderLayer layer in _layers)
         {
             Tensor next = layer.call(hidden, context);
             // Frees the input of a layer after its last use. With gradients on, the graph keeps it alive.

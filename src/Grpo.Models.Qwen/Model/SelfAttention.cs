@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen.Model;
 
 /// <summary>Causal self-attention with grouped key/value heads (GQA), RoPE, and biases on q, k and v.</summary>
-internal sealed class Qwen2Attention : nn.Module<Tensor, AttentionContext, Tensor>
+internal sealed class SelfAttention : nn.Module<Tensor, AttentionContext, Tensor>
 {
     private readonly int _layer;
     private readonly long _queryHeads;
@@ -18,8 +18,8 @@ internal sealed class Qwen2Attention : nn.Module<Tensor, AttentionContext, Tenso
     [ComponentName(Name = "v_proj")] private readonly Projection _valueProjection;
     [ComponentName(Name = "o_proj")] private readonly Projection _outputProjection;
 
-    internal Qwen2Attention(Qwen2Config config, int layer, ParameterPlacement placement)
-        : base(nameof(Qwen2Attention))
+    internal SelfAttention(DecoderConfig config, int layer, ParameterPlacement placement)
+        : base(nameof(SelfAttention))
     {
         _layer = layer;
         _queryHeads = config.AttentionHeadCount;

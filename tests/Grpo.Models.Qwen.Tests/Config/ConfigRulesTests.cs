@@ -232,9 +232,9 @@ public sealed class ConfigRulesTests
     {
         using var folder = new TemporaryFolder();
         folder.Write("config.json", File.ReadAllText(SharedData.Path("cases", "rope-legacy-type.config.json")));
-        RopeScaling? scaling = DecoderConfig.Load(folder.Path).RopeScaling;
-        Assert.Equal(RopeScalingKind.Yarn, scaling?.Kind);
-        Assert.Equal(4, scaling?.Factor);
+        DecoderConfig config = DecoderConfig.Load(folder.Path);
+        Assert.Equal((RopeScalingKind.Yarn, 4.0), (config.RopeScaling!.Kind, config.RopeScaling.Factor));
+        Assert.Equal(config.RopeScaling, DecoderConfig.Parse(config.ToJson()).RopeScaling);
     }
 
     private static string With(string field, string value, string? storedType = null)

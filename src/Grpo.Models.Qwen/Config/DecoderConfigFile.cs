@@ -12,7 +12,10 @@ internal static class DecoderConfigFile
     // Real files have about a kilobyte. A larger file is not a model configuration.
     private const long MaxBytes = 1 << 20;
 
-    internal static DecoderConfig Load(string directory)
+    /// <summary>Reads the <c>config.json</c> of a folder.</summary>
+    /// <param name="directory">The folder of the checkpoint.</param>
+    /// <param name="head">The end of the architecture's name, which says what is on top of the decoder.</param>
+    internal static DecoderConfig Load(string directory, string head = ModelFamily.LanguageModel)
     {
         ArgumentException.ThrowIfNullOrEmpty(directory);
         if (!Directory.Exists(directory))
@@ -33,7 +36,7 @@ internal static class DecoderConfigFile
             throw new InvalidDataException($"{path} has {file.Length} bytes; a model configuration has at most {MaxBytes}.");
         }
 
-        return Parse(File.ReadAllText(path), path);
+        return Parse(File.ReadAllText(path), path, head);
     }
 
     /// <summary>Reads the text of a <c>config.json</c>.</summary>

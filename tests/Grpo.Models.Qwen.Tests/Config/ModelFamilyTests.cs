@@ -193,6 +193,13 @@ public sealed class ModelFamilyTests
         Assert.Equal(1, (config.RopeScaling with { AttentionFactor = null, Factor = 0.5 }).Gain);
     }
 
+    [Theory]
+    [InlineData("""{"factor": 4.0, "original_max_position_embeddings": 32768, "rope_type": "yarn"}""")]
+    [InlineData("""{"factor": 2.5, "rope_type": "linear"}""")]
+    public void ToJson_leaves_out_constants_that_are_the_default(string settings) => Assert.True(JsonNode.DeepEquals(
+        JsonNode.Parse(settings),
+        JsonNode.Parse(DecoderConfig.Parse(With(Qwen3, "rope_scaling", settings)).ToJson())!["rope_scaling"]));
+
     public static TheoryData<DecoderConfig, string> ImpossibleParts => new()
     {
         { TinyModels.Config() with { ModelType = "gpt2" }, "model_type is \"gpt2\" but must be one of qwen2, qwen3, llama" },

@@ -6,7 +6,7 @@ namespace Grpo.Models.Qwen.Tests.Text;
 
 public sealed class Qwen2PreTokenizerTests
 {
-    private static readonly Regex Expression = new(Qwen2PreTokenizer.Pattern, RegexOptions.CultureInvariant);
+    private static readonly Regex Expression = new(WordRules.Qwen2.Pattern, RegexOptions.CultureInvariant);
 
     [Theory]
     [InlineData("I'll don'T we'RE x's", "I|'ll| don|'T| we|'RE| x|'s")]

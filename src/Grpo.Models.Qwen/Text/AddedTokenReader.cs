@@ -7,7 +7,8 @@ namespace Grpo.Models.Qwen.Text;
 /// <summary>Collects the added tokens from all files that list them and refuses contradictions.</summary>
 internal sealed class AddedTokenReader
 {
-    private const int Qwen25VocabularySize = 151_643;
+    /// <summary>The size of Qwen2.5's vocabulary without added tokens.</summary>
+    public const int Qwen25VocabularySize = 151_643;
 
     private static readonly string[] Qwen25Special =
     [

@@ -32,7 +32,13 @@ public static class BpeTrainer
     {
         ArgumentNullException.ThrowIfNull(texts);
         TrainedKind trained = TrainedKind.Of(kind);
-        specialTokens ??= trained.ChatTokens;
+        return QwenTokenizer.Create(TrainFiles(texts, vocabularySize, specialTokens ?? trained.ChatTokens, trained));
+    }
+
+    /// <summary>Trains a tokenizer with any settings, and returns its files.</summary>
+    internal static TokenizerFiles TrainFiles(
+        IEnumerable<string> texts, int vocabularySize, IReadOnlyList<string> specialTokens, TrainedKind trained)
+    {
         if (specialTokens.Count == 0 || specialTokens.Any(string.IsNullOrEmpty)
             || specialTokens.Distinct(StringComparer.Ordinal).Count() < specialTokens.Count)
         {
@@ -63,7 +69,7 @@ public static class BpeTrainer
             }
         }
 
-        return QwenTokenizer.Create(Write(merger, added, trained));
+        return Write(merger, added, trained);
     }
 
     private static TokenizerFiles Write(PairLearner learned, AddedToken[] added, TrainedKind kind)

@@ -37,9 +37,9 @@ internal sealed record ByteLevelVocabulary(
         {
             using var json = new JsonFile(files.PathOf(TokenizerFiles.Vocabulary), vocabulary);
             string mergesFile = files.PathOf(TokenizerFiles.Merges);
-            TokenizerPipeline pipeline = TokenizerSettings.PipelineOfPair(files);
-            return new ByteLevelVocabulary(
-                ReadIds(json, json.Root), ReadMerges(mergesFile, merges), pipeline, json.FilePath, mergesFile);
+            Dictionary<string, int> ids = ReadIds(json, json.Root);
+            TokenizerPipeline pipeline = TokenizerSettings.PipelineOfPair(files, ids.Count);
+            return new ByteLevelVocabulary(ids, ReadMerges(mergesFile, merges), pipeline, json.FilePath, mergesFile);
         }
 
         string found = (files.Find(TokenizerFiles.Vocabulary), files.Find(TokenizerFiles.Merges)) switch

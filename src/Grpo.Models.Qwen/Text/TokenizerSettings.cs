@@ -45,10 +45,11 @@ internal static class TokenizerSettings
     }
 
     /// <summary>
-    /// Returns how a folder with <c>vocab.json</c> and <c>merges.txt</c> splits words, which those do not say: as the class does.
+    /// Returns how a folder with <c>vocab.json</c> and <c>merges.txt</c> splits words, which those do not say: as the class does. A vocabulary
+    /// of Qwen2.5's size is Qwen2.5's in any class, as in R1-Distill-Qwen.
     /// </summary>
-    /// <exception cref="InvalidDataException">The class is neither Qwen2's nor GPT-2's.</exception>
-    public static TokenizerPipeline PipelineOfPair(TokenizerFiles files)
+    /// <exception cref="InvalidDataException">The class is neither Qwen2's nor GPT-2's, and the vocabulary is not Qwen2.5's.</exception>
+    public static TokenizerPipeline PipelineOfPair(TokenizerFiles files, int vocabularySize)
     {
         using JsonFile? json = Open(files);
         string? name = json is null ? null : ClassOf(json);
@@ -56,6 +57,7 @@ internal static class TokenizerSettings
         {
             null or "Qwen2Tokenizer" or "Qwen2TokenizerFast" => TokenizerPipeline.Qwen2,
             "GPT2Tokenizer" or "GPT2TokenizerFast" => new TokenizerPipeline(WordRules.Gpt2, IsComposed: false),
+            _ when vocabularySize == AddedTokenReader.Qwen25VocabularySize => TokenizerPipeline.Qwen2,
             _ => throw json!.Error(
                 $"tokenizer_class is \"{name}\", and how it splits words is not in {TokenizerFiles.Vocabulary} and {TokenizerFiles.Merges}. "
                 + $"Add the checkpoint's {TokenizerFiles.Tokenizer}; without it only Qwen2Tokenizer and GPT2Tokenizer are known."),

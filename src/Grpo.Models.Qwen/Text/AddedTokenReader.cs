@@ -38,8 +38,8 @@ internal sealed class AddedTokenReader
     ];
 
     /// <summary>
-    /// Returns the added tokens of all files together. If no file lists any, those that the class of the tokenizer adds: Qwen2.5's own for a
-    /// vocabulary of Qwen2.5's size, and <c>&lt;|endoftext|&gt;</c> for GPT-2.
+    /// Returns the added tokens of all files together. If no file lists any, those that the class of the tokenizer adds: Qwen2.5's own
+    /// for a vocabulary of Qwen2.5's size, and <c>&lt;|endoftext|&gt;</c> for GPT-2.
     /// </summary>
     public static IReadOnlyList<AddedToken> Read(TokenizerFiles files, ByteLevelVocabulary vocabulary)
     {

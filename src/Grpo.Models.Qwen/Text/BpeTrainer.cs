@@ -28,7 +28,11 @@ public static class BpeTrainer
     /// <exception cref="ArgumentException">
     /// The size is out of range, a special token is empty or doubled, or the texts have too few pairs.
     /// </exception>
-    public static QwenTokenizer Train(IEnumerable<string> texts, int vocabularySize, IReadOnlyList<string>? specialTokens = null, TokenizerKind kind = TokenizerKind.Qwen2)
+    public static QwenTokenizer Train(
+        IEnumerable<string> texts,
+        int vocabularySize,
+        IReadOnlyList<string>? specialTokens = null,
+        TokenizerKind kind = TokenizerKind.Qwen2)
     {
         ArgumentNullException.ThrowIfNull(texts);
         TrainedKind trained = TrainedKind.Of(kind);

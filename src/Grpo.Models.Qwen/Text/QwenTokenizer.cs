@@ -8,8 +8,8 @@ namespace Grpo.Models.Qwen;
 
 /// <summary>The byte-level byte-pair tokenizer of a Qwen2, Qwen3, Llama 3, SmolLM2 or GPT-2 checkpoint. Thread-safe.</summary>
 /// <remarks>
-/// Added tokens are cut out of the raw text. Each span between them is normalized, split into words and encoded by byte-pair merging, as the
-/// checkpoint's <c>tokenizer.json</c> says. Without that file, the class in <c>tokenizer_config.json</c> decides between Qwen2 and GPT-2.
+/// Added tokens are cut out of the raw text. Each span between them is normalized, split into words and encoded by byte-pair merging, as
+/// the checkpoint's <c>tokenizer.json</c> says. Without that file, the class in <c>tokenizer_config.json</c> decides between Qwen2 and GPT-2.
 /// </remarks>
 public sealed class QwenTokenizer : ITokenizer, IHasIdentity
 {
@@ -83,6 +83,9 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
     /// <summary>The folder that the tokenizer was read from, for messages.</summary>
     internal string Source => _files.Source;
 
+    /// <summary>The settings by which text becomes ids.</summary>
+    internal TokenizerPipeline Pipeline => _pipeline;
+
     /// <summary>The ids of the added tokens (<c>&lt;|im_start|&gt;</c>, …) by their text.</summary>
     public IReadOnlyDictionary<string, int> AddedTokens => _addedIds;
 
@@ -114,9 +117,9 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
 
     /// <inheritdoc/>
     /// <remarks>
-    /// Text from outside (a user, a data set, a model) can forge messages this way; see <see cref="EncodeUntrusted"/>. Nothing is put before
-    /// or behind the text; see <see cref="PrefixTokenIds"/>. Some vocabularies, such as SmolLM2's, lack tokens for rare bytes. Those bytes are
-    /// left out, as in Hugging Face's tokenizers.
+    /// Text from outside (a user, a data set, a model) can forge messages this way; see <see cref="EncodeUntrusted"/>. Nothing is put
+    /// before or behind the text; see <see cref="PrefixTokenIds"/>. Some vocabularies, such as SmolLM2's, lack tokens for rare bytes.
+    /// Those bytes are left out, as in Hugging Face's tokenizers.
     /// </remarks>
     /// <exception cref="NotSupportedException">The text must be normalized and the process runs without Unicode's tables.</exception>
     public IReadOnlyList<int> Encode(string text)

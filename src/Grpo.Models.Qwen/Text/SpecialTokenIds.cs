@@ -76,8 +76,8 @@ internal static class SpecialTokenIds
     }
 
     /// <summary>
-    /// Reads the pad token of <c>tokenizer_config.json</c>, else of <c>generation_config.json</c>, else <c>&lt;|endoftext|&gt;</c>, else the
-    /// end token with the lowest id.
+    /// Reads the pad token of <c>tokenizer_config.json</c>, else of <c>generation_config.json</c>, else <c>&lt;|endoftext|&gt;</c>, else
+    /// the end token with the lowest id.
     /// </summary>
     public static int ReadPad(TokenizerFiles files, Func<string, int?> idOf, int vocabularySize, IReadOnlySet<int> ends)
     {

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 
 namespace Grpo.Models.Qwen.Text;
 
@@ -32,7 +33,7 @@ internal static class TokenizerJsonFile
             }
 
             json.WriteEndArray();
-            Write(json, "normalizer", pipeline.IsComposed ? new { type = "NFC" } : null);
+            Write(json, "normalizer", pipeline.IsComposed ? new JsonObject { ["type"] = "NFC" } : null);
             Write(json, "pre_tokenizer", PreTokenizer(pipeline.Words));
             Write(json, "post_processor", begin is { } first ? BeginTemplate(first) : null);
             Write(json, "decoder", ByteLevel(useRegex: true));
@@ -56,40 +57,61 @@ internal static class TokenizerJsonFile
         json.WriteEndObject();
     }
 
-    private static object PreTokenizer(WordRules words)
+    private static JsonObject PreTokenizer(WordRules words)
     {
         bool usesRegex = words.Pattern == WordRules.Gpt2.Pattern;
-        var stages = new List<object>();
+        var stages = new JsonArray();
         if (words.NumbersApart)
         {
-            stages.Add(new { type = "Digits", individual_digits = words.LongestNumber == 1 });
+            stages.Add((JsonNode)new JsonObject { ["type"] = "Digits", ["individual_digits"] = words.LongestNumber == 1 });
         }
 
         if (!usesRegex)
         {
-            stages.Add(new { type = "Split", pattern = new { Regex = words.Pattern }, behavior = "Isolated", invert = false });
+            var pattern = new JsonObject { ["Regex"] = words.Pattern };
+            stages.Add((JsonNode)new JsonObject
+            {
+                ["type"] = "Split",
+                ["pattern"] = pattern,
+                ["behavior"] = "Isolated",
+                ["invert"] = false,
+            });
         }
 
-        stages.Add(ByteLevel(usesRegex));
-        return stages.Count == 1 ? stages[0] : new { type = "Sequence", pretokenizers = stages };
+        JsonObject byteLevel = ByteLevel(usesRegex);
+        if (stages.Count == 0)
+        {
+            return byteLevel;
+        }
+
+        stages.Add((JsonNode)byteLevel);
+        return new JsonObject { ["type"] = "Sequence", ["pretokenizers"] = stages };
     }
 
-    private static object ByteLevel(bool useRegex) =>
-        new { type = "ByteLevel", add_prefix_space = false, trim_offsets = true, use_regex = useRegex };
-
-    private static object BeginTemplate(AddedToken begin)
+    private static JsonObject ByteLevel(bool useRegex) => new()
     {
-        object token = new { SpecialToken = new { id = begin.Content, type_id = 0 } };
-        object Text(string id, int type) => new { Sequence = new { id, type_id = type } };
-        return new
+        ["type"] = "ByteLevel",
+        ["add_prefix_space"] = false,
+        ["trim_offsets"] = true,
+        ["use_regex"] = useRegex,
+    };
+
+    private static JsonObject BeginTemplate(AddedToken begin)
+    {
+        JsonObject Piece(string kind, string id, int type) => new() { [kind] = new JsonObject { ["id"] = id, ["type_id"] = type } };
+        JsonObject Token() => Piece("SpecialToken", begin.Content, 0);
+        var token = new JsonObject
         {
-            type = "TemplateProcessing",
-            single = new[] { token, Text("A", 0) },
-            pair = new[] { token, Text("A", 0), Text("B", 1) },
-            special_tokens = new Dictionary<string, object>(StringComparer.Ordinal)
-            {
-                [begin.Content] = new { id = begin.Content, ids = new[] { begin.Id }, tokens = new[] { begin.Content } },
-            },
+            ["id"] = begin.Content,
+            ["ids"] = new JsonArray((JsonNode)begin.Id),
+            ["tokens"] = new JsonArray((JsonNode)begin.Content),
+        };
+        return new JsonObject
+        {
+            ["type"] = "TemplateProcessing",
+            ["single"] = new JsonArray(Token(), Piece("Sequence", "A", 0)),
+            ["pair"] = new JsonArray(Token(), Piece("Sequence", "A", 0), Piece("Sequence", "B", 1)),
+            ["special_tokens"] = new JsonObject { [begin.Content] = token },
         };
     }
 
@@ -126,9 +148,16 @@ internal static class TokenizerJsonFile
         json.WriteEndObject();
     }
 
-    private static void Write(Utf8JsonWriter json, string name, object? value)
+    private static void Write(Utf8JsonWriter json, string name, JsonObject? value)
     {
         json.WritePropertyName(name);
-        JsonSerializer.Serialize(json, value);
+        if (value is null)
+        {
+            json.WriteNullValue();
+        }
+        else
+        {
+            value.WriteTo(json);
+        }
     }
 }

@@ -40,17 +40,16 @@ internal static class TokenizerJsonPipeline
         foreach (string name in (ReadOnlySpan<string>)["continuing_subword_prefix", "end_of_word_suffix"])
         {
             JsonFile.TryGet(model, name, out JsonElement affix);
-            Require(json, affix.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null || Is(affix, ""), $"model.{name}", "empty", affix);
+            Require(json, IsUnset(affix) || Is(affix, ""), $"model.{name}", "empty", affix);
         }
 
         JsonFile.TryGet(model, "byte_fallback", out JsonElement fallback);
-        Require(json, fallback.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null or JsonValueKind.False,
-            "model.byte_fallback", "false", fallback);
+        Require(json, IsUnset(fallback) || fallback.ValueKind == JsonValueKind.False, "model.byte_fallback", "false", fallback);
         JsonFile.TryGet(model, "ignore_merges", out JsonElement whole);
-        Require(json, whole.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null or JsonValueKind.False or JsonValueKind.True,
-            "model.ignore_merges", "true or false", whole);
+        bool isFlag = IsUnset(whole) || whole.ValueKind is JsonValueKind.False or JsonValueKind.True;
+        Require(json, isFlag, "model.ignore_merges", "true or false", whole);
         JsonFile.TryGet(model, "dropout", out JsonElement dropout);
-        Require(json, dropout.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null || IsZero(dropout), "model.dropout", "0", dropout);
+        Require(json, IsUnset(dropout) || IsZero(dropout), "model.dropout", "0", dropout);
         foreach (JsonProperty property in model.EnumerateObject().Where(property => !ModelKeys.Contains(property.Name)))
         {
             throw json.Error($"model.{property.Name} is not known, so which ids a text has cannot be told.");
@@ -141,7 +140,8 @@ internal static class TokenizerJsonPipeline
 
         void Add(JsonElement stage)
         {
-            if (!IsOfType(stage, "Sequence") || !JsonFile.TryGet(stage, list, out JsonElement parts) || parts.ValueKind != JsonValueKind.Array)
+            JsonElement parts = default;
+            if (!IsOfType(stage, "Sequence") || !JsonFile.TryGet(stage, list, out parts) || parts.ValueKind != JsonValueKind.Array)
             {
                 stages.Add(stage);
                 return;
@@ -163,6 +163,8 @@ internal static class TokenizerJsonPipeline
         JsonFile.TryGet(element, "type", out JsonElement value) && Is(value, type);
 
     private static bool Is(JsonElement element, string text) => element.ValueKind == JsonValueKind.String && element.ValueEquals(text);
+
+    private static bool IsUnset(JsonElement element) => element.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null;
 
     private static bool IsZero(JsonElement element) =>
         element.ValueKind == JsonValueKind.Number && element.TryGetDouble(out double number) && number == 0;

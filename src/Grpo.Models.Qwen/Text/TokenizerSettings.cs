@@ -5,8 +5,8 @@ namespace Grpo.Models.Qwen.Text;
 
 /// <summary>The settings of <c>tokenizer_config.json</c>: refuses those that would give a text other ids.</summary>
 /// <remarks>
-/// Settings of decoding, truncation and padding change no id and are ignored. So is <c>add_eos_token</c> outside Qwen2's own class: rendered
-/// text is encoded without adding any token.
+/// Settings of decoding, truncation and padding change no id and are ignored. So is <c>add_eos_token</c> outside Qwen2's own class:
+/// rendered text is encoded without adding any token.
 /// </remarks>
 internal static class TokenizerSettings
 {
@@ -45,8 +45,8 @@ internal static class TokenizerSettings
     }
 
     /// <summary>
-    /// Returns how a folder with <c>vocab.json</c> and <c>merges.txt</c> splits words, which those do not say: as the class does. A vocabulary
-    /// of Qwen2.5's size is Qwen2.5's in any class, as in R1-Distill-Qwen.
+    /// Returns how a folder with <c>vocab.json</c> and <c>merges.txt</c> splits words, which those do not say: as the class does. A
+    /// vocabulary of Qwen2.5's size is Qwen2.5's in any class, as in R1-Distill-Qwen.
     /// </summary>
     /// <exception cref="InvalidDataException">The class is neither Qwen2's nor GPT-2's, and the vocabulary is not Qwen2.5's.</exception>
     public static TokenizerPipeline PipelineOfPair(TokenizerFiles files, int vocabularySize)
@@ -59,7 +59,7 @@ internal static class TokenizerSettings
             "GPT2Tokenizer" or "GPT2TokenizerFast" => new TokenizerPipeline(WordRules.Gpt2, IsComposed: false),
             _ when vocabularySize == AddedTokenReader.Qwen25VocabularySize => TokenizerPipeline.Qwen2,
             _ => throw json!.Error(
-                $"tokenizer_class is \"{name}\", and how it splits words is not in {TokenizerFiles.Vocabulary} and {TokenizerFiles.Merges}. "
+                $"tokenizer_class is \"{name}\", whose words {TokenizerFiles.Vocabulary} and {TokenizerFiles.Merges} do not tell. "
                 + $"Add the checkpoint's {TokenizerFiles.Tokenizer}; without it only Qwen2Tokenizer and GPT2Tokenizer are known."),
         };
     }

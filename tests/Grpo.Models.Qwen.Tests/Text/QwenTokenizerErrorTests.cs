@@ -77,7 +77,9 @@ public sealed class QwenTokenizerErrorTests
         otherEnd["post_processor"] = new JsonObject { ["type"] = "TemplateProcessing" };
 
         Assert.Contains(
-            "normalizer must be {\"type\": \"NFC\"} or null but is {\"type\":\"Prepend\"", Refusal(otherNormalizer), StringComparison.Ordinal);
+            "normalizer must be {\"type\": \"NFC\"} or null but is {\"type\":\"Prepend\"",
+            Refusal(otherNormalizer),
+            StringComparison.Ordinal);
         Assert.Contains("but is missing. Only the byte-level tokenization of", Refusal(noWords), StringComparison.Ordinal);
         Assert.Contains(
             "pre_tokenizer must be ByteLevel without add_prefix_space, behind a Split by Qwen2's, Llama 3's or GPT-2's expression",

@@ -2,7 +2,7 @@ using System.Text;
 
 namespace Grpo.Models.Qwen.Tests.Text;
 
-/// <summary>Texts from a seed that hold what tokenizers treat differently: scripts, numbers, white space, marks and special tokens.</summary>
+/// <summary>Texts from a seed that hold what tokenizers treat differently: scripts, numbers, white space, marks, added tokens.</summary>
 internal sealed class RandomTexts(int seed, IReadOnlyList<string> specialTokens)
 {
     private static readonly string[] Words =
@@ -10,16 +10,16 @@ internal sealed class RandomTexts(int seed, IReadOnlyList<string> specialTokens)
             "ภาษาไทย", "日本語", "中文字", "한국어", "𠮷野家", "𐍈𐌰𐍃", "𝒜𝓫𝕔", "İstanbul", "ǆ"];
 
     private static readonly string[] Contractions =
-        ["'s", "'S", "'\u017F", "'t", "'T", "'re", "'RE", "'Re", "'rE", "'ve", "'VE", "'m", "'M", "'ll", "'LL", "'lL", "'d", "'D", "'", "’s",
-            "'x", "''s", "'r", "'l"];
+        ["'s", "'S", "'\u017F", "'t", "'T", "'re", "'RE", "'Re", "'rE", "'ve", "'VE", "'m", "'M", "'ll", "'LL", "'lL", "'d", "'D", "'",
+            "’s", "'x", "''s", "'r", "'l"];
 
     private static readonly string[] Blanks =
-        [" ", "  ", "   ", "\t", "\n", "\r", "\r\n", "\n\n", " \n", "\n ", "\u00A0", "\u3000", "\u2028", "\u0085", "\u1680", "\u000B", "\u200B",
-            "\uFEFF", "\u180E", "\u001C", "\0"];
+        [" ", "  ", "   ", "\t", "\n", "\r", "\r\n", "\n\n", " \n", "\n ", "\u00A0", "\u3000", "\u2028", "\u0085", "\u1680", "\u000B",
+            "\u200B", "\uFEFF", "\u180E", "\u001C", "\0"];
 
     private static readonly string[] Marks =
-        ["e\u0301", "e\u0301\u0323", "a\u030A", "\u212B", "\u1100\u1161\u11A8", "\uAC00\u11A8", "\u0958", "\uFB01", "\u0301", "q\u0307\u0323",
-            "\u2126", "\U0001D15E", "\u0344", "\u2ADC"];
+        ["e\u0301", "e\u0301\u0323", "a\u030A", "\u212B", "\u1100\u1161\u11A8", "\uAC00\u11A8", "\u0958", "\uFB01", "\u0301",
+            "q\u0307\u0323", "\u2126", "\U0001D15E", "\u0344", "\u2ADC"];
 
     private static readonly string[] Emoji =
         ["🙂", "👩‍👩‍👧", "👍🏽", "🇩🇪", "❤️", "1️⃣", "🧮", "©", "™", "\u200D", "\uFE0F", "\U0001F9EE\U0001F3FF"];
@@ -27,8 +27,8 @@ internal sealed class RandomTexts(int seed, IReadOnlyList<string> specialTokens)
     private static readonly string[] Numerals = ["٣", "५", "½", "Ⅷ", "²", "𝟙", "௰", "〇", "①", "𐒠", "໓", "߉"];
 
     private static readonly string[] Code =
-        ["for (int i = 0; i < n; i++) {\n\treturn x[i];\n}", "if a == b:\n    print(f\"{a!r}\")\n", "<div class=\"x\">&amp;</div>", "https://a.b/c?d=e#f",
-            "SELECT * FROM t;--", "λx.x → x", "\\frac{1}{2}", "\u001b[0m", "<|im_", "|>", "<|endoftext", "```\n"];
+        ["for (int i = 0; i < n; i++) {\n\treturn x[i];\n}", "if a == b:\n    print(f\"{a!r}\")\n", "<div class=\"x\">&amp;</div>",
+            "https://a.b/c?d=e#f", "SELECT * FROM t;--", "λx.x → x", "\\frac{1}{2}", "\u001b[0m", "<|im_", "|>", "<|endoftext", "```\n"];
 
     private static readonly (int First, int Last)[] Blocks =
         [(0x20, 0x7E), (0, 0x2FF), (0x300, 0x36F), (0x370, 0x52F), (0x590, 0x6FF), (0x900, 0xDFF), (0xE00, 0xEFF), (0x1100, 0x11FF),

@@ -31,10 +31,15 @@ internal sealed class SecondTokenizer : IDisposable
             tokens.AddRange(UnmergedWords(corpus, pipeline, tokens));
         }
 
+        // SmolLM2's vocabulary begins with its special tokens; those of the others follow their vocabularies.
+        bool isFirst = name == "SmolLM2";
+        int next = tokens.Count + Special.Length;
+        int first = isFirst ? 0 : tokens.Count;
+        tokens.InsertRange(0, isFirst ? Special : []);
         AddedToken[] added =
-            [.. Special.Select((content, i) => new AddedToken(tokens.Count + i, content, IsSpecial: true)),
-                new AddedToken(tokens.Count + Special.Length, "<think>", IsSpecial: false),
-                new AddedToken(tokens.Count + Special.Length + 1, "e\u0301toile", IsSpecial: false, IsNormalized: true)];
+            [.. Special.Select((content, i) => new AddedToken(first + i, content, IsSpecial: true)),
+                new AddedToken(next, "<think>", IsSpecial: false),
+                new AddedToken(next + 1, "e\u0301toile", IsSpecial: false, IsNormalized: true)];
         File.WriteAllBytes(
             _folder.File("tokenizer.json"),
             TokenizerJsonFile.Write(

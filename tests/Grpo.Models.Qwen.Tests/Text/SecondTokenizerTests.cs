@@ -36,7 +36,8 @@ public sealed class SecondTokenizerTests(ITestOutputHelper output)
             IReadOnlyList<int> actual = own.Encode(text);
             if (!own.PrefixTokenIds.Concat(actual).SequenceEqual(expected))
             {
-                failures.Add($"text {i}, {JsonSerializer.Serialize(text)}: [{string.Join(' ', actual)}], not [{string.Join(' ', expected)}]");
+                failures.Add(
+                    $"text {i}, {JsonSerializer.Serialize(text)}: [{string.Join(' ', actual)}], not [{string.Join(' ', expected)}]");
             }
 
             string decoded = own.Decode(actual);

@@ -13,12 +13,11 @@ public sealed class TokenizerFamiliesTests
 {
     private const string ByteLevel = """{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}""";
 
-    private const string Llama3Split = """
-        {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex":
-        "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"},
-        "behavior": "Isolated", "invert": false},
-        {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false}]}
-        """;
+    private const string Llama3Split =
+        """{"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": """
+        + """ "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| """
+        + """?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}, "behavior": "Isolated", "invert": false}, """
+        + """{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false}]}""";
 
     private const string Begin = """
         {"type": "TemplateProcessing",
@@ -120,6 +119,19 @@ public sealed class TokenizerFamiliesTests
         Assert.Equal([257], tokenizer.Encode("hel"));
     }
 
+    [Fact]
+    public void PrefixTokenIds_are_read_from_a_sequence_of_post_processors()
+    {
+        // Llama 3's. ByteLevel has add_prefix_space there, which moves offsets and changes no id.
+        QwenTokenizer tokenizer = TinyTokenizer.Load(With(
+            "post_processor",
+            """{"type": "Sequence", "processors": [{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false}, """
+            + Begin + "]}"));
+
+        Assert.Equal([258], tokenizer.PrefixTokenIds);
+        Assert.Equal([257], tokenizer.Encode("hel"));
+    }
+
     // The class of Llama 3 and of R1-Distill-Qwen: both write the begin token in their chat template.
     [Theory]
     [InlineData("PreTrainedTokenizerFast", "true")]
@@ -131,7 +143,7 @@ public sealed class TokenizerFamiliesTests
         QwenTokenizer tokenizer = TinyTokenizer.Load(
             With("post_processor", Begin),
             ("tokenizer_config.json",
-                $$"""{"tokenizer_class": "{{name}}", "add_bos_token": {{adds}}, "bos_token": "<|endoftext|>", "eos_token": "<|im_end|>"}"""));
+                $$"""{"tokenizer_class": "{{name}}", "add_bos_token": {{adds}}, "bos_token": "<|endoftext|>"}"""));
         var encoder = new PromptEncoder(tokenizer, new BeginTemplate());
 
         Assert.Equal([258, 257, 260], encoder.Encode(Prompt.Create("p", "hel"), 10));
@@ -139,11 +151,13 @@ public sealed class TokenizerFamiliesTests
 
     [Theory]
     [InlineData(
-        """[{"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "<|endoftext|>"}}]""", "post_processor must be {\"type\": \"ByteLevel\"} or")]
+        """[{"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "<|endoftext|>"}}]""",
+        "post_processor must be {\"type\": \"ByteLevel\"} or a TemplateProcessing that puts tokens before a text only")]
     [InlineData("""[{"SpecialToken": {"id": "<|endoftext|>"}}]""", "post_processor must be")]
     [InlineData("""[{"SpecialToken": {"id": "<x>"}}, {"Sequence": {"id": "A"}}]""", "'<x>' is missing")]
     [InlineData(
-        """[{"SpecialToken": {"id": "<|end|>"}}, {"Sequence": {"id": "A"}}]""", "the id 999 in post_processor is outside the tokenizer's ids 0")]
+        """[{"SpecialToken": {"id": "<|end|>"}}, {"Sequence": {"id": "A"}}]""",
+        "the id 999 in post_processor is outside the tokenizer's ids 0 to 261")]
     public void Load_refuses_a_template_that_puts_other_tokens_around_a_text(string single, string message)
     {
         JsonObject template = JsonNode.Parse(Begin)!.AsObject();

@@ -9,7 +9,8 @@ namespace Grpo.Models.Qwen;
 /// <summary>The byte-level byte-pair tokenizer of a Qwen2, Qwen3, Llama 3, SmolLM2 or GPT-2 checkpoint. Thread-safe.</summary>
 /// <remarks>
 /// Added tokens are cut out of the raw text. Each span between them is normalized, split into words and encoded by byte-pair merging, as
-/// the checkpoint's <c>tokenizer.json</c> says. Without that file, the class in <c>tokenizer_config.json</c> decides between Qwen2 and GPT-2.
+/// the checkpoint's <c>tokenizer.json</c> says. Without that file, the class in <c>tokenizer_config.json</c> decides between Qwen2's and
+/// GPT-2's words.
 /// </remarks>
 public sealed class QwenTokenizer : ITokenizer, IHasIdentity
 {

@@ -22,9 +22,10 @@ internal static class ModelTargets
             "model folder", 4, [Model()], Folder.Reading("model", folder => QwenWeights.Load(folder).Dispose()),
             typeof(InvalidDataException));
         yield return new("adapter folder", 4, [Adapter()], Folder.Reading("adapter", ReadAdapter), typeof(InvalidDataException));
+        yield return new("tokenizer.json", 6, [Tokenizer()], Folder.Reading("tokenizer", ReadTokenizer), typeof(InvalidDataException));
         yield return new(
-            "tokenizer.json", 6, [Tokenizer(), Trained(TokenizerKind.Llama3), Trained(TokenizerKind.SmolLM2)],
-            Folder.Reading("tokenizer", ReadTokenizer), typeof(InvalidDataException));
+            "tokenizer.json of Llama 3 or SmolLM2", 4, [Trained(TokenizerKind.Llama3), Trained(TokenizerKind.SmolLM2)],
+            Folder.Reading("trained", ReadTokenizer), typeof(InvalidDataException));
         yield return new("vocab.json and merges.txt", 6, [Pair()], Folder.Reading("pair", ReadTokenizer), typeof(InvalidDataException));
         QwenTokenizer tokenizer = Load(Tokenizer());
         yield return new(

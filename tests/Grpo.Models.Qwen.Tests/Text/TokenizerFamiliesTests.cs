@@ -158,10 +158,10 @@ public sealed class TokenizerFamiliesTests
     [InlineData(
         """[{"SpecialToken": {"id": "<|end|>"}}, {"Sequence": {"id": "A"}}]""",
         "the id 999 in post_processor is outside the tokenizer's ids 0 to 261")]
-    public void Load_refuses_a_template_that_puts_other_tokens_around_a_text(string single, string message)
+    public void Load_refuses_a_template_that_puts_other_tokens_around_a_text(string pieces, string message)
     {
         JsonObject template = JsonNode.Parse(Begin)!.AsObject();
-        template["single"] = JsonNode.Parse(single);
+        template["single"] = JsonNode.Parse(pieces);
         template["special_tokens"]!["<|end|>"] = JsonNode.Parse("""{"id": "<|end|>", "ids": [999]}""");
         JsonObject tokenizer = TinyTokenizer.TokenizerJson();
         tokenizer["post_processor"] = template;

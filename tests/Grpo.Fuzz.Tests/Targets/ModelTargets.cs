@@ -26,6 +26,9 @@ internal static class ModelTargets
             typeof(InvalidDataException));
         yield return new("adapter folder", 4, [Adapter()], Folder.Reading("adapter", ReadAdapter), typeof(InvalidDataException));
         yield return new("tokenizer.json", 6, [Tokenizer()], Folder.Reading("tokenizer", ReadTokenizer), typeof(InvalidDataException));
+        yield return new(
+            "tokenizer.json of Llama 3 or SmolLM2", 4, [Trained(TokenizerKind.Llama3), Trained(TokenizerKind.SmolLM2)],
+            Folder.Reading("trained", ReadTokenizer), typeof(InvalidDataException));
         yield return new("vocab.json and merges.txt", 6, [Pair()], Folder.Reading("pair", ReadTokenizer), typeof(InvalidDataException));
         QwenTokenizer tokenizer = Load(Tokenizer());
         yield return new(
@@ -111,7 +114,7 @@ internal static class ModelTargets
                     new JsonObject
                     {
                         ["type"] = "Split",
-                        ["pattern"] = new JsonObject { ["Regex"] = Qwen2PreTokenizer.Pattern },
+                        ["pattern"] = new JsonObject { ["Regex"] = WordRules.Qwen2.Pattern },
                         ["behavior"] = "Isolated",
                         ["invert"] = false,
                     },
@@ -132,6 +135,9 @@ internal static class ModelTargets
             "tokenizer_config.json",
             """{"added_tokens_decoder":{"258":{"content":"<|endoftext|>","special":true}},"""
             + "\"eos_token\":\"<|im_end|>\",\"pad_token\":{\"content\":\"<|endoftext|>\"}}"));
+
+    private static FuzzInput Trained(TokenizerKind kind) =>
+        Folder.Written(folder => BpeTrainer.Train(["hello he hel 123 123"], 264, kind: kind).Save(folder));
 
     private static FuzzInput Pair() => new(
         FuzzPart.Json("vocab.json", Vocabulary().ToJsonString()),

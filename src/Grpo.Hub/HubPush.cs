@@ -153,7 +153,8 @@ internal sealed class HubPush
             catch (HubException e)
             {
                 throw new HubException(
-                    $"The hub names the commit {commit} of '{_id}', but '{file.Path}' in it cannot be compared with the folder: {e.Message}",
+                    $"The hub names the commit {commit} of '{_id}', but '{file.Path}' in it cannot be compared with the folder: "
+                    + e.Message,
                     e);
             }
 

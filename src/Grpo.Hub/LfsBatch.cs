@@ -78,13 +78,16 @@ internal sealed partial class LfsBatch(HubConnection connection, HubAnswers answ
 
         // Without an upload the hub has the file.
         if (!only.TryGetProperty("actions", out JsonElement actions) || actions.ValueKind == JsonValueKind.Null
-            || !json.RequireObject(actions, "actions").TryGetProperty("upload", out JsonElement upload))
+            || !json.RequireObject(actions, "'actions'").TryGetProperty("upload", out JsonElement upload))
         {
             return null;
         }
 
-        return Instructions(json, upload, actions.TryGetProperty("verify", out JsonElement verify) ? verify : null, file, transfer);
+        return Instructions(json, upload, Verify(actions), file, transfer);
     }
+
+    private static JsonElement? Verify(JsonElement actions) =>
+        actions.TryGetProperty("verify", out JsonElement verify) && verify.ValueKind != JsonValueKind.Null ? verify : null;
 
     private LfsInstructions Instructions(HubJson json, JsonElement upload, JsonElement? verify, LocalFile file, string? transfer)
     {
@@ -134,12 +137,12 @@ internal sealed partial class LfsBatch(HubConnection connection, HubAnswers answ
     private Dictionary<string, string> Headers(HubJson json, JsonElement action)
     {
         var headers = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
-        if (!action.TryGetProperty("header", out JsonElement given) || given.ValueKind == JsonValueKind.Null)
+        if (!json.RequireObject(action, "An action").TryGetProperty("header", out JsonElement given) || given.ValueKind == JsonValueKind.Null)
         {
             return headers;
         }
 
-        foreach (JsonProperty header in json.RequireObject(given, "header").EnumerateObject())
+        foreach (JsonProperty header in json.RequireObject(given, "'header'").EnumerateObject())
         {
             string value = json.Text(header.Value, "A header");
             if (headers.Count == MaxHeaders || value.Length > MaxText || value.Any(char.IsControl) || !headers.TryAdd(header.Name, value))

@@ -31,7 +31,10 @@ internal sealed partial class HubCommits(HubConnection connection, HubAnswers an
             writer.WriteString("name", parts[1]);
             writer.WriteString("organization", parts[0]);
             writer.WriteString("type", id.Kind);
-            writer.WriteBoolean("private", isPrivate);
+            if (isPrivate)
+            {
+                writer.WriteBoolean("private", true); // otherwise the account's own default
+            }
         });
         string what = $"the creation of '{id}'";
         using HttpResponseMessage response = await connection.SendAsync(

@@ -41,6 +41,7 @@ public static class HubUpload
     {
         HubNames.RequireId(id, "your-name/your-model", "create an account on the hub");
         options ??= new HubUploadOptions();
+        ArgumentNullException.ThrowIfNull(options.Connection);
         HubSettings settings = HubSettings.Resolve(
             options.Connection,
             Environment.GetEnvironmentVariable,

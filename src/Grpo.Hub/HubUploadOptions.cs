@@ -12,7 +12,7 @@ public sealed class HubUploadOptions
     /// <summary>
     /// True if the repository must be private. A new one is created private. An existing public one is refused before any file is sent.
     /// </summary>
-    /// <value>Default false: a new repository is public, and an existing one stays as it is.</value>
+    /// <value>Default false: a new repository gets the account's default, usually public, and an existing one stays as it is.</value>
     public bool Private { get; set; }
 
     /// <summary>The first line of the commit message.</summary>

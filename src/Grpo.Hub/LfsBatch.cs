@@ -134,7 +134,7 @@ internal sealed partial class LfsBatch(HubConnection connection, HubAnswers answ
             confirmation);
     }
 
-    private Dictionary<string, string> Headers(HubJson json, JsonElement action)
+    private static Dictionary<string, string> Headers(HubJson json, JsonElement action)
     {
         var headers = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
         if (!json.RequireObject(action, "An action").TryGetProperty("header", out JsonElement given) || given.ValueKind == JsonValueKind.Null)

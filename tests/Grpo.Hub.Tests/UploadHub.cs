@@ -130,7 +130,7 @@ internal sealed class UploadHub : IDisposable
         if (path == "/api/repos/create")
         {
             (bool existed, Exists) = (Exists, true);
-            IsPrivate = existed ? IsPrivate : Json(request).GetProperty("private").GetBoolean();
+            IsPrivate = existed ? IsPrivate : Json(request).TryGetProperty("private", out JsonElement asked) && asked.GetBoolean();
             return existed
                 ? Said(409, "You already created this model repo")
                 : LoopbackHub.Json(new { url = $"{Hub.Address}{Id}", name = Id });

@@ -136,7 +136,8 @@ public sealed class HubUploadScheduleTests
             return _random.Next(4) == 0
                 ? new HubReply(200) { IsDropped = true }
                 : UploadHub.Said(codes[_random.Next(codes.Length)], $"no {UploadHub.Token}")
-                    with { Headers = new() { ["Retry-After"] = "0" } };
+                    with
+                { Headers = new() { ["Retry-After"] = "0" } };
         }
 
         private HubReply Changed(HubReply reply)

@@ -133,11 +133,10 @@ public sealed class HubUploadScheduleTests
         private HubReply Refusal()
         {
             int[] codes = [400, 401, 403, 404, 408, 409, 412, 413, 422, 429, 429, 500, 502, 503, 503, 504];
+            HubReply refusal = UploadHub.Said(codes[_random.Next(codes.Length)], $"no {UploadHub.Token}");
             return _random.Next(4) == 0
                 ? new HubReply(200) { IsDropped = true }
-                : UploadHub.Said(codes[_random.Next(codes.Length)], $"no {UploadHub.Token}")
-                    with
-                { Headers = new() { ["Retry-After"] = "0" } };
+                : refusal with { Headers = new() { ["Retry-After"] = "0" } };
         }
 
         private HubReply Changed(HubReply reply)

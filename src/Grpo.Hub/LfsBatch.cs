@@ -137,7 +137,8 @@ internal sealed partial class LfsBatch(HubConnection connection, HubAnswers answ
     private static Dictionary<string, string> Headers(HubJson json, JsonElement action)
     {
         var headers = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
-        if (!json.RequireObject(action, "An action").TryGetProperty("header", out JsonElement given) || given.ValueKind == JsonValueKind.Null)
+        bool hasHeaders = json.RequireObject(action, "An action").TryGetProperty("header", out JsonElement given);
+        if (!hasHeaders || given.ValueKind == JsonValueKind.Null)
         {
             return headers;
         }

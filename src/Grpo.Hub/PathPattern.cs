@@ -1,14 +1,13 @@
-using System.Text;
-using System.Text.RegularExpressions;
 using Grpo.IO;
 
 namespace Grpo.Hub;
 
 /// <summary>A pattern of paths: <c>*</c> and <c>?</c> stand for characters within a name, <c>**</c> also for whole folders.</summary>
+/// <remarks>The time is linear in the length of the path: all positions in the pattern are followed at once.</remarks>
 internal sealed class PathPattern
 {
     private const int MaxLength = 512;
-    private readonly Regex _regex;
+    private readonly List<Token> _tokens = [];
 
     /// <exception cref="ArgumentException">The pattern is empty or too long.</exception>
     public PathPattern(string pattern)
@@ -21,33 +20,77 @@ internal sealed class PathPattern
 
         // Without '/' the pattern is compared with the name in every folder.
         string whole = pattern.Contains('/', StringComparison.Ordinal) ? pattern.TrimStart('/') : $"**/{pattern}";
-        _regex = new Regex(ToRegex(whole), RegexOptions.NonBacktracking | RegexOptions.CultureInvariant | RegexOptions.Singleline);
+        for (int i = 0; i < whole.Length; i++)
+        {
+            ReadOnlySpan<char> rest = whole.AsSpan(i);
+            (Token token, int length) = rest switch
+            {
+                ['*', '*', '/', ..] => (new Token(Kind.Folders), 3),
+                ['*', '*', ..] => (new Token(Kind.Anything), 2),
+                ['*', ..] => (new Token(Kind.Characters), 1),
+                ['?', ..] => (new Token(Kind.Character), 1),
+                _ => (new Token(Kind.Literal, rest[0]), 1),
+            };
+            _tokens.Add(token);
+            i += length - 1;
+        }
+    }
+
+    private enum Kind
+    {
+        Literal,
+        Character,
+        Characters,
+        Anything,
+        Folders,
     }
 
     /// <summary>True if a path with '/' between folders matches.</summary>
-    public bool IsMatch(string path) => _regex.IsMatch(path);
-
-    private static string ToRegex(string pattern)
+    public bool IsMatch(string path)
     {
-        var regex = new StringBuilder(@"\A");
-        for (int i = 0; i < pattern.Length; i++)
+        // reached[i]: the first i tokens match what was read.
+        var reached = new bool[_tokens.Count + 1];
+        reached[0] = true;
+        SkipEmpty(reached, isStartOfName: true);
+        foreach (char character in path)
         {
-            if (pattern.AsSpan(i).StartsWith("**/", StringComparison.Ordinal))
+            var next = new bool[reached.Length];
+            for (int i = 0; i < _tokens.Count; i++)
             {
-                regex.Append("(?:.*/)?");
-                i += 2;
+                if (reached[i])
+                {
+                    Step(_tokens[i], character, next, i);
+                }
             }
-            else if (pattern.AsSpan(i).StartsWith("**", StringComparison.Ordinal))
-            {
-                regex.Append(".*");
-                i++;
-            }
-            else
-            {
-                regex.Append(pattern[i] switch { '*' => "[^/]*", '?' => "[^/]", char other => Regex.Escape(other.ToString()) });
-            }
+
+            SkipEmpty(next, isStartOfName: character == '/');
+            reached = next;
         }
 
-        return regex.Append(@"\z").ToString();
+        return reached[^1];
     }
+
+    private static void Step(Token token, char character, bool[] next, int i)
+    {
+        bool matches = token.Kind switch
+        {
+            Kind.Literal => character == token.Character,
+            Kind.Character or Kind.Characters => character != '/',
+            _ => true,
+        };
+        bool stays = token.Kind is not (Kind.Literal or Kind.Character);
+        next[stays ? i : i + 1] |= matches;
+    }
+
+    // Some tokens match nothing. Folders end only before a name.
+    private void SkipEmpty(bool[] reached, bool isStartOfName)
+    {
+        for (int i = 0; i < _tokens.Count; i++)
+        {
+            reached[i + 1] |= reached[i]
+                && (_tokens[i].Kind is Kind.Characters or Kind.Anything || (_tokens[i].Kind == Kind.Folders && isStartOfName));
+        }
+    }
+
+    private readonly record struct Token(Kind Kind, char Character = '\0');
 }

@@ -1,3 +1,5 @@
+using System.Text.RegularExpressions;
+using CsCheck;
 using Grpo.Testing;
 
 namespace Grpo.Hub.Tests;
@@ -69,6 +71,22 @@ public sealed class HubUploadListTests : IDisposable
             ["aab.json"],
             HubUpload.List(_folder.Path, new HubUploadOptions { Exclude = ["a+b.json", "x*"] }).Files.Select(file => file.Path));
     }
+
+    [Fact]
+    public void IsMatch_agrees_with_a_regular_expression() =>
+        Gen.Select(Gen.String[Gen.Char["ab/*?"], 1, 8], Gen.String[Gen.Char["ab/"], 0, 8])
+            .Sample((pattern, path) =>
+            {
+                string whole = pattern.Contains('/', StringComparison.Ordinal) ? pattern.TrimStart('/') : "**/" + pattern;
+                string regex = Regex.Replace(whole, @"\*\*/|\*\*|\*|\?", match => match.Value switch
+                {
+                    "**/" => @"(?:(?<=\A|/)|.*/)", // nothing, only where a name begins
+                    "**" => ".*",
+                    "*" => "[^/]*",
+                    _ => "[^/]",
+                });
+                Assert.Equal(Regex.IsMatch(path, $@"\A{regex}\z"), new PathPattern(pattern).IsMatch(path));
+            }, iter: 20_000);
 
     [Fact]
     public void List_refuses_a_folder_without_files_to_upload()

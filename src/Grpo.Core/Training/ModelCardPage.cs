@@ -182,9 +182,8 @@ internal sealed class ModelCardPage(ModelCard card)
         }
 
         Line();
-        Line(
-            "The intervals are Wilson intervals. They tell how much a value depends on the choice of the problems, and not how much it "
-            + "would differ in another run: this is one run. Intervals that overlap decide nothing.");
+        Line("The intervals are Wilson intervals. They tell how much a value depends on the choice of the problems, and not how much it");
+        Line("would differ in another run: this is one run. Intervals that overlap decide nothing.");
         if (!card.Results.Any(result => result.IsOfThisModel))
         {
             Line();

@@ -19,6 +19,7 @@ internal static class SampleCommands
             SftCommand.Create(),
             InitCommand.Create(),
             PlanCommand.Create(),
+            PushCommand.Create(),
         };
 
         // "Gsm8k --steps 5" means "Gsm8k train --steps 5".

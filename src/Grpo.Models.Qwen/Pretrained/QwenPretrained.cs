@@ -24,6 +24,7 @@ public sealed class QwenPretrained : IDisposable
         ChatTemplate = template.Template;
         IsChatTemplateAssumed = template.IsAssumed;
         Directory = directory;
+        CheckpointTemplate = template;
     }
 
     /// <summary>
@@ -52,6 +53,9 @@ public sealed class QwenPretrained : IDisposable
 
     /// <summary>True if neither the options nor the checkpoint name a chat template, so that Qwen2.5's is used.</summary>
     public bool IsChatTemplateAssumed { get; }
+
+    /// <summary>The chat template with its text, for saving.</summary>
+    internal CheckpointTemplate CheckpointTemplate { get; }
 
     /// <summary>The folder that the model was read from; with an adapter, the folder of its base.</summary>
     public string Directory { get; }
@@ -158,7 +162,7 @@ public sealed class QwenPretrained : IDisposable
                 + "Set ReferenceDevice to cpu, train an adapter, whose reference needs no copy, or train without a KL term.");
 
     // The embedding may be larger than the vocabulary (Qwen2.5 pads it to a multiple of 128), but never smaller.
-    private static void RequireRoom(DecoderConfig config, QwenTokenizer tokenizer, string directory)
+    internal static void RequireRoom(DecoderConfig config, QwenTokenizer tokenizer, string directory)
     {
         if (tokenizer.VocabularySize > config.VocabularySize)
         {

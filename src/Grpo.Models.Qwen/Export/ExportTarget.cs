@@ -115,10 +115,13 @@ internal sealed class ExportTarget
     {
         try
         {
-            File.Delete(temporary);
             if (Directory.Exists(temporary))
             {
                 Directory.Delete(temporary, recursive: true);
+            }
+            else
+            {
+                File.Delete(temporary);
             }
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)

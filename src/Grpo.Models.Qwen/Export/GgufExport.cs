@@ -34,7 +34,7 @@ internal static class GgufExport
                 (new GgufTensor(GgufNames.Translate(entry.Name), entry.Shape, TypeOf(entry.Name, entry.Shape, matrices)),
                 (Func<Tensor>)(() => architecture.Arrange(entry.Name, job.Weights.Read(entry.Name), job.Config)))),
         ];
-        if (architecture.RopeFactors(job.Config) is { } factors)
+        if (GgufArchitecture.RopeFactors(job.Config) is { } factors)
         {
             tensors.Insert(0, (new GgufTensor("rope_freqs.weight", [factors.Length], GgufType.F32), () => tensor(factors)));
         }

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Grpo.Hub;
 using Grpo.IO;
 using Grpo.Models.Qwen.Config;
+using Microsoft.Extensions.Logging;
 
 namespace Grpo.Models.Qwen.Lora;
 
@@ -95,6 +96,15 @@ internal static class LoraBaseLocation
         return name == named.Name && (isThere || IsLocal(named.Name)) ? new LoraBaseModel(folder) : named;
     }
 
+    /// <summary>Logs a warning if others cannot find the base of a new adapter by its name.</summary>
+    internal static void Report(LoraBaseModel model, ILogger? logger)
+    {
+        if (logger is not null && Publish(model).Name is var name && IsLocal(name))
+        {
+            logger.NoBaseId(model.Name, name);
+        }
+    }
+
     private static string LastPart(string folder) =>
         Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder))) is { Length: > 0 } last ? last : "base";
 
@@ -118,4 +128,14 @@ internal static class LoraBaseLocation
             return null; // a damaged configuration is reported where the model is read
         }
     }
+}
+
+internal static partial class LoraLog
+{
+    [LoggerMessage(
+        EventId = 421,
+        Level = LogLevel.Warning,
+        Message = "The base '{Folder}' records no hub id, so the adapter names its base '{Name}', which other programs cannot find. "
+            + "Where you publish the adapter, set base_model_name_or_path in adapter_config.json.")]
+    public static partial void NoBaseId(this ILogger logger, string folder, string name);
 }

@@ -1,5 +1,6 @@
 using Grpo.Modeling;
 using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Lora;
 using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Pretrained;
 using Grpo.Models.Qwen.Text;
@@ -136,6 +137,11 @@ public sealed class QwenPretrained : IDisposable
             }
 
             template.Report(options.Logger, folderOrHubId);
+            if (source.Adapter is null && options.Lora is not null)
+            {
+                LoraBaseLocation.Report(source.BaseModel, options.Logger);
+            }
+
             return new QwenPretrained(
                 policy, options.WithReference ? ReferenceOf(policy, referenceDevice) : null, tokenizer, template, directory);
         }

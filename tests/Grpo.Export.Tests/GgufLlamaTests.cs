@@ -86,6 +86,20 @@ public sealed class GgufLlamaTests : IDisposable
         Assert.False(llama.Vocabulary.ShouldAddBOS);
     }
 
+    [LlamaFact]
+    public async Task The_program_of_the_page_gets_the_policys_answer()
+    {
+        ExportResult result = await ModelExport.SaveAsync(
+            ExportModels.Tiny, _folder["tiny.gguf"], new ExportOptions { Format = ExportFormat.Gguf, Type = ExportType.Q8 });
+        var answer = new System.Text.StringBuilder();
+        await foreach (string piece in Snippets.DeployedModel.AskAsync(result.Path, Conversation[1].Text))
+        {
+            answer.Append(piece);
+        }
+
+        Assert.Contains("<answer>\n55\n</answer>", answer.ToString(), StringComparison.Ordinal);
+    }
+
     // Answers of the policy at temperature 1, as in training: prompt and answer, and the position of the answer.
     private async Task<IEnumerable<(int[] Tokens, int First)>> SampleAsync()
     {

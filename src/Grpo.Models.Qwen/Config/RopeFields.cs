@@ -44,7 +44,8 @@ internal static class RopeFields
         if (scalings is [(var newer, var first), (var older, var second)] && first != second)
         {
             fields.Problems.Add(
-                $"{newer} is {Describe(first)} but {older} is {Describe(second)}: which of them the model was trained with cannot be told.");
+                $"{newer} is {Describe(first)} but {older} is {Describe(second)}: which of them the model was trained with cannot be "
+                + "told.");
         }
 
         return (AgreedTheta(fields, bases, defaultValue), scalings.Count == 0 ? null : scalings[0].Value);

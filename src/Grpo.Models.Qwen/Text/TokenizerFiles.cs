@@ -92,7 +92,7 @@ internal sealed class TokenizerFiles
         if (stream.Length > maxMegabytes * 1_048_576L)
         {
             throw new InvalidDataException(
-                $"'{path}' has {stream.Length} bytes; at most {maxMegabytes} MiB are read. It is not the file of a Qwen tokenizer.");
+                $"'{path}' has {stream.Length} bytes; at most {maxMegabytes} MiB are read. It is not the file of a tokenizer.");
         }
 
         var content = new byte[stream.Length];

@@ -14,6 +14,7 @@ public enum ExportFormat
     Gguf,
 }
 
+#pragma warning disable CA1720 // three are number types, and named so
 /// <summary>The type in which an export stores the matrices of a model. Norms and biases in a GGUF file are always float32.</summary>
 public enum ExportType
 {
@@ -32,6 +33,7 @@ public enum ExportType
     /// </summary>
     Q8,
 }
+#pragma warning restore CA1720
 
 /// <summary>The options of <see cref="ModelExport"/>.</summary>
 public sealed record ExportOptions

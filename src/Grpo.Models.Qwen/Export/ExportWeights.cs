@@ -94,6 +94,7 @@ internal sealed class StoredWeights : ExportWeights
     {
         _adapter?.Dispose();
         _checkpoint.Dispose();
+        base.Dispose();
     }
 
     /// <inheritdoc/>

@@ -21,18 +21,26 @@ internal sealed class GgufVocabulary
         "<｜end▁of▁sentence｜>",
     };
 
+    // llama.cpp names a pre-tokenizer by the model that it was first read from. The name also decides whether whole words are taken.
+    private static readonly (WordRules Words, bool TakesWholeWords, string Name)[] PreTokenizers =
+    [
+        (WordRules.Qwen2, false, "qwen2"), (WordRules.Llama3, true, "llama-bpe"), (WordRules.SmolLM2, false, "smollm"),
+        (WordRules.Gpt2, false, "gpt-2"),
+    ];
+
     private readonly string[] _tokens;
     private readonly int[] _types;
     private readonly string[] _merges;
     private readonly List<(string Role, int Id)> _special = [];
     private readonly List<string> _warnings = [];
     private readonly bool _addsBos;
+    private readonly string _preTokenizer;
 
     private GgufVocabulary(QwenTokenizer tokenizer, int rows)
     {
         TokenizerFiles files = tokenizer.Files;
         ByteLevelVocabulary vocabulary = ByteLevelVocabulary.Read(files);
-        IReadOnlyList<AddedToken> added = AddedTokenReader.Read(files, vocabulary.Ids.Count);
+        IReadOnlyList<AddedToken> added = AddedTokenReader.Read(files, vocabulary);
         _tokens = new string[rows];
         _types = new int[rows];
         foreach ((string token, int id) in vocabulary.Ids)
@@ -49,10 +57,11 @@ internal sealed class GgufVocabulary
         NameUnusedRows();
         _merges = [.. vocabulary.Merges.Select(merge => $"{merge.Left} {merge.Right}")];
         AddSpecialTokens(tokenizer);
-        _addsBos = Flag(files, "add_bos_token") && _special.Any(token => token.Role == "bos");
+        _addsBos = tokenizer.PrefixTokenIds.Count > 0;
+        _preTokenizer = NameOf(vocabulary.Pipeline);
     }
 
-    /// <summary>A sentence for each end token that llama.cpp will not know.</summary>
+    /// <summary>A sentence for each difference to the tokenizer in llama.cpp.</summary>
     internal IReadOnlyList<string> Warnings => _warnings;
 
     /// <summary>Reads the tokens, merges and special tokens of a tokenizer.</summary>
@@ -64,7 +73,7 @@ internal sealed class GgufVocabulary
     internal void Describe(GgufFile file)
     {
         file.Add("tokenizer.ggml.model", "gpt2");
-        file.Add("tokenizer.ggml.pre", "qwen2");
+        file.Add("tokenizer.ggml.pre", _preTokenizer);
         file.Add("tokenizer.ggml.tokens", _tokens);
         file.Add("tokenizer.ggml.token_type", _types);
         file.Add("tokenizer.ggml.merges", _merges);
@@ -75,6 +84,25 @@ internal sealed class GgufVocabulary
 
         file.Add("tokenizer.ggml.add_bos_token", _addsBos);
         file.Add("tokenizer.ggml.add_eos_token", false);
+    }
+
+    private string NameOf(TokenizerPipeline pipeline)
+    {
+        (_, bool takesWholeWords, string? name) = PreTokenizers.FirstOrDefault(known => known.Words == pipeline.Words);
+        if (name is null)
+        {
+            throw new NotSupportedException(
+                $"llama.cpp has no pre-tokenizer that splits words as '{pipeline.Words.Name}'. Export the model as safetensors.");
+        }
+
+        if (takesWholeWords != pipeline.TakesWholeWords)
+        {
+            _warnings.Add(
+                $"ignore_merges is {(pipeline.TakesWholeWords ? "true" : "false")}, but llama.cpp's pre-tokenizer {name} works as if it were "
+                + $"{(takesWholeWords ? "true" : "false")}: the ids of rare words may differ there.");
+        }
+
+        return name;
     }
 
     private void NameUnusedRows()
@@ -99,9 +127,17 @@ internal sealed class GgufVocabulary
     private void AddSpecialTokens(QwenTokenizer tokenizer)
     {
         TokenizerFiles files = tokenizer.Files;
-        if (IdOf(files, "bos") is { } bos)
+        int? first = tokenizer.PrefixTokenIds.Count > 0 ? tokenizer.PrefixTokenIds[0] : null;
+        if ((first ?? IdOf(files, "bos")) is { } bos)
         {
             _special.Add(("bos", bos));
+        }
+
+        if (tokenizer.PrefixTokenIds.Count > 1)
+        {
+            _warnings.Add(
+                $"The tokenizer puts {tokenizer.PrefixTokenIds.Count} tokens before a text without a chat template. llama.cpp puts only the "
+                + "first.");
         }
 
         // llama.cpp has three places for end tokens. It stops at each of them.
@@ -146,12 +182,6 @@ internal sealed class GgufVocabulary
             && value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number) && number >= 0 && number < _tokens.Length
             ? number
             : null;
-    }
-
-    private static bool Flag(TokenizerFiles files, string name)
-    {
-        using JsonFile? json = Open(files, TokenizerFiles.Configuration);
-        return json is not null && JsonFile.TryGet(json.Root, name, out JsonElement value) && value.ValueKind == JsonValueKind.True;
     }
 
     private static JsonFile? Open(TokenizerFiles files, string name) =>

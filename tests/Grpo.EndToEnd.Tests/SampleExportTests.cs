@@ -17,12 +17,14 @@ public sealed class SampleExportTests : IDisposable
             "--eval-count", "2")).Succeeded();
         string checkpoint = Path.Combine(run, "checkpoints", "checkpoint-000001");
         string merged = Path.Combine(_folder, "new", "merged");
-        SampleProcess.Result export = (await SampleProcess.RunAsync("Gsm8k", "export", "--model", checkpoint, "--output", merged)).Succeeded();
+        SampleProcess.Result export =
+            (await SampleProcess.RunAsync("Gsm8k", "export", "--model", checkpoint, "--output", merged)).Succeeded();
         Assert.Contains("50 tensors in BF16", export.Output, StringComparison.Ordinal);
         Assert.True(File.Exists(Path.Combine(merged, "task.json")));
 
         SampleProcess.Result answer = (await SampleProcess.RunAsync(
-            "Gsm8k", "generate", "Sam has 50 eggs. Ann gives Sam 5 more eggs. How many eggs does Sam have now?", "--model", merged)).Succeeded();
+            "Gsm8k", "generate", "Sam has 50 eggs. Ann gives Sam 5 more eggs. How many eggs does Sam have now?", "--model", merged))
+            .Succeeded();
         Assert.Contains("<answer>", answer.Output, StringComparison.Ordinal);
     }
 

@@ -73,7 +73,8 @@ public sealed class AdapterBaseNameTests : IDisposable
     public void A_base_without_an_id_is_logged_once()
     {
         var logger = new ListLogger();
-        using QwenPretrained qwen = QwenPretrained.Load(CopyTiny("base"), new QwenLoadOptions { Lora = new LoraOptions(), Logger = logger });
+        var options = new QwenLoadOptions { Lora = new LoraOptions(), Logger = logger };
+        using QwenPretrained qwen = QwenPretrained.Load(CopyTiny("base"), options);
         Assert.Single(logger.Messages, message => message.Contains("names its base 'base'", StringComparison.Ordinal));
     }
 

@@ -49,7 +49,8 @@ public sealed class GgufFileTests : IDisposable
         Assert.Equal(["<|endoftext|>", "<|im_start|>", "<|im_end|>"], tokens[509..]);
         Assert.Equal([3, 3, 3], types[509..]);                                                   // control
         Assert.Equal(
-            File.ReadLines(Path.Combine(ExportModels.Tiny, "merges.txt")).Where(line => !line.StartsWith("#version", StringComparison.Ordinal)),
+            File.ReadLines(Path.Combine(ExportModels.Tiny, "merges.txt"))
+                .Where(line => !line.StartsWith("#version", StringComparison.Ordinal)),
             (object[])file.Metadata["tokenizer.ggml.merges"]);
     }
 
@@ -184,7 +185,8 @@ public sealed class GgufFileTests : IDisposable
             QwenWeights.Save(model, _folder["source"]);
         }
 
-        string message = (await Assert.ThrowsAsync<NotSupportedException>(() => ExportAsync(_folder["source"], ExportType.Float16))).Message;
+        string message =
+            (await Assert.ThrowsAsync<NotSupportedException>(() => ExportAsync(_folder["source"], ExportType.Float16))).Message;
         Assert.Contains(
             problem switch { "attention_bias" => "no biases", "llama3" => "llama3", "truncate" => "truncate", _ => "4 × 16 is not 48" },
             message, StringComparison.Ordinal);

@@ -75,8 +75,8 @@ public sealed class GgufLlamaTests : IDisposable
         using LlamaCpp llama = await ExportAsync(ExportType.Float32);
         string[] texts =
         [
-            _qwen.ChatTemplate.Render(Conversation, addGenerationPrompt: true), "How many?\n\n  12 + 3.5 = 15.5", "Ünïcode — 字 🙂\t\r\n", " ",
-            "don't I'LL we've 1234567", "<think>no token</think>",
+            _qwen.ChatTemplate.Render(Conversation, addGenerationPrompt: true), "How many?\n\n  12 + 3.5 = 15.5", "Ünïcode — 字 🙂\t\r\n",
+            " ", "don't I'LL we've 1234567", "<think>no token</think>",
         ];
         Assert.All(texts, text => Assert.Equal(_qwen.Tokenizer.Encode(text), llama.Tokenize(text)));
         Assert.Equal(ExportModels.TinyTokens, llama.Vocabulary.Count);
@@ -181,7 +181,7 @@ public sealed class GgufFamiliesTests : IDisposable
         int[] sequence = [.. Prompt, .. expected];
         float[][] ours = ExportModels.ToRows(ExportModels.Logits(model, sequence)), theirs = llama.Logits(sequence);
         double scale = ours.SelectMany(row => row).Max(Math.Abs);
-        double difference = ours.Zip(theirs).SelectMany(rows => rows.First.Zip(rows.Second)).Max(pair => Math.Abs(pair.First - pair.Second));
+        double difference = ours.Zip(theirs, (our, their) => our.Zip(their, (a, b) => Math.Abs(a - b)).Max()).Max();
         Assert.True(difference < 1e-4 * scale, $"{golden}: logits up to {scale:G4} differ by {difference:G4}.");
         Assert.Equal(expected, llama.Greedy(Prompt, 64));
     }

@@ -54,7 +54,9 @@ public sealed record ExportOptions
     /// <value>Default null: the hub id, or the last name of the source folder.</value>
     public string? Name { get; init; }
 
-    /// <summary>The folder of an adapter to merge. Not needed if the source itself is the folder of an adapter that names its base.</summary>
+    /// <summary>
+    /// The folder of an adapter to merge. Not needed if the source itself is the folder of an adapter that names its base.
+    /// </summary>
     /// <value>Default null.</value>
     public string? Adapter { get; init; }
 

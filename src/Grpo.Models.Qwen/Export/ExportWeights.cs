@@ -29,7 +29,8 @@ internal abstract class ExportWeights(DecoderConfig config, double scale) : IDis
 
         return weight.isfinite().all().item<bool>()
             ? scope.Keep(weight)
-            : throw new InvalidDataException($"The weight {name} holds NaN or infinity: the model is broken. Export an earlier checkpoint.");
+            : throw new InvalidDataException(
+                $"The weight {name} holds NaN or infinity: the model is broken. Export an earlier checkpoint.");
     }
 
     /// <inheritdoc/>

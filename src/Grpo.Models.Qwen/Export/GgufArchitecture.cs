@@ -110,7 +110,8 @@ internal sealed record GgufArchitecture(string Name)
 
     private string? ProblemOf(DecoderConfig config) => config switch
     {
-        { OutputBias: true } or { MlpBias: true } when !HasOptionalBiases => "has no biases in the output projection and feed-forward layer",
+        { OutputBias: true } or { MlpBias: true } when !HasOptionalBiases =>
+            "has no biases in the output projection and feed-forward layer",
         { RopeScaling.Kind: RopeScalingKind.Llama3 } when !HasRopeFactors => "has no rotary scaling of type llama3",
         { RopeScaling: { Kind: RopeScalingKind.Yarn, Truncate: false } } => "always rounds the band of YaRN to whole indices (truncate)",
         _ when !HasFreeHeadWidth && config.AttentionHeadCount * config.HeadWidth != config.HiddenSize =>

@@ -6,7 +6,9 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Export;
 
-/// <summary>Writes a GGUF file: the configuration, tokenizer and chat template as metadata, and the weights under llama.cpp's names.</summary>
+/// <summary>
+/// Writes a GGUF file: the configuration, tokenizer and chat template as metadata, and the weights under llama.cpp's names.
+/// </summary>
 internal static class GgufExport
 {
     // A multiple of the width of a block.

@@ -98,8 +98,8 @@ internal sealed class GgufVocabulary
         if (takesWholeWords != pipeline.TakesWholeWords)
         {
             _warnings.Add(
-                $"ignore_merges is {(pipeline.TakesWholeWords ? "true" : "false")}, but llama.cpp's pre-tokenizer {name} works as if it were "
-                + $"{(takesWholeWords ? "true" : "false")}: the ids of rare words may differ there.");
+                $"ignore_merges is {(pipeline.TakesWholeWords ? "true" : "false")}, but llama.cpp's pre-tokenizer {name} works as if it "
+                + $"were {(takesWholeWords ? "true" : "false")}: the ids of rare words may differ there.");
         }
 
         return name;
@@ -136,8 +136,8 @@ internal sealed class GgufVocabulary
         if (tokenizer.PrefixTokenIds.Count > 1)
         {
             _warnings.Add(
-                $"The tokenizer puts {tokenizer.PrefixTokenIds.Count} tokens before a text without a chat template. llama.cpp puts only the "
-                + "first.");
+                $"The tokenizer puts {tokenizer.PrefixTokenIds.Count} tokens before a text without a chat template. llama.cpp puts only "
+                + "the first.");
         }
 
         // llama.cpp has three places for end tokens. It stops at each of them.
@@ -154,8 +154,8 @@ internal sealed class GgufVocabulary
         foreach (int id in others.Skip(2).Where(id => !KnownEnds.Contains(_tokens[id])))
         {
             _warnings.Add(
-                $"The end token {id} ('{TerminalText.EscapeLine(_tokens[id])}') is the fourth or later. GGUF has three places for end tokens, "
-                + "so llama.cpp will not stop at it. Name it as a stop word there.");
+                $"The end token {id} ('{TerminalText.EscapeLine(_tokens[id])}') is the fourth or later. GGUF has three places for end "
+                + "tokens, so llama.cpp will not stop at it. Name it as a stop word there.");
         }
     }
 

@@ -27,7 +27,9 @@ public static class ModelExport
     /// <exception cref="DirectoryNotFoundException">The source is neither a folder nor a hub id.</exception>
     /// <exception cref="FileNotFoundException">The source lacks config.json, the weights or the tokenizer.</exception>
     /// <exception cref="InvalidDataException">A file of the source is damaged, or a weight is too large for the type.</exception>
-    /// <exception cref="IOException">The destination exists and <see cref="ExportOptions.Overwrite"/> is false, or the disk is full.</exception>
+    /// <exception cref="IOException">
+    /// The destination exists and <see cref="ExportOptions.Overwrite"/> is false, or the disk is full.
+    /// </exception>
     /// <exception cref="NotSupportedException">The format cannot express the model.</exception>
     public static async Task<ExportResult> SaveAsync(
         string folderOrHubId, string destination, ExportOptions? options = null, CancellationToken cancellationToken = default)
@@ -59,7 +61,9 @@ public static class ModelExport
     /// <param name="cancellationToken">Cancels the export. Nothing is left behind.</param>
     /// <exception cref="ArgumentException">The options contradict each other or name another source.</exception>
     /// <exception cref="InvalidDataException">A weight is not finite, or too large for the type.</exception>
-    /// <exception cref="IOException">The destination exists and <see cref="ExportOptions.Overwrite"/> is false, or the disk is full.</exception>
+    /// <exception cref="IOException">
+    /// The destination exists and <see cref="ExportOptions.Overwrite"/> is false, or the disk is full.
+    /// </exception>
     /// <exception cref="NotSupportedException">The format cannot express the model.</exception>
     public static ExportResult Save(
         QwenPretrained pretrained, string destination, ExportOptions? options = null, CancellationToken cancellationToken = default)

@@ -61,7 +61,7 @@ internal static class WeightRounding
         return type == ScalarType.Float32 || rounded.isfinite().all().item<bool>()
             ? scope.Keep(rounded)
             : throw new InvalidDataException(
-                $"The weight {name} has values up to {weight.abs().max().item<float>():G4}, which {type} cannot hold. Export as BFloat16 or "
-                + "Float32.");
+                $"The weight {name} has values up to {weight.abs().max().item<float>():G4}, which {type} cannot hold. Export as BFloat16 "
+                + "or Float32.");
     }
 }

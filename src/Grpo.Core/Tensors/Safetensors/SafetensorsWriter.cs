@@ -128,7 +128,9 @@ public static class SafetensorsWriter
 
         return
         [
-            .. tensors.OrderByDescending(tensor => SafetensorsDType.SizeOf(tensor.DType)).ThenBy(tensor => tensor.Name, StringComparer.Ordinal),
+            .. tensors
+                .OrderByDescending(tensor => SafetensorsDType.SizeOf(tensor.DType))
+                .ThenBy(tensor => tensor.Name, StringComparer.Ordinal),
         ];
     }
 

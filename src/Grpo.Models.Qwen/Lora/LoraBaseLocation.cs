@@ -21,19 +21,18 @@ internal static class LoraBaseLocation
 
     private static readonly JsonWriterOptions Indented = new() { Indented = true, NewLine = "\n" };
 
-    /// <summary>True if the name is a folder of this machine.</summary>
-    internal static bool IsLocal(string name) =>
-        Path.IsPathRooted(name) || name.StartsWith('.') || name.StartsWith('~') || name.Contains('\\', StringComparison.Ordinal)
-        || !HubClient.IsId(name) || Directory.Exists(name);
+    /// <summary>True if the name is a full path on this machine or, as PEFT on Windows writes it, on another.</summary>
+    private static bool IsPath(string name) =>
+        Path.IsPathRooted(name) || name.StartsWith('~') || name.Contains('\\', StringComparison.Ordinal);
 
     /// <summary>Names a base for others.</summary>
     /// <remarks>
-    /// A hub id stays. For a folder in the hub's cache it is the id and commit. For another folder it is the hub id that its
-    /// <c>config.json</c> records, or else only the last part of the path.
+    /// A hub id stays, and so does a path relative to the adapter, such as ../base. For a full path in the hub's cache, the name is the id
+    /// and commit. For another one, it is the hub id that the folder's <c>config.json</c> records, or else only the last part of the path.
     /// </remarks>
     internal static LoraBaseModel Publish(LoraBaseModel model)
     {
-        if (!IsLocal(model.Name))
+        if (!IsPath(model.Name))
         {
             return model;
         }
@@ -46,7 +45,7 @@ internal static class LoraBaseLocation
 
         return RecordedId(model.Name) is { } id
             ? new LoraBaseModel(id)
-            : new LoraBaseModel(parts is [] or [.., "." or ".."] ? LastPart(model.Name) : parts[^1]);
+            : new LoraBaseModel(parts is [] or [.., "." or ".." or "~"] ? "base" : parts[^1]);
     }
 
     /// <summary>Writes the location of a local base beside the adapter, and removes one of an earlier adapter.</summary>
@@ -93,20 +92,17 @@ internal static class LoraBaseLocation
         string folder = json.Require(json.Root, FolderField, JsonValueKind.String).GetString()!;
         // A configuration that was edited since counts more. A base that has moved may still be found on the hub.
         bool isThere = Directory.Exists(folder) || Directory.Exists(Path.Combine(directory, folder));
-        return name == named.Name && (isThere || IsLocal(named.Name)) ? new LoraBaseModel(folder) : named;
+        return name == named.Name && (isThere || !HubClient.IsId(named.Name)) ? new LoraBaseModel(folder) : named;
     }
 
     /// <summary>Logs a warning if others cannot find the base of a new adapter by its name.</summary>
     internal static void Report(LoraBaseModel model, ILogger? logger)
     {
-        if (logger is not null && Publish(model).Name is var name && IsLocal(name))
+        if (logger is not null && Publish(model).Name is var name && !HubClient.IsId(name))
         {
             logger.NoBaseId(model.Name, name);
         }
     }
-
-    private static string LastPart(string folder) =>
-        Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder))) is { Length: > 0 } last ? last : "base";
 
     // transformers 4 writes the id into the configuration; a path may stand there too.
     private static string? RecordedId(string folder)
@@ -121,7 +117,7 @@ internal static class LoraBaseLocation
         {
             using var json = new JsonFile(path, File.ReadAllBytes(path));
             return JsonFile.TryGet(json.Root, "_name_or_path", out JsonElement value) && value.ValueKind == JsonValueKind.String
-                && value.GetString() is { } id && !IsLocal(id) ? id : null;
+                && value.GetString() is { } id && HubClient.IsId(id) ? id : null;
         }
         catch (InvalidDataException)
         {

@@ -44,6 +44,7 @@ public sealed class ArchitectureTests
             ("Planning", "Config Text Lora Model Weights"),
             ("Policy", "Config Cpu Lora Model Decoding Weights Planning"),
             ("Pretrained", "Config Text Lora Model Weights Policy"),
+            ("Export", "Config Text Lora Model Weights Policy Pretrained"),
             ("DependencyInjection", "Text Lora Weights Policy Pretrained"),
         ]),
         ("Grpo.Rewards",

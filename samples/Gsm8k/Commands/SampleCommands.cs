@@ -18,6 +18,7 @@ internal static class SampleCommands
             PretrainCommand.Create(),
             SftCommand.Create(),
             InitCommand.Create(),
+            ExportCommand.Create(),
             PlanCommand.Create(),
             PushCommand.Create(),
         };

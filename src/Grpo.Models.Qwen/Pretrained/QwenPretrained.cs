@@ -1,5 +1,6 @@
 using Grpo.Modeling;
 using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Lora;
 using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Pretrained;
 using Grpo.Models.Qwen.Text;
@@ -25,6 +26,7 @@ public sealed class QwenPretrained : IDisposable
         ChatTemplate = template.Template;
         IsChatTemplateAssumed = template.IsAssumed;
         Directory = directory;
+        CheckpointTemplate = template;
     }
 
     /// <summary>
@@ -53,6 +55,9 @@ public sealed class QwenPretrained : IDisposable
 
     /// <summary>True if neither the options nor the checkpoint name a chat template, so that Qwen2.5's is used.</summary>
     public bool IsChatTemplateAssumed { get; }
+
+    /// <summary>The chat template with its text, for saving.</summary>
+    internal CheckpointTemplate CheckpointTemplate { get; }
 
     /// <summary>The folder that the model was read from; with an adapter, the folder of its base.</summary>
     public string Directory { get; }
@@ -133,6 +138,11 @@ public sealed class QwenPretrained : IDisposable
             }
 
             template.Report(options.Logger, folderOrHubId);
+            if (source.Adapter is null && options.Lora is not null)
+            {
+                LoraBaseLocation.Report(source.BaseModel, options.Logger);
+            }
+
             return new QwenPretrained(
                 policy, options.WithReference ? ReferenceOf(policy, referenceDevice) : null, tokenizer, template, directory);
         }
@@ -159,7 +169,7 @@ public sealed class QwenPretrained : IDisposable
                 + "Set ReferenceDevice to cpu, train an adapter, whose reference needs no copy, or train without a KL term.");
 
     // The embedding may be larger than the vocabulary (Qwen2.5 pads it to a multiple of 128), but never smaller.
-    private static void RequireRoom(DecoderConfig config, QwenTokenizer tokenizer, string directory)
+    internal static void RequireRoom(DecoderConfig config, QwenTokenizer tokenizer, string directory)
     {
         if (tokenizer.VocabularySize > config.VocabularySize)
         {

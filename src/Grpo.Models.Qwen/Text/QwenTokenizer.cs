@@ -81,6 +81,9 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
         .With("end tokens", string.Join(", ", EndTokenIds.Order()))
         .With("pad token", PadTokenId);
 
+    /// <summary>The files that the tokenizer was read from, in memory.</summary>
+    internal TokenizerFiles Files => _files;
+
     /// <summary>The folder that the tokenizer was read from, for messages.</summary>
     internal string Source => _files.Source;
 

@@ -71,6 +71,9 @@ internal sealed class TokenizerFiles
         return new TokenizerFiles(directory, contents);
     }
 
+    /// <summary>True if a file of this name is read or written as part of a tokenizer.</summary>
+    public static bool IsName(string name) => Known.Any(file => file.Name == name);
+
     public void Save(string directory)
     {
         Directory.CreateDirectory(directory);

@@ -13,10 +13,14 @@ namespace Grpo.Models.Qwen.Weights;
 /// Reads and writes LoRA adapters in PEFT's format: <c>adapter_config.json</c>, and <c>adapter_model.safetensors</c> with
 /// <c>base_model.model.&lt;module&gt;.lora_A.weight</c> [r, in] and <c>lora_B.weight</c> [out, r].
 /// </summary>
+/// <remarks>
+/// The configuration holds no path of this machine. If the base is a local folder, it is named by its hub id if that is known, or else by
+/// its last name, and <c>base_model_location.json</c> says where it is. Leave that file out when you publish the adapter.
+/// </remarks>
 public static class LoraAdapterFiles
 {
     private const string WeightsFile = "adapter_model.safetensors";
-    private const string NamePrefix = "base_model.model.";
+    internal const string NamePrefix = "base_model.model.";
     private const string PassesKey = "grpo_training_passes";
 
     /// <summary>True if a folder holds an adapter.</summary>
@@ -113,6 +117,7 @@ public static class LoraAdapterFiles
             [.. adapter.Parameters().Select(named => KeyValuePair.Create<string, Tensor>(NamePrefix + named.Name, named.Parameter))],
             metadata);
         File.WriteAllText(Path.Combine(directory, LoraConfigFile.FileName), LoraConfigFile.Write(adapter.Options, adapter.BaseModel));
+        LoraBaseLocation.Save(directory, adapter.BaseModel);
     }
 
     /// <summary>Returns the base that a folder's adapter names; null if it names none.</summary>
@@ -126,7 +131,7 @@ public static class LoraAdapterFiles
             ?? throw new InvalidOperationException($"The model has no adapter. Give it one with {nameof(CausalLM.AddAdapter)}.");
     }
 
-    private static SafetensorsReader Open(DecoderConfig config, LoraOptions options, string directory)
+    internal static SafetensorsReader Open(DecoderConfig config, LoraOptions options, string directory)
     {
         string path = Path.Combine(directory, WeightsFile);
         if (!File.Exists(path))

@@ -18,6 +18,9 @@ internal sealed record PretrainedSource(string FolderOrHubId, string Revision, s
         ? new LoraBaseModel(Path.GetFullPath(FolderOrHubId))
         : new LoraBaseModel(FolderOrHubId, Revision);
 
+    /// <summary>The name of the model for others: the hub id, or the last name of the folder.</summary>
+    internal string PortableName => LoraBaseLocation.Publish(BaseModel).Name;
+
     /// <summary>Finds out whether a folder is a model or an adapter, and checks the options.</summary>
     /// <exception cref="ArgumentException">The options contradict each other, or an option of the adapter is out of range.</exception>
     /// <exception cref="InvalidDataException">The configuration of the adapter is damaged, not supported, or names no base.</exception>

@@ -141,7 +141,7 @@ public static class QwenWeights
         }
     }
 
-    private static void RequireMatch(DecoderConfig config, SafetensorsCheckpoint checkpoint, string directory)
+    internal static void RequireMatch(DecoderConfig config, SafetensorsCheckpoint checkpoint, string directory)
     {
         var match = new CheckpointMatch(checkpoint.Entries);
         foreach ((string name, long[] shape) in DecoderParameters.List(config))

@@ -68,6 +68,24 @@ public interface IMemoryPlannedPolicy : IPolicy
     IMemoryModel Memory { get; }
 }
 
+/// <summary>
+/// Implemented by policies that can train an adapter in place of the model's own weights. Adapters want about ten times the learning rate
+/// of full training, so the default of an unset rate depends on it.
+/// </summary>
+public interface IAdapterPolicy : IPolicy
+{
+    /// <summary>True if only an adapter is trained. False if the policy has none.</summary>
+    bool TrainsAdapter { get; }
+
+    /// <summary>
+    /// Tests if the adapter has changed the model: if the update of some layer is at least a fraction of the weight that it is added to,
+    /// both measured by their Frobenius norms.
+    /// </summary>
+    /// <param name="fraction">The smallest fraction that counts as a change. Greater than 0.</param>
+    /// <returns>True if one layer has changed that much.</returns>
+    bool HasMoved(double fraction);
+}
+
 /// <summary>Implemented by policies that can be random in training, as with dropout.</summary>
 public interface IStochasticPolicy : IPolicy
 {

@@ -56,6 +56,21 @@ public sealed class LoraAdapter
         }
     }
 
+    /// <summary>Returns true if the update of some layer is at least a fraction of the layer's weight, by their Frobenius norms.</summary>
+    internal bool HasMoved(double fraction)
+    {
+        foreach ((_, IAdaptable layer, LowRankUpdate update) in _adapted)
+        {
+            using var scope = TensorScope.BeginNoGrad();
+            if (update.Norm() is > 0 and var norm && norm >= fraction * layer.Weight.to(ScalarType.Float32).norm().item<float>())
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     internal const string DownName = "lora_A";
     internal const string UpName = "lora_B";
 

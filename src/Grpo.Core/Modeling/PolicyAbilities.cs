@@ -78,10 +78,10 @@ public interface IAdapterPolicy : IPolicy
     bool TrainsAdapter { get; }
 
     /// <summary>
-    /// Tests if the adapter has changed the model: if the update of some layer is at least a fraction of the weight that it is added to,
-    /// both measured by their Frobenius norms.
+    /// Tests if the adapter has changed the model: if ‖ΔW‖ ≥ fraction · ‖W‖ / √min(in, out) for the update ΔW of some layer's weight W, in
+    /// Frobenius norms. ‖W‖ / √min(in, out) is the root mean square of W's singular values, its usual gain.
     /// </summary>
-    /// <param name="fraction">The smallest fraction that counts as a change. Greater than 0.</param>
+    /// <param name="fraction">The smallest change that counts, as a fraction of a layer's output. Greater than 0.</param>
     /// <returns>True if one layer has changed that much.</returns>
     bool HasMoved(double fraction);
 }

@@ -16,10 +16,10 @@ internal sealed class AdapterMotion(IPolicy policy, LearningRateChoice rate, dou
     public const int Steps = 50;
 
     /// <summary>
-    /// The largest fraction of the weights that counts as no change. Full training at its default rate of 1e-6 changes them by a few
-    /// thousandths in as many steps, and bfloat16 rounds away changes of 2e-3.
+    /// The relative change of a layer's output below which the layer counts as unchanged: 2⁻⁹, the rounding of bfloat16. With the default
+    /// adapter, rate 1e-5 gives about 1.5e-2 in as many steps of the sample's model, and the change is proportional to the rate.
     /// </summary>
-    public const double Fraction = 1e-4;
+    public const double Fraction = 1.0 / 512;
 
     private readonly IAdapterPolicy? _adapter = policy as IAdapterPolicy;
     private readonly long _weights = policy.TrainedParameters().Sum(entry => entry.Parameter.numel());
@@ -46,7 +46,8 @@ internal sealed class AdapterMotion(IPolicy policy, LearningRateChoice rate, dou
 
         _isDone = true;
         return _adapter.HasMoved(Fraction) ? null : FormattableString.Invariant(
-            $"The adapter does not move: after {Steps} optimizer steps its update is below {Fraction} of the weights in every layer. ")
+            $"The adapter does not move: after {Steps} optimizer steps at the peak rate it changes no layer's output by more than 2^-9, ")
+            + "the rounding of bfloat16. "
             + FormattableString.Invariant(
                 $"LearningRate is {rate.Rate}; adapters want about ten times the rate of full training. Try {rate.Suggested:G3}.");
     }

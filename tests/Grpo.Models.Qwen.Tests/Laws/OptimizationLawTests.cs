@@ -10,7 +10,7 @@ namespace Grpo.Models.Qwen.Tests;
 
 /// <summary>
 /// The law: every optimization leaves tokens, losses and gradients as they were. Each is held by itself, and all of them together, against
-/// <see cref="SimplePath"/>, which has none, on random models, prompts, lengths, groups and options.
+/// <see cref="SimplePath"/>, which has none, on random models of every family, prompts, lengths, groups and options.
 /// </summary>
 /// <remarks>
 /// The parts have closer tests of their own: chunks of rows in TokenLogProbsTests and FusedLogProbsTests, streamed and 8-bit products in
@@ -81,7 +81,8 @@ public sealed class OptimizationLawTests
         int tokens = 0;
         RandomRollout.Any.Sample(given =>
         {
-            using var policy = new QwenPolicy(Model(change.IsWide, change.HasAdapter, given.Tied, seed: given.Request.Seed));
+            using var policy = new QwenPolicy(Model(
+                given.Family, change.IsWide, change.HasAdapter, given.Tied, seed: given.Request.Seed));
             RolloutRequest request = given.Request with { Sampling = change.Apply(given.Request.Sampling, given.Pick) };
             IReadOnlyList<RolloutGroup> groups = new PolicyGroupSampler(Tokenizer, new PlainTemplate())
                 .SampleAsync(change.Joins ? policy : new WithoutJoining(policy), request).AsTask().GetAwaiter().GetResult();
@@ -111,9 +112,9 @@ public sealed class OptimizationLawTests
         (change.Cases ?? RandomUpdate.Small).Sample(given =>
         {
             using var scope = TensorScope.Begin();
-            using var policy = new QwenPolicy(Model(isWide: false, change.HasAdapter, given.Tied, seed: 7));
+            using var policy = new QwenPolicy(Model(given.Family, isWide: false, change.HasAdapter, given.Tied, seed: 7));
             using var reference = new QwenReferenceModel(
-                Model(isWide: false, hasAdapter: false, given.Tied, seed: 7, isMoved: !change.HasAdapter));
+                Model(given.Family, isWide: false, hasAdapter: false, given.Tied, seed: 7, isMoved: !change.HasAdapter));
             (UpdateReport[] expected, Dictionary<string, Tensor> gradients) =
                 Update(new SimplePath(policy.Model), new SimplePath((CausalLM)reference.Module), given.Groups, given.Options);
 
@@ -134,19 +135,13 @@ public sealed class OptimizationLawTests
         }, iter: Iterations, threads: 1);
     }
 
-    // Sizes that our own kernels decode, and sizes that are too uneven for that; biases of 0 and norms of 1 would hide mistakes.
-    private static CausalLM Model(bool isWide, bool hasAdapter, bool tied, ulong seed, bool isMoved = false)
+    // Sizes that our own kernels decode, and sizes that are too uneven for that.
+    private static CausalLM Model(string family, bool isWide, bool hasAdapter, bool tied, ulong seed, bool isMoved = false)
     {
-        DecoderConfig narrow = TinyModels.Config(tied) with { VocabularySize = Tokenizer.VocabularySize };
-        CausalLM model = CausalLM.Initialize(
-            isWide ? TinyModels.CpuConfig(tied) with { VocabularySize = Tokenizer.VocabularySize } : narrow, seed);
+        DecoderConfig config = isWide ? TinyModels.CpuConfig(tied, family) : TinyModels.Config(tied, family);
+        CausalLM model = TinyModels.Uneven(config with { VocabularySize = Tokenizer.VocabularySize }, seed);
         using var scope = TensorScope.BeginNoGrad();
         using var generator = new Generator(seed);
-        foreach (Parameter parameter in model.parameters().Where(parameter => parameter.dim() == 1))
-        {
-            parameter.add_(randn(parameter.shape, generator: generator) * 0.2);
-        }
-
         if (isMoved)
         {
             foreach (Parameter parameter in model.parameters())

@@ -15,7 +15,7 @@ public sealed class LiveActivationTests
     private const int PromptLength = 24;
     private const int CompletionLength = 40;
 
-    private static readonly DecoderConfig Config = TinyModels.Config() with
+    private static DecoderConfig Config(string family) => TinyModels.Config(family: family) with
     {
         VocabularySize = 100,
         HiddenSize = 96,
@@ -34,10 +34,17 @@ public sealed class LiveActivationTests
     [InlineData(true, false, false, ScalarType.Float32, ScalarType.BFloat16)]
     [InlineData(false, true, false, ScalarType.Float32, ScalarType.BFloat16)]
     [InlineData(true, false, true, ScalarType.Float32, ScalarType.BFloat16)]
+    [InlineData(true, false, false, ScalarType.Float32, null, "qwen3")]
+    [InlineData(false, false, false, ScalarType.Float32, ScalarType.BFloat16, "qwen3")]
+    [InlineData(true, false, true, ScalarType.Float32, null, "qwen3")]
+    [InlineData(true, false, true, ScalarType.BFloat16, null, "qwen3")]
+    [InlineData(true, true, false, ScalarType.Float32, null, "qwen3")]
+    [InlineData(true, false, false, ScalarType.Float32, null, "llama with biases")]
+    [InlineData(false, false, false, ScalarType.Float32, ScalarType.BFloat16, "llama")]
     public void Activations_are_what_a_forward_pass_leaves_in_use(
-        bool shared, bool checkpointing, bool lora, ScalarType type, ScalarType? computeType = null)
+        bool shared, bool checkpointing, bool lora, ScalarType type, ScalarType? computeType = null, string family = "qwen2")
     {
-        using var policy = new QwenPolicy(new CausalLM(Config, CPU, type));
+        using var policy = new QwenPolicy(new CausalLM(Config(family), CPU, type));
         using (var scope = TensorScope.BeginNoGrad())
         {
             foreach (Tensor parameter in policy.Model.parameters())

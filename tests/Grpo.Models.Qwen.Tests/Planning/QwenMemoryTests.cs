@@ -1,3 +1,4 @@
+using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Planning;
 using Grpo.Planning;
@@ -33,6 +34,28 @@ public sealed class QwenMemoryTests
         using CausalLM model = TinyModels.Create(tied);
         Assert.Equal(numbers, model.parameters().Sum(parameter => parameter.numel()));
         Assert.Equal((4 * numbers, numbers, 4 * numbers), (needs.Weights, needs.TrainedParameters, needs.Reference));
+    }
+
+    [Theory]
+    [InlineData("qwen3", 11_400)] // 37·24 + 2·(864 + 288 + 288 + 864 + 3·960 + 48 + 12) + 24
+    [InlineData("llama", 9_840)] // 37·24 + 2·(576 + 192 + 192 + 576 + 3·960 + 48) + 24
+    [InlineData("llama with biases", 10_176)] // + 2·(24 + 8 + 8 + 24 + 40 + 40 + 24)
+    public void Weights_are_those_of_every_family(string family, long numbers)
+    {
+        DecoderConfig config = TinyModels.Config(family: family);
+        MemoryNeeds needs = new QwenMemory(config).NeedsOf(Sizes);
+        using CausalLM model = CausalLM.Initialize(config, seed: 7);
+        Assert.Equal(numbers, model.parameters().Sum(parameter => parameter.numel()));
+        Assert.Equal((4 * numbers, numbers, 4 * numbers), (needs.Weights, needs.TrainedParameters, needs.Reference));
+    }
+
+    [Fact]
+    public void Activations_include_queries_and_keys_before_their_norms()
+    {
+        DecoderConfig normed = TinyModels.Config(family: "qwen3");
+        MemoryNeeds needs = new QwenMemory(normed).NeedsOf(Sizes);
+        MemoryNeeds without = new QwenMemory(normed with { QueryKeyNorm = false }).NeedsOf(Sizes);
+        Assert.Equal(2 * 4 * 11 * (36 + 12), needs.Activations - without.Activations);                  // L · 4 · R · (A·D + K·D)
     }
 
     [Fact]

@@ -16,7 +16,7 @@ internal static class DecoderConfigFile
 
     private static readonly JsonWriterOptions Indented = new() { Indented = true, NewLine = "\n" };
 
-    internal static DecoderConfig Load(string directory)
+    internal static DecoderConfig Load(string directory, string head = ModelFamily.LanguageModel)
     {
         ArgumentException.ThrowIfNullOrEmpty(directory);
         if (!Directory.Exists(directory))
@@ -37,7 +37,7 @@ internal static class DecoderConfigFile
             throw new InvalidDataException($"{path} has {file.Length} bytes; a model configuration has at most {MaxBytes}.");
         }
 
-        return Parse(File.ReadAllText(path), path);
+        return Parse(File.ReadAllText(path), path, head);
     }
 
     /// <summary>Reads the text of a <c>config.json</c>.</summary>

@@ -158,7 +158,7 @@ public sealed class QwenPretrained : IDisposable
                 + "Set ReferenceDevice to cpu, train an adapter, whose reference needs no copy, or train without a KL term.");
 
     // The embedding may be larger than the vocabulary (Qwen2.5 pads it to a multiple of 128), but never smaller.
-    private static void RequireRoom(DecoderConfig config, QwenTokenizer tokenizer, string directory)
+    internal static void RequireRoom(DecoderConfig config, QwenTokenizer tokenizer, string directory)
     {
         if (tokenizer.VocabularySize > config.VocabularySize)
         {

@@ -44,7 +44,8 @@ public sealed class ArchitectureTests
             ("Planning", "Config Text Lora Model Weights"),
             ("Policy", "Config Cpu Lora Model Decoding Weights Planning"),
             ("Pretrained", "Config Text Lora Model Weights Policy"),
-            ("DependencyInjection", "Text Lora Weights Policy Pretrained"),
+            ("RewardModels", "Config Tensors Text Model Weights Policy Pretrained"),
+            ("DependencyInjection", "Text Lora Weights Policy Pretrained RewardModels"),
         ]),
         ("Grpo.Rewards",
         [

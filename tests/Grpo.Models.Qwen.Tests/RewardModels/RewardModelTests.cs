@@ -54,7 +54,7 @@ public sealed class RewardModelTests
             .. tokenizer.EncodeUntrusted("assistant\nhe<|im_end|>\n<|im_start|>user\n"),
             .. tokenizer.Encode("<think><|im_end|>\n"),
         ];
-        Assert.Equal(3 + 1, ids.Count(id => id >= TinyTokenizer.EndOfText) - 0);
+        Assert.Equal(5, ids.Count(id => id >= TinyTokenizer.EndOfText)); // the template's four and <think>
         Assert.Equal(Expected(folder, "qwen2", ids), score, 1e-4);
     }
 

@@ -103,7 +103,7 @@ internal sealed class ScoreModel : nn.Module
         Tensor rows = arange(positions.Count, ScalarType.Int64, tokenIds.device);
         Tensor columns = tensor(positions.Select(position => (long)position).ToArray(), device: tokenIds.device);
         Tensor read = hidden.index(TensorIndex.Tensor(rows), TensorIndex.Tensor(columns)).to(ScalarType.Float32);             // [B, H]
-        Tensor scores = read.matmul(_score.Weight.In(ScalarType.Float32).squeeze(0));                                         // [B]
+        Tensor scores = nn.functional.linear(read, _score.Weight.In(ScalarType.Float32));                                     // [B, 1]
         return [.. scores.cpu().data<float>()];
     }
 

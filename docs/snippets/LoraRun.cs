@@ -18,7 +18,7 @@ public static class LoraRun
             },
             cancellationToken);
         var sampler = new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate);
-        GrpoOptions options = GrpoPresets.GrpoPaper() with { LearningRate = 1e-5 };
+        GrpoOptions options = GrpoPresets.GrpoPaper();                             // its rate is unset: 1e-5 for adapters
         using var optimizer = new GrpoOptimizer(qwen.Policy, sampler, reward, options, qwen.Reference);
         var trainer = new GrpoTrainer(optimizer, prompts, new TrainerOptions { Steps = 200 });
         await trainer.TrainAsync(cancellationToken);

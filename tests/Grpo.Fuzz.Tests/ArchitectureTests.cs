@@ -45,7 +45,8 @@ public sealed class ArchitectureTests
             ("Policy", "Config Cpu Lora Model Decoding Weights Planning"),
             ("Pretrained", "Config Text Lora Model Weights Policy"),
             ("Export", "Config Text Lora Model Weights Policy Pretrained"),
-            ("DependencyInjection", "Text Lora Weights Policy Pretrained"),
+            ("RewardModels", "Config Tensors Text Model Weights Policy Pretrained"),
+            ("DependencyInjection", "Text Lora Weights Policy Pretrained RewardModels"),
         ]),
         ("Grpo.Rewards",
         [

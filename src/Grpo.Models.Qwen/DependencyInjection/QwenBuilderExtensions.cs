@@ -49,6 +49,26 @@ public static class QwenBuilderExtensions
             : builder;
     }
 
+    /// <summary>
+    /// Adds a reward model, which is loaded when it is first needed and disposed by the container. Several rewards are combined to a weighted
+    /// sum.
+    /// </summary>
+    /// <param name="builder">The builder.</param>
+    /// <param name="folderOrHubId">An existing folder, or an id such as Skywork/Skywork-Reward-V2-Qwen3-0.6B.</param>
+    /// <param name="weight">The weight of the reward in the sum.</param>
+    /// <param name="options">The options of the reward model. Null means the defaults.</param>
+    public static GrpoBuilder AddRewardModel(
+        this GrpoBuilder builder, string folderOrHubId, double weight = 1, RewardModelOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(builder);
+        ArgumentException.ThrowIfNullOrWhiteSpace(folderOrHubId);
+        options ??= new RewardModelOptions();
+        object key = new(); // a sum may have several reward models
+        builder.Services.AddKeyedSingleton(key, (provider, _) => RewardModel.Load(
+            folderOrHubId, options with { Logger = options.Logger ?? provider.GetService<ILogger<RewardModel>>() }));
+        return builder.AddReward(provider => provider.GetRequiredKeyedService<RewardModel>(key), weight);
+    }
+
     // A template that the application registers renders the prompts, whether it is registered before or after UseQwen. Only an instance
     // counts: a factory might ask for the model, which is being loaded here.
     private static IChatTemplate? ChatTemplateOf(IServiceCollection services, QwenLoadOptions options)

@@ -56,6 +56,24 @@ public sealed class LoraAdapter
         }
     }
 
+    /// <summary>
+    /// Returns true if the update of some layer, ‖ΔW‖ in the Frobenius norm, is at least a fraction of ‖W‖ / √min(in, out).
+    /// </summary>
+    internal bool HasMoved(double fraction)
+    {
+        foreach ((_, IAdaptable layer, LowRankUpdate update) in _adapted)
+        {
+            using var scope = TensorScope.BeginNoGrad();
+            double gain = layer.Weight.to(ScalarType.Float32).norm().item<float>() / Math.Sqrt(layer.Weight.shape.Min());
+            if (update.Norm() is > 0 and var norm && norm >= fraction * gain)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     internal const string DownName = "lora_A";
     internal const string UpName = "lora_B";
 

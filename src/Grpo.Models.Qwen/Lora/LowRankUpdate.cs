@@ -59,6 +59,15 @@ internal sealed class LowRankUpdate
         return scope.Keep(Up.Weight.mm(Down.Weight).mul_(_scale));
     }
 
+    /// <summary>Computes the Frobenius norm of scale · B·A without forming the product: ‖BA‖² = Σ (BᵀB) ∘ (AAᵀ).</summary>
+    internal double Norm()
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor up = Up.Weight.to(ScalarType.Float64), down = Down.Weight.to(ScalarType.Float64);
+        Tensor squares = up.t().mm(up).mul_(down.mm(down.t())).sum();
+        return _scale * Math.Sqrt(Math.Max(0, squares.item<double>())); // rounding could make 0 negative
+    }
+
     // 0 or 1 / (1 − p), so that the mean is preserved. Sampled on the CPU, so that every device gets the same mask. TorchSharp's generators
     // live on the CPU, even those created for a GPU, and GPU operations refuse them.
     private Tensor DropoutMask(Tensor input, ulong key)

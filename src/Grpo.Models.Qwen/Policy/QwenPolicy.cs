@@ -14,8 +14,8 @@ namespace Grpo.Models.Qwen;
 
 /// <summary>A policy that is a model of Qwen2, Qwen3 or Llama. Either all weights or only an adapter are trained.</summary>
 public sealed class QwenPolicy
-    : IEntropyPolicy, IFusedLossPolicy, ISharedPromptPolicy, IVocabularyPolicy, IMemoryPlannedPolicy, IStochasticPolicy, IHasIdentity,
-    IDisposable
+    : IEntropyPolicy, IFusedLossPolicy, ISharedPromptPolicy, IVocabularyPolicy, IMemoryPlannedPolicy, IStochasticPolicy, IAdapterPolicy,
+    IHasIdentity, IDisposable
 {
     private readonly Action<string>? _saveCompanions;
 
@@ -54,6 +54,9 @@ public sealed class QwenPolicy
 
     /// <inheritdoc/>
     public bool IsStochastic => Model.Adapter is { Options.Dropout: > 0 };
+
+    /// <inheritdoc/>
+    public bool TrainsAdapter => Model.Adapter is { IsMerged: false };
 
     /// <inheritdoc/>
     public bool SharesPrompts => true;
@@ -181,6 +184,14 @@ public sealed class QwenPolicy
     /// <summary>Restores the weights of the base, bit for bit, after <see cref="MergeAdapter"/>.</summary>
     /// <exception cref="InvalidOperationException">There is no adapter, or it is not merged.</exception>
     public void UnmergeAdapter() => Adapter().Unmerge();
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentOutOfRangeException">The fraction is not above 0.</exception>
+    public bool HasMoved(double fraction)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(fraction);
+        return Alive.Adapter?.HasMoved(fraction) ?? false;
+    }
 
     /// <summary>Frees the model.</summary>
     public void Dispose() => Model.Dispose();

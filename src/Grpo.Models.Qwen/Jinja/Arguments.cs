@@ -35,7 +35,7 @@ internal sealed record Arguments(IReadOnlyList<object?> Positional, IReadOnlyLis
             int place = parameters.IndexOf(name);
             if (place < 0 || !ReferenceEquals(values[place], Missing))
             {
-                throw run.Error(place < 0 ? $"{what} has no parameter '{name}'." : $"{what} gets the argument '{name}' twice.");
+                throw run.Error(place < 0 ? $"{what} has no parameter '{Shorten(name)}'." : $"{what} gets the argument '{Shorten(name)}' twice.");
             }
 
             values[place] = value;
@@ -43,6 +43,8 @@ internal sealed record Arguments(IReadOnlyList<object?> Positional, IReadOnlyLis
 
         return values;
     }
+
+    private static string Shorten(string name) => name.Length <= 60 ? name : name[..60] + "…";
 
     /// <summary>Returns the value of a parameter, or its default if it was not given.</summary>
     public static object? Or(object? value, object? otherwise) => ReferenceEquals(value, Missing) ? otherwise : value;

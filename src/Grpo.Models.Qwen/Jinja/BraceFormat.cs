@@ -81,7 +81,7 @@ internal static class BraceFormat
             }
         }
 
-        throw run.Error($"the format has a field '{name}' without a value.");
+        throw run.Error("the format has a named field without a value.");
     }
 
     // [[fill]align][sign][0][width][,][.precision][type]

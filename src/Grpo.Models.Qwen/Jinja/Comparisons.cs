@@ -32,6 +32,7 @@ internal static class Comparisons
         }
 
         run.Enter();
+        run.Work((left as string)?.Length ?? 0);
         bool areEqual = (left, right) switch
         {
             (null, null) => true,
@@ -54,6 +55,7 @@ internal static class Comparisons
     public static int? Order(Rendering run, object? left, object? right)
     {
         run.Step();
+        run.Work((left as string)?.Length ?? 0);
         if (CompareNumbers(left, right) is { } order)
         {
             return order == NotANumber ? null : order;
@@ -73,6 +75,9 @@ internal static class Comparisons
     /// <summary>True if a container holds a value.</summary>
     public static bool Contains(Rendering run, object? container, object? value)
     {
+        run.Step();
+        run.Work((container as string)?.Length ?? 0);
+        run.Work((value as string)?.Length ?? 0);
         switch (container)
         {
             case string or Markup:

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Numerics;
+using System.Text;
 
 namespace Grpo.Models.Qwen.Jinja;
 
@@ -114,13 +115,13 @@ internal sealed class ExpressionParser(TokenStream stream)
                     _ => new Name(token.Text, token.At),
                 };
             case TokenKind.Text:
-                string text = stream.Take().Text;
+                var text = new StringBuilder(stream.Take().Text);
                 while (stream.Current.Kind == TokenKind.Text)
                 {
-                    text += stream.Take().Text;
+                    text.Append(stream.Take().Text);
                 }
 
-                return new Constant(text, token.At);
+                return new Constant(text.ToString(), token.At);
             case TokenKind.Integer or TokenKind.Float:
                 return new Constant(Number(stream.Take()), token.At);
             case TokenKind.Operator when token.Text == "(":

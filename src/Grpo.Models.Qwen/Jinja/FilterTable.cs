@@ -56,10 +56,13 @@ internal static class FilterTable
     public static bool Contains(string name) => Table.ContainsKey(name);
 
     /// <summary>Applies a filter.</summary>
-    public static object? Apply(Rendering run, string name, object? value, Arguments arguments) =>
-        Table.TryGetValue(name, out Func<Rendering, object?, Arguments, object?>? filter)
+    public static object? Apply(Rendering run, string name, object? value, Arguments arguments)
+    {
+        run.Work((value as string)?.Length ?? 0);
+        return Table.TryGetValue(name, out Func<Rendering, object?, Arguments, object?>? filter)
             ? filter(run, value, arguments)
             : throw run.Error($"the filter '{(name.Length <= 60 ? name : name[..60] + "…")}' is not supported.");
+    }
 
     private static object? None(Rendering run, Arguments arguments, string name, object? result)
     {

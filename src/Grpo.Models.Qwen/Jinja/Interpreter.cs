@@ -171,7 +171,7 @@ internal sealed class Interpreter
     // Positions inside a text that is still captured would mean nothing in the whole text.
     private void Generate(Generation generation, Scope scope)
     {
-        int start = _isRoot ? _output.CountCodePoints() : 0;
+        int start = _isRoot ? _output.CodePoints : 0;
         string text = Capture(generation.Body, new Scope(scope));
         _output.Append(text);
         if (_isRoot)

@@ -17,14 +17,14 @@ internal static class JsonValues
                 var dictionary = new JinjaDict();
                 foreach (JsonProperty property in value.EnumerateObject())
                 {
-                    dictionary.Set(property.Name, From(property.Value));
+                    dictionary.Set(Text(() => property.Name), From(property.Value));
                 }
 
                 return dictionary;
             case JsonValueKind.Array:
                 return new JinjaList([.. value.EnumerateArray().Select(From)]);
             case JsonValueKind.String:
-                return Text(value);
+                return Text(() => value.GetString()!);
             case JsonValueKind.Number:
                 return Number(value.GetRawText());
             case JsonValueKind.True or JsonValueKind.False:
@@ -34,11 +34,11 @@ internal static class JsonValues
         }
     }
 
-    private static string Text(JsonElement value)
+    private static string Text(Func<string> read)
     {
         try
         {
-            return value.GetString()!;
+            return read();
         }
         catch (InvalidOperationException exception)
         {

@@ -29,6 +29,17 @@ internal sealed class Rendering(JinjaLimits limits, TimeProvider clock)
         }
     }
 
+    /// <summary>Counts work on a text that creates nothing, such as a comparison.</summary>
+    /// <param name="characters">The number of characters that are read.</param>
+    public void Work(long characters)
+    {
+        _steps -= characters >> 6;
+        if (characters >= 64)
+        {
+            Step();
+        }
+    }
+
     /// <summary>Counts the size of what is created, before it is created.</summary>
     public void Charge(long size)
     {
@@ -78,13 +89,21 @@ internal sealed class Rendering(JinjaLimits limits, TimeProvider clock)
 internal sealed class TextBuilder(Rendering run)
 {
     private readonly StringBuilder _text = new();
+    private bool _endsInHalf;
 
-    public int Length => _text.Length;
+    /// <summary>The number of Unicode code points so far.</summary>
+    public int CodePoints { get; private set; }
 
     public TextBuilder Append(ReadOnlySpan<char> text)
     {
         run.Charge(text.Length);
         _text.Append(text);
+        foreach (char unit in text)
+        {
+            CodePoints += _endsInHalf && char.IsLowSurrogate(unit) ? 0 : 1;
+            _endsInHalf = char.IsHighSurrogate(unit);
+        }
+
         return this;
     }
 
@@ -92,24 +111,9 @@ internal sealed class TextBuilder(Rendering run)
     {
         run.Charge(count);
         _text.Append(letter, count);
+        CodePoints += count - (_endsInHalf && count > 0 && char.IsLowSurrogate(letter) ? 1 : 0);
+        _endsInHalf = count > 0 ? char.IsHighSurrogate(letter) : _endsInHalf;
         return this;
-    }
-
-    /// <summary>Counts the Unicode code points of the text so far.</summary>
-    public int CountCodePoints()
-    {
-        int count = 0;
-        bool isHigh = false;
-        foreach (ReadOnlyMemory<char> chunk in _text.GetChunks())
-        {
-            foreach (char unit in chunk.Span)
-            {
-                count += isHigh && char.IsLowSurrogate(unit) ? 0 : 1;
-                isHigh = char.IsHighSurrogate(unit);
-            }
-        }
-
-        return count;
     }
 
     public override string ToString() => _text.ToString();

@@ -58,6 +58,8 @@ internal static class Sequences
     /// <summary>Returns <c>value[key]</c> without the fall back to an attribute. An item that is missing is undefined.</summary>
     public static object? Item(Rendering run, object? value, object? key)
     {
+        run.Work((value as string)?.Length ?? 0);
+        run.Work((key as string)?.Length ?? 0);
         if (value is JinjaDict dictionary)
         {
             return KeyComparer.IsHashable(key) && dictionary.TryGet(key, out object? found)
@@ -92,6 +94,7 @@ internal static class Sequences
             throw run.Error(missing.Reason);
         }
 
+        run.Work((value as string)?.Length ?? 0);
         BigInteger stride = step is null ? BigInteger.One : Index(run, step);
         object? from = start is null ? null : Index(run, start), to = stop is null ? null : Index(run, stop);
         if (value is string or Markup && stride.IsOne && IsAscii(ValueText.Str(run, value)))

@@ -26,15 +26,14 @@ internal sealed class StatementParser
         }
 
         var parser = new StatementParser(new TokenStream(Lexer.Tokenize(text), limits.Nesting));
-        IReadOnlyList<Statement> statements = parser.Body([]);
+        IReadOnlyList<Statement> statements = parser.Body([], new Mark(1, 1));
         return statements;
     }
 
     // Reads up to one of the ending statements, and past the "{%" before it.
-    private List<Statement> Body(string[] ends)
+    private List<Statement> Body(string[] ends, Mark at)
     {
         var statements = new List<Statement>();
-        Mark start = _stream.Current.At;
         while (true)
         {
             Token token = _stream.Take();
@@ -58,15 +57,15 @@ internal sealed class StatementParser
                 default:
                     return ends.Length == 0
                         ? statements
-                        : throw token.At.Error($"'{{% {ends[^1]} %}}' is missing for the statement in line {start.Line}.");
+                        : throw token.At.Error($"'{{% {ends[^1]} %}}' is missing for the statement in line {at.Line}.");
             }
         }
     }
 
-    private List<Statement> BodyTo(string end)
+    private List<Statement> BodyTo(string end, Mark at)
     {
         _stream.Expect(TokenKind.BlockEnd, "'%}'");
-        List<Statement> body = Body([end]);
+        List<Statement> body = Body([end], at);
         _stream.Take();
         return body;
     }
@@ -82,9 +81,9 @@ internal sealed class StatementParser
             "set" => ReadSet(at),
             "macro" => new Macro(Definition(_stream.Expect(TokenKind.Name, "the name of a macro").Text, "endmacro", at), at),
             "call" => ReadCall(at),
-            "filter" => new FilterBlock(_expressions.ReadFilters(), Isolated("endfilter"), at),
+            "filter" => new FilterBlock(_expressions.ReadFilters(), Isolated("endfilter", at), at),
             "with" => ReadWith(at),
-            "generation" => new Generation(Isolated("endgeneration"), at),
+            "generation" => new Generation(Isolated("endgeneration", at), at),
             "print" => new ValueOutput(_expressions.ReadTuple(), at),
             "break" or "continue" => _loops > 0
                 ? new Jump(token.Text == "break", at)
@@ -102,13 +101,13 @@ internal sealed class StatementParser
         {
             Expression condition = _expressions.ReadTuple(isConditional: false);
             _stream.Expect(TokenKind.BlockEnd, "'%}'");
-            branches.Add((condition, Body(["elif", "else", "endif"])));
+            branches.Add((condition, Body(["elif", "else", "endif"], at)));
             switch (_stream.Take().Text)
             {
                 case "elif":
                     continue;
                 case "else":
-                    return new If(branches, BodyTo("endif"), at);
+                    return new If(branches, BodyTo("endif", at), at);
                 default:
                     return new If(branches, [], at);
             }
@@ -132,9 +131,9 @@ internal sealed class StatementParser
 
         _stream.Expect(TokenKind.BlockEnd, "'%}'");
         _loops++;
-        List<Statement> body = Body(["else", "endfor"]);
+        List<Statement> body = Body(["else", "endfor"], at);
         _loops--;
-        return new For(target, source, condition, body, _stream.Take().Text == "else" ? BodyTo("endfor") : [], at);
+        return new For(target, source, condition, body, _stream.Take().Text == "else" ? BodyTo("endfor", at) : [], at);
     }
 
     private Statement ReadSet(Mark at)
@@ -146,7 +145,7 @@ internal sealed class StatementParser
         }
 
         Filtered? filter = _stream.Skip("|") ? _expressions.ReadFilters() : null;
-        return new AssignBlock(target, filter, Isolated("endset"), at);
+        return new AssignBlock(target, filter, Isolated("endset", at), at);
     }
 
     private CallBlock ReadCall(Mark at)
@@ -154,7 +153,7 @@ internal sealed class StatementParser
         IReadOnlyList<(string, Expression?)> parameters = _stream.Current.Is("(") ? Parameters() : [];
         Expression call = _expressions.Read();
         return call is Call macro
-            ? new CallBlock(new MacroDefinition("caller", parameters, Isolated("endcall"), UsesCaller: false, at), macro, at)
+            ? new CallBlock(new MacroDefinition("caller", parameters, Isolated("endcall", at), UsesCaller: false, at), macro, at)
             : throw at.Error("the statement 'call' needs the call of a macro.");
     }
 
@@ -173,24 +172,24 @@ internal sealed class StatementParser
             values.Add((target, _expressions.Read()));
         }
 
-        return new With(values, BodyTo("endwith"), at);
+        return new With(values, BodyTo("endwith", at), at);
     }
 
     private MacroDefinition Definition(string name, string end, Mark at)
     {
         IReadOnlyList<(string, Expression?)> parameters = Parameters();
         int start = _stream.Position;
-        List<Statement> body = Isolated(end);
+        List<Statement> body = Isolated(end, at);
         return _stream.HasName("varargs", start) || _stream.HasName("kwargs", start)
             ? throw at.Error($"the macro '{name}' uses 'varargs' or 'kwargs', which are not supported. Name its parameters.")
             : new MacroDefinition(name, parameters, body, _stream.HasName("caller", start), at);
     }
 
     // A loop outside of a macro or a block with its own output cannot be left from inside.
-    private List<Statement> Isolated(string end)
+    private List<Statement> Isolated(string end, Mark at)
     {
         (int loops, _loops) = (_loops, 0);
-        List<Statement> body = BodyTo(end);
+        List<Statement> body = BodyTo(end, at);
         _loops = loops;
         return body;
     }

@@ -62,6 +62,7 @@ internal static class TestTable
     public static bool Apply(Rendering run, string name, object? value, Arguments arguments)
     {
         string what = $"the test '{name}'";
+        run.Work((value as string)?.Length ?? 0);
         if (Plain.TryGetValue(name, out Func<Rendering, object?, bool>? plain))
         {
             arguments.Bind(run, what);

@@ -60,7 +60,11 @@ internal static class TextMethods
 
     /// <summary>Returns a method bound to a text; null if texts have none of the name.</summary>
     public static Function? Find(string text, string name) =>
-        Table.TryGetValue(name, out Method? method) ? new Function(name, (run, arguments) => method(run, text, arguments))
+        Table.TryGetValue(name, out Method? method) ? new Function(name, (run, arguments) =>
+        {
+            run.Work(text.Length);
+            return method(run, text, arguments);
+        })
         : IsUnsupported(name) ? new Function(name, (run, _) => throw run.Error($"the method '{name}' of a text is not supported."))
         : null;
 

@@ -31,7 +31,7 @@ internal static class ModelLoader
                 + "Use it to try out a run; to see one learn, give a real model with --model.");
         }
 
-        options = options with
+        options = settings.Run.WithTemplate(options) with
         {
             Device = settings.Run.Device,
             GradientCheckpointing = settings.Run.GradientCheckpointing,

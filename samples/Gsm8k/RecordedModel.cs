@@ -14,6 +14,8 @@ internal static class RecordedModel
     private const string Int8Rollouts = "Run.Int8Rollouts";
     private const string LoraRank = "Run.LoraRank";
     private const string LoraAlpha = "Run.LoraAlpha";
+    private const string ChatTemplate = "Run.ChatTemplate";
+    private const string EnableThinking = "Run.EnableThinking";
 
     public static IReadOnlyDictionary<string, string> Of(RunSettings run)
     {
@@ -48,6 +50,16 @@ internal static class RecordedModel
             about[LoraAlpha] = alpha.ToString(CultureInfo.InvariantCulture);
         }
 
+        if (run.ChatTemplate is { Length: > 0 } template)
+        {
+            about[ChatTemplate] = template;
+        }
+
+        if (run.EnableThinking is { } thinking)
+        {
+            about[EnableThinking] = thinking.ToString();
+        }
+
         return about;
     }
 
@@ -72,6 +84,13 @@ internal static class RecordedModel
                 ? number
                 : throw NoNumber(LoraAlpha, alpha)
             : null;
+        run.ChatTemplate = run.ChatTemplate is { Length: > 0 } ? run.ChatTemplate : TemplateOf(about);
+        run.EnableThinking ??= about.TryGetValue(EnableThinking, out string? thinking)
+            ? bool.TryParse(thinking, out bool isOn)
+                ? isOn
+                : throw new InvalidDataException(
+                    $"The record has {EnableThinking} = '{TerminalText.EscapeLine(thinking)}', which is neither True nor False.")
+            : null;
     }
 
     // A record may come from anyone, so only a local folder is loaded because a record names it. A download would use the user's token and
@@ -95,6 +114,16 @@ internal static class RecordedModel
         Console.WriteLine($"Model, as the record names it: {shown}");
         return model;
     }
+
+    // As with the model, a record opens no file that the user did not name.
+    private static string? TemplateOf(IReadOnlyDictionary<string, string> about) => about.GetValueOrDefault(ChatTemplate) switch
+    {
+        null or "" => null,
+        "qwen2.5" or "chatml" => about[ChatTemplate],
+        string path => throw new ArgumentException(
+            $"The record names the chat template '{TerminalText.EscapeLine(path)}', and no file is read because a record says so. "
+            + "If you trust it, name it yourself, with --chat-template."),
+    };
 
     private static InvalidDataException NoNumber(string name, string text) =>
         new($"The record has {name} = '{TerminalText.EscapeLine(text)}', which is not a number: no run of this sample writes that.");

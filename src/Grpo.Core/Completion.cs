@@ -16,6 +16,26 @@ public sealed record Completion(IReadOnlyList<int> TokenIds, string Text, Finish
 
     /// <summary>The mean entropy of the distributions that the tokens were sampled from, in nats. Null if it was not recorded.</summary>
     public double? MeanEntropy { get; init; }
+
+    /// <summary>True if the prompt ends with <c>&lt;think&gt;</c>, so that the completion begins inside a think block.</summary>
+    public bool StartsInThinkBlock { get; init; }
+
+    /// <summary>
+    /// The text outside of think blocks, in which rewards look for an answer. What stands in a block that is not closed is no answer either.
+    /// </summary>
+    public string VisibleText => ThinkBlocks.Remove(Text, StartsInThinkBlock);
+
+    /// <summary>Returns the part of a text that is outside of <c>&lt;think&gt;…&lt;/think&gt;</c>.</summary>
+    /// <remarks>
+    /// A block that is not closed runs to the end. An end without a start closes a block that began in the prompt: nothing before it counts.
+    /// </remarks>
+    /// <param name="text">The text of a completion.</param>
+    /// <returns>The text without think blocks, or the text itself if it has none.</returns>
+    public static string RemoveThinkBlocks(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        return ThinkBlocks.Remove(text, startsInside: false);
+    }
 }
 
 /// <summary>The reason why a completion ended.</summary>

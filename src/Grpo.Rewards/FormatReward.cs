@@ -6,7 +6,7 @@ namespace Grpo.Rewards;
 /// </summary>
 /// <remarks>
 /// Each of the four tags must appear once and in this order. Only white space may surround the two blocks, and each block must contain a
-/// letter or a digit. There is no partial credit, so repeated or empty tags earn nothing.
+/// letter or a digit. Think blocks are ignored. There is no partial credit, so repeated or empty tags earn nothing.
 /// </remarks>
 public sealed class FormatReward : CompletionReward, IHasIdentity
 {
@@ -17,7 +17,7 @@ public sealed class FormatReward : CompletionReward, IHasIdentity
     public override Reward Score(Prompt prompt, Completion completion)
     {
         ArgumentNullException.ThrowIfNull(completion);
-        return HasForm(completion.Text) ? 1.0 : 0.0;
+        return HasForm(completion.VisibleText) ? 1.0 : 0.0;
     }
 
     private static bool HasForm(ReadOnlySpan<char> text)

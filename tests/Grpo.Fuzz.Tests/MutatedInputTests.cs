@@ -18,7 +18,7 @@ public sealed class MutatedInputTests(ITestOutputHelper output)
 
     private static readonly FuzzTarget[] Targets =
         [.. TensorTargets.All(), .. TrainingTargets.All(), .. RecordingTargets.All(), .. ModelTargets.All(), .. HubTargets.All(),
-            .. RewardTargets.All()];
+            .. RewardTargets.All(), .. TemplateTargets.All()];
 
     public static TheoryData<string> Names => [.. Targets.Select(target => target.Name)];
 

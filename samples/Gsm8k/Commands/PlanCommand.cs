@@ -54,7 +54,7 @@ internal static class PlanCommand
     private static async Task<QwenMemory> ModelAsync(RunSettings run, CancellationToken cancellationToken)
     {
         string model = run.Model is { Length: > 0 } given ? given : Defaults.TinyModel;
-        var options = new QwenLoadOptions
+        QwenLoadOptions options = run.WithTemplate(new QwenLoadOptions
         {
             Lora = run.ToLora(),
             FreezeEmbeddings = run.FreezeEmbeddings,
@@ -63,7 +63,7 @@ internal static class PlanCommand
             Int8Rollouts = run.Int8Rollouts,
             Progress = new DownloadProgress(),
             Logger = new ConsoleWarnings<QwenPretrained>(),
-        };
+        });
         return ModelShapes.IsName(model) && !Directory.Exists(model)
             ? new QwenMemory(ModelShapes.Of(model, QwenTokenizer.Load(Defaults.TinyModel)))
             {

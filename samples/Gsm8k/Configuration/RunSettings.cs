@@ -1,3 +1,4 @@
+using Grpo.IO;
 using Grpo.Models.Qwen;
 using static TorchSharp.torch;
 
@@ -14,6 +15,15 @@ internal sealed class RunSettings
 
     /// <summary>The held-out data: a jsonl or parquet file. If empty, generated problems, or none with --dataset.</summary>
     public string? EvalDataset { get; set; }
+
+    /// <summary>
+    /// The chat template that replaces the model's own: qwen2.5, chatml, or the path of a file such as chat_template.jinja. If empty, the
+    /// model's own.
+    /// </summary>
+    public string? ChatTemplate { get; set; }
+
+    /// <summary>The template's argument enable_thinking. If empty, the template's own default.</summary>
+    public bool? EnableThinking { get; set; }
 
     /// <summary>The device: cpu, cuda or cuda:n.</summary>
     public string Device { get; set; } = "cpu";
@@ -89,6 +99,22 @@ internal sealed class RunSettings
 
     /// <summary>The numerator alpha of the adapters' scale alpha / rank. If empty, 32.</summary>
     public double? LoraAlpha { get; set; }
+
+    /// <summary>Returns the options of loading with the chat template and its arguments.</summary>
+    /// <exception cref="ArgumentException">The chat template is neither the name of one nor a file.</exception>
+    public QwenLoadOptions WithTemplate(QwenLoadOptions options)
+    {
+        ChatTemplateOptions? arguments = EnableThinking is { } thinking ? new ChatTemplateOptions { EnableThinking = thinking } : null;
+        return ChatTemplate switch
+        {
+            null or "" => options with { TemplateOptions = arguments },
+            "qwen2.5" => options with { ChatTemplate = new QwenChatTemplate() },
+            "chatml" => options with { ChatTemplate = new QwenChatTemplate(defaultSystemMessage: null) },
+            _ when File.Exists(ChatTemplate) => options with { ChatTemplate = JinjaChatTemplate.Load(ChatTemplate, arguments) },
+            _ => throw new ArgumentException(
+                $"--chat-template is '{TerminalText.EscapeLine(ChatTemplate)}' but must be qwen2.5, chatml, or a file with a template."),
+        };
+    }
 
     /// <summary>Returns the type that the model computes in, or null for the type of its weights.</summary>
     public ScalarType? ToComputeType() => Bfloat16 ? ScalarType.BFloat16 : null;

@@ -79,6 +79,36 @@ internal static class CheckedText
         return ids;
     }
 
+    /// <summary>Encodes a rendered prompt. A beginning-of-text token that the template writes appears once.</summary>
+    /// <remarks>A tokenizer may put that token before every text, as <c>add_bos_token</c> says. Then the template's own would be a second one.</remarks>
+    /// <inheritdoc cref="Encode(ITokenizer, string, Prompt)"/>
+    public static IReadOnlyList<int> EncodePrompt(ITokenizer tokenizer, string text, Prompt prompt)
+    {
+        IReadOnlyList<int> ids = Encode(tokenizer, text, prompt);
+        if (ids.Count < 2 || ids[0] != ids[1] || tokenizer.Decode([ids[0]], skipSpecialTokens: false) is not { Length: > 0 } first)
+        {
+            return ids;
+        }
+
+        bool isWrittenOnce = text.StartsWith(first, StringComparison.Ordinal)
+            && !text.AsSpan(first.Length).StartsWith(first, StringComparison.Ordinal);
+        return isWrittenOnce ? [.. ids.Skip(1)] : ids;
+    }
+
+    /// <summary>Encodes the text of an answer, which continues a prompt: without a token that the tokenizer puts before every text.</summary>
+    /// <param name="tokenizer">The plug-in.</param>
+    /// <param name="text">The text of the answer.</param>
+    /// <param name="prompt">The prompt that the answer belongs to, for error messages.</param>
+    /// <param name="promptIds">The ids of the prompt.</param>
+    public static IReadOnlyList<int> EncodeAnswer(ITokenizer tokenizer, string text, Prompt prompt, IReadOnlyList<int> promptIds)
+    {
+        IReadOnlyList<int> ids = Encode(tokenizer, text, prompt);
+        bool isAdded = ids.Count > 0 && promptIds.Count > 0 && ids[0] == promptIds[0]
+            && tokenizer.Decode([ids[0]], skipSpecialTokens: false) is { Length: > 0 } first
+            && !text.StartsWith(first, StringComparison.Ordinal);
+        return isAdded ? [.. ids.Skip(1)] : ids;
+    }
+
     /// <summary>Decodes a completion.</summary>
     /// <param name="tokenizer">The plug-in.</param>
     /// <param name="tokenIds">The token ids of the completion.</param>

@@ -41,8 +41,9 @@ internal static class EndTokens
     {
         string text = template.EndOfTurn;
         IReadOnlyList<int> ids = string.IsNullOrEmpty(text) ? [] : tokenizer.Encode(text) ?? [];
-        return ids.Count == 1
-            ? ids[0]
+        bool hasBeginning = ids.Count == 2 && tokenizer.Encode(string.Empty) is [var beginning] && beginning == ids[0];
+        return ids.Count == 1 || hasBeginning
+            ? ids[^1]
             : throw new ArgumentException(
                 $"{template.GetType().Name} closes messages with '{TerminalText.EscapeLine(text ?? "")}', which is {ids.Count} tokens for "
                 + $"{tokenizer.GetType().Name} but must be one: as plain text it would end no completion. "
@@ -77,7 +78,9 @@ internal static class EndTokens
                 return null;
             }
 
-            if (tokenizer.Decode([id]) is "" && tokenizer.Decode([id], skipSpecialTokens: false) is { Length: > 0 })
+            // A tokenizer may put a beginning-of-text token before every text; it is not part of this one.
+            if (tokenizer.Decode([id]) is "" && tokenizer.Decode([id], skipSpecialTokens: false) is { Length: > 0 } text
+                && tail.Contains(text, StringComparison.Ordinal))
             {
                 return id;
             }

@@ -75,7 +75,7 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
         }
 
         return ValueTask.FromResult<IReadOnlyList<RolloutGroup>>([.. request.Prompts.Select((prompt, i) =>
-            new RolloutGroup(prompt, promptIds[i], [.. groups[i].Select(row => row.Completion.Build(tokenizer))]))]);
+            new RolloutGroup(prompt, promptIds[i], Build(promptIds[i], groups[i])))]);
     }
 
     /// <inheritdoc/>
@@ -95,6 +95,12 @@ public sealed class PolicyGroupSampler(ITokenizer tokenizer, IChatTemplate templ
         }
 
         RequireRoom(lengths.Select(prompt => prompt.Tokens).DefaultIfEmpty().Max(), sampling);
+    }
+
+    private Completion[] Build(IReadOnlyList<int> promptIds, RolloutRow[] rows)
+    {
+        bool startsInside = ThinkBlocks.IsOpenAfter(tokenizer, promptIds);
+        return [.. rows.Select(row => row.Completion.Build(tokenizer) with { StartsInThinkBlock = startsInside })];
     }
 
     // Without this check, an id beyond the policy's embedding ends in a native error that names neither the prompt nor the id.

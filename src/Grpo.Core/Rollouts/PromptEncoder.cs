@@ -58,5 +58,5 @@ public sealed class PromptEncoder
 
     /// <summary>Renders and encodes a prompt of any length.</summary>
     internal IReadOnlyList<int> Encode(Prompt prompt) =>
-        CheckedText.Encode(_tokenizer, CheckedText.Render(_template, prompt.Messages, prompt), prompt);
+        CheckedText.EncodePrompt(_tokenizer, CheckedText.Render(_template, prompt.Messages, prompt), prompt);
 }

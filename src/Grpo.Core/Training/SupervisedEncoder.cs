@@ -23,11 +23,12 @@ internal static class SupervisedEncoder
         {
             throw new ArgumentException(
                 $"The chat template renders prompt '{TerminalText.EscapeLine(example.Prompt.Id)}' differently with an answer behind it, so "
-                + "the answer cannot be told from the prompt.");
+                + "the answer cannot be told from the prompt. Templates that begin answers with <think> do this: pass another template.");
         }
 
-        IReadOnlyList<int> promptIds = CheckedText.Encode(data.Tokenizer, prompt, example.Prompt);
-        IReadOnlyList<int> ids = CheckedText.Encode(data.Tokenizer, whole[prompt.Length..], example.Prompt);
+        IReadOnlyList<int> promptIds = CheckedText.EncodePrompt(data.Tokenizer, prompt, example.Prompt);
+        IReadOnlyList<int> ids = CheckedText.EncodeAnswer(
+            data.Tokenizer, whole[prompt.Length..], example.Prompt, promptIds);
         if (promptIds.Count == 0)
         {
             throw new ArgumentException(

@@ -70,7 +70,7 @@ public sealed record QwenMemory(DecoderConfig Config) : IMemoryModel
     /// <exception cref="DirectoryNotFoundException">The text is neither a folder nor a hub id.</exception>
     /// <exception cref="FileNotFoundException">The folder has no <c>config.json</c>.</exception>
     /// <exception cref="InvalidDataException">
-    /// A configuration is damaged or not of a supported model, or the chat template is unknown.
+    /// A configuration is damaged or not of a supported model, or the chat template cannot be used.
     /// </exception>
     /// <exception cref="HubException">The hub is unreachable or refuses the download.</exception>
     public static async Task<QwenMemory> OfAsync(
@@ -83,7 +83,7 @@ public sealed record QwenMemory(DecoderConfig Config) : IMemoryModel
         DecoderConfig config = DecoderConfig.Load(directory);
         ScalarType type = options.KeepStoredType ? QwenWeights.StoredType(config) : ScalarType.Float32;
         CausalLM.RequireComputeType(options.ComputeType ?? type, type);
-        CheckpointTemplate.CheckFolder(directory, source.Adapter, folderOrHubId, options.ChatTemplate, options.Logger);
+        CheckpointTemplate.CheckFolder(directory, source.Adapter, folderOrHubId, options);
         return new QwenMemory(config)
         {
             WeightType = type,

@@ -90,8 +90,8 @@ public sealed class QwenPretrained : IDisposable
     /// <exception cref="DirectoryNotFoundException">The text is neither a folder nor a hub id.</exception>
     /// <exception cref="FileNotFoundException">The folder lacks config.json, the weights or the tokenizer.</exception>
     /// <exception cref="InvalidDataException">
-    /// A file is damaged or of another model; the message lists what does not fit. Or the chat template is unknown, or one of its markers
-    /// is not a token of the vocabulary.
+    /// A file is damaged or of another model; the message lists what does not fit. Or the chat template has a construct that is not
+    /// supported, or one of its markers is not a token of the vocabulary.
     /// </exception>
     /// <exception cref="InvalidOperationException">
     /// The weights, or those of the reference, do not fit into the memory of their device.
@@ -109,7 +109,8 @@ public sealed class QwenPretrained : IDisposable
 
         TokenizerFiles files = TokenizerFiles.Read(directory);
         var template = CheckpointTemplate.Choose(
-            options.ChatTemplate, files, source.Adapter is { } folder ? TokenizerFiles.ReadTemplates(folder) : null);
+            options.ChatTemplate, options.TemplateOptions, files,
+            source.Adapter is { } folder ? TokenizerFiles.ReadTemplates(folder) : null);
         QwenTokenizer tokenizer = template.Fit(QwenTokenizer.Create(files));
         ScalarType type = options.KeepStoredType ? QwenWeights.StoredType(DecoderConfig.Load(directory)) : ScalarType.Float32;
         CausalLM.RequireComputeType(options.ComputeType ?? type, type);

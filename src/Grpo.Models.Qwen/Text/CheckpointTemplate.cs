@@ -1,8 +1,5 @@
-using System.Text;
-using System.Text.Json;
 using Grpo.IO;
 using Grpo.Modeling;
-using Grpo.Models.Qwen.Config;
 using Grpo.Rollouts;
 using Microsoft.Extensions.Logging;
 
@@ -13,8 +10,10 @@ namespace Grpo.Models.Qwen.Text;
 /// </summary>
 internal sealed class CheckpointTemplate
 {
-    private const string Remedy =
-        $"Pass an {nameof(IChatTemplate)} that renders it, in the option {nameof(QwenLoadOptions)}.{nameof(QwenLoadOptions.ChatTemplate)}.";
+    /// <summary>The advice for a template that cannot be used.</summary>
+    internal const string Remedy =
+        $"Pass an {nameof(IChatTemplate)} that renders it, in the option {nameof(QwenLoadOptions)}.{nameof(QwenLoadOptions.ChatTemplate)} "
+        + "(in the sample: --chat-template).";
 
     private readonly string? _file;
     private readonly string? _own;
@@ -42,43 +41,58 @@ internal sealed class CheckpointTemplate
 
     /// <summary>Chooses the template of the options, else that of the files, else Qwen2.5's.</summary>
     /// <param name="given">The template of the options; null if there is none.</param>
+    /// <param name="arguments">The arguments for the template of the files; null for none.</param>
     /// <param name="model">The files of the model.</param>
     /// <param name="adapter">The files of the adapter, whose template takes precedence over the model's; null without an adapter.</param>
+    /// <exception cref="ArgumentException">The options give a template and arguments for another.</exception>
     /// <exception cref="InvalidDataException">
-    /// The template of the files is unknown and the options give none, or a file is damaged.
+    /// The template of the files cannot be used and the options give none, or a file is damaged.
     /// </exception>
-    public static CheckpointTemplate Choose(IChatTemplate? given, TokenizerFiles model, TokenizerFiles? adapter)
+    public static CheckpointTemplate Choose(
+        IChatTemplate? given, ChatTemplateOptions? arguments, TokenizerFiles model, TokenizerFiles? adapter)
     {
-        (string Path, string Text)? own = adapter is null ? null : Find(adapter);
-        (string Path, string Text)? found = own ?? Find(model);
-        QwenChatTemplate? known = found is { } text ? ChatTemplateText.Recognize(text.Text) : null;
+        TemplateFiles? own = adapter is null ? null : TemplateFiles.Find(adapter), found = own ?? TemplateFiles.Find(model);
+        ChatTemplateOptions options = arguments ?? new ChatTemplateOptions();
+        options = options with { SpecialTokens = options.SpecialTokens ?? SpecialTokenTexts.Read(model) };
         if (given is not null)
         {
-            return new CheckpointTemplate(given, isAssumed: false, FileFor(given, found is not null, known) ?? own?.Text, found?.Text);
+            if (arguments is not null)
+            {
+                throw new ArgumentException(
+                    $"{nameof(QwenLoadOptions)}.{nameof(QwenLoadOptions.TemplateOptions)} are the arguments of the checkpoint's own template, "
+                    + $"but {nameof(QwenLoadOptions.ChatTemplate)} replaces it. Give the arguments to that template.");
+            }
+
+            IChatTemplate used = given is JinjaChatTemplate jinja ? jinja.WithSpecialTokens(options.SpecialTokens) : given;
+            return new CheckpointTemplate(used, isAssumed: false, FileFor(used, found, options) ?? own?.Text, found?.Text);
         }
 
-        if (found is { } unknown && known is null)
+        if (found is not null)
         {
-            throw new InvalidDataException(
-                $"The chat template in '{unknown.Path}' is not one of those that are known (Qwen2, Qwen2.5 and ChatML), and others are not "
-                + $"rendered yet: '{TerminalText.EscapeLine(unknown.Text.Length <= 120 ? unknown.Text : unknown.Text[..120] + "…")}'. "
-                + $"{Remedy}");
+            return new CheckpointTemplate(Interpret(found, options), isAssumed: false, own?.Text, found.Text);
         }
 
         var assumed = new QwenChatTemplate();
-        return known is not null
-            ? new CheckpointTemplate(known, isAssumed: false, own?.Text, found!.Value.Text)
-            : new CheckpointTemplate(assumed, isAssumed: true, ChatTemplateText.Write(assumed.DefaultSystemMessage), own: null);
+        return options.Tools.Count == 0
+            ? new CheckpointTemplate(assumed, isAssumed: true, ChatTemplateText.Write(assumed.DefaultSystemMessage), own: null)
+            : throw new InvalidDataException(
+                $"The checkpoint in '{model.Source}' has no chat template, and Qwen2.5's is used without tools here, but "
+                + $"{nameof(ChatTemplateOptions)}.{nameof(ChatTemplateOptions.Tools)} has {options.Tools.Count}. {Remedy}");
     }
 
     /// <summary>
     /// Makes the checks of loading for the files that a folder has. A folder that was downloaded for its configuration has no vocabulary.
     /// </summary>
+    /// <param name="directory">The folder of the model.</param>
+    /// <param name="adapter">The folder of the adapter; null without one.</param>
+    /// <param name="source">The name of the model for the log.</param>
+    /// <param name="options">The options for loading.</param>
     /// <exception cref="InvalidDataException">Loading would refuse the template or the vocabulary.</exception>
-    public static void CheckFolder(string directory, string? adapter, string source, IChatTemplate? given, ILogger? logger)
+    public static void CheckFolder(string directory, string? adapter, string source, QwenLoadOptions options)
     {
         TokenizerFiles files = TokenizerFiles.Read(directory);
-        CheckpointTemplate template = Choose(given, files, adapter is null ? null : TokenizerFiles.ReadTemplates(adapter));
+        CheckpointTemplate template = Choose(
+            options.ChatTemplate, options.TemplateOptions, files, adapter is null ? null : TokenizerFiles.ReadTemplates(adapter));
         bool hasVocabulary = files.Find(TokenizerFiles.Tokenizer) is not null || files.Find(TokenizerFiles.Vocabulary) is not null;
         if (hasVocabulary)
         {
@@ -87,7 +101,7 @@ internal sealed class CheckpointTemplate
 
         if (hasVocabulary || files.Find(TokenizerFiles.Configuration) is not null)
         {
-            template.Report(logger, source);
+            template.Report(options.Logger, source);
         }
     }
 
@@ -97,12 +111,9 @@ internal sealed class CheckpointTemplate
     /// <exception cref="InvalidDataException">A marker is not a token of the vocabulary.</exception>
     public QwenTokenizer Fit(QwenTokenizer tokenizer)
     {
-        IReadOnlyList<string> markers = Template is QwenChatTemplate
-            ? QwenChatTemplate.Markers
-            : Template is IEndOfTurnTemplate named ? [named.EndOfTurn] : [];
-        foreach (string marker in markers)
+        foreach (string marker in Markers())
         {
-            if (tokenizer.Encode(marker).Count != 1)
+            if (!tokenizer.AddedTokens.ContainsKey(marker) && tokenizer.Encode(marker).Count != 1)
             {
                 throw new InvalidDataException(
                     $"{Template.GetType().Name} writes '{TerminalText.EscapeLine(marker)}', which is no token of the vocabulary in "
@@ -133,64 +144,56 @@ internal sealed class CheckpointTemplate
         }
     }
 
-    // A caller's template that is code cannot be written. Loading the folder again must not silently use the template of the files instead.
-    private static string? FileFor(IChatTemplate given, bool isFound, QwenChatTemplate? known) => given switch
+    private IReadOnlyList<string> Markers() => Template switch
     {
-        QwenChatTemplate own when known is not null && known.DefaultSystemMessage == own.DefaultSystemMessage => null,
-        QwenChatTemplate own => ChatTemplateText.Write(own.DefaultSystemMessage),
-        _ when isFound && known is null => null,
-        _ =>
-            "{{- raise_exception('This model was trained with a chat template that is code: give that "
-                + "template, in place of this file.') }}",
+        QwenChatTemplate => QwenChatTemplate.Markers,
+        JinjaChatTemplate jinja => TemplateProbes.Markers(jinja),
+        IEndOfTurnTemplate named => [named.EndOfTurn],
+        _ => [],
     };
 
-    // The same files in the same order as transformers. chat_template.json is older and belongs to processors, but may be the only one.
-    private static (string Path, string Text)? Find(TokenizerFiles files)
+    private static JinjaChatTemplate Interpret(TemplateFiles found, ChatTemplateOptions options)
     {
-        if (files.Find(TokenizerFiles.Template) is { } jinja)
+        try
         {
-            string path = files.PathOf(TokenizerFiles.Template);
-            try
-            {
-                return (path, new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(jinja));
-            }
-            catch (ArgumentException exception)
-            {
-                throw new InvalidDataException($"'{path}': The file is not valid UTF-8.", exception);
-            }
+            var template = new JinjaChatTemplate(found.Text, found.ToolUse, options);
+            TemplateProbes.Render(template);
+            return template;
         }
-
-        foreach (string name in (ReadOnlySpan<string>)[TokenizerFiles.Configuration, TokenizerFiles.OlderTemplate])
+        catch (NotSupportedException exception)
         {
-            if (files.Find(name) is not { } content)
-            {
-                continue;
-            }
-
-            using var json = new JsonFile(files.PathOf(name), content);
-            if (JsonFile.TryGet(json.Root, "chat_template", out JsonElement value))
-            {
-                return (json.FilePath, value.ValueKind == JsonValueKind.Array ? Default(json, value) : json.Text(value, "chat_template"));
-            }
+            throw new InvalidDataException(
+                $"The chat template in '{found.Path}' cannot be used. {TerminalText.EscapeLine(exception.Message)} {Remedy}", exception);
         }
-
-        return null;
     }
 
-    private static string Default(JsonFile json, JsonElement templates)
+    // A caller's template that is code cannot be written. Loading the folder again must not silently use the template of the files instead.
+    private static string? FileFor(IChatTemplate given, TemplateFiles? found, ChatTemplateOptions options)
     {
-        string? text = null;
-        foreach (JsonElement entry in templates.EnumerateArray())
+        if (given is JinjaChatTemplate jinja)
         {
-            string template = json.Require(entry, "template", JsonValueKind.String).GetString()!;
-            if (json.Require(entry, "name", JsonValueKind.String).ValueEquals("default"))
-            {
-                text = template;
-            }
+            return jinja.Text == found?.Text ? null : jinja.Text;
         }
 
-        return text ?? throw json.Error(
-            $"chat_template is a list of {templates.GetArrayLength()} templates, and none is named \"default\". {Remedy}");
+        JinjaChatTemplate? usable = null;
+        try
+        {
+            usable = found is null ? null : Interpret(found, options);
+        }
+        catch (InvalidDataException)
+        {
+            // The files hold a template that loading refuses, for others who can render it.
+        }
+
+        return given switch
+        {
+            QwenChatTemplate own when usable is not null && TemplateProbes.AreAlike(usable, own) => null,
+            QwenChatTemplate own => ChatTemplateText.Write(own.DefaultSystemMessage),
+            _ when found is not null && usable is null => null,
+            _ =>
+                "{{- raise_exception('This model was trained with a chat template that is code: give that "
+                    + "template, in place of this file.') }}",
+        };
     }
 }
 

@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Grpo.Models.Qwen.Text;
 
 /// <summary>
@@ -83,6 +85,28 @@ internal sealed class TokenizerFiles
             {
                 File.WriteAllBytes(Path.Combine(directory, name), content);
             }
+        }
+    }
+
+    /// <summary>Reads the text of a chat template from a file of any name.</summary>
+    /// <exception cref="FileNotFoundException">The file does not exist.</exception>
+    /// <exception cref="InvalidDataException">The file is too large or no UTF-8.</exception>
+    public static string ReadTemplateText(string path) => File.Exists(path)
+        ? DecodeTemplate(path, ReadBounded(path, maxMegabytes: 1))
+        : throw new FileNotFoundException($"The chat template '{path}' does not exist.", path);
+
+    /// <summary>Decodes the text of a chat template.</summary>
+    /// <exception cref="InvalidDataException">The bytes are no UTF-8.</exception>
+    public static string DecodeTemplate(string path, byte[] content)
+    {
+        try
+        {
+            string text = new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(content);
+            return text.StartsWith('\uFEFF') ? text[1..] : text;
+        }
+        catch (ArgumentException exception)
+        {
+            throw new InvalidDataException($"'{path}': The file is not valid UTF-8.", exception);
         }
     }
 

@@ -80,11 +80,17 @@ public sealed record QwenLoadOptions
 
     /// <summary>The chat template that replaces the checkpoint's own.</summary>
     /// <remarks>
-    /// Required if the checkpoint's template is unknown: without it loading refuses every template but those of Qwen2 and Qwen2.5 and plain
-    /// ChatML. A template that closes messages with a token implements <see cref="IEndOfTurnTemplate"/>.
+    /// Required if the checkpoint's template has a construct that is not supported: loading then refuses it by line. Pass a
+    /// <see cref="JinjaChatTemplate"/> or one of your own. One that closes messages with a token implements
+    /// <see cref="IEndOfTurnTemplate"/>, unless rendering an answer shows the token.
     /// </remarks>
     /// <value>Default null: the checkpoint's own; if it has none, Qwen2.5's, which is logged.</value>
     public IChatTemplate? ChatTemplate { get; init; }
+
+    /// <summary>The arguments for the checkpoint's own chat template, such as <see cref="ChatTemplateOptions.EnableThinking"/>.</summary>
+    /// <remarks>They are not saved with a checkpoint: give them again. Refused together with <see cref="ChatTemplate"/>.</remarks>
+    /// <value>Default null: none.</value>
+    public ChatTemplateOptions? TemplateOptions { get; init; }
 
     /// <summary>The logger that receives a warning if the checkpoint has no chat template and Qwen2.5's is used.</summary>
     /// <value>Default null: no warning.</value>

@@ -23,7 +23,8 @@ public readonly record struct Gsm8kExtraction(ExactNumber? Number, Gsm8kVerdict?
 /// <summary>The extraction of a completion's answer in one of four formats, and its exact comparison with the gold number.</summary>
 /// <remarks>
 /// Reward and evaluation use the same code. Completions are treated as hostile input: it takes linear time, bounds the length of
-/// candidates, throws nothing for bad text and evaluates nothing.
+/// candidates, throws nothing for bad text and evaluates nothing. What stands in a think block is no answer
+/// (<see cref="Completion.VisibleText"/>).
 /// </remarks>
 public static class Gsm8kAnswer
 {
@@ -34,13 +35,13 @@ public static class Gsm8kAnswer
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="format"/> is not a member of the enumeration.</exception>
     public static Gsm8kExtraction Extract(string text, AnswerFormat format = AnswerFormat.TagAnswer)
     {
-        ArgumentNullException.ThrowIfNull(text);
+        string visible = Completion.RemoveThinkBlocks(text);
         return format switch
         {
-            AnswerFormat.TagAnswer => AnswerLocator.InTag(text),
-            AnswerFormat.HashMarks => AnswerLocator.AfterHashMarks(text),
-            AnswerFormat.Boxed => AnswerLocator.InBox(text),
-            AnswerFormat.LastNumber => LastNumberSearch.Find(text),
+            AnswerFormat.TagAnswer => AnswerLocator.InTag(visible),
+            AnswerFormat.HashMarks => AnswerLocator.AfterHashMarks(visible),
+            AnswerFormat.Boxed => AnswerLocator.InBox(visible),
+            AnswerFormat.LastNumber => LastNumberSearch.Find(visible),
             _ => throw new ArgumentOutOfRangeException(
                 nameof(format), format, "The format must be TagAnswer, HashMarks, Boxed or LastNumber."),
         };
@@ -76,7 +77,7 @@ public static class Gsm8kAnswer
             return number == expected ? Gsm8kVerdict.Correct : Gsm8kVerdict.WrongNumber;
         }
 
-        return found.Refusal == Gsm8kVerdict.NoAnswer && LastNumberSearch.Find(text).Number == expected
+        return found.Refusal == Gsm8kVerdict.NoAnswer && LastNumberSearch.Find(Completion.RemoveThinkBlocks(text)).Number == expected
             ? Gsm8kVerdict.OutsideTag
             : found.Refusal!.Value;
     }

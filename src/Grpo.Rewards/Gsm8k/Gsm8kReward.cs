@@ -77,14 +77,15 @@ public sealed class Gsm8kReward : CompletionReward, IHasIdentity
                 $"Prompt '{TerminalText.EscapeLine(prompt.Id)}' has no Answer to compare with. Gsm8kDataset.Load sets it.", nameof(prompt));
         }
 
-        Gsm8kVerdict verdict = Gsm8kAnswer.Judge(completion.Text, gold, _format, completion.FinishReason);
-        Gsm8kVerdict lenient = Gsm8kAnswer.Judge(completion.Text, gold, AnswerFormat.LastNumber, completion.FinishReason);
+        string text = completion.VisibleText;
+        Gsm8kVerdict verdict = Gsm8kAnswer.Judge(text, gold, _format, completion.FinishReason);
+        Gsm8kVerdict lenient = Gsm8kAnswer.Judge(text, gold, AnswerFormat.LastNumber, completion.FinishReason);
         return new Reward(_values.TryGetValue(verdict, out double? value) ? value : 0.0)
         {
             Verdict = verdict.ToString(),
             IsCorrect = verdict == Gsm8kVerdict.Correct,
             Answer = verdict is Gsm8kVerdict.Correct or Gsm8kVerdict.WrongNumber
-                ? Gsm8kAnswer.Extract(completion.Text, _format).Number?.ToString()
+                ? Gsm8kAnswer.Extract(text, _format).Number?.ToString()
                 : null,
             Components = new Dictionary<string, double?>
             {

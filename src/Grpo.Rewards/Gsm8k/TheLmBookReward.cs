@@ -10,8 +10,8 @@ namespace Grpo.Rewards;
 /// <remarks>
 /// The gold text itself earns 2.0, and a text whose single number equals the gold's earns 1.5. Each of the four tags that occurs adds 0.2.
 /// The weaknesses are reproduced too: the last <c>&lt;answer&gt;</c> counts, "1080" earns nothing if the gold answer is "1,080", and tags
-/// alone earn 0.8. Train on <see cref="Gsm8kReward"/> and <see cref="FormatReward"/> instead. One difference remains: only ASCII digits
-/// count as digits.
+/// alone earn 0.8. Train on <see cref="Gsm8kReward"/> and <see cref="FormatReward"/> instead. Two differences remain: only ASCII digits
+/// count as digits, and think blocks count as nothing.
 /// </remarks>
 public sealed partial class TheLmBookReward : CompletionReward, IHasIdentity
 {
@@ -35,12 +35,13 @@ public sealed partial class TheLmBookReward : CompletionReward, IHasIdentity
         string gold = prompt.Answer
             ?? throw new ArgumentException(
                 $"Prompt '{TerminalText.EscapeLine(prompt.Id)}' has no Answer to compare with. Gsm8kDataset.Load sets it.", nameof(prompt));
-        string? answer = LastAnswer(completion.Text);
+        string text = completion.VisibleText;
+        string? answer = LastAnswer(text);
         var (correctness, verdict) = answer is null ? (0.0, "NoAnswer")
             : answer == gold ? (2.0, "Exact")
             : SingleNumber(answer) is { } number && number == SingleNumber(gold) ? (1.5, "NumericallyEqual")
             : (0.0, "WrongAnswer");
-        double format = TagValue * Tags.Count(tag => completion.Text.Contains(tag, StringComparison.Ordinal));
+        double format = TagValue * Tags.Count(tag => text.Contains(tag, StringComparison.Ordinal));
         return new Reward(correctness + format)
         {
             Verdict = verdict,

@@ -10,6 +10,9 @@ internal enum PartFormat
 
     /// <summary>Text in UTF-16, so that it can contain half a surrogate pair.</summary>
     Text,
+
+    /// <summary>A chat template in UTF-16.</summary>
+    Template,
 }
 
 /// <summary>One file or one text of an input.</summary>
@@ -20,8 +23,8 @@ internal sealed record FuzzPart(string Name, PartFormat Format, byte[] Bytes)
 {
     public static FuzzPart Json(string name, string json) => new(name, PartFormat.Json, System.Text.Encoding.UTF8.GetBytes(json));
 
-    public static FuzzPart Text(string text) =>
-        new("text", PartFormat.Text, [.. System.Runtime.InteropServices.MemoryMarshal.AsBytes(text.AsSpan())]);
+    public static FuzzPart Text(string text, PartFormat format = PartFormat.Text) =>
+        new("text", format, [.. System.Runtime.InteropServices.MemoryMarshal.AsBytes(text.AsSpan())]);
 }
 
 /// <summary>The input of a parser: the files of a folder, or one text.</summary>

@@ -29,6 +29,7 @@ internal static class Mutator
     private static byte[] Mutate(Random random, FuzzPart part, FuzzPart other) => part.Format switch
     {
         PartFormat.Text => TextMutator.Mutate(random, part.Bytes),
+        PartFormat.Template => TextMutator.Mutate(random, part.Bytes, TemplatePieces.All),
         _ when random.Next(4) == 0 => ByteMutator.Mutate(random, part.Bytes, other.Bytes),
         PartFormat.Json => JsonMutator.Mutate(random, part.Bytes),
         PartFormat.Safetensors => Header(random, part.Bytes),

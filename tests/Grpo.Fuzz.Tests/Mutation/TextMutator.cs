@@ -21,11 +21,13 @@ internal static class TextMutator
         "http://127.0.0.1", "../", "/", "\\", "~", "hf_", "@", "?a=b", "a--b", "..",
     ];
 
-    public static byte[] Mutate(Random random, byte[] utf16)
+    public static byte[] Mutate(Random random, byte[] utf16) => Mutate(random, utf16, Pieces);
+
+    public static byte[] Mutate(Random random, byte[] utf16, string[] pieces)
     {
         ReadOnlySpan<char> text = MemoryMarshal.Cast<byte, char>(utf16);
         int at = random.Next(text.Length + 1), length = Math.Min(text.Length - at, random.Next(1 << random.Next(1, 10)));
-        string piece = Pieces[random.Next(Pieces.Length)];
+        string piece = pieces[random.Next(pieces.Length)];
         string changed = random.Next(8) switch
         {
             0 or 1 or 2 => string.Concat(text[..at], piece, text[at..]),
@@ -36,7 +38,7 @@ internal static class TextMutator
                 text[..at], string.Concat(Enumerable.Repeat(piece, 1 << random.Next(16))), text[at..]),
             7 => string.Concat(text[..at], ((char)random.Next(0x10000)).ToString(), text[at..]),
             _ => string.Concat(
-                text[..at], string.Concat(Enumerable.Range(0, random.Next(20)).Select(_ => Pieces[random.Next(Pieces.Length)])),
+                text[..at], string.Concat(Enumerable.Range(0, random.Next(20)).Select(_ => pieces[random.Next(pieces.Length)])),
                 text[at..]),
         };
         return [.. MemoryMarshal.AsBytes(changed.AsSpan(0, Math.Min(changed.Length, MostCharacters)))];

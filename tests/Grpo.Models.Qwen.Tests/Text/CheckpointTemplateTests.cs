@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Grpo.Testing;
 using Microsoft.Extensions.AI;
@@ -110,22 +109,19 @@ public sealed class CheckpointTemplateTests
         ErrorAssert.Says<InvalidDataException>("none is named \"default\"", () => QwenPretrained.Load(folder.Path));
     }
 
-    public static TheoryData<string> UnknownTemplates => new()
+    public static TheoryData<string> UnsupportedTemplates => new()
     {
-        "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}",
-        Qwen2.Replace("SYSTEM", "You are a helpful assistant.", StringComparison.Ordinal)
-            .Replace("'<|im_end|>' + ", "", StringComparison.Ordinal),
-        Qwen2.Replace(
-            "'<|im_start|>system\\nSYSTEM<|im_end|>\\n'", "'<|im_start|>system\\n' + date + '<|im_end|>\\n'", StringComparison.Ordinal),
-        Qwen2.Replace("assistant\\n", "assistant\\n<think>\\n", StringComparison.Ordinal),
-        Qwen2.Replace("SYSTEM", "S", StringComparison.Ordinal) + "\n\n\n",
+        "{% include 'other.jinja' %}",
+        "{% for m in messages %}{{ m.content | wordwrap }}{% endfor %}",
+        "{{ messages[0].content.encode() }}",
+        "The messages are left out.",
         Qwen2.Replace("SYSTEM", @"\N{BULLET}", StringComparison.Ordinal),
         "",
     };
 
     [Theory]
-    [MemberData(nameof(UnknownTemplates))]
-    public void An_unknown_template_is_refused(string template)
+    [MemberData(nameof(UnsupportedTemplates))]
+    public void A_template_that_cannot_be_used_is_refused(string template)
     {
         using var folder = new PretrainedFolder().With("tokenizer_config.json", Configuration(template));
         string message = Assert.Throws<InvalidDataException>(() => QwenPretrained.Load(folder.Path)).Message;
@@ -148,59 +144,24 @@ public sealed class CheckpointTemplateTests
         Assert.Contains("IChatTemplate", message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void A_refusal_names_the_line_and_the_construct()
+    {
+        using var folder = new PretrainedFolder().With("chat_template.jinja", "{{ messages[0].content }}\n\n  {% include 'x' %}");
+        ErrorAssert.Says<InvalidDataException>(
+            "line 3, column 6: the statement 'include' is not supported.", () => QwenPretrained.Load(folder.Path));
+        ErrorAssert.Says<InvalidDataException>("--chat-template", () => QwenPretrained.Load(folder.Path));
+    }
+
     [SharedTheory]
-    [InlineData("r1-distill.tokenizer_config.json")]
-    [InlineData("chat-template-other.tokenizer_config.json")]
-    public void The_shared_templates_are_refused(string file)
+    [InlineData("r1-distill.tokenizer_config.json", "<｜begin▁of▁sentence｜><｜User｜>2+2?<｜Assistant｜><think>\n")]
+    [InlineData("chat-template-other.tokenizer_config.json", "[user] 2+2?\n[assistant] ")]
+    public void The_shared_templates_are_interpreted(string file, string expected)
     {
         using var folder = PretrainedFolder.WithRealVocabulary()
             .With("tokenizer_config.json", File.ReadAllText(SharedData.Path("cases", file)));
-        string message = Assert.Throws<InvalidDataException>(() => QwenPretrained.Load(folder.Path)).Message;
-        Assert.Contains("IChatTemplate", message, StringComparison.Ordinal);
-    }
-
-    // The real texts, from the shared data. qwen2.5-math-instruct has Qwen2.5's skeleton and smollm2-instruct Qwen2's, each with a default
-    // system message of its own.
-    [SharedTheory]
-    [InlineData("qwen2.5-instruct", 1)]
-    [InlineData("qwen2.5-math-instruct", 1)]
-    [InlineData("qwen2.5-training", 1)]
-    [InlineData("chatml", 1)]
-    [InlineData("deepseek-r1-distill-qwen", 0)]
-    [InlineData("hermes-tool-use", 0)]
-    [InlineData("qwen3", 0)]
-    [InlineData("qwen3-instruct-2507", 0)]
-    [InlineData("qwen3-thinking-2507", 0)]
-    [InlineData("qwen3-training", 0)]
-    [InlineData("smollm2-instruct", 1)]
-    public void Real_templates_render_as_the_original_or_are_refused(string name, int known)
-    {
-        string templates = SharedData.Path("golden", "families", "templates");
-        using var folder = new PretrainedFolder()
-            .With("tokenizer_config.json", Configuration(File.ReadAllText(Path.Combine(templates, name + ".jinja"))));
-        if (known == 0)
-        {
-            ErrorAssert.Says<InvalidDataException>("IChatTemplate", () => QwenPretrained.Load(folder.Path));
-            return;
-        }
-
         using QwenPretrained qwen = QwenPretrained.Load(folder.Path);
-        using JsonDocument cases = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(templates, name + ".json")));
-        int compared = 0;
-        foreach (JsonElement entry in cases.RootElement.GetProperty("cases").EnumerateArray().Where(IsPlain))
-        {
-            ChatMessage[] messages =
-            [
-                .. entry.GetProperty("messages").EnumerateArray().Select(message => new ChatMessage(
-                    new ChatRole(message.GetProperty("role").GetString()!), message.GetProperty("content").GetString())),
-            ];
-            Assert.Equal(
-                entry.GetProperty("expected").GetString(),
-                qwen.ChatTemplate.Render(messages, entry.GetProperty("add_generation_prompt").GetBoolean()));
-            compared++;
-        }
-
-        Assert.InRange(compared, 5, 63); // conversations of system, user and assistant, without tools
+        Assert.Equal(expected, qwen.ChatTemplate.Render(Question));
     }
 
     [SharedFact]
@@ -229,17 +190,6 @@ public sealed class CheckpointTemplateTests
         _ = new SupervisedTrainer(
             qwen.Policy, new SupervisedData([new SupervisedExample(Prompt.Create("p", "2+2?"), "4")], qwen.Tokenizer, qwen.ChatTemplate));
     }
-
-    private static bool IsPlain(JsonElement entry) =>
-        entry.TryGetProperty("expected", out _)
-        && entry.TryGetProperty("add_generation_prompt", out _)
-        && !entry.TryGetProperty("continue_final_message", out _)
-        && !(entry.TryGetProperty("tools", out JsonElement tools) && tools.ValueKind == JsonValueKind.Array && tools.GetArrayLength() > 0)
-        && entry.GetProperty("messages").GetArrayLength() > 0
-        && entry.GetProperty("messages").EnumerateArray().All(message =>
-            message.EnumerateObject().Count() == 2
-            && message.TryGetProperty("content", out JsonElement content) && content.ValueKind == JsonValueKind.String
-            && message.GetProperty("role").GetString() is "system" or "user" or "assistant");
 
     private static string Configuration(string template) => new JsonObject { ["chat_template"] = template }.ToJsonString();
 }

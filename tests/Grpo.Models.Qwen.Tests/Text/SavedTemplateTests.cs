@@ -47,7 +47,8 @@ public sealed class SavedTemplateTests : IDisposable
         using QwenPretrained qwen = QwenPretrained.Load(folder.Path, new QwenLoadOptions { ChatTemplate = new QwenChatTemplate(system) });
         qwen.Policy.Save(_saved.Path);
         using QwenPretrained again = QwenPretrained.Load(_saved.Path);
-        Assert.Equal(system, Assert.IsType<QwenChatTemplate>(again.ChatTemplate).DefaultSystemMessage);
+        Assert.Equal(
+            ((IHasIdentity)qwen.ChatTemplate).Identity.Facts, Assert.IsType<JinjaChatTemplate>(again.ChatTemplate).Identity.Facts);
         Assert.Equal(qwen.ChatTemplate.Render(Question), again.ChatTemplate.Render(Question));
     }
 

@@ -1,0 +1,83 @@
+using Grpo.Models.Qwen.Jinja;
+
+namespace Grpo.Models.Qwen.Tests.Jinja;
+
+/// <summary>What jinja2's cases do not show: refusals with their place, bounds, the clock and the spans of generations.</summary>
+public sealed class JinjaTemplateTests
+{
+    [Theory]
+    [InlineData("a\n{% include 'x' %}", "line 2, column 4: the statement 'include' is not supported. Supported are if, for,")]
+    [InlineData("{{ x | wordwrap }}", "line 1, column 8: the filter 'wordwrap' is not supported. Supported are abs,")]
+    [InlineData("{{ x is fancy }}", "line 1, column 9: the test 'fancy' is not supported. Supported are boolean,")]
+    [InlineData("{{ 'a'.encode() }}", "line 1, column 7: the method 'encode' of a text is not supported.")]
+    [InlineData("{% for x in y recursive %}{% endfor %}", "line 1, column 15: a 'recursive' loop is not supported.")]
+    [InlineData("{{ x | map('wordwrap') }}", "line 1, column 12: the filter 'wordwrap' is not supported.")]
+    [InlineData("{{ '\\N{BULLET}' }}", "line 1, column 4: the escape \\N{…} is not supported.")]
+    [InlineData("{% if x %}\n\n", "'{% endif %}' is missing for the statement in line 1.")]
+    [InlineData("{{ 0x10 }}", "line 1, column 4: binary, octal and hexadecimal numbers are not supported.")]
+    [InlineData("{% macro m() %}{{ varargs }}{% endmacro %}", "the macro 'm' uses 'varargs' or 'kwargs', which are not supported.")]
+    public void Parse_names_the_place_of_what_it_does_not_know(string template, string message) =>
+        ErrorAssert.Says<ChatTemplateException>(message, () => JinjaTemplate.Parse(template));
+
+    [Theory]
+    [InlineData("{{ 'x' * 999999999999 }}", "creates more than")]
+    [InlineData("{% set r = range(5000)|list %}{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}", "takes more than 1000000 steps")]
+    [InlineData("{{ range(9999999999) }}", "a range has more than 100000 numbers")]
+    [InlineData("{{ 9 ** 99999999 }}", "more than 4300 digits")]
+    [InlineData("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "nested more than 1000 deep")]
+    [InlineData("{% set ns = namespace() %}{% for i in range(9999) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}", "nested more than")]
+    [InlineData("{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}", "nested more than 1000 deep")]
+    [InlineData("{% set ns = namespace(x=1) %}{% for i in range(99) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x|tojson }}", "more than")]
+    [InlineData("{{ 'ab'.replace('', 'x' * 9999999)|replace('', 'x' * 9999999) }}", "creates more than")]
+    [InlineData("{{ '%9999999d' % 1 }}", "a width of more than six digits")]
+    [InlineData("{{ 'a'.center(999999999) }}", "creates more than")]
+    [InlineData("{{ [1]|tojson(indent=999999999) }}", "creates more than")]
+    public void Render_stops_at_its_bounds(string template, string message) =>
+        ErrorAssert.Says<ChatTemplateException>(
+            message, () => JinjaTemplate.Parse(template, new JinjaLimits { Steps = 1_000_000 }).Render([]));
+
+    [Fact]
+    public void Parse_stops_at_its_bounds()
+    {
+        string deep = new string('(', 5000) + "1" + new string(')', 5000);
+        ErrorAssert.Says<ChatTemplateException>("nested more than 150 deep", () => JinjaTemplate.Parse("{{ " + deep + " }}"));
+        string blocks = string.Concat(Enumerable.Repeat("{% if 1 %}", 5000));
+        ErrorAssert.Says<ChatTemplateException>("nested more than 150 deep", () => JinjaTemplate.Parse(blocks));
+        string chain = string.Join(" + ", Enumerable.Repeat("1", 20_000));
+        ErrorAssert.Says<ChatTemplateException>("nested more than 1000 deep", () => Render("{{ " + chain + " }}"));
+        ErrorAssert.Says<ChatTemplateException>("1048576 are allowed", () => JinjaTemplate.Parse(new string('x', 1_048_577)));
+    }
+
+    [Fact]
+    public void Strftime_now_takes_the_clock_that_it_is_given()
+    {
+        var clock = new FixedClock(new DateTimeOffset(2024, 7, 6, 15, 4, 5, TimeSpan.Zero));
+        Assert.Equal(
+            "06 Jul 2024, Saturday 03:04:05 PM, 6.7.24 188 %",
+            JinjaTemplate.Parse("{{ strftime_now('%d %b %Y, %A %I:%M:%S %p, %-d.%-m.%y %j %%') }}").Render([], clock).Text);
+        ErrorAssert.Says<ChatTemplateException>("the date format '%U' is not supported", () => Render("{{ strftime_now('%U') }}"));
+    }
+
+    [Fact]
+    public void Generation_marks_its_text_in_code_points()
+    {
+        // "😀é" has two code points and three code units: the span starts at 2 and ends at 4.
+        RenderedText rendered = JinjaTemplate.Parse("😀é{% generation %}😀{{ 1 }}{% endgeneration %}x{% generation %}{% endgeneration %}").Render([]);
+        Assert.Equal("😀é😀1x", rendered.Text);
+        Assert.Equal([(2, 4), (5, 5)], rendered.AssistantSpans);
+    }
+
+    [Fact]
+    public void Raise_exception_says_what_the_template_says() => ErrorAssert.Says<ChatTemplateException>(
+        "line 1, column 19: the template refuses the conversation: Only user and assistant!",
+        () => Render("{{ raise_exception('Only user and assistant!') }}"));
+
+    private static string Render(string template) => JinjaTemplate.Parse(template).Render([]).Text;
+
+    private sealed class FixedClock(DateTimeOffset now) : TimeProvider
+    {
+        public override DateTimeOffset GetUtcNow() => now;
+
+        public override TimeZoneInfo LocalTimeZone => TimeZoneInfo.Utc;
+    }
+}

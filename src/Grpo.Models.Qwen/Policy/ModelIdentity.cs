@@ -15,6 +15,7 @@ internal static class ModelIdentity
             (identity, entry) => identity.With($"config.{entry.Field}", Convert.ToString(entry.Value, CultureInfo.InvariantCulture)))
         .With("weights", model.DescribeWeights())
         .With("weight type", model.WeightType)
+        .With("base in 4 bits", model.HasFourBitBase ? "NF4" : null)
         .With("compute type", model.ComputeType);
 
     /// <summary>Adds each option of an adapter as a fact. Null adds nothing.</summary>

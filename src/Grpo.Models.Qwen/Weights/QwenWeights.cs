@@ -1,5 +1,6 @@
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Quantization;
 using Grpo.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -27,14 +28,18 @@ public static class QwenWeights
     /// <exception cref="InvalidDataException">
     /// The configuration is not of a supported model, a file is damaged, or names or shapes do not fit; the message lists every problem.
     /// </exception>
-    public static CausalLM Load(string directory, Device? device = null, ScalarType type = ScalarType.Float32)
+    public static CausalLM Load(string directory, Device? device = null, ScalarType type = ScalarType.Float32) =>
+        Read(directory, device, type, fourBitBase: false);
+
+    /// <summary>Loads the model of a checkpoint folder, with its projections in 4 bits if asked, which are rounded one at a time.</summary>
+    internal static CausalLM Read(string directory, Device? device, ScalarType type, bool fourBitBase)
     {
         DecoderConfig config = DecoderConfig.Load(directory);
         using SafetensorsCheckpoint checkpoint = SafetensorsCheckpoint.Open(directory);
         // Checked before allocating: a configuration that claims a huge model must have weights of that size.
         RequireMatch(config, checkpoint, directory);
         TorchBackend.EnsureAvailable();
-        var model = new CausalLM(config, device, type);
+        var model = new CausalLM(config, device, type, fourBitBase);
         try
         {
             Fill(model, checkpoint);
@@ -104,6 +109,12 @@ public static class QwenWeights
                 + $"Merge it first, or save it with {nameof(LoraAdapterFiles)}.{nameof(LoraAdapterFiles.Save)}.");
         }
 
+        if (model.HasFourBitBase)
+        {
+            throw new InvalidOperationException(
+                $"The base is in 4 bits, which a checkpoint does not hold. Save a copy of {nameof(CausalLM)}.{nameof(CausalLM.Dequantize)}.");
+        }
+
         if (LoraAdapterFiles.IsAdapter(directory))
         {
             throw new InvalidOperationException($"'{directory}' holds an adapter; save the model in a folder of its own.");
@@ -138,6 +149,19 @@ public static class QwenWeights
         foreach ((string name, Parameter parameter) in model.BaseParameters())
         {
             checkpoint.ReadInto(name, parameter);
+        }
+
+        foreach ((string name, Nf4Weight weight) in model.PackedWeights())
+        {
+            using var scope = TensorScope.BeginNoGrad();
+            try
+            {
+                weight.Quantize(checkpoint.Read(name));
+            }
+            catch (InvalidDataException exception)
+            {
+                throw new InvalidDataException($"{name}: {exception.Message}", exception);
+            }
         }
     }
 

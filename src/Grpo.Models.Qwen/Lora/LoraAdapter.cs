@@ -69,8 +69,8 @@ public sealed class LoraAdapter
         if (Array.Exists(_adapted, entry => !entry.Layer.CanMerge))
         {
             throw new InvalidOperationException(
-                "The base has 4 bits per weight, which cannot hold the sum of weight and adapter. Merge into a copy of "
-                + $"{nameof(CausalLM)}.{nameof(CausalLM.Dequantize)}, which computes the same, or load the adapter without FourBitBase.");
+                "The base has 4 bits per weight, which cannot hold the sum of weight and adapter. Merge a copy of "
+                + $"{nameof(QwenPolicy)}.{nameof(QwenPolicy.Dequantize)}, which computes the same, or load the adapter without FourBitBase.");
         }
 
         using var scope = TensorScope.BeginNoGrad();

@@ -217,7 +217,7 @@ public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
     /// <param name="device">The device of the copy; null means the device of this model.</param>
     /// <param name="type">The type of the copy's weights and computations; null means the types of this model.</param>
     /// <exception cref="InvalidOperationException">The model has no base in 4 bits.</exception>
-    public CausalLM Dequantize(Device? device = null, ScalarType? type = null) => HasFourBitBase
+    internal CausalLM Dequantize(Device? device = null, ScalarType? type = null) => HasFourBitBase
         ? Copy(device, type, fourBitBase: false)
         : throw new InvalidOperationException("The base is not in 4 bits: its weights are numbers already. Use Clone for a copy.");
 

@@ -186,6 +186,15 @@ public sealed class QwenPolicy
     /// <exception cref="InvalidOperationException">There is no adapter, or it is not merged.</exception>
     public void UnmergeAdapter() => Adapter().Unmerge();
 
+    /// <summary>
+    /// Creates a policy from the numbers that a base in 4 bits stands for (<see cref="QwenLoadOptions.FourBitBase"/>), with a copy of the
+    /// adapter. It computes the same as this policy, and its adapter can be merged.
+    /// </summary>
+    /// <param name="device">The device of the copy; null means the device of this policy.</param>
+    /// <returns>The policy. The caller disposes it.</returns>
+    /// <exception cref="InvalidOperationException">The policy has no base in 4 bits.</exception>
+    public QwenPolicy Dequantize(Device? device = null) => new(Alive.Dequantize(device), _saveCompanions) { SaveTemplate = SaveTemplate };
+
     /// <summary>Frees the model.</summary>
     public void Dispose() => Model.Dispose();
 

@@ -63,8 +63,8 @@ public sealed record QwenLoadOptions
     /// <remarks>
     /// Rollouts, log-probs and the reference all use the same rounded numbers. So the policy starts as the rounded model, which is slightly
     /// worse than the checkpoint. Each pass converts one weight at a time to the type of the pass, and so does the backward pass.
-    /// <see cref="QwenPolicy.MergeAdapter"/> is refused: merge into <see cref="CausalLM.Dequantize"/>, or load the adapter onto the base
-    /// without this option. Refused with <see cref="Int8Rollouts"/>.
+    /// <see cref="QwenPolicy.MergeAdapter"/> is refused: merge a copy of <see cref="QwenPolicy.Dequantize"/>, or load the adapter onto the
+    /// base without this option. Refused with <see cref="Int8Rollouts"/>.
     /// </remarks>
     /// <value>Default false.</value>
     public bool FourBitBase { get; init; }

@@ -31,7 +31,21 @@ public static class QwenWeights
     public static CausalLM Load(string directory, Device? device = null, ScalarType type = ScalarType.Float32) =>
         Read(directory, device, type, fourBitBase: false);
 
-    /// <summary>Loads the model of a checkpoint folder, with its projections in 4 bits if asked, which are rounded one at a time.</summary>
+    /// <summary>
+    /// Loads the model of a checkpoint folder as the base of an adapter, with its projections in 4 bits
+    /// (<see cref="QwenLoadOptions.FourBitBase"/>). They are rounded one at a time, so the model is never in memory as a whole.
+    /// </summary>
+    /// <param name="directory">The folder of the checkpoint.</param>
+    /// <param name="device">The device of the weights; null means the CPU.</param>
+    /// <param name="type">The type of the other weights in memory, and that of the computations.</param>
+    /// <exception cref="DirectoryNotFoundException">The folder does not exist.</exception>
+    /// <exception cref="FileNotFoundException"><c>config.json</c> or the weights are missing.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The configuration is not of a supported model, a file is damaged, names or shapes do not fit, or a weight holds NaN or infinity.
+    /// </exception>
+    public static CausalLM LoadInFourBits(string directory, Device? device = null, ScalarType type = ScalarType.Float32) =>
+        Read(directory, device, type, fourBitBase: true);
+
     internal static CausalLM Read(string directory, Device? device, ScalarType type, bool fourBitBase)
     {
         DecoderConfig config = DecoderConfig.Load(directory);
@@ -112,7 +126,8 @@ public static class QwenWeights
         if (model.HasFourBitBase)
         {
             throw new InvalidOperationException(
-                $"The base is in 4 bits, which a checkpoint does not hold. Save a copy of {nameof(CausalLM)}.{nameof(CausalLM.Dequantize)}.");
+                "The base is in 4 bits, which a checkpoint does not hold. Save a copy of "
+                + $"{nameof(QwenPolicy)}.{nameof(QwenPolicy.Dequantize)}.");
         }
 
         if (LoraAdapterFiles.IsAdapter(directory))

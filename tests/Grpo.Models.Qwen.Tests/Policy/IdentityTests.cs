@@ -86,6 +86,10 @@ public sealed class IdentityTests
     {
         { "config.rms_norm_eps", TinyModels.Config() with { RmsNormEpsilon = 1e-5 }, Lora },
         { "config.rope_theta", TinyModels.Config() with { RopeTheta = 1e4 }, Lora },
+        {
+            "config.rope_scaling",
+            TinyModels.Config() with { RopeScaling = new RopeScaling { Kind = RopeScalingKind.Linear, Factor = 2 } }, Lora
+        },
         { "lora.alpha", TinyModels.Config(), Lora with { Alpha = 8 } },
         { "lora.dropout", TinyModels.Config(), Lora with { Dropout = 0.5 } },
         { "lora.rank", TinyModels.Config(), Lora with { Rank = 3 } },

@@ -21,7 +21,7 @@ public sealed class FourBitModelTests
     [InlineData(false, false, ScalarType.BFloat16, ScalarType.BFloat16)]
     public void Log_probs_and_gradients_are_those_of_its_numbers(bool shared, bool checkpointing, ScalarType type, ScalarType computeType)
     {
-        foreach (DecoderConfig config in new[] { TinyModels.Config(), TinyModels.CpuConfig(tied: false) })
+        foreach (DecoderConfig config in TinyModels.Families.SelectMany(Configs))
         {
             using QwenPolicy policy = FourBitModels.Policy(config, type);
             policy.Model.ComputeType = computeType;
@@ -40,11 +40,12 @@ public sealed class FourBitModelTests
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void Rollouts_and_log_probs_are_those_of_its_numbers(bool isWide)
+    [MemberData(nameof(TinyModels.AllFamilies), MemberType = typeof(TinyModels))]
+    public void Rollouts_are_those_of_its_numbers(string family) => Assert.All(Configs(family), AssertSameRollouts);
+
+    private static void AssertSameRollouts(DecoderConfig config)
     {
-        using QwenPolicy policy = FourBitModels.Policy(isWide ? TinyModels.CpuConfig() : TinyModels.Config());
+        using QwenPolicy policy = FourBitModels.Policy(config);
         using var numbers = new QwenPolicy(policy.Model.Dequantize());
         using var scope = TensorScope.BeginNoGrad();
         using IDecodingSession session = policy.StartDecoding(DecodingSessionTests.Prompts([[1, 2], [3]]), groupSize: 2, maxNewTokens: 3);
@@ -99,14 +100,14 @@ public sealed class FourBitModelTests
     public void A_merged_copy_of_the_numbers_computes_the_same()
     {
         using QwenPolicy policy = FourBitModels.Policy();
-        ErrorAssert.Says<InvalidOperationException>("Merge into a copy of CausalLM.Dequantize", policy.MergeAdapter);
+        ErrorAssert.Says<InvalidOperationException>("Merge a copy of QwenPolicy.Dequantize", policy.MergeAdapter);
         Assert.False(policy.Model.Adapter!.IsMerged);
-        using var merged = new QwenPolicy(policy.Model.Dequantize());
+        using QwenPolicy merged = policy.Dequantize();
         merged.MergeAdapter();
         using var scope = TensorScope.BeginNoGrad();
         // the rounding of float32 weights
         TensorAssert.Near(policy.LogProbs(LoraModels.Batch, 1), merged.LogProbs(LoraModels.Batch, 1), 2e-5, "log-probs");
-        ErrorAssert.Says<InvalidOperationException>("The base is not in 4 bits", () => merged.Model.Dequantize());
+        ErrorAssert.Says<InvalidOperationException>("The base is not in 4 bits", () => merged.Dequantize());
     }
 
     [Fact]
@@ -152,6 +153,10 @@ public sealed class FourBitModelTests
             session.Advance(DecodingSessionTests.Ids([3, 4]));
         }));
     }
+
+    // Rows of whole blocks, and rows that share blocks.
+    private static DecoderConfig[] Configs(string family) =>
+        [TinyModels.Config(family: family), TinyModels.CpuConfig(tied: false, family)];
 
     private static (Tensor LogProbs, Dictionary<string, Tensor> Gradients) Run(QwenPolicy policy, bool shared)
     {

@@ -65,6 +65,23 @@ public sealed class FourBitPretrainedTests : IDisposable
     }
 
     [Fact]
+    public void A_merged_copy_is_saved_as_a_checkpoint_that_loads_alone()
+    {
+        using var folder = new TemporaryFolder();
+        using QwenPretrained qwen = QwenPretrained.Load(_base.Path, Options);
+        LoraModels.Train(qwen.Policy.Model);
+        using (QwenPolicy merged = qwen.Policy.Dequantize())
+        {
+            merged.MergeAdapter();
+            merged.Save(folder.Path);
+        }
+
+        using QwenPretrained loaded = QwenPretrained.Load(folder.Path);
+        using var scope = TensorScope.BeginNoGrad();
+        TensorAssert.Near(qwen.Policy.LogProbs(LoraModels.Batch, 1), loaded.Policy.LogProbs(LoraModels.Batch, 1), 2e-5, "log-probs");
+    }
+
+    [Fact]
     public void The_rest_may_stay_in_16_bits()
     {
         using QwenPretrained qwen = QwenPretrained.Load(_base.Path, Options with { KeepStoredType = true });

@@ -36,8 +36,8 @@ public static class FastLinear
     }
 
     /// <summary>
-    /// Computes the gradient of <see cref="Apply"/> with respect to its input, g W, for functions that do not keep W in the graph. It equals
-    /// autograd's own gradient to the bit.
+    /// Computes the gradient of <see cref="Apply"/> with respect to its input, g W, for functions that do not keep W in the graph. It
+    /// equals autograd's own gradient to the bit.
     /// </summary>
     /// <param name="gradient">The gradient g of the output, […, out]. Borrowed.</param>
     /// <param name="weight">The weight W, [out, in], of the same type and device. Borrowed.</param>

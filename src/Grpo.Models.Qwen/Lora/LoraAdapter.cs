@@ -70,7 +70,8 @@ public sealed class LoraAdapter
         {
             throw new InvalidOperationException(
                 "The base has 4 bits per weight, which cannot hold the sum of weight and adapter. Merge a copy of "
-                + $"{nameof(QwenPolicy)}.{nameof(QwenPolicy.Dequantize)}, which computes the same, or load the adapter without FourBitBase.");
+                + $"{nameof(QwenPolicy)}.{nameof(QwenPolicy.Dequantize)}, which computes the same, or load the adapter without "
+                + "FourBitBase.");
         }
 
         using var scope = TensorScope.BeginNoGrad();

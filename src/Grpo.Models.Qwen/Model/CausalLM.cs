@@ -94,7 +94,8 @@ public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
     public LoraAdapter? Adapter { get; private set; }
 
     /// <summary>
-    /// True if the projections of the layers are in 4 bits (<see cref="QwenLoadOptions.FourBitBase"/>). Only an adapter can then be trained.
+    /// True if the projections of the layers are in 4 bits (<see cref="QwenLoadOptions.FourBitBase"/>). Only an adapter can then be
+    /// trained.
     /// </summary>
     public bool HasFourBitBase { get; }
 

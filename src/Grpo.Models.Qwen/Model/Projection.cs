@@ -31,7 +31,8 @@ internal sealed class Projection : nn.Module<Tensor, AttentionContext, Tensor>, 
     /// <summary>The weight, [out, in].</summary>
     /// <exception cref="InvalidOperationException">The weight is in 4 bits.</exception>
     public Tensor Weight => _weight ?? throw new InvalidOperationException(
-        $"The weight is in 4 bits, so there is no tensor of its numbers. {nameof(QwenPolicy)}.{nameof(QwenPolicy.Dequantize)} makes a policy that has them.");
+        "The weight is in 4 bits, so there is no tensor of its numbers. "
+        + $"{nameof(QwenPolicy)}.{nameof(QwenPolicy.Dequantize)} makes a policy that has them.");
 
     /// <inheritdoc/>
     public LinearShape Shape => _packed is null

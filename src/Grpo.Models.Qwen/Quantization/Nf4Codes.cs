@@ -1,6 +1,8 @@
 namespace Grpo.Models.Qwen.Quantization;
 
-/// <summary>The 16 levels of NF4 (NormalFloat, 4 bits), the values that a weight is rounded to after division by its block's scale.</summary>
+/// <summary>
+/// The 16 levels of NF4 (NormalFloat, 4 bits), the values to which a weight is rounded after division by its block's scale.
+/// </summary>
 /// <remarks>
 /// The levels are quantiles of a normal distribution, scaled to −1 and 1, with 8 steps above an exact 0 and 7 below (Dettmers et al.,
 /// arXiv:2305.14314, appendix E). So normally distributed weights use all levels about equally often.

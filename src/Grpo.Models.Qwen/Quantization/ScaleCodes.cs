@@ -1,6 +1,8 @@
 namespace Grpo.Models.Qwen.Quantization;
 
-/// <summary>The 256 values by which the scales of blocks are stored in 8 bits: a signed dynamic tree (Dettmers et al., arXiv:2110.02861).</summary>
+/// <summary>
+/// The 256 values by which the scales of blocks are stored in 8 bits: a signed dynamic tree (Dettmers et al., arXiv:2110.02861).
+/// </summary>
 /// <remarks>
 /// The decade from 10^(−d − 1) to 10^−d is cut into 2^(6 − d) equal parts, whose middles are values, for d from 0 to 6, with both signs. 0
 /// and 1 are the other two. So steps are small near 0, and a block with an outlier does not coarsen the scales of its neighbors.

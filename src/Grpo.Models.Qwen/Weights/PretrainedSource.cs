@@ -44,8 +44,8 @@ internal sealed record PretrainedSource(string FolderOrHubId, string Revision, s
         if (options is { FourBitBase: true, Int8Rollouts: true })
         {
             throw new ArgumentException(
-                "FourBitBase and Int8Rollouts are both true, but rollouts use the base's own 4 bits, which are not rounded again. Leave one "
-                + "of the two out.",
+                "FourBitBase and Int8Rollouts are both true, but rollouts use the base's own 4 bits, which are not rounded again. Leave "
+                + "one of the two out.",
                 nameof(options));
         }
 

@@ -12,7 +12,8 @@ namespace Grpo.Models.Qwen.Tests.Planning;
 /// <summary>Holds the table of models, methods and cards in docs/memory.md against the planner.</summary>
 public sealed class MemoryTableTests
 {
-    private const string Header = "| Model | all weights, float32 | all weights, bfloat16, 8-bit moments | LoRA, bfloat16 base | LoRA, 4-bit base |";
+    private const string Header =
+        "| Model | all weights, float32 | all weights, bfloat16, 8-bit moments | LoRA, bfloat16 base | LoRA, 4-bit base |";
 
     private static readonly int[] Cards = [8, 12, 16, 24, 48, 80];
 

@@ -192,8 +192,8 @@ public sealed class QwenMemoryTests
                 "gradient checkpointing, bfloat16 for products and activations", "adapters of rank 16 in place of all weights",
                 "adapters of rank 16 in place of all weights, gradient checkpointing",
                 "adapters of rank 16 in place of all weights, gradient checkpointing, the frozen base in the 16 bits that it is stored in",
-                "adapters of rank 16 in place of all weights, gradient checkpointing, the frozen base in 4 bits and the rest of it in the 16 bits "
-                    + "that it is stored in",
+                "adapters of rank 16 in place of all weights, gradient checkpointing, the frozen base in 4 bits and the rest of it in "
+                    + "the 16 bits that it is stored in",
             ],
             new QwenMemory(TinyModels.Config() with { StoredType = "bfloat16" }).Leaner().Select(leaner => leaner.Change));
         QwenMemory lean = Memory() with { Lora = new LoraOptions(), GradientCheckpointing = true };

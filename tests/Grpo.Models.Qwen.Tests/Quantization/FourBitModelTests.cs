@@ -115,7 +115,8 @@ public sealed class FourBitModelTests
     {
         using var folder = new TemporaryFolder();
         using CausalLM model = FourBitModels.Base();
-        ErrorAssert.Says<InvalidOperationException>("in 4 bits, which a checkpoint does not hold", () => QwenWeights.Save(model, folder.Path));
+        ErrorAssert.Says<InvalidOperationException>(
+            "in 4 bits, which a checkpoint does not hold", () => QwenWeights.Save(model, folder.Path));
         Assert.Empty(Directory.GetFiles(folder.Path));
     }
 

@@ -96,7 +96,8 @@ public sealed class FourBitPretrainedTests : IDisposable
         ErrorAssert.Says<ArgumentException>(
             "weights in 4 bits cannot be trained. Set Lora", () => QwenPretrained.Load("/no/such/folder", Options with { Lora = null }));
         ErrorAssert.Says<ArgumentException>(
-            "FourBitBase and Int8Rollouts are both true", () => QwenPretrained.Load("/no/such/folder", Options with { Int8Rollouts = true }));
+            "FourBitBase and Int8Rollouts are both true",
+            () => QwenPretrained.Load("/no/such/folder", Options with { Int8Rollouts = true }));
         ErrorAssert.Says<InvalidOperationException>(
             "FourBitBase is true, but Lora is null", () => new QwenMemory(Config) { FourBitBase = true }.NeedsOf(new()
             {

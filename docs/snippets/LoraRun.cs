@@ -32,6 +32,16 @@ public static class LoraRun
         qwen.Policy.UnmergeAdapter();                                            // the base again, bit for bit
     }
 
+    public static async Task MergeFourBitsAsync(CancellationToken cancellationToken)
+    {
+        using QwenPretrained qwen = await QwenPretrained.LoadAsync(
+            "adapter", new QwenLoadOptions { FourBitBase = true }, cancellationToken);
+        Directory.CreateDirectory("merged");
+        using QwenPolicy merged = qwen.Policy.Dequantize();
+        merged.MergeAdapter();
+        merged.Save("merged");                                                   // computes what was trained, in float32
+    }
+
     public static async Task LoadAsync(CancellationToken cancellationToken)
     {
         // The adapter names its base; where that has moved, give both.

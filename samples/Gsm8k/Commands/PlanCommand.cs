@@ -61,6 +61,7 @@ internal static class PlanCommand
             GradientCheckpointing = run.GradientCheckpointing,
             ComputeType = run.ToComputeType(),
             Int8Rollouts = run.Int8Rollouts,
+            FourBitBase = run.FourBitBase,
             Progress = new DownloadProgress(),
             Logger = new ConsoleWarnings<QwenPretrained>(),
         });
@@ -72,6 +73,7 @@ internal static class PlanCommand
                 GradientCheckpointing = options.GradientCheckpointing,
                 ComputeType = options.ComputeType ?? ScalarType.Float32,
                 Int8Rollouts = options.Int8Rollouts,
+                FourBitBase = options.FourBitBase,
             }
             : await QwenMemory.OfAsync(model, options, cancellationToken);
     }

@@ -90,7 +90,7 @@ internal sealed unsafe class CpuDecoder : IDisposable
     {
         using var scope = TensorScope.BeginNoGrad();
         bool suits = SkinnyKernel.IsSupported
-            && model.Adapter is null or { IsMerged: true }
+            && model.Adapter is null or { IsMerged: true } && !model.HasFourBitBase
             && CpuAttention.Suits(model.Config)
             && CpuMemory.Suits(cache.Layer(0).Keys)
             && Weights(model).Values.Append(model.HeadWeight)

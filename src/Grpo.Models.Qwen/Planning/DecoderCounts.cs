@@ -1,4 +1,5 @@
 using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Quantization;
 
 namespace Grpo.Models.Qwen.Planning;
 
@@ -20,6 +21,12 @@ internal sealed class DecoderCounts(DecoderConfig config)
 
     /// <summary>The elements of a layer's seven projections, without biases.</summary>
     public long LayerProjections => LoraOptions.AllTargetModules.Sum(name => Inputs(name) * Outputs(name));
+
+    /// <summary>The bytes of a layer's seven projections in 4 bits.</summary>
+    public long PackedLayerProjections => LoraOptions.AllTargetModules.Sum(name => new Nf4Layout(Outputs(name), Inputs(name)).Size);
+
+    /// <summary>The elements of the largest projection.</summary>
+    public long LargestProjection => LoraOptions.AllTargetModules.Max(name => Inputs(name) * Outputs(name));
 
     /// <summary>The elements of a layer's norms: two of the hidden states, and those of the heads of queries and keys.</summary>
     public long LayerNorms => (2L * config.HiddenSize) + (config.QueryKeyNorm ? 2L * config.HeadWidth : 0);

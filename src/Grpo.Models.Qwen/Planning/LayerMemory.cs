@@ -97,8 +97,11 @@ internal sealed class LayerMemory(QwenMemory model, PassTokens tokens)
     private long KeptOfAdapters => model.Lora is null ? 0 : model.Lora.TargetModules.Sum(name =>
         _count * Single * (model.Lora.Rank + (_isSingle ? 0 : name switch { "o_proj" => _queries, "down_proj" => _inner, _ => _hidden })));
 
-    // The converted weights if the pass has another type than they have. They are kept for the gradients of the inputs.
-    private long CastWeights => model.IsMixed ? _bytes * (model.Counts.LayerProjections + model.Counts.LayerNorms) : 0;
+    // The converted weights if the pass has another type than they have. They are kept for the gradients of the inputs, except for weights
+    // in 4 bits, which are converted again.
+    private long CastWeights => model.IsMixed
+        ? _bytes * ((model.FourBitBase ? 0 : model.Counts.LayerProjections) + model.Counts.LayerNorms)
+        : 0;
 
     private static bool IsSmall(long bytes) => bytes < MemoryPlanner.LargeBlock;
 

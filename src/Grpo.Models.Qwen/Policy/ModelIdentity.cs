@@ -14,6 +14,7 @@ internal static class ModelIdentity
         .WithConfig(model.Config)
         .With("weights", model.DescribeWeights())
         .With("weight type", model.WeightType)
+        .With("base in 4 bits", model.HasFourBitBase ? "NF4" : null)
         .With("compute type", model.ComputeType);
 
     /// <summary>Adds each field of a configuration that decides what is computed.</summary>

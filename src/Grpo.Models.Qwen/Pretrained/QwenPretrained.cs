@@ -115,7 +115,7 @@ public sealed class QwenPretrained : IDisposable
         ScalarType type = options.KeepStoredType ? QwenWeights.StoredType(DecoderConfig.Load(directory)) : ScalarType.Float32;
         CausalLM.RequireComputeType(options.ComputeType ?? type, type);
         CausalLM model = AllocationErrors.Explain(
-            () => QwenWeights.Load(directory, device, type),
+            () => QwenWeights.Read(directory, device, type, options.FourBitBase),
             $"The weights of the model in '{directory}' do not fit into the memory of {device}. "
             + "Take a device with more memory, or a smaller model.");
         model.GradientCheckpointing = options.GradientCheckpointing;

@@ -22,6 +22,7 @@ public static class LoraAdapterFiles
     private const string WeightsFile = "adapter_model.safetensors";
     internal const string NamePrefix = "base_model.model.";
     private const string PassesKey = "grpo_training_passes";
+    private const string BaseKey = "grpo_base_in_4_bits"; // for readers of the file: PEFT refuses fields that it does not know
 
     /// <summary>True if a folder holds an adapter.</summary>
     /// <param name="directory">The folder.</param>
@@ -108,14 +109,22 @@ public static class LoraAdapterFiles
             throw new InvalidOperationException($"'{directory}' holds a whole model; save the adapter in a folder of its own.");
         }
 
-        // The random numbers of dropout continue after loading. Without dropout the file depends on the weights only.
-        Dictionary<string, string>? metadata = adapter.Options.Dropout > 0
-            ? new() { [PassesKey] = adapter.TrainingPasses.ToString(CultureInfo.InvariantCulture) }
-            : null;
+        // The random numbers of dropout continue after loading. Without dropout the file depends on weights and base only.
+        var metadata = new Dictionary<string, string>();
+        if (adapter.Options.Dropout > 0)
+        {
+            metadata[PassesKey] = adapter.TrainingPasses.ToString(CultureInfo.InvariantCulture);
+        }
+
+        if (model.HasFourBitBase)
+        {
+            metadata[BaseKey] = "NF4";
+        }
+
         SafetensorsWriter.Write(
             Path.Combine(directory, WeightsFile),
             [.. adapter.Parameters().Select(named => KeyValuePair.Create<string, Tensor>(NamePrefix + named.Name, named.Parameter))],
-            metadata);
+            metadata.Count == 0 ? null : metadata);
         File.WriteAllText(Path.Combine(directory, LoraConfigFile.FileName), LoraConfigFile.Write(adapter.Options, adapter.BaseModel));
         LoraBaseLocation.Save(directory, adapter.BaseModel);
     }

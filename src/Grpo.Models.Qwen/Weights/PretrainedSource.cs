@@ -36,6 +36,22 @@ internal sealed record PretrainedSource(string FolderOrHubId, string Revision, s
                 nameof(options));
         }
 
+        if (options.FourBitBase && !isAdapter && options is { Adapter: null, Lora: null })
+        {
+            throw new ArgumentException(
+                "FourBitBase is true, but there is no adapter, and weights in 4 bits cannot be trained. Set Lora, or Adapter to the folder "
+                + "of an adapter; to train all weights, leave FourBitBase out.",
+                nameof(options));
+        }
+
+        if (options is { FourBitBase: true, Int8Rollouts: true })
+        {
+            throw new ArgumentException(
+                "FourBitBase and Int8Rollouts are both true, but rollouts use the base's own 4 bits, which are not rounded again. Leave "
+                + "one of the two out.",
+                nameof(options));
+        }
+
         if (options is { WithReference: true, ReferenceDevice: { } device }
             && (isAdapter || options.Adapter is not null || options.Lora is not null))
         {

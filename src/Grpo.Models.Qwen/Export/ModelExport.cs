@@ -45,7 +45,7 @@ public static class ModelExport
 
         TokenizerFiles files = TokenizerFiles.Read(directory);
         var template = CheckpointTemplate.Choose(
-            options.ChatTemplate, files, source.Adapter is { } folder ? TokenizerFiles.ReadTemplates(folder) : null);
+            options.ChatTemplate, arguments: null, files, source.Adapter is { } folder ? TokenizerFiles.ReadTemplates(folder) : null);
         QwenTokenizer tokenizer = template.Fit(QwenTokenizer.Create(files));
         using var weights = StoredWeights.Open(directory, source.Adapter);
         QwenPretrained.RequireRoom(weights.Config, tokenizer, directory);

@@ -125,7 +125,7 @@ public sealed class RewardModel : IRewardFunction, IHasIdentity, IDisposable
         cancellationToken.ThrowIfCancellationRequested();
 
         TokenizerFiles files = TokenizerFiles.Read(directory);
-        var template = CheckpointTemplate.Choose(options.ChatTemplate, files, adapter: null);
+        var template = CheckpointTemplate.Choose(options.ChatTemplate, arguments: null, files, adapter: null);
         QwenTokenizer tokenizer = template.Fit(QwenTokenizer.Create(files));
         RewardModelConfig config = RewardModelConfig.Load(directory);
         QwenPretrained.RequireRoom(config.Decoder, tokenizer, directory);

@@ -163,7 +163,12 @@ public sealed class GgufFamiliesTests : IDisposable
     {
         RopeScaling = new RopeScaling
         {
-            Kind = RopeScalingKind.Yarn, Factor = 4, OriginalMaxPositions = 96, AttentionFactor = 1.3, BetaFast = 20, BetaSlow = 2,
+            Kind = RopeScalingKind.Yarn,
+            Factor = 4,
+            OriginalMaxPositions = 96,
+            AttentionFactor = 1.3,
+            BetaFast = 20,
+            BetaSlow = 2,
         },
     });
 

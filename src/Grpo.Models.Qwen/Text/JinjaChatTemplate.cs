@@ -85,7 +85,7 @@ public sealed class JinjaChatTemplate : IChatTemplate, IHasIdentity
     /// <param name="addGenerationPrompt">True to append the header of an assistant message, so that the model answers.</param>
     /// <returns>The text to encode.</returns>
     /// <inheritdoc cref="Render(IReadOnlyList{ChatMessage}, bool)" path="/exception"/>
-    public string Render(IReadOnlyList<ChatMessage> messages, IReadOnlyList<AITool> tools, bool addGenerationPrompt = true)
+    public string Render(IReadOnlyList<ChatMessage> messages, IReadOnlyList<AITool> tools, bool addGenerationPrompt)
     {
         ArgumentNullException.ThrowIfNull(messages);
         ArgumentNullException.ThrowIfNull(tools);

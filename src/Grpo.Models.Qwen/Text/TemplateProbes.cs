@@ -64,7 +64,7 @@ internal static class TemplateProbes
         {
             using JsonDocument schema = JsonDocument.Parse("""{"type":"object","properties":{"a":{"type":"integer","description":"number"}}}""");
             AITool tool = AIFunctionFactory.CreateDeclaration("tool", "description", schema.RootElement.Clone());
-            texts.Add(template.Render(WithTool, [tool]));
+            texts.Add(template.Render(WithTool, [tool], addGenerationPrompt: true));
         }
         catch (ChatTemplateException)
         {

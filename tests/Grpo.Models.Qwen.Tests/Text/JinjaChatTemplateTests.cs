@@ -71,8 +71,8 @@ public sealed class JinjaChatTemplateTests
         AITool add = AIFunctionFactory.Create((int a) => a + 1, "add", "Adds one.");
         var template = new JinjaChatTemplate("plain {{ messages[0].content }}", "{{ tools[0].function.name }}: {{ tools|length }}");
         Assert.Equal("plain 2+2?", template.Render(Question));
-        Assert.Equal("add: 1", template.Render(Question, [add]));
-        Assert.Equal("plain add", new JinjaChatTemplate("plain {{ tools[0].function.name }}").Render(Question, [add]));
+        Assert.Equal("add: 1", template.Render(Question, [add], addGenerationPrompt: true));
+        Assert.Equal("plain add", new JinjaChatTemplate("plain {{ tools[0].function.name }}").Render(Question, [add], addGenerationPrompt: true));
     }
 
     [Fact]
@@ -153,7 +153,7 @@ public sealed class JinjaChatTemplateTests
             "chat_template.jinja",
             "{% if messages[0].role != 'system' %}{{ 'Today: ' + today }}{% endif %}{{ messages[0].content }}{{ messages[-1].content }}");
         using QwenPretrained without = QwenPretrained.Load(folder.Path);
-        ErrorAssert.Says<ChatTemplateException>("line 1, column 52: 'today' is undefined.", () => without.ChatTemplate.Render(Question));
+        ErrorAssert.Says<ChatTemplateException>("line 1, column 51: 'today' is undefined.", () => without.ChatTemplate.Render(Question));
         var options = new ChatTemplateOptions { Arguments = new Dictionary<string, JsonNode?> { ["today"] = "6 July" } };
         using QwenPretrained with = QwenPretrained.Load(folder.Path, new QwenLoadOptions { TemplateOptions = options });
         Assert.StartsWith("Today: 6 July2+2?", with.ChatTemplate.Render(Question), StringComparison.Ordinal);

@@ -75,7 +75,7 @@ public class TokenizerBenchmarks
             return BpeTokenizer.Create(new BpeOptions(ids)
             {
                 Merges = File.ReadLines(Path.Combine(folder, "merges.txt")).Skip(1),
-                PreTokenizer = new RegexPreTokenizer(new Regex(Qwen2PreTokenizer.Pattern, RegexOptions.Compiled), specialTokens: null),
+                PreTokenizer = new RegexPreTokenizer(new Regex(WordRules.Qwen2.Pattern, RegexOptions.Compiled), specialTokens: null),
                 ByteLevel = true,
             });
         }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Grpo.Models.Qwen;
 using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Weights;
 using Grpo.Optimization;
 using Grpo.Planning;
 using Grpo.Tensors;
@@ -15,19 +16,44 @@ internal static class PlanAgainstPeak
     /// <returns>The two peaks in bytes.</returns>
     public static (long Planned, long Measured) Measure(PlanCase run)
     {
-        string[] numbers = ChildProcess.LastLine("--plan-of", run.Name).Split(' ');
-        return (long.Parse(numbers[0], CultureInfo.InvariantCulture), long.Parse(numbers[1], CultureInfo.InvariantCulture));
+        DirectoryInfo? folder = run.FourBitBase ? Directory.CreateTempSubdirectory("grpo-plan-") : null;
+        try
+        {
+            // Only a model that is loaded is never in memory as a whole.
+            string[] arguments = folder is null ? ["--plan-of", run.Name] : ["--plan-of", run.Name, "--folder", folder.FullName];
+            if (folder is not null)
+            {
+                ChildProcess.LastLine([.. arguments, "--write"]);
+            }
+
+            string[] numbers = ChildProcess.LastLine(arguments).Split(' ');
+            return (long.Parse(numbers[0], CultureInfo.InvariantCulture), long.Parse(numbers[1], CultureInfo.InvariantCulture));
+        }
+        finally
+        {
+            folder?.Delete(recursive: true);
+        }
+    }
+
+    /// <summary>Writes the checkpoint of a case with random weights, in a process of its own.</summary>
+    public static void Write(PlanCase run, string folder)
+    {
+        using CausalLM model = CausalLM.Initialize(run.Shape.Config, seed: 1);
+        QwenWeights.Save(model, folder, ScalarType.BFloat16);
     }
 
     /// <summary>Runs a case in the new process and prints both peaks as the last line.</summary>
-    public static void Run(PlanCase run)
+    /// <param name="run">The case.</param>
+    /// <param name="folder">The checkpoint of a base in 4 bits; null if the weights are random.</param>
+    public static void Run(PlanCase run, string? folder)
     {
         if (!run.KeepsFreedMemory)
         {
             TorchBackend.ReturnFreedMemory();
         }
 
-        using var policy = new QwenPolicy(CausalLM.Initialize(run.Shape.Config, seed: 1)) { Int8Rollouts = run.Int8Rollouts };
+        CausalLM model = folder is null ? CausalLM.Initialize(run.Shape.Config, seed: 1) : QwenWeights.LoadInFourBits(folder);
+        using var policy = new QwenPolicy(model) { Int8Rollouts = run.Int8Rollouts };
         policy.Model.GradientCheckpointing = run.GradientCheckpointing;
         policy.Model.ComputeType = run.BFloat16 ? ScalarType.BFloat16 : ScalarType.Float32;
         if (run.Lora is { } lora)

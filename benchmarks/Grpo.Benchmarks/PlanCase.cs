@@ -16,6 +16,8 @@ internal sealed record PlanCase(string Name, Shape Shape, GrpoOptions Options)
 
     public bool BFloat16 { get; init; }
 
+    public bool FourBitBase { get; init; }
+
     /// <summary>True if the heap keeps freed memory. The plan can then only estimate the gaps in the heap.</summary>
     public bool KeepsFreedMemory { get; init; }
 
@@ -52,6 +54,10 @@ internal sealed record PlanCase(string Name, Shape Shape, GrpoOptions Options)
             with { Int8Rollouts = true },
         Create("0.5b, 8 x (64 + 128), LoRA, checkpointing, reference", "0.5b", groups: 1, prompt: 64, completion: 128, reference: true)
             with { Lora = new LoraOptions(), GradientCheckpointing = true },
+        Create("0.5b, 8 x (64 + 128), LoRA, checkpointing, reference, base in 4 bits", "0.5b", 1, 64, 128, reference: true)
+            with { Lora = new LoraOptions(), GradientCheckpointing = true, FourBitBase = true },
+        Create("0.5b, 8 x (64 + 128), LoRA, reference, base in 4 bits, freed memory kept", "0.5b", 1, 64, 128, reference: true)
+            with { Lora = new LoraOptions(), FourBitBase = true, KeepsFreedMemory = true },
         Create("0.5b, 8 x (64 + 128), reference", "0.5b", groups: 1, prompt: 64, completion: 128, reference: true),
         Create("0.5b, 8 x (64 + 128), reference, freed memory kept", "0.5b", groups: 1, prompt: 64, completion: 128, reference: true) with
         {

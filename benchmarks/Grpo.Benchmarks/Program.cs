@@ -29,9 +29,12 @@ var growthOption = new Option<string?>("--growth-of")
 };
 var peakOption = new Option<string?>("--peak-of") { Description = "The measurement of a new process for --parts memory.", Hidden = true };
 var planOption = new Option<string?>("--plan-of") { Description = "The run of a new process for --parts plan.", Hidden = true };
+var folderOption = new Option<string?>("--folder") { Description = "The checkpoint of a new process for --parts plan.", Hidden = true };
+var writeOption = new Option<bool>("--write") { Description = "True to write that checkpoint.", Hidden = true };
 var root = new RootCommand("Measures Grpo and compares it with what this machine can do.")
 {
     shapeOption, deviceOption, roundsOption, partsOption, jsonOption, plotOption, peakOption, growthOption, planOption,
+    folderOption, writeOption,
 };
 root.SetAction(parsed =>
 {
@@ -45,7 +48,14 @@ root.SetAction(parsed =>
 
     if (parsed.GetValue(planOption) is { } run)
     {
-        PlanAgainstPeak.Run(PlanCase.All.First(known => known.Name == run));
+        PlanCase planCase = PlanCase.All.First(known => known.Name == run);
+        if (parsed.GetValue(writeOption))
+        {
+            PlanAgainstPeak.Write(planCase, parsed.GetValue(folderOption)!);
+            return;
+        }
+
+        PlanAgainstPeak.Run(planCase, parsed.GetValue(folderOption));
         return;
     }
 

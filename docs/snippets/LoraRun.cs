@@ -18,7 +18,7 @@ public static class LoraRun
             },
             cancellationToken);
         var sampler = new PolicyGroupSampler(qwen.Tokenizer, qwen.ChatTemplate);
-        GrpoOptions options = GrpoPresets.GrpoPaper() with { LearningRate = 1e-5 };
+        GrpoOptions options = GrpoPresets.GrpoPaper();                             // its rate is unset: 1e-5 for adapters
         using var optimizer = new GrpoOptimizer(qwen.Policy, sampler, reward, options, qwen.Reference);
         var trainer = new GrpoTrainer(optimizer, prompts, new TrainerOptions { Steps = 200 });
         await trainer.TrainAsync(cancellationToken);
@@ -30,6 +30,16 @@ public static class LoraRun
         qwen.Policy.MergeAdapter();
         qwen.Policy.Save("merged");                                              // an ordinary Qwen2 checkpoint
         qwen.Policy.UnmergeAdapter();                                            // the base again, bit for bit
+    }
+
+    public static async Task MergeFourBitsAsync(CancellationToken cancellationToken)
+    {
+        using QwenPretrained qwen = await QwenPretrained.LoadAsync(
+            "adapter", new QwenLoadOptions { FourBitBase = true }, cancellationToken);
+        Directory.CreateDirectory("merged");
+        using QwenPolicy merged = qwen.Policy.Dequantize();
+        merged.MergeAdapter();
+        merged.Save("merged");                                                   // computes what was trained, in float32
     }
 
     public static async Task LoadAsync(CancellationToken cancellationToken)

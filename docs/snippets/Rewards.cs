@@ -1,7 +1,9 @@
 using System.Globalization;
+using Grpo.Models.Qwen;
 using Grpo.Rewards;
 using Grpo.Scoring;
 using Microsoft.Extensions.AI;
+using TorchSharp;
 
 namespace Grpo.Snippets;
 
@@ -54,6 +56,15 @@ public static class RewardsAtWork
             (new PolitenessJudge(chatClient), 0.5),
             (noDigits, 0.2),
             (new LengthPenaltyReward(maxTokens: 256, bufferTokens: 64), 1.0));
+        return reward;
+    }
+
+    public static IRewardFunction WithRewardModel()
+    {
+        RewardModel model = RewardModel.Load(
+            "Skywork/Skywork-Reward-V2-Qwen3-0.6B",
+            new RewardModelOptions { WeightType = torch.ScalarType.BFloat16 });
+        IRewardFunction reward = RewardFunction.WeightedSum((new FormatReward(), 1.0), (model, 0.2));
         return reward;
     }
 

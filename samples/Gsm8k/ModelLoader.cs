@@ -37,6 +37,7 @@ internal static class ModelLoader
             GradientCheckpointing = settings.Run.GradientCheckpointing,
             ComputeType = settings.Run.ToComputeType(),
             Int8Rollouts = settings.Run.Int8Rollouts,
+            FourBitBase = settings.Run.FourBitBase,
             Progress = new DownloadProgress(),
             Logger = new ConsoleWarnings<QwenPretrained>(),
         };

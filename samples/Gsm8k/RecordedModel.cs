@@ -12,6 +12,7 @@ internal static class RecordedModel
     private const string FreezeEmbeddings = "Run.FreezeEmbeddings";
     private const string Bfloat16 = "Run.Bfloat16";
     private const string Int8Rollouts = "Run.Int8Rollouts";
+    private const string FourBitBase = "Run.FourBitBase";
     private const string LoraRank = "Run.LoraRank";
     private const string LoraAlpha = "Run.LoraAlpha";
     private const string ChatTemplate = "Run.ChatTemplate";
@@ -38,6 +39,11 @@ internal static class RecordedModel
         if (run.Int8Rollouts)
         {
             about[Int8Rollouts] = bool.TrueString;
+        }
+
+        if (run.FourBitBase)
+        {
+            about[FourBitBase] = bool.TrueString;
         }
 
         if (run.LoraRank is { } rank)
@@ -76,6 +82,7 @@ internal static class RecordedModel
         run.FreezeEmbeddings |= about.ContainsKey(FreezeEmbeddings);
         run.Bfloat16 |= about.ContainsKey(Bfloat16);
         run.Int8Rollouts |= about.ContainsKey(Int8Rollouts);
+        run.FourBitBase |= about.ContainsKey(FourBitBase);
         run.LoraRank ??= about.TryGetValue(LoraRank, out string? rank)
             ? int.TryParse(rank, NumberStyles.None, CultureInfo.InvariantCulture, out int whole) ? whole : throw NoNumber(LoraRank, rank)
             : null;

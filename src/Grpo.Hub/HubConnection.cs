@@ -50,40 +50,54 @@ internal sealed class HubConnection : IDisposable
         bool stopAtOtherHost,
         CancellationToken cancellationToken)
     {
-        for (int redirects = 0; redirects <= MaxRedirects; redirects++)
+        HttpRequestMessage Create(Uri target)
         {
-            HttpResponseMessage response =
-                await SendOnceAsync(method, address, ifRange, rangeStart, cancellationToken).ConfigureAwait(false);
-            if ((int)response.StatusCode is not (301 or 302 or 303 or 307 or 308) || response.Headers.Location is not { } location)
+            var request = new HttpRequestMessage(method, target);
+            if (rangeStart > 0)
             {
-                return response;
+                request.Headers.Range = new RangeHeaderValue(rangeStart, null);
+                request.Headers.IfRange = ifRange;
             }
 
-            if (!Uri.TryCreate(address, location, out Uri? next))
-            {
-                response.Dispose();
-                throw new HubException($"{address.Host} redirects to what is no address. The hub or a proxy on the way is misconfigured.");
-            }
-
-            if (stopAtOtherHost && !IsHub(next))
-            {
-                return response;
-            }
-
-            response.Dispose();
-
-            // Plain http is allowed only to this machine, and only from a hub on this machine.
-            if (next.Scheme != Uri.UriSchemeHttps && !(HubSettings.IsSecure(next) && _settings.Endpoint.IsLoopback))
-            {
-                throw new HubException(
-                    $"{address.Host} redirects to {next.Scheme}://{next.Host}, which is not https. Nothing was sent there.");
-            }
-
-            address = next;
+            return request;
         }
 
-        throw new HubException($"{address.Host} redirects more than {MaxRedirects} times. The hub or a proxy on the way is misconfigured.");
+        return await FollowAsync(
+            address, stopAtOtherHost, hasBody: false, next => SendOnceAsync(_ => Create(next), cancellationToken)).ConfigureAwait(false);
     }
+
+    /// <summary>
+    /// Sends a request with a body and returns the head of the response. A redirect is followed only if it keeps the method and the body.
+    /// The headers of the body go to the first host only.
+    /// </summary>
+    public Task<HttpResponseMessage> SendAsync(HubBody body, Uri address, CancellationToken cancellationToken)
+    {
+        HttpRequestMessage Create(Uri target, Action moved)
+        {
+            var request = new HttpRequestMessage(body.Method, target) { Content = body.Create(moved) };
+            foreach ((string name, string value) in target.Authority == address.Authority ? body.Headers : HubBody.NoHeaders)
+            {
+                bool isKnown = request.Headers.TryAddWithoutValidation(name, value)
+                    || request.Content.Headers.TryAddWithoutValidation(name, value);
+                if (!isKnown)
+                {
+                    throw new HubException($"{address.Host} is to be sent a header that is none. The hub does not answer as a hub does.");
+                }
+            }
+
+            return request;
+        }
+
+        return FollowAsync(
+            address,
+            stopAtOtherHost: false,
+            hasBody: true,
+            next => SendOnceAsync(moved => Create(next, moved), cancellationToken));
+    }
+
+    /// <summary>True for https, and for http to this machine if the hub is on this machine too.</summary>
+    public bool MaySendTo(Uri address) =>
+        address.Scheme == Uri.UriSchemeHttps || (HubSettings.IsSecure(address) && _settings.Endpoint.IsLoopback);
 
     /// <summary>Reads a small body. It refuses a body above the limit, whatever the header says.</summary>
     public async Task<byte[]> ReadAsync(HttpResponseMessage response, int maxBytes, string what, CancellationToken cancellationToken)
@@ -111,7 +125,8 @@ internal sealed class HubConnection : IDisposable
     {
         try
         {
-            return await WithStallTimeout(token => body.ReadAsync(buffer, token).AsTask(), what, cancellationToken).ConfigureAwait(false);
+            return await WithStallTimeout(
+                (_, token) => body.ReadAsync(buffer, token).AsTask(), () => what, cancellationToken).ConfigureAwait(false);
         }
         catch (Exception e) when (e is (HttpRequestException or IOException) and not HubException)
         {
@@ -121,55 +136,112 @@ internal sealed class HubConnection : IDisposable
 
     public void Dispose() => _client.Dispose();
 
-    private async Task<HttpResponseMessage> SendOnceAsync(
-        HttpMethod method, Uri address, RangeConditionHeaderValue? ifRange, long rangeStart, CancellationToken cancellationToken)
+    private async Task<HttpResponseMessage> FollowAsync(
+        Uri address, bool stopAtOtherHost, bool hasBody, Func<Uri, Task<HttpResponseMessage>> send)
     {
-        using var request = new HttpRequestMessage(method, address);
-        request.Headers.UserAgent.Add(new ProductInfoHeaderValue("Grpo", "0.1"));
-        request.Headers.AcceptEncoding.Add(new StringWithQualityHeaderValue("identity"));
-        if (rangeStart > 0)
+        for (int redirects = 0; redirects <= MaxRedirects; redirects++)
         {
-            request.Headers.Range = new RangeHeaderValue(rangeStart, null);
-            request.Headers.IfRange = ifRange;
+            HttpResponseMessage response = await send(address).ConfigureAwait(false);
+            int code = (int)response.StatusCode;
+            if (code is not (301 or 302 or 303 or 307 or 308) || response.Headers.Location is not { } location)
+            {
+                return response;
+            }
+
+            if (!Uri.TryCreate(address, location, out Uri? next))
+            {
+                response.Dispose();
+                throw new HubException($"{address.Host} redirects to what is no address. The hub or a proxy on the way is misconfigured.");
+            }
+
+            if (stopAtOtherHost && !IsHub(next))
+            {
+                return response;
+            }
+
+            response.Dispose();
+            if (hasBody && code is not (307 or 308))
+            {
+                throw new HubException(
+                    $"{address.Host} redirects an upload with {code}, which would lose its content. "
+                    + "The hub or a proxy on the way is misconfigured.");
+            }
+
+            // Plain http is allowed only to this machine, and only from a hub on this machine.
+            if (!MaySendTo(next))
+            {
+                throw new HubException(
+                    $"{address.Host} redirects to {next.Scheme}://{next.Host}, which is not https. Nothing was sent there.");
+            }
+
+            address = next;
         }
 
-        if (_settings.Token is not null && IsHub(address))
-        {
-            request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", _settings.Token);
-        }
+        throw new HubException($"{address.Host} redirects more than {MaxRedirects} times. The hub or a proxy on the way is misconfigured.");
+    }
 
+    private async Task<HttpResponseMessage> SendOnceAsync(
+        Func<Action, HttpRequestMessage> create, CancellationToken cancellationToken)
+    {
+        string host = string.Empty;
         try
         {
-            return await WithStallTimeout(
-                token => _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, token),
-                address.Host,
-                cancellationToken).ConfigureAwait(false);
+            return await WithStallTimeout(Send, () => host, cancellationToken).ConfigureAwait(false);
+        }
+        catch (HttpRequestException e) when (e.InnerException is HubException failure)
+        {
+            throw new HubException(failure.Message, e); // the body could not be read, so the line is not at fault
         }
         catch (HttpRequestException e)
             when (e.HttpRequestError == HttpRequestError.SecureConnectionError || e.InnerException is AuthenticationException)
         {
             throw new HubException(
-                $"No trusted connection to {address.Host}: its certificate was refused. Behind a proxy that opens "
+                $"No trusted connection to {host}: its certificate was refused. Behind a proxy that opens "
                 + "TLS, install its root certificate.", e);
         }
         catch (HttpRequestException e)
         {
-            throw new HubTransientException($"{address.Host} cannot be reached ({e.HttpRequestError}).", e);
+            throw new HubTransientException($"{host} cannot be reached ({e.HttpRequestError}).", e);
+        }
+
+        async Task<HttpResponseMessage> Send(Action moved, CancellationToken token)
+        {
+            using HttpRequestMessage request = create(moved);
+            host = request.RequestUri!.Host;
+            request.Headers.UserAgent.Add(new ProductInfoHeaderValue("Grpo", "0.1"));
+            request.Headers.AcceptEncoding.Add(new StringWithQualityHeaderValue("identity"));
+            if (_settings.Token is not null && IsHub(request.RequestUri) && request.Headers.Authorization is null)
+            {
+                request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", _settings.Token);
+            }
+
+            return await _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, token).ConfigureAwait(false);
         }
     }
 
-    private async Task<T> WithStallTimeout<T>(Func<CancellationToken, Task<T>> action, string what, CancellationToken cancellationToken)
+    // The action may say that something moved, which starts the time again.
+    private async Task<T> WithStallTimeout<T>(
+        Func<Action, CancellationToken, Task<T>> action, Func<string> what, CancellationToken cancellationToken)
     {
         using var stall = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         stall.CancelAfter(_settings.StallTimeout);
         try
         {
-            return await action(stall.Token).ConfigureAwait(false);
+            return await action(() => stall.CancelAfter(_settings.StallTimeout), stall.Token).ConfigureAwait(false);
         }
         catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
             throw new HubTransientException(
-                FormattableString.Invariant($"Nothing came for {_settings.StallTimeout.TotalSeconds:0.#} seconds ({what})."), e);
+                FormattableString.Invariant($"Nothing came for {_settings.StallTimeout.TotalSeconds:0.#} seconds ({what()})."), e);
         }
     }
+}
+
+/// <summary>The body of a request, which is created anew for each attempt and redirect.</summary>
+/// <param name="Method">The method.</param>
+/// <param name="Create">Creates the content. It calls its argument whenever bytes have left.</param>
+/// <param name="Headers">Further headers of the request.</param>
+internal sealed record HubBody(HttpMethod Method, Func<Action, HttpContent> Create, IReadOnlyDictionary<string, string> Headers)
+{
+    public static readonly IReadOnlyDictionary<string, string> NoHeaders = new Dictionary<string, string>();
 }

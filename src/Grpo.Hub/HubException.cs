@@ -3,7 +3,8 @@ using Grpo.IO;
 namespace Grpo.Hub;
 
 /// <summary>
-/// The exception for a failed download from the hub. Its message explains the failure and the remedy, and never holds a token.
+/// The exception for a failed download from the hub or a failed upload. Its message explains the failure and the remedy, and never holds a
+/// token.
 /// </summary>
 public class HubException : IOException
 {
@@ -19,7 +20,7 @@ public class HubException : IOException
 }
 
 /// <summary>
-/// The exception for a failure that may pass: no connection, a cut or stalled transfer, an overloaded server. The download is retried.
+/// The exception for a failure that may pass: no connection, a cut or stalled transfer, an overloaded server. The request is retried.
 /// </summary>
 internal sealed class HubTransientException(string message, Exception? innerException = null, TimeSpan? retryAfter = null)
     : HubException(message, innerException)

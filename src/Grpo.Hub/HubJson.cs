@@ -66,6 +66,11 @@ internal sealed class HubJson : IDisposable
         return value.ValueKind == kind ? value : throw Error($"'{name}' must be {Describe(kind)} but is {Describe(value.ValueKind)}.");
     }
 
+    /// <summary>Returns a value that must be an object.</summary>
+    public JsonElement RequireObject(JsonElement value, string what) => value.ValueKind == JsonValueKind.Object
+        ? value
+        : throw Error($"{what} must be an object but is {Describe(value.ValueKind)}.");
+
     /// <summary>Returns the text of a value that must be a string.</summary>
     public string Text(JsonElement value, string what) => value.ValueKind == JsonValueKind.String
         ? value.GetString()!

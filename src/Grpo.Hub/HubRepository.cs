@@ -118,7 +118,8 @@ internal sealed class HubRepository(HubConnection connection, HubSettings settin
         };
     }
 
-    private static TimeSpan? RetryAfter(RetryConditionHeaderValue? header) =>
+    /// <summary>Returns the wait that a server asks for; null if it asks for none.</summary>
+    public static TimeSpan? RetryAfter(RetryConditionHeaderValue? header) =>
         header?.Delta is { } wait && wait >= TimeSpan.Zero ? wait : null;
 
     private static string? Header(HttpResponseMessage response, string name) =>

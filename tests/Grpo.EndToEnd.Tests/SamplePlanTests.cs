@@ -34,8 +34,11 @@ public sealed class SamplePlanTests : IDisposable
         Assert.Contains("reference           988 MB  always\n", mixed.Output, StringComparison.Ordinal); // 2 bytes each
 
         // What it advises fits.
-        (await SampleProcess.RunAsync("Gsm8k", [.. run, "--memory", "7.5GiB", "--lora-rank", "16", "--gradient-checkpointing", "true"]))
-            .Succeeded();
+        SampleProcess.Result adapters = (await SampleProcess.RunAsync(
+            "Gsm8k", [.. run, "--memory", "7.5GiB", "--lora-rank", "16", "--gradient-checkpointing", "true"])).Succeeded();
+        Assert.Contains("\nlearning rate 1E-06, the default of full training\n", fits.Output, StringComparison.Ordinal);
+        Assert.Contains(
+            "\nlearning rate 1E-05, the default of adapters: ten times that of full training\n", adapters.Output, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -12,6 +12,10 @@ namespace Grpo.Hub.Tests;
 /// <summary>A request that reached the server.</summary>
 internal sealed record HubRequest(string Method, string Path, IReadOnlyDictionary<string, string> Headers)
 {
+    public string Query { get; init; } = "";
+
+    public byte[] Body { get; init; } = [];
+
     public string? Header(string name) => Headers.GetValueOrDefault(name);
 }
 
@@ -27,6 +31,9 @@ internal sealed record HubReply(int Status)
 
     /// <summary>Bytes of the body after which nothing more comes.</summary>
     public int? StallAfter { get; init; }
+
+    /// <summary>The connection closes without an answer.</summary>
+    public bool IsDropped { get; init; }
 
     /// <summary>No Content-Length: the end of the connection ends the body.</summary>
     public bool WithoutLength { get; init; }
@@ -56,6 +63,9 @@ internal sealed class LoopbackHub : IDisposable
 
     /// <summary>Answers in place of the honest hub; null lets it answer.</summary>
     public Func<HubRequest, HubReply?>? Intercept { get; set; }
+
+    /// <summary>The bytes of a request's body after which the connection closes; null reads all. The request has no body yet.</summary>
+    public Func<HubRequest, int?>? CutRequest { get; set; }
 
     /// <summary>Where the content of large files lies, as on the real hub.</summary>
     public LoopbackHub? Store { get; set; }
@@ -196,10 +206,14 @@ internal sealed class LoopbackHub : IDisposable
             try
             {
                 await using NetworkStream stream = client.GetStream();
-                if (await ReadRequestAsync(stream, stopped) is { } request)
+                if (await ReadHeadAsync(stream, stopped) is { } head && await ReadBodyAsync(stream, head, stopped) is { } request)
                 {
                     Requests.Enqueue(request);
-                    await WriteAsync(stream, request, Intercept?.Invoke(request) ?? Honest(request), stopped);
+                    HubReply reply = Intercept?.Invoke(request) ?? Honest(request);
+                    if (!reply.IsDropped)
+                    {
+                        await WriteAsync(stream, request, reply, stopped);
+                    }
                 }
             }
             catch (Exception e) when (e is IOException or OperationCanceledException or SocketException or ObjectDisposedException)
@@ -209,23 +223,40 @@ internal sealed class LoopbackHub : IDisposable
         }
     }
 
-    private static async Task<HubRequest?> ReadRequestAsync(Stream stream, CancellationToken stopped)
+    // Byte by byte, so that the body stays in the stream.
+    private static async Task<HubRequest?> ReadHeadAsync(Stream stream, CancellationToken stopped)
     {
-        var reader = new StreamReader(stream, Encoding.Latin1, leaveOpen: true);
-        if (await reader.ReadLineAsync(stopped) is not { } first)
+        var head = new List<byte>();
+        var next = new byte[1];
+        while (head.Count < 4 || !head[^4..].SequenceEqual("\r\n\r\n"u8.ToArray()))
         {
-            return null;
+            if (await stream.ReadAsync(next, stopped) == 0)
+            {
+                return null;
+            }
+
+            head.Add(next[0]);
         }
 
+        string[] lines = Encoding.Latin1.GetString([.. head]).Split("\r\n");
         var headers = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
-        while (await reader.ReadLineAsync(stopped) is { Length: > 0 } line)
+        foreach (string line in lines.Skip(1).Where(line => line.Length > 0))
         {
             int colon = line.IndexOf(':', StringComparison.Ordinal);
             headers[line[..colon]] = line[(colon + 1)..].Trim();
         }
 
-        string[] parts = first.Split(' ');
-        return new HubRequest(parts[0], parts[1].Split('?')[0], headers);
+        string[] parts = lines[0].Split(' '), address = parts[1].Split('?', 2);
+        return new HubRequest(parts[0], address[0], headers) { Query = address.Length > 1 ? address[1] : "" };
+    }
+
+    private async Task<HubRequest?> ReadBodyAsync(Stream stream, HubRequest head, CancellationToken stopped)
+    {
+        int length = head.Header("Content-Length") is { } announced ? int.Parse(announced, CultureInfo.InvariantCulture) : 0;
+        int? cut = CutRequest?.Invoke(head);
+        var body = new byte[Math.Min(length, cut ?? length)];
+        await stream.ReadExactlyAsync(body, stopped);
+        return cut is null ? head with { Body = body } : null;
     }
 
     private static async Task WriteAsync(Stream stream, HubRequest request, HubReply reply, CancellationToken stopped)

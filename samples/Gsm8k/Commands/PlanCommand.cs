@@ -42,8 +42,10 @@ internal static class PlanCommand
         }
 
         long available = memory is null ? MemoryPlanner.MachineBytes() : MemorySize.Parse(memory);
-        MemoryVerdict verdict = MemoryPlanner.Judge(settings.Grpo, await ModelAsync(settings.Run, cancellationToken), available, device);
+        QwenMemory model = await ModelAsync(settings.Run, cancellationToken);
+        MemoryVerdict verdict = MemoryPlanner.Judge(settings.Grpo, model, available, device);
         Console.WriteLine(verdict.Plan);
+        Console.WriteLine($"learning rate {settings.Grpo.ChooseLearningRate(trainsAdapter: model.Lora is not null)}");
         Console.WriteLine(verdict);
         return verdict.Fits ? 0 : ExitCodes.DoesNotFit;
     }
@@ -59,6 +61,7 @@ internal static class PlanCommand
             GradientCheckpointing = run.GradientCheckpointing,
             ComputeType = run.ToComputeType(),
             Int8Rollouts = run.Int8Rollouts,
+            FourBitBase = run.FourBitBase,
             Progress = new DownloadProgress(),
             Logger = new ConsoleWarnings<QwenPretrained>(),
         });
@@ -70,6 +73,7 @@ internal static class PlanCommand
                 GradientCheckpointing = options.GradientCheckpointing,
                 ComputeType = options.ComputeType ?? ScalarType.Float32,
                 Int8Rollouts = options.Int8Rollouts,
+                FourBitBase = options.FourBitBase,
             }
             : await QwenMemory.OfAsync(model, options, cancellationToken);
     }

@@ -18,7 +18,9 @@ internal static class SampleCommands
             PretrainCommand.Create(),
             SftCommand.Create(),
             InitCommand.Create(),
+            ExportCommand.Create(),
             PlanCommand.Create(),
+            PushCommand.Create(),
         };
 
         // "Gsm8k --steps 5" means "Gsm8k train --steps 5".

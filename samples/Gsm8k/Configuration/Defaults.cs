@@ -28,11 +28,13 @@ internal static class Defaults
     };
 
     /// <summary>Sets the sizes, the learning rate and the lengths to values that fit the tiny model. The method does not change.</summary>
-    public static void FitTiny(GrpoOptions options)
+    /// <param name="options">The options to change.</param>
+    /// <param name="trainsAdapter">True if only an adapter is trained, which wants ten times the learning rate.</param>
+    public static void FitTiny(GrpoOptions options, bool trainsAdapter)
     {
         options.GroupSize = 8;
         options.PromptsPerStep = 16;
-        options.LearningRate = 2e-5;
+        options.LearningRate = trainsAdapter ? 2e-4 : 2e-5;
         options.WarmupSteps = 5;
         options.MicroBatchSize = 32;
         options.Sampling = new SamplingOptions

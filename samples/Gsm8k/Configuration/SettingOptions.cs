@@ -1,7 +1,9 @@
 using System.CommandLine;
 using System.ComponentModel;
+using System.Globalization;
 using System.Reflection;
 using System.Text;
+using Grpo.Optimization;
 
 namespace Grpo.Samples.Gsm8k;
 
@@ -10,6 +12,13 @@ namespace Grpo.Samples.Gsm8k;
 /// </summary>
 internal static class SettingOptions
 {
+    // What an option does that is not set, if that is not nothing.
+    private static readonly Dictionary<string, string> Unset = new()
+    {
+        ["Grpo:LearningRate"] = Rates(new GrpoOptions().ChooseLearningRate),
+        ["Supervised:LearningRate"] = Rates(new SupervisedOptions().ChooseLearningRate),
+    };
+
     /// <summary>Creates the options of a section, each with the configuration key that it sets.</summary>
     /// <param name="section">The configuration section, such as "Grpo".</param>
     /// <param name="defaults">An object with the default values.</param>
@@ -41,7 +50,7 @@ internal static class SettingOptions
             string allowed = type.IsEnum ? $"; one of {string.Join(", ", Enum.GetNames(type))}" : string.Empty;
             string shown = value is not null && TypeDescriptor.GetConverter(type).ConvertToInvariantString(value) is { Length: > 0 } text
                 ? text
-                : "none";
+                : Unset.GetValueOrDefault(key, "none");
             options.Add((key, new Option<string?>(ToKebabCase(property.Name))
             {
                 Description = $"{key.Replace(':', '.')} ({type.Name}{allowed}; default {shown})",
@@ -49,6 +58,9 @@ internal static class SettingOptions
             }));
         }
     }
+
+    private static string Rates(Func<bool, LearningRateChoice> choose) => string.Create(
+        CultureInfo.InvariantCulture, $"{choose(false).Rate}, and {choose(true).Rate} for adapters");
 
     private static string ToKebabCase(string name)
     {

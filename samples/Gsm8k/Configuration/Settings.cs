@@ -55,7 +55,7 @@ internal sealed record Settings(RunSettings Run, GrpoOptions Grpo, TrainerOption
         GrpoOptions options = run.Preset is { Length: > 0 } named ? GrpoPresets.Get(named) : new GrpoOptions();
         if (run.Model is not { Length: > 0 })
         {
-            Defaults.FitTiny(options);
+            Defaults.FitTiny(options, trainsAdapter: run.LoraRank is not null);
         }
 
         PromptForm form = PromptForm.Load(run.Model, configuration["Run:AnswerFormat"] is null ? null : run.AnswerFormat, run.SystemPrompt);

@@ -62,6 +62,18 @@ public sealed class GrpoBuilder
         return this;
     }
 
+    /// <summary>Adds a reward that a function creates from the services. Several rewards are combined to a weighted sum.</summary>
+    /// <param name="create">
+    /// The function that creates the reward. The container does not dispose it; register a reward to dispose as a service of its own.
+    /// </param>
+    /// <param name="weight">The weight of the reward in the sum.</param>
+    public GrpoBuilder AddReward(Func<IServiceProvider, IRewardFunction> create, double weight = 1)
+    {
+        ArgumentNullException.ThrowIfNull(create);
+        Services.AddSingleton(provider => new WeightedReward(create(provider), weight));
+        return this;
+    }
+
     /// <summary>Adds a callback, which the trainer notifies of the course of the run.</summary>
     /// <typeparam name="TCallback">The type of the callback. Its constructor may take services.</typeparam>
     public GrpoBuilder AddCallback<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TCallback>()

@@ -68,6 +68,24 @@ public interface IMemoryPlannedPolicy : IPolicy
     IMemoryModel Memory { get; }
 }
 
+/// <summary>
+/// Implemented by policies that can train an adapter in place of the model's own weights. Adapters want about ten times the learning rate
+/// of full training, so the default of an unset rate depends on it.
+/// </summary>
+public interface IAdapterPolicy : IPolicy
+{
+    /// <summary>True if only an adapter is trained. False if the policy has none.</summary>
+    bool TrainsAdapter { get; }
+
+    /// <summary>
+    /// Tests if the adapter has changed the model: if ‖ΔW‖ ≥ fraction · ‖W‖ / √min(in, out) for the update ΔW of some layer's weight W, in
+    /// Frobenius norms. ‖W‖ / √min(in, out) is the root mean square of W's singular values, its usual gain.
+    /// </summary>
+    /// <param name="fraction">The smallest change that counts, as a fraction of a layer's output. Greater than 0.</param>
+    /// <returns>True if one layer has changed that much.</returns>
+    bool HasMoved(double fraction);
+}
+
 /// <summary>Implemented by policies that can be random in training, as with dropout.</summary>
 public interface IStochasticPolicy : IPolicy
 {

@@ -25,4 +25,7 @@ public static class PolicyExtensions
         return [.. policy.Module.named_parameters().Where(pair => pair.parameter.requires_grad)
             .Select(pair => (pair.name, pair.parameter))];
     }
+
+    /// <summary>True if the policy trains only an adapter.</summary>
+    internal static bool TrainsAdapter(this IPolicy policy) => policy is IAdapterPolicy { TrainsAdapter: true };
 }

@@ -33,6 +33,7 @@ public sealed class GrpoOptimizer : IDisposable
     private readonly ReferenceSync? _referenceSync;
     private readonly OptimizerCheckpoint _checkpoint;
     private readonly ILogger _logger;
+    private readonly LearningRateChoice _rate;
     private readonly OptimizerUse _use;
     private readonly PolicyVocabulary _vocabulary = new();
     private StepTimes? _times;
@@ -71,7 +72,8 @@ public sealed class GrpoOptimizer : IDisposable
         ArgumentNullException.ThrowIfNull(sampler);
         ArgumentNullException.ThrowIfNull(reward);
         options ??= new GrpoOptions();
-        Options = options with { Sampling = options.Sampling with { }, Rewards = options.Rewards with { } };
+        _rate = options.ChooseLearningRate(policy.TrainsAdapter());
+        Options = options with { Sampling = options.Sampling with { }, Rewards = options.Rewards with { }, LearningRate = _rate.Rate };
         if (Options.Validate() is { Count: > 0 } problems)
         {
             throw new ArgumentException(string.Join(" ", problems), nameof(options));
@@ -89,14 +91,18 @@ public sealed class GrpoOptimizer : IDisposable
         _parts = new UpdateParts(
             new AdamW(policy.TrainedParameters(), AdamWOptions.From(Options), Options.OptimizerMoments),
             new KlControl(Options),
-            new GradientSpikes(Options.GradientSpikeFactor));
+            new GradientSpikes(Options.GradientSpikeFactor),
+            new AdapterMotion(policy, _rate, Options.AdamEpsilon));
         _updater = new PolicyUpdater(policy, reference, Options, _parts, _budget);
         _checkpoint = new OptimizerCheckpoint(policy, _parts, _referenceSync, Options.Seed);
         Identity = new RunIdentity(policy, Options.KlCoefficient == 0 ? null : reference, ("sampler", sampler), ("reward", reward));
         _use = new OptimizerUse(this, _parts.Adam.Dispose);
     }
 
-    /// <summary>The options of this optimizer: a copy of those that its constructor received.</summary>
+    /// <summary>
+    /// The options of this optimizer: a copy of those that its constructor received. <see cref="GrpoOptions.LearningRate"/> is always set
+    /// in it.
+    /// </summary>
     public GrpoOptions Options { get; }
 
     /// <summary>The model that this optimizer trains.</summary>
@@ -122,7 +128,7 @@ public sealed class GrpoOptimizer : IDisposable
     public TrainingPlan Explain()
     {
         _use.RequireAlive();
-        return TrainingPlanBuilder.Build(Options, _policy) with { StepTimes = _times };
+        return TrainingPlanBuilder.Build(Options, _policy, _rate) with { StepTimes = _times };
     }
 
     /// <summary>Runs one training step: samples a group per prompt, scores all completions, and updates the policy.</summary>
@@ -347,6 +353,11 @@ public sealed class GrpoOptimizer : IDisposable
         foreach (string reason in updates.Select(update => update.SkipReason).OfType<string>())
         {
             _logger.UpdateSkipped(Step, reason);
+        }
+
+        foreach (string warning in updates.Select(update => update.AdapterWarning).OfType<string>())
+        {
+            _logger.AdapterDoesNotMove(Step, warning);
         }
 
         if (IsReferenceMove(Step))

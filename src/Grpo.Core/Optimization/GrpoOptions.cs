@@ -147,9 +147,12 @@ public sealed record GrpoOptions : IReflectedOptions
     /// <value>Default true.</value>
     public bool SharePrompts { get; set; } = true;
 
-    /// <summary>The peak learning rate, which is reached after the warm-up.</summary>
-    /// <value>0 to 1; default 1e-6.</value>
-    public double LearningRate { get; set; } = 1e-6;
+    /// <summary>
+    /// The peak learning rate, which is reached after the warm-up. Null means the default for what the policy trains, which
+    /// <see cref="ChooseLearningRate"/> returns. <see cref="GrpoOptimizer.Options"/> holds the rate of the run.
+    /// </summary>
+    /// <value>0 to 1, or null for 1e-6, and 1e-5 if only an adapter is trained; default null.</value>
+    public double? LearningRate { get; set; }
 
     /// <summary>The shape of the learning rate curve after the warm-up.</summary>
     /// <value>Default <see cref="LearningRateSchedule.Constant"/>.</value>
@@ -205,6 +208,12 @@ public sealed record GrpoOptions : IReflectedOptions
     /// <value>Any; default 42.</value>
     public ulong Seed { get; set; } = 42;
 
+    /// <summary>The default learning rate of full training.</summary>
+    internal const double FullTrainingRate = 1e-6;
+
+    /// <summary>The default learning rate if only an adapter is trained.</summary>
+    internal const double AdapterRate = 1e-5;
+
     /// <summary>The settings of the loss as these options describe it.</summary>
     internal LossSettings Loss => new()
     {
@@ -229,6 +238,11 @@ public sealed record GrpoOptions : IReflectedOptions
 
     /// <summary>True if a completion without an advantage still has a gradient.</summary>
     internal bool TrainsWithoutAdvantage => HasKlInLoss || EntropyCoefficient != 0;
+
+    /// <summary>Chooses the peak learning rate: <see cref="LearningRate"/>, or else the default for what is trained.</summary>
+    /// <param name="trainsAdapter">True if only an adapter is trained (<see cref="IAdapterPolicy.TrainsAdapter"/>).</param>
+    /// <returns>The rate and the reason for it.</returns>
+    public LearningRateChoice ChooseLearningRate(bool trainsAdapter) => new(LearningRate, FullTrainingRate, AdapterRate, trainsAdapter);
 
     /// <summary>Lists every option that is out of range.</summary>
     /// <returns>One sentence per problem; empty if the options can be used.</returns>

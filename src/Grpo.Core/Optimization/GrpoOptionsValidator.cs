@@ -59,7 +59,7 @@ internal sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
         Require(options.UpdatesPerRollout is >= 1 and <= 64, options.UpdatesPerRollout, "1 to 64");
         Require(options.MicroBatchSize is >= 1 and <= 4096, options.MicroBatchSize, "1 to 4096");
         Require(options.MaxTokensPerMicroBatch is null or >= 1, options.MaxTokensPerMicroBatch, "1 or more, or null for no limit");
-        Require(options.LearningRate is >= 0 and <= 1, options.LearningRate, "0 to 1");
+        Require(options.LearningRate is null or (>= 0 and <= 1), options.LearningRate, "0 to 1");
         Require(options.WarmupSteps >= 0, options.WarmupSteps, "0 or more");
         Require(options.Schedule == LearningRateSchedule.Constant || options.ScheduleSteps > options.WarmupSteps, options.ScheduleSteps,
             $"above WarmupSteps with the {options.Schedule} schedule");
@@ -152,8 +152,8 @@ internal sealed class GrpoOptionsValidator : IValidateOptions<GrpoOptions>
     }
 
     /// <summary>Lists the values that float32 would round to 0 among those that every trainer passes to AdamW.</summary>
-    internal static IEnumerable<string> ValidateAdam(double learningRate, double weightDecay) => Float32.Problems(
-        learningRate is > 0 and <= 1 ? Float32.Problem(nameof(GrpoOptions.LearningRate), learningRate, zeroIsAllowed: true) : null,
+    internal static IEnumerable<string> ValidateAdam(double? learningRate, double weightDecay) => Float32.Problems(
+        learningRate is > 0 and <= 1 ? Float32.Problem(nameof(GrpoOptions.LearningRate), learningRate.Value, zeroIsAllowed: true) : null,
         weightDecay is > 0 and <= 1 ? Float32.Problem(nameof(GrpoOptions.WeightDecay), weightDecay, zeroIsAllowed: true) : null);
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);

@@ -17,6 +17,9 @@ internal static partial class OptimizationLog
     [LoggerMessage(EventId = 3, Level = LogLevel.Warning, Message = "Step {Step}: an update was skipped. {Reason}")]
     public static partial void UpdateSkipped(this ILogger logger, long step, string reason);
 
+    [LoggerMessage(EventId = 5, Level = LogLevel.Warning, Message = "Step {Step}: {Warning}")]
+    public static partial void AdapterDoesNotMove(this ILogger logger, long step, string warning);
+
     [LoggerMessage(
         EventId = 4, Level = LogLevel.Information, Message = "Step {Step}: the reference model was moved toward the policy, mix {Mix}.")]
     public static partial void ReferenceMoved(this ILogger logger, long step, double mix);

@@ -17,6 +17,7 @@ internal sealed class PolicyUpdater(
     private readonly AdamW _adam = parts.Adam;
     private readonly KlControl _kl = parts.Kl;
     private readonly LossSettings _loss = options.Loss;
+    private readonly double _peakRate = options.LearningRate!.Value; // the optimizer has resolved it
     private readonly IEntropyPolicy? _entropyPolicy = policy as IEntropyPolicy;
     private readonly IFusedLossPolicy? _fusedPolicy = policy as IFusedLossPolicy;
 
@@ -234,16 +235,18 @@ internal sealed class PolicyUpdater(
         {
             throw new TrainingDivergedException(FormattableString.Invariant(
                 $"The loss is {loss} and the gradient norm {gradientNorm}; the update was not applied. ")
-                + FormattableString.Invariant($"Lower LearningRate ({options.LearningRate}) or MaxGradientNorm."));
+                + FormattableString.Invariant($"Lower LearningRate ({_peakRate}) or MaxGradientNorm."));
         }
 
         cancellationToken.ThrowIfCancellationRequested();
         double learningRate = LearningRate.At(
-            options.Schedule, options.LearningRate, _adam.Step, options.WarmupSteps, options.ScheduleSteps, options.ScheduleFloor);
-        string? skipReason = parts.Spikes.Observe(gradientNorm);
+            options.Schedule, _peakRate, _adam.Step, options.WarmupSteps, options.ScheduleSteps, options.ScheduleFloor);
+        string? skipReason = parts.Spikes.Observe(gradientNorm), adapterWarning = null;
         if (skipReason is null)
         {
-            _adam.Apply(learningRate, options.MaxGradientNorm is { } limit ? Math.Min(1, limit / (gradientNorm + 1e-6)) : 1);
+            double scale = options.MaxGradientNorm is { } limit ? Math.Min(1, limit / (gradientNorm + 1e-6)) : 1;
+            _adam.Apply(learningRate, scale);
+            adapterWarning = parts.Motion.Observe(learningRate, gradientNorm * scale);
         }
 
         _adam.ZeroGradients();
@@ -257,15 +260,17 @@ internal sealed class PolicyUpdater(
             GradientNorm = gradientNorm,
             LearningRate = learningRate,
             SkipReason = skipReason,
+            AdapterWarning = adapterWarning,
         };
     }
 }
 
-/// <summary>The parts of an update that have state, which a checkpoint contains besides the weights.</summary>
+/// <summary>The parts of an update that have state. A checkpoint contains it besides the weights, unless it says otherwise.</summary>
 /// <param name="Adam">The optimizer with its moments.</param>
 /// <param name="Kl">The controller of the KL coefficient β.</param>
 /// <param name="Spikes">The detector of gradient spikes with its recent norms.</param>
-internal sealed record UpdateParts(AdamW Adam, KlControl Kl, GradientSpikes Spikes);
+/// <param name="Motion">The watch over an adapter that does not move. It is not saved: a resumed run counts anew.</param>
+internal sealed record UpdateParts(AdamW Adam, KlControl Kl, GradientSpikes Spikes, AdapterMotion Motion);
 
 /// <summary>One completion of an update, with its advantage and the names that error messages need.</summary>
 /// <param name="Tokens">The ids of prompt and completion.</param>

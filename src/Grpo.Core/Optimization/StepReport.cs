@@ -136,4 +136,10 @@ public sealed record UpdateReport
 
     /// <summary>The reason why the update was skipped (<see cref="GrpoOptions.GradientSpikeFactor"/>); null if it was applied.</summary>
     public string? SkipReason { get; init; }
+
+    /// <summary>
+    /// The warning that the trained adapter has hardly changed the model, with the learning rate and a better one. It is in the report of
+    /// the optimizer step that finds it, at most once per run; null otherwise.
+    /// </summary>
+    public string? AdapterWarning { get; init; }
 }

@@ -88,6 +88,9 @@ public sealed record TrainingPlan
     /// <summary>The description of the optimizer: constants of AdamW, learning rate and clipping.</summary>
     public required string Optimizer { get; init; }
 
+    /// <summary>The peak learning rate and the reason for it.</summary>
+    public required LearningRateChoice LearningRate { get; init; }
+
     /// <summary>The largest number of rollout rounds per step. With 1, groups that teach nothing are not replaced.</summary>
     public required int MaxSamplingRounds { get; init; }
 
@@ -152,6 +155,7 @@ public sealed record TrainingPlan
             ("loss", Denominator),
             ("trained", $"{Count(TrainedParameters, "parameter")}, {Number(FrozenParameters)} frozen"),
             ("optimizer", $"{Optimizer}; moments of {Count(MomentBytes, "byte")}{MomentsPlace}"),
+            .. LearningRate.TrainsAdapter ? [("learning rate", LearningRate.ToString())] : Array.Empty<(string, string)>(),
             .. Memory is null
                 ? Array.Empty<(string, string)>()
                 : [("memory", Memory.ToSentence() + (MemoryVerdict is null ? string.Empty : $"; {MemoryVerdict.ToSentence()}"))],

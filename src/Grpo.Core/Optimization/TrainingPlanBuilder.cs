@@ -11,7 +11,7 @@ namespace Grpo.Optimization;
 internal static class TrainingPlanBuilder
 {
     /// <summary>Creates the plan.</summary>
-    public static TrainingPlan Build(GrpoOptions options, IPolicy policy)
+    public static TrainingPlan Build(GrpoOptions options, IPolicy policy, LearningRateChoice rate)
     {
         IReadOnlyList<(string Name, TorchSharp.Modules.Parameter Parameter)> parameters = policy.TrainedParameters();
         long trained = parameters.Sum(entry => entry.Parameter.numel());
@@ -42,6 +42,7 @@ internal static class TrainingPlanBuilder
             Extras = Extras(options),
             Denominator = Denominator(options),
             Optimizer = Optimizer(options),
+            LearningRate = rate,
             Temperature = options.Sampling.Temperature,
             Moments = options.OptimizerMoments,
             MomentBytes = parameters.Sum(entry => AdamWMoments.BytesOf(options.OptimizerMoments, entry.Parameter.numel())),

@@ -35,6 +35,37 @@ public static class FastLinear
         return IsFasterAsConvolution(input, weight) ? ApplyAsConvolution(input, weight, bias) : nn.functional.linear(input, weight, bias);
     }
 
+    /// <summary>
+    /// Computes the gradient of <see cref="Apply"/> with respect to its input, g W, for functions that do not keep W in the graph. It
+    /// equals autograd's own gradient to the bit.
+    /// </summary>
+    /// <param name="gradient">The gradient g of the output, […, out]. Borrowed.</param>
+    /// <param name="weight">The weight W, [out, in], of the same type and device. Borrowed.</param>
+    /// <param name="shape">The shape of the input, […, in].</param>
+    /// <returns>The gradient of the input. Owned by the caller's scope.</returns>
+    public static Tensor InputGradient(Tensor gradient, Tensor weight, IReadOnlyList<long> shape)
+    {
+        ArgumentNullException.ThrowIfNull(gradient);
+        ArgumentNullException.ThrowIfNull(weight);
+        ArgumentNullException.ThrowIfNull(shape);
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor rows = gradient.reshape(-1, weight.shape[0]);
+        Tensor result = IsFasterAsConvolution(rows.new_empty([rows.shape[0], weight.shape[1]]), weight)
+            ? InputGradientAsConvolution(rows, weight)
+            : rows.mm(weight);
+        return scope.Keep(result.view([.. shape]));
+    }
+
+    /// <summary>Computes the gradient of <see cref="ApplyAsConvolution"/>, [rows, in].</summary>
+    internal static Tensor InputGradientAsConvolution(Tensor rows, Tensor weight)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        (long outputs, long inputs) = (weight.shape[0], weight.shape[1]);
+        Tensor image = rows.contiguous().view(1, 1, -1, outputs).permute(0, 3, 1, 2);                    // [1, out, 1, rows]
+        Tensor result = nn.functional.conv_transpose2d(image, weight.contiguous().view(outputs, inputs, 1, 1));
+        return scope.Keep(result.permute(0, 2, 3, 1).reshape(-1, inputs));                               // from [1, 1, rows, in]
+    }
+
     /// <summary>True if <see cref="Apply"/> computes the linear as a convolution.</summary>
     internal static bool IsFasterAsConvolution(Tensor input, Tensor weight) =>
         HasFasterConvolutions

@@ -5,10 +5,11 @@ namespace Grpo.Tensors;
 
 /// <summary>Runs tensor work on a few dedicated threads: one, unless several callers work at a time.</summary>
 /// <remarks>
+/// The trainers run their work here. A reward that computes with tensors should too, because rewards are called on changing threads.
 /// An asynchronous step may continue on any thread of the pool. Each thread that computes gets its own heap of freed memory and its own
 /// team of OpenMP workers. On the pool's threads the embedded model held 460 MB after 100 steps and 600 MB after 3,000.
 /// </remarks>
-internal sealed class TensorThread
+public sealed class TensorThread
 {
     // A stack reuses the thread that became idle last, so the others stay idle.
     private static readonly ConcurrentStack<TensorThread> Idle = new();
@@ -23,14 +24,24 @@ internal sealed class TensorThread
     private TensorThread() => new Thread(Loop) { IsBackground = true, Name = "Grpo tensors" }.UnsafeStart();
 
     /// <summary>Runs work on a tensor thread and waits for its result.</summary>
+    /// <typeparam name="T">The type of the result.</typeparam>
     /// <param name="work">The work. Its result must hold no tensor of a scope that it began.</param>
+    /// <returns>The result of the work.</returns>
     /// <remarks>Exceptions are rethrown unchanged. The work sees the caller's activities and other asynchronous locals.</remarks>
-    public static T Run<T>(Func<T> work) => t_isTensorThread ? work() : RunAsync(work).GetAwaiter().GetResult();
+    public static T Run<T>(Func<T> work)
+    {
+        ArgumentNullException.ThrowIfNull(work);
+        return t_isTensorThread ? work() : RunAsync(work).GetAwaiter().GetResult();
+    }
 
     /// <summary>Runs work on a tensor thread without blocking the caller.</summary>
+    /// <typeparam name="T">The type of the result.</typeparam>
     /// <param name="work">The work. Its result must hold no tensor of a scope that it began.</param>
+    /// <returns>The result of the work.</returns>
     public static Task<T> RunAsync<T>(Func<T> work)
     {
+        ArgumentNullException.ThrowIfNull(work);
+        TorchBackend.EnsureAvailable();
         TensorThread thread = Idle.TryPop(out TensorThread? idle) ? idle : new TensorThread();
         int threads = torch.get_num_threads();
         OpenMpTeam.Release(); // the caller does not compute while it waits

@@ -152,8 +152,9 @@ internal sealed record SavedOptions
     public IReadOnlyList<string> DifferencesTo(SavedOptions now)
     {
         // An option that the earlier version did not have counts as its default. An option that no longer exists counts as different.
-        Dictionary<string, string?> defaults = new(OptionText.From(new GrpoOptions(), Grpo)
-            .Concat(OptionText.From(new TrainerOptions(), Trainer)).Concat(OptionText.From(new SupervisedOptions(), Supervised)));
+        Dictionary<string, string?> defaults = new(OptionText.From(new GrpoOptions { LearningRate = GrpoOptions.FullTrainingRate }, Grpo)
+            .Concat(OptionText.From(new TrainerOptions(), Trainer))
+            .Concat(OptionText.From(new SupervisedOptions { LearningRate = SupervisedOptions.FullTrainingRate }, Supervised)));
         bool rollsBack = RollsBack(now);
         string curriculum = Trainer + nameof(TrainerOptions.Curriculum);
         SavedOptions[] sides = [this, now];

@@ -28,9 +28,11 @@ public sealed record SupervisedOptions : IReflectedOptions
     /// <value>1 or more, or null for no limit; default null.</value>
     public int? MaxTokensPerMicroBatch { get; set; }
 
-    /// <summary>The peak learning rate.</summary>
-    /// <value>0 to 1; default 1e-5.</value>
-    public double LearningRate { get; set; } = 1e-5;
+    /// <summary>
+    /// The peak learning rate. Null means the default for what the policy trains, which <see cref="ChooseLearningRate"/> returns.
+    /// </summary>
+    /// <value>0 to 1, or null for 1e-5, and 1e-4 if only an adapter is trained; default null.</value>
+    public double? LearningRate { get; set; }
 
     /// <summary>The schedule of the learning rate from the end of the warm-up to <see cref="Steps"/>.</summary>
     /// <value>Default <see cref="LearningRateSchedule.Cosine"/>.</value>
@@ -100,6 +102,17 @@ public sealed record SupervisedOptions : IReflectedOptions
     /// <value>Default false.</value>
     public bool AllowOptionChanges { get; set; }
 
+    /// <summary>The default learning rate of full training.</summary>
+    internal const double FullTrainingRate = 1e-5;
+
+    /// <summary>The default learning rate if only an adapter is trained.</summary>
+    internal const double AdapterRate = 1e-4;
+
+    /// <summary>Chooses the peak learning rate: <see cref="LearningRate"/>, or else the default for what is trained.</summary>
+    /// <param name="trainsAdapter">True if only an adapter is trained (<see cref="Modeling.IAdapterPolicy.TrainsAdapter"/>).</param>
+    /// <returns>The rate and the reason for it.</returns>
+    public LearningRateChoice ChooseLearningRate(bool trainsAdapter) => new(LearningRate, FullTrainingRate, AdapterRate, trainsAdapter);
+
     internal IReadOnlyList<string> Validate()
     {
         var problems = new List<string>();
@@ -107,7 +120,7 @@ public sealed record SupervisedOptions : IReflectedOptions
         Require(BatchSize is >= 1 and <= 65536, BatchSize, "1 to 65536");
         Require(MicroBatchSize is >= 1 and <= 4096, MicroBatchSize, "1 to 4096");
         Require(MaxTokensPerMicroBatch is null or >= 1, MaxTokensPerMicroBatch, "1 or more, or null for no limit");
-        Require(LearningRate is >= 0 and <= 1, LearningRate, "0 to 1");
+        Require(LearningRate is null or (>= 0 and <= 1), LearningRate, "0 to 1");
         Require(Enum.IsDefined(Schedule), Schedule, string.Join(", ", Enum.GetNames<LearningRateSchedule>()));
         Require(WarmupSteps >= 0 && WarmupSteps < Steps, WarmupSteps, "0 to below Steps");
         Require(WeightDecay is >= 0 and <= 1, WeightDecay, "0 to 1");

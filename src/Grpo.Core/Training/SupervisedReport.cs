@@ -14,6 +14,12 @@ public sealed record SupervisedReport(long Step, double Loss, double GradientNor
     /// </summary>
     public double? HeldOutLoss { get; init; }
 
+    /// <summary>
+    /// The warning that the trained adapter has hardly changed the model, with the learning rate and a better one. It is in the report of
+    /// the step that finds it, at most once per run; null otherwise.
+    /// </summary>
+    public string? AdapterWarning { get; init; }
+
     /// <summary>The folder of the checkpoint that was written after this step. Null if none was due.</summary>
     public string? Checkpoint { get; init; }
 }

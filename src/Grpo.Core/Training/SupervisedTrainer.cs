@@ -25,10 +25,12 @@ public sealed class SupervisedTrainer
 {
     private const string MomentsFile = "optimizer.safetensors";
     private const string StateFile = "supervised_state.json";
+    private const double AdamEpsilon = 1e-8;
     private const string Member = $"{nameof(SupervisedTrainer)}.{nameof(RunAsync)}";
 
     private readonly IPolicy _policy;
     private readonly SupervisedOptions _options;
+    private readonly LearningRateChoice _rate;
     private readonly ICheckpointStore? _checkpoints;
     private readonly TimeProvider _clock;
     private readonly ILogger _logger;
@@ -64,7 +66,9 @@ public sealed class SupervisedTrainer
         ArgumentNullException.ThrowIfNull(data.Examples);
         ArgumentNullException.ThrowIfNull(data.HeldOut);
         _policy = policy;
-        _options = (options ?? new SupervisedOptions()) with { };
+        _options = options ?? new SupervisedOptions();
+        _rate = _options.ChooseLearningRate(policy.TrainsAdapter());
+        _options = _options with { LearningRate = _rate.Rate };
         services ??= new SupervisedServices();
         _checkpoints = services.Checkpoints;
         _clock = services.Clock;
@@ -127,7 +131,8 @@ public sealed class SupervisedTrainer
         using IDisposable run = PolicyUse.BeginRun(_policy, Member);
         using IDisposable? claim = _checkpoints?.BeginRun();
         using var adam = new AdamW(
-            _policy.TrainedParameters(), new AdamWOptions(WeightDecay: _options.WeightDecay), _options.OptimizerMoments);
+            _policy.TrainedParameters(), new AdamWOptions(Epsilon: AdamEpsilon, WeightDecay: _options.WeightDecay), _options.OptimizerMoments);
+        var motion = new AdapterMotion(_policy, _rate, AdamEpsilon);
         var order = new PromptOrder(_sequences.Length, _options.Seed);
         _identity.Note();
         if (_checkpoints is not null)
@@ -145,7 +150,8 @@ public sealed class SupervisedTrainer
                 SupervisedReport report;
                 try
                 {
-                    report = Step(adam, [.. order.At(adam.Step, _options.BatchSize).Select(index => _sequences[index])], cancellationToken);
+                    TokenSequence[] batch = [.. order.At(adam.Step, _options.BatchSize).Select(index => _sequences[index])];
+                    report = Step(adam, motion, batch, cancellationToken);
                     whole = adam.Step;
                     if (_heldOut.Length > 0 && IsDue(adam.Step, _options.EvaluateEvery))
                     {
@@ -238,7 +244,7 @@ public sealed class SupervisedTrainer
         return sum / CompletionTokens(_heldOut);
     }
 
-    private SupervisedReport Step(AdamW adam, TokenSequence[] batch, CancellationToken cancellationToken)
+    private SupervisedReport Step(AdamW adam, AdapterMotion motion, TokenSequence[] batch, CancellationToken cancellationToken)
     {
         using IDisposable operation = PolicyUse.BeginOperation(_policy, Member);
         long step = adam.Step;
@@ -266,12 +272,19 @@ public sealed class SupervisedTrainer
             {
                 throw new TrainingDivergedException(FormattableString.Invariant(
                     $"The gradient norm of step {step + 1} is {norm}; the update was not applied. ")
-                    + FormattableString.Invariant($"Lower LearningRate ({_options.LearningRate})."));
+                    + FormattableString.Invariant($"Lower LearningRate ({_rate.Rate})."));
             }
 
-            double learningRate = LearningRate.At(_options.Schedule, _options.LearningRate, step, _options.WarmupSteps, _options.Steps);
-            adam.Apply(learningRate, Math.Min(1, _options.MaxGradientNorm / (norm + 1e-6)));
-            return new SupervisedReport(step + 1, loss, norm, learningRate, tokens);
+            double learningRate = LearningRate.At(_options.Schedule, _rate.Rate, step, _options.WarmupSteps, _options.Steps);
+            double scale = Math.Min(1, _options.MaxGradientNorm / (norm + 1e-6));
+            adam.Apply(learningRate, scale);
+            string? warning = motion.Observe(learningRate, norm * scale);
+            if (warning is not null)
+            {
+                _logger.AdapterDoesNotMove(step + 1, warning);
+            }
+
+            return new SupervisedReport(step + 1, loss, norm, learningRate, tokens) { AdapterWarning = warning };
         }
         finally
         {

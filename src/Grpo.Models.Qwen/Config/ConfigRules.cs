@@ -3,7 +3,7 @@ using System.Text.RegularExpressions;
 
 namespace Grpo.Models.Qwen.Config;
 
-/// <summary>Refuses a <c>config.json</c> with fields that would make the model compute something else than Qwen2.</summary>
+/// <summary>Refuses a <c>config.json</c> with fields that would make the model compute something else than its family.</summary>
 /// <remarks>
 /// A field that the library reads is checked where it is read. Every other field whose name is listed here, or contains a word of the same
 /// mathematics, must have its neutral value. All remaining fields count as notes and are kept. The names are those of other model families
@@ -21,9 +21,9 @@ internal static partial class ConfigRules
     [
         ("off", IsOff, "weights would have other names and types",
             ["quantization_config", "quantization", "compression_config", "sparsity_config", "pruned_heads"]),
-        ("off", IsOff, "linear layers would have biases that Qwen2's have not",
-            ["mlp_bias", "use_bias", "o_proj_bias", "lm_head_bias", "head_bias"]),
-        ("true", IsTrue, "Qwen2's queries, keys and values have biases", ["attention_bias", "qkv_bias"]),
+        ("off", IsOff, "linear layers would have biases that the family's have not",
+            ["use_bias", "o_proj_bias", "lm_head_bias", "head_bias"]),
+        ("1", IsOne, "products would be sums of parts, with other rounding", ["pretraining_tp"]),
         ("off", IsOff, "logits would be bounded",
             ["attn_logit_softcapping", "final_logit_softcapping", "attn_logit_softcap", "final_logit_softcap", "attention_logit_cap",
              "logit_softcap",
@@ -46,7 +46,6 @@ internal static partial class ConfigRules
              "attention_sinks",
              "use_attention_sinks", "num_attention_sinks", "clip_qkv", "attn_output_gate", "use_gated_attention",
              "scale_attn_by_inverse_layer_idx", "attn_temperature_tuning"]),
-        ("off", IsOff, "queries and keys would be normalized", ["qk_norm", "use_qk_norm", "qk_layernorm", "use_qk_layernorm"]),
         ("1/√(width of a head)", IsAttentionScale, Attention, ["attention_multiplier", "attention_scale", "softmax_scale", "attn_scale"]),
         ("the width of a head", IsHeadWidth, Attention, ["query_pre_attn_scalar"]),
         ("true", IsTrue, Attention, ["scale_attn_weights"]),
@@ -75,6 +74,17 @@ internal static partial class ConfigRules
         ("without a model", NamesNoModel, "the model would be computed by code that comes with it", ["auto_map"]),
     ];
 
+    // Parts that not every family has. A field must say what the model has.
+    private static readonly Part[] Parts =
+    [
+        new(config => config.QueryKeyValueBias, "queries, keys and values of the model have biases",
+            "queries, keys and values would have biases", ["attention_bias", "qkv_bias"]),
+        new(config => config.MlpBias, "the feed-forward layer of the model has biases", "the feed-forward layer would have biases",
+            ["mlp_bias"]),
+        new(config => config.QueryKeyNorm, "queries and keys of the model are normalized", "queries and keys would be normalized",
+            ["qk_norm", "use_qk_norm", "qk_layernorm", "use_qk_layernorm"]),
+    ];
+
     // No list can hold all spellings of these names. The first matching pattern decides.
     private static readonly (Regex Name, string Neutral, Func<JsonElement, DecoderConfig, bool> IsNeutral, string Reason)[] Patterns =
     [
@@ -82,8 +92,7 @@ internal static partial class ConfigRules
         (Rotary(), "off", IsOff, Angles),
         (NotCausal(), "off", IsOff, "tokens would see those that follow"),
         (Causal(), "true", IsTrue, "tokens would see those that follow"),
-        (AttentionBias(), "true", IsTrue, "Qwen2's queries, keys and values have biases"),
-        (Bias(), "off", IsOff, "linear layers would have other biases than Qwen2's"),
+        (Bias(), "off", IsOff, "linear layers would have other biases than the family's"),
         (Quantized(), "off", IsOff, "weights would have other names and types"),
         (Scaled(), "1", (value, config) => IsOff(value, config) || IsOne(value, config), Scale),
     ];
@@ -104,15 +113,43 @@ internal static partial class ConfigRules
             }
         }
 
-        HashSet<string> known = [.. Rules.SelectMany(rule => rule.Fields), .. RopeFields.OtherNamesOfTheta];
-        foreach ((string name, JsonElement value) in fields.Unread().Where(field => !known.Contains(field.Key)))
+        foreach (Part part in Parts)
+        {
+            foreach (string name in part.Fields)
+            {
+                if (fields.Peek(name) is { } value)
+                {
+                    Require(fields, name, value, part, config);
+                }
+            }
+        }
+
+        HashSet<string> known =
+            [.. Rules.SelectMany(rule => rule.Fields), .. Parts.SelectMany(part => part.Fields), .. RopeFields.OtherNamesOfTheta];
+        foreach ((string name, JsonElement value) in fields.Unread()
+            .Where(field => field.Value.ValueKind != JsonValueKind.Null && !known.Contains(field.Key)))
         {
             string plain = name.Replace('-', '_');
-            if (value.ValueKind != JsonValueKind.Null
-                && Array.Find(Patterns, pattern => pattern.Name.IsMatch(plain)) is { Name: not null } fits)
+            if (AttentionBias().IsMatch(plain))
+            {
+                Require(fields, name, value, Parts[0], config);
+            }
+            else if (Array.Find(Patterns, pattern => pattern.Name.IsMatch(plain)) is { Name: not null } fits)
             {
                 Require(fields, name, value, fits.IsNeutral(value, config), fits.Neutral, fits.Reason);
             }
+        }
+    }
+
+    private static void Require(ConfigFields fields, string name, JsonElement value, Part part, DecoderConfig config)
+    {
+        if (part.IsIn(config))
+        {
+            Require(fields, name, value, IsTrue(value, config), "true", part.ReasonIfIn);
+        }
+        else
+        {
+            Require(fields, name, value, IsOff(value, config), "off", part.ReasonIfNot);
         }
     }
 
@@ -195,4 +232,7 @@ internal static partial class ConfigRules
         "^use_mup$|^mup|(logits?|output|embed[a-z]*|residual|attn|attention|softmax|hidden)_.*(scale|scaling|multiplier)",
         AnyCase | RegexOptions.NonBacktracking)]
     private static partial Regex Scaled();
+
+    /// <summary>A part of a model that a family may have or not.</summary>
+    private sealed record Part(Func<DecoderConfig, bool> IsIn, string ReasonIfIn, string ReasonIfNot, string[] Fields);
 }

@@ -3,14 +3,20 @@ using System.Text.Json;
 
 namespace Grpo.Models.Qwen.Config;
 
-/// <summary>The configuration of a Qwen2 model: its sizes and constants, as in <c>config.json</c>.</summary>
+/// <summary>The configuration of a decoder: its family, its sizes, parts and constants, as in <c>config.json</c>.</summary>
 /// <remarks>
-/// Attention is full, the activation SiLU and RoPE unscaled. Loading refuses a file that asks for sliding windows, RoPE scaling or
-/// quantized weights.
+/// The families are Qwen2, Qwen3 (dense) and Llama. Attention is full and the activation SiLU. Loading refuses a file that asks for
+/// sliding windows, an unknown scaling of the angles or quantized weights.
 /// </remarks>
 public sealed record DecoderConfig
 {
     private readonly int? _headWidth;
+    private readonly bool? _queryKeyValueBias;
+    private readonly bool? _queryKeyNorm;
+
+    /// <summary>The family of the model (<c>model_type</c>).</summary>
+    /// <value>"qwen2", "qwen3" or "llama"; default "qwen2".</value>
+    public string ModelType { get; init; } = ModelFamily.All[0].ModelType;
 
     /// <summary>The number of rows of the token embedding, V (<c>vocab_size</c>).</summary>
     /// <value>1 to 4,194,304.</value>
@@ -44,6 +50,30 @@ public sealed record DecoderConfig
         init => _headWidth = value;
     }
 
+    /// <summary>True if the projections of queries, keys and values have biases.</summary>
+    /// <value>Default true in Qwen2, which needs it, and else false (<c>attention_bias</c>).</value>
+    public bool QueryKeyValueBias
+    {
+        get => _queryKeyValueBias ?? Family?.AlwaysHasBiases == true;
+        init => _queryKeyValueBias = value;
+    }
+
+    /// <summary>True if the output projection of the attention has a bias.</summary>
+    /// <value>Default false, as in Qwen2; else the same as <see cref="QueryKeyValueBias"/> (<c>attention_bias</c>).</value>
+    public bool OutputBias { get; init; }
+
+    /// <summary>True if every head of queries and keys passes an RMSNorm of its own before the rotation.</summary>
+    /// <value>Default true in Qwen3, which needs it, and else false.</value>
+    public bool QueryKeyNorm
+    {
+        get => _queryKeyNorm ?? Family?.HasQueryKeyNorm == true;
+        init => _queryKeyNorm = value;
+    }
+
+    /// <summary>True if the projections of the feed-forward layer have biases (<c>mlp_bias</c>). Only Llama has the choice.</summary>
+    /// <value>Default false.</value>
+    public bool MlpBias { get; init; }
+
     /// <summary>True if the head width was given explicitly and does not follow from the other sizes.</summary>
     internal bool HasOwnHeadWidth => _headWidth is not null;
 
@@ -61,6 +91,10 @@ public sealed record DecoderConfig
     /// <summary>The base θ of the rotary angles (<c>rope_theta</c>).</summary>
     /// <value>Above 1, to 1e12; default 10,000.</value>
     public double RopeTheta { get; init; } = 10_000;
+
+    /// <summary>The scaling of the rotary angles (<c>rope_scaling</c>); null if they are unscaled.</summary>
+    /// <value>Default null.</value>
+    public RopeScaling? RopeScaling { get; init; }
 
     /// <summary>True if the output layer uses the weight of the token embedding (<c>tie_word_embeddings</c>).</summary>
     /// <value>Default false.</value>
@@ -83,6 +117,9 @@ public sealed record DecoderConfig
     /// <summary>The fields of the file that this library does not use. <see cref="ToJson"/> writes them back.</summary>
     public IReadOnlyDictionary<string, JsonElement> OtherFields { get; init; } = new Dictionary<string, JsonElement>();
 
+    /// <summary>The family of <see cref="ModelType"/>; null if it is not known.</summary>
+    internal ModelFamily? Family => ModelFamily.Find(ModelType);
+
     /// <summary>Reads the <c>config.json</c> of a checkpoint.</summary>
     /// <param name="directory">The folder of the checkpoint.</param>
     /// <exception cref="DirectoryNotFoundException">The folder does not exist.</exception>
@@ -101,7 +138,7 @@ public sealed record DecoderConfig
     public static DecoderConfig Parse(string json, string source = "config.json") => DecoderConfigFile.Parse(json, source);
 
     /// <summary>Returns the text of a <c>config.json</c> that transformers reads, with the fields in alphabetical order.</summary>
-    public string ToJson() => DecoderConfigFile.Write(this);
+    public string ToJson() => DecoderConfigWriter.Write(this);
 
     /// <summary>Returns a sentence for each size that is out of range or contradicts another; empty if the model can be built.</summary>
     internal List<string> Problems()
@@ -141,6 +178,8 @@ public sealed record DecoderConfig
             problems.Add($"num_attention_heads {AttentionHeadCount} is not divisible by num_key_value_heads {KeyValueHeadCount}.");
         }
 
+        problems.AddRange(ProblemsOfParts());
+        problems.AddRange(RopeScaling?.Problems() ?? []);
         if (StoredType is not ("float32" or "float16" or "bfloat16"))
         {
             problems.Add($"torch_dtype is \"{StoredType}\" but must be float32, float16 or bfloat16.");
@@ -167,10 +206,43 @@ public sealed record DecoderConfig
         }
     }
 
+    // A file can only say what its family allows. Other parts would be saved as another model.
+    private IEnumerable<string> ProblemsOfParts()
+    {
+        if (Family is not { } family)
+        {
+            string known = string.Join(", ", ModelFamily.All.Select(one => one.ModelType));
+            yield return $"model_type is \"{ModelType}\" but must be one of {known}.";
+            yield break;
+        }
+
+        bool outputBias = !family.AlwaysHasBiases && QueryKeyValueBias;
+        if (family.AlwaysHasBiases && !QueryKeyValueBias)
+        {
+            yield return $"Queries, keys and values have no biases, but those of {family.Name} have.";
+        }
+        else if (OutputBias != outputBias)
+        {
+            yield return $"The output projection has {(OutputBias ? "a" : "no")} bias, but in {family.Name} with the same queries, keys "
+                + $"and values it has {(outputBias ? "one" : "none")}.";
+        }
+
+        if (QueryKeyNorm != family.HasQueryKeyNorm)
+        {
+            yield return $"Queries and keys are {(QueryKeyNorm ? "" : "not ")}normalized, but in {family.Name} they are"
+                + $"{(family.HasQueryKeyNorm ? "" : " not")}.";
+        }
+
+        if (MlpBias && !family.HasMlpBiasField)
+        {
+            yield return $"The feed-forward layer has biases, but in {family.Name} it has none.";
+        }
+    }
+
     /// <summary>Describes the first field that makes the weights of the two models incompatible; null if there is none.</summary>
     internal string? DifferenceFrom(DecoderConfig other)
     {
-        foreach (((string field, object mine), (_, object theirs)) in Mathematics().Zip(other.Mathematics()))
+        foreach (((string field, object mine, _), (_, object theirs, _)) in AllMathematics().Zip(other.AllMathematics()))
         {
             if (!mine.Equals(theirs))
             {
@@ -181,18 +253,33 @@ public sealed record DecoderConfig
         return null;
     }
 
-    /// <summary>Returns the fields that decide what the model computes from its weights.</summary>
+    /// <summary>
+    /// Returns the fields that decide what the model computes from its weights. Parts that came later are left out where they are as in
+    /// the first models, so that the identity of an older checkpoint stays the same.
+    /// </summary>
     internal IReadOnlyList<(string Field, object Value)> Mathematics() =>
+        [.. AllMathematics().Where(entry => !entry.Value.Equals(entry.LeftOut)).Select(entry => (entry.Field, entry.Value))];
+
+    private IReadOnlyList<(string Field, object Value, object? LeftOut)> AllMathematics() =>
     [
-        ("vocab_size", VocabularySize),
-        ("hidden_size", HiddenSize),
-        ("intermediate_size", IntermediateSize),
-        ("num_hidden_layers", LayerCount),
-        ("num_attention_heads", AttentionHeadCount),
-        ("num_key_value_heads", KeyValueHeadCount),
-        ("head_dim", HeadWidth),
-        ("rms_norm_eps", RmsNormEpsilon),
-        ("rope_theta", RopeTheta),
-        ("tie_word_embeddings", TieWordEmbeddings),
+        ("model_type", ModelType, ModelFamily.All[0].ModelType),
+        ("vocab_size", VocabularySize, null),
+        ("hidden_size", HiddenSize, null),
+        ("intermediate_size", IntermediateSize, null),
+        ("num_hidden_layers", LayerCount, null),
+        ("num_attention_heads", AttentionHeadCount, null),
+        ("num_key_value_heads", KeyValueHeadCount, null),
+        ("head_dim", HeadWidth, null),
+        ("rms_norm_eps", RmsNormEpsilon, null),
+        ("rope_theta", RopeTheta, null),
+        ("rope_scaling", RopeScaling is null ? "none" : ScalingMathematics(RopeScaling), "none"),
+        ("attention_bias", QueryKeyValueBias, true),
+        ("mlp_bias", MlpBias, false),
+        ("tie_word_embeddings", TieWordEmbeddings, null),
     ];
+
+    // YaRN without a length of its own takes that of the model.
+    private string ScalingMathematics(RopeScaling scaling) => scaling is { Kind: RopeScalingKind.Yarn, OriginalMaxPositions: null }
+        ? (scaling with { OriginalMaxPositions = MaxPositions }).Describe()
+        : scaling.Describe();
 }

@@ -1,12 +1,10 @@
-using System.Buffers;
 using System.Globalization;
-using System.Text;
 using System.Text.Json;
 using Grpo.IO;
 
 namespace Grpo.Models.Qwen.Config;
 
-/// <summary>Reads and writes <c>config.json</c>.</summary>
+/// <summary>Reads <c>config.json</c>. <see cref="DecoderConfigWriter"/> writes it.</summary>
 internal static class DecoderConfigFile
 {
     internal const string FileName = "config.json";
@@ -14,9 +12,10 @@ internal static class DecoderConfigFile
     // Real files have about a kilobyte. A larger file is not a model configuration.
     private const long MaxBytes = 1 << 20;
 
-    private static readonly JsonWriterOptions Indented = new() { Indented = true, NewLine = "\n" };
-
-    internal static DecoderConfig Load(string directory)
+    /// <summary>Reads the <c>config.json</c> of a folder.</summary>
+    /// <param name="directory">The folder of the checkpoint.</param>
+    /// <param name="head">The end of the architecture's name, which says what is on top of the decoder.</param>
+    internal static DecoderConfig Load(string directory, string head = ModelFamily.LanguageModel)
     {
         ArgumentException.ThrowIfNullOrEmpty(directory);
         if (!Directory.Exists(directory))
@@ -37,10 +36,14 @@ internal static class DecoderConfigFile
             throw new InvalidDataException($"{path} has {file.Length} bytes; a model configuration has at most {MaxBytes}.");
         }
 
-        return Parse(File.ReadAllText(path), path);
+        return Parse(File.ReadAllText(path), path, head);
     }
 
-    internal static DecoderConfig Parse(string json, string source)
+    /// <summary>Reads the text of a <c>config.json</c>.</summary>
+    /// <param name="json">The text.</param>
+    /// <param name="source">The name of the text in error messages.</param>
+    /// <param name="head">The end of the architecture's name, which says what is on top of the decoder.</param>
+    internal static DecoderConfig Parse(string json, string source, string head = ModelFamily.LanguageModel)
     {
         ArgumentNullException.ThrowIfNull(json);
         JsonDocument document;
@@ -64,8 +67,7 @@ internal static class DecoderConfigFile
             JsonFile.RequireText(document.RootElement, source);
             RequireDistinctNames(json, source);
             var fields = new ConfigFields(document.RootElement);
-            RequireQwen2(fields, source);
-            DecoderConfig config = Read(fields);
+            DecoderConfig config = Read(fields, RequireFamily(fields, source, head));
             RefuseUnsupported(fields);
             ConfigRules.Check(fields, config);
             fields.Problems.AddRange(fields.Problems.Count == 0 ? config.Problems() : []);
@@ -77,64 +79,7 @@ internal static class DecoderConfigFile
         }
     }
 
-    internal static string Write(DecoderConfig config)
-    {
-        var fields = new SortedDictionary<string, Action<Utf8JsonWriter>>(StringComparer.Ordinal)
-        {
-            ["architectures"] = json => json.WriteRawValue("""["Qwen2ForCausalLM"]"""),
-            ["model_type"] = json => json.WriteStringValue("qwen2"),
-            ["hidden_act"] = json => json.WriteStringValue("silu"),
-            ["use_sliding_window"] = json => json.WriteBooleanValue(false),
-            ["attention_dropout"] = json => json.WriteRawValue("0.0"),
-            ["vocab_size"] = json => json.WriteNumberValue(config.VocabularySize),
-            ["hidden_size"] = json => json.WriteNumberValue(config.HiddenSize),
-            ["intermediate_size"] = json => json.WriteNumberValue(config.IntermediateSize),
-            ["num_hidden_layers"] = json => json.WriteNumberValue(config.LayerCount),
-            ["num_attention_heads"] = json => json.WriteNumberValue(config.AttentionHeadCount),
-            ["num_key_value_heads"] = json => json.WriteNumberValue(config.KeyValueHeadCount),
-            ["max_position_embeddings"] = json => json.WriteNumberValue(config.MaxPositions),
-            ["rms_norm_eps"] = json => WriteReal(json, config.RmsNormEpsilon),
-            ["rope_theta"] = json => WriteReal(json, config.RopeTheta),
-            ["tie_word_embeddings"] = json => json.WriteBooleanValue(config.TieWordEmbeddings),
-            ["initializer_range"] = json => WriteReal(json, config.InitializerRange),
-            ["torch_dtype"] = json => json.WriteStringValue(config.StoredType),
-        };
-        if (config.HasOwnHeadWidth)
-        {
-            fields["head_dim"] = json => json.WriteNumberValue(config.HeadWidth);
-        }
-
-        if (config.EosTokenIds is [int only])
-        {
-            fields["eos_token_id"] = json => json.WriteNumberValue(only);
-        }
-        else if (config.EosTokenIds.Count > 1)
-        {
-            fields["eos_token_id"] = json => WriteIds(json, config.EosTokenIds);
-        }
-
-        foreach ((string name, JsonElement value) in config.OtherFields)
-        {
-            fields.TryAdd(name, value.WriteTo);
-        }
-
-        var buffer = new ArrayBufferWriter<byte>();
-        using (var json = new Utf8JsonWriter(buffer, Indented))
-        {
-            json.WriteStartObject();
-            foreach ((string name, Action<Utf8JsonWriter> write) in fields)
-            {
-                json.WritePropertyName(name);
-                write(json);
-            }
-
-            json.WriteEndObject();
-        }
-
-        return Encoding.UTF8.GetString(buffer.WrittenSpan) + "\n";
-    }
-
-    private static DecoderConfig Read(ConfigFields fields)
+    private static DecoderConfig Read(ConfigFields fields, ModelFamily family)
     {
         // Newer files use another name; either may occur.
         string? newName = fields.Word("dtype");
@@ -144,37 +89,50 @@ internal static class DecoderConfigFile
             fields.Problems.Add($"dtype is \"{newName}\" but torch_dtype is \"{oldName}\": which of them the weights have cannot be told.");
         }
 
+        int heads = fields.Integer("num_attention_heads") ?? 0;
+        (double theta, RopeScaling? scaling) = RopeFields.Read(fields, 10_000);
+        bool attentionBias = family.AlwaysHasBiases || fields.Flag("attention_bias", false);
         var config = new DecoderConfig
         {
+            ModelType = family.ModelType,
+            QueryKeyValueBias = attentionBias,
+            OutputBias = attentionBias && !family.AlwaysHasBiases,
+            MlpBias = family.HasMlpBiasField && fields.Flag("mlp_bias", false),
             VocabularySize = fields.Integer("vocab_size") ?? 0,
             HiddenSize = fields.Integer("hidden_size") ?? 0,
             IntermediateSize = fields.Integer("intermediate_size") ?? 0,
             LayerCount = fields.Integer("num_hidden_layers") ?? 0,
-            AttentionHeadCount = fields.Integer("num_attention_heads") ?? 0,
-            KeyValueHeadCount = fields.Integer("num_key_value_heads") ?? 0,
-            MaxPositions = fields.Integer("max_position_embeddings", 32_768) ?? 0,
+            AttentionHeadCount = heads,
+            KeyValueHeadCount = fields.Integer("num_key_value_heads", family.MayOmitKeyValueHeads ? heads : null) ?? 0,
+            MaxPositions = fields.Integer("max_position_embeddings", family.MaxPositions) ?? 0,
             RmsNormEpsilon = fields.Real("rms_norm_eps", 1e-6),
-            RopeTheta = RopeFields.ReadTheta(fields, 10_000),
+            RopeTheta = theta,
+            RopeScaling = scaling,
             TieWordEmbeddings = fields.Flag("tie_word_embeddings", false),
             InitializerRange = fields.Real("initializer_range", 0.02),
             EosTokenIds = fields.Ids("eos_token_id"),
             StoredType = oldName ?? newName ?? "float32",
         };
-        return fields.Has("head_dim") ? config with { HeadWidth = fields.Integer("head_dim") ?? 0 } : config;
+        return fields.Has("head_dim") || family.HeadWidth is not null
+            ? config with { HeadWidth = fields.Integer("head_dim", family.HeadWidth) ?? 0 }
+            : config;
     }
 
-    private static void RequireQwen2(ConfigFields fields, string source)
+    private static ModelFamily RequireFamily(ConfigFields fields, string source, string head)
     {
         string? type = fields.Word("model_type");
         IReadOnlyList<string> architectures = fields.Words("architectures");
-        bool known = type is null ? architectures.Count > 0 : type == "qwen2";
-        if (!known || architectures.Any(name => name != "Qwen2ForCausalLM"))
+        ModelFamily? family = type is not null
+            ? ModelFamily.Find(type)
+            : ModelFamily.All.FirstOrDefault(known => architectures.Contains(known.Name + head));
+        if (family is not null && architectures.All(name => name == family.Name + head))
         {
-            string found = $"model_type \"{type ?? "(none)"}\", architectures [{string.Join(", ", architectures)}]";
-            throw new InvalidDataException(
-                $"{source}: unknown architecture: {TerminalText.EscapeLine(found)}. Supported: "
-                + "model_type \"qwen2\" with architecture CausalLM (Qwen2 and Qwen2.5 language models).");
+            return family;
         }
+
+        string found = $"model_type \"{type ?? "(none)"}\", architectures [{string.Join(", ", architectures)}]";
+        throw new InvalidDataException(
+            $"{source}: unknown architecture: {TerminalText.EscapeLine(found)}. Supported: {ModelFamily.Supported(head)}.");
     }
 
     private static void RefuseUnsupported(ConfigFields fields)
@@ -184,7 +142,8 @@ internal static class DecoderConfigFile
             fields.Problems.Add($"hidden_act is \"{activation}\" but only \"silu\" is supported.");
         }
 
-        if (fields.Flag("use_sliding_window", false))
+        IReadOnlyList<string> layerTypes = fields.Words("layer_types", fields.Peek("layer_types"));
+        if (fields.Flag("use_sliding_window", false) && layerTypes.Count == 0)
         {
             fields.Problems.Add(
                 "use_sliding_window is true, but attention is over the whole sequence: results would differ from the original model's.");
@@ -195,7 +154,6 @@ internal static class DecoderConfigFile
             fields.Problems.Add($"attention_dropout is {dropout.ToString(CultureInfo.InvariantCulture)} but only 0 is supported.");
         }
 
-        IReadOnlyList<string> layerTypes = fields.Words("layer_types", fields.Peek("layer_types"));
         if (layerTypes.FirstOrDefault(type => type != "full_attention") is { } layerType)
         {
             fields.Problems.Add($"layer_types contains \"{layerType}\" but only \"full_attention\" is supported.");
@@ -218,23 +176,5 @@ internal static class DecoderConfigFile
         {
             throw new InvalidDataException($"{source} names a field twice: {TerminalText.EscapeLine(exception.Message)}", exception);
         }
-    }
-
-    private static void WriteIds(Utf8JsonWriter json, IReadOnlyList<int> ids)
-    {
-        json.WriteStartArray();
-        foreach (int id in ids)
-        {
-            json.WriteNumberValue(id);
-        }
-
-        json.WriteEndArray();
-    }
-
-    private static void WriteReal(Utf8JsonWriter json, double value)
-    {
-        // transformers reads 1000000 as an integer. The decimal point keeps a real number real.
-        string text = value.ToString("R", CultureInfo.InvariantCulture);
-        json.WriteRawValue(text.AsSpan().ContainsAny('.', 'E') ? text : text + ".0");
     }
 }

@@ -18,6 +18,8 @@ internal sealed unsafe class CpuAttention : IDisposable
     private const int Lanes = SkinnyKernel.Lanes;
 
     private readonly KeyValueCache _cache;
+    private readonly IReadOnlyList<CpuLayer> _layers;  // for the norms of their heads
+    private readonly float _epsilon;
     private readonly int _keyValueHeads;
     private readonly int _group;                       // query heads per key head
     private readonly int _paddedGroup;
@@ -35,11 +37,14 @@ internal sealed unsafe class CpuAttention : IDisposable
 
     /// <param name="config">The configuration of a model for which <see cref="Suits"/> is true.</param>
     /// <param name="cache">The cache, float32 on the CPU. Borrowed.</param>
+    /// <param name="layers">The layers of the model.</param>
     /// <param name="threads">The number of threads that will call.</param>
-    internal CpuAttention(DecoderConfig config, KeyValueCache cache, int threads)
+    internal CpuAttention(DecoderConfig config, KeyValueCache cache, IReadOnlyList<CpuLayer> layers, int threads)
     {
         using var scope = TensorScope.BeginNoGrad();
         _cache = cache;
+        _layers = layers;
+        _epsilon = (float)config.RmsNormEpsilon;
         _keyValueHeads = config.KeyValueHeadCount;
         _group = config.AttentionHeadCount / _keyValueHeads;
         _paddedGroup = (_group + Tile - 1) / Tile * Tile;
@@ -69,13 +74,16 @@ internal sealed unsafe class CpuAttention : IDisposable
     /// <summary>True if the width of a head is a multiple of two vectors.</summary>
     internal static bool Suits(DecoderConfig config) => config.HeadWidth % (2 * Lanes) == 0;
 
-    /// <summary>Rotates a token's queries and key, appends its key and value to the row, and computes the attention over the row.</summary>
+    /// <summary>
+    /// Normalizes a token's queries and key if the layer does, rotates them, appends key and value to the row, and computes the attention
+    /// over the row.
+    /// </summary>
     /// <param name="layer">The index of the layer.</param>
     /// <param name="row">The index of the row.</param>
     /// <param name="head">The index of the key head.</param>
     /// <param name="thread">The number of the calling thread, whose scratch buffer is used.</param>
-    /// <param name="queries">The queries of all heads of the row, [A, D].</param>
-    /// <param name="keys">The keys of all heads of the row, [K, D].</param>
+    /// <param name="queries">The queries of all heads of the row, [A, D]. Normalized in place.</param>
+    /// <param name="keys">The keys of all heads of the row, [K, D]. Normalized in place.</param>
     /// <param name="values">The values of all heads of the row, [K, D].</param>
     /// <param name="mixed">The result, [A, D], of which the query heads of this key head are written.</param>
     internal void Attend(int layer, int row, int head, int thread, float* queries, float* keys, float* values, float* mixed)
@@ -87,6 +95,8 @@ internal sealed unsafe class CpuAttention : IDisposable
         float* rotated = _temporary + ((long)thread * _scratchSize);
         float* result = rotated + (_paddedGroup * _width), scores = result + (_paddedGroup * _width);
 
+        Norm(keys + (head * _width), _layers[layer].KeyNorm, 1);
+        Norm(queries + (head * _group * _width), _layers[layer].QueryNorm, _group);
         CpuMath.Rotate(keys + (head * _width), cosine, sine, _width, cachedKeys + ((long)position * _width));
         Copy(values + (head * _width), cachedValues + ((long)position * _width), _width);
         for (int i = 0; i < _group; i++)
@@ -122,6 +132,20 @@ internal sealed unsafe class CpuAttention : IDisposable
         for (int i = 0; i < _group; i++)
         {
             Scale(result + (i * _width), 1 / sums[i], _width, mixed + (((head * _group) + i) * _width));
+        }
+    }
+
+    // The heads are neighbors. No weight means no norm.
+    private void Norm(float* heads, float* weight, int count)
+    {
+        if (weight is null)
+        {
+            return;
+        }
+
+        for (int i = 0; i < count; i++)
+        {
+            CpuMath.RmsNorm(heads + (i * _width), weight, _epsilon, _width, heads + (i * _width));
         }
     }
 

@@ -48,16 +48,16 @@ internal sealed unsafe class CpuDecoder : IDisposable
         Dictionary<string, Parameter> weights = Weights(model);
         (_model, _config, _cache, _headHandle) = (model, model.Config, cache, model.HeadWeight.Handle);
         _layers = [.. Enumerable.Range(0, _config.LayerCount)
-            .Select(layer => new CpuLayer(name => weights[$"model.layers.{layer}.{name}"], int8))];
+            .Select(layer => new CpuLayer(name => weights.GetValueOrDefault($"model.layers.{layer}.{name}"), int8))];
         _head = new CpuWeight(model.HeadWeight, int8);
         _embedding = CpuMemory.Address(weights["model.embed_tokens.weight"]);
         _finalNorm = CpuMemory.Address(weights["model.norm.weight"]);
         CpuLayer any = _layers[0];
         int threads = get_num_threads();
-        _projectionParts = CpuPart.Cut(threads, any.Queries, any.Keys, any.Values);
-        _outputParts = CpuPart.Cut(threads, any.Output);
-        _gateParts = CpuPart.Cut(threads, any.Gate);
-        _downParts = CpuPart.Cut(threads, any.Down);
+        _projectionParts = CpuPart.Cut(threads, any.Queries.Weight, any.Keys.Weight, any.Values.Weight);
+        _outputParts = CpuPart.Cut(threads, any.Output.Weight);
+        _gateParts = CpuPart.Cut(threads, any.Gate.Weight);
+        _downParts = CpuPart.Cut(threads, any.Down.Weight);
         _headParts = CpuPart.Cut(threads, _head);
         _maxRows = Math.Min(
             ThreadTeam.MaxBlocks / _config.KeyValueHeadCount,
@@ -67,7 +67,7 @@ internal sealed unsafe class CpuDecoder : IDisposable
         int rows = Int8Weight.Padded(Math.Min(cache.Slots, _maxRows)), width = _config.AttentionHeadCount * _config.HeadWidth;
         try
         {
-            _attention = new CpuAttention(_config, cache, threads);
+            _attention = new CpuAttention(_config, cache, _layers, threads);
             _buffers = new CpuBuffers(_config, rows);
             _int8Rows = int8 is null ? null : new Int8Rows(rows, Math.Max(width, Math.Max(_config.HiddenSize, _config.IntermediateSize)));
             _team = new ThreadTeam(threads);
@@ -90,7 +90,7 @@ internal sealed unsafe class CpuDecoder : IDisposable
     {
         using var scope = TensorScope.BeginNoGrad();
         bool suits = SkinnyKernel.IsSupported
-            && model.Adapter is null or { IsMerged: true }
+            && model.Adapter is null or { IsMerged: true } && !model.HasFourBitBase
             && CpuAttention.Suits(model.Config)
             && CpuMemory.Suits(cache.Layer(0).Keys)
             && Weights(model).Values.Append(model.HeadWeight)
@@ -179,7 +179,7 @@ internal sealed unsafe class CpuDecoder : IDisposable
         Round(_buffers.Normed, _config.HiddenSize);
         _team.Run(_projectionParts.Length, MultiplyProjections);
         _team.Run(_rows * _config.KeyValueHeadCount, Attend);
-        Round(_buffers.Mixed, layer.Output.Width);
+        Round(_buffers.Mixed, layer.Output.Weight.Width);
         _team.Run(_outputParts.Length, MultiplyOutput);
         Norm(layer.MlpNorm);
         Round(_buffers.Normed, _config.HiddenSize);
@@ -211,24 +211,21 @@ internal sealed unsafe class CpuDecoder : IDisposable
         switch (part.Weight)
         {
             case 0:
-                MultiplyAndBias(layer.Queries, layer.QueryBias, part, _buffers.Queries);
+                Multiply(layer.Queries, part, _buffers.Normed, _buffers.Queries);
                 break;
             case 1:
-                MultiplyAndBias(layer.Keys, layer.KeyBias, part, _buffers.Keys);
+                Multiply(layer.Keys, part, _buffers.Normed, _buffers.Keys);
                 break;
             default:
-                MultiplyAndBias(layer.Values, layer.ValueBias, part, _buffers.Values);
+                Multiply(layer.Values, part, _buffers.Normed, _buffers.Values);
                 break;
         }
     }
 
-    private void MultiplyAndBias(CpuWeight weight, float* bias, CpuPart part, float* output)
+    private void Multiply(CpuLinear linear, CpuPart part, float* input, float* output)
     {
-        weight.Multiply(_buffers.Normed, _rounded, _padded, part.From, part.To, output);
-        for (int row = 0; row < _rows; row++)
-        {
-            CpuMath.Add(output + ((long)row * weight.Outputs) + part.From, bias + part.From, part.To - part.From);
-        }
+        linear.Weight.Multiply(input, _rounded, _padded, part.From, part.To, output);
+        linear.AddBias(output, _rows, part);
     }
 
     private void Attend(int block, int member)
@@ -244,12 +241,12 @@ internal sealed unsafe class CpuDecoder : IDisposable
 
     private void MultiplyDown(int block, int member) => MultiplyAndAdd(_layers[_layer].Down, _downParts[block], _buffers.Gate);
 
-    private void MultiplyAndAdd(CpuWeight weight, CpuPart part, float* input)
+    private void MultiplyAndAdd(CpuLinear linear, CpuPart part, float* input)
     {
-        weight.Multiply(input, _rounded, _padded, part.From, part.To, _buffers.Change);
+        Multiply(linear, part, input, _buffers.Change);
         for (int row = 0; row < _rows; row++)
         {
-            long begin = ((long)row * weight.Outputs) + part.From;
+            long begin = ((long)row * linear.Weight.Outputs) + part.From;
             CpuMath.Add(_buffers.Hidden + begin, _buffers.Change + begin, part.To - part.From);
         }
     }
@@ -258,11 +255,11 @@ internal sealed unsafe class CpuDecoder : IDisposable
     {
         CpuPart part = _gateParts[block];
         CpuLayer layer = _layers[_layer];
-        layer.Gate.Multiply(_buffers.Normed, _rounded, _padded, part.From, part.To, _buffers.Gate);
-        layer.Up.Multiply(_buffers.Normed, _rounded, _padded, part.From, part.To, _buffers.Up);
+        Multiply(layer.Gate, part, _buffers.Normed, _buffers.Gate);
+        Multiply(layer.Up, part, _buffers.Normed, _buffers.Up);
         for (int row = 0; row < _rows; row++)
         {
-            long begin = ((long)row * layer.Gate.Outputs) + part.From;
+            long begin = ((long)row * layer.Gate.Weight.Outputs) + part.From;
             CpuMath.Gate(_buffers.Gate + begin, _buffers.Up + begin, part.To - part.From);
         }
     }

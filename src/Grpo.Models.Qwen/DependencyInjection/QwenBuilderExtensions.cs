@@ -5,10 +5,10 @@ using Microsoft.Extensions.Logging;
 
 namespace Grpo.Models.Qwen;
 
-/// <summary>Registers a Qwen2 model as policy, tokenizer, chat template and reference model.</summary>
+/// <summary>Registers a model of Qwen2, Qwen3 or Llama as policy, tokenizer, chat template and reference model.</summary>
 public static class QwenBuilderExtensions
 {
-    /// <summary>Registers a Qwen2 model, which is loaded when it is first needed.</summary>
+    /// <summary>Registers a model, which is loaded when it is first needed.</summary>
     /// <param name="builder">The builder.</param>
     /// <param name="folderOrHubId">An existing folder, or an id such as Qwen/Qwen2.5-1.5B-Instruct.</param>
     /// <param name="device">The device of the weights: cpu, cuda or cuda:n.</param>
@@ -16,7 +16,7 @@ public static class QwenBuilderExtensions
     public static GrpoBuilder UseQwen(this GrpoBuilder builder, string folderOrHubId, string device = "cpu", bool withReference = false) =>
         builder.UseQwen(folderOrHubId, new QwenLoadOptions { Device = device, WithReference = withReference });
 
-    /// <summary>Registers a Qwen2 model with all options, such as adapters. The model is loaded when it is first needed.</summary>
+    /// <summary>Registers a model with all options, such as adapters. The model is loaded when it is first needed.</summary>
     /// <param name="builder">The builder.</param>
     /// <param name="folderOrHubId">An existing folder, or an id such as Qwen/Qwen2.5-1.5B-Instruct.</param>
     /// <param name="options">
@@ -47,6 +47,26 @@ public static class QwenBuilderExtensions
         return options.WithReference
             ? builder.UseReference(provider => provider.GetRequiredService<QwenPretrained>().Reference!)
             : builder;
+    }
+
+    /// <summary>
+    /// Adds a reward model, which is loaded when it is first needed and disposed by the container. Several rewards are combined to a weighted
+    /// sum.
+    /// </summary>
+    /// <param name="builder">The builder.</param>
+    /// <param name="folderOrHubId">An existing folder, or an id such as Skywork/Skywork-Reward-V2-Qwen3-0.6B.</param>
+    /// <param name="weight">The weight of the reward in the sum.</param>
+    /// <param name="options">The options of the reward model. Null means the defaults.</param>
+    public static GrpoBuilder AddRewardModel(
+        this GrpoBuilder builder, string folderOrHubId, double weight = 1, RewardModelOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(builder);
+        ArgumentException.ThrowIfNullOrWhiteSpace(folderOrHubId);
+        options ??= new RewardModelOptions();
+        object key = new(); // a sum may have several reward models
+        builder.Services.AddKeyedSingleton(key, (provider, _) => RewardModel.Load(
+            folderOrHubId, options with { Logger = options.Logger ?? provider.GetService<ILogger<RewardModel>>() }));
+        return builder.AddReward(provider => provider.GetRequiredKeyedService<RewardModel>(key), weight);
     }
 
     // A template that the application registers renders the prompts, whether it is registered before or after UseQwen. Only an instance

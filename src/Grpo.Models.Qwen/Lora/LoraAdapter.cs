@@ -26,7 +26,7 @@ public sealed class LoraAdapter
         [
             .. layers
                 .Where(named => options.TargetModules.Contains(named.Name[(named.Name.LastIndexOf('.') + 1)..]))
-                .Select(named => (named.Name, named.Layer, new LowRankUpdate(named.Name, named.Layer.Weight, options))),
+                .Select(named => (named.Name, named.Layer, new LowRankUpdate(named.Name, named.Layer.Shape, options))),
         ];
         foreach ((_, IAdaptable layer, LowRankUpdate update) in _adapted)
         {
@@ -56,6 +56,24 @@ public sealed class LoraAdapter
         }
     }
 
+    /// <summary>
+    /// Returns true if the update of some layer, ‖ΔW‖ in the Frobenius norm, is at least a fraction of ‖W‖ / √min(in, out).
+    /// </summary>
+    internal bool HasMoved(double fraction)
+    {
+        foreach ((_, IAdaptable layer, LowRankUpdate update) in _adapted)
+        {
+            using var scope = TensorScope.BeginNoGrad();
+            double gain = layer.Weight.to(ScalarType.Float32).norm().item<float>() / Math.Sqrt(layer.Weight.shape.Min());
+            if (update.Norm() is > 0 and var norm && norm >= fraction * gain)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     internal const string DownName = "lora_A";
     internal const string UpName = "lora_B";
 
@@ -66,6 +84,14 @@ public sealed class LoraAdapter
     internal void Merge()
     {
         ThrowIfMerged("it cannot be merged again");
+        if (Array.Exists(_adapted, entry => !entry.Layer.CanMerge))
+        {
+            throw new InvalidOperationException(
+                "The base has 4 bits per weight, which cannot hold the sum of weight and adapter. Merge a copy of "
+                + $"{nameof(QwenPolicy)}.{nameof(QwenPolicy.Dequantize)}, which computes the same, or load the adapter without "
+                + "FourBitBase.");
+        }
+
         using var scope = TensorScope.BeginNoGrad();
         // W + d − d differs from W in floating point. So the originals are kept, in main memory.
         _originals = [.. _adapted.Select(entry => entry.Layer.Weight.detach().to(CPU, copy: true).DetachFromDisposeScope())];

@@ -68,7 +68,7 @@ internal static class LoraConfigFile
         RefuseUnsupported(fields);
         fields.Problems.AddRange(fields.Problems.Count == 0 ? options.Validate() : []);
         return fields.Problems.Count == 0
-            ? (options, baseModel)
+            ? (options, baseModel is null ? null : LoraBaseLocation.Find(directory, baseModel))
             : throw new InvalidDataException(
                 $"{path} does not describe an adapter that can be loaded:\n- "
                 + $"{string.Join("\n- ", fields.Problems.Select(TerminalText.EscapeLine))}");
@@ -77,11 +77,12 @@ internal static class LoraConfigFile
     /// <summary>Returns the text of the file with every field that PEFT needs to load it, in alphabetical order.</summary>
     internal static string Write(LoraOptions options, LoraBaseModel? baseModel)
     {
+        LoraBaseModel? published = baseModel is null ? null : LoraBaseLocation.Publish(baseModel);
         var buffer = new ArrayBufferWriter<byte>();
         using (var json = new Utf8JsonWriter(buffer, Indented))
         {
             json.WriteStartObject();
-            json.WriteString("base_model_name_or_path", baseModel?.Name);
+            json.WriteString("base_model_name_or_path", published?.Name);
             json.WriteString("bias", "none");
             json.WriteBoolean("fan_in_fan_out", false);
             json.WriteBoolean("inference_mode", true);
@@ -91,7 +92,7 @@ internal static class LoraConfigFile
             json.WriteNull("modules_to_save");
             json.WriteString("peft_type", "LORA");
             json.WriteNumber("r", options.Rank);
-            json.WriteString("revision", baseModel?.Revision);
+            json.WriteString("revision", published?.Revision);
             json.WriteStartArray("target_modules");
             foreach (string name in options.TargetModules)
             {

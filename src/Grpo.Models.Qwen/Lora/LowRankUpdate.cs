@@ -14,18 +14,18 @@ internal sealed class LowRankUpdate
     private readonly ulong _key;
 
     /// <param name="name">The name of the adapted layer. With the seed it decides the random numbers.</param>
-    /// <param name="weight">The weight of the adapted layer, [out, in]. Borrowed.</param>
+    /// <param name="shape">The shape and device of the adapted layer.</param>
     /// <param name="options">The options. They are valid.</param>
-    internal LowRankUpdate(string name, Tensor weight, LoraOptions options)
+    internal LowRankUpdate(string name, LinearShape shape, LoraOptions options)
     {
-        var placement = new ParameterPlacement(weight.device, ScalarType.Float32);
+        var placement = new ParameterPlacement(shape.Device, ScalarType.Float32);
         _dropout = options.Dropout;
         _scale = options.Scale;
         _key = CounterRandom.Key(options.Seed, step: 0, name, sample: 0);
-        Down = new LowRankFactor(weight.shape[1], options.Rank, placement);
-        Up = new LowRankFactor(options.Rank, weight.shape[0], placement);
+        Down = new LowRankFactor(shape.Inputs, options.Rank, placement);
+        Up = new LowRankFactor(options.Rank, shape.Outputs, placement);
         using var scope = TensorScope.BeginNoGrad();
-        Down.Weight.copy_(UniformBelow(1 / Math.Sqrt(weight.shape[1]), Down.Weight.shape));
+        Down.Weight.copy_(UniformBelow(1 / Math.Sqrt(shape.Inputs), Down.Weight.shape));
         Up.Weight.zero_();
     }
 
@@ -57,6 +57,15 @@ internal sealed class LowRankUpdate
     {
         using var scope = TensorScope.BeginNoGrad();
         return scope.Keep(Up.Weight.mm(Down.Weight).mul_(_scale));
+    }
+
+    /// <summary>Computes the Frobenius norm of scale · B·A without forming the product: ‖BA‖² = Σ (BᵀB) ∘ (AAᵀ).</summary>
+    internal double Norm()
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor up = Up.Weight.to(ScalarType.Float64), down = Down.Weight.to(ScalarType.Float64);
+        Tensor squares = up.t().mm(up).mul_(down.mm(down.t())).sum();
+        return _scale * Math.Sqrt(Math.Max(0, squares.item<double>())); // rounding could make 0 negative
     }
 
     // 0 or 1 / (1 − p), so that the mean is preserved. Sampled on the CPU, so that every device gets the same mask. TorchSharp's generators
@@ -106,10 +115,26 @@ internal sealed class LowRankFactor : nn.Module
 /// <summary>Implemented by layers whose weight an adapter can change.</summary>
 internal interface IAdaptable
 {
-    /// <summary>The weight of the layer, [out, in]. Owned by the layer.</summary>
+    /// <summary>The shape and device of the layer.</summary>
+    LinearShape Shape { get; }
+
+    /// <summary>True if an update can be added to <see cref="Weight"/>.</summary>
+    bool CanMerge { get; }
+
+    /// <summary>The weight of the layer, [out, in], if <see cref="CanMerge"/>. Owned by the layer.</summary>
     Tensor Weight { get; }
 
     /// <summary>Adds an adapter, whose parameters become parameters of this layer.</summary>
     /// <param name="update">The adapter. Owned by the layer from now on.</param>
     void Attach(LowRankUpdate update);
+}
+
+/// <summary>The shape and device of a linear layer.</summary>
+/// <param name="Outputs">The number of outputs.</param>
+/// <param name="Inputs">The number of inputs.</param>
+/// <param name="Device">The device of the weight.</param>
+internal readonly record struct LinearShape(long Outputs, long Inputs, Device Device)
+{
+    /// <summary>Returns the shape of a layer with a weight [out, in].</summary>
+    internal static LinearShape Of(Tensor weight) => new(weight.shape[0], weight.shape[1], weight.device);
 }

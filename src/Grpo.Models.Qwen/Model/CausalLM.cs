@@ -2,6 +2,7 @@ using Grpo.Modeling;
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Cpu;
 using Grpo.Models.Qwen.Lora;
+using Grpo.Models.Qwen.Quantization;
 using Grpo.Models.Qwen.Tensors;
 using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;
@@ -11,10 +12,10 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Model;
 
-/// <summary>A Qwen2 language model as a torch module. Its parameters have the names that Hugging Face checkpoints use.</summary>
+/// <summary>A language model as a torch module: a decoder of any supported family, and its output layer.</summary>
 /// <remarks>
-/// Create it with <see cref="Initialize"/>, <see cref="QwenWeights.Load"/> or <see cref="Clone"/>. It owns its parameters
-/// until it is disposed.
+/// Its parameters have the names that Hugging Face checkpoints use. Create it with <see cref="Initialize"/>,
+/// <see cref="QwenWeights.Load"/> or <see cref="Clone"/>. It owns its parameters until it is disposed.
 /// </remarks>
 public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
 {
@@ -25,7 +26,8 @@ public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
     private string? _frozenWeights;
 
     /// <summary>Allocates a model without defined weights.</summary>
-    internal CausalLM(DecoderConfig config, Device? device = null, ScalarType type = ScalarType.Float32)
+    internal CausalLM(
+        DecoderConfig config, Device? device = null, ScalarType type = ScalarType.Float32, bool fourBitBase = false)
         : base(nameof(CausalLM))
     {
         ArgumentNullException.ThrowIfNull(config);
@@ -42,8 +44,9 @@ public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
 
         Config = config;
         _computeType = type;
+        HasFourBitBase = fourBitBase;
         var placement = new ParameterPlacement(device ?? CPU, type);
-        _model = new Decoder(config, placement);
+        _model = new Decoder(config, placement with { HasFourBitProjections = fourBitBase });
         // A tied output layer is the embedding itself, not a copy. So both uses add to one gradient.
         _head = config.TieWordEmbeddings ? null : new Projection(config.HiddenSize, config.VocabularySize, hasBias: false, placement);
         RegisterComponents();
@@ -89,6 +92,12 @@ public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
 
     /// <summary>The adapter that is trained instead of the weights; null if there is none.</summary>
     public LoraAdapter? Adapter { get; private set; }
+
+    /// <summary>
+    /// True if the projections of the layers are in 4 bits (<see cref="QwenLoadOptions.FourBitBase"/>). Only an adapter can then be
+    /// trained.
+    /// </summary>
+    public bool HasFourBitBase { get; }
 
     /// <summary>
     /// True if the forward pass saves only the input of each layer and the backward pass computes the layer again (gradient checkpointing).
@@ -200,9 +209,22 @@ public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
     /// </summary>
     /// <param name="device">The device of the copy; null means the device of this model.</param>
     /// <param name="type">The type of the copy's weights and computations; null means the types of this model.</param>
-    public CausalLM Clone(Device? device = null, ScalarType? type = null)
+    public CausalLM Clone(Device? device = null, ScalarType? type = null) => Copy(device, type, HasFourBitBase);
+
+    /// <summary>
+    /// Creates a copy whose projections are the numbers that the 4 bits stand for. It computes the same as this model, and an adapter can
+    /// be merged into it.
+    /// </summary>
+    /// <param name="device">The device of the copy; null means the device of this model.</param>
+    /// <param name="type">The type of the copy's weights and computations; null means the types of this model.</param>
+    /// <exception cref="InvalidOperationException">The model has no base in 4 bits.</exception>
+    internal CausalLM Dequantize(Device? device = null, ScalarType? type = null) => HasFourBitBase
+        ? Copy(device, type, fourBitBase: false)
+        : throw new InvalidOperationException("The base is not in 4 bits: its weights are numbers already. Use Clone for a copy.");
+
+    private CausalLM Copy(Device? device, ScalarType? type, bool fourBitBase)
     {
-        var copy = new CausalLM(Config, device ?? Device, type ?? WeightType);
+        var copy = new CausalLM(Config, device ?? Device, type ?? WeightType, fourBitBase);
         if (Adapter is { IsMerged: false })
         {
             copy.AddAdapter(Adapter.Options, Adapter.BaseModel);
@@ -235,11 +257,22 @@ public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
         using var scope = TensorScope.BeginNoGrad();
         Dictionary<string, Parameter> theirs = source.named_parameters()
             .ToDictionary(named => named.name, named => named.parameter, StringComparer.Ordinal);
-        foreach ((string name, Parameter mine) in named_parameters())
+        Dictionary<string, Projection> projections = source.Projections().ToDictionary(named => named.Name, named => named.Projection);
+        foreach ((string name, Projection mine) in Projections().Where(_ => HasFourBitBase || source.HasFourBitBase))
+        {
+            mine.CopyWeightFrom(projections[name]);
+        }
+
+        foreach ((string name, Parameter mine) in named_parameters().Where(named => theirs.ContainsKey(named.name)))
         {
             mine.copy_(theirs[name]);
         }
     }
+
+    /// <summary>Returns the weights in 4 bits with the names that they have in a checkpoint; none if the base is not in 4 bits.</summary>
+    internal IEnumerable<(string Name, Nf4Weight Weight)> PackedWeights() => Projections()
+        .Where(named => named.Projection.Packed is not null)
+        .Select(named => ($"{named.Name}.weight", named.Projection.Packed!));
 
     /// <summary>Computes the hidden states of all positions and writes their keys and values to a cache.</summary>
     internal Tensor Hidden(Tensor tokenIds, Tensor? attentionMask, CachePass.Prompts? cached)
@@ -314,7 +347,12 @@ public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
 
         return _frozenWeights;
 
-        string Read() => WeightHash.Describe(BaseParameters().Select(named => (named.Name, (Tensor)named.Parameter)));
+        string Read() => WeightHash.Describe(BaseParameters().Select(named => (named.Name, (Tensor)named.Parameter))
+            .Concat(PackedWeights().SelectMany(named => new[]
+            {
+                (named.Name, named.Weight.Data.Bytes),
+                ($"{named.Name}.scales", named.Weight.Data.Floats),
+            })));
     }
 
     /// <inheritdoc/>

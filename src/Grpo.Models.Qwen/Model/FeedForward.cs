@@ -26,9 +26,9 @@ internal sealed class FeedForward : nn.Module<Tensor, AttentionContext, Tensor>
         : base(nameof(FeedForward))
     {
         _inner = config.IntermediateSize;
-        _gate = new Projection(config.HiddenSize, config.IntermediateSize, hasBias: false, placement);
-        _up = new Projection(config.HiddenSize, config.IntermediateSize, hasBias: false, placement);
-        _down = new Projection(config.IntermediateSize, config.HiddenSize, hasBias: false, placement);
+        _gate = new Projection(config.HiddenSize, config.IntermediateSize, config.MlpBias, placement);
+        _up = new Projection(config.HiddenSize, config.IntermediateSize, config.MlpBias, placement);
+        _down = new Projection(config.IntermediateSize, config.HiddenSize, config.MlpBias, placement);
         RegisterComponents();
     }
 

@@ -1,5 +1,6 @@
 using Grpo.Models.Qwen.Cpu;
 using Grpo.Models.Qwen.Lora;
+using Grpo.Models.Qwen.Quantization;
 using Grpo.Models.Qwen.Tensors;
 using Grpo.Tensors;
 using TorchSharp.Modules;
@@ -12,7 +13,8 @@ namespace Grpo.Models.Qwen.Model;
 /// <remarks>Unlike torch's Linear it does not use the global generator: the caller loads or initializes the weights.</remarks>
 internal sealed class Projection : nn.Module<Tensor, AttentionContext, Tensor>, IAdaptable
 {
-    [ComponentName(Name = "weight")] private readonly Parameter _weight;
+    [ComponentName(Name = "weight")] private readonly Parameter? _weight;           // null: the weight is in 4 bits
+    [ComponentName(Name = "packed_weight")] private readonly Nf4Weight? _packed;
     [ComponentName(Name = "bias")] private readonly Parameter? _bias;
 
     private LowRankUpdate? _update;
@@ -20,13 +22,28 @@ internal sealed class Projection : nn.Module<Tensor, AttentionContext, Tensor>, 
     internal Projection(long inputs, long outputs, bool hasBias, ParameterPlacement placement)
         : base(nameof(Projection))
     {
-        _weight = placement.Allocate(outputs, inputs);
+        _packed = placement.HasFourBitProjections ? new Nf4Weight(outputs, inputs, placement) : null;
+        _weight = _packed is null ? placement.Allocate(outputs, inputs) : null;
         _bias = hasBias ? placement.Allocate(outputs) : null;
         RegisterComponents();
     }
 
     /// <summary>The weight, [out, in].</summary>
-    public Tensor Weight => _weight;
+    /// <exception cref="InvalidOperationException">The weight is in 4 bits.</exception>
+    public Tensor Weight => _weight ?? throw new InvalidOperationException(
+        "The weight is in 4 bits, so there is no tensor of its numbers. "
+        + $"{nameof(QwenPolicy)}.{nameof(QwenPolicy.Dequantize)} makes a policy that has them.");
+
+    /// <inheritdoc/>
+    public LinearShape Shape => _packed is null
+        ? LinearShape.Of(Weight)
+        : new LinearShape(_packed.Data.Layout.Outputs, _packed.Data.Layout.Inputs, _packed.Data.Bytes.device);
+
+    /// <inheritdoc/>
+    public bool CanMerge => _packed is null;
+
+    /// <summary>The weight in 4 bits; null if it is a parameter.</summary>
+    internal Nf4Weight? Packed => _packed;
 
     /// <summary>Computes the output of the layer.</summary>
     /// <param name="input">The input, […, in].</param>
@@ -50,9 +67,34 @@ internal sealed class Projection : nn.Module<Tensor, AttentionContext, Tensor>, 
     private Tensor Multiply(Tensor input, AttentionContext context)
     {
         using var scope = TensorScope.Begin();
-        return scope.Keep(context.Cached is CachePass.NextTokens next
-            ? DecodingLinear.Apply(input, _weight, _bias, next.Int8)
-            : FastLinear.Apply(input, _weight.In(input.dtype), _bias?.In(input.dtype)));
+        return scope.Keep((_packed, context.Cached) switch
+        {
+            ({ } packed, CachePass.NextTokens) => Nf4DecodingLinear.Apply(input, packed.Data, _bias?.In(input.dtype)),
+            ({ } packed, _) => Nf4Linear.Apply(input, packed.Data, _bias?.In(input.dtype)),
+            (_, CachePass.NextTokens next) => DecodingLinear.Apply(input, Weight, _bias, next.Int8),
+            _ => FastLinear.Apply(input, Weight.In(input.dtype), _bias?.In(input.dtype)),
+        });
+    }
+
+    /// <summary>Copies the weight of another projection, from or to 4 bits if only one of the two has them.</summary>
+    internal void CopyWeightFrom(Projection other)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        switch (_packed, other._packed)
+        {
+            case (null, null):
+                Weight.copy_(other.Weight);
+                break;
+            case (null, { } packed):
+                Weight.copy_(Nf4Weight.Dequantize(packed.Data, ScalarType.Float32));
+                break;
+            case ({ } packed, null):
+                packed.Quantize(other.Weight);
+                break;
+            case ({ } mine, { } theirs):
+                mine.CopyFrom(theirs.Data);
+                break;
+        }
     }
 
     /// <inheritdoc/>

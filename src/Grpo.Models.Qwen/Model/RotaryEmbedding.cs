@@ -4,28 +4,34 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Model;
 
-/// <summary>Rotary position embedding (RoPE): rotates the pairs (i, i + D/2) of every head by position · θ^(−2i/D).</summary>
+/// <summary>Rotary position embedding (RoPE): rotates the pairs (i, i + D/2) of every head by position · frequency i.</summary>
 /// <remarks>
-/// RoFormer, arXiv:2104.09864, in the half-split layout of the Qwen2 checkpoints. The angles are float32, as in the training of the model.
+/// RoFormer, arXiv:2104.09864, in the half-split layout of Hugging Face checkpoints. The angles are float32, as in the training of the
+/// models.
 /// </remarks>
 internal static class RotaryEmbedding
 {
     /// <summary>
-    /// Computes cosine and sine of every angle. The first half of the sines is negated, so that rotating needs no further signs.
+    /// Computes cosine and sine of every angle, times the gain of the scaling. The first half of the sines is negated, so that rotating
+    /// needs no further signs.
     /// </summary>
     /// <param name="positions">The positions of the tokens, [B, T] int64.</param>
-    /// <param name="config">The configuration of the model, for D and θ.</param>
+    /// <param name="config">The configuration of the model, for D, θ and the scaling.</param>
     /// <param name="type">The type of the tables, which is that of the heads they rotate.</param>
     /// <returns>Two tensors [B, T, 1, D], owned by the caller's scope.</returns>
     internal static (Tensor Cosine, Tensor SignedSine) Tables(Tensor positions, DecoderConfig config, ScalarType type)
     {
         using var scope = TensorScope.BeginNoGrad();
-        int width = config.HeadWidth;
-        Tensor exponents = arange(0, width, 2, ScalarType.Float64, positions.device) * (-Math.Log(config.RopeTheta) / width);
-        Tensor frequencies = exponents.exp().to(ScalarType.Float32);                                    // [D/2]
+        Tensor frequencies = RotaryFrequencies.Compute(config, positions.device).to(ScalarType.Float32);    // [D/2]
         Tensor angles = positions.to(ScalarType.Float32).unsqueeze(-1) * frequencies;                   // [B, T, D/2]
         Tensor cosine = angles.cos();
         Tensor sine = angles.sin();
+        if (config.RopeScaling is { Gain: not 1 and double gain })
+        {
+            cosine.mul_(gain);
+            sine.mul_(gain);
+        }
+
         Tensor cosines = cat([cosine, cosine], -1).unsqueeze(2).to(type);                               // [B, T, 1, D]
         Tensor signedSines = cat([-sine, sine], -1).unsqueeze(2).to(type);                              // [B, T, 1, D]
         return (scope.Keep(cosines), scope.Keep(signedSines));

@@ -6,7 +6,8 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Model;
 
-/// <summary>Causal self-attention with grouped key/value heads (GQA), RoPE, and biases on q, k and v.</summary>
+/// <summary>Causal self-attention with grouped key/value heads (GQA) and RoPE.</summary>
+/// <remarks>The configuration says which projections have biases, and whether the heads of queries and keys are normalized.</remarks>
 internal sealed class SelfAttention : nn.Module<Tensor, AttentionContext, Tensor>
 {
     private readonly int _layer;
@@ -17,6 +18,8 @@ internal sealed class SelfAttention : nn.Module<Tensor, AttentionContext, Tensor
     [ComponentName(Name = "k_proj")] private readonly Projection _keyProjection;
     [ComponentName(Name = "v_proj")] private readonly Projection _valueProjection;
     [ComponentName(Name = "o_proj")] private readonly Projection _outputProjection;
+    [ComponentName(Name = "q_norm")] private readonly RmsNorm? _queryNorm;
+    [ComponentName(Name = "k_norm")] private readonly RmsNorm? _keyNorm;
 
     internal SelfAttention(DecoderConfig config, int layer, ParameterPlacement placement)
         : base(nameof(SelfAttention))
@@ -25,10 +28,17 @@ internal sealed class SelfAttention : nn.Module<Tensor, AttentionContext, Tensor
         _queryHeads = config.AttentionHeadCount;
         _keyValueHeads = config.KeyValueHeadCount;
         _headWidth = config.HeadWidth;
-        _queryProjection = new Projection(config.HiddenSize, _queryHeads * _headWidth, hasBias: true, placement);
-        _keyProjection = new Projection(config.HiddenSize, _keyValueHeads * _headWidth, hasBias: true, placement);
-        _valueProjection = new Projection(config.HiddenSize, _keyValueHeads * _headWidth, hasBias: true, placement);
-        _outputProjection = new Projection(_queryHeads * _headWidth, config.HiddenSize, hasBias: false, placement);
+        bool hasBias = config.QueryKeyValueBias;
+        _queryProjection = new Projection(config.HiddenSize, _queryHeads * _headWidth, hasBias, placement);
+        _keyProjection = new Projection(config.HiddenSize, _keyValueHeads * _headWidth, hasBias, placement);
+        _valueProjection = new Projection(config.HiddenSize, _keyValueHeads * _headWidth, hasBias, placement);
+        _outputProjection = new Projection(_queryHeads * _headWidth, config.HiddenSize, config.OutputBias, placement);
+        if (config.QueryKeyNorm)
+        {
+            _queryNorm = new RmsNorm(_headWidth, config.RmsNormEpsilon, placement);
+            _keyNorm = new RmsNorm(_headWidth, config.RmsNormEpsilon, placement);
+        }
+
         RegisterComponents();
     }
 
@@ -39,8 +49,10 @@ internal sealed class SelfAttention : nn.Module<Tensor, AttentionContext, Tensor
     public override Tensor forward(Tensor hidden, AttentionContext context)
     {
         using var scope = TensorScope.Begin();
-        Tensor queries = Rotate(Heads(_queryProjection.call(hidden, context), _queryHeads), context);             // [B, T, A, D]
-        Tensor keys = Rotate(Heads(_keyProjection.call(hidden, context), _keyValueHeads), context).transpose(1, 2);
+        Tensor queries = Heads(_queryProjection.call(hidden, context), _queryHeads);                              // [B, T, A, D]
+        Tensor keys = Heads(_keyProjection.call(hidden, context), _keyValueHeads);                                // [B, T, K, D]
+        queries = Rotate(_queryNorm?.call(queries) ?? queries, context);
+        keys = Rotate(_keyNorm?.call(keys) ?? keys, context).transpose(1, 2);                                     // [B, K, T, D]
         Tensor values = Heads(_valueProjection.call(hidden, context), _keyValueHeads).transpose(1, 2);            // [B, K, T, D]
         Tensor attended = context switch
         {

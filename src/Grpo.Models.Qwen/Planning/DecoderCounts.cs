@@ -1,4 +1,5 @@
 using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Quantization;
 
 namespace Grpo.Models.Qwen.Planning;
 
@@ -21,8 +22,17 @@ internal sealed class DecoderCounts(DecoderConfig config)
     /// <summary>The elements of a layer's seven projections, without biases.</summary>
     public long LayerProjections => LoraOptions.AllTargetModules.Sum(name => Inputs(name) * Outputs(name));
 
-    /// <summary>The elements of a layer: projections, biases of q, k and v, and two norms.</summary>
-    public long Layer => LayerProjections + QueryWidth + (2 * KeyWidth) + (2L * config.HiddenSize);
+    /// <summary>The bytes of a layer's seven projections in 4 bits.</summary>
+    public long PackedLayerProjections => LoraOptions.AllTargetModules.Sum(name => new Nf4Layout(Outputs(name), Inputs(name)).Size);
+
+    /// <summary>The elements of the largest projection.</summary>
+    public long LargestProjection => LoraOptions.AllTargetModules.Max(name => Inputs(name) * Outputs(name));
+
+    /// <summary>The elements of a layer's norms: two of the hidden states, and those of the heads of queries and keys.</summary>
+    public long LayerNorms => (2L * config.HiddenSize) + (config.QueryKeyNorm ? 2L * config.HeadWidth : 0);
+
+    /// <summary>The elements of a layer: projections, biases and norms.</summary>
+    public long Layer => LayerProjections + LayerBiases + LayerNorms;
 
     /// <summary>The elements of the whole model.</summary>
     public long All => Embeddings + (config.LayerCount * Layer) + config.HiddenSize;
@@ -30,6 +40,10 @@ internal sealed class DecoderCounts(DecoderConfig config)
     /// <summary>Returns the elements of the adapters of all layers.</summary>
     public long Adapters(LoraOptions lora) =>
         config.LayerCount * lora.TargetModules.Sum(name => lora.Rank * (Inputs(name) + Outputs(name)));
+
+    private long LayerBiases =>
+        (config.QueryKeyValueBias ? QueryWidth + (2 * KeyWidth) : 0) + (config.OutputBias ? config.HiddenSize : 0)
+        + (config.MlpBias ? (2L * config.IntermediateSize) + config.HiddenSize : 0);
 
     private long Inputs(string projection) => projection switch
     {

@@ -22,11 +22,12 @@ internal sealed class LayerMemory(QwenMemory model, PassTokens tokens)
     private readonly int _bytes = model.ComputeBytes;
 
     /// <summary>The bytes that the forward pass keeps for the backward pass.</summary>
-    internal long Kept => KeptOfNorms + KeptOfAttention + KeptOfMlp + KeptOfAdapters + CastWeights;
+    internal long Kept => KeptOfNorms + KeptOfHeadNorms + KeptOfAttention + KeptOfMlp + KeptOfAdapters + CastWeights;
 
     /// <summary>The part of <see cref="Kept"/> in tensors that are too small to be blocks of their own.</summary>
     internal long SmallBlocks =>
-        (IsSmall(_count * _hidden * Single) ? KeptOfNorms : 0) + (IsSmall(_keys * _queries * _bytes) ? KeptOfAttention : 0)
+        (IsSmall(_count * _hidden * Single) ? KeptOfNorms : 0) + (IsSmall(_count * _queries * _bytes) ? KeptOfHeadNorms : 0)
+        + (IsSmall(_keys * _queries * _bytes) ? KeptOfAttention : 0)
         + (IsSmall(_count * _inner * _bytes) ? KeptOfMlp : 0) + (IsSmall(_count * _hidden * Single) ? KeptOfAdapters : 0);
 
     /// <summary>The peak of a pass without gradients, including the layer's input.</summary>
@@ -36,9 +37,9 @@ internal sealed class LayerMemory(QwenMemory model, PassTokens tokens)
         {
             // MLP: input, its norm, attention's output, their sum, its norm and the layer's output; gate, silu, up and their product.
             long mlp = (6 * _hidden) + ((Adapts("up_proj") ? 5 : 4) * _inner);
-            // Attention: input and norm, q and k before and after rotation, v; then the inputs and the output of
+            // Attention: input and norm, q and k before and after norm and rotation, v; then the inputs and the output of
             // scaled_dot_product_attention.
-            long attention = (2 * _hidden) + (2 * _queries) + (3 * _keyWidth);
+            long attention = (2 * _hidden) + (2 * _queries) + (3 * _keyWidth) + NormedHeads;
             long attended = tokens.IsPacked ? (3 * _count * _queries) + (2 * _keys * (_queries + _keyWidth)) : 3 * _count * _queries;
             return _bytes * Math.Max(mlp * _count, (attention * _count) + attended);
         }
@@ -72,6 +73,11 @@ internal sealed class LayerMemory(QwenMemory model, PassTokens tokens)
         }
     }
 
+    // The inputs of the norms of the heads. Without norms nothing keeps queries and keys before the rotation.
+    private long KeptOfHeadNorms => _bytes * _count * NormedHeads;
+
+    private long NormedHeads => model.Config.QueryKeyNorm ? _queries + _keyWidth : 0;
+
     // The queries, keys, values and output of scaled_dot_product_attention, with keys and values repeated for every query head. In float32
     // also the logarithm of each softmax's sum. In a packed row the output is reordered for o_proj, which saves that copy.
     private long KeptOfAttention
@@ -91,8 +97,11 @@ internal sealed class LayerMemory(QwenMemory model, PassTokens tokens)
     private long KeptOfAdapters => model.Lora is null ? 0 : model.Lora.TargetModules.Sum(name =>
         _count * Single * (model.Lora.Rank + (_isSingle ? 0 : name switch { "o_proj" => _queries, "down_proj" => _inner, _ => _hidden })));
 
-    // The converted weights if the pass has another type than they have. They are kept for the gradients of the inputs.
-    private long CastWeights => model.IsMixed ? _bytes * (model.Counts.LayerProjections + (2 * _hidden)) : 0;
+    // The converted weights if the pass has another type than they have. They are kept for the gradients of the inputs, except for weights
+    // in 4 bits, which are converted again.
+    private long CastWeights => model.IsMixed
+        ? _bytes * ((model.FourBitBase ? 0 : model.Counts.LayerProjections) + model.Counts.LayerNorms)
+        : 0;
 
     private static bool IsSmall(long bytes) => bytes < MemoryPlanner.LargeBlock;
 

@@ -3,6 +3,7 @@ using Grpo.Modeling;
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Lora;
 using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Quantization;
 using Grpo.Models.Qwen.Text;
 using Grpo.Models.Qwen.Weights;
 using Grpo.Optimization;
@@ -12,7 +13,7 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Planning;
 
-/// <summary>A memory model of Qwen2: computes the memory that a run needs from the model's configuration alone.</summary>
+/// <summary>A memory model of the decoder: computes the memory that a run needs from the model's configuration alone.</summary>
 /// <param name="Config">The configuration of the model.</param>
 /// <remarks>
 /// It counts the tensors that the code creates and that autograd saves. Buffers inside libtorch's operators have a fixed size and are part
@@ -47,6 +48,10 @@ public sealed record QwenMemory(DecoderConfig Config) : IMemoryModel
     /// <summary>True if new tokens are decoded with weights in 8 bits (<see cref="QwenPolicy.Int8Rollouts"/>).</summary>
     /// <value>Default false.</value>
     public bool Int8Rollouts { get; init; }
+
+    /// <summary>True if the projections of the frozen base are in 4 bits (<see cref="QwenLoadOptions.FourBitBase"/>).</summary>
+    /// <value>Default false.</value>
+    public bool FourBitBase { get; init; }
 
     /// <inheritdoc/>
     public bool SharesPrompts => true;
@@ -92,16 +97,24 @@ public sealed record QwenMemory(DecoderConfig Config) : IMemoryModel
             FreezeEmbeddings = options.FreezeEmbeddings,
             GradientCheckpointing = options.GradientCheckpointing,
             Int8Rollouts = options.Int8Rollouts,
+            FourBitBase = options.FourBitBase,
         };
     }
 
     /// <inheritdoc/>
+    /// <exception cref="InvalidOperationException"><see cref="FourBitBase"/> is true without <see cref="Lora"/>.</exception>
     public MemoryNeeds NeedsOf(MemorySizes sizes)
     {
         ArgumentNullException.ThrowIfNull(sizes);
+        if (FourBitBase && Lora is null)
+        {
+            throw new InvalidOperationException(
+                "FourBitBase is true, but Lora is null, and weights in 4 bits cannot be trained. Set Lora, or leave FourBitBase out.");
+        }
+
         PassTokens tokens = PassTokens.ForMicroBatch(sizes);
         ScalarType decodingType = DecodingType(sizes.Device);
-        long weights = Counts.All * BytesOf(WeightType), adapters = Lora is null ? 0 : Counts.Adapters(Lora);
+        long weights = WeightBytes(WeightType), adapters = Lora is null ? 0 : Counts.Adapters(Lora);
         long trained = Lora is null ? Counts.All - (FreezeEmbeddings ? Counts.Embedding : 0) : adapters;
         var update = new UpdateMemory(this, tokens, LogitBytes(tokens, sizes.WithEntropies, withGradients: true), Single * trained);
         return new MemoryNeeds
@@ -113,9 +126,9 @@ public sealed record QwenMemory(DecoderConfig Config) : IMemoryModel
             Decoding = (this with { ComputeType = decodingType }).Decoding(sizes),
             Activations = update.Activations,
             Logits = update.Logits,
-            Training = sizes.HasOtherMicroBatches ? Math.Max(update.First, update.Later) : update.First,
+            Training = (sizes.HasOtherMicroBatches ? Math.Max(update.First, update.Later) : update.First) + Dequantized,
             SmallBlocks = update.SmallBlocks,
-            Scoring = sizes.WithReference ? Scoring(tokens) : 0,
+            Scoring = sizes.WithReference ? Scoring(tokens) + Dequantized : 0,
         };
     }
 
@@ -150,15 +163,29 @@ public sealed record QwenMemory(DecoderConfig Config) : IMemoryModel
             }
         }
 
+        string smaller = string.Join(", ", new[] { adapters, GradientCheckpointing ? "" : Checkpointing }.Where(words => words.Length > 0));
         if (WeightType == ScalarType.Float32 && QwenWeights.StoredType(Config) is var stored && stored != ScalarType.Float32)
         {
-            string[] all = [adapters, GradientCheckpointing ? "" : Checkpointing, "the frozen base in the 16 bits that it is stored in"];
-            leaner.Add(new(
-                string.Join(", ", all.Where(words => words.Length > 0)), checkpointed with { WeightType = stored, ComputeType = stored }));
+            checkpointed = checkpointed with { WeightType = stored, ComputeType = stored };
+            string part = FourBitBase ? "the rest of the frozen base" : "the frozen base";
+            leaner.Add(new(With(smaller, $"{part} in the 16 bits that it is stored in"), checkpointed));
+        }
+
+        if (!FourBitBase && !Int8Rollouts)
+        {
+            string rest = checkpointed.WeightType == WeightType ? "" : " and the rest of it in the 16 bits that it is stored in";
+            leaner.Add(new(With(smaller, $"the frozen base in 4 bits{rest}"), checkpointed with { FourBitBase = true }));
         }
 
         return leaner;
+
+        static string With(string before, string change) => before.Length == 0 ? change : $"{before}, {change}";
     }
+
+    // One weight of the base at a time as numbers of the pass, and four million of them in float32 on their way.
+    private long Dequantized => FourBitBase
+        ? (Counts.LargestProjection * ComputeBytes) + (Single * Math.Min(Counts.LargestProjection, Nf4Weight.NumbersAtOnce))
+        : 0;
 
     // The prompts run together first, and their logits are repeated for the group. Then follows one token per row. The CPU decoder's other
     // buffers, a few numbers per row and position, are not counted.
@@ -168,12 +195,17 @@ public sealed record QwenMemory(DecoderConfig Config) : IMemoryModel
         long logits = (sizes.DecodedPrompts + sizes.DecodedSequences) * Config.VocabularySize * ComputeBytes;
         long prefill = Math.Max(new LayerMemory(this, prompts).Forward, (2 * prompts.Count * Config.HiddenSize * ComputeBytes) + logits);
         long rounded = Int8Rollouts ? (Config.LayerCount * Counts.LayerProjections) + Counts.Embedding : 0;
-        long copy = IsMixed ? Counts.All * ComputeBytes : 0;
-        return prefill + rounded + copy;
+        long copy = IsMixed ? WeightBytes(ComputeType) : 0;
+        return prefill + rounded + copy + Dequantized;
     }
 
     // As in DecodingSession: float32 on a CPU, a copy on other devices.
     private ScalarType DecodingType(DeviceType device) => device == DeviceType.CPU ? WeightType : ComputeType;
+
+    private long WeightBytes(ScalarType type) => FourBitBase
+        ? ((Counts.All - (Config.LayerCount * Counts.LayerProjections)) * BytesOf(type))
+            + (Config.LayerCount * Counts.PackedLayerProjections)
+        : Counts.All * BytesOf(type);
 
     private static int BytesOf(ScalarType type) => type switch
     {

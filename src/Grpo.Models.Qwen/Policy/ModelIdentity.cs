@@ -1,21 +1,27 @@
 using System.Globalization;
+using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Model;
 
 namespace Grpo.Models.Qwen.Policy;
 
-/// <summary>The identity of a Qwen2 model without its adapter: its configuration, its weights and the types in which it computes.</summary>
+/// <summary>The identity of a model without its adapter: its configuration, its weights and the types in which it computes.</summary>
 internal static class ModelIdentity
 {
     /// <summary>Describes a model.</summary>
-    /// <param name="kind">The kind of plug-in that the model serves as.</param>
     /// <param name="model">The model. Borrowed.</param>
-    public static PlugInIdentity Describe(string kind, CausalLM model) => model.Config.Mathematics()
-        .Aggregate(
-            new PlugInIdentity(kind),
-            (identity, entry) => identity.With($"config.{entry.Field}", Convert.ToString(entry.Value, CultureInfo.InvariantCulture)))
+    /// <param name="role">The role that the model serves in, in addition to its family; empty for the model itself.</param>
+    public static PlugInIdentity Describe(CausalLM model, string role = "") => new PlugInIdentity(model.Config.Family!.Name + role)
+        .WithConfig(model.Config)
         .With("weights", model.DescribeWeights())
         .With("weight type", model.WeightType)
+        .With("base in 4 bits", model.HasFourBitBase ? "NF4" : null)
         .With("compute type", model.ComputeType);
+
+    /// <summary>Adds each field of a configuration that decides what is computed.</summary>
+    /// <param name="identity">The identity so far.</param>
+    /// <param name="config">The configuration.</param>
+    public static PlugInIdentity WithConfig(this PlugInIdentity identity, DecoderConfig config) => config.Mathematics().Aggregate(
+        identity, (facts, entry) => facts.With($"config.{entry.Field}", Convert.ToString(entry.Value, CultureInfo.InvariantCulture)));
 
     /// <summary>Adds each option of an adapter as a fact. Null adds nothing.</summary>
     /// <param name="identity">The identity of the base.</param>

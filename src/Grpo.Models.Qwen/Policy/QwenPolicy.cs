@@ -12,10 +12,10 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen;
 
-/// <summary>A policy that is a Qwen2 model. Either all weights or only an adapter are trained.</summary>
+/// <summary>A policy that is a model of Qwen2, Qwen3 or Llama. Either all weights or only an adapter are trained.</summary>
 public sealed class QwenPolicy
-    : IEntropyPolicy, IFusedLossPolicy, ISharedPromptPolicy, IVocabularyPolicy, IMemoryPlannedPolicy, IStochasticPolicy, IHasIdentity,
-    IDisposable
+    : IEntropyPolicy, IFusedLossPolicy, ISharedPromptPolicy, IVocabularyPolicy, IMemoryPlannedPolicy, IStochasticPolicy, IAdapterPolicy,
+    IHasIdentity, IDisposable
 {
     private readonly Action<string>? _saveCompanions;
 
@@ -56,6 +56,9 @@ public sealed class QwenPolicy
     public bool IsStochastic => Model.Adapter is { Options.Dropout: > 0 };
 
     /// <inheritdoc/>
+    public bool TrainsAdapter => Model.Adapter is { IsMerged: false };
+
+    /// <inheritdoc/>
     public bool SharesPrompts => true;
 
     /// <inheritdoc/>
@@ -70,6 +73,7 @@ public sealed class QwenPolicy
         FreezeEmbeddings = Model.Adapter is null && Model.HasFrozenEmbeddings,
         GradientCheckpointing = Model.GradientCheckpointing,
         Int8Rollouts = Int8Rollouts,
+        FourBitBase = Model.HasFourBitBase,
     };
 
     /// <summary>
@@ -92,7 +96,7 @@ public sealed class QwenPolicy
     /// excludes the device and <see cref="CausalLM.GradientCheckpointing"/>, which change no number beyond rounding.
     /// </remarks>
     /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>
-    public PlugInIdentity Identity => ModelIdentity.Describe("Qwen2", Alive)
+    public PlugInIdentity Identity => ModelIdentity.Describe(Alive)
         .With("int8 rollouts", Int8Rollouts.ToString())
         .WithAdapter(Model.Adapter?.Options);
 
@@ -112,10 +116,13 @@ public sealed class QwenPolicy
 
     /// <inheritdoc/>
     /// <exception cref="NotSupportedException">
-    /// <see cref="Int8Rollouts"/> is set and the model is not on a CPU with vectors of 256 bits.
+    /// <see cref="Int8Rollouts"/> is set and the model has a base in 4 bits, or is not on a CPU with vectors of 256 bits.
     /// </exception>
     public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) =>
-        Int8Rollouts && (Alive.Device.type != DeviceType.CPU || !Int8Weight.IsSupported)
+        Int8Rollouts && Alive.HasFourBitBase
+            ? throw new NotSupportedException(
+                $"{nameof(Int8Rollouts)} is true, but the base is in 4 bits, which are not rounded again. Set it to false.")
+            : Int8Rollouts && (Alive.Device.type != DeviceType.CPU || !Int8Weight.IsSupported)
             ? throw new NotSupportedException(
                 $"{nameof(Int8Rollouts)} is for models on a CPU with vectors of 256 bits, but this one is on "
                 + $"{Model.Device}{(Int8Weight.IsSupported ? "" : " of a processor without them")}. Set it to false.")
@@ -175,12 +182,29 @@ public sealed class QwenPolicy
     /// A merged adapter cannot be trained. Main memory keeps the original weights until <see cref="UnmergeAdapter"/>. Log-probs equal those
     /// of the adapter up to the rounding of the weights' type: about 1e-6 in float32, a few hundredths in bfloat16.
     /// </remarks>
-    /// <exception cref="InvalidOperationException">There is no adapter, or it is already merged.</exception>
+    /// <exception cref="InvalidOperationException">There is no adapter, it is already merged, or the base is in 4 bits.</exception>
     public void MergeAdapter() => Adapter().Merge();
 
     /// <summary>Restores the weights of the base, bit for bit, after <see cref="MergeAdapter"/>.</summary>
     /// <exception cref="InvalidOperationException">There is no adapter, or it is not merged.</exception>
     public void UnmergeAdapter() => Adapter().Unmerge();
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentOutOfRangeException">The fraction is not above 0.</exception>
+    public bool HasMoved(double fraction)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(fraction);
+        return Alive.Adapter?.HasMoved(fraction) ?? false;
+    }
+
+    /// <summary>
+    /// Creates a policy from the numbers that a base in 4 bits stands for (<see cref="QwenLoadOptions.FourBitBase"/>), with a copy of the
+    /// adapter. It computes the same as this policy, and its adapter can be merged.
+    /// </summary>
+    /// <param name="device">The device of the copy; null means the device of this policy.</param>
+    /// <returns>The policy. The caller disposes it.</returns>
+    /// <exception cref="InvalidOperationException">The policy has no base in 4 bits.</exception>
+    public QwenPolicy Dequantize(Device? device = null) => new(Alive.Dequantize(device), _saveCompanions) { SaveTemplate = SaveTemplate };
 
     /// <summary>Frees the model.</summary>
     public void Dispose() => Model.Dispose();

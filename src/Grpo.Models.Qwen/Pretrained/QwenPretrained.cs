@@ -1,5 +1,6 @@
 using Grpo.Modeling;
 using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Lora;
 using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Pretrained;
 using Grpo.Models.Qwen.Text;
@@ -10,7 +11,8 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen;
 
 /// <summary>
-/// A pretrained Qwen2 model with everything that a training run needs: policy, reference model, tokenizer and chat template.
+/// A pretrained model with everything that a training run needs: policy, reference model, tokenizer and chat template. Its family is
+/// Qwen2, Qwen3 or Llama.
 /// It owns the models.
 /// </summary>
 public sealed class QwenPretrained : IDisposable
@@ -24,6 +26,7 @@ public sealed class QwenPretrained : IDisposable
         ChatTemplate = template.Template;
         IsChatTemplateAssumed = template.IsAssumed;
         Directory = directory;
+        CheckpointTemplate = template;
     }
 
     /// <summary>
@@ -52,6 +55,9 @@ public sealed class QwenPretrained : IDisposable
 
     /// <summary>True if neither the options nor the checkpoint name a chat template, so that Qwen2.5's is used.</summary>
     public bool IsChatTemplateAssumed { get; }
+
+    /// <summary>The chat template with its text, for saving.</summary>
+    internal CheckpointTemplate CheckpointTemplate { get; }
 
     /// <summary>The folder that the model was read from; with an adapter, the folder of its base.</summary>
     public string Directory { get; }
@@ -109,7 +115,7 @@ public sealed class QwenPretrained : IDisposable
         ScalarType type = options.KeepStoredType ? QwenWeights.StoredType(DecoderConfig.Load(directory)) : ScalarType.Float32;
         CausalLM.RequireComputeType(options.ComputeType ?? type, type);
         CausalLM model = AllocationErrors.Explain(
-            () => QwenWeights.Load(directory, device, type),
+            () => QwenWeights.Read(directory, device, type, options.FourBitBase),
             $"The weights of the model in '{directory}' do not fit into the memory of {device}. "
             + "Take a device with more memory, or a smaller model.");
         model.GradientCheckpointing = options.GradientCheckpointing;
@@ -133,6 +139,11 @@ public sealed class QwenPretrained : IDisposable
             }
 
             template.Report(options.Logger, folderOrHubId);
+            if (source.Adapter is null && options.Lora is not null)
+            {
+                LoraBaseLocation.Report(source.BaseModel, options.Logger);
+            }
+
             return new QwenPretrained(
                 policy, options.WithReference ? ReferenceOf(policy, referenceDevice) : null, tokenizer, template, directory);
         }
@@ -159,7 +170,7 @@ public sealed class QwenPretrained : IDisposable
                 + "Set ReferenceDevice to cpu, train an adapter, whose reference needs no copy, or train without a KL term.");
 
     // The embedding may be larger than the vocabulary (Qwen2.5 pads it to a multiple of 128), but never smaller.
-    private static void RequireRoom(DecoderConfig config, QwenTokenizer tokenizer, string directory)
+    internal static void RequireRoom(DecoderConfig config, QwenTokenizer tokenizer, string directory)
     {
         if (tokenizer.VocabularySize > config.VocabularySize)
         {

@@ -9,6 +9,9 @@ namespace Grpo.Models.Qwen.Tensors;
 /// <param name="Type">The element type.</param>
 internal readonly record struct ParameterPlacement(Device Device, ScalarType Type)
 {
+    /// <summary>True if the projections of the layers are stored in 4 bits.</summary>
+    public bool HasFourBitProjections { get; init; }
+
     /// <summary>Allocates a parameter without defined values. No scope owns it, only the module that keeps it.</summary>
     internal Parameter Allocate(params long[] shape)
     {

@@ -7,7 +7,8 @@ namespace Grpo.Models.Qwen.Text;
 /// <summary>Collects the added tokens from all files that list them and refuses contradictions.</summary>
 internal sealed class AddedTokenReader
 {
-    private const int Qwen25VocabularySize = 151_643;
+    /// <summary>The size of Qwen2.5's vocabulary without added tokens.</summary>
+    public const int Qwen25VocabularySize = 151_643;
 
     private static readonly string[] Qwen25Special =
     [
@@ -37,17 +38,25 @@ internal sealed class AddedTokenReader
     ];
 
     /// <summary>
-    /// Returns the added tokens of all files together, or Qwen2.5's own if no file lists any and the vocabulary has Qwen2.5's size.
+    /// Returns the added tokens of all files together. If no file lists any, those that the class of the tokenizer adds: Qwen2.5's own
+    /// for a vocabulary of Qwen2.5's size, and <c>&lt;|endoftext|&gt;</c> for GPT-2.
     /// </summary>
-    public static IReadOnlyList<AddedToken> Read(TokenizerFiles files, int vocabularySize)
+    public static IReadOnlyList<AddedToken> Read(TokenizerFiles files, ByteLevelVocabulary vocabulary)
     {
         var reader = new AddedTokenReader();
         reader.ReadTokenizer(files);
         reader.ReadConfiguration(files);
         reader.ReadAddedTokens(files);
-        return reader._byContent.Count == 0 && vocabularySize == Qwen25VocabularySize
-            ? Qwen25
-            : [.. reader._byContent.Values.Select(entry => entry.Token).OrderBy(token => token.Id)];
+        if (reader._byContent.Count > 0)
+        {
+            return [.. reader._byContent.Values.Select(entry => entry.Token).OrderBy(token => token.Id)];
+        }
+
+        return vocabulary.Ids.Count == Qwen25VocabularySize ? Qwen25
+            : files.Find(TokenizerFiles.Tokenizer) is null && vocabulary.Pipeline.Words == WordRules.Gpt2
+                && vocabulary.Ids.TryGetValue(Qwen25Special[0], out int endOfText)
+            ? [new AddedToken(endOfText, Qwen25Special[0], IsSpecial: true)]
+            : [];
     }
 
     private void ReadTokenizer(TokenizerFiles files)
@@ -132,7 +141,7 @@ internal sealed class AddedTokenReader
         {
             if (JsonFile.TryGet(token, flag, out JsonElement value) && value.ValueKind == JsonValueKind.True)
             {
-                throw json.Error($"The added token '{content}' has {flag} = true, which is not implemented; Qwen's tokens have false.");
+                throw json.Error($"The added token '{content}' has {flag} = true, which is not implemented; it must be false.");
             }
         }
 

@@ -15,6 +15,10 @@ internal static class ByteAlphabet
     public static IReadOnlyList<byte> BytesByCharacter { get; } =
         [.. Enumerable.Range(0, 256).Select(value => (byte)value).OrderBy(value => CharOfByte[value])];
 
+    /// <summary>The bytes that occur in UTF-8: all but 0xC0, 0xC1 and 0xF5 to 0xFF.</summary>
+    public static IReadOnlyList<byte> BytesOfText { get; } =
+        [.. Enumerable.Range(0, 256).Select(value => (byte)value).Where(value => value is < 0xC0 or (> 0xC1 and < 0xF5))];
+
     public static char ToChar(byte value) => CharOfByte[value];
 
     /// <summary>Converts a character to its byte. Returns false if it stands for none.</summary>
@@ -23,6 +27,18 @@ internal static class ByteAlphabet
         short found = character < ByteOfChar.Length ? ByteOfChar[character] : (short)-1;
         value = (byte)found;
         return found >= 0;
+    }
+
+    /// <summary>Returns the bytes of a token. Every character must stand for a byte.</summary>
+    public static byte[] ToBytes(string token)
+    {
+        var bytes = new byte[token.Length];
+        for (int i = 0; i < bytes.Length; i++)
+        {
+            TryToByte(token[i], out bytes[i]);
+        }
+
+        return bytes;
     }
 
     /// <summary>Writes bytes in the characters of a vocabulary file.</summary>

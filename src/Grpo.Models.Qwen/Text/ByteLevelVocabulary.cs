@@ -5,8 +5,17 @@ using Grpo.Models.Qwen.Config;
 namespace Grpo.Models.Qwen.Text;
 
 /// <summary>The byte-pair tokens with their ids, and the merges in learned order, as read and not yet validated.</summary>
+/// <param name="Ids">The ids by token, in the characters of <see cref="ByteAlphabet"/>.</param>
+/// <param name="Merges">The merges in learned order.</param>
+/// <param name="Pipeline">The settings by which text becomes words and tokens.</param>
+/// <param name="IdsFile">The file of the ids, for messages.</param>
+/// <param name="MergesFile">The file of the merges, for messages.</param>
 internal sealed record ByteLevelVocabulary(
-    Dictionary<string, int> Ids, List<(string Left, string Right)> Merges, string IdsFile, string MergesFile)
+    Dictionary<string, int> Ids,
+    List<(string Left, string Right)> Merges,
+    TokenizerPipeline Pipeline,
+    string IdsFile,
+    string MergesFile)
 {
     /// <summary>Reads <c>tokenizer.json</c> if it exists, as transformers does, else <c>vocab.json</c> and <c>merges.txt</c>.</summary>
     public static ByteLevelVocabulary Read(TokenizerFiles files)
@@ -14,11 +23,12 @@ internal sealed record ByteLevelVocabulary(
         if (files.Find(TokenizerFiles.Tokenizer) is { } tokenizer)
         {
             using var json = new JsonFile(files.PathOf(TokenizerFiles.Tokenizer), tokenizer);
-            TokenizerJsonPipeline.RequireQwen2(json);
+            TokenizerPipeline pipeline = TokenizerJsonPipeline.Read(json);
             JsonElement model = json.Require(json.Root, "model", JsonValueKind.Object);
             return new ByteLevelVocabulary(
                 ReadIds(json, json.Require(model, "vocab", JsonValueKind.Object)),
                 ReadMerges(json, json.Require(model, "merges", JsonValueKind.Array)),
+                pipeline,
                 json.FilePath,
                 json.FilePath);
         }
@@ -27,7 +37,9 @@ internal sealed record ByteLevelVocabulary(
         {
             using var json = new JsonFile(files.PathOf(TokenizerFiles.Vocabulary), vocabulary);
             string mergesFile = files.PathOf(TokenizerFiles.Merges);
-            return new ByteLevelVocabulary(ReadIds(json, json.Root), ReadMerges(mergesFile, merges), json.FilePath, mergesFile);
+            Dictionary<string, int> ids = ReadIds(json, json.Root);
+            TokenizerPipeline pipeline = TokenizerSettings.PipelineOfPair(files, ids.Count);
+            return new ByteLevelVocabulary(ids, ReadMerges(mergesFile, merges), pipeline, json.FilePath, mergesFile);
         }
 
         string found = (files.Find(TokenizerFiles.Vocabulary), files.Find(TokenizerFiles.Merges)) switch

@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.Text;
+using System.Text.Unicode;
 using Grpo.IO;
 using Microsoft.ML.Tokenizers;
 
@@ -7,7 +9,8 @@ namespace Grpo.Models.Qwen.Text;
 /// <summary>Byte-level BPE of normalized text, without added tokens. Thread-safe.</summary>
 /// <remarks>
 /// Microsoft.ML.Tokenizers merges and caches words (10,000 of at most 15 bytes). Its cost grows with the square of a word's length, so
-/// words longer than <see cref="LongWord"/> go to <see cref="LongWordMerger"/>.
+/// words longer than <see cref="LongWord"/> go to <see cref="LongWordMerger"/>. So do words with a byte that has no token: it is left out
+/// before merging, and its neighbors may merge.
 /// </remarks>
 internal sealed class BytePairEncoder
 {
@@ -15,42 +18,50 @@ internal sealed class BytePairEncoder
     public const int LongWord = 1024;
 
     private readonly BpeTokenizer _bpe;
+    private readonly WordScanner _scanner;
     private readonly LongWordMerger _longWords;
     private readonly int _longWord;
+    private readonly SearchValues<byte>? _dropped;
+    private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>>? _wholeWords;
 
-    private BytePairEncoder(BpeTokenizer bpe, LongWordMerger longWords, int longWord)
+    private BytePairEncoder(ByteLevelVocabulary vocabulary, WordScanner scanner, LongWordMerger longWords, int longWord)
     {
-        _bpe = bpe;
+        _bpe = BpeTokenizer.Create(new BpeOptions(vocabulary.Ids)
+        {
+            Merges = vocabulary.Merges.Select(merge => $"{merge.Left} {merge.Right}"),
+            PreTokenizer = scanner,
+            ByteLevel = true,
+        });
+        _scanner = scanner;
         _longWords = longWords;
         _longWord = longWord;
+        byte[] dropped = [.. ByteAlphabet.BytesOfText.Where(value => !HasToken(vocabulary, value))];
+        _dropped = dropped.Length > 0 ? SearchValues.Create(dropped) : null;
+        _wholeWords = vocabulary.Pipeline.TakesWholeWords ? WholeWords(vocabulary.Ids).GetAlternateLookup<ReadOnlySpan<char>>() : null;
     }
 
     public static BytePairEncoder Create(ByteLevelVocabulary vocabulary, int longWord = LongWord)
     {
         var idOfByte = new int[256];
-        for (int value = 0; value < 256; value++)
+        foreach (byte value in ByteAlphabet.BytesOfText)
         {
-            idOfByte[value] = vocabulary.Ids.TryGetValue(ByteAlphabet.ToChar((byte)value).ToString(), out int id)
-                ? id
-                : throw new InvalidDataException(
-                    $"'{vocabulary.IdsFile}': the byte 0x{value:X2} ('{ByteAlphabet.ToChar((byte)value)}') has no token, so not every text "
+            if (!vocabulary.Ids.TryGetValue(ByteAlphabet.ToChar(value).ToString(), out idOfByte[value])
+                && !vocabulary.Pipeline.DropsUnknownBytes)
+            {
+                throw new InvalidDataException(
+                    $"'{vocabulary.IdsFile}': the byte 0x{value:X2} ('{ByteAlphabet.ToChar(value)}') has no token, so not every text "
                     + "could be encoded.");
+            }
         }
 
-        MergeTable merges = CheckMerges(vocabulary);
-        BpeTokenizer bpe = BpeTokenizer.Create(new BpeOptions(vocabulary.Ids)
-        {
-            Merges = vocabulary.Merges.Select(merge => $"{merge.Left} {merge.Right}"),
-            PreTokenizer = Qwen2PreTokenizer.Instance,
-            ByteLevel = true,
-        });
-        return new BytePairEncoder(bpe, new LongWordMerger(merges, idOfByte), longWord);
+        var longWords = new LongWordMerger(CheckMerges(vocabulary), idOfByte);
+        return new BytePairEncoder(vocabulary, new WordScanner(vocabulary.Pipeline.Words), longWords, longWord);
     }
 
-    /// <summary>Appends the ids of a text in normalization form C.</summary>
+    /// <summary>Appends the ids of a text that <see cref="TokenizerPipeline.Normalize"/> returned.</summary>
     public void Encode(ReadOnlySpan<char> text, List<int> ids)
     {
-        if (text.Length <= _longWord || !HasLongWord(text))
+        if (_wholeWords is null && !HasDroppedByte(text) && (text.Length <= _longWord || !HasLongWord(text)))
         {
             ids.AddRange(_bpe.EncodeToIds(text, considerNormalization: false));
             return;
@@ -58,7 +69,7 @@ internal sealed class BytePairEncoder
 
         for (int start = 0; start < text.Length;)
         {
-            int end = Qwen2PreTokenizer.EndOfWord(text, start);
+            int end = _scanner.EndOfWord(text, start);
             EncodeWord(text[start..end], ids);
             start = end;
         }
@@ -66,22 +77,36 @@ internal sealed class BytePairEncoder
 
     private void EncodeWord(ReadOnlySpan<char> word, List<int> ids)
     {
-        if (word.Length <= _longWord)
+        if (_wholeWords is { } wholeWords && wholeWords.TryGetValue(word, out int id))
+        {
+            ids.Add(id);
+            return;
+        }
+
+        if (word.Length <= _longWord && !HasDroppedByte(word))
         {
             ids.AddRange(_bpe.EncodeToIds(word, considerPreTokenization: false, considerNormalization: false));
             return;
         }
 
-        var utf8 = new byte[Encoding.UTF8.GetByteCount(word)];
-        Encoding.UTF8.GetBytes(word, utf8);
-        _longWords.Encode(utf8, ids);
+        byte[] utf8 = Utf8Of(word);
+        _longWords.Encode(_dropped is { } dropped ? [.. utf8.Where(value => !dropped.Contains(value))] : utf8, ids);
+    }
+
+    private bool HasDroppedByte(ReadOnlySpan<char> text) => _dropped is not null && Utf8Of(text).AsSpan().ContainsAny(_dropped);
+
+    private static byte[] Utf8Of(ReadOnlySpan<char> text)
+    {
+        var utf8 = new byte[Encoding.UTF8.GetByteCount(text)];
+        Encoding.UTF8.GetBytes(text, utf8);
+        return utf8;
     }
 
     private bool HasLongWord(ReadOnlySpan<char> text)
     {
         for (int start = 0; start < text.Length;)
         {
-            int end = Qwen2PreTokenizer.EndOfWord(text, start);
+            int end = _scanner.EndOfWord(text, start);
             if (end - start > _longWord)
             {
                 return true;
@@ -91,6 +116,25 @@ internal sealed class BytePairEncoder
         }
 
         return false;
+    }
+
+    private static bool HasToken(ByteLevelVocabulary vocabulary, byte value) =>
+        vocabulary.Ids.ContainsKey(ByteAlphabet.ToChar(value).ToString());
+
+    // Tokens that hold part of a character are no words, and one that is no bytes is refused where the tokens are decoded.
+    private static Dictionary<string, int> WholeWords(Dictionary<string, int> ids)
+    {
+        var words = new Dictionary<string, int>(ids.Count, StringComparer.Ordinal);
+        foreach ((string token, int id) in ids)
+        {
+            byte[] bytes = ByteAlphabet.ToBytes(token);
+            if (Utf8.IsValid(bytes))
+            {
+                words.Add(Encoding.UTF8.GetString(bytes), id);
+            }
+        }
+
+        return words;
     }
 
     private static MergeTable CheckMerges(ByteLevelVocabulary vocabulary)

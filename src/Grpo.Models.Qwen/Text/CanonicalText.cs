@@ -3,7 +3,7 @@ using System.Text;
 
 namespace Grpo.Models.Qwen.Text;
 
-/// <summary>Unicode normalization form C, in which Qwen2's vocabulary was built: é is one character, however it was typed.</summary>
+/// <summary>Unicode normalization form C, in which the vocabulary of Qwen2 was built: é is one character, however it was typed.</summary>
 internal static class CanonicalText
 {
     // Every character below U+0300 and in the common punctuation and currency blocks is in form C already, so no tables are needed.
@@ -41,7 +41,8 @@ internal static class CanonicalText
             : scalars.Normalize(NormalizationForm.FormC);
     }
 
-    private static string ReplaceLoneSurrogates(string text)
+    /// <summary>Returns the text with U+FFFD in place of lone surrogates, which UTF-8 cannot express.</summary>
+    public static string ReplaceLoneSurrogates(string text)
     {
         if (!text.AsSpan().ContainsAnyInRange('\uD800', '\uDFFF'))
         {

@@ -36,6 +36,9 @@ internal sealed class CheckpointTemplate
     /// <summary>True if neither the files nor the options name a template, so that Qwen2.5's is used.</summary>
     public bool IsAssumed { get; }
 
+    /// <summary>The text of the template as a saved checkpoint has it; null if there is none.</summary>
+    public string? Text => _file ?? _own;
+
     /// <summary>Chooses the template of the options, else that of the files, else Qwen2.5's.</summary>
     /// <param name="given">The template of the options; null if there is none.</param>
     /// <param name="arguments">The arguments for the template of the files; null for none.</param>
@@ -56,8 +59,8 @@ internal sealed class CheckpointTemplate
             if (arguments is not null)
             {
                 throw new ArgumentException(
-                    $"{nameof(QwenLoadOptions)}.{nameof(QwenLoadOptions.TemplateOptions)} are the arguments of the checkpoint's own template, "
-                    + $"but {nameof(QwenLoadOptions.ChatTemplate)} replaces it. Give the arguments to that template.");
+                    $"{nameof(QwenLoadOptions)}.{nameof(QwenLoadOptions.TemplateOptions)} are the arguments of the checkpoint's own "
+                    + $"template, but {nameof(QwenLoadOptions.ChatTemplate)} replaces it. Give the arguments to that template.");
             }
 
             IChatTemplate used = given is JinjaChatTemplate jinja ? jinja.WithSpecialTokens(options.SpecialTokens) : given;

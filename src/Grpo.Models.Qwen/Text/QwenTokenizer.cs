@@ -6,15 +6,17 @@ using Grpo.Models.Qwen.Text;
 
 namespace Grpo.Models.Qwen;
 
-/// <summary>The byte-level byte-pair tokenizer of Qwen2. Thread-safe.</summary>
+/// <summary>The byte-level byte-pair tokenizer of a Qwen2, Qwen3, Llama 3, SmolLM2 or GPT-2 checkpoint. Thread-safe.</summary>
 /// <remarks>
-/// Added tokens are cut out of the raw text. Each span between them is normalized (form C), split into words by Qwen2's expression and
-/// encoded by byte-pair merging.
+/// Added tokens are cut out of the raw text. Each span between them is normalized, split into words and encoded by byte-pair merging, as
+/// the checkpoint's <c>tokenizer.json</c> says. Without that file, the class in <c>tokenizer_config.json</c> decides between Qwen2's and
+/// GPT-2's words.
 /// </remarks>
 public sealed class QwenTokenizer : ITokenizer, IHasIdentity
 {
     private readonly TokenizerFiles _files;
     private readonly TokenTable _tokens;
+    private readonly TokenizerPipeline _pipeline;
     private readonly BytePairEncoder _encoder;
     private readonly AddedTokenFinder _rawTokens;
     private readonly AddedTokenFinder? _normalizedTokens;
@@ -26,10 +28,11 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
     private QwenTokenizer(TokenizerFiles files, ByteLevelVocabulary vocabulary, IReadOnlyList<AddedToken> addedTokens)
     {
         _files = files;
+        _pipeline = vocabulary.Pipeline;
         _tokens = TokenTable.Create(vocabulary, addedTokens);
         _encoder = BytePairEncoder.Create(vocabulary);
         _rawTokens = new AddedTokenFinder([.. addedTokens.Where(token => !token.IsNormalized)]);
-        _normalizedTokens = FinderOfNormalized(files, addedTokens);
+        _normalizedTokens = FinderOfNormalized(files, addedTokens, _pipeline);
         _added = addedTokens;
         _addedIds = addedTokens.ToDictionary(token => token.Content, token => token.Id, StringComparer.Ordinal);
         _merges = TokenizerIdentity.DescribeMerges(vocabulary.Merges);
@@ -37,7 +40,8 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
         int? IdOf(string content) =>
             _addedIds.TryGetValue(content, out int id) || vocabulary.Ids.TryGetValue(content, out id) ? id : null;
         _endsOfFiles = EndTokenIds = SpecialTokenIds.ReadEnds(files, IdOf, _tokens.Count);
-        PadTokenId = SpecialTokenIds.ReadPad(files, IdOf, _tokens.Count);
+        PadTokenId = SpecialTokenIds.ReadPad(files, IdOf, _tokens.Count, EndTokenIds);
+        PrefixTokenIds = SpecialTokenIds.ReadPrefix(files, IdOf, _tokens.Count, _pipeline.Prefix);
     }
 
     /// <inheritdoc/>
@@ -55,21 +59,36 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
     /// <inheritdoc/>
     /// <remarks>
     /// <c>pad_token</c> of <c>tokenizer_config.json</c>, else <c>pad_token_id</c> of <c>generation_config.json</c>, else
-    /// <c>&lt;|endoftext|&gt;</c>.
+    /// <c>&lt;|endoftext|&gt;</c>, else the end token with the lowest id, as Llama 3 names no padding.
     /// </remarks>
     public int PadTokenId { get; }
+
+    /// <summary>
+    /// The ids that transformers puts before a text that no chat template rendered, such as Llama 3's <c>&lt;|begin_of_text|&gt;</c>.
+    /// </summary>
+    /// <remarks>
+    /// <c>add_bos_token</c> of <c>tokenizer_config.json</c> decides, else the post-processor of <c>tokenizer.json</c>. <see cref="Encode"/>
+    /// adds none, because a chat template writes them into its text: they would stand there twice. Empty for Qwen and SmolLM2.
+    /// </remarks>
+    public IReadOnlyList<int> PrefixTokenIds { get; }
 
     /// <inheritdoc/>
     /// <value>
     /// The tokens with their ids, the merges, and the added, special, end and padding tokens. The files are not part of it, because they
     /// can be written in several ways.
     /// </value>
-    public PlugInIdentity Identity => TokenizerIdentity.Create(_tokens, _merges, _addedIds.Values)
+    public PlugInIdentity Identity => TokenizerIdentity.Create(_tokens, _merges, _addedIds.Values, _pipeline)
         .With("end tokens", string.Join(", ", EndTokenIds.Order()))
         .With("pad token", PadTokenId);
 
+    /// <summary>The files that the tokenizer was read from, in memory.</summary>
+    internal TokenizerFiles Files => _files;
+
     /// <summary>The folder that the tokenizer was read from, for messages.</summary>
     internal string Source => _files.Source;
+
+    /// <summary>The settings by which text becomes ids.</summary>
+    internal TokenizerPipeline Pipeline => _pipeline;
 
     /// <summary>The ids of the added tokens (<c>&lt;|im_start|&gt;</c>, …) by their text.</summary>
     public IReadOnlyDictionary<string, int> AddedTokens => _addedIds;
@@ -85,7 +104,7 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
     /// <exception cref="DirectoryNotFoundException">The folder does not exist.</exception>
     /// <exception cref="FileNotFoundException">The folder holds no tokenizer; the message lists the expected files.</exception>
     /// <exception cref="InvalidDataException">
-    /// A file is damaged, too large, contradicts another, or is not of a Qwen2 tokenizer.
+    /// A file is damaged, too large, contradicts another, or names a setting that changes ids and is not known.
     /// </exception>
     public static QwenTokenizer Load(string directory)
     {
@@ -95,13 +114,17 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
 
     internal static QwenTokenizer Create(TokenizerFiles files)
     {
-        TokenizerSettings.RequireQwen2(files);
+        TokenizerSettings.RequireKnown(files);
         ByteLevelVocabulary vocabulary = ByteLevelVocabulary.Read(files);
-        return new QwenTokenizer(files, vocabulary, AddedTokenReader.Read(files, vocabulary.Ids.Count));
+        return new QwenTokenizer(files, vocabulary, AddedTokenReader.Read(files, vocabulary));
     }
 
     /// <inheritdoc/>
-    /// <remarks>Text from outside (a user, a data set, a model) can forge messages this way; see <see cref="EncodeUntrusted"/>.</remarks>
+    /// <remarks>
+    /// Text from outside (a user, a data set, a model) can forge messages this way; see <see cref="EncodeUntrusted"/>. Nothing is put
+    /// before or behind the text; see <see cref="PrefixTokenIds"/>. Some vocabularies, such as SmolLM2's, lack tokens for rare bytes.
+    /// Those bytes are left out, as in Hugging Face's tokenizers.
+    /// </remarks>
     /// <exception cref="NotSupportedException">The text must be normalized and the process runs without Unicode's tables.</exception>
     public IReadOnlyList<int> Encode(string text)
     {
@@ -193,13 +216,14 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
     {
         string TextOf(int id) => Encoding.UTF8.GetString(_tokens[id]);
         int end = _addedIds.TryGetValue("<|im_end|>", out int id) && EndTokenIds.Contains(id) ? id : EndTokenIds.Min();
-        return TokenizerConfiguration.Write(_added, TextOf(end), TextOf(PadTokenId));
+        return TokenizerConfiguration.Write(_added, new SpecialTokenNames(TextOf(end), TextOf(PadTokenId)), _pipeline);
     }
 
-    private static AddedTokenFinder? FinderOfNormalized(TokenizerFiles files, IReadOnlyList<AddedToken> added)
+    private static AddedTokenFinder? FinderOfNormalized(
+        TokenizerFiles files, IReadOnlyList<AddedToken> added, TokenizerPipeline pipeline)
     {
         AddedToken[] normalized =
-            [.. added.Where(token => token.IsNormalized).Select(token => token with { Content = CanonicalText.Normalize(token.Content) })];
+            [.. added.Where(token => token.IsNormalized).Select(token => token with { Content = pipeline.Normalize(token.Content) })];
         string? twice = normalized.GroupBy(token => token.Content, StringComparer.Ordinal).FirstOrDefault(same => same.Count() > 1)?.Key;
         if (twice is not null)
         {
@@ -218,7 +242,7 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
             return;
         }
 
-        ReadOnlySpan<char> rest = CanonicalText.Normalize(text);
+        ReadOnlySpan<char> rest = _pipeline.Normalize(text);
         while (added is not null && added.TryFind(rest, out int start, out int length, out int id))
         {
             EncodeWords(rest[..start], ids);

@@ -76,9 +76,10 @@ internal static class SpecialTokenIds
     }
 
     /// <summary>
-    /// Reads the pad token of <c>tokenizer_config.json</c>, else of <c>generation_config.json</c>, else <c>&lt;|endoftext|&gt;</c>.
+    /// Reads the pad token of <c>tokenizer_config.json</c>, else of <c>generation_config.json</c>, else <c>&lt;|endoftext|&gt;</c>, else
+    /// the end token with the lowest id.
     /// </summary>
-    public static int ReadPad(TokenizerFiles files, Func<string, int?> idOf, int vocabularySize)
+    public static int ReadPad(TokenizerFiles files, Func<string, int?> idOf, int vocabularySize, IReadOnlySet<int> ends)
     {
         string? named = ReadContent(files, TokenizerFiles.Configuration, "pad_token")
             ?? ReadContent(files, TokenizerFiles.SpecialTokens, "pad_token");
@@ -88,12 +89,34 @@ internal static class SpecialTokenIds
         }
 
         HashSet<int> ids = ReadIds(files, TokenizerFiles.Generation, "pad_token_id", vocabularySize);
-        return ids.Count == 1
-            ? ids.Single()
-            : idOf(EndOfText) ?? throw new InvalidDataException(
-                $"The tokenizer in '{files.Source}' has no pad token: no pad_token in {TokenizerFiles.Configuration}, no pad_token_id in "
-                + $"{TokenizerFiles.Generation}, no added token {EndOfText}. Name one in {TokenizerFiles.Configuration}; "
-                + "it may be an end token.");
+        return ids.Count == 1 ? ids.Single() : idOf(EndOfText) ?? ends.Min();
+    }
+
+    /// <summary>
+    /// Reads the tokens before a text: <c>bos_token</c> if <c>add_bos_token</c> is true, none if it is false, else those of the
+    /// post-processor.
+    /// </summary>
+    /// <param name="files">The files.</param>
+    /// <param name="idOf">Returns the id of a token; null if there is none.</param>
+    /// <param name="vocabularySize">The number of ids.</param>
+    /// <param name="ofProcessor">The ids of the post-processor.</param>
+    public static IReadOnlyList<int> ReadPrefix(
+        TokenizerFiles files, Func<string, int?> idOf, int vocabularySize, IReadOnlyList<int> ofProcessor)
+    {
+        if (ofProcessor.FirstOrDefault(id => id >= vocabularySize, -1) is >= 0 and int outside)
+        {
+            throw new InvalidDataException(
+                $"'{files.PathOf(TokenizerFiles.Tokenizer)}': the id {outside} in post_processor is outside the tokenizer's ids 0 to "
+                + $"{vocabularySize - 1}.");
+        }
+
+        if (TokenizerSettings.AddsBeginToken(files) is not { } adds)
+        {
+            return ofProcessor;
+        }
+
+        string? named = ReadContent(files, TokenizerFiles.Configuration, "bos_token");
+        return adds && named is not null ? [idOf(named) ?? throw NoSuchToken(files, "bos_token", named)] : [];
     }
 
     /// <summary>Reads the text of a token that a configuration names, as a string or as an object with <c>content</c>.</summary>

@@ -17,7 +17,13 @@ internal static class TokenizerConfiguration
         NewLine = "\n",
     };
 
-    public static byte[] Write(IReadOnlyList<AddedToken> addedTokens, string endToken, string padToken)
+    /// <summary>Writes the file.</summary>
+    /// <param name="addedTokens">The added tokens.</param>
+    /// <param name="names">The tokens that begin, end and pad.</param>
+    /// <param name="pipeline">
+    /// The settings of the tokenizer. Qwen2's have a class of their own; others need <c>tokenizer.json</c> and the class that reads it.
+    /// </param>
+    public static byte[] Write(IReadOnlyList<AddedToken> addedTokens, SpecialTokenNames names, TokenizerPipeline pipeline)
     {
         using var stream = new MemoryStream();
         using (var json = new Utf8JsonWriter(stream, Indented))
@@ -38,13 +44,13 @@ internal static class TokenizerConfiguration
             }
 
             json.WriteEndObject();
-            json.WriteNull("bos_token");
+            json.WriteString("bos_token", names.Begin);
             json.WriteBoolean("clean_up_tokenization_spaces", false);
-            json.WriteString("eos_token", endToken);
+            json.WriteString("eos_token", names.End);
             json.WriteString("errors", "replace");
-            json.WriteString("pad_token", padToken);
+            json.WriteString("pad_token", names.Pad);
             json.WriteBoolean("split_special_tokens", false);
-            json.WriteString("tokenizer_class", "Qwen2Tokenizer");
+            json.WriteString("tokenizer_class", pipeline.IsQwen2 ? "Qwen2Tokenizer" : "PreTrainedTokenizerFast");
             json.WriteNull("unk_token");
             json.WriteEndObject();
         }
@@ -52,3 +58,9 @@ internal static class TokenizerConfiguration
         return stream.ToArray();
     }
 }
+
+/// <summary>The tokens that a <c>tokenizer_config.json</c> names.</summary>
+/// <param name="End">The token that ends a completion.</param>
+/// <param name="Pad">The token that pads.</param>
+/// <param name="Begin">The token that begins a text; null if there is none.</param>
+internal readonly record struct SpecialTokenNames(string End, string Pad, string? Begin = null);

@@ -73,6 +73,9 @@ internal sealed class TokenizerFiles
         return new TokenizerFiles(directory, contents);
     }
 
+    /// <summary>True if a file of this name is read or written as part of a tokenizer.</summary>
+    public static bool IsName(string name) => Known.Any(file => file.Name == name);
+
     public void Save(string directory)
     {
         Directory.CreateDirectory(directory);
@@ -113,7 +116,7 @@ internal sealed class TokenizerFiles
         if (stream.Length > maxMegabytes * 1_048_576L)
         {
             throw new InvalidDataException(
-                $"'{path}' has {stream.Length} bytes; at most {maxMegabytes} MiB are read. It is not the file of a Qwen tokenizer.");
+                $"'{path}' has {stream.Length} bytes; at most {maxMegabytes} MiB are read. It is not the file of a tokenizer.");
         }
 
         var content = new byte[stream.Length];

@@ -11,7 +11,8 @@ internal static class TokenizerIdentity
     /// <param name="tokens">The bytes of every token.</param>
     /// <param name="merges">The merges, as <see cref="DescribeMerges"/> describes them.</param>
     /// <param name="addedIds">The ids of the tokens that are cut out of the raw text.</param>
-    public static PlugInIdentity Create(TokenTable tokens, string merges, IEnumerable<int> addedIds)
+    /// <param name="pipeline">The settings of the tokenizer.</param>
+    public static PlugInIdentity Create(TokenTable tokens, string merges, IEnumerable<int> addedIds, TokenizerPipeline pipeline)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         for (int id = 0; id < tokens.Count; id++)
@@ -21,9 +22,11 @@ internal static class TokenizerIdentity
 
         int[] added = [.. addedIds.Order()];
         int[] special = [.. added.Where(tokens.IsSpecial)];
-        return new PlugInIdentity("Qwen2")
+        return new PlugInIdentity(pipeline.Words.Name)
             .With("vocabulary", Describe(tokens.Count, hash))
             .With("merges", merges)
+            .With("whole words", pipeline.TakesWholeWords ? "taken before merging" : null)
+            .With("normalization", pipeline.IsComposed ? null : "none")
             .With("added tokens", string.Join(", ", added))
             .With("special tokens", string.Join(", ", special));
     }

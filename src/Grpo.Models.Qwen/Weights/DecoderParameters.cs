@@ -15,24 +15,13 @@ internal static class DecoderParameters
     internal static IEnumerable<(string Name, long[] Shape)> List(DecoderConfig config)
     {
         long hidden = config.HiddenSize;
-        long queries = (long)config.AttentionHeadCount * config.HeadWidth;
-        long keys = (long)config.KeyValueHeadCount * config.HeadWidth;
         yield return (Embedding, [config.VocabularySize, hidden]);
         for (int i = 0; i < config.LayerCount; i++)
         {
-            string layer = $"model.layers.{i}.";
-            yield return (layer + "input_layernorm.weight", [hidden]);
-            yield return (layer + "self_attn.q_proj.weight", [queries, hidden]);
-            yield return (layer + "self_attn.q_proj.bias", [queries]);
-            yield return (layer + "self_attn.k_proj.weight", [keys, hidden]);
-            yield return (layer + "self_attn.k_proj.bias", [keys]);
-            yield return (layer + "self_attn.v_proj.weight", [keys, hidden]);
-            yield return (layer + "self_attn.v_proj.bias", [keys]);
-            yield return (layer + "self_attn.o_proj.weight", [hidden, queries]);
-            yield return (layer + "post_attention_layernorm.weight", [hidden]);
-            yield return (layer + "mlp.gate_proj.weight", [config.IntermediateSize, hidden]);
-            yield return (layer + "mlp.up_proj.weight", [config.IntermediateSize, hidden]);
-            yield return (layer + "mlp.down_proj.weight", [hidden, config.IntermediateSize]);
+            foreach ((string name, long[] shape) in Layer(config))
+            {
+                yield return ($"model.layers.{i}.{name}", shape);
+            }
         }
 
         yield return ("model.norm.weight", [hidden]);
@@ -40,6 +29,34 @@ internal static class DecoderParameters
         {
             yield return (Head, [config.VocabularySize, hidden]);
         }
+    }
+
+    private static IEnumerable<(string Name, long[] Shape)> Layer(DecoderConfig config)
+    {
+        long hidden = config.HiddenSize, inner = config.IntermediateSize;
+        long queries = (long)config.AttentionHeadCount * config.HeadWidth, keys = (long)config.KeyValueHeadCount * config.HeadWidth;
+        return
+        [
+            ("input_layernorm.weight", [hidden]),
+            .. Projection("self_attn.q_proj", hidden, queries, config.QueryKeyValueBias),
+            .. Projection("self_attn.k_proj", hidden, keys, config.QueryKeyValueBias),
+            .. Projection("self_attn.v_proj", hidden, keys, config.QueryKeyValueBias),
+            .. Projection("self_attn.o_proj", queries, hidden, config.OutputBias),
+            .. config.QueryKeyNorm ? HeadNorms(config.HeadWidth) : [],
+            ("post_attention_layernorm.weight", [hidden]),
+            .. Projection("mlp.gate_proj", hidden, inner, config.MlpBias),
+            .. Projection("mlp.up_proj", hidden, inner, config.MlpBias),
+            .. Projection("mlp.down_proj", inner, hidden, config.MlpBias),
+        ];
+    }
+
+    private static (string Name, long[] Shape)[] HeadNorms(long width) =>
+        [("self_attn.q_norm.weight", [width]), ("self_attn.k_norm.weight", [width])];
+
+    private static (string Name, long[] Shape)[] Projection(string name, long inputs, long outputs, bool hasBias)
+    {
+        (string, long[]) weight = (name + ".weight", [outputs, inputs]);
+        return hasBias ? [weight, (name + ".bias", [outputs])] : [weight];
     }
 
     /// <summary>

@@ -13,11 +13,16 @@ namespace Grpo.Models.Qwen.Weights;
 /// Reads and writes LoRA adapters in PEFT's format: <c>adapter_config.json</c>, and <c>adapter_model.safetensors</c> with
 /// <c>base_model.model.&lt;module&gt;.lora_A.weight</c> [r, in] and <c>lora_B.weight</c> [out, r].
 /// </summary>
+/// <remarks>
+/// The configuration holds no path of this machine. If the base is a local folder, it is named by its hub id if that is known, or else by
+/// its last name, and <c>base_model_location.json</c> says where it is. Leave that file out when you publish the adapter.
+/// </remarks>
 public static class LoraAdapterFiles
 {
     private const string WeightsFile = "adapter_model.safetensors";
-    private const string NamePrefix = "base_model.model.";
+    internal const string NamePrefix = "base_model.model.";
     private const string PassesKey = "grpo_training_passes";
+    private const string BaseKey = "grpo_base_in_4_bits"; // for readers of the file: PEFT refuses fields that it does not know
 
     /// <summary>True if a folder holds an adapter.</summary>
     /// <param name="directory">The folder.</param>
@@ -104,15 +109,24 @@ public static class LoraAdapterFiles
             throw new InvalidOperationException($"'{directory}' holds a whole model; save the adapter in a folder of its own.");
         }
 
-        // The random numbers of dropout continue after loading. Without dropout the file depends on the weights only.
-        Dictionary<string, string>? metadata = adapter.Options.Dropout > 0
-            ? new() { [PassesKey] = adapter.TrainingPasses.ToString(CultureInfo.InvariantCulture) }
-            : null;
+        // The random numbers of dropout continue after loading. Without dropout the file depends on weights and base only.
+        var metadata = new Dictionary<string, string>();
+        if (adapter.Options.Dropout > 0)
+        {
+            metadata[PassesKey] = adapter.TrainingPasses.ToString(CultureInfo.InvariantCulture);
+        }
+
+        if (model.HasFourBitBase)
+        {
+            metadata[BaseKey] = "NF4";
+        }
+
         SafetensorsWriter.Write(
             Path.Combine(directory, WeightsFile),
             [.. adapter.Parameters().Select(named => KeyValuePair.Create<string, Tensor>(NamePrefix + named.Name, named.Parameter))],
-            metadata);
+            metadata.Count == 0 ? null : metadata);
         File.WriteAllText(Path.Combine(directory, LoraConfigFile.FileName), LoraConfigFile.Write(adapter.Options, adapter.BaseModel));
+        LoraBaseLocation.Save(directory, adapter.BaseModel);
     }
 
     /// <summary>Returns the base that a folder's adapter names; null if it names none.</summary>
@@ -126,7 +140,7 @@ public static class LoraAdapterFiles
             ?? throw new InvalidOperationException($"The model has no adapter. Give it one with {nameof(CausalLM.AddAdapter)}.");
     }
 
-    private static SafetensorsReader Open(DecoderConfig config, LoraOptions options, string directory)
+    internal static SafetensorsReader Open(DecoderConfig config, LoraOptions options, string directory)
     {
         string path = Path.Combine(directory, WeightsFile);
         if (!File.Exists(path))

@@ -18,6 +18,9 @@ internal sealed record PretrainedSource(string FolderOrHubId, string Revision, s
         ? new LoraBaseModel(Path.GetFullPath(FolderOrHubId))
         : new LoraBaseModel(FolderOrHubId, Revision);
 
+    /// <summary>The name of the model for others: the hub id, or the last name of the folder.</summary>
+    internal string PortableName => LoraBaseLocation.Publish(BaseModel).Name;
+
     /// <summary>Finds out whether a folder is a model or an adapter, and checks the options.</summary>
     /// <exception cref="ArgumentException">The options contradict each other, or an option of the adapter is out of range.</exception>
     /// <exception cref="InvalidDataException">The configuration of the adapter is damaged, not supported, or names no base.</exception>
@@ -30,6 +33,22 @@ internal sealed record PretrainedSource(string FolderOrHubId, string Revision, s
             throw new ArgumentException(
                 $"'{folderOrHubId}' is itself an adapter, but the options name '{options.Adapter}' as well. "
                 + "Give the base model and one adapter.",
+                nameof(options));
+        }
+
+        if (options.FourBitBase && !isAdapter && options is { Adapter: null, Lora: null })
+        {
+            throw new ArgumentException(
+                "FourBitBase is true, but there is no adapter, and weights in 4 bits cannot be trained. Set Lora, or Adapter to the folder "
+                + "of an adapter; to train all weights, leave FourBitBase out.",
+                nameof(options));
+        }
+
+        if (options is { FourBitBase: true, Int8Rollouts: true })
+        {
+            throw new ArgumentException(
+                "FourBitBase and Int8Rollouts are both true, but rollouts use the base's own 4 bits, which are not rounded again. Leave "
+                + "one of the two out.",
                 nameof(options));
         }
 

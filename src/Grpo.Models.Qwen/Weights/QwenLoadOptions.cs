@@ -57,6 +57,19 @@ public sealed record QwenLoadOptions
     public bool KeepStoredType { get; init; }
 
     /// <summary>
+    /// True to store the projections of the frozen base in 4 bits (NF4, as in QLoRA), an eighth of float32. Embedding, output layer, norms
+    /// and biases keep their type. Only an adapter can be trained.
+    /// </summary>
+    /// <remarks>
+    /// Rollouts, log-probs and the reference all use the same rounded numbers. So the policy starts as the rounded model, which is slightly
+    /// worse than the checkpoint. Each pass converts one weight at a time to the type of the pass, and so does the backward pass.
+    /// <see cref="QwenPolicy.MergeAdapter"/> is refused: merge a copy of <see cref="QwenPolicy.Dequantize"/>, or load the adapter onto the
+    /// base without this option. Refused with <see cref="Int8Rollouts"/>.
+    /// </remarks>
+    /// <value>Default false.</value>
+    public bool FourBitBase { get; init; }
+
+    /// <summary>
     /// The type of matrix products and activations; BFloat16 with float32 weights is mixed precision
     /// (<see cref="CausalLM.ComputeType"/>).
     /// </summary>

@@ -1,5 +1,6 @@
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Quantization;
 using Grpo.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -7,8 +8,8 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen.Weights;
 
 /// <summary>
-/// Reads and writes Qwen2 checkpoints in Hugging Face format: <c>config.json</c> with <c>model.safetensors</c> or several
-/// weight files and an index.
+/// Reads and writes checkpoints of Qwen2, Qwen3 and Llama in Hugging Face format: <c>config.json</c> with <c>model.safetensors</c> or
+/// several weight files and an index.
 /// </summary>
 public static class QwenWeights
 {
@@ -27,14 +28,32 @@ public static class QwenWeights
     /// <exception cref="InvalidDataException">
     /// The configuration is not of a supported model, a file is damaged, or names or shapes do not fit; the message lists every problem.
     /// </exception>
-    public static CausalLM Load(string directory, Device? device = null, ScalarType type = ScalarType.Float32)
+    public static CausalLM Load(string directory, Device? device = null, ScalarType type = ScalarType.Float32) =>
+        Read(directory, device, type, fourBitBase: false);
+
+    /// <summary>
+    /// Loads the model of a checkpoint folder as the base of an adapter, with its projections in 4 bits
+    /// (<see cref="QwenLoadOptions.FourBitBase"/>). They are rounded one at a time, so the model is never in memory as a whole.
+    /// </summary>
+    /// <param name="directory">The folder of the checkpoint.</param>
+    /// <param name="device">The device of the weights; null means the CPU.</param>
+    /// <param name="type">The type of the other weights in memory, and that of the computations.</param>
+    /// <exception cref="DirectoryNotFoundException">The folder does not exist.</exception>
+    /// <exception cref="FileNotFoundException"><c>config.json</c> or the weights are missing.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The configuration is not of a supported model, a file is damaged, names or shapes do not fit, or a weight holds NaN or infinity.
+    /// </exception>
+    public static CausalLM LoadInFourBits(string directory, Device? device = null, ScalarType type = ScalarType.Float32) =>
+        Read(directory, device, type, fourBitBase: true);
+
+    internal static CausalLM Read(string directory, Device? device, ScalarType type, bool fourBitBase)
     {
         DecoderConfig config = DecoderConfig.Load(directory);
         using SafetensorsCheckpoint checkpoint = SafetensorsCheckpoint.Open(directory);
         // Checked before allocating: a configuration that claims a huge model must have weights of that size.
         RequireMatch(config, checkpoint, directory);
         TorchBackend.EnsureAvailable();
-        var model = new CausalLM(config, device, type);
+        var model = new CausalLM(config, device, type, fourBitBase);
         try
         {
             Fill(model, checkpoint);
@@ -104,6 +123,13 @@ public static class QwenWeights
                 + $"Merge it first, or save it with {nameof(LoraAdapterFiles)}.{nameof(LoraAdapterFiles.Save)}.");
         }
 
+        if (model.HasFourBitBase)
+        {
+            throw new InvalidOperationException(
+                "The base is in 4 bits, which a checkpoint does not hold. Save a copy of "
+                + $"{nameof(QwenPolicy)}.{nameof(QwenPolicy.Dequantize)}.");
+        }
+
         if (LoraAdapterFiles.IsAdapter(directory))
         {
             throw new InvalidOperationException($"'{directory}' holds an adapter; save the model in a folder of its own.");
@@ -139,9 +165,22 @@ public static class QwenWeights
         {
             checkpoint.ReadInto(name, parameter);
         }
+
+        foreach ((string name, Nf4Weight weight) in model.PackedWeights())
+        {
+            using var scope = TensorScope.BeginNoGrad();
+            try
+            {
+                weight.Quantize(checkpoint.Read(name));
+            }
+            catch (InvalidDataException exception)
+            {
+                throw new InvalidDataException($"{name}: {exception.Message}", exception);
+            }
+        }
     }
 
-    private static void RequireMatch(DecoderConfig config, SafetensorsCheckpoint checkpoint, string directory)
+    internal static void RequireMatch(DecoderConfig config, SafetensorsCheckpoint checkpoint, string directory)
     {
         var match = new CheckpointMatch(checkpoint.Entries);
         foreach ((string name, long[] shape) in DecoderParameters.List(config))

@@ -48,6 +48,42 @@ public sealed class FastLinearTests
         Assert.Equal(FastLinear.IsFasterAsConvolution(input, weight), !expected.bytes.SequenceEqual(actual.bytes));
     }
 
+    [Fact]
+    public void InputGradient_is_autograds_own_bit_for_bit() =>
+        Gen.Select(Gen.Int[1, 70], Gen.Int[1, 60], Gen.Int[1, 60], Gen.Bool, Gen.Bool)
+            .Sample((rows, inputs, outputs, isDeep, isSingle) =>
+            {
+                using var scope = TensorScope.Begin();
+                ScalarType type = isSingle ? ScalarType.Float32 : ScalarType.BFloat16;
+                long[] shape = isDeep ? [2, rows, inputs] : [rows, inputs];
+                Tensor input = randn(shape).to(type), weight = randn(outputs, inputs).to(type);
+                Tensor upstream = randn([.. shape[..^1], outputs]).to(type);
+                Tensor expected = Run(input, weight, bias: null, upstream, FastLinear.Apply)[1];
+                Tensor actual = FastLinear.InputGradient(upstream, weight, shape);
+                Assert.Equal(expected.shape, actual.shape);
+                Assert.True(expected.bytes.SequenceEqual(actual.bytes));
+            }, iter: 60, threads: 1);
+
+    [Theory]
+    [InlineData(64, 512, 512)]
+    [InlineData(300, 896, 1200)]
+    public void InputGradient_of_a_convolution_is_autograds_own_bit_for_bit(int rows, int inputs, int outputs)
+    {
+        int threads = get_num_threads();
+        try
+        {
+            set_num_threads(2); // with one, libtorch's convolution is MKL's product again
+            using var scope = TensorScope.Begin();
+            Tensor input = randn(rows, inputs), weight = randn(outputs, inputs), upstream = randn(rows, outputs);
+            Tensor expected = Run(input, weight, bias: null, upstream, FastLinear.ApplyAsConvolution)[1];
+            Assert.True(expected.bytes.SequenceEqual(FastLinear.InputGradientAsConvolution(upstream, weight).bytes));
+        }
+        finally
+        {
+            set_num_threads(threads);
+        }
+    }
+
     [Theory]
     [InlineData(32, 512, 512, ScalarType.Float32)]  // few rows
     [InlineData(64, 128, 512, ScalarType.Float32)]  // a small weight

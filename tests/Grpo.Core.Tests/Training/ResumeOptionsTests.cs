@@ -67,6 +67,19 @@ public sealed class ResumeOptionsTests : IDisposable
     }
 
     [Fact]
+    public async Task A_rate_left_to_the_default_is_saved_and_compared_by_its_value()
+    {
+        await TrainAsync(Toy.Options with { LearningRate = null }, Trainer);
+        Assert.Contains(
+            "\"GrpoOptions.LearningRate\": \"1E-06\"", File.ReadAllText(_folder["checkpoint-000003/run_options.json"]), StringComparison.Ordinal);
+
+        await TrainAsync(Toy.Options with { LearningRate = 1e-6 }, Trainer with { Steps = 4 }); // the same rate, now set
+        var error = await Assert.ThrowsAsync<InvalidDataException>(
+            () => TrainAsync(Toy.Options with { LearningRate = 1e-5 }, Trainer with { Steps = 5 }));
+        Assert.Contains("GrpoOptions.LearningRate was 1E-06 and is 1E-05.", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_checkpoint_with_the_earlier_name_of_a_reduction_has_no_other_options()
     {
         var now = SavedOptions.Create(Toy.Options with { Reduction = LossReduction.SequenceSum }, Trainer, Toy.Prompts);

@@ -16,13 +16,19 @@ internal static class ModelTargets
     public static IEnumerable<FuzzTarget> All()
     {
         yield return new("config.json", 6,
-            [new(FuzzPart.Json("config.json", Config().ToJson())), new(FuzzPart.Json("config.json", NewerConfig))],
+            [
+                new(FuzzPart.Json("config.json", Config().ToJson())), new(FuzzPart.Json("config.json", NewerConfig)),
+                new(FuzzPart.Json("config.json", LlamaConfig)),
+            ],
             Folder.Reading("config", folder => Assert.Empty(DecoderConfig.Load(folder).Problems())), typeof(InvalidDataException));
         yield return new(
             "model folder", 4, [Model()], Folder.Reading("model", folder => QwenWeights.Load(folder).Dispose()),
             typeof(InvalidDataException));
         yield return new("adapter folder", 4, [Adapter()], Folder.Reading("adapter", ReadAdapter), typeof(InvalidDataException));
         yield return new("tokenizer.json", 6, [Tokenizer()], Folder.Reading("tokenizer", ReadTokenizer), typeof(InvalidDataException));
+        yield return new(
+            "tokenizer.json of Llama 3 or SmolLM2", 4, [Trained(TokenizerKind.Llama3), Trained(TokenizerKind.SmolLM2)],
+            Folder.Reading("trained", ReadTokenizer), typeof(InvalidDataException));
         yield return new("vocab.json and merges.txt", 6, [Pair()], Folder.Reading("pair", ReadTokenizer), typeof(InvalidDataException));
         QwenTokenizer tokenizer = Load(Tokenizer());
         yield return new(
@@ -49,6 +55,15 @@ internal static class ModelTargets
         "num_attention_heads":2,"num_hidden_layers":1,"num_key_value_heads":1,"rms_norm_eps":1e-06,
         "rope_parameters":{"rope_type":"default","rope_theta":1000000.0},"rope_scaling":null,"sliding_window":null,
         "use_sliding_window":false,"vocab_size":16,"nested":{"kept":[1,"x"]}}
+        """;
+
+    private const string LlamaConfig =
+        """
+        {"architectures":["LlamaForCausalLM"],"attention_bias":true,"eos_token_id":[1,2],"hidden_act":"silu","hidden_size":8,
+        "intermediate_size":12,"max_position_embeddings":64,"mlp_bias":true,"model_type":"llama","num_attention_heads":2,
+        "num_hidden_layers":1,"num_key_value_heads":1,"pretraining_tp":1,"rms_norm_eps":1e-05,"rope_theta":500000.0,
+        "rope_scaling":{"rope_type":"yarn","factor":8.0,"original_max_position_embeddings":16,"beta_fast":32.0,"beta_slow":1.0,
+        "attention_factor":1.2,"truncate":false},"torch_dtype":"bfloat16","vocab_size":16}
         """;
 
     private static FuzzInput Model() => Folder.Written(folder =>
@@ -99,7 +114,7 @@ internal static class ModelTargets
                     new JsonObject
                     {
                         ["type"] = "Split",
-                        ["pattern"] = new JsonObject { ["Regex"] = Qwen2PreTokenizer.Pattern },
+                        ["pattern"] = new JsonObject { ["Regex"] = WordRules.Qwen2.Pattern },
                         ["behavior"] = "Isolated",
                         ["invert"] = false,
                     },
@@ -120,6 +135,9 @@ internal static class ModelTargets
             "tokenizer_config.json",
             """{"added_tokens_decoder":{"258":{"content":"<|endoftext|>","special":true}},"""
             + "\"eos_token\":\"<|im_end|>\",\"pad_token\":{\"content\":\"<|endoftext|>\"}}"));
+
+    private static FuzzInput Trained(TokenizerKind kind) =>
+        Folder.Written(folder => BpeTrainer.Train(["hello he hel 123 123"], 264, kind: kind).Save(folder));
 
     private static FuzzInput Pair() => new(
         FuzzPart.Json("vocab.json", Vocabulary().ToJsonString()),

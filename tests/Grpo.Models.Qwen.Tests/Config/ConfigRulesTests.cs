@@ -156,9 +156,17 @@ public sealed class ConfigRulesTests
     }
 
     [Theory]
-    [InlineData("""{ "type": "yarn", "rope_theta": 1000000.0, "factor": 4.0 }""", "rope_parameters.type is \"yarn\"")]
-    [InlineData("""{ "rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0 }""", "rope_parameters.rope_type is \"llama3\"")]
-    [InlineData("""{ "rope_type": null, "type": "linear", "factor": 2.5 }""", "rope_parameters.type is \"linear\"")]
+    [InlineData("""{ "type": "yarn", "rope_theta": 1000000.0 }""", "rope_parameters.type is \"yarn\", but factor is missing")]
+    [InlineData("""{ "type": "yarn", "factor": 4.0, "mscale": 1.0 }""", "rope_parameters.type is \"yarn\", but mscale is set")]
+    [InlineData("""{ "type": "yarn", "factor": 4.0, "beta_fats": 32 }""", "rope_parameters has beta_fats, which is not known")]
+    [InlineData("""{ "rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0 }""", "\"llama3\", but low_freq_factor is missing")]
+    [InlineData(
+        """{ "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0 }""",
+        "\"llama3\", but original_max_position_embeddings is missing")]
+    [InlineData(
+        """{ "rope_type": "dynamic", "factor": 2.0 }""", "rope_parameters.rope_type is \"dynamic\" but must be \"default\", \"linear\"")]
+    [InlineData("""{ "rope_type": "longrope", "short_factor": [1.0] }""", "rope_parameters.rope_type is \"longrope\"")]
+    [InlineData("""{ "rope_type": null, "type": "linear", "factor": 2.5, "beta_fast": 32 }""", "\"linear\", but beta_fast is set")]
     [InlineData("""{ "rope_type": "default", "type": "mrope", "mrope_section": [2, 3, 3] }""", "rope_type \"default\" and type \"mrope\"")]
     [InlineData("""{ "rope_type": 1 }""", "rope_parameters.rope_type is 1")]
     [InlineData("""{ "factor": 4.0, "rope_theta": 1000000.0 }""", "rope_parameters has factor but neither rope_type nor type")]
@@ -210,15 +218,24 @@ public sealed class ConfigRulesTests
         Assert.Contains("rope_theta is 10000 but rope_parameters.rope_theta is 1000000", exception.Message, StringComparison.Ordinal);
     }
 
-    [SharedTheory]
-    [InlineData("rope-legacy-type.config.json", "rope_parameters.type is \"yarn\"")]
-    [InlineData("rope-factor-without-type.config.json", "rope_parameters has factor but neither rope_type nor type")]
-    public void Load_refuses_the_shared_cases(string file, string message)
+    [SharedFact]
+    public void Load_refuses_a_factor_without_a_type()
     {
         using var folder = new TemporaryFolder();
-        folder.Write("config.json", File.ReadAllText(SharedData.Path("cases", file)));
+        folder.Write("config.json", File.ReadAllText(SharedData.Path("cases", "rope-factor-without-type.config.json")));
         var exception = Assert.Throws<InvalidDataException>(() => DecoderConfig.Load(folder.Path));
-        Assert.Contains(message, exception.Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "rope_parameters has factor but neither rope_type nor type", exception.Message, StringComparison.Ordinal);
+    }
+
+    [SharedFact]
+    public void Load_reads_the_older_name_of_the_type_in_the_newer_settings()
+    {
+        using var folder = new TemporaryFolder();
+        folder.Write("config.json", File.ReadAllText(SharedData.Path("cases", "rope-legacy-type.config.json")));
+        DecoderConfig config = DecoderConfig.Load(folder.Path);
+        Assert.Equal((RopeScalingKind.Yarn, 4.0), (config.RopeScaling!.Kind, config.RopeScaling.Factor));
+        Assert.Equal(config.RopeScaling, DecoderConfig.Parse(config.ToJson()).RopeScaling);
     }
 
     private static string With(string field, string value, string? storedType = null)

@@ -17,6 +17,7 @@ public sealed class CpuDecoderTests
     {
         Assert.True(Suits(TinyModels.CpuConfig()));
         Assert.True(Suits(TinyModels.CpuConfig(tied: false)));
+        Assert.All(TinyModels.Families, family => Assert.True(Suits(TinyModels.CpuConfig(family: family))));
         Assert.False(Suits(TinyModels.Config()));                                                    // widths of 24 and 40
         Assert.False(Suits(TinyModels.CpuConfig() with { AttentionHeadCount = 12 }));               // heads of width 16
         Assert.False(Suits(TinyModels.CpuConfig() with { VocabularySize = 38 }));                   // not in fours

@@ -16,10 +16,11 @@ public sealed class RolloutTests
         [.. new[] { "a", "the cat", "go", "seven", "to be or not", "x", "where", "ab" }
             .Select((text, i) => Prompt.Create($"p{i}", text.Replace(" ", "", StringComparison.Ordinal)))];
 
-    [Fact]
-    public async Task Log_probs_of_8_bit_rollouts_differ_a_little_from_those_of_training_and_the_update_says_by_how_much()
+    [Theory]
+    [MemberData(nameof(TinyModels.AllFamilies), MemberType = typeof(TinyModels))]
+    public async Task Log_probs_of_8_bit_rollouts_differ_a_little_from_those_of_training_and_the_update_says_by_how_much(string family)
     {
-        using var policy = new QwenPolicy(CausalLM.Initialize(Config, seed: 3)) { Int8Rollouts = true };
+        using var policy = new QwenPolicy(TinyModels.Uneven(Config(family), seed: 3)) { Int8Rollouts = true };
         var reward = RewardFunction.Create("length", (_, completion) => completion.TokenIds.Count);
         using var optimizer = new GrpoOptimizer(policy, new PolicyGroupSampler(Tokenizer, new PlainTemplate()), reward, new GrpoOptions
         {
@@ -36,5 +37,6 @@ public sealed class RolloutTests
     }
 
     // Widths that can be multiplied in 8 bits.
-    private static DecoderConfig Config => TinyModels.CpuConfig() with { VocabularySize = Tokenizer.VocabularySize };
+    private static DecoderConfig Config(string family) =>
+        TinyModels.CpuConfig(family: family) with { VocabularySize = Tokenizer.VocabularySize };
 }

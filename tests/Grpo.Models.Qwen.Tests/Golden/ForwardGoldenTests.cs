@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen.Tests;
 
 /// <summary>
-/// Logits, log-probs, losses and gradients against Hugging Face transformers; tolerances are those that the data's README states.
+/// Logits, log-probs, losses and gradients of every family against references; tolerances are those that the data's READMEs state.
 /// </summary>
 public sealed class ForwardGoldenTests
 {
@@ -16,13 +16,17 @@ public sealed class ForwardGoldenTests
     private const double LongTolerance = 2e-4;
     private const double LossTolerance = 1e-5;
 
-    public static TheoryData<string, string> PaddedBatches => new()
-    {
-        { "A", "left" }, { "A", "right" }, { "B", "left" }, { "B", "right" }, { "C", "left" }, { "C", "right" },
-    };
+    public static TheoryData<string, string> PaddedBatches => Batches(GoldenModel.WithLosses, "left", "right");
+
+    public static TheoryData<string> Models => [.. GoldenModel.WithLosses];
+
+    public static TheoryData<string> AllModels => [.. GoldenModel.WithLosses, .. GoldenModel.Scaled];
+
+    public static TheoryData<string, string> ScaledBatches => Batches(GoldenModel.Scaled, "left");
 
     [SharedTheory]
     [MemberData(nameof(PaddedBatches))]
+    [MemberData(nameof(ScaledBatches))]
     public void Logits_equal_the_reference_at_real_tokens(string name, string side)
     {
         using var golden = new GoldenModel(name);
@@ -45,9 +49,7 @@ public sealed class ForwardGoldenTests
     }
 
     [SharedTheory]
-    [InlineData("A")]
-    [InlineData("B")]
-    [InlineData("C")]
+    [MemberData(nameof(Models))]
     public void Gradients_equal_the_reference(string name)
     {
         using var golden = new GoldenModel(name);
@@ -55,7 +57,7 @@ public sealed class ForwardGoldenTests
         NextTokenLoss(golden, "left").Loss.backward();
         Dictionary<string, Parameter> parameters = golden.Model.named_parameters()
             .ToDictionary(named => named.name, named => named.parameter);
-        string[] given = [.. golden.Names.Where(entry => entry.StartsWith("left.grad.", StringComparison.Ordinal))];
+        string[] given = [.. golden.Entries.Where(entry => entry.StartsWith("left.grad.", StringComparison.Ordinal))];
         Assert.NotEmpty(given);
         foreach (string entry in given)
         {
@@ -88,16 +90,14 @@ public sealed class ForwardGoldenTests
     }
 
     [SharedTheory]
-    [InlineData("A")]
-    [InlineData("B")]
-    [InlineData("C")]
+    [MemberData(nameof(AllModels))]
     public void A_long_sequence_equals_the_reference(string name)
     {
         using var golden = new GoldenModel(name);
         using var scope = TensorScope.BeginNoGrad();
         Tensor tokenIds = golden["long.input_ids"];                                                      // [1, L]
         Tensor logits = golden.Model.call(tokenIds, null);
-        TensorAssert.Near(golden["long.last4_logits"], logits.narrow(1, logits.shape[1] - 4, 4), LongTolerance, "logits");
+        TensorAssert.Near(golden["long.last4_logits"], logits.narrow(1, logits.shape[1] - 4, 4), golden.LongLogitTolerance, "logits");
 
         Tensor hidden = golden.Model.Hidden(tokenIds).squeeze(0);
         long predictions = hidden.shape[0] - 1;
@@ -107,9 +107,7 @@ public sealed class ForwardGoldenTests
     }
 
     [SharedTheory]
-    [InlineData("A")]
-    [InlineData("B")]
-    [InlineData("C")]
+    [MemberData(nameof(AllModels))]
     public void Policy_log_probs_equal_the_reference_wherever_the_prompt_ends(string name)
     {
         using var golden = new GoldenModel(name);
@@ -149,6 +147,20 @@ public sealed class ForwardGoldenTests
             temperature: 1,
             chunkRows: 7);
         return (zeros(rows * length).scatter(0, real, logProbs).view(rows, length), -logProbs.mean());
+    }
+
+    private static TheoryData<string, string> Batches(IReadOnlyList<string> models, params string[] sides)
+    {
+        var batches = new TheoryData<string, string>();
+        foreach (string model in models)
+        {
+            foreach (string side in sides)
+            {
+                batches.Add(model, side);
+            }
+        }
+
+        return batches;
     }
 
     private static int[] ToInts(long[] ids) => [.. ids.Select(id => (int)id)];

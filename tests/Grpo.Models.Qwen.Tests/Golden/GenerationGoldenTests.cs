@@ -11,34 +11,39 @@ namespace Grpo.Models.Qwen.Tests;
 /// <summary>Greedy decoding against Hugging Face generate(): the tokens are equal, with the cache and without.</summary>
 public sealed class GenerationGoldenTests
 {
-    private static JsonElement[] Cases()
+    public static TheoryData<string> Sets => ["golden", Path.Combine("golden", "families")];
+
+    private static JsonElement[] Cases(string set)
     {
-        using JsonDocument document = JsonDocument.Parse(File.ReadAllText(SharedData.Path("golden", "generation.json")));
+        using JsonDocument document = JsonDocument.Parse(File.ReadAllText(SharedData.Path(set, "generation.json")));
         return [.. document.RootElement.Items("cases").Select(item => item.Clone())];
     }
 
-    [SharedFact]
-    public void Cached_greedy_decoding_gives_the_reference_tokens()
+    [SharedTheory]
+    [MemberData(nameof(Sets))]
+    public void Cached_greedy_decoding_gives_the_reference_tokens(string set)
     {
-        foreach (JsonElement golden in Cases())
+        foreach (JsonElement golden in Cases(set))
         {
             Check(golden, (model, prompts, options) => Decode(model, prompts, options, groupSize: 1));
         }
     }
 
-    [SharedFact]
-    public void Uncached_greedy_decoding_gives_the_reference_tokens()
+    [SharedTheory]
+    [MemberData(nameof(Sets))]
+    public void Uncached_greedy_decoding_gives_the_reference_tokens(string set)
     {
-        foreach (JsonElement golden in Cases())
+        foreach (JsonElement golden in Cases(set))
         {
             Check(golden, DecodeUncached);
         }
     }
 
-    [SharedFact]
-    public void Every_row_of_a_group_gives_the_tokens_of_its_prompt()
+    [SharedTheory]
+    [MemberData(nameof(Sets))]
+    public void Every_row_of_a_group_gives_the_tokens_of_its_prompt(string set)
     {
-        JsonElement golden = Cases().MaxBy(item => item.GetProperty("prompts").GetArrayLength());
+        JsonElement golden = Cases(set).MaxBy(item => item.GetProperty("prompts").GetArrayLength());
         Check(golden, (model, prompts, options) =>
         {
             int[][] rows = Decode(model, prompts, options, groupSize: 3);
@@ -57,7 +62,12 @@ public sealed class GenerationGoldenTests
         JsonElement eos = golden.GetProperty("eos_token_id");
         var options = new Options(
             golden.GetProperty("max_new_tokens").GetInt32(),
-            eos.ValueKind == JsonValueKind.Null ? null : eos.GetInt32(),
+            eos.ValueKind switch
+            {
+                JsonValueKind.Null => [],
+                JsonValueKind.Array => [.. eos.EnumerateArray().Select(id => id.GetInt64())],
+                _ => [eos.GetInt64()],
+            },
             golden.GetProperty("pad_token_id").GetInt32());
         using CausalLM model = QwenWeights.Load(GoldenModel.Folder(golden.GetProperty("model").GetString()!));
         Assert.Equal(Rows(golden.GetProperty("new_tokens")), decode(model, Rows(golden.GetProperty("prompts")), options));
@@ -99,7 +109,7 @@ public sealed class GenerationGoldenTests
     private static int[][] Rows(JsonElement rows) =>
         [.. rows.EnumerateArray().Select(row => row.EnumerateArray().Select(id => id.GetInt32()).ToArray())];
 
-    private sealed record Options(int MaxNewTokens, int? EosTokenId, int PadTokenId);
+    private sealed record Options(int MaxNewTokens, long[] EosTokenIds, int PadTokenId);
 
     /// <summary>Collects tokens as generate() does: the end token is kept, later positions of its row are padding.</summary>
     private sealed class Output(int rows, Options options)
@@ -116,7 +126,7 @@ public sealed class GenerationGoldenTests
             for (int row = 0; row < next.Length; row++)
             {
                 next[row] = _finished[row] ? options.PadTokenId : next[row];
-                _finished[row] |= next[row] == options.EosTokenId;
+                _finished[row] |= options.EosTokenIds.Contains(next[row]);
                 _rows[row].Add((int)next[row]);
             }
 

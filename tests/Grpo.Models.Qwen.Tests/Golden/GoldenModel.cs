@@ -13,21 +13,44 @@ internal sealed class GoldenModel : IDisposable
     private readonly SafetensorsReader _expected;
 
     public GoldenModel(string name)
+        : this(name, Folder(name))
     {
-        Model = QwenWeights.Load(Folder(name));
-        _expected = SafetensorsReader.Open(SharedData.Path("golden", $"forward-{name}.safetensors"));
-        using JsonDocument document = JsonDocument.Parse(File.ReadAllText(SharedData.Path("golden", "forward.json")));
-        Summary = document.RootElement.GetProperty(name).Clone();
     }
 
+    /// <param name="name">The name of the model.</param>
+    /// <param name="folder">The folder with its weights, which may hold another spelling of its configuration.</param>
+    public GoldenModel(string name, string folder)
+    {
+        Model = QwenWeights.Load(folder);
+        _expected = SafetensorsReader.Open(SharedData.Path(Set(name), $"forward-{name}.safetensors"));
+        using JsonDocument document = JsonDocument.Parse(File.ReadAllText(SharedData.Path(Set(name), "forward.json")));
+        Summary = document.RootElement.GetProperty(name).Clone();
+        LongLogitTolerance = IsOfFamilies(name) ? 3e-4 : 2e-4;
+    }
+
+    /// <summary>The models with losses and gradients: those of Qwen2, then two of every other family.</summary>
+    public static readonly IReadOnlyList<string> WithLosses = ["A", "B", "C", "qwen3-A", "qwen3-B", "llama-A", "llama-B"];
+
+    /// <summary>The models that only have logits and log-probs.</summary>
+    public static readonly IReadOnlyList<string> Scaled = ["qwen2-yarn", "qwen2-linear"];
+
     public CausalLM Model { get; }
+
+    /// <summary>The tolerance of the logits of the long sequence.</summary>
+    public double LongLogitTolerance { get; }
 
     /// <summary>Losses and gradient norms by side.</summary>
     public JsonElement Summary { get; }
 
-    public IEnumerable<string> Names => _expected.Entries.Keys;
+    public IEnumerable<string> Entries => _expected.Entries.Keys;
 
-    public static string Folder(string name) => SharedData.Path("golden", $"model-{name}");
+    public static string Folder(string name) =>
+        IsOfFamilies(name) ? SharedData.Path("golden", "families", name) : SharedData.Path("golden", $"model-{name}");
+
+    /// <summary>The folder that holds the expected numbers of a model.</summary>
+    public static string Set(string name) => IsOfFamilies(name) ? Path.Combine("golden", "families") : "golden";
+
+    private static bool IsOfFamilies(string name) => name.Length > 1;
 
     public Tensor this[string name] => _expected.Read(name);
 

@@ -10,7 +10,7 @@ namespace Grpo.Models.Qwen.Tests;
 
 /// <summary>
 /// The law: every optimization leaves tokens, losses and gradients as they were. Each is held by itself, and all of them together, against
-/// <see cref="SimplePath"/>, which has none, on random models, prompts, lengths, groups and options.
+/// <see cref="SimplePath"/>, which has none, on random models of every family, prompts, lengths, groups and options.
 /// </summary>
 /// <remarks>
 /// The parts have closer tests of their own: chunks of rows in TokenLogProbsTests and FusedLogProbsTests, streamed and 8-bit products in
@@ -48,6 +48,7 @@ public sealed class OptimizationLawTests
         }),
         ["steps in kernels of our own"] = new((sampling, _) => sampling, IsWide: true),
         ["an adapter beside the weights"] = new((sampling, _) => sampling, HasAdapter: true),
+        ["a base in 4 bits"] = new((sampling, _) => sampling, IsWide: true, HasAdapter: true, HasFourBits: true),
         ["all of them"] = new(
             (sampling, pick) => sampling with { MaxConcurrentSequences = 2 + (pick % 7), MaxCachedTokens = 100 + pick }, IsWide: true,
             HasAdapter: true),
@@ -63,6 +64,9 @@ public sealed class OptimizationLawTests
         ["shared prompts"] = new((options, _) => options with { SharePrompts = true }),
         ["gradient checkpointing"] = new((options, _) => options, Checkpoints: true),
         ["the adapter off as the reference"] = new((options, _) => options, HasAdapter: true),
+        ["a base in 4 bits"] = new(
+            (options, pick) => options with { SharePrompts = true, MicroBatchSize = 2 + (pick % 11) }, Checkpoints: true, HasAdapter: true,
+            HasFourBits: true),
         ["all of them"] = new(
             (options, pick) =>
                 options with { SharePrompts = true, MicroBatchSize = 2 + (pick % 11), MaxTokensPerMicroBatch = 200 + (pick % 300) },
@@ -81,12 +85,14 @@ public sealed class OptimizationLawTests
         int tokens = 0;
         RandomRollout.Any.Sample(given =>
         {
-            using var policy = new QwenPolicy(Model(change.IsWide, change.HasAdapter, given.Tied, seed: given.Request.Seed));
+            using var policy = new QwenPolicy(With(
+                change.HasAdapter, change.HasFourBits, Model(given.Family, change.IsWide, given.Tied, seed: given.Request.Seed)));
+            using CausalLM? numbers = change.HasFourBits ? policy.Model.Dequantize() : null;
             RolloutRequest request = given.Request with { Sampling = change.Apply(given.Request.Sampling, given.Pick) };
             IReadOnlyList<RolloutGroup> groups = new PolicyGroupSampler(Tokenizer, new PlainTemplate())
                 .SampleAsync(change.Joins ? policy : new WithoutJoining(policy), request).AsTask().GetAwaiter().GetResult();
 
-            var simple = new SimplePath(policy.Model);
+            var simple = new SimplePath(numbers ?? policy.Model);
             Assert.Equal(request.Prompts.Select(prompt => prompt.Id), groups.Select(group => group.Prompt.Id));
             foreach (RolloutGroup group in groups)
             {
@@ -111,11 +117,14 @@ public sealed class OptimizationLawTests
         (change.Cases ?? RandomUpdate.Small).Sample(given =>
         {
             using var scope = TensorScope.Begin();
-            using var policy = new QwenPolicy(Model(isWide: false, change.HasAdapter, given.Tied, seed: 7));
-            using var reference = new QwenReferenceModel(
-                Model(isWide: false, hasAdapter: false, given.Tied, seed: 7, isMoved: !change.HasAdapter));
+            using var policy = new QwenPolicy(With(
+                change.HasAdapter, change.HasFourBits, Model(given.Family, isWide: false, given.Tied, seed: 7)));
+            using CausalLM? numbers = change.HasFourBits ? policy.Model.Dequantize() : null;
+            using var reference = new QwenReferenceModel(With(
+                hasAdapter: false, change.HasFourBits,
+                Model(given.Family, isWide: false, given.Tied, seed: 7, isMoved: !change.HasAdapter)));
             (UpdateReport[] expected, Dictionary<string, Tensor> gradients) =
-                Update(new SimplePath(policy.Model), new SimplePath((CausalLM)reference.Module), given.Groups, given.Options);
+                Update(new SimplePath(numbers ?? policy.Model), new SimplePath((CausalLM)reference.Module), given.Groups, given.Options);
 
             policy.Model.GradientCheckpointing = change.Checkpoints;
             (UpdateReport[] actual, Dictionary<string, Tensor> sameGradients) = Update(
@@ -134,25 +143,31 @@ public sealed class OptimizationLawTests
         }, iter: Iterations, threads: 1);
     }
 
-    // Sizes that our own kernels decode, and sizes that are too uneven for that; biases of 0 and norms of 1 would hide mistakes.
-    private static CausalLM Model(bool isWide, bool hasAdapter, bool tied, ulong seed, bool isMoved = false)
+    // Sizes that our own kernels decode, and sizes that are too uneven for that.
+    private static CausalLM Model(string family, bool isWide, bool tied, ulong seed, bool isMoved = false)
     {
-        DecoderConfig narrow = TinyModels.Config(tied) with { VocabularySize = Tokenizer.VocabularySize };
-        CausalLM model = CausalLM.Initialize(
-            isWide ? TinyModels.CpuConfig(tied) with { VocabularySize = Tokenizer.VocabularySize } : narrow, seed);
+        DecoderConfig config = isWide ? TinyModels.CpuConfig(tied, family) : TinyModels.Config(tied, family);
+        CausalLM model = TinyModels.Uneven(config with { VocabularySize = Tokenizer.VocabularySize }, seed);
         using var scope = TensorScope.BeginNoGrad();
         using var generator = new Generator(seed);
-        foreach (Parameter parameter in model.parameters().Where(parameter => parameter.dim() == 1))
-        {
-            parameter.add_(randn(parameter.shape, generator: generator) * 0.2);
-        }
-
         if (isMoved)
         {
             foreach (Parameter parameter in model.parameters())
             {
                 parameter.add_(randn(parameter.shape, generator: generator) * Step);
             }
+        }
+
+        return model;
+    }
+
+    private static CausalLM With(bool hasAdapter, bool hasFourBits, CausalLM model)
+    {
+        if (hasFourBits)
+        {
+            using CausalLM numbers = model;
+            model = new CausalLM(numbers.Config, fourBitBase: true);
+            model.CopyWeightsFrom(numbers);
         }
 
         if (hasAdapter)
@@ -196,8 +211,10 @@ public sealed class OptimizationLawTests
     }
 
     private sealed record RolloutChange(
-        Func<SamplingOptions, int, SamplingOptions> Apply, bool Joins = true, bool IsWide = false, bool HasAdapter = false);
+        Func<SamplingOptions, int, SamplingOptions> Apply, bool Joins = true, bool IsWide = false, bool HasAdapter = false,
+        bool HasFourBits = false);
 
     private sealed record UpdateChange(
-        Func<GrpoOptions, int, GrpoOptions> Apply, bool Checkpoints = false, bool HasAdapter = false, Gen<RandomUpdate>? Cases = null);
+        Func<GrpoOptions, int, GrpoOptions> Apply, bool Checkpoints = false, bool HasAdapter = false, Gen<RandomUpdate>? Cases = null,
+        bool HasFourBits = false);
 }

@@ -6,9 +6,10 @@ namespace Grpo.Models.Qwen.Tests;
 /// <summary>Scored groups of random tokens, lengths and advantages, and the options of the step that learns from them.</summary>
 /// <param name="Groups">At least one, of two or more completions.</param>
 /// <param name="Options">No clipping, no step: what is left is loss and gradient.</param>
+/// <param name="Family">The family of the model.</param>
 /// <param name="Tied">Whether the model's head is its embedding.</param>
 /// <param name="Pick">What an optimization makes its own sizes of.</param>
-internal sealed record RandomUpdate(IReadOnlyList<ScoredGroup> Groups, GrpoOptions Options, bool Tied, int Pick)
+internal sealed record RandomUpdate(IReadOnlyList<ScoredGroup> Groups, GrpoOptions Options, string Family, bool Tied, int Pick)
 {
     /// <summary>Groups that differ in size, prompts that repeat, completions of 1 to 12 tokens, some of advantage 0.</summary>
     public static Gen<RandomUpdate> Small { get; } = Of(Group(2, 4, 1, 12).Array[1, 4]);
@@ -30,10 +31,11 @@ internal sealed record RandomUpdate(IReadOnlyList<ScoredGroup> Groups, GrpoOptio
     private static Gen<RandomUpdate> Of(Gen<ScoredGroup[]> groups) => Gen.Select(
         groups,
         Gen.Select(Gen.Enum<LossReduction>(), Gen.Bool, Gen.Bool, Gen.Int[1, 2], Gen.Double[0.6, 1.5]),
+        TinyModels.AnyFamily,
         Gen.Bool,
         Gen.Int[0, 1000],
-        (scored, options, tied, pick) => new RandomUpdate(
-            scored, OptionsOf(options.Item1, options.Item2, options.Item3, options.Item4, options.Item5), tied, pick));
+        (scored, options, family, tied, pick) => new RandomUpdate(
+            scored, OptionsOf(options.Item1, options.Item2, options.Item3, options.Item4, options.Item5), family, tied, pick));
 
     private static GrpoOptions OptionsOf(LossReduction reduction, bool hasKl, bool hasEntropy, int updates, double temperature) => new()
     {

@@ -9,10 +9,11 @@ namespace Grpo.Models.Qwen.Tests;
 
 public sealed class LoraAdapterTests
 {
-    [Fact]
-    public void A_fresh_adapter_changes_nothing_and_alone_is_trained()
+    [Theory]
+    [MemberData(nameof(TinyModels.AllFamilies), MemberType = typeof(TinyModels))]
+    public void A_fresh_adapter_changes_nothing_and_alone_is_trained(string family)
     {
-        using CausalLM model = TinyModels.Create();
+        using CausalLM model = TinyModels.Uneven(TinyModels.Config(family: family));
         using var policy = new QwenPolicy(model);
         using var scope = TensorScope.Begin();
         Tensor before = policy.LogProbs(LoraModels.Batch, 1).detach();
@@ -84,11 +85,12 @@ public sealed class LoraAdapterTests
         TensorAssert.Near(expected.LogProbs(LoraModels.Batch, 1), policy.LogProbs(LoraModels.Batch, 1), 2e-5);
     }
 
-    [Fact]
-    public void With_the_adapter_off_log_probs_are_bit_for_bit_those_of_the_base()
+    [Theory]
+    [MemberData(nameof(TinyModels.AllFamilies), MemberType = typeof(TinyModels))]
+    public void With_the_adapter_off_log_probs_are_bit_for_bit_those_of_the_base(string family)
     {
-        using QwenPolicy policy = LoraModels.Policy();
-        using var bare = new QwenPolicy(TinyModels.Create());
+        using QwenPolicy policy = LoraModels.Policy(family: family);
+        using var bare = new QwenPolicy(CausalLM.Initialize(TinyModels.Config(family: family), seed: 7));
         var reference = new AdapterOffReference(policy);
         using var scope = TensorScope.Begin();
         Tensor with = policy.LogProbs(LoraModels.Batch, 0.8).detach();
@@ -184,11 +186,15 @@ public sealed class LoraAdapterTests
     }
 
     [Theory]
-    [InlineData(ScalarType.Float32, 2e-5)]
-    [InlineData(ScalarType.BFloat16, 0.15)] // merged weights are rounded to 8 bits of mantissa
-    public void Merged_log_probs_are_the_unmerged_ones_and_unmerging_restores_the_base_bit_for_bit(ScalarType type, double tolerance)
+    [InlineData("qwen2", ScalarType.Float32, 2e-5)]
+    [InlineData("qwen3", ScalarType.Float32, 2e-5)]
+    [InlineData("llama", ScalarType.Float32, 2e-5)]
+    [InlineData("llama with biases", ScalarType.Float32, 2e-5)]
+    [InlineData("qwen2", ScalarType.BFloat16, 0.15)] // merged weights are rounded to 8 bits of mantissa
+    public void Merged_log_probs_are_the_unmerged_ones_and_unmerging_restores_the_base_bit_for_bit(
+        string family, ScalarType type, double tolerance)
     {
-        using CausalLM model = type == ScalarType.Float32 ? TinyModels.Create() : Narrow();
+        using CausalLM model = type == ScalarType.Float32 ? TinyModels.Uneven(TinyModels.Config(family: family)) : Narrow();
         model.AddAdapter(LoraModels.Options);
         LoraModels.Train(model);
         using var policy = new QwenPolicy(model);

@@ -11,9 +11,9 @@ internal static class LoraModels
 {
     public static LoraOptions Options { get; } = new() { Rank = 3, Alpha = 6, Seed = 5 };
 
-    public static QwenPolicy Policy(LoraOptions? options = null, bool trained = true, bool tied = true)
+    public static QwenPolicy Policy(LoraOptions? options = null, bool trained = true, bool tied = true, string family = "qwen2")
     {
-        CausalLM model = TinyModels.Create(tied);
+        CausalLM model = CausalLM.Initialize(TinyModels.Config(tied, family), seed: 7);
         model.AddAdapter(options ?? Options);
         if (trained)
         {

@@ -12,11 +12,14 @@ public sealed class LoraTrainingTests
 {
     private static readonly QwenTokenizer Tokenizer = TinyTokenizer.Load(TinyTokenizer.TokenizerJson());
 
-    [Fact]
-    public async Task A_resumed_run_equals_an_uninterrupted_one_bit_for_bit()
+    [Theory]
+    [InlineData("qwen2")]
+    [InlineData("qwen3")]
+    [InlineData("llama with biases")]
+    public async Task A_resumed_run_equals_an_uninterrupted_one_bit_for_bit(string family)
     {
         using TemporaryFolder folder = new();
-        using QwenPolicy policy = Policy(), resumed = Policy();
+        using QwenPolicy policy = Policy(family: family), resumed = Policy(family: family);
         using (GrpoOptimizer optimizer = Optimizer(policy))
         {
             await StepsAsync(optimizer, 2);
@@ -126,12 +129,12 @@ public sealed class LoraTrainingTests
         Assert.True(losses[^1] < 0.7 * losses[0], $"loss {losses[0]}, then {losses[^1]}");
     }
 
-    private static CausalLM Model() =>
-        CausalLM.Initialize(TinyModels.Config() with { VocabularySize = 264, InitializerRange = 0.1 }, seed: 7);
+    private static CausalLM Model(string family = "qwen2") =>
+        CausalLM.Initialize(TinyModels.Config(family: family) with { VocabularySize = 264, InitializerRange = 0.1 }, seed: 7);
 
-    private static QwenPolicy Policy(LoraOptions? options = null)
+    private static QwenPolicy Policy(LoraOptions? options = null, string family = "qwen2")
     {
-        CausalLM model = Model();
+        CausalLM model = Model(family);
         model.AddAdapter(options ?? LoraModels.Options);
         return new QwenPolicy(model);
     }

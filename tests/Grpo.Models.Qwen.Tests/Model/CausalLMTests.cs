@@ -24,6 +24,23 @@ public sealed class CausalLMTests
         Assert.Empty(model.named_buffers());
     }
 
+    [Theory]
+    [InlineData("qwen3", 24)]                // 7 projections, 2 norms and 2 norms of heads in each of two layers, embedding, final norm
+    [InlineData("llama", 20)]
+    [InlineData("llama with biases", 34)]    // and a bias of each projection
+    public void Parameters_have_the_names_of_the_family(string family, int count)
+    {
+        using CausalLM model = CausalLM.Initialize(TinyModels.Config(family: family), seed: 7);
+        string[] actual = [.. model.named_parameters().Select(named => $"{named.name} {string.Join("×", named.parameter.shape)}")];
+        string[] expected = [.. DecoderParameters.List(model.Config).Select(named => $"{named.Name} {string.Join("×", named.Shape)}")];
+        Assert.Equal(expected.Order(StringComparer.Ordinal), actual.Order(StringComparer.Ordinal));
+        Assert.Equal(count, actual.Length);
+        Assert.Equal(family == "qwen3", actual.Contains("model.layers.1.self_attn.k_norm.weight 6"));
+        Assert.Equal(family == "llama with biases", actual.Contains("model.layers.1.self_attn.o_proj.bias 24"));
+        Assert.Equal(family == "llama with biases", actual.Contains("model.layers.1.mlp.gate_proj.bias 40"));
+        Assert.DoesNotContain(actual, name => family == "llama" && name.Contains("bias", StringComparison.Ordinal));
+    }
+
     [Fact]
     public void Head_width_may_differ_from_hidden_size_over_heads()
     {

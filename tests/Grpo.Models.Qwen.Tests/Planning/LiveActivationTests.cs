@@ -1,6 +1,8 @@
 using Grpo.Modeling;
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Planning;
+using Grpo.Models.Qwen.Weights;
 using Grpo.Planning;
 using Grpo.Tensors;
 using static TorchSharp.torch;
@@ -15,7 +17,7 @@ public sealed class LiveActivationTests
     private const int PromptLength = 24;
     private const int CompletionLength = 40;
 
-    private static readonly DecoderConfig Config = TinyModels.Config() with
+    private static DecoderConfig Config(string family) => TinyModels.Config(family: family) with
     {
         VocabularySize = 100,
         HiddenSize = 96,
@@ -34,10 +36,21 @@ public sealed class LiveActivationTests
     [InlineData(true, false, false, ScalarType.Float32, ScalarType.BFloat16)]
     [InlineData(false, true, false, ScalarType.Float32, ScalarType.BFloat16)]
     [InlineData(true, false, true, ScalarType.Float32, ScalarType.BFloat16)]
+    [InlineData(true, false, false, ScalarType.Float32, null, "qwen3")]
+    [InlineData(false, false, false, ScalarType.Float32, ScalarType.BFloat16, "qwen3")]
+    [InlineData(true, false, true, ScalarType.Float32, null, "qwen3")]
+    [InlineData(true, false, true, ScalarType.BFloat16, null, "qwen3")]
+    [InlineData(true, true, false, ScalarType.Float32, null, "qwen3")]
+    [InlineData(true, false, false, ScalarType.Float32, null, "llama with biases")]
+    [InlineData(false, false, false, ScalarType.Float32, ScalarType.BFloat16, "llama")]
+    [InlineData(true, false, true, ScalarType.Float32, null, "qwen2", true)]
+    [InlineData(true, false, true, ScalarType.Float32, ScalarType.BFloat16, "qwen3", true)]
+    [InlineData(false, true, true, ScalarType.BFloat16, null, "llama", true)]
     public void Activations_are_what_a_forward_pass_leaves_in_use(
-        bool shared, bool checkpointing, bool lora, ScalarType type, ScalarType? computeType = null)
+        bool shared, bool checkpointing, bool lora, ScalarType type, ScalarType? computeType = null, string family = "qwen2",
+        bool fourBits = false)
     {
-        using var policy = new QwenPolicy(new CausalLM(Config, CPU, type));
+        using var policy = new QwenPolicy(new CausalLM(Config(family), CPU, type, fourBits));
         using (var scope = TensorScope.BeginNoGrad())
         {
             foreach (Tensor parameter in policy.Model.parameters())
@@ -74,6 +87,43 @@ public sealed class LiveActivationTests
         // Besides tensors there are the graph's nodes, a few hundred bytes each, indices, and what libtorch caches for a shape
         // that it has not met.
         Assert.InRange((double)planned / inUse, 0.88, 1.05);
+    }
+
+    [MallocTheory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Weights_are_what_a_loaded_model_has_in_use(bool fourBits)
+    {
+        using var folder = new TemporaryFolder();
+        DecoderConfig config = Config("qwen3") with { HiddenSize = 256, IntermediateSize = 1024, LayerCount = 6 };
+        using (CausalLM model = CausalLM.Initialize(config, seed: 7))
+        {
+            QwenWeights.Save(model, folder.Path, ScalarType.BFloat16);
+        }
+
+        long planned = new QwenMemory(config) { FourBitBase = fourBits, Lora = new LoraOptions() }.NeedsOf(new MemorySizes
+        {
+            DecodedPrompts = 1,
+            DecodedSequences = 1,
+            PromptLength = 1,
+            CompletionLength = 1,
+            MicroBatchPrompts = 1,
+            MicroBatchSequences = 1,
+        }).Weights;
+        Load().Dispose(); // the first time, the runtime compiles and libtorch sets up what all use
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        long before = HeapUse.Bytes();
+        using CausalLM loaded = Load();
+        // Besides tensors there are the modules themselves and names.
+        Assert.InRange((double)planned / (HeapUse.Bytes() - before), 0.9, 1.02);
+
+        CausalLM Load()
+        {
+            CausalLM model = fourBits ? QwenWeights.LoadInFourBits(folder.Path) : QwenWeights.Load(folder.Path);
+            model.AddAdapter(new LoraOptions());
+            return model;
+        }
     }
 
     private static long LeftInUse(QwenPolicy policy, TokenBatch batch)

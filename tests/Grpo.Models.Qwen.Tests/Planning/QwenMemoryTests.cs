@@ -1,3 +1,4 @@
+using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Planning;
 using Grpo.Planning;
@@ -35,6 +36,28 @@ public sealed class QwenMemoryTests
         Assert.Equal((4 * numbers, numbers, 4 * numbers), (needs.Weights, needs.TrainedParameters, needs.Reference));
     }
 
+    [Theory]
+    [InlineData("qwen3", 11_400)] // 37·24 + 2·(864 + 288 + 288 + 864 + 3·960 + 48 + 12) + 24
+    [InlineData("llama", 9_840)] // 37·24 + 2·(576 + 192 + 192 + 576 + 3·960 + 48) + 24
+    [InlineData("llama with biases", 10_176)] // + 2·(24 + 8 + 8 + 24 + 40 + 40 + 24)
+    public void Weights_are_those_of_every_family(string family, long numbers)
+    {
+        DecoderConfig config = TinyModels.Config(family: family);
+        MemoryNeeds needs = new QwenMemory(config).NeedsOf(Sizes);
+        using CausalLM model = CausalLM.Initialize(config, seed: 7);
+        Assert.Equal(numbers, model.parameters().Sum(parameter => parameter.numel()));
+        Assert.Equal((4 * numbers, numbers, 4 * numbers), (needs.Weights, needs.TrainedParameters, needs.Reference));
+    }
+
+    [Fact]
+    public void Activations_include_queries_and_keys_before_their_norms()
+    {
+        DecoderConfig normed = TinyModels.Config(family: "qwen3");
+        MemoryNeeds needs = new QwenMemory(normed).NeedsOf(Sizes);
+        MemoryNeeds without = new QwenMemory(normed with { QueryKeyNorm = false }).NeedsOf(Sizes);
+        Assert.Equal(2 * 4 * 11 * (36 + 12), needs.Activations - without.Activations);                  // L · 4 · R · (A·D + K·D)
+    }
+
     [Fact]
     public void Adapters_are_those_of_the_model_and_the_reference_is_free()
     {
@@ -48,6 +71,27 @@ public sealed class QwenMemoryTests
             .NeedsOf(Sizes).Weights);
         var part = new LoraOptions { Rank = 3, TargetModules = ["k_proj", "down_proj"] };
         Assert.Equal(2 * 3 * (32 + 64), (Memory() with { Lora = part }).NeedsOf(Sizes).TrainedParameters);
+    }
+
+    // A projection has 33 bytes for each block of 64 numbers and 4 for the mean and for each group of 256 blocks: q and o 9 blocks, 305
+    // bytes, k and v 3 blocks, 107, the others 15 blocks, 503: 2,333. The rest has 9,920 − 2 · 4,416 = 1,088 numbers.
+    [Fact]
+    public void A_base_in_4_bits_counts_blocks_scales_and_one_weight_at_a_time()
+    {
+        QwenMemory adapted = Memory() with { Lora = new LoraOptions() };
+        MemoryNeeds floats = adapted.NeedsOf(Sizes), fourBits = (adapted with { FourBitBase = true }).NeedsOf(Sizes);
+        Assert.Equal((4 * 1_088) + (2 * 2_333) + (4 * 11_264), fourBits.Weights);
+        const long OneWeight = 960 * (4 + 4); // gate_proj, and its float32 numbers on their way to another type
+        Assert.Equal(
+            (floats.Training + OneWeight, floats.Decoding + OneWeight, floats.Scoring + OneWeight),
+            (fourBits.Training, fourBits.Decoding, fourBits.Scoring));
+        Assert.Equal((floats.Activations, floats.Cache, 0), (fourBits.Activations, fourBits.Cache, fourBits.Reference));
+        MemoryNeeds half = (adapted with { FourBitBase = true, WeightType = ScalarType.BFloat16 }).NeedsOf(Sizes);
+        Assert.Equal((2 * 1_088) + (2 * 2_333) + (4 * 11_264), half.Weights);
+        // Mixed: of the converted weights only those of the norms are kept, 2 · 48 bytes a layer.
+        QwenMemory mixed = adapted with { ComputeType = ScalarType.BFloat16 };
+        Assert.Equal(
+            mixed.NeedsOf(Sizes).Activations - (2 * 2 * 4_416), (mixed with { FourBitBase = true }).NeedsOf(Sizes).Activations);
     }
 
     [Fact]
@@ -148,11 +192,19 @@ public sealed class QwenMemoryTests
                 "gradient checkpointing, bfloat16 for products and activations", "adapters of rank 16 in place of all weights",
                 "adapters of rank 16 in place of all weights, gradient checkpointing",
                 "adapters of rank 16 in place of all weights, gradient checkpointing, the frozen base in the 16 bits that it is stored in",
+                "adapters of rank 16 in place of all weights, gradient checkpointing, the frozen base in 4 bits and the rest of it in "
+                    + "the 16 bits that it is stored in",
             ],
             new QwenMemory(TinyModels.Config() with { StoredType = "bfloat16" }).Leaner().Select(leaner => leaner.Change));
-        Assert.Empty((Memory() with { Lora = new LoraOptions(), GradientCheckpointing = true }).Leaner());
-        var last = (QwenMemory)Assert.Single((Memory() with { Lora = new LoraOptions { Rank = 4 } }).Leaner()).Model;
-        Assert.Equal((4, true), (last.Lora!.Rank, last.GradientCheckpointing));
+        QwenMemory lean = Memory() with { Lora = new LoraOptions(), GradientCheckpointing = true };
+        Assert.Equal(["the frozen base in 4 bits"], lean.Leaner().Select(leaner => leaner.Change));
+        Assert.Empty((lean with { FourBitBase = true }).Leaner());
+        Assert.Empty((lean with { Int8Rollouts = true }).Leaner()); // which rounds weights that are not rounded yet
+        QwenMemory stored = lean with { Config = TinyModels.Config() with { StoredType = "bfloat16" }, FourBitBase = true };
+        Assert.Equal(
+            ["the rest of the frozen base in the 16 bits that it is stored in"], stored.Leaner().Select(leaner => leaner.Change));
+        var last = (QwenMemory)(Memory() with { Lora = new LoraOptions { Rank = 4 } }).Leaner()[^1].Model;
+        Assert.Equal((4, true, true), (last.Lora!.Rank, last.GradientCheckpointing, last.FourBitBase));
     }
 
     [Fact]
@@ -161,7 +213,9 @@ public sealed class QwenMemoryTests
         using var policy = new QwenPolicy(TinyModels.Create()) { Int8Rollouts = true };
         policy.Model.GradientCheckpointing = true;
         policy.Model.AddAdapter(new LoraOptions { Rank = 2 });
+        using var packed = new QwenPolicy(new CausalLM(TinyModels.Config(), fourBitBase: true));
         var memory = (QwenMemory)policy.Memory;
+        Assert.Equal((false, true), (memory.FourBitBase, ((QwenMemory)packed.Memory).FourBitBase));
         Assert.Equal(
             (true, true, 2, ScalarType.Float32), (memory.Int8Rollouts, memory.GradientCheckpointing, memory.Lora!.Rank, memory.WeightType));
         Assert.Same(policy.Model.Config, memory.Config);

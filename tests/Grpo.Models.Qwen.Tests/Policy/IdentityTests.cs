@@ -105,6 +105,23 @@ public sealed class IdentityTests
         Assert.Equal([fact], other.Identity.Facts.Except(one.Identity.Facts).Select(entry => entry.Key));
     }
 
+    // A part that Qwen2 does not have is a fact only where it is present, so that older checkpoints keep their identity.
+    [Fact]
+    public void A_model_with_a_part_of_its_own_says_so()
+    {
+        using QwenPolicy one = new(TinyModels.Create());
+        var scaling = new RopeScaling { Kind = RopeScalingKind.Linear, Factor = 2 };
+        using QwenPolicy other = new(CausalLM.Initialize(TinyModels.Config() with { RopeScaling = scaling }, seed: 7));
+        Assert.Equal(
+            [new("config.rope_scaling", "linear, factor 2")], other.Identity.Facts.Except(one.Identity.Facts));
+        Assert.Empty(one.Identity.Facts.Except(other.Identity.Facts));
+        using QwenPolicy llama = new(CausalLM.Initialize(TinyModels.Config(family: "llama with biases"), seed: 7));
+        Assert.Equal(
+            ["config.mlp_bias", "config.model_type", "config.rope_scaling"],
+            llama.Identity.Facts.Select(fact => fact.Key).Except(one.Identity.Facts.Select(fact => fact.Key))
+                .Order(StringComparer.Ordinal));
+    }
+
     [Fact]
     public void Weights_of_a_model_do_not_depend_on_an_adapter_or_on_what_is_frozen()
     {

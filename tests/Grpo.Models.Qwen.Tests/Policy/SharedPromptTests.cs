@@ -1,8 +1,6 @@
 using CsCheck;
 using Grpo.Modeling;
-using Grpo.Models.Qwen.Model;
 using Grpo.Tensors;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests;
@@ -18,13 +16,16 @@ public sealed class SharedPromptTests
             [10, 11], [12, 13, 14])];
 
     [Theory]
-    [InlineData(true, false, 1.0)]
-    [InlineData(false, false, 0.7)]
-    [InlineData(true, true, 0.7)]
-    [InlineData(false, true, 1.0)]
-    public void Log_probs_entropies_and_gradients_do_not_depend_on_sharing(bool tied, bool checkpointing, double temperature)
+    [InlineData("qwen2", true, false, 1.0)]
+    [InlineData("qwen2", false, false, 0.7)]
+    [InlineData("qwen2", true, true, 0.7)]
+    [InlineData("qwen2", false, true, 1.0)]
+    [InlineData("qwen3", true, true, 0.7)]
+    [InlineData("llama", false, true, 0.7)]
+    [InlineData("llama with biases", true, false, 0.7)]
+    public void Log_probs_entropies_and_gradients_do_not_depend_on_sharing(string family, bool tied, bool checkpointing, double temperature)
     {
-        using var policy = Policy(tied);
+        using var policy = Policy(tied, family);
         using var scope = TensorScope.Begin();
         (Tensor[] expected, Tensor[] expectedGradients) = Run(policy, Group, share: false, temperature);
         policy.Model.GradientCheckpointing = checkpointing;
@@ -39,11 +40,11 @@ public sealed class SharedPromptTests
     public void Sharing_changes_nothing_on_random_batches() =>
         Gen.Select(
             Gen.Int[1, 36].Array[1, 7].Array[1, 3], Gen.Select(Gen.Int[0, 2], Gen.Int[1, 36].Array[0, 6]).Array[2, 7], Gen.Bool,
-            Gen.Bool).Sample(
-                (prompts, rows, tied, checkpointing) =>
+            Gen.Bool, TinyModels.AnyFamily).Sample(
+                (prompts, rows, tied, checkpointing, family) =>
                 {
                     TokenSequence[] sequences = [.. rows.Select(row => new TokenSequence(prompts[row.Item1 % prompts.Length], row.Item2))];
-                    using var policy = Policy(tied);
+                    using var policy = Policy(tied, family);
                     using var scope = TensorScope.Begin();
                     (Tensor[] expected, Tensor[] expectedGradients) = Run(policy, sequences, share: false, temperature: 0.9);
                     policy.Model.GradientCheckpointing = checkpointing;
@@ -108,18 +109,8 @@ public sealed class SharedPromptTests
         string Refusal(TokenBatch wrong) => Assert.ThrowsAny<ArgumentException>(() => policy.LogProbs(wrong, 1)).Message;
     }
 
-    private static QwenPolicy Policy(bool tied = true)
-    {
-        CausalLM model = TinyModels.Create(tied);
-        using var scope = TensorScope.BeginNoGrad();
-        using var generator = new Generator(3);
-        foreach (Parameter parameter in model.parameters().Where(parameter => parameter.dim() == 1))
-        {
-            parameter.add_(randn(parameter.shape, generator: generator) * 0.2); // biases of 0 and norms of 1 would hide mistakes
-        }
-
-        return new QwenPolicy(model);
-    }
+    private static QwenPolicy Policy(bool tied = true, string family = "qwen2") =>
+        new(TinyModels.Uneven(TinyModels.Config(tied, family)));
 
     private static (Tensor[] Values, Tensor[] Gradients) Run(QwenPolicy policy, TokenSequence[] sequences, bool share, double temperature)
     {

@@ -61,6 +61,40 @@ public sealed class BpeTrainerTests
         Gen.String.Sample(text => trained.Encode(text).SequenceEqual(loaded.Encode(text)), iter: 500);
     }
 
+    [Theory]
+    [InlineData(TokenizerKind.Qwen2, "vocab.json", 4)]
+    [InlineData(TokenizerKind.Llama3, "tokenizer.json", 2)]        // 123, 4
+    [InlineData(TokenizerKind.SmolLM2, "tokenizer.json", 4)]
+    [InlineData(TokenizerKind.Gpt2, "tokenizer.json", 1)]
+    public void Train_saves_each_kind_so_that_it_loads_with_the_same_ids(TokenizerKind kind, string file, int tokensOf1234)
+    {
+        QwenTokenizer trained = BpeTrainer.Train(
+            Enumerable.Repeat("1234\n1234\n1234\nShe has 123 apples, she'S happy. e\u0301\n\n", 10), 275, kind: kind);
+        using var folder = new TemporaryFolder();
+        trained.Save(folder.Path);
+        QwenTokenizer loaded = QwenTokenizer.Load(folder.Path);
+
+        Assert.True(File.Exists(folder.File(file)));
+        Assert.Equal(tokensOf1234, loaded.Encode("1234").Count);
+        Assert.Equal(trained.Identity.Kind, loaded.Identity.Kind);
+        Assert.Equal(trained.Identity.Facts, loaded.Identity.Facts);
+        Assert.Equal(trained.PrefixTokenIds, loaded.PrefixTokenIds);
+        Assert.Equal(trained.AddedTokens.OrderBy(token => token.Value), loaded.AddedTokens.OrderBy(token => token.Value));
+        Gen.String.Sample(text => trained.Encode(text).SequenceEqual(loaded.Encode(text)), iter: 300);
+    }
+
+    [Fact]
+    public void Train_names_the_tokens_of_Llama_3s_chats()
+    {
+        QwenTokenizer tokenizer = BpeTrainer.Train(["low low low"], 256 + 5 + 2, kind: TokenizerKind.Llama3);
+
+        Assert.Equal([258], tokenizer.PrefixTokenIds);
+        Assert.Equal([258, 262], tokenizer.Encode("<|begin_of_text|><|eot_id|>"));
+        Assert.Equal([262], tokenizer.EndTokenIds);
+        ErrorAssert.Says<ArgumentOutOfRangeException>(
+            "one of Qwen2, Llama3, SmolLM2, Gpt2", () => BpeTrainer.Train(["a"], 300, kind: (TokenizerKind)9));
+    }
+
     [Fact]
     public void Train_never_learns_from_special_tokens_nor_across_digits()
     {

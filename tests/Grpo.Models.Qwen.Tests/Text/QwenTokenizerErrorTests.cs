@@ -63,10 +63,12 @@ public sealed class QwenTokenizerErrorTests
     }
 
     [Fact]
-    public void Load_refuses_a_tokenizer_that_is_not_Qwen2s()
+    public void Load_refuses_a_tokenizer_of_another_kind()
     {
         JsonObject otherNormalizer = TinyTokenizer.TokenizerJson();
-        otherNormalizer["normalizer"] = null;
+        otherNormalizer["normalizer"] = new JsonObject { ["type"] = "Prepend", ["prepend"] = "▁" };
+        JsonObject noWords = TinyTokenizer.TokenizerJson();
+        noWords.Remove("pre_tokenizer");
         JsonObject otherExpression = TinyTokenizer.TokenizerJson();
         otherExpression["pre_tokenizer"]!["pretokenizers"]![0]!["pattern"]!["Regex"] = @"\w+";
         JsonObject otherModel = TinyTokenizer.TokenizerJson();
@@ -74,9 +76,15 @@ public sealed class QwenTokenizerErrorTests
         JsonObject otherEnd = TinyTokenizer.TokenizerJson();
         otherEnd["post_processor"] = new JsonObject { ["type"] = "TemplateProcessing" };
 
-        Assert.Contains("normalizer must be {\"type\": \"NFC\"} but is null", Refusal(otherNormalizer), StringComparison.Ordinal);
         Assert.Contains(
-            "pre_tokenizer must be a Split by Qwen2's expression and ByteLevel", Refusal(otherExpression), StringComparison.Ordinal);
+            "normalizer must be {\"type\": \"NFC\"} or null but is {\"type\":\"Prepend\"",
+            Refusal(otherNormalizer),
+            StringComparison.Ordinal);
+        Assert.Contains("but is missing. Only the byte-level tokenization of", Refusal(noWords), StringComparison.Ordinal);
+        Assert.Contains(
+            "pre_tokenizer must be ByteLevel without add_prefix_space, behind a Split by Qwen2's, Llama 3's or GPT-2's expression",
+            Refusal(otherExpression),
+            StringComparison.Ordinal);
         Assert.Contains("model.type must be \"BPE\" but is \"WordPiece\"", Refusal(otherModel), StringComparison.Ordinal);
         Assert.Contains("post_processor must be {\"type\": \"ByteLevel\"}", Refusal(otherEnd), StringComparison.Ordinal);
     }

@@ -50,7 +50,7 @@ internal static class TinyTokenizer
                 new JsonObject
                 {
                     ["type"] = "Split",
-                    ["pattern"] = new JsonObject { ["Regex"] = Qwen2PreTokenizer.Pattern },
+                    ["pattern"] = new JsonObject { ["Regex"] = WordRules.Qwen2.Pattern },
                     ["behavior"] = "Isolated",
                     ["invert"] = false,
                 },

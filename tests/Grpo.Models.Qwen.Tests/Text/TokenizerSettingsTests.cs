@@ -8,12 +8,17 @@ public sealed class TokenizerSettingsTests
     [Theory]
     [InlineData("model/dropout", "0.1", "model.dropout must be 0 but is 0.1")]
     [InlineData("model/byte_fallback", "true", "model.byte_fallback must be false")]
-    [InlineData("model/ignore_merges", "true", "model.ignore_merges must be false")]
+    [InlineData("model/ignore_merges", "1", "model.ignore_merges must be true or false but is 1")]
     [InlineData("model/end_of_word_suffix", "\"</w>\"", "model.end_of_word_suffix must be empty")]
     [InlineData("model/continuing_subword_prefix", "\"##\"", "model.continuing_subword_prefix must be empty")]
     [InlineData("model/max_input_chars_per_word", "100", "model.max_input_chars_per_word is not known")]
     [InlineData("pre_tokenizer/pretokenizers/1/add_prefix_space", "true", "pre_tokenizer must be")]
     [InlineData("pre_tokenizer/pretokenizers/0/invert", "true", "pre_tokenizer must be")]
+    [InlineData("pre_tokenizer/pretokenizers/0/behavior", "\"Removed\"", "pre_tokenizer must be")]
+    [InlineData("pre_tokenizer/pretokenizers/1/use_regex", "true", "pre_tokenizer must be")]
+    [InlineData("pre_tokenizer", "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"use_regex\": false}", "pre_tokenizer must be")]
+    [InlineData("pre_tokenizer", "{\"type\": \"Digits\", \"individual_digits\": true}", "pre_tokenizer must be")]
+    [InlineData("pre_tokenizer", "null", "pre_tokenizer must be")]
     [InlineData("normalizer/type", "\"NFKC\"", "normalizer must be")]
     [InlineData("normalizer", "{\"type\": \"Lowercase\"}", "normalizer must be")]
     [InlineData("post_processor", "{\"type\": \"TemplateProcessing\", \"single\": []}", "post_processor must be")]
@@ -37,6 +42,10 @@ public sealed class TokenizerSettingsTests
     [InlineData(
         "padding", "{\"strategy\": {\"Fixed\": 16}, \"direction\": \"Left\", \"pad_id\": 0, \"pad_type_id\": 0, \"pad_token\": \"!\"}")]
     [InlineData("decoder", "null")]
+    [InlineData("normalizer", "null")]
+    [InlineData("model/ignore_merges", "true")]
+    [InlineData("model/continuing_subword_prefix", "null")]
+    [InlineData("post_processor", "null")]
     public void Load_accepts_a_setting_that_changes_no_id(string path, string value)
     {
         JsonObject tokenizer = TinyTokenizer.TokenizerJson();
@@ -50,7 +59,7 @@ public sealed class TokenizerSettingsTests
     [InlineData("add_prefix_space", "true", "add_prefix_space is true")]
     [InlineData("split_special_tokens", "true", "split_special_tokens is true")]
     [InlineData("do_lower_case", "true", "do_lower_case is true")]
-    [InlineData("add_bos_token", "true", "add_bos_token is true")]
+    [InlineData("add_bos_token", "\"yes\"", "add_bos_token is \"yes\"")]
     [InlineData("add_eos_token", "true", "add_eos_token is true")]
     [InlineData("add_prefix_space", "\"yes\"", "add_prefix_space is \"yes\"")]
     public void Load_refuses_a_setting_of_tokenizer_config(string field, string value, string message)
@@ -78,7 +87,8 @@ public sealed class TokenizerSettingsTests
 
     // vocab.json and merges.txt say nothing of how words are split: the class does.
     [Theory]
-    [InlineData("GPT2Tokenizer")]
+    [InlineData("PreTrainedTokenizerFast")]
+    [InlineData("LlamaTokenizerFast")]
     [InlineData("RobertaTokenizerFast")]
     [InlineData("CodeGenTokenizer")]
     public void Load_refuses_a_pair_of_files_of_another_class(string name)

@@ -46,11 +46,14 @@ public sealed class QwenWeightsTests : IDisposable
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public void Save_and_Load_keep_every_bit_and_the_configuration(bool tied)
+    [InlineData(true, "qwen2")]
+    [InlineData(false, "qwen2")]
+    [InlineData(true, "qwen3")]
+    [InlineData(false, "llama")]
+    [InlineData(true, "llama with biases")]
+    public void Save_and_Load_keep_every_bit_and_the_configuration(bool tied, string family)
     {
-        using CausalLM model = TinyModels.Create(tied);
+        using CausalLM model = TinyModels.Uneven(TinyModels.Config(tied, family));
         QwenWeights.Save(model, Folder);
         using CausalLM loaded = QwenWeights.Load(Folder);
         Assert.Null(model.Config.DifferenceFrom(loaded.Config));

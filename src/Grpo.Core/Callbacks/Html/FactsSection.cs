@@ -69,7 +69,7 @@ internal static class OptionFacts
     public static IReadOnlyList<OptionFact> From(GrpoOptions options)
     {
         var facts = new List<OptionFact>();
-        Collect(string.Empty, options, new GrpoOptions(), facts);
+        Collect(string.Empty, options, new GrpoOptions { LearningRate = GrpoOptions.FullTrainingRate }, facts);
         return facts;
     }
 

@@ -184,6 +184,7 @@ internal sealed class RunHistory
         UpdateSeconds += report.UpdateTime.TotalSeconds;
         foreach (string text in report.Updates.Select(
             update => update.SkipReason is null ? null : $"An update was skipped. {update.SkipReason}")
+            .Concat(report.Updates.Select(update => update.AdapterWarning))
             .Append(report.ReferenceMoved ? "The reference model was moved toward the policy." : null).OfType<string>())
         {
             Note(report.Step, text);

@@ -12,6 +12,8 @@ namespace Grpo.Tensors;
 /// <summary>Writes safetensors files that Python's safetensors and transformers can load.</summary>
 public static class SafetensorsWriter
 {
+    private const string Nothing = "cannot be written: neither a name nor a tensor may be null";
+
     // Every JSON reader accepts these characters. The default encoder would escape '+' and everything outside ASCII.
     private static readonly JsonWriterOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
@@ -41,9 +43,38 @@ public static class SafetensorsWriter
         IEnumerable<KeyValuePair<string, Tensor>> tensors,
         IReadOnlyDictionary<string, string>? metadata = null)
     {
+        ArgumentNullException.ThrowIfNull(tensors);
+        var given = new List<DeferredTensor>();
+        foreach ((string name, Tensor tensor) in tensors)
+        {
+            string? problem = name is null || tensor is null ? Nothing : StorageProblem(tensor);
+            if (problem is not null)
+            {
+                throw Refused(name, problem, nameof(tensors));
+            }
+
+            given.Add(new DeferredTensor(name!, tensor!.dtype, tensor.shape, () => tensor.alias()));
+        }
+
+        WriteDeferred(path, given, metadata);
+    }
+
+    /// <summary>Writes tensors that are created one after the other, so that one of them is in memory at a time.</summary>
+    /// <param name="path">The path of the file. An existing file is replaced. Its folder must exist.</param>
+    /// <param name="tensors">The tensors. Each is created when it is written, and disposed right after.</param>
+    /// <param name="metadata">The strings for <c>__metadata__</c>, as in <see cref="Write"/>.</param>
+    /// <exception cref="ArgumentException">
+    /// A name is repeated or is not valid Unicode, the format lacks a dtype, or a created tensor is not as described.
+    /// </exception>
+    /// <exception cref="IOException">The folder is missing, or the disk is full.</exception>
+    /// <exception cref="UnauthorizedAccessException">Access to the folder is denied.</exception>
+    /// <remarks>The bytes are those that <see cref="Write"/> writes for the same tensors.</remarks>
+    public static void WriteDeferred(
+        string path, IReadOnlyList<DeferredTensor> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    {
         ArgumentException.ThrowIfNullOrEmpty(path);
         ArgumentNullException.ThrowIfNull(tensors);
-        KeyValuePair<string, Tensor>[] ordered = Order(tensors);
+        DeferredTensor[] ordered = Order(tensors);
         byte[] header = Header(ordered, metadata, out long dataLength);
         string target = Path.GetFullPath(path);
         string temporary = Path.Combine(Path.GetDirectoryName(target)!, $".{Path.GetFileName(target)}.{Guid.NewGuid():N}.tmp");
@@ -55,8 +86,9 @@ public static class SafetensorsWriter
             {
                 RandomAccess.Write(file, header, 0);
                 long position = header.Length;
-                foreach ((_, Tensor tensor) in ordered)
+                foreach (DeferredTensor deferred in ordered)
                 {
+                    using Tensor tensor = Create(deferred);
                     position += SafetensorsTransfer.Write(file, tensor, position);
                 }
 
@@ -82,60 +114,74 @@ public static class SafetensorsWriter
         }
     }
 
-    private static KeyValuePair<string, Tensor>[] Order(IEnumerable<KeyValuePair<string, Tensor>> tensors)
+    private static DeferredTensor[] Order(IReadOnlyList<DeferredTensor> tensors)
     {
         var names = new HashSet<string>(StringComparer.Ordinal);
-        List<KeyValuePair<string, Tensor>> given = [];
-        foreach ((string name, Tensor tensor) in tensors)
+        foreach (DeferredTensor tensor in tensors)
         {
-            string? problem = Problem(name, tensor) ?? (names.Add(name) ? null : "is given twice; names must be unique");
+            string? problem = Problem(tensor) ?? (names.Add(tensor.Name) ? null : "is given twice; names must be unique");
             if (problem is not null)
             {
-                throw new ArgumentException($"Tensor {SafetensorsProblems.Quote(name ?? "null")} {problem}.", nameof(tensors));
+                throw Refused(tensor?.Name, problem, nameof(tensors));
             }
-
-            given.Add(new(name, tensor));
         }
 
         return
         [
-            .. given
-                .OrderByDescending(pair => SafetensorsDType.SizeOf(pair.Value.dtype))
-                .ThenBy(pair => pair.Key, StringComparer.Ordinal),
+            .. tensors
+                .OrderByDescending(tensor => SafetensorsDType.SizeOf(tensor.DType))
+                .ThenBy(tensor => tensor.Name, StringComparer.Ordinal),
         ];
     }
 
-    private static string? Problem(string? name, Tensor? tensor)
+    private static Tensor Create(DeferredTensor deferred)
     {
-        if (name is null || tensor is null)
+        Tensor tensor = deferred.Create();
+        if (tensor.dtype == deferred.DType && tensor.shape.SequenceEqual(deferred.Shape) && StorageProblem(tensor) is null)
         {
-            return "cannot be written: neither a name nor a tensor may be null";
+            return tensor;
         }
 
-        if (name == SafetensorsHeaderParser.MetadataKey)
+        string problem = $"is {tensor.dtype} [{string.Join(", ", tensor.shape)}] but was announced as "
+            + $"{deferred.DType} [{string.Join(", ", deferred.Shape)}]";
+        tensor.Dispose();
+        throw Refused(deferred.Name, problem, "tensors");
+    }
+
+    private static ArgumentException Refused(string? name, string problem, string parameter) =>
+        new($"Tensor {SafetensorsProblems.Quote(name ?? "null")} {problem}.", parameter);
+
+    private static string? Problem(DeferredTensor? tensor)
+    {
+        if (tensor?.Name is null || tensor.Shape is null || tensor.Create is null)
+        {
+            return Nothing;
+        }
+
+        if (tensor.Name == SafetensorsHeaderParser.MetadataKey)
         {
             return "cannot be written: the format keeps that name for itself";
         }
 
-        if (!IsUnicode(name))
+        if (!IsUnicode(tensor.Name))
         {
             return "cannot be written: its name has half of a surrogate pair";
         }
 
-        if (!SafetensorsDType.IsSupported(tensor.dtype))
+        if (!SafetensorsDType.IsSupported(tensor.DType))
         {
-            return $"is {tensor.dtype}, which cannot be stored; supported are {SafetensorsDType.Supported}";
+            return $"is {tensor.DType}, which cannot be stored; supported are {SafetensorsDType.Supported}";
         }
 
-        if (tensor.is_sparse || tensor.device_type == DeviceType.META)
-        {
-            return $"is {(tensor.is_sparse ? "sparse" : "on the meta device")}; only dense tensors with memory can be stored";
-        }
-
-        return tensor.dim() > SafetensorsHeaderParser.MaximumRank
-            ? $"has {tensor.dim()} axes; at most {SafetensorsHeaderParser.MaximumRank} can be stored"
+        return tensor.Shape.Count > SafetensorsHeaderParser.MaximumRank
+            ? $"has {tensor.Shape.Count} axes; at most {SafetensorsHeaderParser.MaximumRank} can be stored"
             : null;
     }
+
+    private static string? StorageProblem(Tensor tensor) =>
+        tensor.is_sparse || tensor.device_type == DeviceType.META
+            ? $"is {(tensor.is_sparse ? "sparse" : "on the meta device")}; only dense tensors with memory can be stored"
+            : null;
 
     private static bool IsUnicode(string text)
     {
@@ -151,7 +197,7 @@ public static class SafetensorsWriter
     }
 
     /// <summary>Creates the length field and the JSON, padded with spaces to a multiple of 8.</summary>
-    private static byte[] Header(KeyValuePair<string, Tensor>[] ordered, IReadOnlyDictionary<string, string>? metadata, out long dataLength)
+    private static byte[] Header(DeferredTensor[] ordered, IReadOnlyDictionary<string, string>? metadata, out long dataLength)
     {
         var json = new ArrayBufferWriter<byte>();
         using (var writer = new Utf8JsonWriter(json, Plain))
@@ -159,12 +205,13 @@ public static class SafetensorsWriter
             writer.WriteStartObject();
             WriteMetadata(writer, metadata);
             dataLength = 0;
-            foreach ((string name, Tensor tensor) in ordered)
+            foreach (DeferredTensor tensor in ordered)
             {
-                long end = dataLength + (tensor.numel() * SafetensorsDType.SizeOf(tensor.dtype));
-                writer.WriteStartObject(name);
-                writer.WriteString("dtype", SafetensorsDType.NameOf(tensor.dtype));
-                WriteNumbers(writer, "shape", tensor.shape);
+                long elements = tensor.Shape.Aggregate(1L, (product, size) => checked(product * size));
+                long end = dataLength + (elements * SafetensorsDType.SizeOf(tensor.DType));
+                writer.WriteStartObject(tensor.Name);
+                writer.WriteString("dtype", SafetensorsDType.NameOf(tensor.DType));
+                WriteNumbers(writer, "shape", [.. tensor.Shape]);
                 WriteNumbers(writer, "data_offsets", [dataLength, end]);
                 writer.WriteEndObject();
                 dataLength = end;
@@ -234,3 +281,10 @@ public static class SafetensorsWriter
         }
     }
 }
+
+/// <summary>A tensor that is created only when it is written.</summary>
+/// <param name="Name">The name of the tensor, unique in the file.</param>
+/// <param name="DType">The element type.</param>
+/// <param name="Shape">The sizes of the axes.</param>
+/// <param name="Create">Creates the tensor, of this type and shape and on any device. The writer disposes it.</param>
+public sealed record DeferredTensor(string Name, ScalarType DType, IReadOnlyList<long> Shape, Func<Tensor> Create);

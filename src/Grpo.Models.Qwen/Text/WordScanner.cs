@@ -5,21 +5,15 @@ using Microsoft.ML.Tokenizers;
 namespace Grpo.Models.Qwen.Text;
 
 /// <summary>
-/// Splits text into the words inside which byte pairs are merged, exactly as Qwen2's regular expression does, in linear time.
+/// Splits text into the words inside which byte pairs are merged, exactly as a tokenizer's regular expression does, in linear time.
 /// </summary>
 /// <remarks>
 /// It is a scanner and not a <see cref="System.Text.RegularExpressions.Regex"/>. .NET classifies UTF-16 units, so a letter or digit outside
 /// the basic plane (𠮷, 𝟙, 𐍈) would count as punctuation and get other ids than in training. The alternatives below are in the
 /// expression's order.
 /// </remarks>
-internal sealed class Qwen2PreTokenizer : PreTokenizer
+internal sealed class WordScanner(WordRules rules) : PreTokenizer
 {
-    /// <summary>The expression that this scanner implements, as in <c>tokenizer.json</c>.</summary>
-    public const string Pattern =
-        @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-
-    public static Qwen2PreTokenizer Instance { get; } = new();
-
     private enum Kind : byte
     {
         Other,
@@ -47,10 +41,11 @@ internal sealed class Qwen2PreTokenizer : PreTokenizer
     }
 
     /// <summary>Returns the end of the word that starts at <paramref name="start"/>. Words cover the text without gaps.</summary>
-    public static int EndOfWord(ReadOnlySpan<char> text, int start)
+    public int EndOfWord(ReadOnlySpan<char> text, int start)
     {
         Kind first = KindAt(text, start, out int width);
         int second = start + width;
+        bool isSpace = text[start] == ' ';
 
         // (?i:'s|'t|'re|'ve|'m|'ll|'d)
         if (text[start] == '\'' && ContractionLength(text[second..]) is > 0 and int contraction)
@@ -58,24 +53,29 @@ internal sealed class Qwen2PreTokenizer : PreTokenizer
             return second + contraction;
         }
 
-        // [^\r\n\p{L}\p{N}]?\p{L}+
-        if (first == Kind.Letter
-            || (first is Kind.Other or Kind.Space && second < text.Length && KindAt(text, second, out _) == Kind.Letter))
+        // [^\r\n\p{L}\p{N}]?\p{L}+ or  ?\p{L}+
+        bool mayLead = rules.AnyCharacterLeads ? first is Kind.Other or Kind.Space : isSpace;
+        if (first == Kind.Letter || (mayLead && IsAt(text, second, Kind.Letter)))
         {
             return SkipWhile(text, second, Kind.Letter);
         }
 
-        // \p{N}
+        // \p{N}, \p{N}{1,3} or  ?\p{N}+
         if (first == Kind.Number)
         {
-            return second;
+            return EndOfNumber(text, start);
+        }
+
+        if (isSpace && rules is { SpaceLeadsNumber: true, NumbersApart: false } && IsAt(text, second, Kind.Number))
+        {
+            return EndOfNumber(text, second);
         }
 
         //  ?[^\s\p{L}\p{N}]+[\r\n]*
-        if (first == Kind.Other
-            || (text[start] == ' ' && second < text.Length && KindAt(text, second, out _) == Kind.Other))
+        if (first == Kind.Other || (isSpace && IsAt(text, second, Kind.Other)))
         {
-            return SkipWhile(text, SkipWhile(text, second, Kind.Other), Kind.NewLine);
+            int end = SkipWhile(text, second, Kind.Other);
+            return rules.EndsAtLineBreaks ? SkipWhile(text, end, Kind.NewLine) : end;
         }
 
         return EndOfWhiteSpace(text, start);
@@ -85,30 +85,50 @@ internal sealed class Qwen2PreTokenizer : PreTokenizer
     /// Matches <c>\s*[\r\n]+|\s+(?!\S)|\s+</c>: up to the last line break of the run; else all but its last character,
     /// which starts the next word.
     /// </summary>
-    private static int EndOfWhiteSpace(ReadOnlySpan<char> text, int start)
+    private int EndOfWhiteSpace(ReadOnlySpan<char> text, int start)
     {
         int end = start;
         int afterLastBreak = start;
+        Kind next = Kind.Space;
         for (; end < text.Length; end++)
         {
-            Kind kind = KindAt(text, end, out _);
-            if (kind == Kind.NewLine)
+            next = KindAt(text, end, out _);
+            if (next == Kind.NewLine)
             {
                 afterLastBreak = end + 1;
             }
-            else if (kind != Kind.Space)
+            else if (next != Kind.Space)
             {
                 break;
             }
         }
 
-        if (afterLastBreak > start)
+        if (rules.EndsAtLineBreaks && afterLastBreak > start)
         {
             return afterLastBreak;
         }
 
-        return end == text.Length || end == start + 1 ? end : end - 1;
+        bool endsText = end == text.Length || (rules.NumbersApart && next == Kind.Number);
+        return endsText || end == start + 1 ? end : end - 1;
     }
+
+    private int EndOfNumber(ReadOnlySpan<char> text, int position)
+    {
+        for (int count = 0; count < rules.LongestNumber && position < text.Length; count++)
+        {
+            if (KindAt(text, position, out int width) != Kind.Number)
+            {
+                break;
+            }
+
+            position += width;
+        }
+
+        return position;
+    }
+
+    private static bool IsAt(ReadOnlySpan<char> text, int position, Kind kind) =>
+        position < text.Length && KindAt(text, position, out _) == kind;
 
     private static int SkipWhile(ReadOnlySpan<char> text, int position, Kind kind)
     {
@@ -120,22 +140,24 @@ internal sealed class Qwen2PreTokenizer : PreTokenizer
         return position;
     }
 
-    // U+017F, the long s, folds to s: the expression is case-insensitive by Unicode's simple folding.
-    private static int ContractionLength(ReadOnlySpan<char> afterApostrophe)
+    // U+017F, the long s, folds to s: a case-insensitive expression follows Unicode's simple folding.
+    private int ContractionLength(ReadOnlySpan<char> afterApostrophe)
     {
         if (afterApostrophe.IsEmpty)
         {
             return 0;
         }
 
-        char first = char.ToLowerInvariant(afterApostrophe[0]);
-        if (first is 's' or 't' or 'm' or 'd' or '\u017F')
+        char first = Fold(afterApostrophe[0]);
+        if (first is 's' or 't' or 'm' or 'd')
         {
             return 1;
         }
 
         return afterApostrophe.Length > 1
-            && (first, char.ToLowerInvariant(afterApostrophe[1])) is ('r', 'e') or ('v', 'e') or ('l', 'l') ? 2 : 0;
+            && (first, Fold(afterApostrophe[1])) is ('r', 'e') or ('v', 'e') or ('l', 'l') ? 2 : 0;
+
+        char Fold(char letter) => !rules.FoldsContractions ? letter : letter == '\u017F' ? 's' : char.ToLowerInvariant(letter);
     }
 
     private static Kind KindAt(ReadOnlySpan<char> text, int position, out int width)

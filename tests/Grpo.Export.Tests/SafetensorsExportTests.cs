@@ -43,6 +43,25 @@ public sealed class SafetensorsExportTests : IDisposable
         Assert.InRange(difference, 0, 1e-4 * expected.abs().max().item<float>());
     }
 
+    [Fact]
+    public async Task An_adapter_on_four_bits_is_merged_into_the_rounded_base()
+    {
+        using QwenPretrained qwen = await QwenPretrained.LoadAsync(
+            ExportModels.Tiny, new QwenLoadOptions { Lora = new LoraOptions { Rank = 4, Seed = 3 }, FourBitBase = true });
+        Train(qwen.Policy.Model);
+        qwen.Policy.Save(Directory.CreateDirectory(_folder["adapter"]).FullName);
+        var exact = new ExportOptions { Type = ExportType.Float32 };
+        ExportResult stored = await ModelExport.SaveAsync(_folder["adapter"], _folder["stored"], exact);
+        ExportResult memory = ModelExport.Save(qwen, _folder["memory"], exact);
+        Assert.Equal(Hash(Path.Combine(stored.Path, "model.safetensors")), Hash(Path.Combine(memory.Path, "model.safetensors")));
+
+        using QwenPretrained merged = QwenPretrained.Load(stored.Path);
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor expected = ExportModels.Logits(qwen.Policy.Model, Tokens);
+        double difference = (ExportModels.Logits(merged.Policy.Model, Tokens) - expected).abs().max().item<float>();
+        Assert.InRange(difference, 0, 1e-4 * expected.abs().max().item<float>());
+    }
+
     // The weights of the export are those of the model, each rounded to 8 or 11 bits. So the logits equal, bit for bit, those of a model
     // whose weights are rounded. Each weight moves by at most 2^-8 or 2^-11 of itself. There are 4 layers with 7 matrices and an output
     // layer: if each moves the logits by one such step of their size, they move by 29 steps at most.
@@ -174,14 +193,19 @@ public sealed class SafetensorsExportTests : IDisposable
     {
         using QwenPretrained qwen = await QwenPretrained.LoadAsync(
             ExportModels.Tiny, new QwenLoadOptions { Lora = new LoraOptions { Rank = 4, Alpha = 8, Seed = 3 } });
+        Train(qwen.Policy.Model);
+        qwen.Policy.Save(Directory.CreateDirectory(folder).FullName);
+    }
+
+    // B begins at zero.
+    private static void Train(CausalLM model)
+    {
         using var scope = TensorScope.BeginNoGrad();
         using var generator = new Generator(9);
-        foreach ((_, Parameter parameter) in qwen.Policy.Model.Adapter!.Parameters().Where(named => named.Name.Contains("lora_B")))
+        foreach ((_, Parameter parameter) in model.Adapter!.Parameters().Where(named => named.Name.Contains("lora_B")))
         {
-            parameter.copy_(empty(parameter.shape).normal_(0, 0.02, generator));                 // B begins at zero
+            parameter.copy_(empty(parameter.shape).normal_(0, 0.02, generator));
         }
-
-        qwen.Policy.Save(Directory.CreateDirectory(folder).FullName);
     }
 
     private static string Hash(string path) => Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(path)));

@@ -46,7 +46,7 @@ public sealed class ArchitectureTests
             ("Planning", "Config Quantization Text Lora Model Weights"),
             ("Policy", "Config Cpu Lora Model Decoding Weights Planning"),
             ("Pretrained", "Config Text Lora Model Weights Policy"),
-            ("Export", "Config Text Lora Model Weights Policy Pretrained"),
+            ("Export", "Config Quantization Text Lora Model Weights Policy Pretrained"),
             ("RewardModels", "Config Tensors Text Model Weights Policy Pretrained"),
             ("DependencyInjection", "Text Lora Weights Policy Pretrained RewardModels"),
         ]),

@@ -1,6 +1,7 @@
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Lora;
 using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Quantization;
 using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;
 using static TorchSharp.torch;
@@ -99,7 +100,13 @@ internal sealed class StoredWeights : ExportWeights
     }
 
     /// <inheritdoc/>
-    protected override Tensor ReadBase(string name) => _checkpoint.Read(name);
+    /// <remarks>
+    /// An adapter that was trained on a base in 4 bits corrects the rounded weights. So it is merged into those, not into the stored ones.
+    /// </remarks>
+    protected override Tensor ReadBase(string name) =>
+        _adapter is not null && LoraAdapterFiles.HasFourBitBase(_adapter) && IsProjection(name)
+        ? Nf4Weight.Dequantize(Nf4Quantizer.Quantize(_checkpoint.Read(name)), ScalarType.Float32)
+        : _checkpoint.Read(name);
 
     /// <inheritdoc/>
     protected override (Tensor Down, Tensor Up)? ReadFactors(string name)
@@ -110,12 +117,16 @@ internal sealed class StoredWeights : ExportWeights
             ? null
             : (_adapter.Read(down).to(ScalarType.Float32), _adapter.Read(up).to(ScalarType.Float32));
     }
+
+    private static bool IsProjection(string name) =>
+        LoraOptions.AllTargetModules.Any(module => name.EndsWith($".{module}.weight", StringComparison.Ordinal));
 }
 
 /// <summary>The weights of a model in memory. An adapter of the model that is not merged is merged into what is read.</summary>
 internal sealed class ModelWeights : ExportWeights
 {
     private readonly Dictionary<string, Tensor> _base;
+    private readonly Dictionary<string, Nf4Weight> _packed;
     private readonly Dictionary<string, Tensor> _factors;
 
     /// <param name="model">The model. It is not changed.</param>
@@ -123,13 +134,17 @@ internal sealed class ModelWeights : ExportWeights
         : base(model.Config, model.Adapter?.Options.Scale ?? 0)
     {
         _base = model.BaseParameters().ToDictionary(named => named.Name, named => (Tensor)named.Parameter, StringComparer.Ordinal);
+        _packed = model.PackedWeights().ToDictionary(named => named.Name, named => named.Weight, StringComparer.Ordinal);
         _factors = model.Adapter is { IsMerged: false } adapter
             ? adapter.Parameters().ToDictionary(named => named.Name, named => (Tensor)named.Parameter, StringComparer.Ordinal)
             : [];
     }
 
     /// <inheritdoc/>
-    protected override Tensor ReadBase(string name) => _base[name].detach();
+    /// <remarks>For a base in 4 bits, these are the numbers that the policy computes with.</remarks>
+    protected override Tensor ReadBase(string name) => _packed.TryGetValue(name, out Nf4Weight? packed)
+        ? Nf4Weight.Dequantize(packed.Data, ScalarType.Float32)
+        : _base[name].detach();
 
     /// <inheritdoc/>
     protected override (Tensor Down, Tensor Up)? ReadFactors(string name)

@@ -129,6 +129,9 @@ public static class LoraAdapterFiles
         LoraBaseLocation.Save(directory, adapter.BaseModel);
     }
 
+    /// <summary>True if the adapter was trained on a base in 4 bits.</summary>
+    internal static bool HasFourBitBase(SafetensorsReader adapter) => adapter.Metadata.ContainsKey(BaseKey);
+
     /// <summary>Returns the base that a folder's adapter names; null if it names none.</summary>
     /// <exception cref="InvalidDataException">The configuration is damaged or not supported.</exception>
     internal static LoraBaseModel? BaseOf(string directory) => LoraConfigFile.Load(directory).Base;

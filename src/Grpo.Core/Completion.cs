@@ -21,13 +21,14 @@ public sealed record Completion(IReadOnlyList<int> TokenIds, string Text, Finish
     public bool StartsInThinkBlock { get; init; }
 
     /// <summary>
-    /// The text outside of think blocks, in which rewards look for an answer. What stands in a block that is not closed is no answer either.
+    /// The text outside of think blocks, in which rewards look for an answer. A block that is not closed runs to the end of the text.
     /// </summary>
     public string VisibleText => ThinkBlocks.Remove(Text, StartsInThinkBlock);
 
     /// <summary>Returns the part of a text that is outside of <c>&lt;think&gt;…&lt;/think&gt;</c>.</summary>
     /// <remarks>
-    /// A block that is not closed runs to the end. An end without a start closes a block that began in the prompt: nothing before it counts.
+    /// A block that is not closed runs to the end. An end without a start closes a block that began in the prompt, so nothing before it
+    /// counts.
     /// </remarks>
     /// <param name="text">The text of a completion.</param>
     /// <returns>The text without think blocks, or the text itself if it has none.</returns>

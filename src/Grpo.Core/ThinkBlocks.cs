@@ -31,7 +31,8 @@ internal static class ThinkBlocks
         for (int position = 0; position < text.Length;)
         {
             int close = text.IndexOf(Close, position, StringComparison.Ordinal);
-            int open = isInside ? -1 : text.IndexOf(Open, position, close < 0 ? text.Length - position : close - position, StringComparison.Ordinal);
+            int length = (close < 0 ? text.Length : close) - position;
+            int open = isInside ? -1 : text.IndexOf(Open, position, length, StringComparison.Ordinal);
             if (open >= 0)
             {
                 visible.Append(text, position, open - position);

@@ -5,6 +5,7 @@ using Grpo.Models.Qwen;
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Model;
 using Grpo.Models.Qwen.Text;
+using Grpo.Models.Qwen.Weights;
 using Grpo.Rewards;
 using Grpo.Tensors;
 using Grpo.Testing;
@@ -66,6 +67,8 @@ public sealed partial class ResumedRunTests : IDisposable
 
         public bool Int8Rollouts { get; init; }
 
+        public bool FourBitBase { get; init; }
+
         public bool FreezeEmbeddings { get; init; }
 
         public LoraOptions? Lora { get; init; }
@@ -111,6 +114,8 @@ public sealed partial class ResumedRunTests : IDisposable
         ("bfloat16", new(), new() { ComputeType = ScalarType.BFloat16 }, ["model.compute type was Float32 and is BFloat16"], true),
         ("weights in 16 bits below an adapter", new() { Lora = Lora }, new() { Lora = Lora, WeightType = ScalarType.BFloat16 },
             ["model.weight type was Float32 and is BFloat16", "model.compute type was Float32 and is BFloat16"], true),
+        ("base in 4 bits", new() { Lora = Lora }, new() { Lora = Lora, FourBitBase = true },
+            ["model.base in 4 bits was none and is NF4", "reference.base in 4 bits was none and is NF4"], true),
         ("rollouts in 8 bits", new(), new() { Int8Rollouts = true }, ["model.int8 rollouts was False and is True"], true),
         ("frozen embeddings", new(), new() { FreezeEmbeddings = true },
             ["model.trained parameters was 14 of 14 and is 13 of 14, without model.embed_tokens.weight"], true),
@@ -271,6 +276,15 @@ public sealed partial class ResumedRunTests : IDisposable
         else
         {
             model.ComputeType = parts.ComputeType;
+        }
+
+        if (parts.FourBitBase)
+        {
+            using CausalLM numbers = model;
+            string folder = Directory.CreateTempSubdirectory("grpo-base-").FullName;
+            QwenWeights.Save(numbers, folder);
+            model = QwenWeights.LoadInFourBits(folder);
+            Directory.Delete(folder, recursive: true);
         }
 
         if (parts.Lora is { } lora)

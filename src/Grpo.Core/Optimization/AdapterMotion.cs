@@ -2,7 +2,7 @@ using Grpo.Modeling;
 
 namespace Grpo.Optimization;
 
-/// <summary>Tells once if an adapter has hardly changed the model after many optimizer steps, because its learning rate is too low.</summary>
+/// <summary>Tells once if an adapter has hardly changed the model after many optimizer steps: its learning rate is too low.</summary>
 /// <remarks>
 /// An optimizer step counts by its learning rate, as a fraction of the peak. So a warm-up cannot be blamed. A step without a gradient
 /// does not count: it moves nothing, whatever the rate. An adapter that was trained before has already moved.

@@ -80,7 +80,9 @@ internal static class CheckedText
     }
 
     /// <summary>Encodes a rendered prompt. A beginning-of-text token that the template writes appears once.</summary>
-    /// <remarks>A tokenizer may put that token before every text, as <c>add_bos_token</c> says. Then the template's own would be a second one.</remarks>
+    /// <remarks>
+    /// A tokenizer may put that token before every text, as <c>add_bos_token</c> says. Then the template's own would be a second one.
+    /// </remarks>
     /// <inheritdoc cref="Encode(ITokenizer, string, Prompt)"/>
     public static IReadOnlyList<int> EncodePrompt(ITokenizer tokenizer, string text, Prompt prompt)
     {
@@ -95,7 +97,7 @@ internal static class CheckedText
         return isWrittenOnce ? [.. ids.Skip(1)] : ids;
     }
 
-    /// <summary>Encodes the text of an answer, which continues a prompt: without a token that the tokenizer puts before every text.</summary>
+    /// <summary>Encodes the text of an answer, without a token that the tokenizer puts before every text.</summary>
     /// <param name="tokenizer">The plug-in.</param>
     /// <param name="text">The text of the answer.</param>
     /// <param name="prompt">The prompt that the answer belongs to, for error messages.</param>

@@ -131,7 +131,8 @@ public sealed class SupervisedTrainer
         using IDisposable run = PolicyUse.BeginRun(_policy, Member);
         using IDisposable? claim = _checkpoints?.BeginRun();
         using var adam = new AdamW(
-            _policy.TrainedParameters(), new AdamWOptions(Epsilon: AdamEpsilon, WeightDecay: _options.WeightDecay), _options.OptimizerMoments);
+            _policy.TrainedParameters(), new AdamWOptions(Epsilon: AdamEpsilon, WeightDecay: _options.WeightDecay),
+            _options.OptimizerMoments);
         var motion = new AdapterMotion(_policy, _rate, AdamEpsilon);
         var order = new PromptOrder(_sequences.Length, _options.Seed);
         _identity.Note();

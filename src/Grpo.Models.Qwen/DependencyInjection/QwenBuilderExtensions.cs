@@ -50,8 +50,8 @@ public static class QwenBuilderExtensions
     }
 
     /// <summary>
-    /// Adds a reward model, which is loaded when it is first needed and disposed by the container. Several rewards are combined to a weighted
-    /// sum.
+    /// Adds a reward model, which is loaded when it is first needed and disposed by the container. Several rewards are combined to a
+    /// weighted sum.
     /// </summary>
     /// <param name="builder">The builder.</param>
     /// <param name="folderOrHubId">An existing folder, or an id such as Skywork/Skywork-Reward-V2-Qwen3-0.6B.</param>

@@ -35,7 +35,8 @@ internal sealed record Arguments(IReadOnlyList<object?> Positional, IReadOnlyLis
             int place = parameters.IndexOf(name);
             if (place < 0 || !ReferenceEquals(values[place], Missing))
             {
-                throw run.Error(place < 0 ? $"{what} has no parameter '{Shorten(name)}'." : $"{what} gets the argument '{Shorten(name)}' twice.");
+                throw run.Error(
+                    place < 0 ? $"{what} has no parameter '{Shorten(name)}'." : $"{what} gets the argument '{Shorten(name)}' twice.");
             }
 
             values[place] = value;

@@ -3,7 +3,7 @@ using System.Numerics;
 
 namespace Grpo.Models.Qwen.Jinja;
 
-/// <summary>Python's <c>str.format</c> with fields by position or name, the conversions s and r, and the common format specifications.</summary>
+/// <summary>Python's <c>str.format</c> with fields by position or name, the conversions s and r, and common specifications.</summary>
 internal static class BraceFormat
 {
     /// <summary>Returns the format with its fields replaced by values.</summary>
@@ -46,7 +46,8 @@ internal static class BraceFormat
         string name = colon < 0 ? field : field[..colon];
         char conversion = name.Length > 1 && name[^2] == '!' ? name[^1] : ' ';
         name = conversion == ' ' ? name : name[..^2];
-        if (conversion is not (' ' or 's' or 'r') || name.AsSpan().IndexOfAny(".[{!") >= 0 || specification.Contains('{', StringComparison.Ordinal))
+        if (conversion is not (' ' or 's' or 'r') || name.AsSpan().IndexOfAny(".[{!") >= 0
+            || specification.Contains('{', StringComparison.Ordinal))
         {
             throw run.Error("the format has a field that is not supported; positions, names, '!s' and '!r' are.");
         }
@@ -129,7 +130,8 @@ internal static class BraceFormat
 
         string text = isNumber ? Number(run, value, precision, kind, hasCommas) : Text(run, (string)value!, precision, kind);
         text = isNumber && sign != '-' && !text.StartsWith('-') ? sign + text : text;
-        return Pad(run, text, width, isZero && isNumber ? "0" : fill, isZero && isNumber ? '=' : align == ' ' ? isNumber ? '>' : '<' : align);
+        char side = align == ' ' ? isNumber ? '>' : '<' : align;
+        return isZero && isNumber ? Pad(run, text, width, "0", '=') : Pad(run, text, width, fill, side);
     }
 
     private static string Number(Rendering run, object? value, int precision, char kind, bool hasCommas)

@@ -41,7 +41,8 @@ internal static class Comparisons
             (JinjaList a, JinjaList b) => AreEqual(run, a.Items, b.Items),
             (JinjaTuple a, JinjaTuple b) => AreEqual(run, a.Items, b.Items),
             (JinjaDict a, JinjaDict b) => AreEqual(run, a, b),
-            (JinjaRange a, JinjaRange b) => a.Count == b.Count && (a.Count.IsZero || (a.Start == b.Start && (a.Count.IsOne || a.Step == b.Step))),
+            (JinjaRange a, JinjaRange b) => a.Count == b.Count
+                && (a.Count.IsZero || (a.Start == b.Start && (a.Count.IsOne || a.Step == b.Step))),
             (Undefined, Undefined) => true,
             _ => left is not (double or BigInteger or bool or null) && ReferenceEquals(left, right),
         };

@@ -2,8 +2,8 @@ namespace Grpo.Models.Qwen.Jinja;
 
 /// <summary>A template in the subset of Jinja that chat templates use.</summary>
 /// <remarks>
-/// It renders as jinja2's immutable sandbox does with <c>trim_blocks</c>, <c>lstrip_blocks</c> and loop controls. A template reaches nothing
-/// but its variables and the clock. Constructs that are not supported are refused when the text is parsed.
+/// It renders as jinja2's immutable sandbox does with <c>trim_blocks</c>, <c>lstrip_blocks</c> and loop controls. A template reaches
+/// nothing but its variables and the clock. Constructs that are not supported are refused when the text is parsed.
 /// </remarks>
 internal sealed class JinjaTemplate
 {

@@ -104,7 +104,8 @@ internal sealed class Lexer
     private int Raw(int position, int tag, int body)
     {
         Data(position, tag, strips: true);
-        for (int at = _source.IndexOf("{%", body, StringComparison.Ordinal); at >= 0; at = _source.IndexOf("{%", at + 2, StringComparison.Ordinal))
+        for (int at = _source.IndexOf("{%", body, StringComparison.Ordinal); at >= 0;
+            at = _source.IndexOf("{%", at + 2, StringComparison.Ordinal))
         {
             int name = SkipSpace(_source, at + 2 + LengthOfSign(at + 2));
             if (string.CompareOrdinal(_source, name, "endraw", 0, 6) != 0)

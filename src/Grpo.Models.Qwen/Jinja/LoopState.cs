@@ -29,7 +29,7 @@ internal sealed class LoopState(IReadOnlyList<object?> items)
         "previtem" => Index > 0 ? items[Index - 1] : new Undefined("there is no previous item."),
         "nextitem" => Index + 1 < Count ? items[Index + 1] : new Undefined("there is no next item."),
         "cycle" => new Function("loop.cycle", Cycle),
-        "changed" => new Function("loop.changed", Changed),
+        "changed" => new Function("loop.changed", (run, arguments) => Changed(run, arguments)),
         _ => new Undefined($"'loop' has no attribute '{name}'."),
     };
 
@@ -37,7 +37,7 @@ internal sealed class LoopState(IReadOnlyList<object?> items)
         ? arguments.Positional[Index % arguments.Positional.Count]
         : throw run.Error("loop.cycle needs a value.");
 
-    private object Changed(Rendering run, Arguments arguments)
+    private bool Changed(Rendering run, Arguments arguments)
     {
         var values = new JinjaTuple(arguments.Positional);
         bool hasChanged = _changed is null || !Comparisons.AreEqual(run, _changed, values);

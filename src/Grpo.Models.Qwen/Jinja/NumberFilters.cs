@@ -19,7 +19,7 @@ internal static class NumberFilters
             BigInteger => value,
             bool truth => truth ? BigInteger.One : BigInteger.Zero,
             double number => double.IsFinite(number) ? new BigInteger(number) : otherwise,
-            string or Markup => Parse(ValueText.Str(run, value)) ?? otherwise,
+            string or Markup => (object?)Parse(ValueText.Str(run, value)) ?? otherwise,
             Undefined missing => throw run.Error(missing.Reason),
             _ => otherwise,
         };
@@ -93,7 +93,7 @@ internal static class NumberFilters
     }
 
     // int("3.7") fails in Python, and the filter then goes over a float.
-    private static object? Parse(string text)
+    private static BigInteger? Parse(string text)
     {
         if (PythonNumber.ParseInteger(text) is { } number)
         {

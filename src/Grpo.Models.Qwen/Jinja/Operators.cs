@@ -115,7 +115,7 @@ internal static class Operators
             : throw run.Error($"the power has more than {JinjaLimits.IntegerDigits} digits.");
     }
 
-    private static object Floats(Rendering run, string operation, double left, double right)
+    private static double Floats(Rendering run, string operation, double left, double right)
     {
         if (operation is "/" or "//" or "%" && right == 0)
         {

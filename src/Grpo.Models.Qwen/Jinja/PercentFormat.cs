@@ -31,7 +31,9 @@ internal static class PercentFormat
             }
 
             object? value = conversion.Name is { } name
-                ? values is JinjaDict named && named.TryGet(name, out object? found) ? found : throw run.Error("the format names a value that the dictionary does not have.")
+                ? values is JinjaDict named && named.TryGet(name, out object? found)
+                    ? found
+                    : throw run.Error("the format names a value that the dictionary does not have.")
                 : next < items.Count ? items[next++]
                 : throw run.Error("the format has more conversions than values.");
             Write(run, conversion, value, text);

@@ -45,7 +45,9 @@ internal static class SelectFilters
         object? attribute = !byAttribute ? null
             : arguments.Positional.Count > 0 ? arguments.Positional[0]
             : throw run.Error("'selectattr' and 'rejectattr' need the name of an attribute.");
-        string? test = place < arguments.Positional.Count ? TextMethods.Require(run, "the name of a test", arguments.Positional[place]) : null;
+        string? test = place < arguments.Positional.Count
+            ? TextMethods.Require(run, "the name of a test", arguments.Positional[place])
+            : null;
         var rest = new Arguments([.. arguments.Positional.Skip(place + 1)], arguments.Keywords);
         return Collect(run, value, (item, kept) =>
         {

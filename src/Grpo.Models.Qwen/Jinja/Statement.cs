@@ -42,7 +42,8 @@ internal sealed record CallBlock(MacroDefinition Caller, Call Call, Mark At) : S
 internal sealed record FilterBlock(Filtered Filter, IReadOnlyList<Statement> Body, Mark At) : Statement(At);
 
 /// <summary><c>with a=1, b=2</c> … <c>endwith</c>.</summary>
-internal sealed record With(IReadOnlyList<(Target Target, Expression Value)> Values, IReadOnlyList<Statement> Body, Mark At) : Statement(At);
+internal sealed record With(IReadOnlyList<(Target Target, Expression Value)> Values, IReadOnlyList<Statement> Body, Mark At)
+    : Statement(At);
 
 /// <summary><c>generation</c> … <c>endgeneration</c>: text that the assistant wrote.</summary>
 internal sealed record Generation(IReadOnlyList<Statement> Body, Mark At) : Statement(At);

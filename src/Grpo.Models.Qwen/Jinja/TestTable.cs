@@ -53,7 +53,8 @@ internal static class TestTable
     };
 
     /// <summary>The names of the tests, for error messages.</summary>
-    public static string Names => string.Join(", ", Plain.Keys.Concat(WithArgument.Keys.Where(name => char.IsLetter(name[0]))).Order(StringComparer.Ordinal));
+    public static string Names => string.Join(
+        ", ", Plain.Keys.Concat(WithArgument.Keys.Where(name => char.IsLetter(name[0]))).Order(StringComparer.Ordinal));
 
     /// <summary>True if there is a test of the name.</summary>
     public static bool Contains(string name) => Plain.ContainsKey(name) || WithArgument.ContainsKey(name);
@@ -75,7 +76,8 @@ internal static class TestTable
     }
 
     private static bool IsDivisible(Rendering run, object? value, object? divisor, int rest) => Comparisons.AreEqual(
-        run, Operators.Apply(run, "%", value is string ? null : value, divisor is int small ? new BigInteger(small) : divisor), new BigInteger(rest));
+        run, Operators.Apply(run, "%", value is string ? null : value, divisor is int small ? new BigInteger(small) : divisor),
+        new BigInteger(rest));
 
     // Python's identity: None, True and False are single objects, and so are small numbers.
     private static bool AreSame(Rendering run, object? value, object? other) => (value, other) switch

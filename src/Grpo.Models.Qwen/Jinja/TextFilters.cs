@@ -72,8 +72,8 @@ internal static class TextFilters
     }
 
     public static object Center(Rendering run, object? value, Arguments arguments) => TextMethods.Justify(
-        run, ValueText.Str(run, value), Sequences.Index(run, Arguments.Or(arguments.Bind(run, "center", "width")[0], new BigInteger(80))), " ",
-        "center");
+        run, ValueText.Str(run, value), Sequences.Index(run, Arguments.Or(arguments.Bind(run, "center", "width")[0], new BigInteger(80))),
+        " ", "center");
 
     public static object Format(Rendering run, object? value, Arguments arguments)
     {

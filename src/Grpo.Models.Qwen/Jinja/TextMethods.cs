@@ -174,7 +174,7 @@ internal static class TextMethods
         return text.ToString();
     }
 
-    private static object Count(Rendering run, string text, string part)
+    private static BigInteger Count(Rendering run, string text, string part)
     {
         if (part.Length == 0)
         {
@@ -191,7 +191,7 @@ internal static class TextMethods
         return new BigInteger(count);
     }
 
-    private static object Find(Rendering run, string text, Arguments arguments, string name, bool fromRight, bool isRequired)
+    private static BigInteger Find(Rendering run, string text, Arguments arguments, string name, bool fromRight, bool isRequired)
     {
         string part = One(run, arguments, name);
         run.Charge(text.Length);

@@ -70,7 +70,7 @@ internal sealed class TokenStream(IReadOnlyList<Token> tokens, int deepest)
     {
         if (++_depth > deepest || !RuntimeHelpers.TryEnsureSufficientExecutionStack())
         {
-            throw Current.At.Error($"statements and expressions are nested more than {deepest} deep. Write the template with less nesting.");
+            throw Current.At.Error($"statements and expressions are nested more than {deepest} deep. Nest the template less.");
         }
     }
 

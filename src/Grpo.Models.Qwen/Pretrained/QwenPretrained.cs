@@ -6,6 +6,7 @@ using Grpo.Models.Qwen.Pretrained;
 using Grpo.Models.Qwen.Text;
 using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;
+using Microsoft.Extensions.Logging;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen;
@@ -127,6 +128,10 @@ public sealed class QwenPretrained : IDisposable
             if (source.Adapter is { } adapter)
             {
                 LoraAdapterFiles.AddTo(model, adapter, options.Lora);
+                if (!options.FourBitBase && options.Logger is { } logger && LoraAdapterFiles.HasFourBitBase(adapter))
+                {
+                    logger.OtherBase(adapter);
+                }
             }
             else if (options.Lora is { } lora)
             {
@@ -179,4 +184,14 @@ public sealed class QwenPretrained : IDisposable
                 + "embeddings: they do not belong together.");
         }
     }
+}
+
+internal static partial class PretrainedLog
+{
+    [LoggerMessage(
+        EventId = 412,
+        Level = LogLevel.Warning,
+        Message = "The adapter in '{Adapter}' was trained on a base in 4 bits and is loaded onto the unrounded one, which is another model. "
+            + "To continue as it was trained, set QwenLoadOptions.FourBitBase.")]
+    public static partial void OtherBase(this ILogger logger, string adapter);
 }

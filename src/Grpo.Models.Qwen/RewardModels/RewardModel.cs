@@ -24,8 +24,8 @@ namespace Grpo.Models.Qwen;
 /// pad_token_id, as in transformers 5.
 /// </para>
 /// <para>
-/// A group is scored in batches of similar length (<see cref="RewardModelOptions.MaxTokensPerBatch"/>), equal texts once. Calls from several
-/// threads run one after the other. A call blocks its thread, which for a reward is never the caller's.
+/// A group is scored in batches of similar length (<see cref="RewardModelOptions.MaxTokensPerBatch"/>), equal texts once. Calls from
+/// several threads run one after the other. A call blocks its thread, which in a run is a thread of the rewards.
 /// </para>
 /// </remarks>
 public sealed class RewardModel : IRewardFunction, IHasIdentity, IDisposable
@@ -105,8 +105,8 @@ public sealed class RewardModel : IRewardFunction, IHasIdentity, IDisposable
     /// <exception cref="DirectoryNotFoundException">The text is neither a folder nor a hub id.</exception>
     /// <exception cref="FileNotFoundException">The folder lacks config.json, the weights or the tokenizer.</exception>
     /// <exception cref="InvalidDataException">
-    /// A file is damaged or of another kind of model, or the model has more than one label; the message lists what does not fit. Or the chat
-    /// template is unknown, or one of its markers is not a token of the vocabulary.
+    /// A file is damaged or of another kind of model, or the model has more than one label; the message lists what does not fit. Or the
+    /// chat template is unknown, or one of its markers is not a token of the vocabulary.
     /// </exception>
     /// <exception cref="InvalidOperationException">The weights do not fit into the memory of their device.</exception>
     public static async Task<RewardModel> LoadAsync(
@@ -170,7 +170,8 @@ public sealed class RewardModel : IRewardFunction, IHasIdentity, IDisposable
         }
 
         Dictionary<string, float> byText = distinct.Zip(scores).ToDictionary(StringComparer.Ordinal);
-        return ValueTask.FromResult<IReadOnlyList<Reward>>([.. group.Completions.Select(completion => new Reward(byText[completion.Text]))]);
+        return ValueTask.FromResult<IReadOnlyList<Reward>>(
+            [.. group.Completions.Select(completion => new Reward(byText[completion.Text]))]);
     }
 
     /// <summary>Frees the weights, after a call that is still scoring.</summary>

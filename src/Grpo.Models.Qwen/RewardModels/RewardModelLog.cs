@@ -7,8 +7,8 @@ internal static partial class RewardModelLog
 {
     [LoggerMessage(
         EventId = 421, Level = LogLevel.Warning,
-        Message = "The reward model '{Source}' has no chat template: Qwen2.5's is used, with the system message '{SystemMessage}'. If it was "
-            + "trained with another template, pass an IChatTemplate in RewardModelOptions.ChatTemplate.")]
+        Message = "The reward model '{Source}' has no chat template: Qwen2.5's is used, with the system message '{SystemMessage}'. If it "
+            + "was trained with another template, pass an IChatTemplate in RewardModelOptions.ChatTemplate.")]
     public static partial void NoChatTemplateOfReward(this ILogger logger, string source, string systemMessage);
 
     [LoggerMessage(

@@ -10,7 +10,7 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.RewardModels;
 
-/// <summary>A decoder with a linear layer that gives one number per text. Its parameters have the names of Hugging Face checkpoints.</summary>
+/// <summary>A decoder with a linear layer that gives one number per text. Its parameters have Hugging Face's names.</summary>
 /// <remarks>The weights are frozen, and no pass records gradients.</remarks>
 internal sealed class ScoreModel : nn.Module
 {
@@ -52,7 +52,7 @@ internal sealed class ScoreModel : nn.Module
     /// <param name="type">The type of the weights in memory.</param>
     /// <param name="computeType">The type of the hidden states and matrix products.</param>
     /// <exception cref="FileNotFoundException">The weights are missing.</exception>
-    /// <exception cref="InvalidDataException">A file is damaged, or names or shapes do not fit; the message lists every problem.</exception>
+    /// <exception cref="InvalidDataException">A file is damaged, or names or shapes do not fit; the message lists all of them.</exception>
     internal static ScoreModel Load(string directory, DecoderConfig config, Device device, ScalarType type, ScalarType computeType)
     {
         using SafetensorsCheckpoint checkpoint = SafetensorsCheckpoint.Open(directory);

@@ -3,7 +3,7 @@ using System.Text;
 
 namespace Grpo.Models.Qwen.Text;
 
-/// <summary>Writes <see cref="QwenChatTemplate"/> in the Jinja language, which transformers and <see cref="JinjaChatTemplate"/> read.</summary>
+/// <summary>Writes a <see cref="QwenChatTemplate"/> in Jinja, which transformers and <see cref="JinjaChatTemplate"/> read.</summary>
 internal static class ChatTemplateText
 {
     private const string SystemStart = @"<|im_start|>system\n";

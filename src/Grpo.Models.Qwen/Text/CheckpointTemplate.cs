@@ -59,8 +59,8 @@ internal sealed class CheckpointTemplate
             if (arguments is not null)
             {
                 throw new ArgumentException(
-                    $"{nameof(QwenLoadOptions)}.{nameof(QwenLoadOptions.TemplateOptions)} are the arguments of the checkpoint's own template, "
-                    + $"but {nameof(QwenLoadOptions.ChatTemplate)} replaces it. Give the arguments to that template.");
+                    $"{nameof(QwenLoadOptions)}.{nameof(QwenLoadOptions.TemplateOptions)} are the arguments of the checkpoint's own "
+                    + $"template, but {nameof(QwenLoadOptions.ChatTemplate)} replaces it. Give the arguments to that template.");
             }
 
             IChatTemplate used = given is JinjaChatTemplate jinja ? jinja.WithSpecialTokens(options.SpecialTokens) : given;

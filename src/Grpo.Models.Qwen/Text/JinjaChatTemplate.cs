@@ -8,9 +8,9 @@ namespace Grpo.Models.Qwen;
 
 /// <summary>A chat template in the Jinja language, as checkpoints of Hugging Face bring it. Thread-safe.</summary>
 /// <remarks>
-/// It renders as transformers does, byte for byte: roles, text, thoughts (<c>reasoning_content</c>), tools, tool calls and tool results. The
-/// text is interpreted with bounds on depth, steps and output. It reaches nothing but its arguments and the clock. Text of messages is not
-/// escaped, as in the original: a message that contains an end token ends there for the model.
+/// It renders as transformers does, byte for byte: roles, text, thoughts (<c>reasoning_content</c>), tools, tool calls and tool results.
+/// The text is interpreted with bounds on depth, steps and output. It reaches nothing but its arguments and the clock. Text of messages is
+/// not escaped, as in the original: a message that contains an end token ends there for the model.
 /// </remarks>
 public sealed class JinjaChatTemplate : IChatTemplate, IHasIdentity
 {
@@ -37,8 +37,8 @@ public sealed class JinjaChatTemplate : IChatTemplate, IHasIdentity
         if (Options.Arguments.Keys.FirstOrDefault(Reserved.Contains) is { } reserved)
         {
             throw new ArgumentException(
-                $"{nameof(ChatTemplateOptions)}.{nameof(ChatTemplateOptions.Arguments)} holds '{reserved}', which the renderer sets itself. "
-                + $"Use {nameof(ChatTemplateOptions.EnableThinking)} and {nameof(ChatTemplateOptions.Tools)} instead.",
+                $"{nameof(ChatTemplateOptions)}.{nameof(ChatTemplateOptions.Arguments)} holds '{reserved}', which the renderer sets "
+                + $"itself. Use {nameof(ChatTemplateOptions.EnableThinking)} and {nameof(ChatTemplateOptions.Tools)} instead.",
                 nameof(options));
         }
 
@@ -85,7 +85,7 @@ public sealed class JinjaChatTemplate : IChatTemplate, IHasIdentity
     /// <param name="addGenerationPrompt">True to append the header of an assistant message, so that the model answers.</param>
     /// <returns>The text to encode.</returns>
     /// <inheritdoc cref="Render(IReadOnlyList{ChatMessage}, bool)" path="/exception"/>
-    public string Render(IReadOnlyList<ChatMessage> messages, IReadOnlyList<AITool> tools, bool addGenerationPrompt = true)
+    public string Render(IReadOnlyList<ChatMessage> messages, IReadOnlyList<AITool> tools, bool addGenerationPrompt)
     {
         ArgumentNullException.ThrowIfNull(messages);
         ArgumentNullException.ThrowIfNull(tools);

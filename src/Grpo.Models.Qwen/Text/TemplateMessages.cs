@@ -23,7 +23,8 @@ internal static class TemplateMessages
 
             if (messages[i].Contents.Any(content => content is FunctionResultContent))
             {
-                converted.AddRange(messages[i].Contents.OfType<FunctionResultContent>().Select(result => Result(result, messages[i], names)));
+                ChatMessage message = messages[i];
+                converted.AddRange(message.Contents.OfType<FunctionResultContent>().Select(result => Result(result, message, names)));
             }
             else
             {
@@ -101,7 +102,8 @@ internal static class TemplateMessages
         if (tool is not AIFunctionDeclaration function)
         {
             throw new NotSupportedException(
-                $"The tool '{tool.Name}' is a {tool.GetType().Name}; chat templates render functions. Pass an {nameof(AIFunctionDeclaration)}.");
+                $"The tool '{tool.Name}' is a {tool.GetType().Name}; chat templates render functions. "
+                + $"Pass an {nameof(AIFunctionDeclaration)}.");
         }
 
         return Dictionary(("type", "function"), ("function", Dictionary(
@@ -126,8 +128,8 @@ internal static class TemplateMessages
             if (content is not (TextContent or TextReasoningContent or FunctionCallContent or FunctionResultContent))
             {
                 throw new NotSupportedException(
-                    $"Message {index} ({message.Role}) holds {content.GetType().Name}; chat templates render text, thoughts, tool calls and "
-                    + "tool results. Turn it into text, or pass an IChatTemplate that renders it.");
+                    $"Message {index} ({message.Role}) holds {content.GetType().Name}; chat templates render text, thoughts, tool calls "
+                    + "and tool results. Turn it into text, or pass an IChatTemplate that renders it.");
             }
 
             if (content is not FunctionResultContent && message.Contents.Any(other => other is FunctionResultContent))

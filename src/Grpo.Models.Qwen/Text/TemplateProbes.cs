@@ -62,9 +62,10 @@ internal static class TemplateProbes
 
         try
         {
-            using JsonDocument schema = JsonDocument.Parse("""{"type":"object","properties":{"a":{"type":"integer","description":"number"}}}""");
+            using JsonDocument schema = JsonDocument.Parse(
+                """{"type":"object","properties":{"a":{"type":"integer","description":"number"}}}""");
             AITool tool = AIFunctionFactory.CreateDeclaration("tool", "description", schema.RootElement.Clone());
-            texts.Add(template.Render(WithTool, [tool]));
+            texts.Add(template.Render(WithTool, [tool], addGenerationPrompt: true));
         }
         catch (ChatTemplateException)
         {
@@ -74,7 +75,7 @@ internal static class TemplateProbes
         return texts;
     }
 
-    /// <summary>Returns the texts that a template writes where only a token makes sense: <c>&lt;|…|&gt;</c> and its special tokens.</summary>
+    /// <summary>Returns the texts of a template that make sense only as tokens: <c>&lt;|…|&gt;</c> and its special tokens.</summary>
     public static IReadOnlyList<string> Markers(JinjaChatTemplate template)
     {
         var markers = new List<string>();
@@ -90,7 +91,8 @@ internal static class TemplateProbes
 
     /// <summary>True if two templates render plain conversations alike.</summary>
     public static bool AreAlike(IChatTemplate left, IChatTemplate right) => Plain.Concat(Unusual).All(messages =>
-        Try(left, messages, true) is { } text && text == Try(right, messages, true) && Try(left, messages, false) == Try(right, messages, false));
+        Try(left, messages, true) is { } text && text == Try(right, messages, true)
+        && Try(left, messages, false) == Try(right, messages, false));
 
     private static string? Try(IChatTemplate template, ChatMessage[] messages, bool addGenerationPrompt)
     {

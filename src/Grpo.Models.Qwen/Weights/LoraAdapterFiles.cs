@@ -22,7 +22,7 @@ public static class LoraAdapterFiles
     private const string WeightsFile = "adapter_model.safetensors";
     internal const string NamePrefix = "base_model.model.";
     private const string PassesKey = "grpo_training_passes";
-    private const string BaseKey = "grpo_base_in_4_bits"; // for readers of the file: PEFT refuses fields that it does not know
+    private const string BaseKey = "grpo_base_in_4_bits"; // not in the configuration: PEFT refuses fields that it does not know
 
     /// <summary>True if a folder holds an adapter.</summary>
     /// <param name="directory">The folder.</param>
@@ -135,6 +135,13 @@ public static class LoraAdapterFiles
     /// <summary>Returns the base that a folder's adapter names; null if it names none.</summary>
     /// <exception cref="InvalidDataException">The configuration is damaged or not supported.</exception>
     internal static LoraBaseModel? BaseOf(string directory) => LoraConfigFile.Load(directory).Base;
+
+    /// <summary>True if a folder's adapter was trained on a base in 4 bits.</summary>
+    internal static bool HasFourBitBase(string directory)
+    {
+        using SafetensorsReader file = SafetensorsReader.Open(Path.Combine(directory, WeightsFile));
+        return file.Metadata.ContainsKey(BaseKey);
+    }
 
     private static LoraAdapter AdapterOf(CausalLM model)
     {

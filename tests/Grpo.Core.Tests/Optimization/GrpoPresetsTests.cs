@@ -40,7 +40,7 @@ public sealed class GrpoPresetsTests
         Assert.Equal(LossReduction.TokenMean, options.Reduction);
         Assert.Equal(new ClippedObjective { Low = 0.2, High = 0.2 }, options.Objective);
         Assert.Equal(0, options.KlCoefficient);
-        Assert.Equal((1e-6, 1.0, 0.0), (options.ChooseLearningRate(trainsAdapter: false).Rate, options.MaxGradientNorm, options.WeightDecay));
+        Assert.Equal((1e-6, 1.0, 0.0), (options.ChooseLearningRate(false).Rate, options.MaxGradientNorm, options.WeightDecay));
         Assert.Equal((1.0, 256), (options.Sampling.Temperature, options.Sampling.MaxCompletionTokens));
         Assert.False(options.Sampling.HasFilters);
     }
@@ -50,7 +50,8 @@ public sealed class GrpoPresetsTests
     {
         GrpoOptions paper = GrpoPresets.GrpoPaper(), dapo = GrpoPresets.Dapo(), drGrpo = GrpoPresets.DrGrpo(),
             tutorial = GrpoPresets.TheLmBook();
-        Assert.Equal((LossReduction.SequenceMean, 0.04, 1e-6), (paper.Reduction, paper.KlCoefficient, paper.ChooseLearningRate(trainsAdapter: false).Rate));
+        Assert.Equal(
+            (LossReduction.SequenceMean, 0.04, 1e-6), (paper.Reduction, paper.KlCoefficient, paper.ChooseLearningRate(false).Rate));
         Assert.Equal((LossReduction.TokenMean, 0.0, 16), (dapo.Reduction, dapo.KlCoefficient, dapo.GroupSize));
         Assert.Equal(new ClippedObjective { Low = 0.2, High = 0.28 }, dapo.Objective);
         Assert.Equal((LossReduction.FixedLength, 0.0), (drGrpo.Reduction, drGrpo.KlCoefficient));

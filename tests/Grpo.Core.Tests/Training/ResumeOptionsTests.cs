@@ -70,8 +70,8 @@ public sealed class ResumeOptionsTests : IDisposable
     public async Task A_rate_left_to_the_default_is_saved_and_compared_by_its_value()
     {
         await TrainAsync(Toy.Options with { LearningRate = null }, Trainer);
-        Assert.Contains(
-            "\"GrpoOptions.LearningRate\": \"1E-06\"", File.ReadAllText(_folder["checkpoint-000003/run_options.json"]), StringComparison.Ordinal);
+        string json = File.ReadAllText(_folder["checkpoint-000003/run_options.json"]);
+        Assert.Contains("\"GrpoOptions.LearningRate\": \"1E-06\"", json, StringComparison.Ordinal);
 
         await TrainAsync(Toy.Options with { LearningRate = 1e-6 }, Trainer with { Steps = 4 }); // the same rate, now set
         var error = await Assert.ThrowsAsync<InvalidDataException>(

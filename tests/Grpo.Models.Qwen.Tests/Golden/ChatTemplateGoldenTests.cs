@@ -32,7 +32,8 @@ public sealed class ChatTemplateGoldenTests
 
             RenderedText rendered = cases.Render(entry);
             string text = entry.TryGetProperty("continue_final_message", out JsonElement goesOn) && goesOn.GetBoolean()
-                ? JinjaChatTemplate.CutAfter(rendered.Text, entry.GetProperty("messages").EnumerateArray().Last().GetProperty("content").GetString()!)
+                ? JinjaChatTemplate.CutAfter(
+                    rendered.Text, entry.GetProperty("messages").EnumerateArray().Last().GetProperty("content").GetString()!)
                 : rendered.Text;
             Assert.True(entry.GetProperty("expected").GetString() == text, $"{title}\n{text}");
             if (entry.TryGetProperty("assistant_spans", out JsonElement spans) && !goesOn.ValueKind.Equals(JsonValueKind.True))

@@ -104,8 +104,8 @@ public sealed class RewardModelGoldenTests
     private static ScoreModel Load(string folder, RewardModelConfig config) =>
         ScoreModel.Load(folder, config.Decoder, CPU, ScalarType.Float32, ScalarType.Float32);
 
-    private static Tensor Batch(IReadOnlyList<int[]> rows) =>
-        tensor(rows.SelectMany(row => row).Select(id => (long)id).ToArray(), [rows.Count, rows[0].Length]);
+    private static Tensor Batch(int[][] rows) =>
+        tensor(rows.SelectMany(row => row).Select(id => (long)id).ToArray(), [rows.Length, rows[0].Length]);
 
     private static IEnumerable<Case> Cases(string name)
     {
@@ -128,9 +128,9 @@ public sealed class RewardModelGoldenTests
         static int[][] Rows(JsonElement rows) => [.. rows.EnumerateArray().Select(Row)];
     }
 
-    private static void AssertNear(IReadOnlyList<double> expected, float[] actual, double tolerance, string what)
+    private static void AssertNear(double[] expected, float[] actual, double tolerance, string what)
     {
-        Assert.Equal(expected.Count, actual.Length);
+        Assert.Equal(expected.Length, actual.Length);
         double difference = expected.Zip(actual, (one, other) => Math.Abs(one - other)).Max();
         Assert.True(difference <= tolerance, $"{what}: largest difference {difference:E2}, allowed {tolerance:E2}.");
     }

@@ -9,7 +9,8 @@ public sealed class JinjaCasesTests
     [Fact]
     public void Render_prints_what_jinja2_prints()
     {
-        using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "Jinja", "jinja-cases.json")));
+        using JsonDocument json = JsonDocument.Parse(
+            File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "Jinja", "jinja-cases.json")));
         var variables = (JinjaDict)JsonValues.From(json.RootElement.GetProperty("variables"))!;
         var different = new List<string>();
         int count = 0;

@@ -27,7 +27,7 @@ public sealed class JinjaTemplateTests
     [InlineData("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "nested more than 1000 deep")]
     [InlineData("{% set ns = namespace() %}{% for i in range(9999) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}", "nested more than")]
     [InlineData("{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}", "nested more than 1000 deep")]
-    [InlineData("{% set ns = namespace(x=1) %}{% for i in range(99) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x|tojson }}", "more than")]
+    [InlineData("{% set n = namespace(x=1) %}{% for i in range(99) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x|tojson }}", "more than")]
     [InlineData("{{ 'ab'.replace('', 'x' * 9999999)|replace('', 'x' * 9999999) }}", "creates more than")]
     [InlineData("{{ '%9999999d' % 1 }}", "a width of more than six digits")]
     [InlineData("{{ 'a'.center(999999999) }}", "creates more than")]
@@ -62,7 +62,8 @@ public sealed class JinjaTemplateTests
     public void Generation_marks_its_text_in_code_points()
     {
         // "😀é" has two code points and three code units: the span starts at 2 and ends at 4.
-        RenderedText rendered = JinjaTemplate.Parse("😀é{% generation %}😀{{ 1 }}{% endgeneration %}x{% generation %}{% endgeneration %}").Render([]);
+        RenderedText rendered = JinjaTemplate.Parse(
+            "😀é{% generation %}😀{{ 1 }}{% endgeneration %}x{% generation %}{% endgeneration %}").Render([]);
         Assert.Equal("😀é😀1x", rendered.Text);
         Assert.Equal([(2, 4), (5, 5)], rendered.AssistantSpans);
     }

@@ -16,10 +16,11 @@ public sealed class LoraTrainingTests
     [InlineData("qwen2")]
     [InlineData("qwen3")]
     [InlineData("llama with biases")]
-    public async Task A_resumed_run_equals_an_uninterrupted_one_bit_for_bit(string family)
+    [InlineData("qwen2", true)]
+    public async Task A_resumed_run_equals_an_uninterrupted_one_bit_for_bit(string family, bool fourBits = false)
     {
         using TemporaryFolder folder = new();
-        using QwenPolicy policy = Policy(family: family), resumed = Policy(family: family);
+        using QwenPolicy policy = Policy(null, family, fourBits), resumed = Policy(null, family, fourBits);
         using (GrpoOptimizer optimizer = Optimizer(policy))
         {
             await StepsAsync(optimizer, 2);
@@ -132,9 +133,16 @@ public sealed class LoraTrainingTests
     private static CausalLM Model(string family = "qwen2") =>
         CausalLM.Initialize(TinyModels.Config(family: family) with { VocabularySize = 264, InitializerRange = 0.1 }, seed: 7);
 
-    private static QwenPolicy Policy(LoraOptions? options = null, string family = "qwen2")
+    private static QwenPolicy Policy(LoraOptions? options = null, string family = "qwen2", bool fourBits = false)
     {
         CausalLM model = Model(family);
+        if (fourBits)
+        {
+            using CausalLM numbers = model;
+            model = new CausalLM(numbers.Config, fourBitBase: true);
+            model.CopyWeightsFrom(numbers);
+        }
+
         model.AddAdapter(options ?? LoraModels.Options);
         return new QwenPolicy(model);
     }

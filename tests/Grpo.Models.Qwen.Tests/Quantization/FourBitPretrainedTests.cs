@@ -6,6 +6,7 @@ using Grpo.Models.Qwen.Quantization;
 using Grpo.Models.Qwen.Tests.Text;
 using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;
+using Grpo.Testing;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests.Quantization;
@@ -60,8 +61,12 @@ public sealed class FourBitPretrainedTests : IDisposable
         using SafetensorsReader file = SafetensorsReader.Open(_adapter.File("adapter_model.safetensors"));
         Assert.Equal("NF4", file.Metadata["grpo_base_in_4_bits"]);
 
-        using QwenPretrained onFloats = QwenPretrained.Load(_adapter.Path); // as for merging
+        var logger = new ListLogger();
+        using QwenPretrained onFloats = QwenPretrained.Load(_adapter.Path, new QwenLoadOptions { Logger = logger });
         Assert.False(onFloats.Policy.Model.HasFourBitBase);
+        Assert.Contains(
+            "was trained on a base in 4 bits and is loaded onto the unrounded one", Assert.Single(logger.Messages),
+            StringComparison.Ordinal);
     }
 
     [Fact]

@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Tests.RewardModels;
 
-/// <summary>A checkpoint of a reward model for a test: a tiny decoder, one output, and the tokenizer of <see cref="TinyTokenizer"/>.</summary>
+/// <summary>A reward model for a test as files: a tiny decoder, one output, and the tokenizer of <see cref="TinyTokenizer"/>.</summary>
 internal sealed class RewardFolder : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -29,7 +29,8 @@ internal sealed class RewardFolder : IDisposable
         _folder.Write("chat_template.jinja", Template);
         Configure(json =>
         {
-            json["architectures"] = new JsonArray(json["architectures"]![0]!.GetValue<string>().Replace("ForCausalLM", "ForSequenceClassification"));
+            string name = json["architectures"]![0]!.GetValue<string>();
+            json["architectures"] = new JsonArray(name.Replace("ForCausalLM", "ForSequenceClassification", StringComparison.Ordinal));
             json["id2label"] = new JsonObject { ["0"] = "LABEL_0" };
             json["label2id"] = new JsonObject { ["LABEL_0"] = 0 };
             json["pad_token_id"] = TinyTokenizer.EndOfText;

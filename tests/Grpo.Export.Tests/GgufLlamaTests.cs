@@ -65,7 +65,7 @@ public sealed class GgufLlamaTests : IDisposable
         string text = File.ReadAllText(Path.Combine(ExportModels.Tiny, "chat_template.jinja"));
         Assert.Equal(text, llama.Metadata["tokenizer.chat_template"]);
 
-        string? rendered = llama.Render(text, Conversation.Select(message => (message.Role.Value, message.Text)));
+        string? rendered = LlamaCpp.Render(text, Conversation.Select(message => (message.Role.Value, message.Text)));
         Assert.Equal(_qwen.ChatTemplate.Render(Conversation, addGenerationPrompt: true), rendered);
     }
 

@@ -62,7 +62,7 @@ internal sealed class LlamaCpp : IDisposable
     }
 
     /// <summary>Renders a conversation with llama_chat_apply_template. Null if the C function does not know the template.</summary>
-    public string? Render(string template, IEnumerable<(string Role, string Content)> messages)
+    public static string? Render(string template, IEnumerable<(string Role, string Content)> messages)
     {
         var rendered = new LLamaTemplate(template) { AddAssistant = true };
         foreach ((string role, string content) in messages)

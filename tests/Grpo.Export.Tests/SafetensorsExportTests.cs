@@ -158,8 +158,9 @@ public sealed class SafetensorsExportTests : IDisposable
                 ExportModels.Tiny, _folder["out"], new ExportOptions { Format = format }, canceled.Token));
         }
 
-        Assert.Empty(Directory.EnumerateFileSystemEntries(_folder.Path, "*", SearchOption.AllDirectories)
-            .Where(entry => Path.GetFileName(entry) != "out"));
+        Assert.DoesNotContain(
+            Directory.EnumerateFileSystemEntries(_folder.Path, "*", SearchOption.AllDirectories),
+            entry => Path.GetFileName(entry) != "out");
     }
 
     [Fact]

@@ -40,7 +40,7 @@ public sealed class JinjaChatTemplateTests
             "<s>high 1.0 [\"a\", null] 2+2?",
             new JinjaChatTemplate("{{ bos_token }}{{ level }} {{ depth }} {{ tags|tojson }} {{ messages[0].content }}", null, options)
                 .Render(Question));
-        ErrorAssert.Says<ArgumentException>("'messages', which the renderer sets itself", () => new JinjaChatTemplate(
+        ErrorAssert.Says<ArgumentException>("'messages', which the renderer sets itself", () => _ = new JinjaChatTemplate(
             "", null, new ChatTemplateOptions { Arguments = new Dictionary<string, JsonNode?> { ["messages"] = null } }));
     }
 

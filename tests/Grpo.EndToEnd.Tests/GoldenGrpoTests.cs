@@ -96,7 +96,8 @@ public sealed class GoldenGrpoTests
         using var optimizer = new GrpoOptimizer(
             policy, new FixedSampler(_golden, vocabulary), new FixedReward(_golden), options, reference);
         StepReport report = await optimizer.StepAsync(Prompts());
-        return (report, policy.Module.named_parameters().ToDictionary(named => named.name, named => named.parameter.data<float>().ToArray()));
+        return (report, policy.Module.named_parameters()
+            .ToDictionary(named => named.name, named => named.parameter.data<float>().ToArray()));
     }
 
     private static void AssertSameUpdates(StepReport expected, StepReport actual) =>

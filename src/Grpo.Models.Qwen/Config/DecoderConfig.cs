@@ -138,7 +138,7 @@ public sealed record DecoderConfig
     public static DecoderConfig Parse(string json, string source = "config.json") => DecoderConfigFile.Parse(json, source);
 
     /// <summary>Returns the text of a <c>config.json</c> that transformers reads, with the fields in alphabetical order.</summary>
-    public string ToJson() => DecoderConfigFile.Write(this);
+    public string ToJson() => DecoderConfigWriter.Write(this);
 
     /// <summary>Returns a sentence for each size that is out of range or contradicts another; empty if the model can be built.</summary>
     internal List<string> Problems()
@@ -211,7 +211,8 @@ public sealed record DecoderConfig
     {
         if (Family is not { } family)
         {
-            yield return $"model_type is \"{ModelType}\" but must be one of {string.Join(", ", ModelFamily.All.Select(known => known.ModelType))}.";
+            string known = string.Join(", ", ModelFamily.All.Select(one => one.ModelType));
+            yield return $"model_type is \"{ModelType}\" but must be one of {known}.";
             yield break;
         }
 
@@ -222,8 +223,8 @@ public sealed record DecoderConfig
         }
         else if (OutputBias != outputBias)
         {
-            yield return $"The output projection has {(OutputBias ? "a" : "no")} bias, but in {family.Name} with the same queries, keys and "
-                + $"values it has {(outputBias ? "one" : "none")}.";
+            yield return $"The output projection has {(OutputBias ? "a" : "no")} bias, but in {family.Name} with the same queries, keys "
+                + $"and values it has {(outputBias ? "one" : "none")}.";
         }
 
         if (QueryKeyNorm != family.HasQueryKeyNorm)

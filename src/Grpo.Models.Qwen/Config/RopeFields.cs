@@ -44,15 +44,23 @@ internal static class RopeFields
         if (scalings is [(var newer, var first), (var older, var second)] && first != second)
         {
             fields.Problems.Add(
-                $"{newer} is {Describe(first)} but {older} is {Describe(second)}: which of them the model was trained with cannot be told.");
+                $"{newer} is {Describe(first)} but {older} is {Describe(second)}: which of them the model was trained with cannot be "
+                + "told.");
         }
 
         return (AgreedTheta(fields, bases, defaultValue), scalings.Count == 0 ? null : scalings[0].Value);
     }
 
     /// <summary>Returns the settings that are written to a <c>config.json</c>, for readers of <c>rope_scaling</c>.</summary>
-    internal static IEnumerable<(string Name, object Value)> Written(RopeScaling scaling) =>
-        RopeScalingFields.Of(scaling).Append(("rope_type", scaling.KindName)).OrderBy(field => field.Name, StringComparer.Ordinal);
+    /// <remarks>A constant that may be missing is written only if it is not the default, because older readers do not know all.</remarks>
+    internal static IEnumerable<(string Name, object Value)> Written(RopeScaling scaling)
+    {
+        var defaults = RopeScalingFields.Of(new RopeScaling { Kind = scaling.Kind, Factor = scaling.Factor }).ToHashSet();
+        return RopeScalingFields.Of(scaling)
+            .Where(field => RopeScalingFields.Required(scaling.Kind).Contains(field.Name) || !defaults.Contains(field))
+            .Append(("rope_type", scaling.KindName))
+            .OrderBy(field => field.Name, StringComparer.Ordinal);
+    }
 
     private static double AgreedTheta(ConfigFields fields, List<(string Name, double Value)> bases, double defaultValue)
     {

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Decoding;
 
-/// <summary>A decoding session of a Qwen2 model with a key/value cache.</summary>
+/// <summary>A decoding session of a model with a key/value cache.</summary>
 /// <remarks>
 /// Each prompt runs once, and its keys and values are copied to the G rows of its group. Every further token costs one pass over one
 /// position. Finished rows are evicted, and waiting prompts are admitted in their place. The session borrows the model: do not change its

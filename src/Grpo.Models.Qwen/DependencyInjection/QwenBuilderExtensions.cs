@@ -5,10 +5,10 @@ using Microsoft.Extensions.Logging;
 
 namespace Grpo.Models.Qwen;
 
-/// <summary>Registers a Qwen2 model as policy, tokenizer, chat template and reference model.</summary>
+/// <summary>Registers a model of Qwen2, Qwen3 or Llama as policy, tokenizer, chat template and reference model.</summary>
 public static class QwenBuilderExtensions
 {
-    /// <summary>Registers a Qwen2 model, which is loaded when it is first needed.</summary>
+    /// <summary>Registers a model, which is loaded when it is first needed.</summary>
     /// <param name="builder">The builder.</param>
     /// <param name="folderOrHubId">An existing folder, or an id such as Qwen/Qwen2.5-1.5B-Instruct.</param>
     /// <param name="device">The device of the weights: cpu, cuda or cuda:n.</param>
@@ -16,7 +16,7 @@ public static class QwenBuilderExtensions
     public static GrpoBuilder UseQwen(this GrpoBuilder builder, string folderOrHubId, string device = "cpu", bool withReference = false) =>
         builder.UseQwen(folderOrHubId, new QwenLoadOptions { Device = device, WithReference = withReference });
 
-    /// <summary>Registers a Qwen2 model with all options, such as adapters. The model is loaded when it is first needed.</summary>
+    /// <summary>Registers a model with all options, such as adapters. The model is loaded when it is first needed.</summary>
     /// <param name="builder">The builder.</param>
     /// <param name="folderOrHubId">An existing folder, or an id such as Qwen/Qwen2.5-1.5B-Instruct.</param>
     /// <param name="options">

@@ -12,10 +12,10 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Model;
 
-/// <summary>A Qwen2 language model as a torch module. Its parameters have the names that Hugging Face checkpoints use.</summary>
+/// <summary>A language model as a torch module: a decoder of any supported family, and its output layer.</summary>
 /// <remarks>
-/// Create it with <see cref="Initialize"/>, <see cref="QwenWeights.Load"/> or <see cref="Clone"/>. It owns its parameters
-/// until it is disposed.
+/// Its parameters have the names that Hugging Face checkpoints use. Create it with <see cref="Initialize"/>,
+/// <see cref="QwenWeights.Load"/> or <see cref="Clone"/>. It owns its parameters until it is disposed.
 /// </remarks>
 public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
 {

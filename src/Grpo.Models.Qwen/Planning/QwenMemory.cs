@@ -13,7 +13,7 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Planning;
 
-/// <summary>A memory model of Qwen2: computes the memory that a run needs from the model's configuration alone.</summary>
+/// <summary>A memory model of the decoder: computes the memory that a run needs from the model's configuration alone.</summary>
 /// <param name="Config">The configuration of the model.</param>
 /// <remarks>
 /// It counts the tensors that the code creates and that autograd saves. Buffers inside libtorch's operators have a fixed size and are part

@@ -36,7 +36,7 @@ public sealed class AdapterOffReference : IReferenceModel, IHasIdentity
 
     /// <inheritdoc/>
     /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>
-    public PlugInIdentity Identity => ModelIdentity.Describe("Qwen2 with its adapter off", _model);
+    public PlugInIdentity Identity => ModelIdentity.Describe(_model, " with its adapter off");
 
     /// <inheritdoc/>
     /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>

@@ -3,15 +3,15 @@ using Grpo.Models.Qwen.Model;
 
 namespace Grpo.Models.Qwen.Policy;
 
-/// <summary>The identity of a Qwen2 model without its adapter: its configuration, its weights and the types in which it computes.</summary>
+/// <summary>The identity of a model without its adapter: its configuration, its weights and the types in which it computes.</summary>
 internal static class ModelIdentity
 {
     /// <summary>Describes a model.</summary>
-    /// <param name="kind">The kind of plug-in that the model serves as.</param>
     /// <param name="model">The model. Borrowed.</param>
-    public static PlugInIdentity Describe(string kind, CausalLM model) => model.Config.Mathematics()
+    /// <param name="role">The role that the model serves in, in addition to its family; empty for the model itself.</param>
+    public static PlugInIdentity Describe(CausalLM model, string role = "") => model.Config.Mathematics()
         .Aggregate(
-            new PlugInIdentity(kind),
+            new PlugInIdentity(model.Config.Family!.Name + role),
             (identity, entry) => identity.With($"config.{entry.Field}", Convert.ToString(entry.Value, CultureInfo.InvariantCulture)))
         .With("weights", model.DescribeWeights())
         .With("weight type", model.WeightType)

@@ -12,7 +12,7 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen;
 
-/// <summary>A policy that is a Qwen2 model. Either all weights or only an adapter are trained.</summary>
+/// <summary>A policy that is a model of Qwen2, Qwen3 or Llama. Either all weights or only an adapter are trained.</summary>
 public sealed class QwenPolicy
     : IEntropyPolicy, IFusedLossPolicy, ISharedPromptPolicy, IVocabularyPolicy, IMemoryPlannedPolicy, IStochasticPolicy, IHasIdentity,
     IDisposable
@@ -93,7 +93,7 @@ public sealed class QwenPolicy
     /// excludes the device and <see cref="CausalLM.GradientCheckpointing"/>, which change no number beyond rounding.
     /// </remarks>
     /// <exception cref="InvalidOperationException">The adapter is merged into the weights.</exception>
-    public PlugInIdentity Identity => ModelIdentity.Describe("Qwen2", Alive)
+    public PlugInIdentity Identity => ModelIdentity.Describe(Alive)
         .With("int8 rollouts", Int8Rollouts.ToString())
         .WithAdapter(Model.Adapter?.Options);
 

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen;
 
-/// <summary>A reference model that is a frozen Qwen2 model. The KL term compares the policy with it.</summary>
+/// <summary>A reference model that is a frozen model of Qwen2, Qwen3 or Llama. The KL term compares the policy with it.</summary>
 public sealed class QwenReferenceModel : IReferenceModel, IHasIdentity, IDisposable
 {
     private readonly CausalLM _model;
@@ -45,7 +45,7 @@ public sealed class QwenReferenceModel : IReferenceModel, IHasIdentity, IDisposa
 
     /// <inheritdoc/>
     /// <remarks>The weights are the current ones of the reference. An optimizer asks before it moves them.</remarks>
-    public PlugInIdentity Identity => ModelIdentity.Describe("Qwen2", _model);
+    public PlugInIdentity Identity => ModelIdentity.Describe(_model);
 
     /// <inheritdoc/>
     /// <remarks>

@@ -10,7 +10,8 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen;
 
 /// <summary>
-/// A pretrained Qwen2 model with everything that a training run needs: policy, reference model, tokenizer and chat template.
+/// A pretrained model with everything that a training run needs: policy, reference model, tokenizer and chat template. Its family is
+/// Qwen2, Qwen3 or Llama.
 /// It owns the models.
 /// </summary>
 public sealed class QwenPretrained : IDisposable

@@ -8,8 +8,8 @@ using static TorchSharp.torch;
 namespace Grpo.Models.Qwen.Weights;
 
 /// <summary>
-/// Reads and writes Qwen2 checkpoints in Hugging Face format: <c>config.json</c> with <c>model.safetensors</c> or several
-/// weight files and an index.
+/// Reads and writes checkpoints of Qwen2, Qwen3 and Llama in Hugging Face format: <c>config.json</c> with <c>model.safetensors</c> or
+/// several weight files and an index.
 /// </summary>
 public static class QwenWeights
 {

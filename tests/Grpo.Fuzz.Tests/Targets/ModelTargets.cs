@@ -16,7 +16,10 @@ internal static class ModelTargets
     public static IEnumerable<FuzzTarget> All()
     {
         yield return new("config.json", 6,
-            [new(FuzzPart.Json("config.json", Config().ToJson())), new(FuzzPart.Json("config.json", NewerConfig))],
+            [
+                new(FuzzPart.Json("config.json", Config().ToJson())), new(FuzzPart.Json("config.json", NewerConfig)),
+                new(FuzzPart.Json("config.json", LlamaConfig)),
+            ],
             Folder.Reading("config", folder => Assert.Empty(DecoderConfig.Load(folder).Problems())), typeof(InvalidDataException));
         yield return new(
             "model folder", 4, [Model()], Folder.Reading("model", folder => QwenWeights.Load(folder).Dispose()),
@@ -49,6 +52,15 @@ internal static class ModelTargets
         "num_attention_heads":2,"num_hidden_layers":1,"num_key_value_heads":1,"rms_norm_eps":1e-06,
         "rope_parameters":{"rope_type":"default","rope_theta":1000000.0},"rope_scaling":null,"sliding_window":null,
         "use_sliding_window":false,"vocab_size":16,"nested":{"kept":[1,"x"]}}
+        """;
+
+    private const string LlamaConfig =
+        """
+        {"architectures":["LlamaForCausalLM"],"attention_bias":true,"eos_token_id":[1,2],"hidden_act":"silu","hidden_size":8,
+        "intermediate_size":12,"max_position_embeddings":64,"mlp_bias":true,"model_type":"llama","num_attention_heads":2,
+        "num_hidden_layers":1,"num_key_value_heads":1,"pretraining_tp":1,"rms_norm_eps":1e-05,"rope_theta":500000.0,
+        "rope_scaling":{"rope_type":"yarn","factor":8.0,"original_max_position_embeddings":16,"beta_fast":32.0,"beta_slow":1.0,
+        "attention_factor":1.2,"truncate":false},"torch_dtype":"bfloat16","vocab_size":16}
         """;
 
     private static FuzzInput Model() => Folder.Written(folder =>

@@ -163,7 +163,8 @@ public sealed class ConfigRulesTests
     [InlineData(
         """{ "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0 }""",
         "\"llama3\", but original_max_position_embeddings is missing")]
-    [InlineData("""{ "rope_type": "dynamic", "factor": 2.0 }""", "rope_parameters.rope_type is \"dynamic\" but must be \"default\", \"linear\"")]
+    [InlineData(
+        """{ "rope_type": "dynamic", "factor": 2.0 }""", "rope_parameters.rope_type is \"dynamic\" but must be \"default\", \"linear\"")]
     [InlineData("""{ "rope_type": "longrope", "short_factor": [1.0] }""", "rope_parameters.rope_type is \"longrope\"")]
     [InlineData("""{ "rope_type": null, "type": "linear", "factor": 2.5, "beta_fast": 32 }""", "\"linear\", but beta_fast is set")]
     [InlineData("""{ "rope_type": "default", "type": "mrope", "mrope_section": [2, 3, 3] }""", "rope_type \"default\" and type \"mrope\"")]

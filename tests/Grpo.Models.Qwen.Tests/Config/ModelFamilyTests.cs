@@ -73,10 +73,7 @@ public sealed class ModelFamilyTests
     }
 
     [Theory]
-    [InlineData("qwen2")]
-    [InlineData("qwen3")]
-    [InlineData("llama")]
-    [InlineData("llama with biases")]
+    [MemberData(nameof(TinyModels.AllFamilies), MemberType = typeof(TinyModels))]
     public void Parse_reads_what_ToJson_wrote(string family)
     {
         DecoderConfig config = TinyModels.Config(family: family), again = DecoderConfig.Parse(config.ToJson());
@@ -141,9 +138,9 @@ public sealed class ModelFamilyTests
         string layers = $"[{string.Join(", ", Enumerable.Repeat("\"full_attention\"", 28))}]";
         string json = With(With(Qwen3, "layer_types", layers), "sliding_window", "4096");
         Assert.Equal(28, DecoderConfig.Parse(With(json, "use_sliding_window", "true")).LayerCount);
+        string last = layers.Replace("full_attention\"]", "sliding_attention\"]", StringComparison.Ordinal);
         ErrorAssert.Says<InvalidDataException>(
-            "layer_types contains \"sliding_attention\"",
-            () => DecoderConfig.Parse(With(json, "layer_types", layers.Replace("full_attention\"]", "sliding_attention\"]", StringComparison.Ordinal))));
+            "layer_types contains \"sliding_attention\"", () => DecoderConfig.Parse(With(json, "layer_types", last)));
     }
 
     [Fact]
@@ -166,7 +163,8 @@ public sealed class ModelFamilyTests
     [Theory]
     [InlineData("""{"rope_type": "linear", "factor": "2"}""", "rope_scaling.factor is \"2\" but must be a number")]
     [InlineData("""{"rope_type": "linear", "factor": -2}""", "rope_scaling.factor is -2 but must be above 0")]
-    [InlineData("""{"rope_type": "yarn", "factor": 2, "beta_fast": 1, "beta_slow": 2}""", "beta_fast is 1 but must be at least beta_slow, 2")]
+    [InlineData(
+        """{"rope_type": "yarn", "factor": 2, "beta_fast": 1, "beta_slow": 2}""", "beta_fast is 1 but must be at least beta_slow, 2")]
     [InlineData("""{"rope_type": "yarn", "factor": 2, "attention_factor": 0}""", "rope_scaling.attention_factor is 0 but must be above 0")]
     [InlineData("""{"rope_type": "yarn", "factor": 2, "truncate": 1}""", "rope_scaling.truncate is 1 but must be true or false")]
     [InlineData(
@@ -194,6 +192,13 @@ public sealed class ModelFamilyTests
         Assert.Equal(1.138629436111989, (config.RopeScaling with { AttentionFactor = null }).Gain, 1e-14);
         Assert.Equal(1, (config.RopeScaling with { AttentionFactor = null, Factor = 0.5 }).Gain);
     }
+
+    [Theory]
+    [InlineData("""{"factor": 4.0, "original_max_position_embeddings": 32768, "rope_type": "yarn"}""")]
+    [InlineData("""{"factor": 2.5, "rope_type": "linear"}""")]
+    public void ToJson_leaves_out_constants_that_are_the_default(string settings) => Assert.True(JsonNode.DeepEquals(
+        JsonNode.Parse(settings),
+        JsonNode.Parse(DecoderConfig.Parse(With(Qwen3, "rope_scaling", settings)).ToJson())!["rope_scaling"]));
 
     public static TheoryData<DecoderConfig, string> ImpossibleParts => new()
     {

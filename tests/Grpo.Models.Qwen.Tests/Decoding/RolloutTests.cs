@@ -37,5 +37,6 @@ public sealed class RolloutTests
     }
 
     // Widths that can be multiplied in 8 bits.
-    private static DecoderConfig Config(string family) => TinyModels.CpuConfig(family: family) with { VocabularySize = Tokenizer.VocabularySize };
+    private static DecoderConfig Config(string family) =>
+        TinyModels.CpuConfig(family: family) with { VocabularySize = Tokenizer.VocabularySize };
 }

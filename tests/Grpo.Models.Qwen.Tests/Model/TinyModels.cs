@@ -36,14 +36,17 @@ internal static class TinyModels
     /// <summary>
     /// A shape that <see cref="CpuDecoder"/> decodes, where the processor has the vectors: three query heads of width 32 a key head.
     /// </summary>
-    public static DecoderConfig CpuConfig(bool tied = true, string family = "qwen2") => Config(tied, family) with
+    public static DecoderConfig CpuConfig(bool tied = true, string family = "qwen2")
     {
-        VocabularySize = 40,
-        HiddenSize = 192,
-        IntermediateSize = 96,
-        HeadWidth = family == "qwen3" ? 64 : 32,
-        InitializerRange = 0.1,
-    };
+        DecoderConfig config = Config(tied, family) with
+        {
+            VocabularySize = 40,
+            HiddenSize = 192,
+            IntermediateSize = 96,
+            InitializerRange = 0.1,
+        };
+        return config.HasOwnHeadWidth ? config with { HeadWidth = 64 } : config;
+    }
 
     public static CausalLM Create(bool tied = true, ulong seed = 7) => CausalLM.Initialize(Config(tied), seed);
 

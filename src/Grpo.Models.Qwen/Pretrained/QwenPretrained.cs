@@ -6,7 +6,6 @@ using Grpo.Models.Qwen.Pretrained;
 using Grpo.Models.Qwen.Text;
 using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;
-using Microsoft.Extensions.Logging;
 using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen;
@@ -184,14 +183,4 @@ public sealed class QwenPretrained : IDisposable
                 + "embeddings: they do not belong together.");
         }
     }
-}
-
-internal static partial class PretrainedLog
-{
-    [LoggerMessage(
-        EventId = 412,
-        Level = LogLevel.Warning,
-        Message = "The adapter in '{Adapter}' was trained on a base in 4 bits and is loaded onto the unrounded one, which is another model. "
-            + "To continue as it was trained, set QwenLoadOptions.FourBitBase.")]
-    public static partial void OtherBase(this ILogger logger, string adapter);
 }

@@ -95,7 +95,7 @@ public sealed class LiveActivationTests
     public void Weights_are_what_a_loaded_model_has_in_use(bool fourBits)
     {
         using var folder = new TemporaryFolder();
-        DecoderConfig config = Config("qwen3") with { HiddenSize = 256, IntermediateSize = 1024, LayerCount = 6 };
+        DecoderConfig config = Config("qwen3") with { HiddenSize = 512, IntermediateSize = 1536, LayerCount = 4 };
         using (CausalLM model = CausalLM.Initialize(config, seed: 7))
         {
             QwenWeights.Save(model, folder.Path, ScalarType.BFloat16);
@@ -110,19 +110,18 @@ public sealed class LiveActivationTests
             MicroBatchPrompts = 1,
             MicroBatchSequences = 1,
         }).Weights;
-        Load().Dispose(); // the first time, the runtime compiles and libtorch sets up what all use
-        GC.Collect();
-        GC.WaitForPendingFinalizers();
-        long before = HeapUse.Bytes();
-        using CausalLM loaded = Load();
-        // Besides tensors there are the modules themselves and names.
-        Assert.InRange((double)planned / (HeapUse.Bytes() - before), 0.9, 1.02);
+        // As above, the median counts. Besides tensors there are the modules themselves and names.
+        long inUse = Enumerable.Range(0, 7).Select(_ => Loaded()).Skip(2).Order().ElementAt(2);
+        Assert.InRange((double)planned / inUse, 0.9, 1.05);
 
-        CausalLM Load()
+        long Loaded()
         {
-            CausalLM model = fourBits ? QwenWeights.LoadInFourBits(folder.Path) : QwenWeights.Load(folder.Path);
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+            long before = HeapUse.Bytes();
+            using CausalLM model = fourBits ? QwenWeights.LoadInFourBits(folder.Path) : QwenWeights.Load(folder.Path);
             model.AddAdapter(new LoraOptions());
-            return model;
+            return HeapUse.Bytes() - before;
         }
     }
 

@@ -42,7 +42,7 @@ public sealed class ArchitectureTests
             ("Lora", "Config Tensors"),
             ("Model", "Config Tensors Cpu Quantization Lora"),
             ("Decoding", "Config Tensors Cpu Lora Model"),
-            ("Weights", "Config Quantization Lora Model"),
+            ("Weights", "Config Quantization Text Lora Model"),
             ("Planning", "Config Quantization Text Lora Model Weights"),
             ("Policy", "Config Cpu Lora Model Decoding Weights Planning"),
             ("Pretrained", "Config Text Lora Model Weights Policy"),

@@ -88,7 +88,8 @@ public sealed record QwenMemory(DecoderConfig Config) : IMemoryModel
         DecoderConfig config = DecoderConfig.Load(directory);
         ScalarType type = options.KeepStoredType ? QwenWeights.StoredType(config) : ScalarType.Float32;
         CausalLM.RequireComputeType(options.ComputeType ?? type, type);
-        CheckpointTemplate.CheckFolder(directory, source.Adapter, folderOrHubId, options);
+        CheckpointTemplate.CheckFolder(
+            directory, source.Adapter, folderOrHubId, options.ChatTemplate, options.TemplateOptions, options.Logger);
         return new QwenMemory(config)
         {
             WeightType = type,

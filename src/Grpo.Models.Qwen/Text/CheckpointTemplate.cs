@@ -86,13 +86,16 @@ internal sealed class CheckpointTemplate
     /// <param name="directory">The folder of the model.</param>
     /// <param name="adapter">The folder of the adapter; null without one.</param>
     /// <param name="source">The name of the model for the log.</param>
-    /// <param name="options">The options for loading.</param>
+    /// <param name="given">The template of the options; null if there is none.</param>
+    /// <param name="arguments">The arguments for the template of the files; null for none.</param>
+    /// <param name="logger">The logger for an assumed template; null for none.</param>
     /// <exception cref="InvalidDataException">Loading would refuse the template or the vocabulary.</exception>
-    public static void CheckFolder(string directory, string? adapter, string source, QwenLoadOptions options)
+    public static void CheckFolder(
+        string directory, string? adapter, string source, IChatTemplate? given, ChatTemplateOptions? arguments, ILogger? logger)
     {
         TokenizerFiles files = TokenizerFiles.Read(directory);
         CheckpointTemplate template = Choose(
-            options.ChatTemplate, options.TemplateOptions, files, adapter is null ? null : TokenizerFiles.ReadTemplates(adapter));
+            given, arguments, files, adapter is null ? null : TokenizerFiles.ReadTemplates(adapter));
         bool hasVocabulary = files.Find(TokenizerFiles.Tokenizer) is not null || files.Find(TokenizerFiles.Vocabulary) is not null;
         if (hasVocabulary)
         {
@@ -101,7 +104,7 @@ internal sealed class CheckpointTemplate
 
         if (hasVocabulary || files.Find(TokenizerFiles.Configuration) is not null)
         {
-            template.Report(options.Logger, source);
+            template.Report(logger, source);
         }
     }
 

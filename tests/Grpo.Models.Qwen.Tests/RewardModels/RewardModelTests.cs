@@ -246,7 +246,11 @@ public sealed class RewardModelTests
     {
         var options = new RewardModelOptions
         {
-            Name = " ", MaxTokens = 0, MaxTokensPerBatch = 0, WeightType = ScalarType.Int8, ComputeType = ScalarType.Float64,
+            Name = " ",
+            MaxTokens = 0,
+            MaxTokensPerBatch = 0,
+            WeightType = ScalarType.Int8,
+            ComputeType = ScalarType.Float64,
         };
         Assert.Equal(5, options.Validate().Count);
         ErrorAssert.Says<ArgumentException>("MaxTokens is 0 but must be 1 or more", () => RewardModel.Load("x", options).Dispose());

@@ -8,14 +8,14 @@ internal static class UploadFolder
     private const int MaxFiles = 10_000;
     private const int MaxDepth = 32;
 
-    // Whatever the options say: another repository, unfinished files, and files that hold secrets.
+    // Whatever the options say: another repository, unfinished files, and files that hold secrets or paths of this machine.
     private static readonly PathPattern[] Never =
     [
         .. new[]
         {
             ".git/**", "**/.git/**", "**/.git", ".cache/**", "**/.cache/**", "*.tmp", "*.temp", "*.part", "*.partial", "*.incomplete",
             "*.lock", "*~", "*.swp", ".DS_Store", "Thumbs.db", "**/__pycache__/**", "**/.ipynb_checkpoints/**", ".env", ".env.*", ".netrc",
-            "*.pem", "id_rsa", "id_ed25519", "token",
+            "*.pem", "id_rsa", "id_ed25519", "token", "base_model_location.json",
         }.Select(pattern => new PathPattern(pattern)),
     ];
 

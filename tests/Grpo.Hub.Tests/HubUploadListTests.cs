@@ -16,15 +16,16 @@ public sealed class HubUploadListTests : IDisposable
     {
         Write("model.safetensors", "config.json", "optimizer.safetensors", "trainer_state.json", "run_options.json", "checkpoint.json",
             "completions.jsonl", "checkpoints/checkpoint-000001/model.safetensors", ".git/config", "sub/.git/HEAD", ".env", "x.tmp",
-            ".cache/huggingface/token", "model.safetensors.incomplete", ".run.lock", ".gitattributes", "sub/vocab.json");
+            ".cache/huggingface/token", "model.safetensors.incomplete", ".run.lock", ".gitattributes", "sub/vocab.json",
+            "base_model_location.json");
 
         HubUploadList list = HubUpload.List(_folder.Path);
 
         Assert.Equal([".gitattributes", "config.json", "model.safetensors", "sub/vocab.json"], list.Files.Select(file => file.Path));
         Assert.Equal(
             [
-                ".cache/", ".env", ".git/", ".run.lock", "checkpoint.json", "checkpoints/", "completions.jsonl",
-                "model.safetensors.incomplete", "optimizer.safetensors", "run_options.json", "sub/.git/", "trainer_state.json", "x.tmp",
+                ".cache/", ".env", ".git/", ".run.lock", "base_model_location.json", "checkpoint.json", "checkpoints/",
+                "completions.jsonl", "model.safetensors.incomplete", "optimizer.safetensors", "run_options.json", "sub/.git/", "trainer_state.json", "x.tmp",
             ],
             list.LeftOut);
         Assert.All(list.Files, file => Assert.Equal(file.Path.Length, file.Size)); // a file holds its path

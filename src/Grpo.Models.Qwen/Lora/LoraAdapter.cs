@@ -63,8 +63,7 @@ public sealed class LoraAdapter
     {
         foreach ((_, IAdaptable layer, LowRankUpdate update) in _adapted)
         {
-            using var scope = TensorScope.BeginNoGrad();
-            double gain = layer.Weight.to(ScalarType.Float32).norm().item<float>() / Math.Sqrt(layer.Weight.shape.Min());
+            double gain = layer.WeightNorm() / Math.Sqrt(Math.Min(layer.Shape.Inputs, layer.Shape.Outputs));
             if (update.Norm() is > 0 and var norm && norm >= fraction * gain)
             {
                 return true;

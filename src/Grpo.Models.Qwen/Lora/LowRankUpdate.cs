@@ -124,6 +124,9 @@ internal interface IAdaptable
     /// <summary>The weight of the layer, [out, in], if <see cref="CanMerge"/>. Owned by the layer.</summary>
     Tensor Weight { get; }
 
+    /// <summary>Computes the Frobenius norm of the weight, in any format.</summary>
+    double WeightNorm();
+
     /// <summary>Adds an adapter, whose parameters become parameters of this layer.</summary>
     /// <param name="update">The adapter. Owned by the layer from now on.</param>
     void Attach(LowRankUpdate update);

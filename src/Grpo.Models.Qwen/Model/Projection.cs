@@ -42,6 +42,14 @@ internal sealed class Projection : nn.Module<Tensor, AttentionContext, Tensor>, 
     /// <inheritdoc/>
     public bool CanMerge => _packed is null;
 
+    /// <inheritdoc/>
+    public double WeightNorm()
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor weight = _packed is null ? Weight.to(ScalarType.Float32) : Nf4Weight.Dequantize(_packed.Data, ScalarType.Float32);
+        return weight.norm().item<float>();
+    }
+
     /// <summary>The weight in 4 bits; null if it is a parameter.</summary>
     internal Nf4Weight? Packed => _packed;
 

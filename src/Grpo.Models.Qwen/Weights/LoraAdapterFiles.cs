@@ -15,7 +15,7 @@ namespace Grpo.Models.Qwen.Weights;
 /// </summary>
 /// <remarks>
 /// The configuration holds no path of this machine. If the base is a local folder, it is named by its hub id if that is known, or else by
-/// its last name, and <c>base_model_location.json</c> says where it is. Leave that file out when you publish the adapter.
+/// its last name, and <c>base_model_location.json</c> says where it is.
 /// </remarks>
 public static class LoraAdapterFiles
 {

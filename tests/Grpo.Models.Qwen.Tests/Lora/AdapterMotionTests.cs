@@ -1,4 +1,5 @@
 using Grpo.Models.Qwen.Model;
+using Grpo.Models.Qwen.Tests.Quantization;
 using Grpo.Models.Qwen.Tests.Text;
 using Grpo.Tensors;
 using Microsoft.Extensions.Logging;
@@ -59,6 +60,20 @@ public sealed class AdapterMotionTests
         });
 
         Assert.Equal(moved, policy.HasMoved(factor * largest));
+    }
+
+    // The norm of a packed weight is that of the numbers it stands for.
+    [Fact]
+    public void HasMoved_reads_a_base_in_four_bits()
+    {
+        using QwenPolicy packed = FourBitModels.Policy();
+        using QwenPolicy same = packed.Dequantize();
+        double[] fractions = [.. Enumerable.Range(-60, 80).Select(power => Math.Pow(2, power / 4.0))];
+        bool[] moved = [.. fractions.Select(packed.HasMoved)];
+
+        Assert.Equal(fractions.Select(same.HasMoved), moved);
+        Assert.Contains(true, moved);
+        Assert.Contains(false, moved);
     }
 
     [Fact]

@@ -316,7 +316,11 @@ public sealed partial class ResumedRunTests : IDisposable
         ITokenizer tokenizer = parts.WrapsTokenizer ? new WrappedTokenizer(parts.Tokenizer) : parts.Tokenizer;
         var sampler = new PolicyGroupSampler(tokenizer, new QwenChatTemplate(parts.SystemMessage));
         var sampling = new SamplingOptions { MaxCompletionTokens = 3 };
-        var options = new GrpoOptions { GroupSize = 2, PromptsPerStep = 1, KlCoefficient = 0.04, Sampling = sampling };
+        // The rate is set, because its default depends on whether an adapter is trained.
+        var options = new GrpoOptions
+        {
+            GroupSize = 2, PromptsPerStep = 1, KlCoefficient = 0.04, LearningRate = 1e-6, Sampling = sampling,
+        };
         using var optimizer = new GrpoOptimizer(policy, sampler, parts.Reward, options, reference);
         var trainer = new TrainerOptions { Steps = steps, Resume = true, AllowOptionChanges = allow };
         var services = new TrainerServices { Checkpoints = new DirectoryCheckpointStore(_folder.Path) };

@@ -53,14 +53,14 @@ public sealed class QwenRegistrationTests
         Assert.IsType<AdapterOffReference>(provider.GetRequiredService<IReferenceModel>());
     }
 
-    // The checkpoint's own template is not known, so loading it depends on the one that the application gives.
+    // The checkpoint's own template cannot be interpreted, so loading it depends on the one that the application gives.
     [Theory]
     [InlineData("option")]
     [InlineData("before")]
     [InlineData("after")]
     public void UseQwen_takes_the_template_of_the_application(string where)
     {
-        using TemporaryFolder folder = TinyWithUnknownTemplate();
+        using TemporaryFolder folder = TinyWithOddTemplate();
         var template = new QwenChatTemplate("of the application");
         var services = new ServiceCollection();
         if (where == "before")
@@ -80,9 +80,9 @@ public sealed class QwenRegistrationTests
     }
 
     [Fact]
-    public void UseQwen_refuses_a_template_that_is_not_known()
+    public void UseQwen_refuses_a_template_it_cannot_interpret()
     {
-        using TemporaryFolder folder = TinyWithUnknownTemplate();
+        using TemporaryFolder folder = TinyWithOddTemplate();
         var services = new ServiceCollection();
         services.AddGrpo().UseQwen(folder.Path);
         using ServiceProvider provider = services.BuildServiceProvider();
@@ -103,7 +103,7 @@ public sealed class QwenRegistrationTests
             StringComparison.Ordinal);
     }
 
-    private static TemporaryFolder TinyWithUnknownTemplate()
+    private static TemporaryFolder TinyWithOddTemplate()
     {
         var folder = new TemporaryFolder();
         foreach (string file in Directory.GetFiles(SampleProcess.TinyModel))
@@ -111,7 +111,7 @@ public sealed class QwenRegistrationTests
             File.Copy(file, folder[Path.GetFileName(file)]);
         }
 
-        File.WriteAllText(folder["chat_template.jinja"], "{{ messages }}");
+        File.WriteAllText(folder["chat_template.jinja"], "{% include 'header.jinja' %}");
         return folder;
     }
 

@@ -21,8 +21,8 @@ public sealed class ReflectionFreeJsonTests : IDisposable
             [
                 "replayed 3", "evaluated 2", "taught 1", "taught 2",
                 "adapter_config.json", "base_model_location.json", "best.json", "checkpoint.json", "completions.jsonl", "config.json",
-                "evaluation.json", "grpo_state.json", "log_counts.json", "metrics.jsonl", "report_state.json", "run_options.json", "supervised_state.json",
-                "tokenizer_config.json", "trainer_state.json", "vocab.json",
+                "evaluation.json", "grpo_state.json", "log_counts.json", "metrics.jsonl", "report_state.json", "run_options.json",
+                "supervised_state.json", "tokenizer_config.json", "trainer_state.json", "vocab.json",
             ],
             lines);
     }

@@ -25,7 +25,8 @@ public sealed class HubUploadListTests : IDisposable
         Assert.Equal(
             [
                 ".cache/", ".env", ".git/", ".run.lock", "base_model_location.json", "checkpoint.json", "checkpoints/",
-                "completions.jsonl", "model.safetensors.incomplete", "optimizer.safetensors", "run_options.json", "sub/.git/", "trainer_state.json", "x.tmp",
+                "completions.jsonl", "model.safetensors.incomplete", "optimizer.safetensors", "run_options.json",
+                "sub/.git/", "trainer_state.json", "x.tmp",
             ],
             list.LeftOut);
         Assert.All(list.Files, file => Assert.Equal(file.Path.Length, file.Size)); // a file holds its path

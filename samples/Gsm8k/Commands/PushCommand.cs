@@ -182,7 +182,7 @@ internal static class PushCommand
             using JsonDocument? json = file.Length <= MaxAdapterBytes ? JsonDocument.Parse(File.ReadAllBytes(file.FullName)) : null;
             return json?.RootElement is { ValueKind: JsonValueKind.Object } root
                 && root.TryGetProperty("base_model_name_or_path", out JsonElement name) && name.ValueKind == JsonValueKind.String
-                && name.GetString() is { } id && HubClient.IsId(id) && !Directory.Exists(id)
+                && name.GetString() is { } id && HubClient.IsId(id) && !Directory.Exists(id) && !Directory.Exists(Path.Combine(folder, id))
                 ? id
                 : null;
         }

@@ -12,6 +12,7 @@ internal sealed class HubModelFiles(HubRepositoryId id) : HubFiles(id)
     public const string TokenizerConfiguration = "tokenizer_config.json";
     public const string Template = "chat_template.jinja";
     public const string OlderTemplate = "chat_template.json";
+    public const string ToolTemplate = "additional_chat_templates/tool_use.jinja";
 
     private const string Weights = "model.safetensors";
     private const string Generation = "generation_config.json";
@@ -25,7 +26,7 @@ internal sealed class HubModelFiles(HubRepositoryId id) : HubFiles(id)
     private static readonly string[] Small =
     [
         Configuration, Generation, TokenizerConfiguration, Tokenizer, Vocabulary,
-        Merges, AddedTokens, SpecialTokens, Template, OlderTemplate,
+        Merges, AddedTokens, SpecialTokens, Template, OlderTemplate, ToolTemplate,
     ];
 
     public override string ByHand => "that folder";
@@ -58,7 +59,7 @@ internal sealed class HubModelFiles(HubRepositoryId id) : HubFiles(id)
     /// <summary>Returns the largest allowed size of a file. Weights are not limited.</summary>
     public override long MaxBytes(string file) => file switch
     {
-        Configuration or Generation or Template or OlderTemplate => 1_048_576,
+        Configuration or Generation or Template or OlderTemplate or ToolTemplate => 1_048_576,
         TokenizerConfiguration or AddedTokens or SpecialTokens => 16 * 1_048_576,
         Vocabulary or Merges or Index => MaxIndexMegabytes * 1_048_576,
         Tokenizer => 128 * 1_048_576,
@@ -145,7 +146,7 @@ internal sealed class HubModelFiles(HubRepositoryId id) : HubFiles(id)
 internal sealed class HubConfigFile(HubRepositoryId id) : HubFiles(id)
 {
     private static readonly string[] Templates =
-        [HubModelFiles.TokenizerConfiguration, HubModelFiles.Template, HubModelFiles.OlderTemplate];
+        [HubModelFiles.TokenizerConfiguration, HubModelFiles.Template, HubModelFiles.OlderTemplate, HubModelFiles.ToolTemplate];
 
     public override string ByHand => "that folder";
 

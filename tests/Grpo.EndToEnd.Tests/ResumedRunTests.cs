@@ -319,7 +319,11 @@ public sealed partial class ResumedRunTests : IDisposable
         // The rate is set, because its default depends on whether an adapter is trained.
         var options = new GrpoOptions
         {
-            GroupSize = 2, PromptsPerStep = 1, KlCoefficient = 0.04, LearningRate = 1e-6, Sampling = sampling,
+            GroupSize = 2,
+            PromptsPerStep = 1,
+            KlCoefficient = 0.04,
+            LearningRate = 1e-6,
+            Sampling = sampling,
         };
         using var optimizer = new GrpoOptimizer(policy, sampler, parts.Reward, options, reference);
         var trainer = new TrainerOptions { Steps = steps, Resume = true, AllowOptionChanges = allow };

@@ -24,6 +24,11 @@ public sealed class SampleTemplateTests : IDisposable
         (await RunAsync(model, command)).Failed("chat_template.jinja", "the filter 'wordwrap' is not supported", "--chat-template");
     }
 
+    [Fact]
+    public async Task A_template_without_thoughts_refuses_the_switch_for_them() =>
+        (await RunAsync(CopyTiny(), "plan", "--chat-template", "chatml", "--enable-thinking", "false"))
+            .Failed("--enable-thinking is set, but --chat-template chatml knows no thoughts");
+
     // The files name <|endoftext|> (509) as the end; the template closes messages with <|im_end|> (511).
     [Fact]
     public async Task A_base_model_is_trained_and_ends_where_its_template_closes()

@@ -114,6 +114,8 @@ internal sealed class RunSettings
         return ChatTemplate switch
         {
             null or "" => options with { TemplateOptions = arguments },
+            "qwen2.5" or "chatml" when arguments is not null => throw new ArgumentException(
+                $"--enable-thinking is set, but --chat-template {ChatTemplate} knows no thoughts. Leave one of the two out."),
             "qwen2.5" => options with { ChatTemplate = new QwenChatTemplate() },
             "chatml" => options with { ChatTemplate = new QwenChatTemplate(defaultSystemMessage: null) },
             _ when File.Exists(ChatTemplate) => options with { ChatTemplate = JinjaChatTemplate.Load(ChatTemplate, arguments) },

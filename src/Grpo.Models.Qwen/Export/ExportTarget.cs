@@ -133,27 +133,34 @@ internal sealed class ExportTarget
     // Weights of an earlier export that the new index does not name, or a template of its own, would be taken for the new model's.
     private void Replace(string temporary)
     {
-        foreach (string old in Directory.EnumerateFiles(Path).Where(IsOfModel).ToArray())
+        foreach (string name in Names(Path).Where(IsOfModel))
         {
-            if (!File.Exists(System.IO.Path.Combine(temporary, System.IO.Path.GetFileName(old))))
+            if (!File.Exists(System.IO.Path.Combine(temporary, name)))
             {
-                File.Delete(old);
+                File.Delete(System.IO.Path.Combine(Path, name));
             }
         }
 
-        foreach (string file in Directory.EnumerateFiles(temporary).ToArray())
+        foreach (string name in Names(temporary))
         {
-            File.Move(file, System.IO.Path.Combine(Path, System.IO.Path.GetFileName(file)), overwrite: true);
+            string path = System.IO.Path.Combine(Path, name);
+            Directory.CreateDirectory(System.IO.Path.GetDirectoryName(path)!);
+            File.Move(System.IO.Path.Combine(temporary, name), path, overwrite: true);
         }
+
+        Remove(temporary);
     }
 
-    private static bool IsOfModel(string path)
-    {
-        string name = System.IO.Path.GetFileName(path);
-        return name == DecoderConfigFile.FileName || TokenizerFiles.IsName(name)
-            || (name.StartsWith("model", StringComparison.Ordinal) && (name.EndsWith(".safetensors", StringComparison.Ordinal)
-                || name.EndsWith(".safetensors.index.json", StringComparison.Ordinal)));
-    }
+    // The files of a model: those directly in its folder, and the template for tools.
+    private static string[] Names(string folder) =>
+    [
+        .. Directory.EnumerateFiles(folder).Select(path => System.IO.Path.GetFileName(path)),
+        .. File.Exists(System.IO.Path.Combine(folder, TokenizerFiles.ToolTemplate)) ? [TokenizerFiles.ToolTemplate] : Array.Empty<string>(),
+    ];
+
+    private static bool IsOfModel(string name) => name == DecoderConfigFile.FileName || TokenizerFiles.IsName(name)
+        || (name.StartsWith("model", StringComparison.Ordinal) && (name.EndsWith(".safetensors", StringComparison.Ordinal)
+            || name.EndsWith(".safetensors.index.json", StringComparison.Ordinal)));
 
     private void RequireFree()
     {

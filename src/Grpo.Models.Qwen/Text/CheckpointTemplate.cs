@@ -15,14 +15,14 @@ internal sealed class CheckpointTemplate
         $"Pass an {nameof(IChatTemplate)} that renders it, in the option {nameof(QwenLoadOptions)}.{nameof(QwenLoadOptions.ChatTemplate)} "
         + "(in the sample: --chat-template).";
 
-    private readonly string? _file;
-    private readonly string? _own;
+    private readonly TemplateTexts? _file;
+    private readonly TemplateTexts? _own;
 
     /// <param name="template">The template.</param>
     /// <param name="isAssumed">True if nothing names a template.</param>
-    /// <param name="file">The text for a separate file; null if the tokenizer's files hold it.</param>
-    /// <param name="own">The text in the files of the checkpoint; null if there is none.</param>
-    private CheckpointTemplate(IChatTemplate template, bool isAssumed, string? file, string? own)
+    /// <param name="file">The texts for separate files; null if the tokenizer's files hold them.</param>
+    /// <param name="own">The texts in the files of the checkpoint; null if there are none.</param>
+    private CheckpointTemplate(IChatTemplate template, bool isAssumed, TemplateTexts? file, TemplateTexts? own)
     {
         Template = template;
         IsAssumed = isAssumed;
@@ -37,7 +37,7 @@ internal sealed class CheckpointTemplate
     public bool IsAssumed { get; }
 
     /// <summary>The text of the template as a saved checkpoint has it; null if there is none.</summary>
-    public string? Text => _file ?? _own;
+    public string? Text => (_file ?? _own)?.Text;
 
     /// <summary>Chooses the template of the options, else that of the files, else Qwen2.5's.</summary>
     /// <param name="given">The template of the options; null if there is none.</param>
@@ -64,17 +64,17 @@ internal sealed class CheckpointTemplate
             }
 
             IChatTemplate used = given is JinjaChatTemplate jinja ? jinja.WithSpecialTokens(options.SpecialTokens) : given;
-            return new CheckpointTemplate(used, isAssumed: false, FileFor(used, found, options) ?? own?.Text, found?.Text);
+            return new CheckpointTemplate(used, isAssumed: false, FileFor(used, found, options) ?? own?.Texts, found?.Texts);
         }
 
         if (found is not null)
         {
-            return new CheckpointTemplate(Interpret(found, options), isAssumed: false, own?.Text, found.Text);
+            return new CheckpointTemplate(Interpret(found, options), isAssumed: false, own?.Texts, found.Texts);
         }
 
         var assumed = new QwenChatTemplate();
         return options.Tools.Count == 0
-            ? new CheckpointTemplate(assumed, isAssumed: true, ChatTemplateText.Write(assumed.DefaultSystemMessage), own: null)
+            ? new CheckpointTemplate(assumed, isAssumed: true, TextsOf(assumed), own: null)
             : throw new InvalidDataException(
                 $"The checkpoint in '{model.Source}' has no chat template, and Qwen2.5's is used without tools here, but "
                 + $"{nameof(ChatTemplateOptions)}.{nameof(ChatTemplateOptions.Tools)} has {options.Tools.Count}. {Remedy}");
@@ -139,11 +139,22 @@ internal sealed class CheckpointTemplate
     /// <summary>Writes the template into the folder of a saved checkpoint, unless the tokenizer's files hold it.</summary>
     public void Save(string directory)
     {
-        string path = Path.Combine(directory, TokenizerFiles.Template);
+        string path = Path.Combine(directory, TokenizerFiles.Template), toolPath = Path.Combine(directory, TokenizerFiles.ToolTemplate);
         // A file that an earlier model left in the folder would take precedence over the configuration.
-        if ((_file ?? (File.Exists(path) ? _own : null)) is { } text)
+        if ((_file ?? (File.Exists(path) ? _own : null)) is not { } texts)
         {
-            File.WriteAllText(path, text);
+            return;
+        }
+
+        File.WriteAllText(path, texts.Text);
+        if (texts.ToolUse is not null)
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(toolPath)!);
+            File.WriteAllText(toolPath, texts.ToolUse);
+        }
+        else if (File.Exists(toolPath))
+        {
+            File.Delete(toolPath);
         }
     }
 
@@ -159,7 +170,7 @@ internal sealed class CheckpointTemplate
     {
         try
         {
-            var template = new JinjaChatTemplate(found.Text, found.ToolUse, options);
+            var template = new JinjaChatTemplate(found.Texts.Text, found.Texts.ToolUse, options);
             TemplateProbes.Render(template);
             return template;
         }
@@ -171,11 +182,12 @@ internal sealed class CheckpointTemplate
     }
 
     // A caller's template that is code cannot be written. Loading the folder again must not silently use the template of the files instead.
-    private static string? FileFor(IChatTemplate given, TemplateFiles? found, ChatTemplateOptions options)
+    private static TemplateTexts? FileFor(IChatTemplate given, TemplateFiles? found, ChatTemplateOptions options)
     {
         if (given is JinjaChatTemplate jinja)
         {
-            return jinja.Text == found?.Text ? null : jinja.Text;
+            var texts = new TemplateTexts(jinja.Text, jinja.ToolUseText);
+            return texts == found?.Texts ? null : texts;
         }
 
         JinjaChatTemplate? usable = null;
@@ -191,13 +203,17 @@ internal sealed class CheckpointTemplate
         return given switch
         {
             QwenChatTemplate own when usable is not null && TemplateProbes.AreAlike(usable, own) => null,
-            QwenChatTemplate own => ChatTemplateText.Write(own.DefaultSystemMessage),
+            QwenChatTemplate own => TextsOf(own),
             _ when found is not null && usable is null => null,
-            _ =>
+            _ => new TemplateTexts(
                 "{{- raise_exception('This model was trained with a chat template that is code: give that "
-                    + "template, in place of this file.') }}",
+                + "template, in place of this file.') }}",
+                ToolUse: null),
         };
     }
+
+    private static TemplateTexts TextsOf(QwenChatTemplate template) =>
+        new(ChatTemplateText.Write(template.DefaultSystemMessage), ToolUse: null);
 }
 
 internal static partial class QwenLog

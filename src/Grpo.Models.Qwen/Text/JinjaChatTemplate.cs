@@ -19,6 +19,7 @@ public sealed class JinjaChatTemplate : IChatTemplate, IHasIdentity
     private readonly JinjaTemplate _template;
     private readonly JinjaTemplate? _toolUse;
     private readonly Lazy<PlugInIdentity> _identity;
+    private readonly Lazy<bool> _wantsArgumentsAsText;
 
     /// <summary>Parses a template.</summary>
     /// <param name="text">The text of the template.</param>
@@ -45,6 +46,7 @@ public sealed class JinjaChatTemplate : IChatTemplate, IHasIdentity
         _template = JinjaTemplate.Parse(text);
         _toolUse = toolUseText is null ? null : JinjaTemplate.Parse(toolUseText);
         _identity = new Lazy<PlugInIdentity>(() => TemplateIdentity.Of(this));
+        _wantsArgumentsAsText = new Lazy<bool>(() => TemplateProbes.WantArgumentsAsText(this));
     }
 
     /// <summary>The text of the template.</summary>
@@ -94,8 +96,15 @@ public sealed class JinjaChatTemplate : IChatTemplate, IHasIdentity
             throw new ArgumentException("The conversation has no messages; give at least one user message.", nameof(messages));
         }
 
-        return Render(TemplateMessages.From(messages), TemplateMessages.From(tools), addGenerationPrompt).Text;
+        // Most templates write the arguments of a call as JSON themselves; some, such as R1-Distill's, expect the text.
+        bool hasCalls = messages.Any(message => message.Contents.Any(content => content is FunctionCallContent));
+        return Render(messages, tools, addGenerationPrompt, hasCalls && _wantsArgumentsAsText.Value);
     }
+
+    /// <summary>Renders a conversation, with the arguments of tool calls as JSON text or as dictionaries.</summary>
+    internal string Render(
+        IReadOnlyList<ChatMessage> messages, IReadOnlyList<AITool> tools, bool addGenerationPrompt, bool argumentsAsText) =>
+        Render(TemplateMessages.From(messages, argumentsAsText), TemplateMessages.From(tools), addGenerationPrompt).Text;
 
     /// <summary>Renders a conversation whose last message is unfinished, so that the model continues it.</summary>
     /// <param name="messages">The messages of the conversation. The last one has the beginning of the text to continue.</param>

@@ -157,6 +157,8 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
     /// <inheritdoc/>
     /// <remarks>
     /// An id of <see cref="VocabularySize"/> or above is a spare row of the model's embedding. It has no text, as in transformers.
+    /// The marks of thoughts, &lt;think&gt; and &lt;/think&gt;, are never left out, although some checkpoints declare them special: without
+    /// them nothing would tell a thought from the answer.
     /// </remarks>
     /// <exception cref="ArgumentOutOfRangeException">An id is negative.</exception>
     public string Decode(IReadOnlyList<int> tokenIds, bool skipSpecialTokens = true)
@@ -171,7 +173,7 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
                 throw new ArgumentOutOfRangeException(nameof(tokenIds), id, $"Id {i} is negative; ids run from 0 to {VocabularySize - 1}.");
             }
 
-            if (id < _tokens.Count && !(skipSpecialTokens && _tokens.IsSpecial(id)))
+            if (id < _tokens.Count && !(skipSpecialTokens && _tokens.IsSpecial(id) && !IsThoughtMark(_tokens[id])))
             {
                 bytes.Write(_tokens[id]);
             }
@@ -179,6 +181,8 @@ public sealed class QwenTokenizer : ITokenizer, IHasIdentity
 
         return Encoding.UTF8.GetString(WithoutIncompleteTail(bytes.WrittenSpan));
     }
+
+    private static bool IsThoughtMark(ReadOnlySpan<byte> token) => token.SequenceEqual("<think>"u8) || token.SequenceEqual("</think>"u8);
 
     /// <summary>
     /// Writes the tokenizer's files byte for byte as they were loaded, including <c>generation_config.json</c>, which names the end tokens.

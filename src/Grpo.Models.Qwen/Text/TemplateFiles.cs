@@ -5,9 +5,8 @@ namespace Grpo.Models.Qwen.Text;
 
 /// <summary>The chat template that the files of a checkpoint hold.</summary>
 /// <param name="Path">The path of the file, for messages.</param>
-/// <param name="Text">The text of the template.</param>
-/// <param name="ToolUse">The text of the template named <c>tool_use</c>; null if there is none.</param>
-internal sealed record TemplateFiles(string Path, string Text, string? ToolUse)
+/// <param name="Texts">The texts of the template.</param>
+internal sealed record TemplateFiles(string Path, TemplateTexts Texts)
 {
     /// <summary>Finds the template of files; null if they have none.</summary>
     /// <remarks>
@@ -20,7 +19,10 @@ internal sealed record TemplateFiles(string Path, string Text, string? ToolUse)
         if (files.Find(TokenizerFiles.Template) is { } jinja)
         {
             string path = files.PathOf(TokenizerFiles.Template);
-            return new TemplateFiles(path, TokenizerFiles.DecodeTemplate(path, jinja), ToolUse: null);
+            string? toolUse = files.Find(TokenizerFiles.ToolTemplate) is { } text
+                ? TokenizerFiles.DecodeTemplate(files.PathOf(TokenizerFiles.ToolTemplate), text)
+                : null;
+            return new TemplateFiles(path, new TemplateTexts(TokenizerFiles.DecodeTemplate(path, jinja), toolUse));
         }
 
         foreach (string name in (ReadOnlySpan<string>)[TokenizerFiles.Configuration, TokenizerFiles.OlderTemplate])
@@ -35,7 +37,7 @@ internal sealed record TemplateFiles(string Path, string Text, string? ToolUse)
             {
                 return value.ValueKind == JsonValueKind.Array
                     ? OfList(json, value)
-                    : new TemplateFiles(json.FilePath, json.Text(value, "chat_template"), ToolUse: null);
+                    : new TemplateFiles(json.FilePath, new TemplateTexts(json.Text(value, "chat_template"), ToolUse: null));
             }
         }
 
@@ -54,9 +56,14 @@ internal sealed record TemplateFiles(string Path, string Text, string? ToolUse)
         }
 
         return text is not null
-            ? new TemplateFiles(json.FilePath, text, toolUse)
+            ? new TemplateFiles(json.FilePath, new TemplateTexts(text, toolUse))
             : throw json.Error(
                 $"chat_template is a list of {templates.GetArrayLength()} templates, and none is named \"default\". "
                 + CheckpointTemplate.Remedy);
     }
 }
+
+/// <summary>The texts of a chat template.</summary>
+/// <param name="Text">The text of the template named <c>default</c>.</param>
+/// <param name="ToolUse">The text of the template named <c>tool_use</c>, for conversations with tools; null if there is none.</param>
+internal sealed record TemplateTexts(string Text, string? ToolUse);

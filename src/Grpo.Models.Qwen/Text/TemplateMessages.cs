@@ -8,8 +8,10 @@ namespace Grpo.Models.Qwen.Text;
 internal static class TemplateMessages
 {
     /// <summary>Converts a conversation. A message with several tool results becomes several messages.</summary>
+    /// <param name="messages">The messages.</param>
+    /// <param name="argumentsAsText">True to give the arguments of a tool call as JSON text; false to give them as a dictionary.</param>
     /// <exception cref="NotSupportedException">A message holds content other than text, thoughts, tool calls and tool results.</exception>
-    public static JinjaList From(IReadOnlyList<ChatMessage> messages)
+    public static JinjaList From(IReadOnlyList<ChatMessage> messages, bool argumentsAsText)
     {
         var converted = new List<object?>();
         var names = new Dictionary<string, string>(StringComparer.Ordinal);
@@ -28,7 +30,7 @@ internal static class TemplateMessages
             }
             else
             {
-                converted.Add(Message(messages[i]));
+                converted.Add(Message(messages[i], argumentsAsText));
             }
         }
 
@@ -40,7 +42,7 @@ internal static class TemplateMessages
     public static JinjaList? From(IReadOnlyList<AITool> tools) =>
         tools.Count == 0 ? null : new JinjaList([.. tools.Select(tool => (object?)Tool(tool))]);
 
-    private static JinjaDict Message(ChatMessage message)
+    private static JinjaDict Message(ChatMessage message, bool argumentsAsText)
     {
         var converted = new JinjaDict();
         converted.Set("role", message.Role.Value);
@@ -59,13 +61,13 @@ internal static class TemplateMessages
 
         if (calls.Length > 0)
         {
-            converted.Set("tool_calls", new JinjaList([.. calls.Select(call => (object?)Call(call))]));
+            converted.Set("tool_calls", new JinjaList([.. calls.Select(call => (object?)Call(call, argumentsAsText))]));
         }
 
         return converted;
     }
 
-    private static JinjaDict Call(FunctionCallContent call)
+    private static JinjaDict Call(FunctionCallContent call, bool argumentsAsText)
     {
         JinjaDict arguments = new();
         foreach ((string key, object? value) in call.Arguments ?? new Dictionary<string, object?>())
@@ -73,8 +75,9 @@ internal static class TemplateMessages
             arguments.Set(key, ObjectValues.From(value));
         }
 
+        object written = argumentsAsText ? Json(arguments) : arguments;
         return Dictionary(
-            ("id", call.CallId), ("type", "function"), ("function", Dictionary(("name", call.Name), ("arguments", arguments))));
+            ("id", call.CallId), ("type", "function"), ("function", Dictionary(("name", call.Name), ("arguments", written))));
     }
 
     private static JinjaDict Result(FunctionResultContent result, ChatMessage message, Dictionary<string, string> names)
@@ -94,8 +97,11 @@ internal static class TemplateMessages
     {
         null => "",
         string text => text,
-        object value => JsonWriter.Apply(new Rendering(new JinjaLimits(), TimeProvider.System), value, Arguments.None),
+        object value => Json(value),
     };
+
+    private static string Json(object value) =>
+        JsonWriter.Apply(new Rendering(new JinjaLimits(), TimeProvider.System), value, Arguments.None);
 
     private static JinjaDict Tool(AITool tool)
     {

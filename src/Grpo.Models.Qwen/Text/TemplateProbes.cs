@@ -60,19 +60,32 @@ internal static class TemplateProbes
             throw new NotSupportedException("The chat template leaves out the text of the user's message.");
         }
 
-        try
+        if ((RenderCall(template, argumentsAsText: false) ?? RenderCall(template, argumentsAsText: true)) is { } call)
         {
-            using JsonDocument schema = JsonDocument.Parse(
-                """{"type":"object","properties":{"a":{"type":"integer","description":"number"}}}""");
-            AITool tool = AIFunctionFactory.CreateDeclaration("tool", "description", schema.RootElement.Clone());
-            texts.Add(template.Render(WithTool, [tool], addGenerationPrompt: true));
-        }
-        catch (ChatTemplateException)
-        {
-            // Many templates know no tools.
+            texts.Add(call);
         }
 
         return texts;
+    }
+
+    /// <summary>True if a template renders a tool call only if its arguments are JSON text.</summary>
+    public static bool WantArgumentsAsText(JinjaChatTemplate template) =>
+        RenderCall(template, argumentsAsText: false) is null && RenderCall(template, argumentsAsText: true) is not null;
+
+    // Null if the template refuses it: many know no tools.
+    private static string? RenderCall(JinjaChatTemplate template, bool argumentsAsText)
+    {
+        using JsonDocument schema = JsonDocument.Parse(
+            """{"type":"object","properties":{"a":{"type":"integer","description":"number"}}}""");
+        AITool tool = AIFunctionFactory.CreateDeclaration("tool", "description", schema.RootElement.Clone());
+        try
+        {
+            return template.Render(WithTool, [tool], addGenerationPrompt: true, argumentsAsText);
+        }
+        catch (ChatTemplateException)
+        {
+            return null;
+        }
     }
 
     /// <summary>Returns the texts of a template that make sense only as tokens: <c>&lt;|…|&gt;</c> and its special tokens.</summary>

@@ -15,6 +15,7 @@ internal sealed class TokenizerFiles
     public const string SpecialTokens = "special_tokens_map.json";
     public const string Template = "chat_template.jinja";
     public const string OlderTemplate = "chat_template.json";
+    public const string ToolTemplate = "additional_chat_templates/tool_use.jinja";
     public const string Generation = "generation_config.json";
     public const string Model = "config.json";
 
@@ -22,7 +23,8 @@ internal sealed class TokenizerFiles
     private static readonly (string Name, int MaxMegabytes, bool IsSaved)[] Known =
     [
         (Tokenizer, 128, true), (Vocabulary, 64, true), (Merges, 64, true), (Configuration, 16, true), (AddedTokens, 16, true),
-        (SpecialTokens, 16, true), (Template, 1, true), (OlderTemplate, 1, true), (Generation, 1, true), (Model, 1, false),
+        (SpecialTokens, 16, true), (Template, 1, true), (ToolTemplate, 1, true), (OlderTemplate, 1, true), (Generation, 1, true),
+        (Model, 1, false),
     ];
 
     private readonly Dictionary<string, byte[]> _contents;
@@ -49,7 +51,7 @@ internal sealed class TokenizerFiles
 
     /// <summary>Reads the files that may hold a chat template, and no vocabulary.</summary>
     public static TokenizerFiles ReadTemplates(string directory) => Directory.Exists(directory)
-        ? Read(directory, name => name is Template or OlderTemplate or Configuration)
+        ? Read(directory, name => name is Template or ToolTemplate or OlderTemplate or Configuration)
         : new TokenizerFiles(directory, []); // a missing folder is reported where its other files are read
 
     private static TokenizerFiles Read(string directory, Func<string, bool> isWanted)
@@ -73,7 +75,7 @@ internal sealed class TokenizerFiles
         return new TokenizerFiles(directory, contents);
     }
 
-    /// <summary>True if a file of this name is read or written as part of a tokenizer.</summary>
+    /// <summary>True if a file of this name, relative to the folder and with '/', is read or written as part of a tokenizer.</summary>
     public static bool IsName(string name) => Known.Any(file => file.Name == name);
 
     public void Save(string directory)
@@ -83,7 +85,9 @@ internal sealed class TokenizerFiles
         {
             if (isSaved && Find(name) is { } content)
             {
-                File.WriteAllBytes(Path.Combine(directory, name), content);
+                string path = Path.Combine(directory, name);
+                Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+                File.WriteAllBytes(path, content);
             }
         }
     }

@@ -68,6 +68,20 @@ public sealed class JinjaChatTemplateTests
             new JinjaChatTemplate("{{ messages|tojson }}").Render(messages, addGenerationPrompt: false));
     }
 
+    // R1-Distill's template joins the arguments to a text, as transformers' users pass them; Qwen's writes them as JSON itself.
+    [Theory]
+    [InlineData("{{ '<' + call.function.arguments + '>' }}", """<{"a": 2}>""")]
+    [InlineData("{{ call.function.arguments|tojson }}", """{"a": 2}""")]
+    public void Render_gives_the_arguments_of_a_call_in_the_form_that_the_template_takes(string write, string expected)
+    {
+        var template = new JinjaChatTemplate(
+            "{% for m in messages %}{% if m.tool_calls %}{% for call in m.tool_calls %}" + write + "{% endfor %}"
+            + "{% else %}{{ m.content }}{% endif %}{% endfor %}");
+        var call = new ChatMessage(
+            ChatRole.Assistant, [new FunctionCallContent("c1", "add", new Dictionary<string, object?> { ["a"] = 2 })]);
+        Assert.Equal("2+2?" + expected, template.Render([.. Question, call]));
+    }
+
     [Fact]
     public void Render_gives_tools_to_the_template_of_their_own()
     {

@@ -210,6 +210,50 @@ public sealed class SavedTemplateTests : IDisposable
             (await Assert.ThrowsAsync<InvalidDataException>(() => QwenMemory.OfAsync(folder.Path))).Message, StringComparison.Ordinal);
     }
 
+    // The second template renders conversations that offer tools. Lost, the first one would leave the tools out without a word.
+    [Theory]
+    [InlineData("list")]
+    [InlineData("files")]
+    [InlineData("given")]
+    public void The_template_for_tools_is_saved(string from)
+    {
+        const string Plain = "{{ messages[0].content }}<|im_end|>", WithTools = "{{ tools[0].function.name }}<|im_end|>";
+        using PretrainedFolder folder = new PretrainedFolder().With("chat_template.jinja", "old {{ messages[0].content }}<|im_end|>");
+        var options = new QwenLoadOptions();
+        switch (from)
+        {
+            case "list":
+                File.Delete(folder.File("chat_template.jinja"));
+                var list = new JsonArray(
+                    new JsonObject { ["name"] = "default", ["template"] = Plain },
+                    new JsonObject { ["name"] = "tool_use", ["template"] = WithTools });
+                folder.With("tokenizer_config.json", new JsonObject { ["chat_template"] = list }.ToJsonString());
+                break;
+            case "files":
+                Directory.CreateDirectory(folder.File("additional_chat_templates"));
+                folder.With("chat_template.jinja", Plain).With("additional_chat_templates/tool_use.jinja", WithTools);
+                break;
+            default:
+                options = options with { ChatTemplate = new JinjaChatTemplate(Plain, WithTools) };
+                break;
+        }
+
+        // Files of another model, which would take precedence.
+        File.WriteAllText(Path.Combine(_saved.Path, "chat_template.jinja"), "stale");
+        Directory.CreateDirectory(Path.Combine(_saved.Path, "additional_chat_templates"));
+        File.WriteAllText(Path.Combine(_saved.Path, "additional_chat_templates", "tool_use.jinja"), "stale");
+        using (QwenPretrained qwen = QwenPretrained.Load(folder.Path, options))
+        {
+            qwen.Policy.Save(_saved.Path);
+        }
+
+        using QwenPretrained again = QwenPretrained.Load(_saved.Path);
+        var template = Assert.IsType<JinjaChatTemplate>(again.ChatTemplate);
+        Assert.Equal((Plain, WithTools), (template.Text, template.ToolUseText));
+        AITool tool = AIFunctionFactory.Create((int a) => a + 1, "add", "Adds one.");
+        Assert.Equal("add<|im_end|>", template.Render(Question, [tool], addGenerationPrompt: true));
+    }
+
     public void Dispose() => _saved.Dispose();
 
     /// <summary>A template that no file describes.</summary>

@@ -45,6 +45,21 @@ public sealed class TokenizerFamiliesTests
         Assert.Equal(words, TinyTokenizer.Load(tokenizer).Identity.Kind);
     }
 
+    // Some fine-tunes add them as special tokens. Without them the text would show a thought as the answer.
+    [Fact]
+    public void Decode_keeps_the_marks_of_thoughts_among_special_tokens()
+    {
+        JsonObject json = TinyTokenizer.TokenizerJson();
+        json["added_tokens"]![3] = TinyTokenizer.Added(261, "<think>");
+        json["added_tokens"]!.AsArray().Add(TinyTokenizer.Added(262, "</think>"));
+        QwenTokenizer tokenizer = TinyTokenizer.Load(json);
+
+        IReadOnlyList<int> ids = tokenizer.Encode("<think>5</think>7<|im_end|>");
+        Assert.Equal([261, 262, TinyTokenizer.EndOfMessage], ids.Where(id => id > 257));
+        Assert.Equal("<think>5</think>7", tokenizer.Decode(ids));
+        Assert.Equal("7", Completion.RemoveThinkBlocks(tokenizer.Decode(ids)));
+    }
+
     [Fact]
     public void Encode_merges_three_digits_at_most_with_Llama_3s_words()
     {

@@ -92,8 +92,7 @@ internal sealed class Interpreter
                 _output.Append(ValueText.Str(_run, filtered));
                 break;
             case With with:
-                Run(with.Body, Enter(with, scope));
-                break;
+                return Run(with.Body, Enter(with, scope));
             case Generation generation:
                 Generate(generation, scope);
                 break;

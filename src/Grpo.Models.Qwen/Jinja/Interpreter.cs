@@ -121,6 +121,7 @@ internal sealed class Interpreter
         IReadOnlyList<object?> items = Sequences.Iterate(_run, source);
         var state = new LoopState(_run, items, loop.Condition is null ? null : item => IsKept(item, loop, scope));
         Flow flow = Flow.Next;
+        bool isRunToEnd = false;
         for (; flow != Flow.Break && state.TryFind(state.Index, out object? item); state.Index++)
         {
             _run.Where = loop.At;
@@ -129,9 +130,11 @@ internal sealed class Interpreter
             inner.Set("loop", state);
             Bind(loop.Target, item, inner);
             flow = Run(loop.Body, inner);
+            isRunToEnd |= flow == Flow.Next;
         }
 
-        return state.Index == 0 ? Run(loop.Else, new Scope(scope)) : Flow.Next;
+        // As in jinja2, 'else' also follows a loop whose body never ran to its end.
+        return isRunToEnd ? Flow.Next : Run(loop.Else, new Scope(scope));
     }
 
     private bool IsKept(object? item, For loop, Scope scope)

@@ -8,13 +8,20 @@ namespace Grpo.Models.Qwen.Jinja;
 /// <param name="keeps">The condition of the loop; null if it has none.</param>
 internal sealed class LoopState(Rendering run, IReadOnlyList<object?> source, Func<object?, bool>? keeps)
 {
-    private readonly List<object?> _items = [];
+    private readonly List<object?> _kept = [];
     private int _next;
     private bool _isFinding;
     private object? _changed;
 
     /// <summary>The number of elements. Reading it applies the condition to all that are left.</summary>
-    public int Count => TryFind(int.MaxValue, out _) ? int.MaxValue : _items.Count;
+    public int Count
+    {
+        get
+        {
+            TryFind(int.MaxValue, out _);
+            return Items.Count;
+        }
+    }
 
     /// <summary>The index of the element. The first is 0.</summary>
     public int Index { get; set; }
@@ -22,13 +29,13 @@ internal sealed class LoopState(Rendering run, IReadOnlyList<object?> source, Fu
     /// <summary>Finds the element at an index, and no later one.</summary>
     public bool TryFind(int index, out object? item)
     {
-        while (_items.Count <= index && _next < source.Count)
+        while (keeps is not null && _kept.Count <= index && _next < source.Count)
         {
-            Find(source[_next++]);
+            Try(source[_next++], keeps);
         }
 
-        bool isFound = index < _items.Count;
-        item = isFound ? _items[index] : null;
+        bool isFound = index < Items.Count;
+        item = isFound ? Items[index] : null;
         return isFound;
     }
 
@@ -44,14 +51,17 @@ internal sealed class LoopState(Rendering run, IReadOnlyList<object?> source, Fu
         "length" => new BigInteger(Count),
         "depth" => BigInteger.One,
         "depth0" => BigInteger.Zero,
-        "previtem" => Index > 0 ? _items[Index - 1] : new Undefined("there is no previous item."),
+        "previtem" => Index > 0 ? Items[Index - 1] : new Undefined("there is no previous item."),
         "nextitem" => TryFind(Index + 1, out object? next) ? next : new Undefined("there is no next item."),
         "cycle" => new Function("loop.cycle", (_, arguments) => Cycle(arguments)),
         "changed" => new Function("loop.changed", (_, arguments) => Changed(arguments)),
         _ => new Undefined($"'loop' has no attribute '{name}'."),
     };
 
-    private void Find(object? candidate)
+    // Those that were found so far. Without a condition, all are.
+    private IReadOnlyList<object?> Items => keeps is null ? source : _kept;
+
+    private void Try(object? candidate, Func<object?, bool> condition)
     {
         // A condition can reach its own loop through a namespace.
         if (_isFinding)
@@ -61,9 +71,9 @@ internal sealed class LoopState(Rendering run, IReadOnlyList<object?> source, Fu
 
         run.Step();
         _isFinding = true;
-        if (keeps is null || keeps(candidate))
+        if (condition(candidate))
         {
-            _items.Add(candidate);
+            _kept.Add(candidate);
         }
 
         _isFinding = false;

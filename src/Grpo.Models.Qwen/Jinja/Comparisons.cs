@@ -89,8 +89,8 @@ internal static class Comparisons
                     _ => throw run.Error($"'in' with a text needs a text on its left, not {ValueText.TypeOf(value)}."),
                 };
             case JinjaDict dictionary:
-                return KeyComparer.IsHashable(value)
-                    ? dictionary.TryGet(value, out _)
+                return value is Undefined ? false
+                    : KeyComparer.IsHashable(value) ? dictionary.TryGet(value, out _)
                     : throw run.Error($"{ValueText.TypeOf(value)} cannot be the key of a dictionary.");
             default:
                 IReadOnlyList<object?> items = Sequences.Iterate(run, container);

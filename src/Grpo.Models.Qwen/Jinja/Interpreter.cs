@@ -92,8 +92,7 @@ internal sealed class Interpreter
                 _output.Append(ValueText.Str(_run, filtered));
                 break;
             case With with:
-                Run(with.Body, Enter(with, scope));
-                break;
+                return Run(with.Body, Enter(with, scope));
             case Generation generation:
                 Generate(generation, scope);
                 break;
@@ -120,41 +119,29 @@ internal sealed class Interpreter
         object? source = _evaluator.Evaluate(loop.Source, scope);
         _run.Where = loop.At;
         IReadOnlyList<object?> items = Sequences.Iterate(_run, source);
-        if (loop.Condition is not null)
-        {
-            items = Filter(items, loop, scope);
-        }
-
-        var state = new LoopState(items);
+        var state = new LoopState(_run, items, loop.Condition is null ? null : item => IsKept(item, loop, scope));
         Flow flow = Flow.Next;
-        for (; state.Index < items.Count && flow != Flow.Break; state.Index++)
+        bool isRunToEnd = false;
+        for (; flow != Flow.Break && state.TryFind(state.Index, out object? item); state.Index++)
         {
             _run.Where = loop.At;
             _run.Step();
             var inner = new Scope(scope);
             inner.Set("loop", state);
-            Bind(loop.Target, items[state.Index], inner);
+            Bind(loop.Target, item, inner);
             flow = Run(loop.Body, inner);
+            isRunToEnd |= flow == Flow.Next;
         }
 
-        return items.Count == 0 ? Run(loop.Else, new Scope(scope)) : Flow.Next;
+        // As in jinja2, 'else' also follows a loop whose body never ran to its end.
+        return isRunToEnd ? Flow.Next : Run(loop.Else, new Scope(scope));
     }
 
-    private List<object?> Filter(IReadOnlyList<object?> items, For loop, Scope scope)
+    private bool IsKept(object? item, For loop, Scope scope)
     {
-        var kept = new List<object?>();
-        foreach (object? item in items)
-        {
-            _run.Step();
-            var inner = new Scope(scope);
-            Bind(loop.Target, item, inner);
-            if (Comparisons.IsTrue(_evaluator.Evaluate(loop.Condition!, inner)))
-            {
-                kept.Add(item);
-            }
-        }
-
-        return kept;
+        var inner = new Scope(scope);
+        Bind(loop.Target, item, inner);
+        return Comparisons.IsTrue(_evaluator.Evaluate(loop.Condition!, inner));
     }
 
     private Scope Enter(With with, Scope scope)

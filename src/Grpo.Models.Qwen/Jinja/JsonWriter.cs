@@ -149,7 +149,7 @@ internal sealed class JsonWriter
                 '\f' => _text.Append(@"\f"),
                 '\b' => _text.Append(@"\b"),
                 < ' ' => _text.Append(string.Create(CultureInfo.InvariantCulture, $"\\u{(int)letter:x4}")),
-                > '\u007F' when _options.Ascii => _text.Append(string.Create(CultureInfo.InvariantCulture, $"\\u{(int)letter:x4}")),
+                > '~' when _options.Ascii => _text.Append(string.Create(CultureInfo.InvariantCulture, $"\\u{(int)letter:x4}")),
                 _ => _text.Append(letter),
             };
         }

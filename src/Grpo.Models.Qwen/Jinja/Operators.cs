@@ -36,7 +36,7 @@ internal static class Operators
     /// <summary>Computes <c>-value</c> or <c>+value</c>.</summary>
     public static object Sign(Rendering run, bool isMinus, object? value) => Number(value) switch
     {
-        BigInteger number => isMinus ? -number : number,
+        BigInteger number => isMinus ? run.Integer(-number) : number,
         double number => isMinus ? -number : number,
         Undefined missing => throw run.Error(missing.Reason),
         _ => throw run.Error($"'{(isMinus ? '-' : '+')}' does not work with the type {ValueText.TypeOf(value)}."),
@@ -79,19 +79,24 @@ internal static class Operators
             throw run.Error($"'{operation}' divides by zero.");
         }
 
+        long words = Words(left.GetBitLength()), others = Words(right.GetBitLength());
+        run.Work(operation is "+" or "-" ? words + others : words * others);
         return operation switch
         {
             "+" => run.Integer(left + right),
             "-" => run.Integer(left - right),
             "*" => run.Integer(left * right),
-            "//" => FloorDivide(left, right),
-            "%" => left - (FloorDivide(left, right) * right),
+            "//" => run.Integer(FloorDivide(left, right)),
+            "%" => run.Integer(left - (FloorDivide(left, right) * right)),
             "**" => Power(run, left, right),
             _ => BigInteger.Abs(left) <= LargestExactDouble && BigInteger.Abs(right) <= LargestExactDouble
                 ? (double)left / (double)right
                 : throw run.Error("'/' divides whole numbers beyond 2**53, which is not supported."),
         };
     }
+
+    // A product takes as many steps of the processor as the product of the numbers of words.
+    private static long Words(long bits) => 1 + (bits / 32);
 
     private static BigInteger FloorDivide(BigInteger left, BigInteger right)
     {
@@ -110,9 +115,13 @@ internal static class Operators
 
         bool isSmall = number.IsZero || BigInteger.Abs(number).IsOne;
         long bits = isSmall ? 1 : (long)BigInteger.Min(exponent, int.MaxValue) * Math.Max(1, number.GetBitLength() - 1);
-        return bits <= JinjaLimits.IntegerBits
-            ? BigInteger.Pow(number, isSmall ? (int)(exponent.IsZero ? 0 : 2 - (exponent % 2)) : (int)exponent)
-            : throw run.Error($"the power has more than {JinjaLimits.IntegerDigits} digits.");
+        if (bits > JinjaLimits.IntegerBits)
+        {
+            throw run.Error($"the power has more than {JinjaLimits.IntegerDigits} digits.");
+        }
+
+        run.Work(Words(bits) * Words(bits));
+        return run.Integer(BigInteger.Pow(number, isSmall ? (int)(exponent.IsZero ? 0 : 2 - (exponent % 2)) : (int)exponent));
     }
 
     private static double Floats(Rendering run, string operation, double left, double right)

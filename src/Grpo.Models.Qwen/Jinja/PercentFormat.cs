@@ -105,6 +105,12 @@ internal static class PercentFormat
             content = (string)Sequences.Slice(run, content, null, new BigInteger(conversion.Precision), null)!;
         }
 
+        if (conversion.Kind is 'd' or 'i' or 'x' or 'X')
+        {
+            run.Charge(Math.Max(0, conversion.Precision));
+            content = content.StartsWith('-') ? "-" + Padded(content[1..]) : Padded(content);
+        }
+
         if (!isText && !content.StartsWith('-'))
         {
             content = (conversion.Flags.Contains('+', StringComparison.Ordinal) ? "+"
@@ -117,5 +123,7 @@ internal static class PercentFormat
         int sign = isZero && content.Length > 0 && content[0] is '-' or '+' or ' ' ? 1 : 0;
         text.Append(content.AsSpan(0, sign)).Append(isZero ? '0' : ' ', isLeft ? 0 : missing).Append(content.AsSpan(sign))
             .Append(' ', isLeft ? missing : 0);
+
+        string Padded(string digits) => digits.PadLeft(Math.Max(0, conversion.Precision), '0');
     }
 }

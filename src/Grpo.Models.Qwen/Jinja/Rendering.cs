@@ -76,10 +76,15 @@ internal sealed class Rendering(JinjaLimits limits, TimeProvider clock)
         return new JinjaList(items);
     }
 
-    /// <summary>Returns a whole number within the bound on its digits.</summary>
-    public object Integer(BigInteger number) => number.GetBitLength() <= JinjaLimits.IntegerBits
-        ? number
-        : throw Error($"a whole number has more than {JinjaLimits.IntegerDigits} digits.");
+    /// <summary>Returns a whole number within the bound on its digits, and counts its size.</summary>
+    public object Integer(BigInteger number)
+    {
+        long bits = number.GetBitLength();
+        Charge(bits / 16);
+        return bits <= JinjaLimits.IntegerBits
+            ? number
+            : throw Error($"a whole number has more than {JinjaLimits.IntegerDigits} digits.");
+    }
 
     /// <summary>Creates a builder that counts the text.</summary>
     public TextBuilder NewText() => new(this);

@@ -21,7 +21,7 @@ internal static class Sequences
                 run.Charge(8L * dictionary.Items.Count);
                 return [.. dictionary.Items.Select(pair => pair.Key)];
             case JinjaRange range:
-                run.Charge(20L * (long)range.Count);
+                run.Charge((20 + (Math.Max(range.Start.GetBitLength(), range.Stop.GetBitLength()) / 16)) * (long)range.Count);
                 return range.Items();
             case JinjaIterator iterator:
                 return iterator.TakeAll();

@@ -84,13 +84,13 @@ internal static class Comparisons
             case string or Markup:
                 return value switch
                 {
-                    string or Markup => ValueText.Str(run, container).Contains(ValueText.Str(run, value), StringComparison.Ordinal),
+                    string or Markup => TextSearch.First(run, ValueText.Str(run, container), ValueText.Str(run, value)) >= 0,
                     Undefined missing => throw run.Error(missing.Reason),
                     _ => throw run.Error($"'in' with a text needs a text on its left, not {ValueText.TypeOf(value)}."),
                 };
             case JinjaDict dictionary:
                 return value is Undefined ? false
-                    : KeyComparer.IsHashable(value) ? dictionary.TryGet(value, out _)
+                    : KeyComparer.IsHashable(run, value) ? dictionary.TryGet(value, out _)
                     : throw run.Error($"{ValueText.TypeOf(value)} cannot be the key of a dictionary.");
             default:
                 IReadOnlyList<object?> items = Sequences.Iterate(run, container);
@@ -146,7 +146,7 @@ internal static class Comparisons
     }
 
     private static bool AreEqual(Rendering run, JinjaDict left, JinjaDict right) => left.Items.Count == right.Items.Count
-        && left.Items.All(pair => right.TryGet(pair.Key, out object? value) && AreEqual(run, pair.Value, value));
+        && left.Items.All(pair => KeyComparer.IsHashable(run, pair.Key) && right.TryGet(pair.Key, out object? value) && AreEqual(run, pair.Value, value));
 
     private static int? Order(Rendering run, IReadOnlyList<object?> left, IReadOnlyList<object?> right)
     {

@@ -38,10 +38,12 @@ internal sealed class Evaluator(Rendering run)
             case Constant constant:
                 return constant.Value;
             case Name name:
+                run.Work(name.Id.Length);
                 return scope.Get(name.Id);
             case Attribute attribute:
                 object? owner = Evaluate(attribute.Target, scope);
                 run.Where = attribute.At;
+                run.Work(attribute.Id.Length);
                 return Members.Attribute(run, owner, attribute.Id);
             case Item item:
                 return ItemOf(item, scope);
@@ -176,7 +178,7 @@ internal sealed class Evaluator(Rendering run)
         foreach ((Expression key, Expression value) in literal.Items)
         {
             object? name = Evaluate(key, scope);
-            if (!KeyComparer.IsHashable(name))
+            if (!KeyComparer.IsHashable(run, name))
             {
                 throw key.At.Error($"a value of the type {ValueText.TypeOf(name)} cannot be the key of a dictionary.");
             }

@@ -70,6 +70,11 @@ internal static class Globals
             foreach ((object? key, object? value) in source is JinjaDict other ? other.Items : Pairs(run, source, name))
             {
                 run.Charge(16);
+                if (!KeyComparer.IsHashable(run, key))
+                {
+                    throw run.Error($"{name} needs pairs of a key and a value.");
+                }
+
                 dictionary.Set(key, value);
             }
         }
@@ -77,6 +82,7 @@ internal static class Globals
         foreach ((string key, object? value) in arguments.Keywords)
         {
             run.Charge(16);
+            run.Work(key.Length);
             dictionary.Set(key, value);
         }
     }
@@ -86,7 +92,7 @@ internal static class Globals
         foreach (object? item in Sequences.Iterate(run, source))
         {
             IReadOnlyList<object?> pair = Sequences.Iterate(run, item);
-            yield return pair.Count == 2 && KeyComparer.IsHashable(pair[0])
+            yield return pair.Count == 2
                 ? new(pair[0], pair[1])
                 : throw run.Error($"{name} needs pairs of a key and a value.");
         }

@@ -173,6 +173,7 @@ internal sealed class Interpreter
         switch (target)
         {
             case NameTarget name:
+                _run.Work(name.Id.Length);
                 scope.Set(name.Id, value);
                 break;
             case NamespaceTarget attribute:

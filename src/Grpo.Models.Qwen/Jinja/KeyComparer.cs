@@ -20,9 +20,26 @@ internal sealed class KeyComparer : IEqualityComparer<object>
         _ => key,
     };
 
-    /// <summary>True if a value can be a key: no list, dictionary or namespace is.</summary>
-    public static bool IsHashable(object? key) =>
-        key is JinjaTuple tuple ? tuple.Items.All(IsScalar) : IsScalar(key);
+    /// <summary>True if a value can be a key: no list, dictionary or namespace is. It counts the work of one look-up.</summary>
+    public static bool IsHashable(Rendering run, object? key)
+    {
+        foreach (object? item in key is JinjaTuple tuple ? tuple.Items : [key])
+        {
+            run.Work((item as string)?.Length ?? 0);
+            if (key is JinjaTuple)
+            {
+                run.Step();
+            }
+
+            // A tuple inside a tuple would need a bound on the depth.
+            if (item is not (null or bool or BigInteger or double or string or Markup))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
 
     public new bool Equals(object? x, object? y) => (x, y) switch
     {
@@ -42,7 +59,4 @@ internal sealed class KeyComparer : IEqualityComparer<object>
 
         return hash.ToHashCode();
     }
-
-    // A tuple inside a tuple would need a bound on the depth.
-    private static bool IsScalar(object? key) => key is null or bool or BigInteger or double or string or Markup;
 }

@@ -37,6 +37,7 @@ internal static class Members
             return Sequences.Item(run, value, key);
         }
 
+        run.Work(name.Length);
         return value is JinjaDict dictionary && dictionary.TryGet(name, out object? item) ? item
             : TryOwn(run, value, name, out object? found) ? found
             : value is JinjaDict ? Sequences.Item(run, value, name)
@@ -78,7 +79,7 @@ internal static class Members
             object? key = Arguments.Require(run, "get", "key", values[0]);
             object? otherwise = Arguments.Or(values[1], null);
             return key is Undefined ? otherwise
-                : !KeyComparer.IsHashable(key) ? throw run.Error($"{ValueText.TypeOf(key)} cannot be the key of a dictionary.")
+                : !KeyComparer.IsHashable(run, key) ? throw run.Error($"{ValueText.TypeOf(key)} cannot be the key of a dictionary.")
                 : dictionary.TryGet(key, out object? value) ? value
                 : otherwise;
         }),

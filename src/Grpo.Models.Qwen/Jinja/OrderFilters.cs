@@ -47,7 +47,7 @@ internal static class OrderFilters
         {
             run.Step();
             object? key = Key(run, item, Arguments.Or(values[1], null), isSensitive);
-            if (!KeyComparer.IsHashable(key))
+            if (!KeyComparer.IsHashable(run, key))
             {
                 throw run.Error($"'unique' does not work with the type {ValueText.TypeOf(key)}.");
             }

@@ -53,7 +53,7 @@ internal static class PercentFormat
         if (i < format.Length && format[i] == '(')
         {
             int end = format.IndexOf(')', i);
-            name = end < 0 ? throw run.Error("the format has a '%(' without ')'.") : format[(i + 1)..end];
+            name = end < 0 ? throw run.Error("the format has a '%(' without ')'.") : run.Text(format[(i + 1)..end]);
             i = end + 1;
         }
 

@@ -97,6 +97,7 @@ internal static class SequenceFilters
     public static object? Attr(Rendering run, object? value, Arguments arguments)
     {
         string name = TextMethods.Require(run, "attr", Arguments.Require(run, "attr", "name", arguments.Bind(run, "attr", "name")[0]));
+        run.Charge(name.Length);
         return value is JinjaDict dictionary && dictionary.TryGet(name, out _)
             ? new Undefined($"a dictionary has no attribute '{name}'; its items are read with '[…]'.")
             : Members.Attribute(run, value, name);

@@ -62,7 +62,7 @@ internal static class Sequences
         run.Work((key as string)?.Length ?? 0);
         if (value is JinjaDict dictionary)
         {
-            return KeyComparer.IsHashable(key) && dictionary.TryGet(key, out object? found)
+            return KeyComparer.IsHashable(run, key) && dictionary.TryGet(key, out object? found)
                 ? found
                 : Missing(run, value, key);
         }

@@ -5,12 +5,8 @@ namespace Grpo.Models.Qwen.Jinja;
 /// <summary>The filters that make a text from a text.</summary>
 internal static class TextFilters
 {
-    public static object Trim(Rendering run, object? value, Arguments arguments)
-    {
-        object? characters = Arguments.Or(arguments.Bind(run, "trim", "chars")[0], null);
-        return run.Text(PythonText.Strip(
-            ValueText.Str(run, value), characters is null ? null : TextMethods.Require(run, "trim", characters), start: true, end: true));
-    }
+    public static object Trim(Rendering run, object? value, Arguments arguments) =>
+        TextMethods.Strip(run, ValueText.Str(run, value), arguments, "trim", start: true, end: true);
 
     /// <summary>Each word gets a first letter in upper case. Words end at blanks, hyphens and opening brackets.</summary>
     public static object Title(Rendering run, object? value, Arguments arguments)
@@ -105,6 +101,7 @@ internal static class TextFilters
         bool isFirst = true;
         foreach (object? item in Sequences.Iterate(run, value))
         {
+            run.Step();
             object? shown = attribute is null ? item : SelectFilters.Path(run, item, attribute);
             text.Append(isFirst ? "" : separator).Append(ValueText.Str(run, shown));
             isFirst = false;

@@ -88,11 +88,11 @@ internal static class TextMethods
         }
 
         int start = 0;
-        for (int at; left > 0 && (at = text.IndexOf(part, start, StringComparison.Ordinal)) >= 0; left--)
+        for (int at; left > 0 && (at = TextSearch.First(run, text.AsSpan(start), part)) >= 0; left--)
         {
             run.Step();
-            result.Append(text.AsSpan(start, at - start)).Append(by);
-            start = at + part.Length;
+            result.Append(text.AsSpan(start, at)).Append(by);
+            start += at + part.Length;
         }
 
         return result.Append(text.AsSpan(start)).ToString();
@@ -135,20 +135,26 @@ internal static class TextMethods
     private static string One(Rendering run, Arguments arguments, string name) =>
         Require(run, name, Arguments.Require(run, name, "text", arguments.Bind(run, name, "text")[0]));
 
-    private static string Strip(Rendering run, string text, Arguments arguments, string name, bool start, bool end)
+    /// <summary>Drops whitespace or given characters at the ends of a text.</summary>
+    public static string Strip(Rendering run, string text, Arguments arguments, string name, bool start, bool end)
     {
-        object? characters = Arguments.Or(arguments.Bind(run, name, "chars")[0], null);
-        run.Charge(text.Length);
-        return PythonText.Strip(text, characters is null ? null : Require(run, name, characters), start, end);
+        object? given = Arguments.Or(arguments.Bind(run, name, "chars")[0], null);
+        string? characters = given is null ? null : Require(run, name, given);
+        run.Charge(text.Length + (40L * (characters?.Length ?? 0)));
+        return PythonText.Strip(text, characters, start, end);
     }
 
     private static bool HasAffix(Rendering run, string text, Arguments arguments, string name)
     {
         object? affix = Arguments.Require(run, name, "text", arguments.Bind(run, name, "text")[0]);
         IReadOnlyList<object?> all = affix is JinjaTuple tuple ? tuple.Items : [affix];
-        return all.Any(one => Require(run, name, one) is var part && (name == "startswith"
-            ? text.StartsWith(part, StringComparison.Ordinal)
-            : text.EndsWith(part, StringComparison.Ordinal)));
+        return all.Any(one =>
+        {
+            string part = Require(run, name, one);
+            run.Step();
+            run.Work(Math.Min(part.Length, text.Length));
+            return name == "startswith" ? text.StartsWith(part, StringComparison.Ordinal) : text.EndsWith(part, StringComparison.Ordinal);
+        });
     }
 
     private static string Replace(Rendering run, string text, Arguments arguments)
@@ -167,6 +173,7 @@ internal static class TextMethods
         bool isFirst = true;
         foreach (object? item in Sequences.Iterate(run, items))
         {
+            run.Step();
             text.Append(isFirst ? "" : separator).Append(Require(run, "join", item));
             isFirst = false;
         }
@@ -182,7 +189,7 @@ internal static class TextMethods
         }
 
         int count = 0;
-        for (int at = 0; (at = text.IndexOf(part, at, StringComparison.Ordinal)) >= 0; at += part.Length)
+        for (int at = 0, next; (next = TextSearch.First(run, text.AsSpan(at), part)) >= 0; at += next + part.Length)
         {
             run.Step();
             count++;
@@ -195,7 +202,7 @@ internal static class TextMethods
     {
         string part = One(run, arguments, name);
         run.Charge(text.Length);
-        int at = fromRight ? text.LastIndexOf(part, StringComparison.Ordinal) : text.IndexOf(part, StringComparison.Ordinal);
+        int at = fromRight ? TextSearch.Last(run, text, part) : TextSearch.First(run, text, part);
         return at >= 0 || !isRequired
             ? new BigInteger(at < 0 ? -1 : PythonText.Length(text[..at]))
             : throw run.Error($"the text does not hold the part that '{name}' looks for.");

@@ -35,9 +35,7 @@ internal static class TextSplitting
         object? value = Arguments.Require(run, name, "sep", arguments.Bind(run, name, "sep")[0]);
         string separator = Separator(run, TextMethods.Require(run, name, value));
         run.Charge(text.Length);
-        int at = fromRight
-            ? text.LastIndexOf(separator, StringComparison.Ordinal)
-            : text.IndexOf(separator, StringComparison.Ordinal);
+        int at = fromRight ? TextSearch.Last(run, text, separator) : TextSearch.First(run, text, separator);
         return at >= 0 ? new JinjaTuple([text[..at], separator, text[(at + separator.Length)..]])
             : new JinjaTuple(fromRight ? ["", "", text] : [text, "", ""]);
     }
@@ -51,7 +49,7 @@ internal static class TextSplitting
         Separator(run, separator);
         var parts = new List<object?>();
         ReadOnlySpan<char> rest = text;
-        while (splits-- > 0 && (fromRight ? rest.LastIndexOf(separator) : rest.IndexOf(separator)) is >= 0 and int at)
+        while (splits-- > 0 && (fromRight ? TextSearch.Last(run, rest, separator) : TextSearch.First(run, rest, separator)) is >= 0 and int at)
         {
             run.Charge(16);
             parts.Add((fromRight ? rest[(at + separator.Length)..] : rest[..at]).ToString());

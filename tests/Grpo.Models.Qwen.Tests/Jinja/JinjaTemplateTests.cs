@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Grpo.Models.Qwen.Jinja;
 
 namespace Grpo.Models.Qwen.Tests.Jinja;
@@ -43,6 +44,52 @@ public sealed class JinjaTemplateTests
     [InlineData("{% set a = 9 ** 4000 %}{% for i in r %}{% set b = range(a, a + 99999)|list %}{% endfor %}", "creates more than")]
     public void Render_counts_the_work_inside_an_operation(string template, string message) =>
         ErrorAssert.Says<ChatTemplateException>(message, () => Render("{% set r = range(9999) %}" + template));
+
+    // Without a count of the work inside, each would take minutes: the million steps allow a few of these operations.
+    [Theory]
+    [InlineData("{% set b = 'ab' * 1000000 %}{{ 'q'.strip(b) }}", "creates more than")]
+    [InlineData("{% set b = 'ab' * 1000000 %}{{ 'q'|trim(b) }}", "creates more than")]
+    [InlineData("{% set l = [''] * 500000 %}{% for i in r %}{{ l|join }}{% endfor %}", "takes more than")]
+    [InlineData("{% set l = [''] * 500000 %}{% for i in r %}{{ ''.join(l) }}{% endfor %}", "takes more than")]
+    [InlineData("{% set t = ('b',) * 500000 %}{% for i in r %}{{ 'a'.startswith(t) }}{% endfor %}", "takes more than")]
+    [InlineData("{% set t = (1,) * 500000 %}{% for i in r %}{{ t in {} }}{% endfor %}", "takes more than")]
+    [InlineData("{% set t = (1,) * 500000 %}{% for i in r %}{{ {}[t] }}{% endfor %}", "takes more than")]
+    [InlineData("{% set t = (1,) * 500000 %}{% set d = {t: 1} %}{% for i in r %}{{ d == d }}{% endfor %}", "takes more than")]
+    [InlineData("{% set k = 'a' * 9000000 %}{% set d = {k: ''} %}{% for i in r %}{{ d[k] }}{% endfor %}", "takes more than")]
+    [InlineData("{% set k = 'a' * 9000000 %}{% set d = {k: ''} %}{% for i in r %}{% set e = dict(d) %}{% endfor %}", "takes more than")]
+    [InlineData("{{ t.find(p) }}", "takes more than")]
+    [InlineData("{{ t.rfind(p) }}", "takes more than")]
+    [InlineData("{{ p in t }}", "takes more than")]
+    [InlineData("{{ t.count(p) }}", "takes more than")]
+    [InlineData("{{ t.replace(p, '') }}", "takes more than")]
+    [InlineData("{{ t|replace(p, '') }}", "takes more than")]
+    [InlineData("{{ t.split(p) }}", "takes more than")]
+    [InlineData("{{ t.rsplit(p) }}", "takes more than")]
+    [InlineData("{{ t.partition(p) }}", "takes more than")]
+    public void Render_counts_the_characters_and_items_it_reads(string template, string message) => ErrorAssert.Says<ChatTemplateException>(
+        message,
+        () => JinjaTemplate.Parse(
+            "{% set r = range(9999) %}{% set t = 'a' * 4000000 %}{% set p = 'a' * 1000000 + 'b' %}" + template,
+            new JinjaLimits { Steps = 1_000_000 }).Render([]));
+
+    [Fact]
+    public void Render_has_room_for_a_long_conversation()
+    {
+        // A question takes 12 + 4 + 1 + 1,999 + 10 + 1 characters, and an answer 12 + 9 + 1 + 899 + 10 + 1 without its thoughts.
+        const string Template =
+            "{% for m in messages if m.role != 'system' %}{% set c = m.content %}{% if '</think>' in c %}"
+            + "{% set c = c.split('</think>')[-1].lstrip('\\n') %}{% endif %}"
+            + "{{ '<|im_start|>' + m.role + '\\n' + c|trim + '<|im_end|>' }}\n{% endfor %}";
+        string question = string.Concat(Enumerable.Repeat("Why? ", 400));
+        string answer = "<think>" + new string('-', 5000) + "</think>\n\n" + string.Concat(Enumerable.Repeat("Because. ", 100));
+        JsonElement variables = JsonSerializer.SerializeToElement(new
+        {
+            messages = Enumerable.Range(0, 2000).Select(i => i % 2 == 0
+                ? new { role = "user", content = question } : new { role = "assistant", content = answer }),
+        });
+        object? messages = JsonValues.From(variables.GetProperty("messages"));
+        Assert.Equal(1000 * (2027 + 932), JinjaTemplate.Parse(Template).Render([new("messages", messages)]).Text.Length);
+    }
 
     [Fact]
     public void Parse_stops_at_its_bounds()

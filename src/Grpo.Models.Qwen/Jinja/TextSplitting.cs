@@ -49,7 +49,8 @@ internal static class TextSplitting
         Separator(run, separator);
         var parts = new List<object?>();
         ReadOnlySpan<char> rest = text;
-        while (splits-- > 0 && (fromRight ? TextSearch.Last(run, rest, separator) : TextSearch.First(run, rest, separator)) is >= 0 and int at)
+        while (splits-- > 0
+            && (fromRight ? TextSearch.Last(run, rest, separator) : TextSearch.First(run, rest, separator)) is >= 0 and int at)
         {
             run.Charge(16);
             parts.Add((fromRight ? rest[(at + separator.Length)..] : rest[..at]).ToString());

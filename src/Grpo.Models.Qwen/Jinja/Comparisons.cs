@@ -146,7 +146,7 @@ internal static class Comparisons
     }
 
     private static bool AreEqual(Rendering run, JinjaDict left, JinjaDict right) => left.Items.Count == right.Items.Count
-        && left.Items.All(pair => KeyComparer.IsHashable(run, pair.Key)
+        && left.Items.All(pair => KeyComparer.IsHashable(run, pair.Key) // counts the look-up
             && right.TryGet(pair.Key, out object? value) && AreEqual(run, pair.Value, value));
 
     private static int? Order(Rendering run, IReadOnlyList<object?> left, IReadOnlyList<object?> right)

@@ -76,7 +76,7 @@ internal sealed record GgufArchitecture(string Name)
     /// <param name="name">The name in the checkpoint.</param>
     /// <param name="weight">The weight. Borrowed.</param>
     /// <param name="config">The configuration of the model.</param>
-    /// <returns>The same weight, or a reordered copy. Owned by the caller's scope.</returns>
+    /// <returns><paramref name="weight"/> itself if no row moves, else a copy that the caller's scope owns.</returns>
     internal Tensor Arrange(string name, Tensor weight, DecoderConfig config)
     {
         int heads = !InterleavesRope ? 0

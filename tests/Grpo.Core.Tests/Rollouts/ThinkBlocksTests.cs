@@ -1,6 +1,6 @@
 namespace Grpo.Core.Tests.Rollouts;
 
-/// <summary>What stands in a think block is no part of an answer.</summary>
+/// <summary>Text in a think block is no part of an answer.</summary>
 public sealed class ThinkBlocksTests
 {
     [Theory]

@@ -4,7 +4,7 @@ using Grpo.Models.Qwen.Model;
 
 namespace Grpo.Models.Qwen.Tests;
 
-/// <summary>What each family reads from <c>config.json</c>, refuses and writes back.</summary>
+/// <summary>The fields of <c>config.json</c> that each family reads, refuses and writes back.</summary>
 public sealed class ModelFamilyTests
 {
     // The shape and fields of Qwen3-0.6B.

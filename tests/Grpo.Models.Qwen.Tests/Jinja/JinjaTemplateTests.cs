@@ -3,7 +3,7 @@ using Grpo.Models.Qwen.Jinja;
 
 namespace Grpo.Models.Qwen.Tests.Jinja;
 
-/// <summary>What jinja2's cases do not show: refusals with their place, bounds, the clock and the spans of generations.</summary>
+/// <summary>Behavior beyond the cases of jinja2: refusals with their place, bounds, the clock and the spans of generations.</summary>
 public sealed class JinjaTemplateTests
 {
     [Theory]

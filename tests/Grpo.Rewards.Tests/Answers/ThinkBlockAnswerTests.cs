@@ -4,7 +4,7 @@ using static Grpo.Rewards.Gsm8kVerdict;
 
 namespace Grpo.Rewards.Tests;
 
-/// <summary>What stands in a think block is no answer, in any format.</summary>
+/// <summary>Text in a think block is no answer, in any format.</summary>
 public sealed class ThinkBlockAnswerTests
 {
     public static TheoryData<string, AnswerFormat, Gsm8kVerdict> Texts => new()

@@ -31,10 +31,20 @@ var peakOption = new Option<string?>("--peak-of") { Description = "The measureme
 var planOption = new Option<string?>("--plan-of") { Description = "The run of a new process for --parts plan.", Hidden = true };
 var folderOption = new Option<string?>("--folder") { Description = "The checkpoint of a new process for --parts plan.", Hidden = true };
 var writeOption = new Option<bool>("--write") { Description = "True to write that checkpoint.", Hidden = true };
+var againstOption = new Option<string?>("--against")
+{
+    Description = "The built program of another commit. Runs each case of model in both in turn and prints the ratios of their times.",
+};
+var caseOption = new Option<string[]>("--case")
+{
+    Description = "With --against, only the cases of these names.",
+    AllowMultipleArgumentsPerToken = true,
+};
+var serveOption = new Option<int?>("--serve") { Description = "The list of cases of a new process for --against.", Hidden = true };
 var root = new RootCommand("Measures Grpo and compares it with what this machine can do.")
 {
     shapeOption, deviceOption, roundsOption, partsOption, jsonOption, plotOption, peakOption, growthOption, planOption,
-    folderOption, writeOption,
+    folderOption, writeOption, againstOption, caseOption, serveOption,
 };
 root.SetAction(parsed =>
 {
@@ -73,7 +83,22 @@ root.SetAction(parsed =>
             $"memory, growth and plan measure the main memory of a process, not the memory of {device}. Omit them, or omit --device.");
     }
 
-    SuiteResult result = new Suite(shape, device, parsed.GetValue(roundsOption)).Run(parts);
+    bool decode = parts.Any(part => part is "model" or "decode"), update = parts.Any(part => part is "model" or "update");
+    int rounds = parsed.GetValue(roundsOption);
+    if (parsed.GetValue(serveOption) is { } list)
+    {
+        Pairs.Serve(new Suite(shape, device, rounds), shape, device, decode, update, list);
+        return;
+    }
+
+    if (parsed.GetValue(againstOption) is { } other)
+    {
+        string[] arguments = ["--shape", shape.Name, "--device", $"{device}", "--rounds", $"{rounds}", "--parts", .. parts];
+        Pairs.Run(other, arguments, rounds, parsed.GetValue(caseOption) ?? []);
+        return;
+    }
+
+    SuiteResult result = new Suite(shape, device, rounds).Run(parts);
     if (parsed.GetValue(plotOption) is { } picture && result.Growth.Count > 0)
     {
         File.WriteAllText(picture, GrowthPlot.Draw(result.Growth));

@@ -14,6 +14,10 @@ internal sealed record SuiteResult(
     string Machine, string Shape, Roofline Roof, IReadOnlyList<Row> Rows, IReadOnlyDictionary<string, long> PeakBytes,
     IReadOnlyList<GrowthMeasure> Growth);
 
+/// <summary>Creates cases that are timed together.</summary>
+/// <param name="owners">The list that receives what is disposed after them.</param>
+internal delegate IReadOnlyList<Case> CaseList(List<IDisposable> owners);
+
 /// <summary>Runs the requested parts of the benchmark and prints their tables.</summary>
 internal sealed class Suite(Shape shape, Device device, int rounds)
 {
@@ -94,39 +98,38 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
     private void RunModel(bool decode, bool update)
     {
         using var model = new ModelCases(shape, device);
+        foreach (CaseList make in CaseLists(model, decode, update))
+        {
+            Time(make);
+        }
+    }
+
+    /// <summary>Returns the lists of cases of a model. The cases of a list are timed together and freed before the next list.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="decode">True for prefill, decoding and rollouts.</param>
+    /// <param name="update">True for log-probs and updates.</param>
+    public IReadOnlyList<CaseList> CaseLists(ModelCases model, bool decode, bool update)
+    {
         bool tiny = shape.Name == "tiny";
-        if (decode)
-        {
-            RunDecoding(model, tiny);
-        }
-
-        if (update)
-        {
-            RunUpdates(model, tiny);
-        }
-    }
-
-    private void RunDecoding(ModelCases model, bool tiny)
-    {
-        Time(_ => tiny ? model.Prefill(16, 64) : model.Prefill(8, 256));
-        foreach (int rows in tiny ? [1, 16, 64] : new[] { 1, 8, 32 })
-        {
-            Time(owners => model.Decode(rows, promptLength: tiny ? 64 : 256, tokensPerRun: tiny ? 32 : 4, rounds, owners));
-        }
-
-        Time(_ => tiny ? model.Rollout(2, 8, 64, 64) : model.Rollout(1, 8, 64, 64));
-    }
-
-    private void RunUpdates(ModelCases model, bool tiny)
-    {
-        Time(_ => model.LogProbs(1, 8, 128, 128));
-        Time(owners => tiny ? model.Update(16, 128, owners) : model.Update(4, 256, owners));
-        Time(owners => model.SharedPrompt(8, 128, 128, owners));
-        Time(owners => model.UpdateWithReference(tiny ? 2 : 1, 8, 64, 64, owners));
+        IEnumerable<CaseList> decoding =
+        [
+            _ => tiny ? model.Prefill(16, 64) : model.Prefill(8, 256),
+            .. (tiny ? [1, 16, 64] : new[] { 1, 8, 32 }).Select(rows => (CaseList)(owners =>
+                model.Decode(rows, promptLength: tiny ? 64 : 256, tokensPerRun: tiny ? 32 : 4, rounds, owners))),
+            _ => tiny ? model.Rollout(2, 8, 64, 64) : model.Rollout(1, 8, 64, 64),
+        ];
+        IEnumerable<CaseList> updates =
+        [
+            _ => model.LogProbs(1, 8, 128, 128),
+            owners => tiny ? model.Update(16, 128, owners) : model.Update(4, 256, owners),
+            owners => model.SharedPrompt(8, 128, 128, owners),
+            owners => model.UpdateWithReference(tiny ? 2 : 1, 8, 64, 64, owners),
+        ];
+        return [.. decode ? decoding : [], .. update ? updates : []];
     }
 
     // Each list of cases has its own roof, measured in the same rounds.
-    private void Time(Func<List<IDisposable>, IReadOnlyList<Case>> make)
+    private void Time(CaseList make)
     {
         var owners = new List<IDisposable>();
         try

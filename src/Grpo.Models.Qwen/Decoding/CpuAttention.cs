@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Cpu;
 using Grpo.Models.Qwen.Model;
@@ -12,7 +11,9 @@ namespace Grpo.Models.Qwen.Decoding;
 /// <remarks>
 /// A call handles one row and one key head with all query heads that share it. So keys and values are read once, in place.
 /// </remarks>
-internal sealed unsafe class CpuAttention : IDisposable
+/// <typeparam name="T">The vectors of the processor.</typeparam>
+internal sealed unsafe class CpuAttention<T> : IDisposable
+    where T : unmanaged, IFloats<T>
 {
     private const int Tile = SkinnyKernel.Tile;
     private const int Lanes = SkinnyKernel.Lanes;
@@ -35,7 +36,7 @@ internal sealed unsafe class CpuAttention : IDisposable
     private readonly float* _sine;
     private readonly float* _temporary;
 
-    /// <param name="config">The configuration of a model for which <see cref="Suits"/> is true.</param>
+    /// <param name="config">The configuration of a model whose heads are a multiple of 32 wide.</param>
     /// <param name="cache">The cache, float32 on the CPU. Borrowed.</param>
     /// <param name="layers">The layers of the model.</param>
     /// <param name="threads">The number of threads that will call.</param>
@@ -71,9 +72,6 @@ internal sealed unsafe class CpuAttention : IDisposable
         scope.Release(_scratch);
     }
 
-    /// <summary>True if the width of a head is a multiple of two vectors.</summary>
-    internal static bool Suits(DecoderConfig config) => config.HeadWidth % (2 * Lanes) == 0;
-
     /// <summary>
     /// Normalizes a token's queries and key if the layer does, rotates them, appends key and value to the row, and computes the attention
     /// over the row.
@@ -97,20 +95,20 @@ internal sealed unsafe class CpuAttention : IDisposable
 
         Norm(keys + (head * _width), _layers[layer].KeyNorm, 1);
         Norm(queries + (head * _group * _width), _layers[layer].QueryNorm, _group);
-        CpuMath.Rotate(keys + (head * _width), cosine, sine, _width, cachedKeys + ((long)position * _width));
+        CpuMath.Rotate<T>(keys + (head * _width), cosine, sine, _width, cachedKeys + ((long)position * _width));
         Copy(values + (head * _width), cachedValues + ((long)position * _width), _width);
         for (int i = 0; i < _group; i++)
         {
-            CpuMath.Rotate(queries + (((head * _group) + i) * _width), cosine, sine, _width, rotated + (i * _width));
+            CpuMath.Rotate<T>(queries + (((head * _group) + i) * _width), cosine, sine, _width, rotated + (i * _width));
         }
 
         int count = position + 1, whole = count / Tile * Tile;
-        SkinnyKernel.Multiply(rotated, _paddedGroup, cachedKeys, _width, 0, whole, scores, _paddedCapacity);
+        SkinnyKernel.Multiply<T>(rotated, _paddedGroup, cachedKeys, _width, 0, whole, scores, _paddedCapacity);
         for (int i = 0; i < _group; i++)
         {
             for (int t = whole; t < count; t++)
             {
-                scores[(i * _paddedCapacity) + t] = SkinnyKernel.Dot(rotated + (i * _width), cachedKeys + ((long)t * _width), _width);
+                scores[(i * _paddedCapacity) + t] = SkinnyKernel.Dot<T>(rotated + (i * _width), cachedKeys + ((long)t * _width), _width);
             }
         }
 
@@ -118,12 +116,12 @@ internal sealed unsafe class CpuAttention : IDisposable
         Span<float> sums = stackalloc float[_group];
         for (int i = 0; i < _group; i++)
         {
-            sums[i] = CpuMath.Exponentials(scores + (i * _paddedCapacity), scale, count);
+            sums[i] = CpuMath.Exponentials<T>(scores + (i * _paddedCapacity), scale, count);
         }
 
         for (int i = 0; i < _paddedGroup; i += Tile)
         {
-            for (int d = 0; d < _width; d += 2 * Lanes)
+            for (int d = 0; d < _width; d += 2 * T.Count)
             {
                 Mix(scores + (i * _paddedCapacity), _paddedCapacity, cachedValues + d, _width, count, result + (i * _width) + d);
             }
@@ -145,7 +143,7 @@ internal sealed unsafe class CpuAttention : IDisposable
 
         for (int i = 0; i < count; i++)
         {
-            CpuMath.RmsNorm(heads + (i * _width), weight, _epsilon, _width, heads + (i * _width));
+            CpuMath.RmsNorm<T>(heads + (i * _width), weight, _epsilon, _width, heads + (i * _width));
         }
     }
 
@@ -161,24 +159,24 @@ internal sealed unsafe class CpuAttention : IDisposable
     private static void Mix(float* weights, int stride, float* values, int width, int count, float* result)
     {
         float* weights1 = weights + stride, weights2 = weights1 + stride, weights3 = weights2 + stride;
-        Vector512<float> s00 = default, s01 = default, s10 = default, s11 = default, s20 = default, s21 = default, s30 = default,
+        T s00 = default, s01 = default, s10 = default, s11 = default, s20 = default, s21 = default, s30 = default,
             s31 = default;
         for (int t = 0; t < count; t++)
         {
             float* value = values + ((long)t * width);
-            Vector512<float> a = Vector512.Load(value), b = Vector512.Load(value + Lanes);
-            Vector512<float> w = Vector512.Create(weights[t]);
-            s00 = Vector512.FusedMultiplyAdd(w, a, s00);
-            s01 = Vector512.FusedMultiplyAdd(w, b, s01);
-            w = Vector512.Create(weights1[t]);
-            s10 = Vector512.FusedMultiplyAdd(w, a, s10);
-            s11 = Vector512.FusedMultiplyAdd(w, b, s11);
-            w = Vector512.Create(weights2[t]);
-            s20 = Vector512.FusedMultiplyAdd(w, a, s20);
-            s21 = Vector512.FusedMultiplyAdd(w, b, s21);
-            w = Vector512.Create(weights3[t]);
-            s30 = Vector512.FusedMultiplyAdd(w, a, s30);
-            s31 = Vector512.FusedMultiplyAdd(w, b, s31);
+            T a = T.Load(value), b = T.Load(value + T.Count);
+            T w = T.Create(weights[t]);
+            s00 = T.MultiplyAdd(w, a, s00);
+            s01 = T.MultiplyAdd(w, b, s01);
+            w = T.Create(weights1[t]);
+            s10 = T.MultiplyAdd(w, a, s10);
+            s11 = T.MultiplyAdd(w, b, s11);
+            w = T.Create(weights2[t]);
+            s20 = T.MultiplyAdd(w, a, s20);
+            s21 = T.MultiplyAdd(w, b, s21);
+            w = T.Create(weights3[t]);
+            s30 = T.MultiplyAdd(w, a, s30);
+            s31 = T.MultiplyAdd(w, b, s31);
         }
 
         Store(result, s00, s01);
@@ -187,19 +185,20 @@ internal sealed unsafe class CpuAttention : IDisposable
         Store(result + (3 * width), s30, s31);
     }
 
-    private static void Store(float* result, Vector512<float> first, Vector512<float> second)
+    private static void Store(float* result, T first, T second)
     {
-        first.Store(result);
-        second.Store(result + Lanes);
+        T.Store(first, result);
+        T.Store(second, result + T.Count);
     }
 
     private static void Copy(float* from, float* to, int count) => new ReadOnlySpan<float>(from, count).CopyTo(new Span<float>(to, count));
 
     private static void Scale(float* from, float factor, int count, float* to)
     {
-        for (int i = 0; i < count; i += Lanes)
+        T factors = T.Create(factor);
+        for (int i = 0; i < count; i += T.Count)
         {
-            (Vector512.Load(from + i) * Vector512.Create(factor)).Store(to + i);
+            T.Store(T.Load(from + i) * factors, to + i);
         }
     }
 }

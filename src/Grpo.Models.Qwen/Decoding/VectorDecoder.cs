@@ -37,6 +37,7 @@ internal sealed unsafe class VectorDecoder<T> : CpuDecoder
 
     private int _rows;
     private int _padded;                               // rows of the products: one, or full tiles
+    private List<RowSpan> _spans = [];
     private int _layer;
     private Int8Rows? _rounded;                        // the input of the next product in 8 bits; null: float32
     private float* _logits;
@@ -91,6 +92,9 @@ internal sealed unsafe class VectorDecoder<T> : CpuDecoder
         using var scope = TensorScope.BeginNoGrad();
         _rows = tokenIds.Length;
         _padded = SkinnyKernel.Padded(_rows);
+        // Longer spans read less, but there have to be enough for all threads.
+        _spans = RowSpan.Cut(
+            _cache.Prompts, Math.Clamp(_rows * _config.KeyValueHeadCount / (2 * _team.Members), 1, CpuAttention<T>.MaxRows));
         Embed(tokenIds);
         Tensor logits = empty([_padded, _head.Outputs], ScalarType.Float32);
         _logits = CpuMemory.Address(logits);
@@ -145,7 +149,7 @@ internal sealed unsafe class VectorDecoder<T> : CpuDecoder
         Norm(layer.AttentionNorm);
         Round(_buffers.Normed, _config.HiddenSize);
         _team.Run(_projectionParts.Length, MultiplyProjections);
-        _team.Run(_rows * _config.KeyValueHeadCount, Attend);
+        _team.Run(_spans.Count * _config.KeyValueHeadCount, Attend);
         Round(_buffers.Mixed, layer.Output.Weight.Width);
         _team.Run(_outputParts.Length, MultiplyOutput);
         Norm(layer.MlpNorm);
@@ -197,11 +201,8 @@ internal sealed unsafe class VectorDecoder<T> : CpuDecoder
 
     private void Attend(int block, int member)
     {
-        (int row, int head) = Math.DivRem(block, _config.KeyValueHeadCount);
-        long queries = (long)row * _config.AttentionHeadCount * _config.HeadWidth,
-            keys = (long)row * _config.KeyValueHeadCount * _config.HeadWidth;
-        _attention.Attend(
-            _layer, row, head, member, _buffers.Queries + queries, _buffers.Keys + keys, _buffers.Values + keys, _buffers.Mixed + queries);
+        (int span, int head) = Math.DivRem(block, _config.KeyValueHeadCount);
+        _attention.Attend(_layer, _spans[span], head, member, _buffers);
     }
 
     private void MultiplyOutput(int block, int member) => MultiplyAndAdd(_layers[_layer].Output, _outputParts[block], _buffers.Mixed);

@@ -87,6 +87,48 @@ public sealed class CpuDecoderTests
         }
     }
 
+    [Theory]
+    [MemberData(nameof(Widths))]
+    public void Advance_gives_rows_of_one_prompt_the_same_logits_to_the_last_bit_as_rows_of_their_own(int bits)
+    {
+        using CausalLM model = TinyModels.Uneven(TinyModels.CpuConfig(family: "qwen3"));
+        Gen.Select(Gen.Int[1, 40], Gen.Int[1, 20], Gen.Int[0, int.MaxValue]).Sample((length, rows, seed) =>
+        {
+            long[] first = [.. Enumerable.Range(0, rows).Select(row => (seed + (7L * row)) % 40)], second = [.. first.Reverse()];
+            int[] kept = [.. Enumerable.Range(0, rows).Where(row => (row + seed) % 3 != 0).DefaultIfEmpty(0).Reverse()];
+            float[][] together = Grow(bits, model, [length, 5], [first, [.. kept.Select(row => second[row])]], kept);
+            for (int i = 0; i < kept.Length; i++)
+            {
+                float[][] alone = Grow(bits, model, [length], [[first[kept[i]]], [second[kept[i]]]], [0]);
+                Assert.Equal(alone[0], together[i]);
+            }
+        }, iter: 20, threads: 1);
+    }
+
+    // Two tokens for rows that begin with the first prompt, between which some rows are evicted. Rows of a second prompt stand beside them.
+    private static float[][] Grow(int bits, CausalLM model, int[] prompts, long[][] tokens, int[] kept)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        DecoderConfig config = model.Config;
+        int rows = tokens[0].Length;
+        using var cache = new KeyValueCache(config, rows * prompts.Length, capacity: 42, new ParameterPlacement(CPU, ScalarType.Float32));
+        using var generator = new Generator(3);
+        // The first prompt is the same whatever stands beside it.
+        Tensor keys = randn([2, config.KeyValueHeadCount, 40, config.HeadWidth], generator: generator).narrow(0, 0, prompts.Length);
+        for (int layer = 0; layer < config.LayerCount; layer++)
+        {
+            cache.WritePrompts(layer, keys, keys + 1, groupSize: rows);
+        }
+
+        cache.CommitPrompts(prompts, groupSize: rows);
+        using CpuDecoder decoder = Create(bits, model, cache);
+        decoder.Advance([.. Enumerable.Repeat(tokens[0], prompts.Length).SelectMany(ids => ids)]);
+        cache.CommitNext();
+        cache.KeepRows(kept);
+        Tensor logits = decoder.Advance(tokens[1]);
+        return [.. Enumerable.Range(0, kept.Length).Select(row => logits[row].data<float>().ToArray())];
+    }
+
     private static CpuDecoder Create(int bits, CausalLM model, KeyValueCache cache) => bits switch
     {
         128 => new VectorDecoder<Floats128>(model, cache, int8: null),

@@ -51,15 +51,11 @@ internal abstract class CpuDecoder : IDisposable
     private protected static Dictionary<string, Parameter> Weights(CausalLM model) =>
         model.BaseParameters().ToDictionary(named => named.Name, named => named.Parameter, StringComparer.Ordinal);
 
-    // The attention takes two vectors of a head at a time.
     private static bool Suits(CausalLM model, KeyValueCache cache)
     {
         using var scope = TensorScope.BeginNoGrad();
-        return SkinnyKernel.IsSupported
-            && model.Adapter is null or { IsMerged: true } && !model.HasFourBitBase
-            && model.Config.HeadWidth % (2 * SkinnyKernel.Lanes) == 0
+        return ModelKernels.Of(model).Obstacle is null
             && CpuMemory.Suits(cache.Layer(0).Keys)
-            && Weights(model).Values.Append(model.HeadWeight)
-                .All(weight => weight.dim() == 1 ? CpuMemory.Suits(weight) : SkinnyLinear.Suits(weight));
+            && Weights(model).Values.Append(model.HeadWeight).All(CpuMemory.Suits);
     }
 }

@@ -127,10 +127,25 @@ internal static class UploadFolder
         string inside = root.FullName.TrimEnd(Path.DirectorySeparatorChar) + Path.DirectorySeparatorChar;
         return file.ResolveLinkTarget(returnFinalTarget: true) is FileInfo { Exists: true } target
             && target.FullName.StartsWith(inside, StringComparison.Ordinal)
+            && !IsBehindLink(target.Directory, inside)
             && !IsNeverSent(Path.GetRelativePath(root.FullName, target.FullName).Replace(Path.DirectorySeparatorChar, '/'))
             ? target
             : throw new HubException(
                 $"'{path}' is a link to a file outside of the folder, which is not uploaded. Replace it with the file, or exclude it.");
+    }
+
+    // The final target is known by its path only: a folder in that path may itself be a link, which no walk has refused if it is left out.
+    private static bool IsBehindLink(DirectoryInfo? folder, string inside)
+    {
+        for (; folder is not null && folder.FullName.StartsWith(inside, StringComparison.Ordinal); folder = folder.Parent)
+        {
+            if (folder.LinkTarget is not null)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     // A path of which any part has such a name: the file itself, or a folder that it is in.

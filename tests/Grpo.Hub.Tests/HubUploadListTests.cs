@@ -125,6 +125,23 @@ public sealed class HubUploadListTests : IDisposable
         File.Delete(outside);
     }
 
+    // The folder of checkpoints is left out, so nothing else looks at it.
+    [LinkTheory]
+    [InlineData("checkpoints/secret.txt")]
+    public void List_refuses_a_link_through_a_folder_that_is_a_link(string target)
+    {
+        using var outside = new TemporaryFolder();
+        File.WriteAllText(outside["secret.txt"], "secret");
+        Write("a.json");
+        Directory.CreateSymbolicLink(_folder["checkpoints"], outside.Path);
+        File.CreateSymbolicLink(_folder["weights.bin"], target);
+
+        Assert.Contains(
+            "'weights.bin' is a link to a file outside of the folder",
+            Assert.Throws<HubException>(() => HubUpload.List(_folder.Path)).Message,
+            StringComparison.Ordinal);
+    }
+
     [LinkTheory]
     [InlineData("..")]
     [InlineData(".")]

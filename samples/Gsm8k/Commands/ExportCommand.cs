@@ -57,7 +57,8 @@ internal static class ExportCommand
                 Type = parsed.GetValue(type) is { } typeName ? Types.First(entry => entry.Name == typeName).Type : null,
                 Adapter = parsed.GetValue(adapter),
                 Name = parsed.GetValue(name),
-                ChatTemplate = new RunSettings { ChatTemplate = parsed.GetValue(template) }.WithTemplate(new QwenLoadOptions()).ChatTemplate,
+                ChatTemplate = new RunSettings { ChatTemplate = parsed.GetValue(template) }
+                    .WithTemplate(new QwenLoadOptions()).ChatTemplate,
                 Overwrite = parsed.GetValue(overwrite),
                 Progress = new DownloadProgress(),
             };

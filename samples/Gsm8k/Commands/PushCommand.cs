@@ -31,7 +31,10 @@ internal static class PushCommand
         Required = true,
     };
 
-    private static readonly Option<bool> Private = new("--private") { Description = "Creates a private repository, and refuses one that others see." };
+    private static readonly Option<bool> Private = new("--private")
+    {
+        Description = "Creates a private repository, and refuses one that others can see.",
+    };
 
     private static readonly Option<string> Revision = new("--revision")
     {

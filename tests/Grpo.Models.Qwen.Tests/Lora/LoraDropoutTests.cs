@@ -39,7 +39,7 @@ public sealed class LoraDropoutTests
     public void The_adapter_has_on_average_the_output_that_it_has_without_dropout()
     {
         using CausalLM model = TinyModels.Create();
-        var update = new LowRankUpdate("q_proj", LinearShape.FromWeight(model.HeadWeight), Options with { Dropout = 0.25 }); // W is [37, 24]
+        var update = new LowRankUpdate("q_proj", LinearShape.FromWeight(model.HeadWeight), Options with { Dropout = 0.25 }); // [37, 24]
         using var scope = TensorScope.BeginNoGrad();
         update.Up.Weight.fill_(1);
         update.Down.Weight.fill_(1);

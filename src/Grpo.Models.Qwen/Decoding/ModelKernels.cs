@@ -22,10 +22,13 @@ internal sealed record ModelKernels(DecoderConfig Config, Device Device, ScalarT
     /// <summary>True if the model decodes in 8 bits.</summary>
     public bool Int8Rollouts { get; init; }
 
+    /// <summary>False if the processor has no instructions for products in bfloat16.</summary>
+    public bool HasBFloat16Products { get; init; } = CpuFeatures.HasBFloat16Products;
+
     /// <summary>
     /// True if the device is a processor without the instructions for products in the type. libtorch then converts every number.
     /// </summary>
-    public bool IsSlow => Device.type == DeviceType.CPU && ComputeType == ScalarType.BFloat16 && !CpuFeatures.HasBFloat16Products;
+    public bool IsSlow => Device.type == DeviceType.CPU && ComputeType == ScalarType.BFloat16 && !HasBFloat16Products;
 
     /// <summary>The reason why only libtorch's operations can decode the model, as a clause; null if the kernels can.</summary>
     public string? Obstacle

@@ -135,6 +135,8 @@ internal static class Pairs
 
     private sealed class Server : IDisposable
     {
+        private static readonly HashSet<string> Reported = [];
+
         private readonly Process _process;
         private readonly string _path;
 
@@ -146,8 +148,11 @@ internal static class Pairs
             {
                 RedirectStandardInput = true,
                 RedirectStandardOutput = true,
+                RedirectStandardError = true,
             };
             _process = Process.Start(start) ?? throw new InvalidOperationException($"'{_path}' could not be started.");
+            _process.ErrorDataReceived += (_, received) => Report(received.Data);
+            _process.BeginErrorReadLine();
             Names = ReadLine().Split('\t', StringSplitOptions.RemoveEmptyEntries);
         }
 
@@ -176,7 +181,28 @@ internal static class Pairs
             _process.Dispose();
         }
 
-        private string ReadLine() => _process.StandardOutput.ReadLine()
-            ?? throw new InvalidOperationException($"The process of '{_path}' has ended. Its error is printed above.");
+        private string ReadLine()
+        {
+            if (_process.StandardOutput.ReadLine() is { } line)
+            {
+                return line;
+            }
+
+            _process.WaitForExit(); // so that its error is printed first
+            throw new InvalidOperationException(
+                $"The process of '{_path}' has ended with exit code {_process.ExitCode}. Its error is printed above.");
+        }
+
+        // A process of each list describes itself in the same words.
+        private static void Report(string? line)
+        {
+            lock (Reported)
+            {
+                if (line is not null && Reported.Add(line))
+                {
+                    Console.Error.WriteLine(line);
+                }
+            }
+        }
     }
 }

@@ -34,7 +34,7 @@ def describe_kernels():
                 threads = getattr(library, f"openblas_get_num_threads{suffix}")()
                 names.append(f"kernel {core().decode()} ({config().decode()}), {threads} threads")
     capability = [line.strip(" -") for line in torch.__config__.show().splitlines() if "capability" in line]
-    return f"BLAS {', '.join(blas) or 'in PyTorch'}: {'; '.join(names) or 'kernel unknown'}; {'; '.join(capability)}"
+    return f"BLAS {', '.join(blas) or 'in PyTorch'}: {'; '.join(dict.fromkeys(names)) or 'kernel unknown'}; {'; '.join(capability)}"
 
 
 class Cases:

@@ -85,7 +85,7 @@ internal sealed class LlamaCases(Shape shape, RandomModel model, LlamaOptions op
         };
     }
 
-    private void Fill(LLamaContext context, int[] prompt)
+    private static void Fill(LLamaContext context, int[] prompt)
     {
         var batch = new LLamaBatch();
         for (int i = 0; i < prompt.Length; i++)

@@ -7,7 +7,7 @@ namespace Grpo.Benchmarks.LlamaCpp;
 
 /// <summary>The options of llama.cpp.</summary>
 /// <param name="Threads">The number of threads.</param>
-/// <param name="FlashAttention">True or false; null if llama.cpp chooses.</param>
+/// <param name="FlashAttention">True or false; null for the faster of the two: true for prefill and false for decoding.</param>
 /// <param name="Unified">True if all rows share one cache.</param>
 /// <param name="Rounds">The number of rounds.</param>
 internal sealed record LlamaOptions(int Threads, bool? FlashAttention, bool Unified, int Rounds);
@@ -50,7 +50,7 @@ internal sealed class LlamaCases(Shape shape, RandomModel model, LlamaOptions op
 
     private Action Prefill(int length)
     {
-        LLamaContext context = Create(ExportType.Float32, rows: 1, length);
+        LLamaContext context = Create(ExportType.Float32, rows: 1, length, flashAttention: true);
         int[] prompt = RandomTokens(length);
         return () =>
         {
@@ -61,11 +61,11 @@ internal sealed class LlamaCases(Shape shape, RandomModel model, LlamaOptions op
 
     private Action Decode(ExportType type, int rows)
     {
-        LLamaContext context = Create(type, rows, PeerCases.TokensBefore + PeerCases.NewTokens(shape, options.Rounds));
+        LLamaContext context = Create(type, rows, PeerCases.TokensBefore + PeerCases.NewTokens(shape, options.Rounds), flashAttention: false);
         Fill(context, RandomTokens(PeerCases.TokensBefore));
         for (int row = 1; row < rows; row++)
         {
-            context.NativeHandle.MemorySequenceCopy(LLamaSeqId.Zero, (LLamaSeqId)row, 0, PeerCases.TokensBefore);
+            context.NativeHandle.MemorySequenceCopy(LLamaSeqId.Zero, (LLamaSeqId)row, -1, -1); // the whole sequence
         }
 
         int length = PeerCases.TokensBefore;
@@ -107,7 +107,7 @@ internal sealed class LlamaCases(Shape shape, RandomModel model, LlamaOptions op
         }
     }
 
-    private LLamaContext Create(ExportType type, int rows, int length)
+    private LLamaContext Create(ExportType type, int rows, int length, bool flashAttention)
     {
         var parameters = new ModelParams(model.Require(type))
         {
@@ -118,7 +118,7 @@ internal sealed class LlamaCases(Shape shape, RandomModel model, LlamaOptions op
             Threads = options.Threads,
             BatchThreads = options.Threads,
             GpuLayerCount = 0,
-            FlashAttention = options.FlashAttention,
+            FlashAttention = options.FlashAttention ?? flashAttention,
             TypeK = GGMLType.GGML_TYPE_F32,
             TypeV = GGMLType.GGML_TYPE_F32,
         };

@@ -23,11 +23,10 @@ var threadsOption = new Option<int>("--threads")
     Description = "The number of threads. Default: one for each core.",
     DefaultValueFactory = _ => Environment.ProcessorCount,
 };
-var flashOption = new Option<bool?>("--flash-attention") { Description = "True or false. Default: llama.cpp chooses." };
+var flashOption = new Option<bool?>("--flash-attention") { Description = "Default: true for prefill, false for decoding." };
 var unifiedOption = new Option<bool>("--unified")
 {
-    Description = "True if all rows share one cache, so that the prompt is in it once.",
-    DefaultValueFactory = _ => true,
+    Description = "True if all rows share one cache. Their tokens then attend to the cells of all, which is slower after many tokens.",
 };
 var folderOption = new Option<string>("--folder")
 {

@@ -61,7 +61,8 @@ internal sealed class LlamaCases(Shape shape, RandomModel model, LlamaOptions op
 
     private Action Decode(ExportType type, int rows)
     {
-        LLamaContext context = Create(type, rows, PeerCases.TokensBefore + PeerCases.NewTokens(shape, options.Rounds), flashAttention: false);
+        LLamaContext context = Create(
+            type, rows, PeerCases.TokensBefore + PeerCases.NewTokens(shape, options.Rounds), flashAttention: false);
         Fill(context, RandomTokens(PeerCases.TokensBefore));
         for (int row = 1; row < rows; row++)
         {

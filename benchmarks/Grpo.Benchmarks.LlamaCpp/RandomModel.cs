@@ -20,8 +20,11 @@ internal sealed record RandomModel(Shape Shape, string Folder)
         {
             string program = Path.ChangeExtension(
                 typeof(RandomModel).Assembly.Location, OperatingSystem.IsWindows() ? ".exe" : null);
-            using Process process = Process.Start(new ProcessStartInfo(
-                program, ["--shape", Shape.Name, "--folder", Folder, "--export", $"{type}"]) { RedirectStandardInput = true })
+            var start = new ProcessStartInfo(program, ["--shape", Shape.Name, "--folder", Folder, "--export", $"{type}"])
+            {
+                RedirectStandardInput = true, // the lines are for this process
+            };
+            using Process process = Process.Start(start)
                 ?? throw new InvalidOperationException("The process of the export could not be started.");
             process.WaitForExit();
             if (process.ExitCode != 0)

@@ -5,7 +5,8 @@ namespace Grpo.Benchmarks;
 /// <summary>Runs this program in a new process, so that its peak memory does not include earlier work.</summary>
 internal static class ChildProcess
 {
-    /// <summary>The path of this program. The path of the process would not do: under `dotnet Grpo.Benchmarks.dll` it is dotnet's.</summary>
+    /// <summary>The path of this program.</summary>
+    /// <remarks>The path of the process would not do: under `dotnet Grpo.Benchmarks.dll` it is dotnet's.</remarks>
     public static string Program { get; } =
         Path.ChangeExtension(typeof(ChildProcess).Assembly.Location, OperatingSystem.IsWindows() ? ".exe" : null);
 

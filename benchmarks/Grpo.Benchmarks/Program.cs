@@ -15,11 +15,12 @@ var roundsOption = new Option<int>("--rounds")
 };
 var partsOption = new Option<string[]>("--parts")
 {
-    Description = "Any of model, pieces, memory, growth and plan; or decode or update for a part of model. Default: model and pieces.",
+    Description = "Any of model, pieces, memory, growth, plan and peers; or decode or update for a part of model. "
+        + "Default: model and pieces.",
     AllowMultipleArgumentsPerToken = true,
     DefaultValueFactory = _ => ["model", "pieces"],
 };
-partsOption.AcceptOnlyFromAmong("model", "decode", "update", "pieces", "memory", "growth", "plan");
+partsOption.AcceptOnlyFromAmong("model", "decode", "update", "pieces", "memory", "growth", "plan", "peers");
 var jsonOption = new Option<string?>("--json") { Description = "The file to write the results to, as JSON." };
 var plotOption = new Option<string?>("--plot") { Description = "The file for a picture of growth, as SVG." };
 var growthOption = new Option<string?>("--growth-of")
@@ -33,7 +34,13 @@ var folderOption = new Option<string?>("--folder") { Description = "The checkpoi
 var writeOption = new Option<bool>("--write") { Description = "True to write that checkpoint.", Hidden = true };
 var againstOption = new Option<string?>("--against")
 {
-    Description = "The built program of another commit. Runs each case of model in both in turn and prints the ratios of their times.",
+    Description = "The built program of another commit, or of a peer for --parts peers. Runs each case of model or peers in both in turn "
+        + "and prints the ratios of their times.",
+};
+var againstArgumentsOption = new Option<string>("--against-arguments")
+{
+    Description = "Arguments for that program alone, separated by spaces.",
+    DefaultValueFactory = _ => "",
 };
 var caseOption = new Option<string[]>("--case")
 {
@@ -44,7 +51,7 @@ var serveOption = new Option<int?>("--serve") { Description = "The list of cases
 var root = new RootCommand("Measures Grpo and compares it with what this machine can do.")
 {
     shapeOption, deviceOption, roundsOption, partsOption, jsonOption, plotOption, peakOption, growthOption, planOption,
-    folderOption, writeOption, againstOption, caseOption, serveOption,
+    folderOption, writeOption, againstOption, againstArgumentsOption, caseOption, serveOption,
 };
 root.SetAction(parsed =>
 {
@@ -83,18 +90,18 @@ root.SetAction(parsed =>
             $"memory, growth and plan measure the main memory of a process, not the memory of {device}. Omit them, or omit --device.");
     }
 
-    bool decode = parts.Any(part => part is "model" or "decode"), update = parts.Any(part => part is "model" or "update");
     int rounds = parsed.GetValue(roundsOption);
     if (parsed.GetValue(serveOption) is { } list)
     {
-        Pairs.Serve(new Suite(shape, device, rounds), shape, device, decode, update, list);
+        Pairs.Serve(new Suite(shape, device, rounds), shape, device, parts, list);
         return;
     }
 
     if (parsed.GetValue(againstOption) is { } other)
     {
         string[] arguments = ["--shape", shape.Name, "--device", $"{device}", "--rounds", $"{rounds}", "--parts", .. parts];
-        Pairs.Run(other, arguments, rounds, parsed.GetValue(caseOption) ?? []);
+        string[] additional = parsed.GetRequiredValue(againstArgumentsOption).Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        Pairs.Run(new OtherProgram(other, additional), arguments, rounds, parsed.GetValue(caseOption) ?? []);
         return;
     }
 

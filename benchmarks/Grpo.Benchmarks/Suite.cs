@@ -1,4 +1,5 @@
 using Grpo.Tensors;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Benchmarks;
@@ -32,10 +33,9 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
         Console.WriteLine(roof);
         Console.WriteLine($"| {"what",-44} | {"ms",10} | {"tokens/s",9} | {"bound",6} | {"against",-34} | quiet |");
         Console.WriteLine("|---|---:|---:|---:|---|---|");
-        if (parts.Any(part => part is "model" or "decode" or "update"))
+        if (parts.Any(part => part is "model" or "decode" or "update" or "peers"))
         {
-            bool all = parts.Contains("model");
-            RunModel(all || parts.Contains("decode"), all || parts.Contains("update"));
+            RunModel(parts);
         }
 
         if (parts.Contains("pieces"))
@@ -95,10 +95,10 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
         }
     }
 
-    private void RunModel(bool decode, bool update)
+    private void RunModel(IReadOnlyList<string> parts)
     {
         using var model = new ModelCases(shape, device);
-        foreach (CaseList make in CaseLists(model, decode, update))
+        foreach (CaseList make in CaseLists(model, parts))
         {
             Time(make);
         }
@@ -106,9 +106,8 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
 
     /// <summary>Returns the lists of cases of a model. The cases of a list are timed together and freed before the next list.</summary>
     /// <param name="model">The model.</param>
-    /// <param name="decode">True for prefill, decoding and rollouts.</param>
-    /// <param name="update">True for log-probs and updates.</param>
-    public IReadOnlyList<CaseList> CaseLists(ModelCases model, bool decode, bool update)
+    /// <param name="parts">The requested parts of the benchmark.</param>
+    public IReadOnlyList<CaseList> CaseLists(ModelCases model, IReadOnlyList<string> parts)
     {
         bool tiny = shape.Name == "tiny";
         IEnumerable<CaseList> decoding =
@@ -125,7 +124,28 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
             owners => model.SharedPrompt(8, 128, 128, owners),
             owners => model.UpdateWithReference(tiny ? 2 : 1, 8, 64, 64, owners),
         ];
-        return [.. decode ? decoding : [], .. update ? updates : []];
+        return
+        [
+            .. parts.Any(part => part is "model" or "decode") ? decoding : [],
+            .. parts.Any(part => part is "model" or "update") ? updates : [],
+            .. parts.Contains("peers") ? PeerLists(model) : [],
+        ];
+    }
+
+    // A list for each case: the peak memory of a process is then that of one case.
+    private IEnumerable<CaseList> PeerLists(ModelCases model)
+    {
+        bool tiny = shape.Name == "tiny";
+        return
+        [
+            .. PeerCases.PromptLengths.Select(length => (CaseList)(_ => model.Prefill(1, length))),
+            .. from int8 in device.type == DeviceType.CPU ? [false, true] : (bool[])[false]
+               from rows in PeerCases.Rows(shape)
+               select (CaseList)(owners => model.DecodeAsPeer(rows, int8, rounds, owners)),
+            _ => tiny ? model.Rollout(2, 8, 64, 64) : model.Rollout(1, 8, 64, 64),
+            owners => [(tiny ? model.Update(16, 128, owners) : model.Update(4, 128, owners))[0]],
+            owners => tiny ? model.SharedPrompt(8, 128, 128, owners) : model.SharedPrompt(4, 128, 32, owners),
+        ];
     }
 
     // Each list of cases has its own roof, measured in the same rounds.

@@ -4,7 +4,8 @@ using System.Runtime.Intrinsics;
 namespace Grpo.Models.Qwen.Cpu;
 
 /// <summary>
-/// Rows of numbers rounded to bytes with one scale each, x ≈ scale · (byte − <see cref="Int8Kernel.Zero"/>): the input of a product with an <see cref="Int8Weight"/>.
+/// Rows of numbers rounded to bytes with one scale each, x ≈ scale · (byte − z) with z = <see cref="Int8Kernel.Zero"/>: the input of a
+/// product with an <see cref="Int8Weight"/>.
 /// </summary>
 internal sealed unsafe class Int8Rows : IDisposable
 {

@@ -81,7 +81,8 @@ internal readonly unsafe struct Signed128(Vector128<byte> bytes) : IInt8Vector<S
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Signed128 MultiplyAdd(Signed128 sums, Signed128 x, Signed128 w)
     {
-        (Vector128<int> sum, Vector128<sbyte> left, Vector128<sbyte> right) = (sums._bytes.AsInt32(), x._bytes.AsSByte(), w._bytes.AsSByte());
+        Vector128<int> sum = sums._bytes.AsInt32();
+        Vector128<sbyte> left = x._bytes.AsSByte(), right = w._bytes.AsSByte();
         if (Dp.IsSupported)
         {
             return new(Dp.DotProduct(sum, left, right).AsByte());

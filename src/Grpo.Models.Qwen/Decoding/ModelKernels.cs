@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace Grpo.Models.Qwen.Decoding;
 
-/// <summary>What decides which kernels run a model, and the choice in words.</summary>
+/// <summary>The facts that decide which kernels run a model, and the choice in words.</summary>
 /// <param name="Config">The configuration of the model.</param>
 /// <param name="Device">The device.</param>
 /// <param name="WeightType">The type of the weights.</param>

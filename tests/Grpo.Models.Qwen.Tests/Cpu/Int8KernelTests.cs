@@ -10,9 +10,9 @@ public sealed unsafe class Int8KernelTests
 {
     [Fact]
     public void Multiply_gives_the_exact_sums_for_every_width() =>
-        Gen.Select(Gen.Bool, Gen.Int[1, 160].Select(vectors => 32 * vectors), Gen.Int, Gen.Bool).Sample((isSingle, width, seed, isExtreme) =>
+        Gen.Select(Gen.Bool, Gen.Int[1, 160], Gen.Int, Gen.Bool).Sample((isSingle, vectors, seed, isExtreme) =>
         {
-            int rows = isSingle ? 1 : 4;
+            (int rows, int width) = (isSingle ? 1 : 4, 32 * vectors);
             (sbyte[] x, sbyte[] w) = (Numbers(rows * width, seed, isExtreme), Numbers(4 * width, seed + 1, isExtreme));
             int[] expected = [.. x.Chunk(width).SelectMany(row => w.Chunk(width).Select(column => row.Zip(column, (a, b) => a * b).Sum()))];
             Assert.Equal(expected, Run<Signed128>(x, rows, w));

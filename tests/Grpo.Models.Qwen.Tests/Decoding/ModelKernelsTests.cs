@@ -50,7 +50,7 @@ public sealed class ModelKernelsTests
             StringComparison.Ordinal);
         Assert.False((kernels with { HasBFloat16Products = true }).IsSlow);
         Assert.False((kernels with { HasBFloat16Products = false, ComputeType = ScalarType.Float32 }).IsSlow);
-        Assert.False((kernels with { HasBFloat16Products = false, Device = device("cuda:0") }).IsSlow);
+        Assert.False((kernels with { HasBFloat16Products = false, Device = META }).IsSlow);
     }
 
     [Fact]
@@ -59,8 +59,8 @@ public sealed class ModelKernelsTests
         using var policy = new QwenPolicy(CausalLM.Initialize(TinyModels.CpuConfig(), seed: 7)) { Int8Rollouts = true };
         Assert.Equal(policy.Kernels, QwenPolicy.DescribeKernels((QwenMemory)policy.Memory, CPU));
         Assert.StartsWith(
-            "decoding by libtorch's operations, because the model is on cuda:0; ",
-            QwenPolicy.DescribeKernels((QwenMemory)policy.Memory, device("cuda:0")),
+            "decoding by libtorch's operations, because the model is on meta; ",
+            QwenPolicy.DescribeKernels((QwenMemory)policy.Memory, META),
             StringComparison.Ordinal);
     }
 }

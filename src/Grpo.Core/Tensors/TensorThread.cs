@@ -48,6 +48,7 @@ public sealed class TensorThread
         var task = new Task<T>(
             () =>
             {
+                BarrierWait.Begin();
                 try
                 {
                     UseThreads(threads);
@@ -55,6 +56,7 @@ public sealed class TensorThread
                 }
                 finally
                 {
+                    BarrierWait.End();
                     Idle.Push(thread); // before the caller can start its next work
                 }
             },

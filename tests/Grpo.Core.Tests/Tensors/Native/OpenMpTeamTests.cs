@@ -51,6 +51,25 @@ public sealed class OpenMpTeamTests
         }
     }
 
+    [LinuxFact]
+    public void Start_starts_the_workers_of_the_calling_thread()
+    {
+        const string Name = "omp starter";
+        int[] workers = [];
+        var owner = new Thread(() =>
+        {
+            workers = [Count(Name)];
+            OpenMpTeam.Start(3);
+            workers = [.. workers, Count(Name)];
+            OpenMpTeam.Release();
+            workers = [.. workers, Count(Name)];
+        })
+        { Name = Name };
+        owner.Start();
+        owner.Join();
+        Assert.Equal([1, 3, 1], workers);
+    }
+
     // A worker's name is there as soon as it runs, and it is gone when the thread that ended it has joined it.
     private static int Count(string name) => Directory.GetDirectories("/proc/self/task").Count(task =>
     {

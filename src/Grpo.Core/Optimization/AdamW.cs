@@ -72,7 +72,7 @@ internal sealed class AdamW : IDisposable
     {
         using var scope = TensorScope.BeginNoGrad();
         Tensor[] norms = [.. _parameters.Select(entry => entry.Parameter.grad).OfType<Tensor>().Select(gradient => gradient.norm())];
-        return norms.Length == 0 ? 0 : torch.stack(norms).norm().item<float>();
+        return norms.Length == 0 ? 0 : DeviceTransfer.ToNumber<float>(torch.stack(norms).norm());
     }
 
     /// <summary>Applies one update with the gradients of the parameters.</summary>
@@ -157,11 +157,11 @@ internal sealed class AdamW : IDisposable
             return;
         }
 
-        float[] sums = [.. torch.stack(updated.Select(entry => entry.Parameter.sum())).cpu().data<float>()];
+        float[] sums = DeviceTransfer.ToArray<float>(torch.stack(updated.Select(entry => entry.Parameter.sum())));
         for (int i = 0; i < sums.Length; i++)
         {
             // The sum of finite weights may still exceed the range of float32.
-            if (!float.IsFinite(sums[i]) && !updated[i].Parameter.isfinite().all().item<bool>())
+            if (!float.IsFinite(sums[i]) && !DeviceTransfer.ToNumber<bool>(updated[i].Parameter.isfinite().all()))
             {
                 throw new TrainingDivergedException(FormattableString.Invariant(
                     $"Update {Step} left NaN or ∞ in the parameter '{updated[i].Name}' (learning rate {learningRate}, AdamEpsilon ")

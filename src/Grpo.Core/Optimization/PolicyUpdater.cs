@@ -139,7 +139,7 @@ internal sealed class PolicyUpdater(
             {
                 TokenBatch tokens = TokenBatchBuilder.Build(
                     [.. members.Select(row => row.Tokens)], padTokenId: 0, device, limits.SharePrompts);
-                Tensor advantages = DeviceUpload.To(tensor(members.Select(row => (float)row.Advantage).ToArray()), device);  // [B]
+                Tensor advantages = DeviceTransfer.ToDevice([.. members.Select(row => (float)row.Advantage)], device);  // [B]
                 oldLogProbs[i] = round.OldLogProbs is { } old ? RowLogProbs.Upload([.. indices.Select(index => old[index])], tokens) : null;
                 return new MicroBatch(members, tokens, advantages, ReferenceLogProbs(tokens), SamplerLogProbs.Upload(members, tokens));
             });
@@ -191,20 +191,22 @@ internal sealed class PolicyUpdater(
         LossResult result = GrpoLoss.Compute(inputs, settings, round.Denominators);
         Tensor health = NumericsGuard.Measure(inputs, first ? batch.SamplerLogProbs : null);
 
-        // One synchronization with the device per micro-batch, before the backward pass. If a check fails, the exception ends the
-        // round, which drops all gradients.
+        // One wait for the device per micro-batch, after everything is queued. If a check fails, the exception ends the round, which drops
+        // all gradients.
         Tensor[] numbers = [result.Loss.detach().reshape(1), result.KlSum.reshape(1), health,
             .. result.ClipCounts is { } counts ? [counts.reshape(-1)] : Array.Empty<Tensor>()];
-        ReadOnlySpan<float> values = MemoryMarshal.Cast<byte, float>(torch.cat(numbers).cpu().bytes);
+        using PendingChecks checks = BackwardPass.RunWithoutChecks(result.Loss);
+        float[] all = DeviceTransfer.ToArray<float>(torch.cat([.. numbers, .. checks.Numbers]));
+        ReadOnlySpan<float> values = all.AsSpan(0, all.Length - checks.Count);
         int healthNumbers = NumericsGuard.Numbers(batch.Rows.Count);
         guard.Check(batch.Rows, values.Slice(2, healthNumbers), compared: first && batch.SamplerLogProbs is not null);
+        checks.Verify(all.AsSpan(values.Length));
         foreach (IStepObserver observer in round.Observers)
         {
             observer.OnMicroBatch(batch.Rows, inputs.LogProbs, batch.ReferenceLogProbs);
         }
 
         float[] sums = [.. values[..2], .. values[(2 + healthNumbers)..]];
-        BackwardPass.Run(result.Loss);
 
         // In the first update the policy is still the one that sampled, so its log-probs are the old log-probs of all later updates.
         oldLogProbs ??= options.UpdatesPerRollout > 1 ? scope.Keep(inputs.LogProbs.detach()) : null;

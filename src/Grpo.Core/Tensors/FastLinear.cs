@@ -69,7 +69,7 @@ public static class FastLinear
     /// <summary>True if <see cref="Apply"/> computes the linear as a convolution.</summary>
     internal static bool IsFasterAsConvolution(Tensor input, Tensor weight) =>
         HasFasterConvolutions
-        && input.device_type == DeviceType.CPU && input.dtype == ScalarType.Float32 && weight.dtype == ScalarType.Float32
+        && !DeviceTransfer.IsOnDevice(input) && input.dtype == ScalarType.Float32 && weight.dtype == ScalarType.Float32
         && weight.dim() == 2 && input.dim() >= 2 && input.shape[^1] == weight.shape[1] && input.numel() >= MinRows * weight.shape[1]
         && input.numel() * weight.shape[0] >= MinWork
         && get_num_threads() > 1 // with one thread, libtorch's convolution uses MKL's product again

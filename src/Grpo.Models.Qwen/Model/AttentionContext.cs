@@ -68,8 +68,12 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
     /// <param name="attentionMask">The mask, [B, T], non-zero for a real token; null if all tokens are real.</param>
     /// <param name="config">The configuration of the model.</param>
     /// <param name="type">The type of the hidden states.</param>
+    /// <param name="hidesEarlierTokens">
+    /// The result of <see cref="HidesEarlierTokens"/> if the caller knows it, which saves a wait for the device; null if not.
+    /// </param>
     /// <returns>The context. The caller's scope owns its tensors.</returns>
-    internal static AttentionContext ForSequences(Tensor tokenIds, Tensor? attentionMask, DecoderConfig config, ScalarType type)
+    internal static AttentionContext ForSequences(
+        Tensor tokenIds, Tensor? attentionMask, DecoderConfig config, ScalarType type, bool? hidesEarlierTokens = null)
     {
         using var scope = TensorScope.BeginNoGrad();
         long length = tokenIds.shape[1];
@@ -77,7 +81,9 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
             ? arange(length, ScalarType.Int64, tokenIds.device).unsqueeze(0)                            // [1, T]
             : (attentionMask.ne(0).cumsum(1) - 1).clamp_min(0);                                         // [B, T]
         (Tensor cosine, Tensor signedSine) = RotaryEmbedding.Tables(positions, config, type);
-        Tensor? mask = attentionMask is not null && HidesEarlierTokens(attentionMask) ? CausalMask(attentionMask, type) : null;
+        Tensor? mask = attentionMask is not null && (hidesEarlierTokens ?? HidesEarlierTokens(attentionMask))
+            ? CausalMask(attentionMask, type)
+            : null;
         return new AttentionContext(scope.Keep(cosine), scope.Keep(signedSine), mask is null ? null : scope.Keep(mask));
     }
 
@@ -112,14 +118,14 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
 
     /// <summary>
     /// True if a real token follows padding in some row. Only then is a mask needed: padding on the right is hidden by causality.
-    /// Synchronizes with the device once.
+    /// Waits for the device once.
     /// </summary>
     internal static bool HidesEarlierTokens(Tensor attentionMask)
     {
         using var scope = TensorScope.BeginNoGrad();
         long length = attentionMask.shape[1];
         Tensor real = attentionMask.ne(0).to(ScalarType.Int8);
-        return (real.narrow(1, 1, length - 1) > real.narrow(1, 0, length - 1)).any().item<bool>();
+        return DeviceTransfer.ToNumber<bool>((real.narrow(1, 1, length - 1) > real.narrow(1, 0, length - 1)).any());
     }
 
     private static Tensor CausalMask(Tensor attentionMask, ScalarType type)

@@ -115,8 +115,8 @@ internal sealed class KeyValueCache : IDisposable
         if (moved.Length > 0)
         {
             using var scope = TensorScope.BeginNoGrad();
-            Tensor from = tensor(moved.Select(row => (long)rows[row]).ToArray()).to(_keys[0].device);            // [m]
-            Tensor to = tensor(moved.Select(row => (long)row).ToArray()).to(_keys[0].device);                    // [m]
+            Tensor from = DeviceTransfer.ToDevice([.. moved.Select(row => (long)rows[row])], _keys[0].device);  // [m]
+            Tensor to = DeviceTransfer.ToDevice([.. moved.Select(row => (long)row)], _keys[0].device);          // [m]
             int used = rows.Max(row => _lengths[row]);
             foreach (Tensor layer in _keys.Concat(_values))
             {

@@ -24,12 +24,12 @@ internal sealed record PackedAttention(Tensor PromptSlots, Tensor QuerySlots, Te
     internal static PackedAttention From(PackedLayout layout, ScalarType type, Device device)
     {
         using var scope = TensorScope.BeginNoGrad();
-        Tensor promptSlots = tensor(layout.PromptSlots()).to(device);                                    // [N, P]
-        Tensor querySlots = tensor(layout.CompletionSlots()).to(device);                                 // [B, C]
-        Tensor promptOfRow = tensor(layout.PromptOfRow.Select(prompt => (long)prompt).ToArray()).to(device);
+        Tensor promptSlots = DeviceTransfer.ToDevice(tensor(layout.PromptSlots(), device: CPU), device);   // [N, P]
+        Tensor querySlots = DeviceTransfer.ToDevice(tensor(layout.CompletionSlots(), device: CPU), device); // [B, C]
+        Tensor promptOfRow = DeviceTransfer.ToDevice([.. layout.PromptOfRow.Select(prompt => (long)prompt)], device);
         Tensor keySlots = cat([promptSlots.index_select(0, promptOfRow), querySlots], 1);                // [B, P + C]
         var attention = new PackedAttention(
-            promptSlots, querySlots, keySlots, tensor(layout.OutputIndices()).to(device), CompletionMask(layout, type, device));
+            promptSlots, querySlots, keySlots, DeviceTransfer.ToDevice(layout.OutputIndices(), device), CompletionMask(layout, type, device));
         return attention.MovedBy(scope);
     }
 
@@ -84,7 +84,8 @@ internal sealed record PackedAttention(Tensor PromptSlots, Tensor QuerySlots, Te
         long[] seen = Array.TrueForAll(lengths, length => length == promptLength)
             ? [promptLength]
             : [.. lengths.Select(length => (long)length)];
-        Tensor prompt = arange(promptLength, ScalarType.Int64, device).lt(tensor(seen).to(device).view(-1, 1, 1));   // [B or 1, 1, P]
+        Tensor lengthsSeen = DeviceTransfer.ToDevice(seen, device, seen.Length, 1, 1);
+        Tensor prompt = arange(promptLength, ScalarType.Int64, device).lt(lengthsSeen);                              // [B or 1, 1, P]
         Tensor own = ones([completionLength, completionLength], ScalarType.Bool, device).tril();                     // [C, C]
         Tensor visible = cat(
             [

@@ -14,6 +14,14 @@ internal static class DeviceRules
         "global using System; global using System.Collections.Generic; global using System.IO; global using System.Linq; "
         + "global using System.Net.Http; global using System.Threading; global using System.Threading.Tasks;";
 
+    // The assemblies of this process, without those that are compiled here.
+    private static readonly Lazy<MetadataReference[]> References = new(static () =>
+    [
+        .. ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator)
+            .Where(path => !Path.GetFileName(path).StartsWith("Grpo.", StringComparison.Ordinal))
+            .Select(path => MetadataReference.CreateFromFile(path)),
+    ]);
+
     // Factories whose numbers come from managed memory. On another device than the CPU they would be uploads.
     private static readonly HashSet<string> FromArrays = ["tensor", "from_array", "frombuffer", "as_tensor"];
 
@@ -37,14 +45,15 @@ internal static class DeviceRules
             CSharpSyntaxTree.ParseText(Globals, options, "Globals.cs"),
         ];
         var compilation = CSharpCompilation.Create(
-            "Checked", trees, References(),
-            new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary, allowUnsafe: true, nullableContextOptions: NullableContextOptions.Enable));
+            "Checked", trees, References.Value,
+            new CSharpCompilationOptions(
+                OutputKind.DynamicallyLinkedLibrary, allowUnsafe: true, nullableContextOptions: NullableContextOptions.Enable));
         var violations = new List<string>();
         int calls = 0;
-        foreach (SyntaxTree tree in trees.Where(tree => tree.FilePath != Seam && !IsKernel(tree.FilePath)))
+        foreach (SyntaxTree tree in trees.Where(tree => MayUseTensors(tree) && tree.FilePath != Seam && !IsKernel(tree.FilePath)))
         {
             SemanticModel model = compilation.GetSemanticModel(tree);
-            foreach (SyntaxNode node in tree.GetRoot().DescendantNodes().Where(node => node is ExpressionSyntax))
+            foreach (SyntaxNode node in tree.GetRoot().DescendantNodes().Where(MayBeWrong))
             {
                 IOperation? operation = model.GetOperation(node);
                 calls += operation is IInvocationOperation { TargetMethod: { } called } && IsOfTorch(called) ? 1 : 0;
@@ -58,6 +67,14 @@ internal static class DeviceRules
         return (violations, calls);
     }
 
+    // Binding is slow, so it is left out where no tensor can be.
+    private static bool MayUseTensors(SyntaxTree tree) =>
+        tree.ToString() is { } text && (text.Contains("Tensor", StringComparison.Ordinal) || text.Contains("torch", StringComparison.Ordinal));
+
+    private static bool MayBeWrong(SyntaxNode node) => node is InvocationExpressionSyntax or CastExpressionSyntax
+        || (node is MemberAccessExpressionSyntax { Name.Identifier.Text: var name } && Reads.Contains(name))
+        || (node is MemberBindingExpressionSyntax { Name.Identifier.Text: var bound } && Reads.Contains(bound));
+
     // CPU kernels read and write main memory in place. They are called only after DeviceTransfer.IsOnDevice or CpuMemory.Suits.
     private static bool IsKernel(string path) =>
         path.StartsWith("src/Grpo.Models.Qwen/Cpu/", StringComparison.Ordinal)
@@ -66,6 +83,8 @@ internal static class DeviceRules
 
     private static string? Problem(IOperation operation) => operation switch
     {
+        IInvalidOperation { Syntax: InvocationExpressionSyntax call } when IsSuspect(call.Expression.ToString().Split('.', '<')[^1]) =>
+            "the call is not understood: nothing can be said about its device.",
         IInvocationOperation call when IsFactory(call) => FactoryProblem(call),
         IInvocationOperation call when IsMemberOfTensor(call) && (Reads.Contains(call.TargetMethod.Name) || MovesToDevice(call)) =>
             $"{call.TargetMethod.Name} is a transfer: call DeviceTransfer.",
@@ -89,6 +108,9 @@ internal static class DeviceRules
             ? $"{name} copies an array to a device: call DeviceTransfer."
             : null;
     }
+
+    private static bool IsSuspect(string name) => Reads.Contains(name) || FromArrays.Contains(name)
+        || name is "zeros" or "ones" or "empty" or "full" or "arange" or "eye" or "rand" or "randn" or "randint" or "linspace";
 
     // The functions of torch that can place a new tensor on a device. Those named …_like take the device of their argument.
     private static bool IsFactory(IInvocationOperation call) =>
@@ -119,10 +141,4 @@ internal static class DeviceRules
     private static bool IsTensor(ITypeSymbol? type) => type is { Name: "Tensor", ContainingType.Name: "torch" };
 
     private static bool IsDevice(ITypeSymbol? type) => type is { Name: "Device", ContainingType.Name: "torch" };
-
-    // The assemblies of this process, without those that are compiled here.
-    private static IEnumerable<MetadataReference> References() =>
-        ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator)
-        .Where(path => !Path.GetFileName(path).StartsWith("Grpo.", StringComparison.Ordinal))
-        .Select(path => MetadataReference.CreateFromFile(path));
 }

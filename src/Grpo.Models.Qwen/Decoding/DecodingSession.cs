@@ -21,6 +21,7 @@ public sealed class DecodingSession : IDecodingSession
     private readonly KeyValueCache _cache;
     private readonly Int8Weights? _int8;
     private readonly CpuDecoder? _cpuDecoder;          // null if the modules decode
+    private RotaryTable? _rotaryTable;                 // created by the first step of the modules
     private readonly int _groupSize;
     private readonly int _longestPrompt;
     private readonly Tensor _promptIds;                // [N, P]
@@ -142,7 +143,7 @@ public sealed class DecodingSession : IDecodingSession
         using var scope = TensorScope.BeginNoGrad();
         Tensor logits = _cpuDecoder is not null && _cpuDecoder.CanDecode(RowCount)
             ? _cpuDecoder.Advance(DeviceTransfer.ToArray<long>(tokenIds))
-            : Logits(_model.HiddenOfNext(tokenIds, _positions, _cache, _int8).squeeze(1), _int8);         // [B, V]
+            : Logits(HiddenOfNext(tokenIds, _positions), _int8);                                          // [B, V]
         _cache.CommitNext();
         _positions.add_(1);
         return scope.Keep(logits);
@@ -182,6 +183,7 @@ public sealed class DecodingSession : IDecodingSession
 
         _isDisposed = true;
         _cpuDecoder?.Dispose();
+        _rotaryTable?.Dispose();
         _cache.Dispose();
         _int8?.Dispose();
         _copy?.Dispose();
@@ -204,6 +206,13 @@ public sealed class DecodingSession : IDecodingSession
         _cache.CommitPrompts(promptLengths ?? [.. DeviceTransfer.ToArray<long>(lengths).Select(length => (int)length)], groupSize);
         UpdatePositions();
         return scope.Keep(logits.repeat_interleave(groupSize, 0));
+    }
+
+    // [B, H]
+    private Tensor HiddenOfNext(Tensor tokenIds, Tensor positions)
+    {
+        _rotaryTable ??= new RotaryTable(_model.Config, _cache.Capacity, _model.WeightType, _model.Device);
+        return _model.HiddenOfNext(tokenIds, positions, _cache, _int8, _rotaryTable).squeeze(1);
     }
 
     private void UpdatePositions()

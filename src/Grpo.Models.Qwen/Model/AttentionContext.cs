@@ -92,13 +92,13 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
     /// <param name="cache">The cache with the earlier tokens.</param>
     /// <param name="int8">The weights in 8 bits; null means the model's own weights.</param>
     /// <param name="config">The configuration of the model.</param>
-    /// <param name="type">The type of the hidden states.</param>
+    /// <param name="table">The rotary tables of all positions of the cache, in the type of the hidden states.</param>
     /// <returns>The context. The caller's scope owns its tensors.</returns>
     internal static AttentionContext ForNextTokens(
-        Tensor positions, KeyValueCache cache, Int8Weights? int8, DecoderConfig config, ScalarType type)
+        Tensor positions, KeyValueCache cache, Int8Weights? int8, DecoderConfig config, RotaryTable table)
     {
         using var scope = TensorScope.BeginNoGrad();
-        (Tensor cosine, Tensor signedSine) = RotaryEmbedding.Tables(positions, config, type);
+        (Tensor cosine, Tensor signedSine) = table.At(positions);
         var context = new AttentionContext(scope.Keep(cosine), scope.Keep(signedSine), Mask: null);
         if (cache.IsUniform)
         {
@@ -108,7 +108,7 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
         long rows = positions.shape[0];
         Tensor indices = positions.view(rows, 1, 1, 1).expand(rows, config.KeyValueHeadCount, 1, config.HeadWidth);
         Tensor hidden = arange(cache.Longest + 1, ScalarType.Int64, positions.device).unsqueeze(0) > positions;  // [B, S]
-        Tensor mask = zeros(hidden.shape, type, positions.device).masked_fill_(hidden, double.NegativeInfinity);
+        Tensor mask = zeros(hidden.shape, cosine.dtype, positions.device).masked_fill_(hidden, double.NegativeInfinity);
         return context with
         {
             Mask = scope.Keep(mask.view(rows, 1, 1, -1)),
@@ -137,7 +137,7 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
         Tensor seen = earlier & attentionMask.ne(0).unsqueeze(1);                                        // [B, T, T]
         // Padding sees itself. A row without visible positions would make softmax NaN, and the NaN would reach the gradients.
         Tensor visible = seen | eye(length, dtype: ScalarType.Bool, device: device);
-        Tensor mask = zeros(visible.shape, type, device).masked_fill_(visible.logical_not(), double.NegativeInfinity);
+        Tensor mask = zeros(visible.shape, type, device).masked_fill_(visible.bitwise_not(), double.NegativeInfinity);
         return scope.Keep(mask.unsqueeze(1));                                                            // [B, 1, T, T]
     }
 }

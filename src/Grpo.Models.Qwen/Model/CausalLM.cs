@@ -316,10 +316,10 @@ public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
     }
 
     /// <summary>Computes the hidden states of one new token per row, [B, 1, H], which continues the cached sequences.</summary>
-    internal Tensor HiddenOfNext(Tensor tokenIds, Tensor positions, KeyValueCache cache, Int8Weights? int8)
+    internal Tensor HiddenOfNext(Tensor tokenIds, Tensor positions, KeyValueCache cache, Int8Weights? int8, RotaryTable table)
     {
         using var scope = TensorScope.BeginNoGrad();
-        AttentionContext context = AttentionContext.ForNextTokens(positions, cache, int8, Config, WeightType);
+        AttentionContext context = AttentionContext.ForNextTokens(positions, cache, int8, Config, table);
         return scope.Keep(_model.call(tokenIds.unsqueeze(1), WithAdapter(context)));
     }
 

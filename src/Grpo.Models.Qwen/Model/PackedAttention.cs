@@ -96,7 +96,7 @@ internal sealed record PackedAttention(Tensor PromptSlots, Tensor QuerySlots, Te
                 prompt.expand(seen.Length, completionLength, promptLength),
                 own.unsqueeze(0).expand(seen.Length, completionLength, completionLength),
             ], 2);
-        Tensor mask = zeros(visible.shape, type, device).masked_fill_(visible.logical_not(), double.NegativeInfinity);
+        Tensor mask = zeros(visible.shape, type, device).masked_fill_(visible.bitwise_not(), double.NegativeInfinity);
         return scope.Keep(mask.unsqueeze(1));
     }
 }

@@ -5,7 +5,9 @@ using Microsoft.CodeAnalysis.Operations;
 
 namespace Grpo.Fuzz.Tests;
 
-/// <summary>Finds tensors without a named device and transfers that are not made by <c>DeviceTransfer</c>, in compiled source text.</summary>
+/// <summary>
+/// Finds tensors without a named device and transfers that are not made by <c>DeviceTransfer</c>, in compiled source text.
+/// </summary>
 /// <remarks>The compiler resolves every call, so an alias, a static import or another overload hides nothing.</remarks>
 internal static class DeviceRules
 {
@@ -69,7 +71,8 @@ internal static class DeviceRules
 
     // Binding is slow, so it is left out where no tensor can be.
     private static bool MayUseTensors(SyntaxTree tree) =>
-        tree.ToString() is { } text && (text.Contains("Tensor", StringComparison.Ordinal) || text.Contains("torch", StringComparison.Ordinal));
+        tree.ToString() is { } text
+        && (text.Contains("Tensor", StringComparison.Ordinal) || text.Contains("torch", StringComparison.Ordinal));
 
     private static bool MayBeWrong(SyntaxNode node) => node is InvocationExpressionSyntax or CastExpressionSyntax
         || (node is MemberAccessExpressionSyntax { Name.Identifier.Text: var name } && Reads.Contains(name))
@@ -114,9 +117,11 @@ internal static class DeviceRules
 
     // The functions of torch that can place a new tensor on a device. Those named …_like take the device of their argument.
     private static bool IsFactory(IInvocationOperation call) =>
-        call.TargetMethod is { IsStatic: true, ContainingType: { Name: "torch" } type } method && type.ContainingNamespace.Name == "TorchSharp"
+        call.TargetMethod is { IsStatic: true, ContainingType: { Name: "torch" } type } method
+        && type.ContainingNamespace.Name == "TorchSharp"
         && !method.Name.EndsWith("_like", StringComparison.Ordinal)
-        && IsTensor(method.ReturnType) && (FromArrays.Contains(method.Name) || method.Parameters.Any(parameter => IsDevice(parameter.Type)));
+        && IsTensor(method.ReturnType)
+        && (FromArrays.Contains(method.Name) || method.Parameters.Any(parameter => IsDevice(parameter.Type)));
 
     private static bool MovesToDevice(IInvocationOperation call) =>
         call.TargetMethod.Name == "to" && call.TargetMethod.Parameters.Any(parameter =>

@@ -22,6 +22,8 @@ namespace Grpo.Modeling;
 /// </param>
 public sealed record TokenBatch(Tensor PromptIds, Tensor PromptMask, Tensor CompletionIds, Tensor CompletionMask)
 {
+    private readonly Known? _known;
+
     /// <summary>
     /// The rows that share a prompt, so that a policy can compute that prompt once. Null if no rows share a prompt, or if this is unknown.
     /// A policy may ignore this property, since <see cref="PromptIds"/> has the prompt of every row.
@@ -42,8 +44,6 @@ public sealed record TokenBatch(Tensor PromptIds, Tensor PromptMask, Tensor Comp
             : null;
         internal init => _known = value is null ? null : new Known(value, PromptIds, PromptMask, CompletionIds, CompletionMask);
     }
-
-    private readonly Known? _known;
 
     /// <summary>The number of rows, B.</summary>
     public long Count => PromptIds.shape[0];

@@ -62,7 +62,8 @@ public static class TokenBatchBuilder
             Upload(completionMask, rows, completionLength, device))
         {
             SharedPrompts = sharePrompts ? FindSharedPrompts(sequences, device) : null,
-            Sequences = [.. sequences],
+            // Copies: the caller may change its lists, but not the tensors that were built from them.
+            Sequences = [.. sequences.Select(row => new TokenSequence([.. row.PromptIds], [.. row.CompletionIds]))],
         };
     }
 

@@ -46,8 +46,8 @@ internal static class TokenSampler
         }
 
         bool greedy = sampling.Temperature == 0;
-        Tensor filtered = DeviceSamplingFilters.Apply(
-            logits, [.. rows.Select(row => row.PromptIds.Concat(row.Completion.Ids))], greedy ? sampling with { Temperature = 1 } : sampling);
+        IEnumerable<int>[] histories = [.. rows.Select(row => row.PromptIds.Concat(row.Completion.Ids))];
+        Tensor filtered = DeviceSamplingFilters.Apply(logits, histories, greedy ? sampling with { Temperature = 1 } : sampling);
         return DeviceTokenSampler.Sample(filtered, greedy ? 0 : 1, uniforms); // the filters have divided by the temperature
     }
 

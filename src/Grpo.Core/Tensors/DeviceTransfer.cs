@@ -151,7 +151,9 @@ public static class DeviceTransfer
         return onCpu.numel() == 0 ? [] : onCpu.bytes;
     }
 
-    /// <summary>Counts the transfers of this thread, and of work that it starts, until the result is disposed. Counts do not nest.</summary>
+    /// <summary>
+    /// Counts the transfers of this thread, and of work that it starts, until the result is disposed. Counts do not nest.
+    /// </summary>
     /// <remarks>Functions that torch runs on its own threads, as in a backward pass on a GPU, are not counted.</remarks>
     internal static TransferCount Count()
     {

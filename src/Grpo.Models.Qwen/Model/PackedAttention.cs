@@ -24,12 +24,11 @@ internal sealed record PackedAttention(Tensor PromptSlots, Tensor QuerySlots, Te
     internal static PackedAttention From(PackedLayout layout, ScalarType type, Device device)
     {
         using var scope = TensorScope.BeginNoGrad();
-        Tensor promptSlots = DeviceTransfer.ToDevice(tensor(layout.PromptSlots(), device: CPU), device);   // [N, P]
-        Tensor querySlots = DeviceTransfer.ToDevice(tensor(layout.CompletionSlots(), device: CPU), device); // [B, C]
-        Tensor keySlots = DeviceTransfer.ToDevice(tensor(layout.KeySlots(), device: CPU), device);       // [B, P + C]
-        var attention = new PackedAttention(
-            promptSlots, querySlots, keySlots, DeviceTransfer.ToDevice(layout.OutputIndices(), device), CompletionMask(layout, type, device));
-        return attention.MovedBy(scope);
+        Tensor promptSlots = DeviceTransfer.ToDevice(tensor(layout.PromptSlots(), device: CPU), device);      // [N, P]
+        Tensor querySlots = DeviceTransfer.ToDevice(tensor(layout.CompletionSlots(), device: CPU), device);  // [B, C]
+        Tensor keySlots = DeviceTransfer.ToDevice(tensor(layout.KeySlots(), device: CPU), device);         // [B, P + C]
+        Tensor outputIndices = DeviceTransfer.ToDevice(layout.OutputIndices(), device);                      // [R]
+        return new PackedAttention(promptSlots, querySlots, keySlots, outputIndices, CompletionMask(layout, type, device)).MovedBy(scope);
     }
 
     /// <summary>Computes the attention of all tokens.</summary>

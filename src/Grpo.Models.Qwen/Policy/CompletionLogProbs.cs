@@ -94,7 +94,8 @@ internal static class CompletionLogProbs
         if (batch.Sequences is { } known)
         {
             long width = batch.CompletionLength;
-            return [.. known.SelectMany((sequence, row) => Enumerable.Range(0, sequence.CompletionIds.Count).Select(t => (row * width) + t))];
+            return [.. known.SelectMany(
+                (sequence, row) => Enumerable.Range(0, sequence.CompletionIds.Count).Select(t => (row * width) + t))];
         }
 
         using var scope = TensorScope.BeginNoGrad();

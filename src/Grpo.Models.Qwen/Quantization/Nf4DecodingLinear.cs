@@ -41,7 +41,8 @@ internal static class Nf4DecodingLinear
 
     // Rows of W must begin with a block and come in whole tiles.
     private static bool Suits(Tensor rows, Nf4Layout layout) =>
-        !DeviceTransfer.IsOnDevice(rows) && SkinnyKernel.IsSupported && rows.shape[0] is >= 1 and <= SkinnyLinear.MaxRows && CpuMemory.Suits(rows)
+        !DeviceTransfer.IsOnDevice(rows) && CpuMemory.Suits(rows)
+        && SkinnyKernel.IsSupported && rows.shape[0] is >= 1 and <= SkinnyLinear.MaxRows
         && layout.Inputs % Nf4Layout.BlockLength == 0 && layout.Outputs % SkinnyKernel.Tile == 0
         && layout.Numbers < int.MaxValue / sizeof(float);
 

@@ -5,14 +5,17 @@ namespace Grpo.Benchmarks;
 /// <summary>Runs this program in a new process, so that its peak memory does not include earlier work.</summary>
 internal static class ChildProcess
 {
+    /// <summary>The path of this program.</summary>
+    /// <remarks>The path of the process would not do: under `dotnet Grpo.Benchmarks.dll` it is dotnet's.</remarks>
+    public static string Program { get; } =
+        Path.ChangeExtension(typeof(ChildProcess).Assembly.Location, OperatingSystem.IsWindows() ? ".exe" : null);
+
     /// <summary>Runs the program to its end.</summary>
     /// <param name="arguments">The arguments of its command line.</param>
     /// <returns>The last line that it printed.</returns>
     public static string LastLine(params string[] arguments)
     {
-        // The path of this process would not do: under `dotnet Grpo.Benchmarks.dll` it is that of dotnet.
-        string program = Path.ChangeExtension(typeof(ChildProcess).Assembly.Location, OperatingSystem.IsWindows() ? ".exe" : null);
-        var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true };
+        var start = new ProcessStartInfo(Program, arguments) { RedirectStandardOutput = true };
         using Process process = Process.Start(start) ?? throw new InvalidOperationException("The process could not be started.");
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();

@@ -62,28 +62,25 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
 
         return cases;
 
-        Case Run(string name, Tensor start, Func<Tensor, Tensor> advance)
-        {
-            Tensor last = start.clone().DetachFromDisposeScope();
-            return new Case($"{name} b={rows}, {promptLength} before", rows * tokensPerRun, () =>
+        Case Run(string name, Tensor start, Func<Tensor, Tensor> advance) =>
+            Decoding($"{name} b={rows}, {promptLength} before", name == "int8", (rows, promptLength, tokensPerRun), start, advance) with
             {
-                for (int token = 0; token < tokensPerRun; token++)
-                {
-                    using var scope = TensorScope.BeginNoGrad();
-                    Tensor next = scope.Release(advance(last).argmax(1));
-                    last.Dispose();
-                    last = next;
-                }
-
-                Finish(last.clone());
-            })
-            {
-                Bytes = tokensPerRun * (((double)shape.ReadWeights * (name == "int8" ? 1 : sizeof(float)))
-                    + ((double)rows * promptLength * shape.CacheBytes)),
-                Operations = name == "int8" ? 0 : tokensPerRun * (2.0 * rows * shape.ReadWeights),
                 Baseline = name == "simple" ? null : $"simple b={rows}, {promptLength} before",
             };
-        }
+    }
+
+    /// <summary>Returns the decoding of some tokens for the rows of a group by the library alone, as llama.cpp decodes them.</summary>
+    public IReadOnlyList<Case> DecodeAsPeer(int rows, bool int8, int rounds, List<IDisposable> sessions)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Func<Tensor, Tensor> advance = Session(
+            rows, Prompt(PeerCases.TokensBefore), PeerCases.NewTokens(shape, rounds) + 1, int8, sessions);
+        return
+        [
+            Decoding(
+                PeerCases.DecodeName(shape, rows, int8), int8, (rows, PeerCases.TokensBefore, PeerCases.TokensPerRun(shape)),
+                zeros(rows, ScalarType.Int64, device), advance),
+        ];
     }
 
     /// <summary>Returns the log-probs without gradients, as a reference model computes them.</summary>
@@ -145,19 +142,19 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
     {
         IReadOnlyList<ScoredGroup> groups = _text.Groups(1, groupSize, promptLength, completionLength);
         int tokens = groupSize * (promptLength + completionLength);
-        string name = $"update G={groupSize}, P={promptLength}, C={completionLength}";
+        string name = $"update G={groupSize}, P={promptLength}, C={completionLength}, ";
         GrpoOptimizer unshared = Optimizer(sharePrompts: false, optimizers), shared = Optimizer(sharePrompts: true, optimizers);
         return
         [
-            new($"{name}, prompt per completion", tokens, () => unshared.Update(groups))
+            new($"{name}{PeerCases.PromptPerCompletion}", tokens, () => unshared.Update(groups))
             {
                 Tries = 2,
                 Operations = 3 * shape.ForwardOperations(groupSize, promptLength + completionLength, groupSize * completionLength),
             },
-            new($"{name}, prompt once", tokens, () => shared.Update(groups))
+            new($"{name}{PeerCases.PromptOnce}", tokens, () => shared.Update(groups))
             {
                 Tries = 2,
-                Baseline = $"{name}, prompt per completion",
+                Baseline = $"{name}{PeerCases.PromptPerCompletion}",
                 Operations = 3 * shape.SharedForwardOperations(1, groupSize, promptLength, completionLength),
             },
         ];
@@ -216,6 +213,29 @@ internal sealed class ModelCases(Shape shape, Device device) : IDisposable
     }
 
     public void Dispose() => _policy.Dispose();
+
+    private Case Decoding(
+        string name, bool int8, (int Rows, int Before, int Steps) size, Tensor start, Func<Tensor, Tensor> advance)
+    {
+        Tensor last = start.clone().DetachFromDisposeScope();
+        return new Case(name, size.Rows * size.Steps, () =>
+        {
+            for (int token = 0; token < size.Steps; token++)
+            {
+                using var scope = TensorScope.BeginNoGrad();
+                Tensor next = scope.Release(advance(last).argmax(1));
+                last.Dispose();
+                last = next;
+            }
+
+            Finish(last.clone());
+        })
+        {
+            Bytes = size.Steps * (((double)shape.ReadWeights * (int8 ? 1 : sizeof(float)))
+                + ((double)size.Rows * size.Before * shape.CacheBytes)),
+            Operations = int8 ? 0 : size.Steps * (2.0 * size.Rows * shape.ReadWeights),
+        };
+    }
 
     private GrpoOptimizer Optimizer(
         bool sharePrompts, List<IDisposable> optimizers, IReferenceModel? reference = null, int? microBatch = null)

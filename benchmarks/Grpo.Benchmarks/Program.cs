@@ -15,11 +15,12 @@ var roundsOption = new Option<int>("--rounds")
 };
 var partsOption = new Option<string[]>("--parts")
 {
-    Description = "Any of model, pieces, memory, growth and plan; or decode or update for a part of model. Default: model and pieces.",
+    Description = "Any of model, pieces, memory, growth, plan and peers; or decode or update for a part of model. "
+        + "Default: model and pieces.",
     AllowMultipleArgumentsPerToken = true,
     DefaultValueFactory = _ => ["model", "pieces"],
 };
-partsOption.AcceptOnlyFromAmong("model", "decode", "update", "pieces", "memory", "growth", "plan");
+partsOption.AcceptOnlyFromAmong("model", "decode", "update", "pieces", "memory", "growth", "plan", "peers");
 var jsonOption = new Option<string?>("--json") { Description = "The file to write the results to, as JSON." };
 var plotOption = new Option<string?>("--plot") { Description = "The file for a picture of growth, as SVG." };
 var growthOption = new Option<string?>("--growth-of")
@@ -31,10 +32,26 @@ var peakOption = new Option<string?>("--peak-of") { Description = "The measureme
 var planOption = new Option<string?>("--plan-of") { Description = "The run of a new process for --parts plan.", Hidden = true };
 var folderOption = new Option<string?>("--folder") { Description = "The checkpoint of a new process for --parts plan.", Hidden = true };
 var writeOption = new Option<bool>("--write") { Description = "True to write that checkpoint.", Hidden = true };
+var againstOption = new Option<string?>("--against")
+{
+    Description = "The built program of another commit, or of a peer for --parts peers. Runs each case of model or peers in both in turn "
+        + "and prints the ratios of their times.",
+};
+var againstArgumentsOption = new Option<string>("--against-arguments")
+{
+    Description = "Arguments for that program alone, separated by spaces.",
+    DefaultValueFactory = _ => "",
+};
+var caseOption = new Option<string[]>("--case")
+{
+    Description = "With --against, only the cases of these names.",
+    AllowMultipleArgumentsPerToken = true,
+};
+var serveOption = new Option<int?>("--serve") { Description = "The list of cases of a new process for --against.", Hidden = true };
 var root = new RootCommand("Measures Grpo and compares it with what this machine can do.")
 {
     shapeOption, deviceOption, roundsOption, partsOption, jsonOption, plotOption, peakOption, growthOption, planOption,
-    folderOption, writeOption,
+    folderOption, writeOption, againstOption, againstArgumentsOption, caseOption, serveOption,
 };
 root.SetAction(parsed =>
 {
@@ -73,7 +90,22 @@ root.SetAction(parsed =>
             $"memory, growth and plan measure the main memory of a process, not the memory of {device}. Omit them, or omit --device.");
     }
 
-    SuiteResult result = new Suite(shape, device, parsed.GetValue(roundsOption)).Run(parts);
+    int rounds = parsed.GetValue(roundsOption);
+    if (parsed.GetValue(serveOption) is { } list)
+    {
+        Pairs.Serve(new Suite(shape, device, rounds), shape, device, parts, list);
+        return;
+    }
+
+    if (parsed.GetValue(againstOption) is { } other)
+    {
+        string[] arguments = ["--shape", shape.Name, "--device", $"{device}", "--rounds", $"{rounds}", "--parts", .. parts];
+        string[] additional = parsed.GetRequiredValue(againstArgumentsOption).Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        Pairs.Run(new OtherProgram(other, additional), arguments, rounds, parsed.GetValue(caseOption) ?? []);
+        return;
+    }
+
+    SuiteResult result = new Suite(shape, device, rounds).Run(parts);
     if (parsed.GetValue(plotOption) is { } picture && result.Growth.Count > 0)
     {
         File.WriteAllText(picture, GrowthPlot.Draw(result.Growth));

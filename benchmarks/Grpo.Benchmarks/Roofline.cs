@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Grpo.Tensors;
@@ -47,6 +48,7 @@ internal sealed record Roofline(double Gemm, double GemmBFloat16, double Bandwid
         if (device.type == DeviceType.CPU)
         {
             probes.Add(Probe("read by vectors", 0, Elements * sizeof(float), () => Read(large)));
+            probes.Add(Probe("read in streams", 0, Elements * sizeof(float), () => ReadInStreams(large)));
         }
 
         return probes;
@@ -94,6 +96,30 @@ internal sealed record Roofline(double Gemm, double GemmBFloat16, double Bandwid
             }
 
             if (Vector512.Sum(Vector512.Max(Vector512.Max(a, b), Vector512.Max(c, d))) != Vector512<float>.Count)
+            {
+                throw new InvalidOperationException("The elements that were read are not all 1.");
+            }
+        });
+    }
+
+    // Each thread reads four parts at a time, as decoding reads four rows of a weight. With vectors of 256 bits this is faster.
+    private static void ReadInStreams(Tensor tensor)
+    {
+        int threads = get_num_threads();
+        Parallel.For(0, threads, part =>
+        {
+            ReadOnlySpan<Vector<float>> numbers = MemoryMarshal.Cast<byte, Vector<float>>(tensor.bytes);
+            int quarter = numbers.Length / threads / 4;
+            numbers = numbers.Slice(4 * quarter * part, 4 * quarter);
+            ReadOnlySpan<Vector<float>> first = numbers[..quarter], second = numbers.Slice(quarter, quarter);
+            ReadOnlySpan<Vector<float>> third = numbers.Slice(2 * quarter, quarter), fourth = numbers.Slice(3 * quarter, quarter);
+            Vector<float> a = default, b = default, c = default, d = default;
+            for (int i = 0; i < quarter; i++)
+            {
+                (a, b, c, d) = (Vector.Max(a, first[i]), Vector.Max(b, second[i]), Vector.Max(c, third[i]), Vector.Max(d, fourth[i]));
+            }
+
+            if (Vector.Sum(Vector.Max(Vector.Max(a, b), Vector.Max(c, d))) != Vector<float>.Count)
             {
                 throw new InvalidOperationException("The elements that were read are not all 1.");
             }

@@ -1,4 +1,5 @@
 using Grpo.Tensors;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Benchmarks;
@@ -14,6 +15,10 @@ internal sealed record SuiteResult(
     string Machine, string Shape, Roofline Roof, IReadOnlyList<Row> Rows, IReadOnlyDictionary<string, long> PeakBytes,
     IReadOnlyList<GrowthMeasure> Growth);
 
+/// <summary>Creates cases that are timed together.</summary>
+/// <param name="owners">The list that receives what is disposed after them.</param>
+internal delegate IReadOnlyList<Case> CaseList(List<IDisposable> owners);
+
 /// <summary>Runs the requested parts of the benchmark and prints their tables.</summary>
 internal sealed class Suite(Shape shape, Device device, int rounds)
 {
@@ -28,10 +33,9 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
         Console.WriteLine(roof);
         Console.WriteLine($"| {"what",-44} | {"ms",10} | {"tokens/s",9} | {"bound",6} | {"against",-34} | quiet |");
         Console.WriteLine("|---|---:|---:|---:|---|---|");
-        if (parts.Any(part => part is "model" or "decode" or "update"))
+        if (parts.Any(part => part is "model" or "decode" or "update" or "peers"))
         {
-            bool all = parts.Contains("model");
-            RunModel(all || parts.Contains("decode"), all || parts.Contains("update"));
+            RunModel(parts);
         }
 
         if (parts.Contains("pieces"))
@@ -91,42 +95,61 @@ internal sealed class Suite(Shape shape, Device device, int rounds)
         }
     }
 
-    private void RunModel(bool decode, bool update)
+    private void RunModel(IReadOnlyList<string> parts)
     {
         using var model = new ModelCases(shape, device);
+        foreach (CaseList make in CaseLists(model, parts))
+        {
+            Time(make);
+        }
+    }
+
+    /// <summary>Returns the lists of cases of a model. The cases of a list are timed together and freed before the next list.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="parts">The requested parts of the benchmark.</param>
+    public IReadOnlyList<CaseList> CaseLists(ModelCases model, IReadOnlyList<string> parts)
+    {
         bool tiny = shape.Name == "tiny";
-        if (decode)
-        {
-            RunDecoding(model, tiny);
-        }
-
-        if (update)
-        {
-            RunUpdates(model, tiny);
-        }
+        IEnumerable<CaseList> decoding =
+        [
+            _ => tiny ? model.Prefill(16, 64) : model.Prefill(8, 256),
+            .. (tiny ? [1, 16, 64] : new[] { 1, 8, 32 }).Select(rows => (CaseList)(owners =>
+                model.Decode(rows, promptLength: tiny ? 64 : 256, tokensPerRun: tiny ? 32 : 4, rounds, owners))),
+            _ => tiny ? model.Rollout(2, 8, 64, 64) : model.Rollout(1, 8, 64, 64),
+        ];
+        IEnumerable<CaseList> updates =
+        [
+            _ => model.LogProbs(1, 8, 128, 128),
+            owners => tiny ? model.Update(16, 128, owners) : model.Update(4, 256, owners),
+            owners => model.SharedPrompt(8, 128, 128, owners),
+            owners => model.UpdateWithReference(tiny ? 2 : 1, 8, 64, 64, owners),
+        ];
+        return
+        [
+            .. parts.Any(part => part is "model" or "decode") ? decoding : [],
+            .. parts.Any(part => part is "model" or "update") ? updates : [],
+            .. parts.Contains("peers") ? PeerLists(model) : [],
+        ];
     }
 
-    private void RunDecoding(ModelCases model, bool tiny)
+    // A list for each case: the peak memory of a process is then that of one case.
+    private IEnumerable<CaseList> PeerLists(ModelCases model)
     {
-        Time(_ => tiny ? model.Prefill(16, 64) : model.Prefill(8, 256));
-        foreach (int rows in tiny ? [1, 16, 64] : new[] { 1, 8, 32 })
-        {
-            Time(owners => model.Decode(rows, promptLength: tiny ? 64 : 256, tokensPerRun: tiny ? 32 : 4, rounds, owners));
-        }
-
-        Time(_ => tiny ? model.Rollout(2, 8, 64, 64) : model.Rollout(1, 8, 64, 64));
-    }
-
-    private void RunUpdates(ModelCases model, bool tiny)
-    {
-        Time(_ => model.LogProbs(1, 8, 128, 128));
-        Time(owners => tiny ? model.Update(16, 128, owners) : model.Update(4, 256, owners));
-        Time(owners => model.SharedPrompt(8, 128, 128, owners));
-        Time(owners => model.UpdateWithReference(tiny ? 2 : 1, 8, 64, 64, owners));
+        bool tiny = shape.Name == "tiny";
+        return
+        [
+            .. PeerCases.PromptLengths.Select(length => (CaseList)(_ => model.Prefill(1, length))),
+            .. from int8 in device.type == DeviceType.CPU ? [false, true] : (bool[])[false]
+               from rows in PeerCases.Rows(shape)
+               select (CaseList)(owners => model.DecodeAsPeer(rows, int8, rounds, owners)),
+            _ => tiny ? model.Rollout(2, 8, 64, 64) : model.Rollout(1, 8, 64, 64),
+            owners => [(tiny ? model.Update(16, 128, owners) : model.Update(4, 128, owners))[0]],
+            owners => tiny ? model.SharedPrompt(8, 128, 128, owners) : model.SharedPrompt(4, 128, 32, owners),
+        ];
     }
 
     // Each list of cases has its own roof, measured in the same rounds.
-    private void Time(Func<List<IDisposable>, IReadOnlyList<Case>> make)
+    private void Time(CaseList make)
     {
         var owners = new List<IDisposable>();
         try

@@ -78,7 +78,11 @@ internal sealed partial class HubCommits(HubConnection connection, HubAnswers an
     }
 
     /// <summary>Asks the hub where each file goes, and which ones it has.</summary>
-    public async Task<IReadOnlyList<FileState>> DescribeAsync(IReadOnlyList<LocalFile> files, CancellationToken cancellationToken)
+    /// <param name="files">The files.</param>
+    /// <param name="forPullRequest">True if a pull request follows, which needs no right to write to the branch.</param>
+    /// <param name="cancellationToken">Cancels the request.</param>
+    public async Task<IReadOnlyList<FileState>> DescribeAsync(
+        IReadOnlyList<LocalFile> files, bool forPullRequest, CancellationToken cancellationToken)
     {
         var states = new List<FileState>(files.Count);
         foreach (LocalFile[] chunk in files.Chunk(FilesPerQuestion))
@@ -99,10 +103,17 @@ internal sealed partial class HubCommits(HubConnection connection, HubAnswers an
             });
             states.AddRange(await answers.AskAsync(
                 UploadContents.Bytes(json, "application/json"),
-                $"{id.ApiPath}/preupload/{Uri.EscapeDataString(_settings.Revision)}",
+                $"{id.ApiPath}/preupload/{Uri.EscapeDataString(_settings.Revision)}{Query(forPullRequest)}",
                 $"the list of files for '{id}'",
                 answer => Read(answer, chunk),
                 cancellationToken).ConfigureAwait(false));
+        }
+
+        if (states.Where(state => state is { IsLarge: false, IsThere: false }).Sum(state => state.File.Size) > MaxCommitBytes)
+        {
+            throw new HubException(
+                $"The hub asks for more than {MaxCommitBytes} bytes of small files in one commit. Exclude files, or send them in several "
+                + "uploads.");
         }
 
         return states;
@@ -150,10 +161,12 @@ internal sealed partial class HubCommits(HubConnection connection, HubAnswers an
     public Task<(string Commit, long? PullRequest)> CommitAsync(byte[] body, bool createPullRequest, CancellationToken cancellationToken) =>
         answers.AskAsync(
             UploadContents.Bytes(body, "application/x-ndjson"),
-            $"{id.ApiPath}/commit/{Uri.EscapeDataString(_settings.Revision)}{(createPullRequest ? "?create_pr=1" : "")}",
+            $"{id.ApiPath}/commit/{Uri.EscapeDataString(_settings.Revision)}{Query(createPullRequest)}",
             $"the commit to '{id}'",
             json => ReadCommit(json, createPullRequest),
             cancellationToken);
+
+    private static string Query(bool isPullRequest) => isPullRequest ? "?create_pr=1" : "";
 
     private List<FileState> Read(HubJson json, LocalFile[] asked)
     {
@@ -181,14 +194,6 @@ internal sealed partial class HubCommits(HubConnection connection, HubAnswers an
         if (missing is not null)
         {
             throw json.Error($"It does not say where '{missing.Path}' goes.");
-        }
-
-        LocalFile[] inCommit = [.. states.Values.Where(state => !state.IsLarge).Select(state => state.File)];
-        if (inCommit.Sum(file => file.Size) > MaxCommitBytes)
-        {
-            throw new HubException(
-                $"The hub asks for more than {MaxCommitBytes} bytes of small files in one commit. Exclude files, or send them in several "
-                + "uploads.");
         }
 
         return [.. asked.Select(file => states[file.Path])];

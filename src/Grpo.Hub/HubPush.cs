@@ -92,8 +92,8 @@ internal sealed class HubPush
         List<LocalFile> files, CancellationToken cancellationToken)
     {
         (string head, _) = await Retry().RunAsync(() => _repository.ListAsync(cancellationToken), cancellationToken).ConfigureAwait(false);
-        IReadOnlyList<FileState> states = await Retry().RunAsync(() => _commits.DescribeAsync(files, cancellationToken), cancellationToken)
-            .ConfigureAwait(false);
+        IReadOnlyList<FileState> states = await Retry().RunAsync(
+            () => _commits.DescribeAsync(files, _options.CreatePullRequest, cancellationToken), cancellationToken).ConfigureAwait(false);
         if (_options.ParentCommit is { } parent && parent != head && states.Any(state => !state.IsThere))
         {
             throw new HubException(
@@ -106,13 +106,15 @@ internal sealed class HubPush
 
     private async Task SendAsync(FileState[] changed, CancellationToken cancellationToken)
     {
+        // The hub checks the right to write to a branch that is named, and a pull request needs no such right.
+        var batch = new LfsBatch(_connection, _answers, _id, _options.CreatePullRequest ? null : _settings.Revision);
         for (int i = 0; i < changed.Length; i++)
         {
             (LocalFile file, bool isLarge, _) = changed[i];
             int number = i + 1;
             if (isLarge)
             {
-                var upload = new LfsUpload(_connection, _answers, new LfsBatch(_connection, _answers, _id), file);
+                var upload = new LfsUpload(_connection, _answers, batch, file);
                 await upload.RunAsync(bytes => Report(file, number, changed.Length, bytes), cancellationToken).ConfigureAwait(false);
             }
         }

@@ -15,7 +15,11 @@ internal sealed record LfsAction(Uri Address, IReadOnlyDictionary<string, string
 internal sealed record LfsInstructions(LfsAction Upload, long PartBytes, IReadOnlyList<Uri> Parts, LfsAction? Verify);
 
 /// <summary>Asks the hub how to upload a large file (the batch API of git LFS), and checks the answer.</summary>
-internal sealed partial class LfsBatch(HubConnection connection, HubAnswers answers, HubRepositoryId id)
+/// <param name="connection">The connection to the hub.</param>
+/// <param name="answers">Reads the answers.</param>
+/// <param name="id">The repository.</param>
+/// <param name="branch">The branch that the file is for; null to name none.</param>
+internal sealed partial class LfsBatch(HubConnection connection, HubAnswers answers, HubRepositoryId id, string? branch)
 {
     // The limit of the stores; a longer list would be no answer for this file.
     private const int MaxParts = 10_000;
@@ -33,9 +37,13 @@ internal sealed partial class LfsBatch(HubConnection connection, HubAnswers answ
             writer.WriteStringValue("multipart");
             writer.WriteEndArray();
             writer.WriteString("hash_algo", "sha256");
-            writer.WriteStartObject("ref");
-            writer.WriteString("name", connection.Settings.Revision);
-            writer.WriteEndObject();
+            if (branch is not null)
+            {
+                writer.WriteStartObject("ref");
+                writer.WriteString("name", branch);
+                writer.WriteEndObject();
+            }
+
             writer.WriteStartArray("objects");
             writer.WriteStartObject();
             writer.WriteString("oid", file.Sha256);

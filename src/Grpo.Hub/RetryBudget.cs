@@ -18,8 +18,9 @@ internal sealed class RetryBudget(HubSettings settings, int maxAttempts)
             throw maxAttempts == 1 ? failure : new HubTransientException($"{failure.Message} All {maxAttempts} attempts failed.", failure);
         }
 
-        TimeSpan wait = failure.RetryAfter ?? settings.RetryDelay * Math.Pow(2, _failures - 1);
-        wait = wait < LongestWait ? wait : LongestWait;
+        // Ticks as a double: a delay that doubles a hundred times is beyond the range of TimeSpan.
+        double ticks = failure.RetryAfter?.Ticks ?? settings.RetryDelay.Ticks * Math.Pow(2, _failures - 1);
+        TimeSpan wait = TimeSpan.FromTicks((long)Math.Min(ticks, LongestWait.Ticks));
         settings.Logger.Retrying(failure.Message, _failures + 1, maxAttempts, wait);
         await Task.Delay(wait, cancellationToken).ConfigureAwait(false);
     }

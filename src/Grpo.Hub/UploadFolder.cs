@@ -8,14 +8,15 @@ internal static class UploadFolder
     private const int MaxFiles = 10_000;
     private const int MaxDepth = 32;
 
-    // Whatever the options say: another repository, unfinished files, and files that hold secrets or paths of this machine.
+    // Whatever the options say: another repository, unfinished files, and files that hold secrets or name this machine. A folder of such a
+    // name is left out as a whole.
     private static readonly PathPattern[] Never =
     [
         .. new[]
         {
-            ".git/**", "**/.git/**", "**/.git", ".cache/**", "**/.cache/**", "*.tmp", "*.temp", "*.part", "*.partial", "*.incomplete",
-            "*.lock", "*~", "*.swp", ".DS_Store", "Thumbs.db", "**/__pycache__/**", "**/.ipynb_checkpoints/**", ".env", ".env.*", ".netrc",
-            "*.pem", "id_rsa", "id_ed25519", "token", "base_model_location.json",
+            ".git", ".cache", "*.tmp", ".tmp-*", "*.temp", "*.part", "*.partial", "*.incomplete", "*.lock", ".run.owner", "*~", "*.swp",
+            ".DS_Store", "Thumbs.db", "__pycache__", ".ipynb_checkpoints", ".env", ".env.*", ".netrc", ".git-credentials", ".ssh", "*.pem",
+            "id_rsa", "id_ecdsa", "id_ed25519", "token", "stored_tokens", "base_model_location.json",
         }.Select(pattern => new PathPattern(pattern)),
     ];
 
@@ -24,9 +25,10 @@ internal static class UploadFolder
     [
         .. new[]
         {
-            "optimizer.safetensors", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state*.pth", "training_args.bin",
-            "*_state.json", "checkpoint.json", "best.json", "log_counts.json", "run_options.json", "metrics.jsonl", "completions.jsonl",
-            "flight.bin", "report.html", "events.out.tfevents.*", "**/checkpoint-*/**", "**/checkpoints/**",
+            "optimizer.safetensors", "reference.safetensors", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt",
+            "rng_state*.pth", "training_args.bin", "*_state.json", "checkpoint.json", "best.json", "log_counts.json", "run_options.json",
+            "metrics.jsonl", "completions.jsonl", "flight.bin", "report.html", "events.out.tfevents.*", "**/checkpoint-*/**",
+            "**/checkpoints/**",
         }.Select(pattern => new PathPattern(pattern)),
     ];
 
@@ -77,7 +79,7 @@ internal static class UploadFolder
         }
 
         // The wishes of the caller are about files. A folder is left out if all that it can hold is.
-        bool IsWanted(string path, bool isFolder) => !Matches(Never, path)
+        bool IsWanted(string path, bool isFolder) => !IsNeverSent(path)
             && (options.IncludeTrainingState || !Matches(TrainingState, path))
             && (isFolder || (Matches(include, path) && !Matches(exclude, path)));
 
@@ -125,10 +127,39 @@ internal static class UploadFolder
         string inside = root.FullName.TrimEnd(Path.DirectorySeparatorChar) + Path.DirectorySeparatorChar;
         return file.ResolveLinkTarget(returnFinalTarget: true) is FileInfo { Exists: true } target
             && target.FullName.StartsWith(inside, StringComparison.Ordinal)
-            && !Matches(Never, Path.GetRelativePath(root.FullName, target.FullName).Replace(Path.DirectorySeparatorChar, '/'))
+            && !IsBehindLink(target.Directory, inside)
+            && !IsNeverSent(Path.GetRelativePath(root.FullName, target.FullName).Replace(Path.DirectorySeparatorChar, '/'))
             ? target
             : throw new HubException(
                 $"'{path}' is a link to a file outside of the folder, which is not uploaded. Replace it with the file, or exclude it.");
+    }
+
+    // The final target is known by its path only: a folder in that path may itself be a link, which no walk has refused if it is left out.
+    private static bool IsBehindLink(DirectoryInfo? folder, string inside)
+    {
+        for (; folder is not null && folder.FullName.StartsWith(inside, StringComparison.Ordinal); folder = folder.Parent)
+        {
+            if (folder.LinkTarget is not null)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    // A path of which any part has such a name: the file itself, or a folder that it is in.
+    private static bool IsNeverSent(string path)
+    {
+        for (int end = path.IndexOf('/'); end >= 0; end = path.IndexOf('/', end + 1))
+        {
+            if (Matches(Never, path[..end]))
+            {
+                return true;
+            }
+        }
+
+        return Matches(Never, path);
     }
 
     private static bool Matches(PathPattern[] patterns, string path) => Array.Exists(patterns, pattern => pattern.IsMatch(path));

@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+
 namespace Grpo.EndToEnd.Tests;
 
 /// <summary>The command controls from the outside.</summary>
@@ -25,6 +28,24 @@ public sealed class SampleControlsTests : IDisposable
         Assert.Equal(4, File.ReadLines(Path.Combine(_folder, "gspo", "completions.jsonl")).Count());
         Assert.All(rows, row => Assert.Matches(@"^\d+\.\d \(\d+\.\d-\d+\.\d\)$", row[2]));
         Assert.Contains("GSPO", result.Output, StringComparison.Ordinal);
+    }
+
+    // Without the tiny model the rate is unset: 1e-6 and 1e-5 by default, times 0 and 20.
+    [Fact]
+    public async Task Controls_scales_a_rate_that_is_not_set()
+    {
+        string[] run =
+        [
+            "controls", "--runs", "real,learning-rate-0,collapse", "--model", SampleProcess.TinyModel, "--explain", "true",
+            "--output", _folder,
+        ];
+        string full = (await SampleProcess.RunAsync("Gsm8k", run)).Succeeded().Output;
+        string adapter = (await SampleProcess.RunAsync("Gsm8k", [.. run, "--lora-rank", "4"])).Succeeded().Output;
+        Assert.Equal([1e-6, 0, 2e-5], Rates(full));
+        Assert.Equal([1e-5, 0, 2e-4], Rates(adapter));
+
+        static IEnumerable<double> Rates(string output) => Regex.Matches(output, @"AdamW, learning rate (\S+) constant")
+            .Select(match => Math.Round(double.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture), 12));
     }
 
     [Fact]

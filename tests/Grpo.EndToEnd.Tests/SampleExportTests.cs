@@ -41,4 +41,27 @@ public sealed class SampleExportTests : IDisposable
         (await SampleProcess.RunAsync("Gsm8k", "export", "--output", file, "--format", "safetensors")).Failed("is a GGUF file");
         (await SampleProcess.RunAsync("Gsm8k", "export", "--output", _folder + "/x", "--model", "/no/such/model")).Failed("/no/such/model");
     }
+
+    [Fact]
+    public async Task A_replaced_model_leaves_no_task_and_a_template_may_be_given()
+    {
+        string model = Directory.CreateDirectory(Path.Combine(_folder, "model")).FullName, target = Path.Combine(_folder, "out");
+        foreach (string file in Directory.GetFiles(SampleProcess.TinyModel))
+        {
+            File.Copy(file, Path.Combine(model, Path.GetFileName(file)));
+        }
+
+        (await SampleProcess.RunAsync("Gsm8k", "export", "--output", target)).Succeeded();
+        Assert.True(File.Exists(Path.Combine(target, "task.json")));
+
+        File.Delete(Path.Combine(model, "task.json"));
+        File.WriteAllText(Path.Combine(model, "chat_template.jinja"), "{{ messages | wordwrap }}");
+        string[] command = ["export", "--model", model, "--output", target, "--overwrite"];
+        (await SampleProcess.RunAsync("Gsm8k", command)).Failed("the filter 'wordwrap' is not supported", "--chat-template");
+        Assert.True(File.Exists(Path.Combine(target, "task.json")));
+
+        (await SampleProcess.RunAsync("Gsm8k", [.. command, "--chat-template", "chatml"])).Succeeded();
+        Assert.False(File.Exists(Path.Combine(target, "task.json")));
+        Assert.DoesNotContain("wordwrap", File.ReadAllText(Path.Combine(target, "chat_template.jinja")), StringComparison.Ordinal);
+    }
 }

@@ -46,8 +46,11 @@ public sealed class SamplePushTests : IDisposable
         Assert.DoesNotContain(_folder.Path, card, StringComparison.Ordinal);
         Assert.True(_server.IsPrivate);
 
-        result = (await RunAsync("--repo", UploadHub.Id)).Succeeded();
+        Assert.DoesNotContain("Note:", result.Output, StringComparison.Ordinal);
+
+        result = (await RunAsync("--repo", UploadHub.Id, "--license", "apache-2.0")).Succeeded();
         Assert.Contains("The hub has all of it already", result.Output, StringComparison.Ordinal);
+        Assert.Contains("which is sent as it is, without what --license would write.", result.Output, StringComparison.Ordinal);
         Assert.Equal(2, _server.Commits.Count);
     }
 

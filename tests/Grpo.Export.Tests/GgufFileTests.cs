@@ -78,6 +78,55 @@ public sealed class GgufFileTests : IDisposable
     }
 
     [Fact]
+    public async Task A_template_for_tools_has_a_name_in_the_metadata()
+    {
+        Directory.CreateDirectory(_folder["source/additional_chat_templates"]);
+        File.Copy(Path.Combine(ExportModels.Tiny, "config.json"), _folder["source/config.json"]);
+        File.Copy(Path.Combine(ExportModels.Tiny, "model.safetensors"), _folder["source/model.safetensors"]);
+        ExportModels.CopyTokenizer(_folder["source"]);
+        const string Tools = "{{ tools | tojson }}{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}";
+        File.WriteAllText(_folder["source/additional_chat_templates/tool_use.jinja"], Tools);
+        GgufReader file = await ExportAsync(_folder["source"], ExportType.Float16);
+        Assert.Equal(Tools, file.Metadata["tokenizer.chat_template.tool_use"]);
+        Assert.Equal(["tool_use"], (object[])file.Metadata["tokenizer.chat_templates"]);
+        Assert.Equal(
+            File.ReadAllText(Path.Combine(ExportModels.Tiny, "chat_template.jinja")), file.Metadata["tokenizer.chat_template"]);
+    }
+
+    // Weights are rounded in pieces of 2^22 values. The embedding has 70,000 · 64 = 4,480,000.
+    [Theory]
+    [InlineData(ExportType.Float32, 0)]
+    [InlineData(ExportType.Float16, 1.0 / 2048)]    // half a unit in the last of 11 bits
+    [InlineData(ExportType.Q8, 1.0 / 200)]          // of the largest of a block: half of 1/127, and 1/2048 for the scale
+    public async Task A_weight_of_several_pieces_is_written_whole(ExportType type, double bound)
+    {
+        Directory.CreateDirectory(_folder["source"]);
+        var config = new DecoderConfig
+        {
+            VocabularySize = 70_000,
+            HiddenSize = 64,
+            IntermediateSize = 64,
+            LayerCount = 1,
+            AttentionHeadCount = 2,
+            KeyValueHeadCount = 1,
+            TieWordEmbeddings = true,
+        };
+        using (CausalLM model = CausalLM.Initialize(config, seed: 1))
+        {
+            QwenWeights.Save(model, _folder["source"]);
+        }
+
+        ExportModels.CopyTokenizer(_folder["source"]);
+        GgufReader file = await ExportAsync(_folder["source"], type);
+        using var scope = TensorScope.BeginNoGrad();
+        using SafetensorsCheckpoint checkpoint = SafetensorsCheckpoint.Open(_folder["source"]);
+        float[] exact = Read(checkpoint, "model.embed_tokens.weight"), rounded = file.Values("token_embd.weight");
+        Assert.Equal(exact.Length, rounded.Length);
+        double largest = exact.Max(Math.Abs);
+        Assert.True(exact.Zip(rounded).All(pair => Math.Abs(pair.First - pair.Second) <= bound * largest));
+    }
+
+    [Fact]
     public async Task Weights_are_stored_exactly_when_F32()
     {
         GgufReader file = await ExportAsync(ExportModels.Tiny, ExportType.Float32);

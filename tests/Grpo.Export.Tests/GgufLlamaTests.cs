@@ -86,6 +86,16 @@ public sealed class GgufLlamaTests : IDisposable
         Assert.False(llama.Vocabulary.ShouldAddBOS);
     }
 
+    // Qwen's tokenizer composes accents (NFC). GGUF has no place to say so.
+    [LlamaFact]
+    public async Task Accents_are_not_composed_by_llama_cpp()
+    {
+        using LlamaCpp llama = await ExportAsync(ExportType.Float32);
+        Assert.Equal(_qwen.Tokenizer.Encode("caf\u00E9"), _qwen.Tokenizer.Encode("cafe\u0301"));
+        Assert.Equal(_qwen.Tokenizer.Encode("caf\u00E9"), llama.Tokenize("caf\u00E9"));
+        Assert.NotEqual(_qwen.Tokenizer.Encode("cafe\u0301"), llama.Tokenize("cafe\u0301"));
+    }
+
     [LlamaFact]
     public async Task The_program_of_the_page_gets_the_policys_answer()
     {

@@ -118,6 +118,8 @@ public sealed class SafetensorsExportTests : IDisposable
         await ModelExport.SaveAsync(ExportModels.Tiny, _folder["out"], new ExportOptions { Type = ExportType.Float32 });
         File.WriteAllText(_folder["out/notes.txt"], "mine");
         File.WriteAllText(_folder["out/model.safetensors.index.json"], "old");
+        File.WriteAllText(_folder["out/model-00001-of-00002.safetensors"], "old");
+        File.WriteAllText(_folder["out/model-backup.safetensors"], "mine");
         string before = Hash(_folder["out/model.safetensors"]);
         string message = (await Assert.ThrowsAsync<IOException>(() => ModelExport.SaveAsync(ExportModels.Tiny, _folder["out"]))).Message;
         Assert.Contains("exists and is not empty", message, StringComparison.Ordinal);
@@ -126,7 +128,9 @@ public sealed class SafetensorsExportTests : IDisposable
         await ModelExport.SaveAsync(ExportModels.Tiny, _folder["out"], new ExportOptions { Overwrite = true });
         Assert.NotEqual(before, Hash(_folder["out/model.safetensors"]));
         Assert.Equal("mine", File.ReadAllText(_folder["out/notes.txt"]));
+        Assert.Equal("mine", File.ReadAllText(_folder["out/model-backup.safetensors"]));
         Assert.False(File.Exists(_folder["out/model.safetensors.index.json"]));
+        Assert.False(File.Exists(_folder["out/model-00001-of-00002.safetensors"]));
         Assert.Equal(["out"], Directory.EnumerateFileSystemEntries(_folder.Path).Select(Path.GetFileName));
     }
 
@@ -145,6 +149,22 @@ public sealed class SafetensorsExportTests : IDisposable
         string message = (await Assert.ThrowsAsync<ArgumentException>(
             () => ModelExport.SaveAsync(ExportModels.Tiny, ExportModels.Tiny, new ExportOptions { Overwrite = true }))).Message;
         Assert.Contains("replace its own source", message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_option_for_a_source_is_refused_for_a_loaded_model()
+    {
+        using QwenPretrained qwen = QwenPretrained.Load(ExportModels.Tiny);
+        foreach (ExportOptions options in (ExportOptions[])
+        [
+            new() { Adapter = _folder["adapter"] }, new() { ChatTemplate = new QwenChatTemplate() }, new() { Revision = "v1" },
+        ])
+        {
+            string message = Assert.Throws<ArgumentException>(() => ModelExport.Save(qwen, _folder["out"], options)).Message;
+            Assert.Contains("this model is loaded already", message, StringComparison.Ordinal);
+        }
+
+        Assert.False(Directory.Exists(_folder["out"]));
     }
 
     [Fact]

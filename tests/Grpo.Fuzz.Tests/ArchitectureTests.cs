@@ -1,7 +1,9 @@
+using System.Reflection;
 using Grpo.Hub;
 using Grpo.Models.Qwen;
 using Grpo.Rewards;
 using Grpo.Testing;
+using Microsoft.Extensions.Logging;
 
 namespace Grpo.Fuzz.Tests;
 
@@ -141,6 +143,24 @@ public sealed class ArchitectureTests
                select $"{type.FullName} has {method.Parameters.Count}",
         ];
         Assert.Equal([], tooLong);
+    }
+
+    // A filter of a log selects messages by id.
+    [Fact]
+    public void An_event_id_belongs_to_one_log_message()
+    {
+        const BindingFlags All = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance;
+        (int Id, string Name)[] messages =
+        [
+            .. from anchor in Anchors
+               from method in anchor.Assembly.GetTypes().SelectMany(type => type.GetMethods(All | BindingFlags.DeclaredOnly))
+               let message = method.GetCustomAttribute<LoggerMessageAttribute>()
+               where message is not null
+               select (message.EventId, method.Name),
+        ];
+        Assert.True(messages.Length > 30, $"Only {messages.Length} log messages were found.");
+        Assert.Equal(
+            [], messages.GroupBy(message => message.Id).Where(same => same.Count() > 1).Select(same => string.Join(", ", same)));
     }
 
     [Fact]

@@ -169,6 +169,23 @@ public sealed class HubUploadFailureTests : IDisposable
     }
 
     [Fact]
+    public async Task WaitAsync_waits_thirty_seconds_at_most()
+    {
+        var log = new ListLogger();
+        HubSettings settings = HubSettings.Resolve(new HubOptions { MaxAttempts = 100, Logger = log }, _ => null, _folder.Path);
+        var budget = new RetryBudget(settings, settings.MaxAttempts);
+        for (int i = 1; i < 99; i++)
+        {
+            await budget.WaitAsync(new HubTransientException("busy", retryAfter: TimeSpan.Zero), CancellationToken.None);
+        }
+
+        // After 99 failures the delay of 1 second has doubled 98 times.
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            () => budget.WaitAsync(new HubTransientException("busy"), new CancellationToken(canceled: true)));
+        Assert.Equal("busy Attempt 100 of 100 follows in 00:00:30.", log.Messages[^1]);
+    }
+
+    [Fact]
     public async Task SendAsync_commits_on_top_of_another_commit_that_came_first()
     {
         int number = 0;

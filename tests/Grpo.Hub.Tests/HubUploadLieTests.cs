@@ -67,6 +67,28 @@ public sealed class HubUploadLieTests : IDisposable
         Assert.Empty(_server.Store.Requests);
     }
 
+    // The hub is asked about 256 files at a time. The limit of 128 MiB holds for all of them: 4 · 30 MiB in the first question, 30 MiB in
+    // the second.
+    [Fact]
+    public async Task SendAsync_limits_the_small_files_of_one_commit()
+    {
+        for (int i = 0; i < 256; i++)
+        {
+            File.WriteAllText(_folder[$"b{i}"], "x");
+        }
+
+        foreach (string name in (string[])["a1", "a2", "a3", "a4", "z"])
+        {
+            using FileStream file = File.Create(_folder[name]);
+            file.SetLength(30 << 20);
+        }
+
+        _server.LargeBytes = int.MaxValue;
+
+        Assert.Contains("more than 134217728 bytes of small files in one commit", await FailAsync(), StringComparison.Ordinal);
+        Assert.DoesNotContain(_server.Hub.Requests, request => request.Path.Contains("/commit/", StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task SendAsync_puts_no_large_file_into_the_commit()
     {

@@ -17,16 +17,17 @@ public sealed class HubUploadListTests : IDisposable
         Write("model.safetensors", "config.json", "optimizer.safetensors", "trainer_state.json", "run_options.json", "checkpoint.json",
             "completions.jsonl", "checkpoints/checkpoint-000001/model.safetensors", ".git/config", "sub/.git/HEAD", ".env", "x.tmp",
             ".cache/huggingface/token", "model.safetensors.incomplete", ".run.lock", ".gitattributes", "sub/vocab.json",
-            "base_model_location.json");
+            "base_model_location.json", "reference.safetensors", ".run.owner", ".tmp-0123/config.json", ".export.0123.tmp/config.json",
+            "sub/.env/lib.py", "stored_tokens");
 
         HubUploadList list = HubUpload.List(_folder.Path);
 
         Assert.Equal([".gitattributes", "config.json", "model.safetensors", "sub/vocab.json"], list.Files.Select(file => file.Path));
         Assert.Equal(
             [
-                ".cache/", ".env", ".git/", ".run.lock", "base_model_location.json", "checkpoint.json", "checkpoints/",
-                "completions.jsonl", "model.safetensors.incomplete", "optimizer.safetensors", "run_options.json",
-                "sub/.git/", "trainer_state.json", "x.tmp",
+                ".cache/", ".env", ".export.0123.tmp/", ".git/", ".run.lock", ".run.owner", ".tmp-0123/", "base_model_location.json",
+                "checkpoint.json", "checkpoints/", "completions.jsonl", "model.safetensors.incomplete", "optimizer.safetensors",
+                "reference.safetensors", "run_options.json", "stored_tokens", "sub/.env/", "sub/.git/", "trainer_state.json", "x.tmp",
             ],
             list.LeftOut);
         Assert.All(list.Files, file => Assert.Equal(file.Path.Length, file.Size)); // a file holds its path
@@ -122,6 +123,23 @@ public sealed class HubUploadListTests : IDisposable
 
         Assert.Contains("'weights.bin' is a link to a file outside of the folder", failure.Message, StringComparison.Ordinal);
         File.Delete(outside);
+    }
+
+    // The folder of checkpoints is left out, so nothing else looks at it.
+    [LinkTheory]
+    [InlineData("checkpoints/secret.txt")]
+    public void List_refuses_a_link_through_a_folder_that_is_a_link(string target)
+    {
+        using var outside = new TemporaryFolder();
+        File.WriteAllText(outside["secret.txt"], "secret");
+        Write("a.json");
+        Directory.CreateSymbolicLink(_folder["checkpoints"], outside.Path);
+        File.CreateSymbolicLink(_folder["weights.bin"], target);
+
+        Assert.Contains(
+            "'weights.bin' is a link to a file outside of the folder",
+            Assert.Throws<HubException>(() => HubUpload.List(_folder.Path)).Message,
+            StringComparison.Ordinal);
     }
 
     [LinkTheory]

@@ -139,6 +139,22 @@ public sealed class HubUploadTests : IDisposable
         Assert.Contains(_server.Hub.Requests, request => request.Query == "create_pr=1");
     }
 
+    // The hub checks the right to write to the branch that a request names, unless it says that a pull request follows.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task SendAsync_needs_no_right_to_the_branch_for_a_pull_request(bool isPullRequest)
+    {
+        await SendAsync(options => options.CreatePullRequest = isPullRequest);
+
+        HubRequest question = Assert.Single(
+            _server.Hub.Requests, request => request.Path.EndsWith("/preupload/main", StringComparison.Ordinal));
+        Assert.Equal(isPullRequest ? "create_pr=1" : "", question.Query);
+        Assert.All(
+            _server.Hub.Requests.Where(request => request.Path.EndsWith("/objects/batch", StringComparison.Ordinal)),
+            request => Assert.NotEqual(isPullRequest, JsonDocument.Parse(request.Body).RootElement.TryGetProperty("ref", out _)));
+    }
+
     [Fact]
     public async Task SendAsync_refuses_another_parent_before_it_sends()
     {

@@ -38,7 +38,7 @@ internal static class ControlsCommand
         foreach (ControlRun run in runs)
         {
             Settings settings = Settings.Read(parsed, run.Preset);
-            settings.Grpo.LearningRate *= run.LearningRateFactor;
+            run.ScaleLearningRate(settings);
             settings.Trainer.EvaluateEvery = run.EvaluateEvery ?? settings.Trainer.EvaluateEvery;
             settings.Trainer.Resume = false; // the table needs the completions of the first evaluation, and a checkpoint has none
             Gsm8kTask task = await Gsm8kTask.CreateAsync(settings, cancellationToken);

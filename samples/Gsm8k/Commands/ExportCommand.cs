@@ -36,10 +36,14 @@ internal static class ExportCommand
         };
         type.AcceptOnlyFromAmong([.. Types.Select(entry => entry.Name)]);
         var name = new Option<string?>("--name") { Description = "The name of the model in a GGUF file. Default: that of the source." };
+        var template = new Option<string?>("--chat-template")
+        {
+            Description = "The chat template that replaces the model's own: qwen2.5, chatml, or the path of a file.",
+        };
         var overwrite = new Option<bool>("--overwrite") { Description = "Replaces a model that exists there." };
         var command = new Command("export", "Writes a model for other programs. An adapter is merged into the weights.")
         {
-            model, adapter, output, format, type, name, overwrite,
+            model, adapter, output, format, type, name, template, overwrite,
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
@@ -53,6 +57,8 @@ internal static class ExportCommand
                 Type = parsed.GetValue(type) is { } typeName ? Types.First(entry => entry.Name == typeName).Type : null,
                 Adapter = parsed.GetValue(adapter),
                 Name = parsed.GetValue(name),
+                ChatTemplate = new RunSettings { ChatTemplate = parsed.GetValue(template) }
+                    .WithTemplate(new QwenLoadOptions()).ChatTemplate,
                 Overwrite = parsed.GetValue(overwrite),
                 Progress = new DownloadProgress(),
             };
@@ -80,13 +86,18 @@ internal static class ExportCommand
             $"{result.TensorCount} tensors in {typeName}, {result.Bytes / 1e6:N1} MB, written to {TerminalText.EscapeLine(result.Path)}"));
     }
 
-    // The description of the task tells eval and generate how the model was prompted in training.
+    // The description of the task tells eval and generate how the model was prompted in training. That of a replaced model would mislead
+    // them.
     private static void CopyTask(string source, string target)
     {
-        string task = Path.Combine(source, TaskDescription.FileName);
+        string task = Path.Combine(source, TaskDescription.FileName), copy = Path.Combine(target, TaskDescription.FileName);
         if (File.Exists(task))
         {
-            File.Copy(task, Path.Combine(target, TaskDescription.FileName), overwrite: true);
+            File.Copy(task, copy, overwrite: true);
+        }
+        else
+        {
+            File.Delete(copy);
         }
     }
 }

@@ -46,6 +46,11 @@ internal static class PlanCommand
         MemoryVerdict verdict = MemoryPlanner.Judge(settings.Grpo, model, available, device);
         Console.WriteLine(verdict.Plan);
         Console.WriteLine($"learning rate {settings.Grpo.ChooseLearningRate(trainsAdapter: model.Lora is not null)}");
+        if (device == DeviceType.CPU)
+        {
+            Console.WriteLine($"kernels {QwenPolicy.DescribeKernels(model, CPU)}");
+        }
+
         Console.WriteLine(verdict);
         return verdict.Fits ? 0 : ExitCodes.DoesNotFit;
     }

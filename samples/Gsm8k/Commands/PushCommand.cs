@@ -31,7 +31,10 @@ internal static class PushCommand
         Required = true,
     };
 
-    private static readonly Option<bool> Private = new("--private") { Description = "Refuses a repository that others can see." };
+    private static readonly Option<bool> Private = new("--private")
+    {
+        Description = "Creates a private repository, and refuses one that others can see.",
+    };
 
     private static readonly Option<string> Revision = new("--revision")
     {
@@ -119,6 +122,11 @@ internal static class PushCommand
             ? null
             : (await CardAsync(parsed, folder, repo)).ToMarkdown();
         Print(list, card, repo, options);
+        if (card is null)
+        {
+            ReportUnused(parsed);
+        }
+
         if (parsed.GetValue(DryRun))
         {
             Console.WriteLine("Nothing was sent or written (--dry-run).");
@@ -153,6 +161,19 @@ internal static class PushCommand
         if (list.LeftOut.Count > 0)
         {
             Console.WriteLine($"Left out: {string.Join(", ", list.LeftOut.Select(TerminalText.EscapeLine))}");
+        }
+    }
+
+    // A card may be the work of its author, so it is never replaced.
+    private static void ReportUnused(ParseResult parsed)
+    {
+        Option[] forCard = [Records, Evaluations, BaseModel, Datasets, License];
+        string[] given = [.. forCard.Where(option => parsed.GetResult(option) is { Implicit: false }).Select(option => option.Name)];
+        if (given.Length > 0)
+        {
+            Console.WriteLine(
+                $"Note: the folder has a {ModelCard.FileName}, which is sent as it is, without what {string.Join(", ", given)} would "
+                + "write. Delete it for a new card.");
         }
     }
 

@@ -1,3 +1,4 @@
+using Grpo.Models.Qwen.Weights;
 using Grpo.Rewards;
 
 namespace Grpo.Samples.Gsm8k;
@@ -29,6 +30,20 @@ internal sealed record ControlRun(string Name, string Change)
         new("format-reward", "paid for the form alone") { Reward = (_, _) => new FormatReward() },
         new("collapse", "learning rate x 20, to see it fail") { LearningRateFactor = 20, EvaluateEvery = 5 },
     ];
+
+    /// <summary>Multiplies the learning rate by the factor. An unset rate is first replaced by the default for what is trained.</summary>
+    /// <param name="settings">The settings of the run.</param>
+    public void ScaleLearningRate(Settings settings)
+    {
+        if (LearningRateFactor == 1)
+        {
+            return; // an unset rate stays unset
+        }
+
+        bool trainsAdapter = settings.Run.LoraRank is not null
+            || (settings.Run.Model is { Length: > 0 } model && LoraAdapterFiles.IsAdapter(model));
+        settings.Grpo.LearningRate = settings.Grpo.ChooseLearningRate(trainsAdapter).Rate * LearningRateFactor;
+    }
 
     /// <summary>Finds the run with a name: one of <see cref="Controls"/>, or a preset.</summary>
     /// <exception cref="ArgumentException">Neither a run nor a preset has this name.</exception>

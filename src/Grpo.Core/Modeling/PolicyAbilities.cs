@@ -95,3 +95,10 @@ public interface IStochasticPolicy : IPolicy
     /// </summary>
     bool IsStochastic { get; }
 }
+
+/// <summary>Implemented by policies that can say which kernels run them, for <see cref="GrpoOptimizer.Explain"/>.</summary>
+public interface IKernelPolicy : IPolicy
+{
+    /// <summary>The kernels of decoding and of the other passes, in words.</summary>
+    string Kernels { get; }
+}

@@ -119,6 +119,9 @@ public sealed record TrainingPlan
     /// </summary>
     public MemoryVerdict? MemoryVerdict { get; init; }
 
+    /// <summary>The kernels that run the policy; null if the policy is not an <see cref="IKernelPolicy"/>.</summary>
+    public string? Kernels { get; init; }
+
     /// <summary>The mean times of the steps so far; null before the first step.</summary>
     public StepTimes? StepTimes { get; init; }
 
@@ -159,6 +162,7 @@ public sealed record TrainingPlan
             .. Memory is null
                 ? Array.Empty<(string, string)>()
                 : [("memory", Memory.ToSentence() + (MemoryVerdict is null ? string.Empty : $"; {MemoryVerdict.ToSentence()}"))],
+            .. Kernels is null ? Array.Empty<(string, string)>() : [("kernels", Kernels)],
             ("time", StepTimes?.ToString() ?? "measured on the first step"),
         ];
         return string.Join('\n', lines.Select(line => $"{line.Subject,-14}{line.Words}"));

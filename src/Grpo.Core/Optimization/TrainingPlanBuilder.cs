@@ -50,6 +50,7 @@ internal static class TrainingPlanBuilder
             FrozenParameters = policy.Module.parameters().Sum(parameter => parameter.numel()) - trained,
             Memory = verdict?.Plan ?? (memory is null ? null : MemoryPlanner.Plan(options, memory, device)),
             MemoryVerdict = verdict,
+            Kernels = (policy as IKernelPolicy)?.Kernels,
         };
     }
 

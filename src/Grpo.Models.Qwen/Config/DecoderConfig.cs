@@ -138,6 +138,7 @@ public sealed record DecoderConfig
     public static DecoderConfig Parse(string json, string source = "config.json") => DecoderConfigFile.Parse(json, source);
 
     /// <summary>Returns the text of a <c>config.json</c> that transformers reads, with the fields in alphabetical order.</summary>
+    /// <remarks>A local folder in <c>_name_or_path</c> is left out: it names a machine and not a model.</remarks>
     public string ToJson() => DecoderConfigWriter.Write(this);
 
     /// <summary>Returns a sentence for each size that is out of range or contradicts another; empty if the model can be built.</summary>

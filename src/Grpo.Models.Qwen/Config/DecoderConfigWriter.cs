@@ -2,12 +2,16 @@ using System.Buffers;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Grpo.Hub;
 
 namespace Grpo.Models.Qwen.Config;
 
 /// <summary>Writes <c>config.json</c> in the older spelling, which every version of transformers reads.</summary>
 internal static class DecoderConfigWriter
 {
+    // transformers 4 records here what a model was loaded from: a hub id, or a folder on the machine of whoever saved it.
+    private const string Origin = "_name_or_path";
+
     private static readonly JsonWriterOptions Indented = new() { Indented = true, NewLine = "\n" };
 
     internal static string Write(DecoderConfig config)
@@ -68,7 +72,7 @@ internal static class DecoderConfigWriter
             fields["eos_token_id"] = json => WriteIds(json, config.EosTokenIds);
         }
 
-        foreach ((string name, JsonElement value) in config.OtherFields)
+        foreach ((string name, JsonElement value) in config.OtherFields.Where(field => field.Key != Origin || IsHubId(field.Value)))
         {
             fields.TryAdd(name, value.WriteTo);
         }
@@ -88,6 +92,9 @@ internal static class DecoderConfigWriter
 
         return Encoding.UTF8.GetString(buffer.WrittenSpan) + "\n";
     }
+
+    private static bool IsHubId(JsonElement value) =>
+        value.ValueKind == JsonValueKind.String && value.GetString() is { } id && HubClient.IsId(id);
 
     private static void WriteScaling(Utf8JsonWriter json, RopeScaling scaling)
     {

@@ -55,8 +55,8 @@ internal static class RopeFields
     /// <remarks>A constant that may be missing is written only if it is not the default, because older readers do not know all.</remarks>
     internal static IEnumerable<(string Name, object Value)> Written(RopeScaling scaling)
     {
-        var defaults = RopeScalingFields.Of(new RopeScaling { Kind = scaling.Kind, Factor = scaling.Factor }).ToHashSet();
-        return RopeScalingFields.Of(scaling)
+        var defaults = RopeScalingFields.Constants(new RopeScaling { Kind = scaling.Kind, Factor = scaling.Factor }).ToHashSet();
+        return RopeScalingFields.Constants(scaling)
             .Where(field => RopeScalingFields.Required(scaling.Kind).Contains(field.Name) || !defaults.Contains(field))
             .Append(("rope_type", scaling.KindName))
             .OrderBy(field => field.Name, StringComparer.Ordinal);

@@ -70,7 +70,7 @@ public sealed record RopeScaling
     /// <summary>Returns the kind and the constants that it uses, in one line.</summary>
     internal string Describe() => string.Join(
         ", ",
-        RopeScalingFields.Of(this).Select(field => $"{field.Name} {Convert.ToString(field.Value, CultureInfo.InvariantCulture)}")
+        RopeScalingFields.Constants(this).Select(field => $"{field.Name} {Convert.ToString(field.Value, CultureInfo.InvariantCulture)}")
             .Prepend(KindName));
 
     /// <summary>Returns a sentence for each constant of the kind that is out of range.</summary>

@@ -88,7 +88,7 @@ internal static class RopeScalingFields
     }
 
     /// <summary>Returns the constants that the kind uses, without those that are null.</summary>
-    internal static IEnumerable<(string Name, object Value)> Of(RopeScaling scaling) => new (string Name, object? Value)[]
+    internal static IEnumerable<(string Name, object Value)> Constants(RopeScaling scaling) => new (string Name, object? Value)[]
     {
         (Factor, scaling.Factor),
         (Original, scaling.OriginalMaxPositions),

@@ -30,15 +30,17 @@ internal sealed unsafe class CpuWeight
     /// <param name="from">The first row of W, a multiple of 4.</param>
     /// <param name="to">The end of the rows of W, exclusive, a multiple of 4.</param>
     /// <param name="output">The result, [rows, out].</param>
-    internal void Multiply(float* input, Int8Rows? rounded, int rows, int from, int to, float* output)
+    /// <typeparam name="T">The vectors of the processor.</typeparam>
+    internal void Multiply<T>(float* input, Int8Rows? rounded, int rows, int from, int to, float* output)
+        where T : unmanaged, IFloats<T>
     {
         if (rounded is not null && _int8 is not null)
         {
-            _int8.Multiply(rounded, Int8Weight.Padded(rows), from, to, output);
+            _int8.Multiply(rounded, rows, from, to, output);
         }
         else
         {
-            SkinnyKernel.Multiply(input, rows, _values, Width, from, to, output, Outputs);
+            SkinnyKernel.Multiply<T>(input, rows, _values, Width, from, to, output, Outputs);
         }
     }
 }

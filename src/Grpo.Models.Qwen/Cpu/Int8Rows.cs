@@ -4,13 +4,10 @@ using System.Runtime.Intrinsics;
 namespace Grpo.Models.Qwen.Cpu;
 
 /// <summary>
-/// Rows of numbers rounded to bytes with one scale each, x ≈ scale · (byte − 128): the input of a product with an <see cref="Int8Weight"/>.
+/// Rows of numbers rounded to bytes with one scale each, x ≈ scale · (byte − <see cref="Int8Kernel.Zero"/>): the input of a product with an <see cref="Int8Weight"/>.
 /// </summary>
 internal sealed unsafe class Int8Rows : IDisposable
 {
-    /// <summary>The byte that represents 0.</summary>
-    internal const int Zero = 128;
-
     private byte* _bytes;
     private float* _scales;
 
@@ -32,14 +29,20 @@ internal sealed unsafe class Int8Rows : IDisposable
 
     /// <summary>Rounds rows and keeps them until the next call.</summary>
     /// <param name="values">The rows, [rows, width] float32.</param>
-    /// <param name="rows">The number of rows; further ones, up to a multiple of 4, become zeros.</param>
+    /// <param name="rows">The number of rows; further ones, up to a full tile, become zeros.</param>
     /// <param name="width">The width of a row, a multiple of 32.</param>
     internal void Round(float* values, int rows, int width)
     {
-        for (int row = 0; row < Int8Weight.Padded(rows); row++)
+        for (int row = 0; row < rows; row++)
         {
-            var line = new Span<byte>(Row(row, width), width);
-            _scales[row] = row < rows ? Round(new ReadOnlySpan<float>(values + ((long)row * width), width), line) : Clear(line);
+            _scales[row] = Int8Rounding.Round(
+                new ReadOnlySpan<float>(values + ((long)row * width), width), Int8Kernel.Zero, new Span<byte>(Row(row, width), width));
+        }
+
+        for (int row = rows; row < SkinnyKernel.Padded(rows); row++)
+        {
+            new Span<byte>(Row(row, width), width).Fill(Int8Kernel.Zero);
+            _scales[row] = 0;
         }
     }
 
@@ -56,45 +59,4 @@ internal sealed unsafe class Int8Rows : IDisposable
         _bytes = null;
         _scales = null;
     }
-
-    private static float Clear(Span<byte> line)
-    {
-        line.Fill(Zero);
-        return 0;
-    }
-
-    private static float Round(ReadOnlySpan<float> values, Span<byte> bytes)
-    {
-        Vector256<float> largest = default;
-        for (int i = 0; i < values.Length; i += Vector256<float>.Count)
-        {
-            largest = Vector256.Max(largest, Vector256.Abs(Vector256.Create(values[i..])));
-        }
-
-        float scale = 0;
-        for (int i = 0; i < Vector256<float>.Count; i++)
-        {
-            scale = MathF.Max(scale, largest[i] / 127);
-        }
-
-        if (scale == 0 || !float.IsFinite(scale))
-        {
-            Clear(bytes);
-            return scale * 0; // NaN if the row holds NaN or ∞, so that the logits show it
-        }
-
-        Vector256<float> inverse = Vector256.Create(1 / scale);
-        for (int i = 0; i < values.Length; i += Vector256<byte>.Count)
-        {
-            Vector256<short> low = Vector256.Narrow(Integers(values[i..], inverse), Integers(values[(i + 8)..], inverse));
-            Vector256<short> high = Vector256.Narrow(Integers(values[(i + 16)..], inverse), Integers(values[(i + 24)..], inverse));
-            (Vector256.Narrow(low, high).AsByte() ^ Vector256.Create((byte)Zero)).CopyTo(bytes[i..]);
-        }
-
-        return scale;
-    }
-
-    // Adding 1.5 · 2²³ rounds to the nearest integer, which is then in the low bits of the float.
-    private static Vector256<int> Integers(ReadOnlySpan<float> values, Vector256<float> inverse) =>
-        ((Vector256.Create(values) * inverse) + Vector256.Create(12582912f)).AsInt32();
 }

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Grpo.Tensors;
 using static TorchSharp.torch;
@@ -7,8 +8,8 @@ namespace Grpo.Models.Qwen.Cpu;
 
 /// <summary>A weight in 8 bits with one scale per row, which is multiplied by rows in 8 bits with one scale each (W8A8).</summary>
 /// <remarks>
-/// A product reads a quarter of float32's bytes. With x ≈ a·(u − 128) in bytes u and W ≈ b·s in signed bytes s, x·W = a·b·(Σ u·s − 128·Σ
-/// s), where the last sum is precomputed. The sums are exact in 32 bits up to a width of 66,000.
+/// A product reads a quarter of float32's bytes. With x ≈ a·(u − z) in bytes u, where z is <see cref="Int8Kernel.Zero"/>, and W ≈ b·s in
+/// signed bytes s, x·W = a·b·(Σ u·s − z·Σ s), where the last sum is precomputed. The sums are exact in 32 bits up to a width of 66,000.
 /// </remarks>
 internal sealed unsafe class Int8Weight : IDisposable
 {
@@ -23,7 +24,7 @@ internal sealed unsafe class Int8Weight : IDisposable
     private readonly Tensor _values;                   // [out, in] int8
     private readonly sbyte* _first;                    // the address of _values
     private readonly float[] _scales;                  // [out]
-    private readonly int[] _offsets;                   // [out]: 128 · Σ s
+    private readonly int[] _offsets;                   // [out]: z · Σ s
     private readonly int _outputs;
     private readonly int _width;
 
@@ -35,19 +36,14 @@ internal sealed unsafe class Int8Weight : IDisposable
         _scales = new float[_outputs];
         _offsets = new int[_outputs];
         _values = empty([_outputs, _width], ScalarType.Int8);
+        _first = (sbyte*)CpuMemory.Bytes(_values);
         for (int row = 0; row < _outputs; row += RowsPerPass)
         {
             using var pass = TensorScope.BeginNoGrad();
-            int count = Math.Min(RowsPerPass, _outputs - row);
-            Tensor part = weight.narrow(0, row, count).to(ScalarType.Float32);
-            Tensor scales = part.abs().amax([1], keepdim: true).div_(127).clamp_min_(1e-12);             // [rows, 1]
-            Tensor rounded = part.div(scales).round_();
-            _values.narrow(0, row, count).copy_(rounded);
-            scales.data<float>().ToArray().CopyTo(_scales, row);
-            rounded.sum(1).mul_(Int8Rows.Zero).to(ScalarType.Int32).data<int>().ToArray().CopyTo(_offsets, row);
+            Tensor part = weight.narrow(0, row, Math.Min(RowsPerPass, _outputs - row)).to(ScalarType.Float32).contiguous();
+            Round(CpuMemory.Address(part), row, (int)part.shape[0]);
         }
 
-        _first = (sbyte*)CpuMemory.Bytes(_values);
         scope.Release(_values);
     }
 
@@ -58,9 +54,6 @@ internal sealed unsafe class Int8Weight : IDisposable
     internal static bool Suits(Tensor weight) =>
         weight.shape[1] % Int8Kernel.Lanes == 0 && weight.shape[0] % Tile == 0 && weight.numel() < int.MaxValue;
 
-    /// <summary>Rounds a number of rows up to a multiple of 4.</summary>
-    internal static int Padded(int rows) => (rows + Tile - 1) / Tile * Tile;
-
     /// <summary>Computes x Wᵀ in 8 bits.</summary>
     /// <param name="input">The rows x, [rows, in] on the CPU, any float type, at most <see cref="MaxRows"/> rows. Borrowed.</param>
     /// <returns>The result, [rows, out] float32. Owned by the caller's scope.</returns>
@@ -68,7 +61,7 @@ internal sealed unsafe class Int8Weight : IDisposable
     {
         using var scope = TensorScope.BeginNoGrad();
         int rows = (int)input.shape[0];
-        int padded = Padded(rows);
+        int padded = SkinnyKernel.Padded(rows);
         Tensor values = input.to(ScalarType.Float32).contiguous();
         using var rounded = new Int8Rows(padded, _width);
         rounded.Round(CpuMemory.Address(values), rows, _width);
@@ -80,7 +73,7 @@ internal sealed unsafe class Int8Weight : IDisposable
 
     /// <summary>Computes some columns of x Wᵀ.</summary>
     /// <param name="input">The rows x, [rows, in].</param>
-    /// <param name="rows">The number of rows, a multiple of 4.</param>
+    /// <param name="rows">The number of rows: 1 or a multiple of 4.</param>
     /// <param name="from">The first row of W, a multiple of 4.</param>
     /// <param name="to">The end of the rows of W, exclusive, a multiple of 4.</param>
     /// <param name="result">The result, [rows, out].</param>
@@ -96,9 +89,10 @@ internal sealed unsafe class Int8Weight : IDisposable
             sbyte* next = tile + (Tile * (long)_width);
             for (int row = 0; row < rows; row += Tile)
             {
-                Int8Kernel.Multiply(input.Row(row, _width), tile, next, _width, sums);
+                int count = Math.Min(Tile, rows - row);
+                Int8Kernel.Multiply(input.Row(row, _width), count, tile, next, _width, sums);
                 next = tile; // prefetched by the first rows
-                for (int i = 0; i < Tile; i++)
+                for (int i = 0; i < count; i++)
                 {
                     (Vector128.ConvertToSingle(sums[i] - offsets) * (scales * input.Scale(row + i)))
                         .Store(result + ((long)(row + i) * _outputs) + output);
@@ -108,6 +102,35 @@ internal sealed unsafe class Int8Weight : IDisposable
     }
 
     public void Dispose() => _values.Dispose();
+
+    private void Round(float* values, int first, int count) => RowBlocks.ForEach(count, (long)count * _width, (from, to) =>
+    {
+        for (int row = from; row < to; row++)
+        {
+            var bytes = new Span<byte>(_first + ((long)(first + row) * _width), _width);
+            _scales[first + row] = Int8Rounding.Round(new ReadOnlySpan<float>(values + ((long)row * _width), _width), zero: 0, bytes);
+            _offsets[first + row] = Int8Kernel.Zero == 0 ? 0 : Int8Kernel.Zero * Sum(MemoryMarshal.Cast<byte, sbyte>(bytes));
+        }
+    });
+
+    private static int Sum(ReadOnlySpan<sbyte> values)
+    {
+        Vector256<short> sums = default;               // up to 128 pairs of numbers within ±127
+        int sum = 0, vectors = 0;
+        for (int i = 0; i < values.Length; i += Vector256<sbyte>.Count)
+        {
+            (Vector256<short> low, Vector256<short> high) = Vector256.Widen(Vector256.Create(values[i..]));
+            sums += low + high;
+            if (++vectors % 128 == 0 || i + Vector256<sbyte>.Count == values.Length)
+            {
+                (Vector256<int> lower, Vector256<int> upper) = Vector256.Widen(sums);
+                sum += Vector256.Sum(lower + upper);
+                sums = default;
+            }
+        }
+
+        return sum;
+    }
 }
 
 /// <summary>A snapshot of a model's projection weights in 8 bits, for decoding.</summary>

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Cpu;
 using Grpo.Models.Qwen.Model;
@@ -10,10 +9,16 @@ namespace Grpo.Models.Qwen.Decoding;
 
 /// <summary>Attention of one new token per row over a key/value cache in main memory.</summary>
 /// <remarks>
-/// A call handles one row and one key head with all query heads that share it. So keys and values are read once, in place.
+/// A call handles one key head of some rows with all query heads that share it. Rows with the same prompt read the prompt's keys and values
+/// once. Each row's sums run over its tokens in order, so its result does not depend on the rows beside it.
 /// </remarks>
-internal sealed unsafe class CpuAttention : IDisposable
+/// <typeparam name="T">The vectors of the processor.</typeparam>
+internal sealed unsafe class CpuAttention<T> : IDisposable
+    where T : unmanaged, IFloats<T>
 {
+    /// <summary>The largest number of rows in a call.</summary>
+    internal const int MaxRows = 8;
+
     private const int Tile = SkinnyKernel.Tile;
     private const int Lanes = SkinnyKernel.Lanes;
 
@@ -24,10 +29,11 @@ internal sealed unsafe class CpuAttention : IDisposable
     private readonly int _group;                       // query heads per key head
     private readonly int _paddedGroup;
     private readonly int _width;                       // D
-    private readonly int _paddedCapacity;
+    private readonly int _stride;                      // between the scores of two query heads
     private readonly Tensor _cosines;                  // [1, capacity, 1, D]
     private readonly Tensor _signedSines;
-    private readonly Tensor _scratch;                  // per thread: queries and result [group, D], scores [group, capacity]
+    private readonly Tensor _scratch;                  // per thread: queries and two results [heads, D], scores [heads, stride]
+    private readonly int _scratchHeads;
     private readonly int _scratchSize;
     private readonly float*[] _keys;                   // per layer, [slots, K, capacity, D]
     private readonly float*[] _values;
@@ -35,7 +41,7 @@ internal sealed unsafe class CpuAttention : IDisposable
     private readonly float* _sine;
     private readonly float* _temporary;
 
-    /// <param name="config">The configuration of a model for which <see cref="Suits"/> is true.</param>
+    /// <param name="config">The configuration of a model whose heads are a multiple of 32 wide.</param>
     /// <param name="cache">The cache, float32 on the CPU. Borrowed.</param>
     /// <param name="layers">The layers of the model.</param>
     /// <param name="threads">The number of threads that will call.</param>
@@ -49,11 +55,13 @@ internal sealed unsafe class CpuAttention : IDisposable
         _group = config.AttentionHeadCount / _keyValueHeads;
         _paddedGroup = (_group + Tile - 1) / Tile * Tile;
         _width = config.HeadWidth;
-        _paddedCapacity = (cache.Capacity + Lanes - 1) / Lanes * Lanes;
+        // An odd number of lines: the scores of many heads at one position would otherwise compete for the same places of the cache.
+        _stride = (((cache.Capacity + Lanes - 1) / Lanes) | 1) * Lanes;
         (_cosines, _signedSines) = RotaryEmbedding.Tables(
             arange(cache.Capacity, ScalarType.Int64).unsqueeze(0), config, ScalarType.Float32);
-        _scratchSize = _paddedGroup * ((2 * _width) + _paddedCapacity);
-        _scratch = zeros([threads, _scratchSize], ScalarType.Float32); // query heads added as padding stay zeros
+        _scratchHeads = (Math.Min(MaxRows, cache.Slots) * _group) + _paddedGroup; // tiles reach over the last head
+        _scratchSize = _scratchHeads * ((3 * _width) + _stride);
+        _scratch = zeros([threads, _scratchSize], ScalarType.Float32);
         _keys = new float*[config.LayerCount];
         _values = new float*[config.LayerCount];
         for (int layer = 0; layer < config.LayerCount; layer++)
@@ -71,67 +79,96 @@ internal sealed unsafe class CpuAttention : IDisposable
         scope.Release(_scratch);
     }
 
-    /// <summary>True if the width of a head is a multiple of two vectors.</summary>
-    internal static bool Suits(DecoderConfig config) => config.HeadWidth % (2 * Lanes) == 0;
-
     /// <summary>
-    /// Normalizes a token's queries and key if the layer does, rotates them, appends key and value to the row, and computes the attention
-    /// over the row.
+    /// Normalizes the queries and keys of one token per row if the layer does, rotates them, appends keys and values to the rows, and
+    /// computes the attention over the rows.
     /// </summary>
     /// <param name="layer">The index of the layer.</param>
-    /// <param name="row">The index of the row.</param>
+    /// <param name="rows">The rows.</param>
     /// <param name="head">The index of the key head.</param>
     /// <param name="thread">The number of the calling thread, whose scratch buffer is used.</param>
-    /// <param name="queries">The queries of all heads of the row, [A, D]. Normalized in place.</param>
-    /// <param name="keys">The keys of all heads of the row, [K, D]. Normalized in place.</param>
-    /// <param name="values">The values of all heads of the row, [K, D].</param>
-    /// <param name="mixed">The result, [A, D], of which the query heads of this key head are written.</param>
-    internal void Attend(int layer, int row, int head, int thread, float* queries, float* keys, float* values, float* mixed)
+    /// <param name="buffers">
+    /// The queries, keys and values of all rows, normalized in place, and the result <see cref="CpuBuffers.Mixed"/>, of which the query
+    /// heads of this key head are written.
+    /// </param>
+    internal void Attend(int layer, RowSpan rows, int head, int thread, CpuBuffers buffers)
     {
-        int position = _cache.Lengths[row];
-        long begin = (((long)row * _keyValueHeads) + head) * _cache.Capacity * _width;
-        float* cachedKeys = _keys[layer] + begin, cachedValues = _values[layer] + begin;
-        float* cosine = _cosine + ((long)position * _width), sine = _sine + ((long)position * _width);
-        float* rotated = _temporary + ((long)thread * _scratchSize);
-        float* result = rotated + (_paddedGroup * _width), scores = result + (_paddedGroup * _width);
-
-        Norm(keys + (head * _width), _layers[layer].KeyNorm, 1);
-        Norm(queries + (head * _group * _width), _layers[layer].QueryNorm, _group);
-        CpuMath.Rotate(keys + (head * _width), cosine, sine, _width, cachedKeys + ((long)position * _width));
-        Copy(values + (head * _width), cachedValues + ((long)position * _width), _width);
-        for (int i = 0; i < _group; i++)
+        float* queries = _temporary + ((long)thread * _scratchSize), mixed = queries + (_scratchHeads * _width);
+        float* own = mixed + (_scratchHeads * _width), scores = own + (_scratchHeads * _width);
+        for (int i = 0; i < rows.Count; i++)
         {
-            CpuMath.Rotate(queries + (((head * _group) + i) * _width), cosine, sine, _width, rotated + (i * _width));
+            Append(layer, rows.First + i, head, buffers, queries + (i * _group * _width));
         }
 
-        int count = position + 1, whole = count / Tile * Tile;
-        SkinnyKernel.Multiply(rotated, _paddedGroup, cachedKeys, _width, 0, whole, scores, _paddedCapacity);
+        int heads = rows.Count * _group, shared = rows.Count > 1 ? rows.PromptLength / Tile * Tile : 0;
+        int paddedHeads = (heads + Tile - 1) / Tile * Tile;
+        float* promptKeys = Cached(_keys, layer, rows.First, head), promptValues = Cached(_values, layer, rows.First, head);
+        SkinnyKernel.Multiply<T>(queries, paddedHeads, promptKeys, _width, 0, shared, scores, _stride);
+        Span<float> sums = stackalloc float[heads];
+        for (int i = 0; i < rows.Count; i++)
+        {
+            int begin = i * _group;
+            Weigh(Cached(_keys, layer, rows.First + i, head), shared, _cache.Lengths[rows.First + i] + 1,
+                queries + (begin * _width), scores + (begin * _stride), sums.Slice(begin, _group));
+        }
+
+        for (int i = 0; i < paddedHeads && shared > 0; i += Tile)
+        {
+            Mix(scores + (i * _stride), promptValues, 0, shared, initial: null, mixed + (i * _width));
+        }
+
+        for (int i = 0; i < rows.Count; i++)
+        {
+            int row = rows.First + i, begin = i * _group, count = _cache.Lengths[row] + 1;
+            float* values = Cached(_values, layer, row, head);
+            for (int j = 0; j < _group; j += Tile)
+            {
+                float* initial = shared > 0 ? mixed + ((begin + j) * _width) : null;
+                Mix(scores + ((begin + j) * _stride), values, shared, count, initial, own + (j * _width));
+            }
+
+            float* result = buffers.Mixed + ((((long)row * _keyValueHeads) + head) * _group * _width);
+            for (int j = 0; j < _group; j++)
+            {
+                Scale(own + (j * _width), 1 / sums[begin + j], _width, result + (j * _width));
+            }
+        }
+    }
+
+    private float* Cached(float*[] layers, int layer, int row, int head) =>
+        layers[layer] + ((((long)row * _keyValueHeads) + head) * _cache.Capacity * _width);
+
+    private void Append(int layer, int row, int head, CpuBuffers buffers, float* rotated)
+    {
+        int position = _cache.Lengths[row];
+        long index = ((long)row * _keyValueHeads) + head, end = (long)position * _width;
+        float* queries = buffers.Queries + (index * _group * _width), key = buffers.Keys + (index * _width);
+        float* cosine = _cosine + end, sine = _sine + end;
+        Norm(key, _layers[layer].KeyNorm, 1);
+        Norm(queries, _layers[layer].QueryNorm, _group);
+        CpuMath.Rotate<T>(key, cosine, sine, _width, Cached(_keys, layer, row, head) + end);
+        Copy(buffers.Values + (index * _width), Cached(_values, layer, row, head) + end, _width);
+        for (int i = 0; i < _group; i++)
+        {
+            CpuMath.Rotate<T>(queries + (i * _width), cosine, sine, _width, rotated + (i * _width));
+        }
+    }
+
+    // Completes the scores of a row's query heads from a position on and turns all of them into unnormalized weights. The padded heads are
+    // those of the next row, whose scores are not complete yet.
+    private void Weigh(float* keys, int from, int count, float* queries, float* scores, Span<float> sums)
+    {
+        int whole = count / Tile * Tile;
+        SkinnyKernel.Multiply<T>(queries, _paddedGroup, keys, _width, from, whole, scores, _stride);
+        float scale = 1 / MathF.Sqrt(_width);
         for (int i = 0; i < _group; i++)
         {
             for (int t = whole; t < count; t++)
             {
-                scores[(i * _paddedCapacity) + t] = SkinnyKernel.Dot(rotated + (i * _width), cachedKeys + ((long)t * _width), _width);
+                scores[(i * _stride) + t] = SkinnyKernel.Dot<T>(queries + (i * _width), keys + ((long)t * _width), _width);
             }
-        }
 
-        float scale = 1 / MathF.Sqrt(_width);
-        Span<float> sums = stackalloc float[_group];
-        for (int i = 0; i < _group; i++)
-        {
-            sums[i] = CpuMath.Exponentials(scores + (i * _paddedCapacity), scale, count);
-        }
-
-        for (int i = 0; i < _paddedGroup; i += Tile)
-        {
-            for (int d = 0; d < _width; d += 2 * Lanes)
-            {
-                Mix(scores + (i * _paddedCapacity), _paddedCapacity, cachedValues + d, _width, count, result + (i * _width) + d);
-            }
-        }
-
-        for (int i = 0; i < _group; i++)
-        {
-            Scale(result + (i * _width), 1 / sums[i], _width, mixed + (((head * _group) + i) * _width));
+            sums[i] = CpuMath.Exponentials<T>(scores + (i * _stride), scale, count);
         }
     }
 
@@ -145,7 +182,7 @@ internal sealed unsafe class CpuAttention : IDisposable
 
         for (int i = 0; i < count; i++)
         {
-            CpuMath.RmsNorm(heads + (i * _width), weight, _epsilon, _width, heads + (i * _width));
+            CpuMath.RmsNorm<T>(heads + (i * _width), weight, _epsilon, _width, heads + (i * _width));
         }
     }
 
@@ -156,50 +193,89 @@ internal sealed unsafe class CpuAttention : IDisposable
         _scratch.Dispose();
     }
 
-    // Four rows of weights times two vectors of each value.
+    // Adds the values of some positions to the initial sums of four heads, weighted by the heads' weights.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Mix(float* weights, int stride, float* values, int width, int count, float* result)
+    private void Mix(float* weights, float* values, int from, int to, float* initial, float* result)
     {
-        float* weights1 = weights + stride, weights2 = weights1 + stride, weights3 = weights2 + stride;
-        Vector512<float> s00 = default, s01 = default, s10 = default, s11 = default, s20 = default, s21 = default, s30 = default,
-            s31 = default;
-        for (int t = 0; t < count; t++)
+        int width = _width;
+        float* weights1 = weights + _stride, weights2 = weights1 + _stride, weights3 = weights2 + _stride;
+        for (int d = 0; d < width; d += 2 * T.Count)
         {
-            float* value = values + ((long)t * width);
-            Vector512<float> a = Vector512.Load(value), b = Vector512.Load(value + Lanes);
-            Vector512<float> w = Vector512.Create(weights[t]);
-            s00 = Vector512.FusedMultiplyAdd(w, a, s00);
-            s01 = Vector512.FusedMultiplyAdd(w, b, s01);
-            w = Vector512.Create(weights1[t]);
-            s10 = Vector512.FusedMultiplyAdd(w, a, s10);
-            s11 = Vector512.FusedMultiplyAdd(w, b, s11);
-            w = Vector512.Create(weights2[t]);
-            s20 = Vector512.FusedMultiplyAdd(w, a, s20);
-            s21 = Vector512.FusedMultiplyAdd(w, b, s21);
-            w = Vector512.Create(weights3[t]);
-            s30 = Vector512.FusedMultiplyAdd(w, a, s30);
-            s31 = Vector512.FusedMultiplyAdd(w, b, s31);
-        }
+            T s00 = default, s01 = default, s10 = default, s11 = default, s20 = default, s21 = default, s30 = default, s31 = default;
+            if (initial != null)
+            {
+                (s00, s01) = Load(initial + d);
+                (s10, s11) = Load(initial + width + d);
+                (s20, s21) = Load(initial + (2 * width) + d);
+                (s30, s31) = Load(initial + (3 * width) + d);
+            }
 
-        Store(result, s00, s01);
-        Store(result + width, s10, s11);
-        Store(result + (2 * width), s20, s21);
-        Store(result + (3 * width), s30, s31);
+            for (int t = from; t < to; t++)
+            {
+                float* value = values + ((long)t * width) + d;
+                T a = T.Load(value), b = T.Load(value + T.Count);
+                T w = T.Create(weights[t]);
+                s00 = T.MultiplyAdd(w, a, s00);
+                s01 = T.MultiplyAdd(w, b, s01);
+                w = T.Create(weights1[t]);
+                s10 = T.MultiplyAdd(w, a, s10);
+                s11 = T.MultiplyAdd(w, b, s11);
+                w = T.Create(weights2[t]);
+                s20 = T.MultiplyAdd(w, a, s20);
+                s21 = T.MultiplyAdd(w, b, s21);
+                w = T.Create(weights3[t]);
+                s30 = T.MultiplyAdd(w, a, s30);
+                s31 = T.MultiplyAdd(w, b, s31);
+            }
+
+            Store(result + d, s00, s01);
+            Store(result + width + d, s10, s11);
+            Store(result + (2 * width) + d, s20, s21);
+            Store(result + (3 * width) + d, s30, s31);
+        }
     }
 
-    private static void Store(float* result, Vector512<float> first, Vector512<float> second)
+    private static (T First, T Second) Load(float* source) => (T.Load(source), T.Load(source + T.Count));
+
+    private static void Store(float* result, T first, T second)
     {
-        first.Store(result);
-        second.Store(result + Lanes);
+        T.Store(first, result);
+        T.Store(second, result + T.Count);
     }
 
     private static void Copy(float* from, float* to, int count) => new ReadOnlySpan<float>(from, count).CopyTo(new Span<float>(to, count));
 
     private static void Scale(float* from, float factor, int count, float* to)
     {
-        for (int i = 0; i < count; i += Lanes)
+        T factors = T.Create(factor);
+        for (int i = 0; i < count; i += T.Count)
         {
-            (Vector512.Load(from + i) * Vector512.Create(factor)).Store(to + i);
+            T.Store(T.Load(from + i) * factors, to + i);
         }
+    }
+}
+
+/// <summary>Neighboring rows of a cache that begin with the same prompt.</summary>
+/// <param name="First">The first row.</param>
+/// <param name="Count">The number of rows.</param>
+/// <param name="PromptLength">The number of tokens of the prompt.</param>
+internal readonly record struct RowSpan(int First, int Count, int PromptLength)
+{
+    /// <summary>Cuts all rows of a cache into spans.</summary>
+    /// <param name="prompts">The prompt of each row.</param>
+    /// <param name="longest">The largest number of rows in a span.</param>
+    internal static List<RowSpan> Cut(IReadOnlyList<CachedPrompt> prompts, int longest)
+    {
+        var spans = new List<RowSpan>();
+        for (int first = 0, row = 1; row <= prompts.Count; row++)
+        {
+            if (row == prompts.Count || row - first == longest || prompts[row].Number != prompts[first].Number)
+            {
+                spans.Add(new RowSpan(first, row - first, prompts[first].Length));
+                first = row;
+            }
+        }
+
+        return spans;
     }
 }

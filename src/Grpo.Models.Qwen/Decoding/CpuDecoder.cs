@@ -1,4 +1,4 @@
-using Grpo.Models.Qwen.Config;
+using System.Runtime.Intrinsics;
 using Grpo.Models.Qwen.Cpu;
 using Grpo.Models.Qwen.Model;
 using Grpo.Tensors;
@@ -12,73 +12,8 @@ namespace Grpo.Models.Qwen.Decoding;
 /// It computes the same as the modules. A step of a few rows is bound by reading the weights. Torch operations, some microseconds each,
 /// would add a sixth to it, and much more for a small model.
 /// </remarks>
-internal sealed unsafe class CpuDecoder : IDisposable
+internal abstract class CpuDecoder : IDisposable
 {
-    // Weights that fit into the processor's cache are read from memory only once, whatever the number of rows.
-    private const long SmallModel = 1 << 22;
-    private const int MaxRowsOfSmallModel = 1024;
-
-    private readonly CausalLM _model;
-    private readonly IntPtr _headHandle;
-    private readonly DecoderConfig _config;
-    private readonly KeyValueCache _cache;
-    private readonly CpuLayer[] _layers;
-    private readonly CpuWeight _head;
-    private readonly float* _embedding;
-    private readonly float* _finalNorm;
-    private readonly CpuPart[] _projectionParts;       // of queries, keys and values
-    private readonly CpuPart[] _outputParts;
-    private readonly CpuPart[] _gateParts;
-    private readonly CpuPart[] _downParts;
-    private readonly CpuPart[] _headParts;
-    private readonly int _maxRows;
-    private readonly CpuAttention _attention;
-    private readonly CpuBuffers _buffers;
-    private readonly Int8Rows? _int8Rows;
-    private readonly ThreadTeam _team;
-
-    private int _rows;
-    private int _padded;                               // rows of the float32 products, padded; products in 8 bits pad a single row too
-    private int _layer;
-    private Int8Rows? _rounded;                        // the input of the next product in 8 bits; null: float32
-    private float* _logits;
-
-    private CpuDecoder(CausalLM model, KeyValueCache cache, Int8Weights? int8)
-    {
-        Dictionary<string, Parameter> weights = Weights(model);
-        (_model, _config, _cache, _headHandle) = (model, model.Config, cache, model.HeadWeight.Handle);
-        _layers = [.. Enumerable.Range(0, _config.LayerCount)
-            .Select(layer => new CpuLayer(name => weights.GetValueOrDefault($"model.layers.{layer}.{name}"), int8))];
-        _head = new CpuWeight(model.HeadWeight, int8);
-        _embedding = CpuMemory.Address(weights["model.embed_tokens.weight"]);
-        _finalNorm = CpuMemory.Address(weights["model.norm.weight"]);
-        CpuLayer any = _layers[0];
-        int threads = get_num_threads();
-        _projectionParts = CpuPart.Cut(threads, any.Queries.Weight, any.Keys.Weight, any.Values.Weight);
-        _outputParts = CpuPart.Cut(threads, any.Output.Weight);
-        _gateParts = CpuPart.Cut(threads, any.Gate.Weight);
-        _downParts = CpuPart.Cut(threads, any.Down.Weight);
-        _headParts = CpuPart.Cut(threads, _head);
-        _maxRows = Math.Min(
-            ThreadTeam.MaxBlocks / _config.KeyValueHeadCount,
-            int8 is not null ? Int8Weight.MaxRows
-                : weights.Values.Sum(weight => weight.numel()) <= SmallModel ? MaxRowsOfSmallModel
-                : SkinnyLinear.MaxRows);
-        int rows = Int8Weight.Padded(Math.Min(cache.Slots, _maxRows)), width = _config.AttentionHeadCount * _config.HeadWidth;
-        try
-        {
-            _attention = new CpuAttention(_config, cache, _layers, threads);
-            _buffers = new CpuBuffers(_config, rows);
-            _int8Rows = int8 is null ? null : new Int8Rows(rows, Math.Max(width, Math.Max(_config.HiddenSize, _config.IntermediateSize)));
-            _team = new ThreadTeam(threads);
-        }
-        catch
-        {
-            Dispose(); // out of memory: free what was allocated
-            throw;
-        }
-    }
-
     /// <summary>
     /// Creates a decoder for a session. Returns null if only the modules can decode: with an adapter, an unsuitable shape
     /// or an older processor.
@@ -88,185 +23,39 @@ internal sealed unsafe class CpuDecoder : IDisposable
     /// <param name="int8">The model's weights in 8 bits, or null. Borrowed.</param>
     internal static CpuDecoder? TryCreate(CausalLM model, KeyValueCache cache, Int8Weights? int8)
     {
-        using var scope = TensorScope.BeginNoGrad();
-        bool suits = SkinnyKernel.IsSupported
-            && model.Adapter is null or { IsMerged: true } && !model.HasFourBitBase
-            && CpuAttention.Suits(model.Config)
-            && CpuMemory.Suits(cache.Layer(0).Keys)
-            && Weights(model).Values.Append(model.HeadWeight)
-                .All(weight => weight.dim() == 1 ? CpuMemory.Suits(weight) : SkinnyLinear.Suits(weight));
-        return suits ? new CpuDecoder(model, cache, int8) : null;
+        if (!Suits(model, cache))
+        {
+            return null;
+        }
+
+        return Vector512.IsHardwareAccelerated ? new VectorDecoder<Floats512>(model, cache, int8)
+            : Vector256.IsHardwareAccelerated ? new VectorDecoder<Floats256>(model, cache, int8)
+            : new VectorDecoder<Floats128>(model, cache, int8);
     }
 
     /// <summary>
     /// True if the decoder is the fastest way for a number of rows. With more rows the arithmetic dominates, and general
     /// products are as fast.
     /// </summary>
-    internal bool CanDecode(int rows) => rows <= _maxRows;
+    internal abstract bool CanDecode(int rows);
 
     /// <summary>Runs one new token of every row and writes its keys and values. The cache does not count them yet.</summary>
     /// <param name="tokenIds">The token of each row of the cache, below V.</param>
     /// <returns>The logits, [B, V] float32. Owned by the caller's scope.</returns>
     /// <exception cref="ArgumentException">A token id is not below the vocabulary size.</exception>
     /// <exception cref="InvalidOperationException">The model was disposed or moved.</exception>
-    internal Tensor Advance(ReadOnlySpan<long> tokenIds)
-    {
-        if (_model.HeadWeight.Handle != _headHandle)
-        {
-            throw new InvalidOperationException(
-                "The model's weights are not where they were when the session began: it was disposed, or moved to another "
-                + "type or device. Start another session.");
-        }
+    internal abstract Tensor Advance(ReadOnlySpan<long> tokenIds);
 
-        using var scope = TensorScope.BeginNoGrad();
-        _rows = tokenIds.Length;
-        _padded = SkinnyKernel.Padded(_rows);
-        Embed(tokenIds);
-        Tensor logits = empty([Int8Weight.Padded(_rows), _head.Outputs], ScalarType.Float32);
-        _logits = CpuMemory.Address(logits);
-        _team.BeginSection();
-        try
-        {
-            for (_layer = 0; _layer < _layers.Length; _layer++)
-            {
-                RunLayer();
-            }
+    public abstract void Dispose();
 
-            Norm(_finalNorm);
-            Round(_buffers.Normed, _head.Width);
-            _team.Run(_headParts.Length, MultiplyHead);
-        }
-        finally
-        {
-            _team.EndSection();
-        }
-
-        return scope.Keep(logits.narrow(0, 0, _rows));
-    }
-
-    public void Dispose()
-    {
-        // Some fields are null if the constructor failed.
-        _team?.Dispose();
-        _attention?.Dispose();
-        _buffers?.Dispose();
-        _int8Rows?.Dispose();
-    }
-
-    private static Dictionary<string, Parameter> Weights(CausalLM model) =>
+    private protected static Dictionary<string, Parameter> Weights(CausalLM model) =>
         model.BaseParameters().ToDictionary(named => named.Name, named => named.Parameter, StringComparer.Ordinal);
 
-    private void Embed(ReadOnlySpan<long> tokenIds)
+    private static bool Suits(CausalLM model, KeyValueCache cache)
     {
-        int width = _config.HiddenSize;
-        for (int row = 0; row < _rows; row++)
-        {
-            if (tokenIds[row] < 0 || tokenIds[row] >= _config.VocabularySize)
-            {
-                throw new ArgumentException(
-                    $"Token {tokenIds[row]} of row {row} is not below the vocabulary of {_config.VocabularySize}.", nameof(tokenIds));
-            }
-
-            new ReadOnlySpan<float>(_embedding + (tokenIds[row] * width), width)
-                .CopyTo(new Span<float>(_buffers.Hidden + ((long)row * width), width));
-        }
-    }
-
-    private void RunLayer()
-    {
-        CpuLayer layer = _layers[_layer];
-        Norm(layer.AttentionNorm);
-        Round(_buffers.Normed, _config.HiddenSize);
-        _team.Run(_projectionParts.Length, MultiplyProjections);
-        _team.Run(_rows * _config.KeyValueHeadCount, Attend);
-        Round(_buffers.Mixed, layer.Output.Weight.Width);
-        _team.Run(_outputParts.Length, MultiplyOutput);
-        Norm(layer.MlpNorm);
-        Round(_buffers.Normed, _config.HiddenSize);
-        _team.Run(_gateParts.Length, MultiplyGate);
-        Round(_buffers.Gate, _config.IntermediateSize);
-        _team.Run(_downParts.Length, MultiplyDown);
-    }
-
-    private void Norm(float* weight)
-    {
-        int width = _config.HiddenSize;
-        for (int row = 0; row < _rows; row++)
-        {
-            CpuMath.RmsNorm(
-                _buffers.Hidden + ((long)row * width), weight, (float)_config.RmsNormEpsilon, width, _buffers.Normed + ((long)row * width));
-        }
-    }
-
-    private void Round(float* values, int width)
-    {
-        _rounded = width % Int8Kernel.Lanes == 0 ? _int8Rows : null;
-        _rounded?.Round(values, _rows, width);
-    }
-
-    private void MultiplyProjections(int block, int member)
-    {
-        CpuPart part = _projectionParts[block];
-        CpuLayer layer = _layers[_layer];
-        switch (part.Weight)
-        {
-            case 0:
-                Multiply(layer.Queries, part, _buffers.Normed, _buffers.Queries);
-                break;
-            case 1:
-                Multiply(layer.Keys, part, _buffers.Normed, _buffers.Keys);
-                break;
-            default:
-                Multiply(layer.Values, part, _buffers.Normed, _buffers.Values);
-                break;
-        }
-    }
-
-    private void Multiply(CpuLinear linear, CpuPart part, float* input, float* output)
-    {
-        linear.Weight.Multiply(input, _rounded, _padded, part.From, part.To, output);
-        linear.AddBias(output, _rows, part);
-    }
-
-    private void Attend(int block, int member)
-    {
-        (int row, int head) = Math.DivRem(block, _config.KeyValueHeadCount);
-        long queries = (long)row * _config.AttentionHeadCount * _config.HeadWidth,
-            keys = (long)row * _config.KeyValueHeadCount * _config.HeadWidth;
-        _attention.Attend(
-            _layer, row, head, member, _buffers.Queries + queries, _buffers.Keys + keys, _buffers.Values + keys, _buffers.Mixed + queries);
-    }
-
-    private void MultiplyOutput(int block, int member) => MultiplyAndAdd(_layers[_layer].Output, _outputParts[block], _buffers.Mixed);
-
-    private void MultiplyDown(int block, int member) => MultiplyAndAdd(_layers[_layer].Down, _downParts[block], _buffers.Gate);
-
-    private void MultiplyAndAdd(CpuLinear linear, CpuPart part, float* input)
-    {
-        Multiply(linear, part, input, _buffers.Change);
-        for (int row = 0; row < _rows; row++)
-        {
-            long begin = ((long)row * linear.Weight.Outputs) + part.From;
-            CpuMath.Add(_buffers.Hidden + begin, _buffers.Change + begin, part.To - part.From);
-        }
-    }
-
-    private void MultiplyGate(int block, int member)
-    {
-        CpuPart part = _gateParts[block];
-        CpuLayer layer = _layers[_layer];
-        Multiply(layer.Gate, part, _buffers.Normed, _buffers.Gate);
-        Multiply(layer.Up, part, _buffers.Normed, _buffers.Up);
-        for (int row = 0; row < _rows; row++)
-        {
-            long begin = ((long)row * layer.Gate.Weight.Outputs) + part.From;
-            CpuMath.Gate(_buffers.Gate + begin, _buffers.Up + begin, part.To - part.From);
-        }
-    }
-
-    private void MultiplyHead(int block, int member)
-    {
-        CpuPart part = _headParts[block];
-        _head.Multiply(_buffers.Normed, _rounded, _padded, part.From, part.To, _logits);
+        using var scope = TensorScope.BeginNoGrad();
+        return ModelKernels.Of(model).Obstacle is null
+            && CpuMemory.Suits(cache.Layer(0).Keys)
+            && Weights(model).Values.Append(model.HeadWeight).All(CpuMemory.Suits);
     }
 }

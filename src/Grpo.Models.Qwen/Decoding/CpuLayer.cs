@@ -65,7 +65,9 @@ internal sealed unsafe class CpuLinear(CpuWeight weight, float* bias)
     /// <param name="output">The output, [rows, out].</param>
     /// <param name="rows">The number of rows.</param>
     /// <param name="part">The columns.</param>
-    internal void AddBias(float* output, int rows, CpuPart part)
+    /// <typeparam name="T">The vectors of the processor.</typeparam>
+    internal void AddBias<T>(float* output, int rows, CpuPart part)
+        where T : unmanaged, IFloats<T>
     {
         if (_bias is null)
         {
@@ -74,7 +76,7 @@ internal sealed unsafe class CpuLinear(CpuWeight weight, float* bias)
 
         for (int row = 0; row < rows; row++)
         {
-            CpuMath.Add(output + ((long)row * weight.Outputs) + part.From, _bias + part.From, part.To - part.From);
+            CpuMath.Add<T>(output + ((long)row * weight.Outputs) + part.From, _bias + part.From, part.To - part.From);
         }
     }
 }

@@ -1,3 +1,4 @@
+using System.IO.Enumeration;
 using Grpo.IO;
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Text;
@@ -147,8 +148,6 @@ internal sealed class ExportTarget
             Directory.CreateDirectory(System.IO.Path.GetDirectoryName(path)!);
             File.Move(System.IO.Path.Combine(temporary, name), path, overwrite: true);
         }
-
-        Remove(temporary);
     }
 
     // The files of a model: those directly in its folder, and the template for tools.
@@ -158,9 +157,9 @@ internal sealed class ExportTarget
         .. File.Exists(System.IO.Path.Combine(folder, TokenizerFiles.ToolTemplate)) ? [TokenizerFiles.ToolTemplate] : Array.Empty<string>(),
     ];
 
-    private static bool IsOfModel(string name) => name == DecoderConfigFile.FileName || TokenizerFiles.IsName(name)
-        || (name.StartsWith("model", StringComparison.Ordinal) && (name.EndsWith(".safetensors", StringComparison.Ordinal)
-            || name.EndsWith(".safetensors.index.json", StringComparison.Ordinal)));
+    private static bool IsOfModel(string name) =>
+        name is DecoderConfigFile.FileName or "model.safetensors" or "model.safetensors.index.json" || TokenizerFiles.IsName(name)
+        || FileSystemName.MatchesSimpleExpression("model-*-of-*.safetensors", name, ignoreCase: false);
 
     private void RequireFree()
     {

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Grpo.Models.Qwen.Config;
+using Grpo.Models.Qwen.Text;
 using Grpo.Models.Qwen.Weights;
 using Grpo.Tensors;
 using static TorchSharp.torch;
@@ -25,9 +26,9 @@ internal static class GgufExport
         var file = new GgufFile();
         architecture.Describe(file, job.Config, job.Name, matrices);
         vocabulary.Describe(file);
-        if (job.Template.Text is { } template)
+        if (job.Template.Texts is { } template)
         {
-            file.Add("tokenizer.chat_template", template);
+            Describe(file, template);
         }
 
         List<(GgufTensor Tensor, Func<Tensor> Create)> tensors =
@@ -49,6 +50,19 @@ internal static class GgufExport
             WriteData(create(), described, append);
         });
         return (tensors.Count, bytes, vocabulary.Warnings);
+    }
+
+    // The named templates come before the unnamed one, as from llama.cpp's own converter.
+    private static void Describe(GgufFile file, TemplateTexts template)
+    {
+        const string Key = "tokenizer.chat_template", ToolUse = "tool_use";
+        if (template.ToolUse is { } tools)
+        {
+            file.Add($"{Key}s", [ToolUse]);
+            file.Add($"{Key}.{ToolUse}", tools);
+        }
+
+        file.Add(Key, template.Text);
     }
 
     // llama.cpp computes norms and biases in float32 and accepts no other type for them.

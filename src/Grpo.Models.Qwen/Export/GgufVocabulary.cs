@@ -14,11 +14,10 @@ internal sealed class GgufVocabulary
     private const int UserDefined = 4;
     private const int Unused = 5;
 
-    // Tokens that llama.cpp takes for ends by their text.
+    // Tokens that llama.cpp takes for ends by their text, whatever the metadata say. Newer versions know more of them.
     private static readonly HashSet<string> KnownEnds = new(StringComparer.Ordinal)
     {
-        "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>", "</s>",
-        "<｜end▁of▁sentence｜>",
+        "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>",
     };
 
     // llama.cpp names a pre-tokenizer by the model that it was first read from. The name also decides whether whole words are taken.

@@ -70,11 +70,11 @@ public static class ModelExport
     {
         ArgumentNullException.ThrowIfNull(pretrained);
         options ??= new ExportOptions();
-        if (options.Adapter is not null || options.ChatTemplate is not null)
+        if (options.Adapter is not null || options.ChatTemplate is not null || options.Revision != new ExportOptions().Revision)
         {
             throw new ArgumentException(
-                $"{nameof(ExportOptions.Adapter)} and {nameof(ExportOptions.ChatTemplate)} choose the source of an export from a folder, "
-                + "but this model is loaded already. Leave them out.",
+                $"{nameof(ExportOptions.Adapter)}, {nameof(ExportOptions.ChatTemplate)} and {nameof(ExportOptions.Revision)} choose the "
+                + "source of an export from a folder or the hub, but this model is loaded already. Leave them out.",
                 nameof(options));
         }
 

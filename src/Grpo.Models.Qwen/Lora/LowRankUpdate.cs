@@ -139,5 +139,5 @@ internal interface IAdaptable
 internal readonly record struct LinearShape(long Outputs, long Inputs, Device Device)
 {
     /// <summary>Returns the shape of a layer with a weight [out, in].</summary>
-    internal static LinearShape Of(Tensor weight) => new(weight.shape[0], weight.shape[1], weight.device);
+    internal static LinearShape FromWeight(Tensor weight) => new(weight.shape[0], weight.shape[1], weight.device);
 }

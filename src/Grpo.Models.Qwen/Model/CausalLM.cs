@@ -50,6 +50,10 @@ public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
         // A tied output layer is the embedding itself, not a copy. So both uses add to one gradient.
         _head = config.TieWordEmbeddings ? null : new Projection(config.HiddenSize, config.VocabularySize, hasBias: false, placement);
         RegisterComponents();
+        if (fourBitBase)
+        {
+            Freeze(); // no gradient reaches the packed weights, nor the biases of their products
+        }
     }
 
     /// <summary>The configuration of the model.</summary>
@@ -183,16 +187,22 @@ public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
         }
 
         using var scope = TensorScope.BeginNoGrad();
-        foreach (Parameter parameter in parameters())
-        {
-            parameter.requires_grad_(false); // returns a second handle
-        }
-
+        Freeze();
         Adapter = new LoraAdapter(Projections().Select(named => (named.Name, (IAdaptable)named.Projection)), options, baseModel);
         return Adapter;
     }
 
     internal bool HasFrozenEmbeddings => !_model.EmbeddingWeight.requires_grad;
+
+    /// <summary>Turns off the gradients of all parameters.</summary>
+    internal void Freeze()
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        foreach (Parameter parameter in parameters())
+        {
+            parameter.requires_grad_(false); // returns a second handle
+        }
+    }
 
     /// <summary>
     /// Freezes the token embedding and an output layer that is tied to it, so that no gradient is computed for them. An output layer with
@@ -231,7 +241,7 @@ public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
             copy.AddAdapter(Adapter.Options, Adapter.BaseModel);
         }
 
-        if (Adapter is null && HasFrozenEmbeddings)
+        if (Adapter is null && HasFrozenEmbeddings && !HasFourBitBase)
         {
             copy.FreezeEmbeddings();
         }

@@ -16,6 +16,8 @@ internal sealed class KeyValueCache : IDisposable
     private readonly Tensor[] _keys;                   // per layer [slots, K, capacity, D]
     private readonly Tensor[] _values;
     private readonly List<int> _lengths = [];
+    private readonly List<CachedPrompt> _prompts = []; // of each row
+    private int _promptCount;
 
     /// <param name="config">The configuration of the model.</param>
     /// <param name="slots">The number of rows that fit.</param>
@@ -53,6 +55,9 @@ internal sealed class KeyValueCache : IDisposable
     /// <summary>The number of positions written in each row.</summary>
     internal IReadOnlyList<int> Lengths => _lengths;
 
+    /// <summary>The prompt with which each row begins. Rows with the same prompt hold the same keys and values for it.</summary>
+    internal IReadOnlyList<CachedPrompt> Prompts => _prompts;
+
     /// <summary>The number of positions written in the longest row.</summary>
     internal int Longest => _lengths.Max();
 
@@ -76,8 +81,11 @@ internal sealed class KeyValueCache : IDisposable
     /// <summary>Counts the prompts as rows, after all layers have written them.</summary>
     /// <param name="lengths">The number of tokens of each prompt.</param>
     /// <param name="groupSize">The number of rows of each prompt, G.</param>
-    internal void CommitPrompts(IReadOnlyList<int> lengths, int groupSize) =>
+    internal void CommitPrompts(IReadOnlyList<int> lengths, int groupSize)
+    {
         _lengths.AddRange(lengths.SelectMany(length => Enumerable.Repeat(length, groupSize)));
+        _prompts.AddRange(lengths.SelectMany(length => Enumerable.Repeat(new CachedPrompt(_promptCount++, length), groupSize)));
+    }
 
     /// <summary>Writes one position at the end of each row.</summary>
     /// <param name="layer">The index of the layer.</param>
@@ -126,9 +134,15 @@ internal sealed class KeyValueCache : IDisposable
             }
         }
 
-        int[] lengths = [.. rows.Select(row => _lengths[row])];
-        _lengths.Clear();
-        _lengths.AddRange(lengths);
+        Keep(_lengths, rows);
+        Keep(_prompts, rows);
+    }
+
+    private static void Keep<T>(List<T> all, IReadOnlyList<int> rows)
+    {
+        T[] kept = [.. rows.Select(row => all[row])];
+        all.Clear();
+        all.AddRange(kept);
     }
 
     public void Dispose()
@@ -165,6 +179,11 @@ internal sealed class KeyValueCache : IDisposable
         return rows.narrow(2, 0, longest + 1);
     }
 }
+
+/// <summary>A prompt that rows of a cache begin with.</summary>
+/// <param name="Number">The number of the prompt in the order of their arrival.</param>
+/// <param name="Length">The number of its tokens.</param>
+internal readonly record struct CachedPrompt(int Number, int Length);
 
 /// <summary>The way in which one forward pass uses a key/value cache.</summary>
 /// <param name="Cache">The cache.</param>

@@ -36,7 +36,7 @@ internal sealed class Projection : nn.Module<Tensor, AttentionContext, Tensor>, 
 
     /// <inheritdoc/>
     public LinearShape Shape => _packed is null
-        ? LinearShape.Of(Weight)
+        ? LinearShape.FromWeight(Weight)
         : new LinearShape(_packed.Data.Layout.Outputs, _packed.Data.Layout.Inputs, _packed.Data.Bytes.device);
 
     /// <inheritdoc/>

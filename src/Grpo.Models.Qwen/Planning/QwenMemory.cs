@@ -103,7 +103,9 @@ public sealed record QwenMemory(DecoderConfig Config) : IMemoryModel
     }
 
     /// <inheritdoc/>
-    /// <exception cref="InvalidOperationException"><see cref="FourBitBase"/> is true without <see cref="Lora"/>.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// <see cref="FourBitBase"/> is true without <see cref="Lora"/>, or with <see cref="Int8Rollouts"/>.
+    /// </exception>
     public MemoryNeeds NeedsOf(MemorySizes sizes)
     {
         ArgumentNullException.ThrowIfNull(sizes);
@@ -111,6 +113,13 @@ public sealed record QwenMemory(DecoderConfig Config) : IMemoryModel
         {
             throw new InvalidOperationException(
                 "FourBitBase is true, but Lora is null, and weights in 4 bits cannot be trained. Set Lora, or leave FourBitBase out.");
+        }
+
+        if (FourBitBase && Int8Rollouts)
+        {
+            throw new InvalidOperationException(
+                "FourBitBase and Int8Rollouts are both true, but rollouts use the base's own 4 bits, which are not rounded again. Leave "
+                + "one of the two out.");
         }
 
         PassTokens tokens = PassTokens.ForMicroBatch(sizes);

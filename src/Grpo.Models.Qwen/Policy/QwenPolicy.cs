@@ -15,7 +15,7 @@ namespace Grpo.Models.Qwen;
 /// <summary>A policy that is a model of Qwen2, Qwen3 or Llama. Either all weights or only an adapter are trained.</summary>
 public sealed class QwenPolicy
     : IEntropyPolicy, IFusedLossPolicy, ISharedPromptPolicy, IVocabularyPolicy, IMemoryPlannedPolicy, IStochasticPolicy, IAdapterPolicy,
-    IHasIdentity, IDisposable
+    IKernelPolicy, IHasIdentity, IDisposable
 {
     private readonly Action<string>? _saveCompanions;
 
@@ -34,6 +34,9 @@ public sealed class QwenPolicy
 
     /// <summary>The model of the policy.</summary>
     public CausalLM Model { get; }
+
+    /// <summary>True if the processor lacks the instructions for the type of the products.</summary>
+    internal bool IsSlow => ModelKernels.Of(Alive).IsSlow;
 
     /// <summary>Writes the chat template into a folder, for a whole model and for an adapter; null writes nothing.</summary>
     internal Action<string>? SaveTemplate { get; init; }
@@ -76,18 +79,37 @@ public sealed class QwenPolicy
         FourBitBase = Model.HasFourBitBase,
     };
 
+    /// <inheritdoc/>
+    public string Kernels => (ModelKernels.Of(Alive) with { Int8Rollouts = Int8Rollouts }).ToString();
+
     /// <summary>
     /// True to decode new tokens with weights and activations rounded to 8 bits if at most 64 sequences are decoded at a time.
     /// Only on a CPU.
     /// </summary>
     /// <value>Default false.</value>
     /// <remarks>
-    /// On an x86-64 processor with AVX-VNNI decoding is several times faster. The log-probs differ by a few hundredths of a nat, which
+    /// Decoding of few rows is up to several times faster, because it reads a quarter of the bytes. The log-probs differ by a few hundredths of a nat, which
     /// <see cref="UpdateReport.SamplerDifference"/> reports. Training and prompts use the weights themselves, and so do the old log-probs.
     /// A weight whose height is not a multiple of 4, or whose width is not a multiple of 32, is not rounded. Rounding takes about as long
-    /// as a few tokens at the start of each session, and a quarter of the memory of float32 weights.
+    /// as a token or two at the start of each session, and a quarter of the memory of float32 weights.
     /// </remarks>
     public bool Int8Rollouts { get; set; }
+
+    /// <summary>Says in words which kernels of this machine would run a model that is not loaded.</summary>
+    /// <param name="model">The shape of the model and its types.</param>
+    /// <param name="device">The device.</param>
+    /// <returns>The kernels, as <see cref="Kernels"/> of the loaded policy returns them.</returns>
+    public static string DescribeKernels(QwenMemory model, Device device)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(device);
+        return new ModelKernels(model.Config, device, model.WeightType, model.ComputeType)
+        {
+            HasAdapter = model.Lora is not null,
+            FourBitBase = model.FourBitBase,
+            Int8Rollouts = model.Int8Rollouts,
+        }.ToString();
+    }
 
     /// <inheritdoc/>
     /// <remarks>
@@ -116,7 +138,7 @@ public sealed class QwenPolicy
 
     /// <inheritdoc/>
     /// <exception cref="NotSupportedException">
-    /// <see cref="Int8Rollouts"/> is set and the model has a base in 4 bits, or is not on a CPU with vectors of 256 bits.
+    /// <see cref="Int8Rollouts"/> is set and the model has a base in 4 bits, or is not on a CPU with vectors.
     /// </exception>
     public IDecodingSession StartDecoding(TokenBatch prompts, int groupSize, int maxNewTokens) =>
         Int8Rollouts && Alive.HasFourBitBase
@@ -124,7 +146,7 @@ public sealed class QwenPolicy
                 $"{nameof(Int8Rollouts)} is true, but the base is in 4 bits, which are not rounded again. Set it to false.")
             : Int8Rollouts && (Alive.Device.type != DeviceType.CPU || !Int8Weight.IsSupported)
             ? throw new NotSupportedException(
-                $"{nameof(Int8Rollouts)} is for models on a CPU with vectors of 256 bits, but this one is on "
+                $"{nameof(Int8Rollouts)} is for models on a CPU with vectors, but this one is on "
                 + $"{Model.Device}{(Int8Weight.IsSupported ? "" : " of a processor without them")}. Set it to false.")
             : new DecodingSession(Alive, prompts, new DecodingOptions(groupSize, maxNewTokens) { Int8 = Int8Rollouts });
 

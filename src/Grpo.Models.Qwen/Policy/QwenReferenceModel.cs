@@ -17,11 +17,7 @@ public sealed class QwenReferenceModel : IReferenceModel, IHasIdentity, IDisposa
     {
         ArgumentNullException.ThrowIfNull(model);
         _model = model;
-        using var scope = TensorScope.BeginNoGrad();
-        foreach (Tensor parameter in model.parameters())
-        {
-            parameter.requires_grad_(false); // returns a second handle
-        }
+        _model.Freeze();
     }
 
     /// <summary>Copies the current weights of a policy, in the type in which the policy computes.</summary>

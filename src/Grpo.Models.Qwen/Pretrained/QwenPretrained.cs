@@ -142,6 +142,11 @@ public sealed class QwenPretrained : IDisposable
                 model.FreezeEmbeddings();
             }
 
+            if (policy.IsSlow)
+            {
+                options.Logger?.SlowType(model.ComputeType, device);
+            }
+
             template.Report(options.Logger, folderOrHubId);
             if (source.Adapter is null && options.Lora is not null)
             {

@@ -10,6 +10,8 @@ namespace Grpo.Models.Qwen.Quantization;
 internal static class Nf4Codes
 {
     private static readonly float[] Thresholds = [.. Levels[..^1].ToArray().Zip(Levels[1..].ToArray(), Middle)];
+    private static readonly float[] Pairs =
+        [.. Enumerable.Range(0, 256).SelectMany(codes => new[] { Levels[codes >> 4], Levels[codes & 15] })];
 
     /// <summary>The levels by their codes, in ascending order.</summary>
     internal static ReadOnlySpan<float> Levels =>
@@ -18,6 +20,9 @@ internal static class Nf4Codes
         -0.09105003625154495f, 0.0f, 0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f,
         0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1.0f,
     ];
+
+    /// <summary>The two levels of each byte of codes, that of its high half first. [256, 2] in row-major order.</summary>
+    internal static ReadOnlySpan<float> LevelsOfBytes => Pairs;
 
     /// <summary>The code of the level 0.</summary>
     internal const int Zero = 7;

@@ -114,12 +114,9 @@ internal readonly unsafe struct Nf4Source
 
     private static float* CreatePairs()
     {
-        float* pairs = (float*)NativeMemory.Alloc(512, sizeof(float)); // for the life of the process
-        for (int code = 0; code < 256; code++)
-        {
-            (pairs[2 * code], pairs[(2 * code) + 1]) = (Nf4Codes.Levels[code >> 4], Nf4Codes.Levels[code & 15]);
-        }
-
+        ReadOnlySpan<float> levels = Nf4Codes.LevelsOfBytes;
+        float* pairs = (float*)NativeMemory.Alloc((nuint)levels.Length, sizeof(float)); // for the life of the process
+        levels.CopyTo(new Span<float>(pairs, levels.Length));
         return pairs;
     }
 }

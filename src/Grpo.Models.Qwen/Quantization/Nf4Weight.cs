@@ -91,13 +91,7 @@ internal sealed class Nf4Weight : nn.Module
     {
         using var scope = TensorScope.BeginNoGrad();
         (Tensor bytes, Tensor floats, Nf4Layout layout) = data;
-        float[] both = new float[512];                                           // the two levels of each byte
-        for (int code = 0; code < 256; code++)
-        {
-            (both[2 * code], both[(2 * code) + 1]) = (Nf4Codes.Levels[code >> 4], Nf4Codes.Levels[code & 15]);
-        }
-
-        Tensor pairs = DeviceTransfer.ToDevice(both, bytes.device, 256, 2);
+        Tensor pairs = DeviceTransfer.ToDevice(Nf4Codes.LevelsOfBytes.ToArray(), bytes.device, 256, 2);
         Tensor scaleValues = DeviceTransfer.ToDevice(ScaleCodes.Values.ToArray(), bytes.device);
         Tensor group = arange(block, block + count, ScalarType.Int64, bytes.device).div(Nf4Layout.GroupLength, RoundingMode.floor);
         Tensor scales = scaleValues.index_select(0, bytes.narrow(0, block, count).to(ScalarType.Int32))

@@ -161,11 +161,11 @@ public sealed class RewardModel : IRewardFunction, IHasIdentity, IDisposable
         ArgumentNullException.ThrowIfNull(group);
         // Equal texts are scored once: in different batches they could differ by rounding, which an advantage would take for a difference.
         string[] distinct = [.. group.Completions.Select(completion => completion.Text).Distinct(StringComparer.Ordinal)];
-        IReadOnlyList<int>[] ids = Encode(group, distinct);
         float[] scores;
-        lock (_gate) // one group at a time, so that memory does not depend on how many are scored
+        lock (_gate) // one group at a time: memory does not depend on their number, and a template need not be thread-safe
         {
             ObjectDisposedException.ThrowIf(_isDisposed, this);
+            IReadOnlyList<int>[] ids = Encode(group, distinct);
             scores = TensorThread.Run(() => _scorer.Score(ids, cancellationToken)); // numbers: no tensor leaves the thread
         }
 

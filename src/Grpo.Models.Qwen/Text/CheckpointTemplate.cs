@@ -36,8 +36,8 @@ internal sealed class CheckpointTemplate
     /// <summary>True if neither the files nor the options name a template, so that Qwen2.5's is used.</summary>
     public bool IsAssumed { get; }
 
-    /// <summary>The text of the template as a saved checkpoint has it; null if there is none.</summary>
-    public string? Text => (_file ?? _own)?.Text;
+    /// <summary>The texts of the template as a saved checkpoint has them; null if there are none.</summary>
+    public TemplateTexts? Texts => _file ?? _own;
 
     /// <summary>Chooses the template of the options, else that of the files, else Qwen2.5's.</summary>
     /// <param name="given">The template of the options; null if there is none.</param>

@@ -140,7 +140,7 @@ public static class LoraAdapterFiles
     internal static bool HasFourBitBase(string directory)
     {
         using SafetensorsReader file = SafetensorsReader.Open(Path.Combine(directory, WeightsFile));
-        return file.Metadata.ContainsKey(BaseKey);
+        return HasFourBitBase(file);
     }
 
     private static LoraAdapter AdapterOf(CausalLM model)

@@ -33,7 +33,8 @@ public static class QwenWeights
 
     /// <summary>
     /// Loads the model of a checkpoint folder as the base of an adapter, with its projections in 4 bits
-    /// (<see cref="QwenLoadOptions.FourBitBase"/>). They are rounded one at a time, so the model is never in memory as a whole.
+    /// (<see cref="QwenLoadOptions.FourBitBase"/>). They are rounded one at a time, so the model is never in memory as a whole. All weights
+    /// are frozen: without an adapter nothing can be trained.
     /// </summary>
     /// <param name="directory">The folder of the checkpoint.</param>
     /// <param name="device">The device of the weights; null means the CPU.</param>

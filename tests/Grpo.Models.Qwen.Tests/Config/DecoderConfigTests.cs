@@ -49,6 +49,20 @@ public sealed class DecoderConfigTests
         Assert.True(JsonNode.DeepEquals(before, after), after.ToJsonString());
     }
 
+    [Theory]
+    [InlineData("Qwen/Qwen2.5-0.5B", true)]
+    [InlineData("/home/someone/base", false)]
+    [InlineData("C:\\models\\base", false)]
+    [InlineData("./base", false)]
+    [InlineData("", false)]
+    public void ToJson_names_no_folder_of_a_machine(string origin, bool isKept)
+    {
+        JsonNode before = JsonNode.Parse(Qwen05B)!;
+        before["_name_or_path"] = origin;
+        JsonNode after = JsonNode.Parse(DecoderConfig.Parse(before.ToJsonString()).ToJson())!;
+        Assert.Equal(isKept ? origin : null, (string?)after["_name_or_path"]);
+    }
+
     [Fact]
     public void ToJson_is_the_same_text_under_a_culture_with_a_decimal_comma()
     {

@@ -39,7 +39,7 @@ public sealed class LoraDropoutTests
     public void The_adapter_has_on_average_the_output_that_it_has_without_dropout()
     {
         using CausalLM model = TinyModels.Create();
-        var update = new LowRankUpdate("q_proj", LinearShape.Of(model.HeadWeight), Options with { Dropout = 0.25 });     // W is [37, 24]
+        var update = new LowRankUpdate("q_proj", LinearShape.FromWeight(model.HeadWeight), Options with { Dropout = 0.25 }); // [37, 24]
         using var scope = TensorScope.BeginNoGrad();
         update.Up.Weight.fill_(1);
         update.Down.Weight.fill_(1);
@@ -61,7 +61,7 @@ public sealed class LoraDropoutTests
         static Tensor Output(Device device)
         {
             using CausalLM model = CausalLM.Initialize(TinyModels.Config(), seed: 7, device);
-            var update = new LowRankUpdate("q_proj", LinearShape.Of(model.HeadWeight), Options);
+            var update = new LowRankUpdate("q_proj", LinearShape.FromWeight(model.HeadWeight), Options);
             update.Up.Weight.fill_(1);
             return update.Apply(ones(20, 24, device: device), new LoraPass(IsOff: false, DropoutKey: 9));
         }
@@ -81,7 +81,7 @@ public sealed class LoraDropoutTests
 
         LowRankUpdate Update(string name)
         {
-            var update = new LowRankUpdate(name, LinearShape.Of(model.HeadWeight), Options);
+            var update = new LowRankUpdate(name, LinearShape.FromWeight(model.HeadWeight), Options);
             using var noGrad = TensorScope.BeginNoGrad();
             update.Up.Weight.fill_(1);
             update.Down.Weight.fill_(1);

@@ -34,7 +34,7 @@ internal static class TinyModels
     });
 
     /// <summary>
-    /// A shape that <see cref="CpuDecoder"/> decodes, where the processor has the vectors: three query heads of width 32 a key head.
+    /// A shape that <see cref="CpuDecoder"/> decodes: three query heads of width 32 a key head.
     /// </summary>
     public static DecoderConfig CpuConfig(bool tied = true, string family = "qwen2")
     {

@@ -96,6 +96,17 @@ public sealed class FourBitModelTests
             policy.LogProbs(LoraModels.Batch, 1), new QwenPolicy(copy).LogProbs(LoraModels.Batch, 1), "log-probs of the copy");
     }
 
+    // Gradients reach neither the packed weights nor the biases of their products, so training the rest would be another method.
+    [Theory]
+    [MemberData(nameof(TinyModels.AllFamilies), MemberType = typeof(TinyModels))]
+    public void A_base_in_4_bits_trains_nothing_without_an_adapter(string family)
+    {
+        using var policy = new QwenPolicy(FourBitModels.Base(TinyModels.Config(family: family)));
+        Assert.Empty(policy.TrainedParameters());
+        using QwenPolicy numbers = policy.Dequantize();
+        Assert.Equal(DecoderParameters.List(policy.Model.Config).Count(), numbers.TrainedParameters().Count);
+    }
+
     [Fact]
     public void A_merged_copy_of_the_numbers_computes_the_same()
     {

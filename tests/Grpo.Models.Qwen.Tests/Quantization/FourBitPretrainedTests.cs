@@ -5,6 +5,7 @@ using Grpo.Models.Qwen.Planning;
 using Grpo.Models.Qwen.Quantization;
 using Grpo.Models.Qwen.Tests.Text;
 using Grpo.Models.Qwen.Weights;
+using Grpo.Planning;
 using Grpo.Tensors;
 using Grpo.Testing;
 using static TorchSharp.torch;
@@ -70,6 +71,21 @@ public sealed class FourBitPretrainedTests : IDisposable
     }
 
     [Fact]
+    public void LoadInto_rounds_the_weights_of_another_checkpoint()
+    {
+        using var folder = new TemporaryFolder();
+        using (CausalLM other = CausalLM.Initialize(Config, seed: 8))
+        {
+            QwenWeights.Save(other, folder.Path);
+        }
+
+        using CausalLM model = QwenWeights.LoadInFourBits(_base.Path), expected = QwenWeights.LoadInFourBits(folder.Path);
+        Assert.NotEqual(expected.DescribeWeights(), model.DescribeWeights());
+        QwenWeights.LoadInto(model, folder.Path);
+        Assert.Equal(expected.DescribeWeights(), model.DescribeWeights());
+    }
+
+    [Fact]
     public void A_merged_copy_is_saved_as_a_checkpoint_that_loads_alone()
     {
         using var folder = new TemporaryFolder();
@@ -103,16 +119,20 @@ public sealed class FourBitPretrainedTests : IDisposable
         ErrorAssert.Says<ArgumentException>(
             "FourBitBase and Int8Rollouts are both true",
             () => QwenPretrained.Load("/no/such/folder", Options with { Int8Rollouts = true }));
+        var sizes = new MemorySizes
+        {
+            DecodedPrompts = 1,
+            DecodedSequences = 1,
+            PromptLength = 1,
+            CompletionLength = 1,
+            MicroBatchPrompts = 1,
+            MicroBatchSequences = 1,
+        };
+        var planned = new QwenMemory(Config) { FourBitBase = true };
+        ErrorAssert.Says<InvalidOperationException>("FourBitBase is true, but Lora is null", () => planned.NeedsOf(sizes));
         ErrorAssert.Says<InvalidOperationException>(
-            "FourBitBase is true, but Lora is null", () => new QwenMemory(Config) { FourBitBase = true }.NeedsOf(new()
-            {
-                DecodedPrompts = 1,
-                DecodedSequences = 1,
-                PromptLength = 1,
-                CompletionLength = 1,
-                MicroBatchPrompts = 1,
-                MicroBatchSequences = 1,
-            }));
+            "FourBitBase and Int8Rollouts are both true",
+            () => (planned with { Lora = LoraModels.Options, Int8Rollouts = true }).NeedsOf(sizes));
     }
 
     [Fact]

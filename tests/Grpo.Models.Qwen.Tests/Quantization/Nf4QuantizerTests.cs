@@ -93,6 +93,20 @@ public sealed class Nf4QuantizerTests
         TensorAssert.Identical(weight, Nf4Weight.Dequantize(data, ScalarType.Float32), "weight");
     }
 
+    // A zero has the level 0, whatever the scale of its block is rounded to. 3 · 70 numbers end within a block.
+    [Fact]
+    public void Zeros_stay_zeros()
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor weight = zeros(3, 70);
+        TensorAssert.Identical(weight, Nf4Weight.Dequantize(Nf4Quantizer.Quantize(weight), ScalarType.Float32), "zeros");
+        weight[0] = 5;
+        weight[2] = -1e-30f;
+        Tensor numbers = Nf4Weight.Dequantize(Nf4Quantizer.Quantize(weight), ScalarType.Float32);
+        Assert.True(numbers.isfinite().all().item<bool>());
+        Assert.Equal(0, numbers.view(-1)[128..140].abs().max().item<float>()); // zeros among 5s before and −1e-30 after, in one block
+    }
+
     [Fact]
     public void Equal_weights_give_equal_bytes_whatever_the_number_of_threads()
     {

@@ -153,6 +153,16 @@ public sealed class RewardModelTests
     }
 
     [Fact]
+    public async Task ScoreAsync_renders_one_group_at_a_time()
+    {
+        using var folder = new RewardFolder();
+        var template = new Overlap();
+        using var reward = RewardModel.Load(folder.Path, new RewardModelOptions { ChatTemplate = template });
+        await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Task.Run(async () => await reward.ScoreAsync(Group(Hello, "he")))));
+        Assert.Equal(1, template.Most);
+    }
+
+    [Fact]
     public async Task Live_tensors_do_not_grow_and_no_gradients_are_kept()
     {
         using var folder = new RewardFolder();
@@ -283,6 +293,22 @@ public sealed class RewardModelTests
         }
 
         SafetensorsWriter.Write(path, tensors);
+    }
+
+    /// <summary>A template that counts how many calls it serves at a time.</summary>
+    private sealed class Overlap : Modeling.IChatTemplate
+    {
+        private int _now;
+
+        public int Most { get; private set; }
+
+        public string Render(IReadOnlyList<Microsoft.Extensions.AI.ChatMessage> messages, bool addGenerationPrompt = true)
+        {
+            Most = Math.Max(Most, Interlocked.Increment(ref _now));
+            Thread.Sleep(50);
+            Interlocked.Decrement(ref _now);
+            return string.Concat(messages.Select(message => message.Text));
+        }
     }
 
     private sealed class Plain : Modeling.IChatTemplate

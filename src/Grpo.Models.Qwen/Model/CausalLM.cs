@@ -313,9 +313,8 @@ public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
 
         using var scope = TensorScope.Begin();
         ScalarType type = cached is null ? ComputeType : WeightType; // the type in which the following tokens are decoded
-        AttentionContext context = AttentionContext.ForSequences(tokenIds, attentionMask, Config, type, hidesEarlierTokens)
-            with { Cached = cached };
-        return scope.Keep(_model.call(tokenIds, WithAdapter(context)));
+        AttentionContext context = AttentionContext.ForSequences(tokenIds, attentionMask, Config, type, hidesEarlierTokens);
+        return scope.Keep(_model.call(tokenIds, WithAdapter(context with { Cached = cached })));
     }
 
     /// <summary>Computes the hidden states of a packed row, [1, R, H].</summary>

@@ -32,8 +32,8 @@ public static class ClipCounts
         using var scope = TensorScope.BeginNoGrad();
         Tensor counted = bySequence && mask.shape[1] != 1 ? mask.new_ones(rows, 1) : mask;
         Tensor sign = advantages.unsqueeze(1);                                                     // [B, 1]
-        Tensor low = ratio.lt(lowest).logical_and(sign.lt(0)) * counted;
-        Tensor high = ratio.gt(highest).logical_and(sign.gt(0)) * counted;
+        Tensor low = ratio.lt(lowest).bitwise_and(sign.lt(0)) * counted;
+        Tensor high = ratio.gt(highest).bitwise_and(sign.gt(0)) * counted;
         return scope.Keep(torch.stack([low.sum(1L), high.sum(1L), counted.sum(1L)], 1));           // [B, 3]
     }
 }

@@ -26,6 +26,6 @@ internal static class OffPolicySequenceMask
 
         using var scope = TensorScope.BeginNoGrad();
         Tensor drift = -ImportanceRatio.Log(inputs, RatioLevel.Sequence);                          // [B, 1]
-        return scope.Keep(inputs.Advantages.unsqueeze(1).ge(0).logical_or(drift.le(threshold)).to(inputs.Mask.dtype));
+        return scope.Keep(inputs.Advantages.unsqueeze(1).ge(0).bitwise_or(drift.le(threshold)).to(inputs.Mask.dtype));
     }
 }

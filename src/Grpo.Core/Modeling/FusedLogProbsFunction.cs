@@ -1,4 +1,5 @@
 using Grpo.Tensors;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Modeling;
@@ -77,19 +78,25 @@ internal sealed class FusedLogProbsFunction : SafeFunction<FusedLogProbsFunction
         Tensor expected = saved[0];
         if (expected.numel() > 0)
         {
-            float difference = (gradient.IsInvalid ? expected : gradient - expected).abs().max().item<float>(),
-                largest = expected.abs().max().item<float>();
-            if (!(difference <= Tolerance * largest))
-            {
-                throw new InvalidOperationException(FormattableString.Invariant(
-                    $"The gradient of the log-probs differs by {difference} from the one that lossGradient gave, of at most {largest}: ")
-                    + "what the output layer has received is wrong, so drop all gradients. "
-                    + "A loss whose tokens depend on each other, as with PolicyObjective.IsPerToken false, cannot be told "
-                    + "beforehand; leave lossGradient out.");
-            }
+            Tensor difference = gradient.IsInvalid ? expected : gradient - expected;
+            CheckLater(context, torch.stack([difference.abs().max(), expected.abs().max()]), RequireEqual);
         }
 
         return [saved.Count > 1 ? scope.Keep(saved[1].alias()) : null!, null!, null!, null!];
+    }
+
+    // The largest difference of a gradient and the largest gradient.
+    private static void RequireEqual(float[] numbers)
+    {
+        (float difference, float largest) = (numbers[0], numbers[1]);
+        if (!(difference <= Tolerance * largest))
+        {
+            throw new InvalidOperationException(FormattableString.Invariant(
+                $"The gradient of the log-probs differs by {difference} from the one that lossGradient gave, of at most {largest}: ")
+                + "what the output layer has received is wrong, so drop all gradients. "
+                + "A loss whose tokens depend on each other, as with PolicyObjective.IsPerToken false, cannot be told "
+                + "beforehand; leave lossGradient out.");
+        }
     }
 
     /// <summary>The arguments of <see cref="TokenLogProbs"/> other than tensors.</summary>

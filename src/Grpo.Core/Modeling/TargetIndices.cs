@@ -15,7 +15,7 @@ internal readonly struct TargetIndices(Tensor columns, Tensor areElsewhere)
     internal static TargetIndices In(LogitTiles.Span tokens, Tensor targets)
     {
         Tensor columns = (targets - tokens.Start).unsqueeze(1);
-        return new TargetIndices(columns.clamp(0, tokens.Count - 1), columns.lt(0).logical_or_(columns.ge(tokens.Count)));
+        return new TargetIndices(columns.clamp(0, tokens.Count - 1), columns.lt(0).bitwise_or_(columns.ge(tokens.Count)));
     }
 
     /// <summary>Gathers the logits of the targets in this tile and adds them to a sum over all tiles.</summary>

@@ -1,3 +1,4 @@
+using Grpo.Tensors;
 using static TorchSharp.torch;
 
 namespace Grpo.Modeling;
@@ -21,12 +22,28 @@ namespace Grpo.Modeling;
 /// </param>
 public sealed record TokenBatch(Tensor PromptIds, Tensor PromptMask, Tensor CompletionIds, Tensor CompletionMask)
 {
+    private readonly Known? _known;
+
     /// <summary>
     /// The rows that share a prompt, so that a policy can compute that prompt once. Null if no rows share a prompt, or if this is unknown.
     /// A policy may ignore this property, since <see cref="PromptIds"/> has the prompt of every row.
     /// </summary>
     /// <value>Default null.</value>
     public SharedPrompts? SharedPrompts { get; init; }
+
+    /// <summary>
+    /// The token ids of the rows on the CPU, without padding, so that a policy can plan a pass without waiting for the device. Null if they
+    /// are unknown. Change no tensor of the batch in place: the ids would then differ from it.
+    /// </summary>
+    /// <value>Default null, also in a copy in which another tensor has replaced one of the batch.</value>
+    public IReadOnlyList<TokenSequence>? Sequences
+    {
+        get => _known is { } known && ReferenceEquals(known.PromptIds, PromptIds) && ReferenceEquals(known.PromptMask, PromptMask)
+            && ReferenceEquals(known.CompletionIds, CompletionIds) && ReferenceEquals(known.CompletionMask, CompletionMask)
+            ? known.Sequences
+            : null;
+        internal init => _known = value is null ? null : new Known(value, PromptIds, PromptMask, CompletionIds, CompletionMask);
+    }
 
     /// <summary>The number of rows, B.</summary>
     public long Count => PromptIds.shape[0];
@@ -45,13 +62,20 @@ public sealed record TokenBatch(Tensor PromptIds, Tensor PromptMask, Tensor Comp
         ArgumentNullException.ThrowIfNull(device);
         return PromptIds.device.ToString() == device.ToString()
             ? this
-            : new TokenBatch(PromptIds.to(device), PromptMask.to(device), CompletionIds.to(device), CompletionMask.to(device))
+            : new TokenBatch(Moved(PromptIds), Moved(PromptMask), Moved(CompletionIds), Moved(CompletionMask))
             {
                 SharedPrompts = SharedPrompts is { } shared
-                    ? new SharedPrompts(shared.FirstRows.to(device), shared.PromptOfRow.to(device))
+                    ? new SharedPrompts(Moved(shared.FirstRows), Moved(shared.PromptOfRow)) { Assignment = shared.Assignment }
                     : null,
+                Sequences = Sequences,
             };
+
+        Tensor Moved(Tensor tensor) => DeviceTransfer.ToDevice(tensor, device);
     }
+
+    // The sequences, and the tensors that were built from them.
+    private sealed record Known(
+        IReadOnlyList<TokenSequence> Sequences, Tensor PromptIds, Tensor PromptMask, Tensor CompletionIds, Tensor CompletionMask);
 }
 
 /// <summary>
@@ -59,4 +83,18 @@ public sealed record TokenBatch(Tensor PromptIds, Tensor PromptMask, Tensor Comp
 /// </summary>
 /// <param name="FirstRows">The index of a row that has the prompt, for each prompt, [N] int64.</param>
 /// <param name="PromptOfRow">The index of the prompt of each row, 0 to N − 1, [B] int64.</param>
-public sealed record SharedPrompts(Tensor FirstRows, Tensor PromptOfRow);
+public sealed record SharedPrompts(Tensor FirstRows, Tensor PromptOfRow)
+{
+    private readonly (IReadOnlyList<int> Indices, Tensor PromptOfRow)? _known;
+
+    /// <summary>
+    /// The numbers of <see cref="PromptOfRow"/> on the CPU, so that a policy can plan a pass without waiting for the device. Null if they
+    /// are unknown.
+    /// </summary>
+    /// <value>Default null, also in a copy in which another tensor has replaced <see cref="PromptOfRow"/>.</value>
+    public IReadOnlyList<int>? Assignment
+    {
+        get => _known is { } known && ReferenceEquals(known.PromptOfRow, PromptOfRow) ? known.Indices : null;
+        internal init => _known = value is null ? null : (value, PromptOfRow);
+    }
+}

@@ -62,6 +62,8 @@ public static class TokenBatchBuilder
             Upload(completionMask, rows, completionLength, device))
         {
             SharedPrompts = sharePrompts ? FindSharedPrompts(sequences, device) : null,
+            // Copies: the caller may change its lists, but not the tensors that were built from them.
+            Sequences = [.. sequences.Select(row => new TokenSequence([.. row.PromptIds], [.. row.CompletionIds]))],
         };
     }
 
@@ -86,15 +88,19 @@ public static class TokenBatchBuilder
 
         using var scope = TensorScope.Begin();
         return new SharedPrompts(
-            scope.Keep(DeviceUpload.To(tensor(firstRows.ToArray()), device)), scope.Keep(DeviceUpload.To(tensor(promptOfRow), device)));
+            scope.Keep(DeviceTransfer.ToDevice(firstRows.ToArray(), device)), scope.Keep(DeviceTransfer.ToDevice(promptOfRow, device)))
+        {
+            Assignment = [.. promptOfRow.Select(prompt => (int)prompt)],
+        };
     }
 
     private static Tensor Upload<T>(T[] values, int rows, int columns, Device device)
         where T : unmanaged
     {
         using var scope = TensorScope.Begin();
-        Tensor source = values is float[] floats ? tensor(floats, rows, columns) : tensor((long[])(object)values, rows, columns);
-        return scope.Keep(DeviceUpload.To(source, device));
+        return scope.Keep(values is float[] floats
+            ? DeviceTransfer.ToDevice(floats, device, rows, columns)
+            : DeviceTransfer.ToDevice((long[])(object)values, device, rows, columns));
     }
 }
 

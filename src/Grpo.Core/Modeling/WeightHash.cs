@@ -65,7 +65,7 @@ public static class WeightHash
         for (long done = 0; done < elements; done += perPiece)
         {
             using var piece = TensorScope.BeginNoGrad();
-            hash.AppendData(flat.narrow(0, done, Math.Min(perPiece, elements - done)).cpu().bytes);
+            hash.AppendData(DeviceTransfer.Bytes(DeviceTransfer.ToCpu(flat.narrow(0, done, Math.Min(perPiece, elements - done)))));
         }
     }
 

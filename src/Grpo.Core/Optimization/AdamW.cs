@@ -71,8 +71,16 @@ internal sealed class AdamW : IDisposable
     public double GradientNorm()
     {
         using var scope = TensorScope.BeginNoGrad();
+        return DeviceTransfer.ToNumber<float>(GradientNormOnDevice());
+    }
+
+    /// <summary>Computes the L2 norm of the gradient over all parameters, and leaves it on the device.</summary>
+    /// <returns>The norm, a scalar of float32; 0 if no parameter has a gradient. Owned by the caller's scope.</returns>
+    public Tensor GradientNormOnDevice()
+    {
+        using var scope = TensorScope.BeginNoGrad();
         Tensor[] norms = [.. _parameters.Select(entry => entry.Parameter.grad).OfType<Tensor>().Select(gradient => gradient.norm())];
-        return norms.Length == 0 ? 0 : torch.stack(norms).norm().item<float>();
+        return scope.Keep(norms.Length == 0 ? zeros([], ScalarType.Float32, _parameters[0].Parameter.device) : torch.stack(norms).norm());
     }
 
     /// <summary>Applies one update with the gradients of the parameters.</summary>
@@ -157,11 +165,11 @@ internal sealed class AdamW : IDisposable
             return;
         }
 
-        float[] sums = [.. torch.stack(updated.Select(entry => entry.Parameter.sum())).cpu().data<float>()];
+        float[] sums = DeviceTransfer.ToArray<float>(torch.stack(updated.Select(entry => entry.Parameter.sum())));
         for (int i = 0; i < sums.Length; i++)
         {
             // The sum of finite weights may still exceed the range of float32.
-            if (!float.IsFinite(sums[i]) && !updated[i].Parameter.isfinite().all().item<bool>())
+            if (!float.IsFinite(sums[i]) && !DeviceTransfer.ToNumber<bool>(updated[i].Parameter.isfinite().all()))
             {
                 throw new TrainingDivergedException(FormattableString.Invariant(
                     $"Update {Step} left NaN or ∞ in the parameter '{updated[i].Name}' (learning rate {learningRate}, AdamEpsilon ")

@@ -65,12 +65,12 @@ internal sealed class EightBitBlocks
             thresholds[i] = (float)(position - Math.Floor(position));
         }
 
-        return tensor(thresholds, device: device);
+        return DeviceTransfer.ToDevice(thresholds, device);
     }
 
     /// <summary>Returns the thresholds that round to the nearest code.</summary>
     /// <returns>The thresholds, [256] float32. Owned by the caller's scope.</returns>
-    public static Tensor Halves(Device device) => tensor(Enumerable.Repeat(0.5f, Length).ToArray(), device: device);
+    public static Tensor Halves(Device device) => DeviceTransfer.ToDevice([.. Enumerable.Repeat(0.5f, Length)], device);
 
     /// <summary>Allocates blocks of zeros. They are owned by the caller's scope.</summary>
     public EightBitTensor Zeros(long numbers, Device device) =>

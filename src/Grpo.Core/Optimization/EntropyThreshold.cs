@@ -40,8 +40,7 @@ internal static class EntropyThreshold
             using var scope = TensorScope.BeginNoGrad();
             TokenBatch batch = TokenBatchBuilder.Build([.. members.Select(row => row.Tokens)], padTokenId: 0, device, limits.SharePrompts);
             Tensor all = CheckedLogProbs.WithEntropies(policy, batch, options.Sampling.Temperature).Entropies;     // [B, C]
-            Tensor real = all.masked_select(batch.CompletionMask.ne(0)).cpu();                           // [R]
-            return MemoryMarshal.Cast<byte, float>(real.bytes).ToArray();
+            return [.. RowLogProbs.Download(members, all).SelectMany(row => row)];
         }
     }
 }

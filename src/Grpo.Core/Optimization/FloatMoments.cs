@@ -73,7 +73,8 @@ internal sealed class FloatMoments : AdamWMoments
 
         Device device = moment.device;
         (string codes, string scales) = CodeNames(isSecond, name);
-        var stored = new EightBitTensor(file.Read(codes).to(device), file.Read(scales).to(device));
+        var stored = new EightBitTensor(
+            DeviceTransfer.ToDevice(file.Read(codes), device), DeviceTransfer.ToDevice(file.Read(scales), device));
         MomentStaging staging = MomentStaging.Allocate(moment.numel(), device);
         foreach ((long start, long length) in Pieces(moment.numel(), device))
         {
@@ -113,8 +114,8 @@ internal sealed class FloatMoments : AdamWMoments
 
     private static void Copy(Tensor first, Tensor toFirst, Tensor second, Tensor toSecond)
     {
-        toFirst.copy_(first);
-        toSecond.copy_(second);
+        DeviceTransfer.Copy(first, toFirst);
+        DeviceTransfer.Copy(second, toSecond);
     }
 
     private Tensor[] Zeros() =>

@@ -44,12 +44,20 @@ internal sealed class FusedAdamW : IAdamWUpdate
     {
         using var scope = TensorScope.BeginNoGrad();
         Device device = tensors[0].Weight.device;
-        Tensor count = scope.Keep(torch.tensor((float)step, device: device));
-        Tensor divisor = scope.Keep(torch.tensor((float)(1 / gradientScale), device: device));
+        foreach (AdamWTensors entry in tensors)
+        {
+            TensorGuard.RequireSameDevice(entry.Gradient, nameof(entry.Gradient), entry.Weight);
+            TensorGuard.RequireSameDevice(entry.FirstMoment, nameof(entry.FirstMoment), entry.Weight);
+            TensorGuard.RequireSameDevice(entry.SecondMoment, nameof(entry.SecondMoment), entry.Weight);
+        }
+
+        Tensor count = scope.Keep(DeviceTransfer.ToDevice(torch.tensor((float)step, device: CPU), device));
+        Tensor divisor = scope.Keep(DeviceTransfer.ToDevice(torch.tensor((float)(1 / gradientScale), device: CPU), device));
 
         // The constants are passed as a tensor of doubles. TorchSharp passes numbers to a script through objects that the garbage
         // collector may free before the call.
-        Tensor constants = scope.Keep(torch.tensor(new[] { learningRate, options.Beta1, options.Beta2, weightDecay, options.Epsilon }));
+        Tensor constants = scope.Keep(torch.tensor(
+            new[] { learningRate, options.Beta1, options.Beta2, weightDecay, options.Epsilon }, device: CPU));
         _ = Compiled.Value;
         return new FusedAdamW(tensors,
         [

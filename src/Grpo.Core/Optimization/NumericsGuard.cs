@@ -12,8 +12,9 @@ namespace Grpo.Optimization;
 /// <remarks>
 /// The numbers to check are copied to the CPU together with the loss, so they need no forward pass or synchronization of their own.
 /// </remarks>
-internal sealed class NumericsGuard(GrpoOptions options)
+internal sealed class NumericsGuard(GrpoOptions options) : IDisposable
 {
+    private PendingChecks _pending = PendingChecks.None;
     private double _sum;
     private double _max;
     private long _compared;
@@ -46,6 +47,30 @@ internal sealed class NumericsGuard(GrpoOptions options)
         Tensor reference = inputs.ReferenceLogProbs is { } given ? NotFinite(given, inputs.Mask) : logProbs.new_zeros(logProbs.shape[0]);
         return scope.Keep(torch.cat([difference, NotFinite(logProbs, inputs.Mask), reference]));
     }
+
+    /// <summary>
+    /// Copies numbers to the CPU, together with those that the last backward pass left to check. Waits for the device once.
+    /// </summary>
+    /// <param name="numbers">The numbers, [n] float32 each. Borrowed.</param>
+    /// <returns>The concatenated numbers.</returns>
+    /// <exception cref="InvalidOperationException">A check of the last backward pass failed.</exception>
+    public float[] Read(params ReadOnlySpan<Tensor> numbers)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        using PendingChecks pending = _pending;
+        _pending = PendingChecks.None;
+        float[] all = DeviceTransfer.ToArray<float>(torch.cat([.. numbers, .. pending.Numbers]));
+        int own = all.Length - pending.Count;
+        pending.Verify(all.AsSpan(own));
+        return all[..own];
+    }
+
+    /// <summary>Backpropagates a loss. The next <see cref="Read"/> makes the checks of its functions.</summary>
+    /// <param name="loss">The loss, a scalar. Borrowed.</param>
+    public void Backpropagate(Tensor loss) => _pending = BackwardPass.RunWithoutChecks(loss);
+
+    /// <summary>Frees the numbers that were not read.</summary>
+    public void Dispose() => _pending.Dispose();
 
     /// <summary>Checks the result of <see cref="Measure"/> and adds it to the difference of the step.</summary>
     /// <param name="rows">The rows of the micro-batch.</param>

@@ -139,7 +139,7 @@ internal sealed class PolicyUpdater(
             {
                 TokenBatch tokens = TokenBatchBuilder.Build(
                     [.. members.Select(row => row.Tokens)], padTokenId: 0, device, limits.SharePrompts);
-                Tensor advantages = DeviceUpload.To(tensor(members.Select(row => (float)row.Advantage).ToArray()), device);  // [B]
+                Tensor advantages = DeviceTransfer.ToDevice([.. members.Select(row => (float)row.Advantage)], device);  // [B]
                 oldLogProbs[i] = round.OldLogProbs is { } old ? RowLogProbs.Upload([.. indices.Select(index => old[index])], tokens) : null;
                 return new MicroBatch(members, tokens, advantages, ReferenceLogProbs(tokens), SamplerLogProbs.Upload(members, tokens));
             });
@@ -184,18 +184,19 @@ internal sealed class PolicyUpdater(
     // Runs the forward and backward pass of one micro-batch, which adds to the gradients of the others.
     // Returns the loss, the sum of the KL term and, if the objective has them, the clip counts.
     private float[] Accumulate(
-        Round round, MicroBatch batch, ref Tensor? oldLogProbs, LossSettings settings, NumericsGuard guard, bool first)
+        Round round, MicroBatch batch, ref Tensor? oldLogProbs, LossSettings settings, NumericsGuard guard)
     {
+        bool first = oldLogProbs is null; // In the first update of a round the policy is still the one that sampled.
         using var scope = TensorScope.Begin();
         LossInputs inputs = Forward(batch, oldLogProbs, settings, round.Denominators);
         LossResult result = GrpoLoss.Compute(inputs, settings, round.Denominators);
         Tensor health = NumericsGuard.Measure(inputs, first ? batch.SamplerLogProbs : null);
 
-        // One synchronization with the device per micro-batch, before the backward pass. If a check fails, the exception ends the
-        // round, which drops all gradients.
+        // One wait for the device per micro-batch, before the backward pass. It also reads what the previous backward pass left to check.
+        // If a check fails, the exception ends the round, which drops all gradients.
         Tensor[] numbers = [result.Loss.detach().reshape(1), result.KlSum.reshape(1), health,
             .. result.ClipCounts is { } counts ? [counts.reshape(-1)] : Array.Empty<Tensor>()];
-        ReadOnlySpan<float> values = MemoryMarshal.Cast<byte, float>(torch.cat(numbers).cpu().bytes);
+        ReadOnlySpan<float> values = guard.Read(numbers);
         int healthNumbers = NumericsGuard.Numbers(batch.Rows.Count);
         guard.Check(batch.Rows, values.Slice(2, healthNumbers), compared: first && batch.SamplerLogProbs is not null);
         foreach (IStepObserver observer in round.Observers)
@@ -204,11 +205,17 @@ internal sealed class PolicyUpdater(
         }
 
         float[] sums = [.. values[..2], .. values[(2 + healthNumbers)..]];
-        BackwardPass.Run(result.Loss);
+        guard.Backpropagate(result.Loss);
 
         // In the first update the policy is still the one that sampled, so its log-probs are the old log-probs of all later updates.
         oldLogProbs ??= options.UpdatesPerRollout > 1 ? scope.Keep(inputs.LogProbs.detach()) : null;
         return sums;
+    }
+
+    private double GradientNorm(NumericsGuard guard)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        return guard.Read([_adam.GradientNormOnDevice().reshape(1)])[0];
     }
 
     private UpdateReport Step(
@@ -216,21 +223,20 @@ internal sealed class PolicyUpdater(
     {
         double loss = 0, klSum = 0;
         var clipCounts = new List<float>();
-        var guard = new NumericsGuard(options);
-        bool first = oldLogProbs[0] is null; // In the first update of a round the policy is still the one that sampled.
+        using var guard = new NumericsGuard(options);
         for (int i = 0; i < batches.Length; i++)
         {
             cancellationToken.ThrowIfCancellationRequested();
             int index = i;
             float[] values = MicroBatchBudget.Run(
-                batches[i].Rows, () => Accumulate(round, batches[index], ref oldLogProbs[index], settings, guard, first));
+                batches[i].Rows, () => Accumulate(round, batches[index], ref oldLogProbs[index], settings, guard));
             loss += values[0];
             klSum += values[1];
             clipCounts.AddRange(values.AsSpan(2));
         }
 
         LogProbDifference? samplerDifference = guard.SamplerDifference();
-        double gradientNorm = _adam.GradientNorm();
+        double gradientNorm = GradientNorm(guard);
         if (!double.IsFinite(loss) || !double.IsFinite(gradientNorm))
         {
             throw new TrainingDivergedException(FormattableString.Invariant(

@@ -40,7 +40,7 @@ internal sealed class ReferenceSync
         foreach ((_, Parameter policy, Parameter reference) in _pairs)
         {
             // The arithmetic is in float32, also for a reference in 16 bits. With α = 1, lerp returns exactly the policy's weights.
-            reference.copy_(reference.to(ScalarType.Float32).lerp(policy.to(reference.device), _mix));
+            reference.copy_(reference.to(ScalarType.Float32).lerp(DeviceTransfer.ToDevice(policy, reference.device), _mix));
         }
     }
 

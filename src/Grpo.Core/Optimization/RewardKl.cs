@@ -1,6 +1,7 @@
 using Grpo.Losses;
 using Grpo.Modeling;
 using Grpo.Tensors;
+using static TorchSharp.torch;
 
 namespace Grpo.Optimization;
 
@@ -69,10 +70,13 @@ internal sealed class RewardKl(IPolicy policy, IReferenceModel reference, GrpoOp
         using var scope = TensorScope.BeginNoGrad();
         TokenBatch batch = TokenBatchBuilder.Build(
             [.. rows.Select(row => row.Tokens)], padTokenId: 0, policy.Device(), budget.Limits.SharePrompts);
-        float[][]? computed = rows.All(row => row.Completion.LogProbs is not null)
+        Tensor? computed = rows.All(row => row.Completion.LogProbs is not null)
             ? null
-            : RowLogProbs.Download(rows, CheckedLogProbs.Compute(policy, batch, options.Sampling.Temperature));
-        float[][] compared = RowLogProbs.Download(rows, CheckedLogProbs.Compute(reference, batch, options.Sampling.Temperature));
-        return [.. rows.Select((row, i) => (row.Completion.LogProbs?.ToArray() ?? computed![i], compared[i]))];
+            : CheckedLogProbs.Compute(policy, batch, options.Sampling.Temperature);
+        Tensor compared = CheckedLogProbs.Compute(reference, batch, options.Sampling.Temperature);
+        float[][][] numbers = computed is null
+            ? RowLogProbs.DownloadAll(rows, compared)
+            : RowLogProbs.DownloadAll(rows, compared, computed);
+        return [.. rows.Select((row, i) => (row.Completion.LogProbs?.ToArray() ?? numbers[1][i], numbers[0][i]))];
     }
 }

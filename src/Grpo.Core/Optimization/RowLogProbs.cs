@@ -30,12 +30,23 @@ internal static class RowLogProbs
     /// <param name="rows">The rows of the batch.</param>
     /// <param name="logProbs">The log-probs, [B, C] float32. Borrowed.</param>
     /// <returns>One array per row.</returns>
-    public static float[][] Download(IReadOnlyList<TrainingRow> rows, Tensor logProbs)
+    public static float[][] Download(IReadOnlyList<TrainingRow> rows, Tensor logProbs) => DownloadAll(rows, logProbs)[0];
+
+    /// <summary>Copies several tensors of the log-probs of one micro-batch to the CPU in one transfer, without padding.</summary>
+    /// <param name="rows">The rows of the batch.</param>
+    /// <param name="logProbs">The log-probs, [B, C] float32 each, at least one. Borrowed.</param>
+    /// <returns>One array per tensor and row.</returns>
+    public static float[][][] DownloadAll(IReadOnlyList<TrainingRow> rows, params ReadOnlySpan<Tensor> logProbs)
     {
         using var scope = TensorScope.BeginNoGrad();
-        int columns = checked((int)logProbs.shape[1]);
-        float[] values = [.. logProbs.detach().cpu().contiguous().data<float>()];
-        return [.. rows.Select((row, i) => values.AsSpan(i * columns, row.Tokens.CompletionIds.Count).ToArray())];
+        int columns = checked((int)logProbs[0].shape[1]), each = checked((int)logProbs[0].numel());
+        float[] values = DeviceTransfer.ToArray<float>(logProbs.Length == 1 ? logProbs[0] : cat(logProbs.ToArray()));
+        return
+        [
+            .. Enumerable.Range(0, logProbs.Length).Select(tensor => rows
+                .Select((row, i) => values.AsSpan((tensor * each) + (i * columns), row.Tokens.CompletionIds.Count).ToArray())
+                .ToArray()),
+        ];
     }
 
     /// <summary>Copies the log-probs of rows into one padded tensor on the device of a batch.</summary>
@@ -52,7 +63,7 @@ internal static class RowLogProbs
         }
 
         using var scope = TensorScope.BeginNoGrad();
-        return scope.Keep(DeviceUpload.To(tensor(values, logProbs.Count, columns), batch.CompletionMask.device));
+        return scope.Keep(DeviceTransfer.ToDevice(values, batch.CompletionMask.device, logProbs.Count, columns));
     }
 }
 
@@ -91,7 +102,7 @@ internal static class SamplerLogProbs
         }
 
         using var scope = TensorScope.BeginNoGrad();
-        return scope.Keep(DeviceUpload.To(tensor(values, rows.Count, columns), batch.CompletionMask.device));
+        return scope.Keep(DeviceTransfer.ToDevice(values, batch.CompletionMask.device, rows.Count, columns));
     }
 
     private static void Require(TrainingRow row, IReadOnlyList<float> recorded)

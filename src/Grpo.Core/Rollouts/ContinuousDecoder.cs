@@ -92,7 +92,7 @@ internal sealed class ContinuousDecoder(IPolicy policy, int padTokenId, IReadOnl
                 continue; // a row may have ended with its first token
             }
 
-            using Tensor last = tensor(rows.Select(row => (long)row.Completion.Ids[^1]).ToArray(), device: policy.Device());   // [B]
+            using Tensor last = DeviceTransfer.ToDevice([.. rows.Select(row => (long)row.Completion.Ids[^1])], policy.Device());   // [B]
             AppendTokens(session.Advance(last), rows);
         }
     }

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Grpo.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -24,9 +23,8 @@ internal static class DeviceTokenSampler
         Tensor entropy = -(probs * logProbs.clamp_min(-1e4)).sum(1L);                                             // [B]
         Tensor ids = temperature > 0 ? Invert(probs, uniforms) : logProbs.argmax(1);                              // [B]
         Tensor sampled = logProbs.gather(1, ids.unsqueeze(1)).squeeze(1);                                         // [B]
-        Tensor packed = torch.stack([ids.to(ScalarType.Float64), sampled.to(ScalarType.Float64), entropy.to(ScalarType.Float64)]).cpu();
-
-        ReadOnlySpan<double> values = MemoryMarshal.Cast<byte, double>(packed.bytes);                             // [3, B]
+        double[] values = DeviceTransfer.ToArray<double>(                                                         // [3, B]
+            torch.stack([ids.to(ScalarType.Float64), sampled.to(ScalarType.Float64), entropy.to(ScalarType.Float64)]));
         int rows = values.Length / 3;
         var tokens = new SampledToken[rows];
         for (int row = 0; row < rows; row++)
@@ -48,7 +46,7 @@ internal static class DeviceTokenSampler
     {
         using var scope = TensorScope.BeginNoGrad();
         Tensor cumulative = probs.to(ScalarType.Float64).cumsum(1);                                               // [B, V]
-        Tensor targets = tensor(uniforms, device: probs.device).unsqueeze(1) * cumulative.narrow(1, -1, 1);       // [B, 1]
+        Tensor targets = DeviceTransfer.ToDevice(uniforms, probs.device).unsqueeze(1) * cumulative.narrow(1, -1, 1);       // [B, 1]
         Tensor ids = torch.searchsorted(cumulative, targets, right: true).squeeze(1);                             // [B]
         return scope.Keep(ids.clamp_max(probs.shape[1] - 1));
     }

@@ -70,7 +70,7 @@ internal static class SortedBuckets
 
     /// <summary>
     /// Sets the logits of the least probable tokens to −∞, as long as their total probability is at most <paramref name="share"/>. The most
-    /// probable token always stays.
+    /// probable token always stays. Of equal logits, that of the lowest token id is dropped first.
     /// </summary>
     /// <param name="logits">Logits without NaN, at least one of them finite.</param>
     /// <param name="share">The probability that may be dropped, 0 to below 1.</param>
@@ -89,9 +89,7 @@ internal static class SortedBuckets
         var atDepth = new List<float>();
         var indices = new List<int>();
         DropBelow(logits, maximum, depth, atDepth, indices);
-        float[] sorted = [.. atDepth];
-        int[] order = [.. indices];
-        Array.Sort(sorted, order);
+        (float[] sorted, int[] order) = StableSort(atDepth, indices);
         for (int i = 0; i < sorted.Length - (depth == 0 ? 1 : 0); i++)
         {
             dropped += Math.Exp(sorted[i] - (double)maximum);
@@ -102,6 +100,25 @@ internal static class SortedBuckets
 
             logits[order[i]] = float.NegativeInfinity;
         }
+    }
+
+    // Sorts in ascending order. Equal values keep the order of their indices, so that a sort on another device drops the same tokens.
+    private static (float[] Values, int[] Indices) StableSort(List<float> values, List<int> indices)
+    {
+        float[] sorted = [.. values];
+        int[] order = [.. indices];
+        Array.Sort(sorted, order);
+        for (int start = 0, end = 1; start < sorted.Length; start = end++)
+        {
+            while (end < sorted.Length && sorted[end] == sorted[start])
+            {
+                end++;
+            }
+
+            Array.Sort(order, start, end - start);
+        }
+
+        return (sorted, order);
     }
 
     // The bucket of a distance below the largest logit. The last bucket also holds everything deeper, at most 10⁻¹⁴

@@ -1,13 +1,12 @@
 using System.Buffers;
 using System.Runtime.InteropServices;
 using Grpo.Tensors;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Grpo.Rollouts;
 
 /// <summary>
-/// Samples the next token of every row from the logits: on the GPU if they are there and no filter is set, otherwise on the CPU.
+/// Samples the next token of every row from the logits, on the device of the logits.
 /// </summary>
 internal static class TokenSampler
 {
@@ -20,22 +19,36 @@ internal static class TokenSampler
     public static SampledToken[] Sample(Tensor logits, IReadOnlyList<RolloutRow> rows, SamplingOptions sampling)
     {
         TensorGuard.Require(logits, nameof(logits), "[B, V]", rows.Count, -1);
-        if (logits.device_type != DeviceType.CPU && !sampling.HasFilters)
+        using var scope = TensorScope.BeginNoGrad();
+        if (DeviceTransfer.IsOnDevice(logits))
         {
-            return DeviceTokenSampler.Sample(logits, sampling.Temperature, [.. rows.Select(Uniform)]);
+            return SampleOnDevice(logits, rows, sampling);
         }
 
-        using var scope = TensorScope.BeginNoGrad();
-        Tensor onCpu = logits.to(ScalarType.Float32).cpu().contiguous();
+        Tensor onCpu = DeviceTransfer.ToCpu(logits.to(ScalarType.Float32)).contiguous();
         int vocabulary = checked((int)onCpu.shape[1]);
         var tokens = new SampledToken[rows.Count];
         for (int row = 0; row < rows.Count; row++)
         {
             using Tensor line = onCpu.select(0, row);
-            tokens[row] = Sample(MemoryMarshal.Cast<byte, float>(line.bytes)[..vocabulary], rows[row], sampling);
+            tokens[row] = Sample(MemoryMarshal.Cast<byte, float>(DeviceTransfer.Bytes(line))[..vocabulary], rows[row], sampling);
         }
 
         return tokens;
+    }
+
+    private static SampledToken[] SampleOnDevice(Tensor logits, IReadOnlyList<RolloutRow> rows, SamplingOptions sampling)
+    {
+        double[] uniforms = [.. rows.Select(Uniform)];
+        if (!sampling.HasFilters)
+        {
+            return DeviceTokenSampler.Sample(logits, sampling.Temperature, uniforms);
+        }
+
+        bool greedy = sampling.Temperature == 0;
+        IEnumerable<int>[] histories = [.. rows.Select(row => row.PromptIds.Concat(row.Completion.Ids))];
+        Tensor filtered = DeviceSamplingFilters.Apply(logits, histories, greedy ? sampling with { Temperature = 1 } : sampling);
+        return DeviceTokenSampler.Sample(filtered, greedy ? 0 : 1, uniforms); // the filters have divided by the temperature
     }
 
     private static SampledToken Sample(Span<float> logits, RolloutRow row, SamplingOptions sampling)

@@ -27,11 +27,13 @@ public static class FastLinear
     /// <param name="weight">The weight W, [out, in], of the same type and device. Borrowed.</param>
     /// <param name="bias">The bias b, [out], or null for none. Borrowed.</param>
     /// <returns>The output y, […, out]. Owned by the caller's scope.</returns>
-    /// <exception cref="ExternalException">The shapes, types or devices do not match. The message is libtorch's.</exception>
+    /// <exception cref="ArgumentException">The devices differ.</exception>
+    /// <exception cref="ExternalException">The shapes or types do not match. The message is libtorch's.</exception>
     public static Tensor Apply(Tensor input, Tensor weight, Tensor? bias = null)
     {
         ArgumentNullException.ThrowIfNull(input);
         ArgumentNullException.ThrowIfNull(weight);
+        TensorGuard.RequireSameDevice(weight, nameof(weight), input);
         return IsFasterAsConvolution(input, weight) ? ApplyAsConvolution(input, weight, bias) : nn.functional.linear(input, weight, bias);
     }
 
@@ -48,6 +50,7 @@ public static class FastLinear
         ArgumentNullException.ThrowIfNull(gradient);
         ArgumentNullException.ThrowIfNull(weight);
         ArgumentNullException.ThrowIfNull(shape);
+        TensorGuard.RequireSameDevice(weight, nameof(weight), gradient);
         using var scope = TensorScope.BeginNoGrad();
         Tensor rows = gradient.reshape(-1, weight.shape[0]);
         Tensor result = IsFasterAsConvolution(rows.new_empty([rows.shape[0], weight.shape[1]]), weight)
@@ -69,7 +72,7 @@ public static class FastLinear
     /// <summary>True if <see cref="Apply"/> computes the linear as a convolution.</summary>
     internal static bool IsFasterAsConvolution(Tensor input, Tensor weight) =>
         HasFasterConvolutions
-        && input.device_type == DeviceType.CPU && input.dtype == ScalarType.Float32 && weight.dtype == ScalarType.Float32
+        && !DeviceTransfer.IsOnDevice(input) && input.dtype == ScalarType.Float32 && weight.dtype == ScalarType.Float32
         && weight.dim() == 2 && input.dim() >= 2 && input.shape[^1] == weight.shape[1] && input.numel() >= MinRows * weight.shape[1]
         && input.numel() * weight.shape[0] >= MinWork
         && get_num_threads() > 1 // with one thread, libtorch's convolution uses MKL's product again

@@ -50,6 +50,15 @@ public abstract class SafeFunction<T> : autograd.SingleTensorFunction<T>
         }
     }
 
+    /// <summary>
+    /// Asks for a check of numbers after the backward pass, so that the pass does not wait for the device.
+    /// </summary>
+    /// <param name="context">The context of the function.</param>
+    /// <param name="numbers">The numbers, [n] float32 on the device. Taken from all scopes.</param>
+    /// <param name="check">The check, which throws if a number is wrong. <see cref="BackwardPass.Run"/> throws its exception.</param>
+    private protected static void CheckLater(autograd.AutogradContext context, Tensor numbers, Action<float[]> check) =>
+        ((BackwardPass.Failure)context.get_data(FailureKey)).Add(numbers, check);
+
     /// <summary>Computes the function. Runs on the thread that called <c>apply</c>, without recording gradients.</summary>
     /// <param name="context">The context, which saves what the backward pass needs.</param>
     /// <param name="inputs">The arguments of <c>apply</c>.</param>

@@ -2,7 +2,9 @@ using static TorchSharp.torch;
 
 namespace Grpo.Tensors;
 
-/// <summary>Checks tensor shapes in managed code, before a native call would abort the process or broadcast silently.</summary>
+/// <summary>
+/// Checks shapes and devices of tensors in managed code, before a native call would abort the process, broadcast or copy silently.
+/// </summary>
 public static class TensorGuard
 {
     /// <summary>Requires that a tensor has an exact shape.</summary>
@@ -26,6 +28,25 @@ public static class TensorGuard
             string wanted = string.Join(", ", expected.ToArray()
                 .Select(size => size == -1 ? "any" : size.ToString(System.Globalization.CultureInfo.InvariantCulture)));
             throw new ArgumentException($"{name} must be {axes} = [{wanted}] but is [{string.Join(", ", actual)}].", name);
+        }
+    }
+
+    /// <summary>
+    /// Requires that a tensor is on the device of another one. Elementwise operations check this themselves; products, gathers and copies
+    /// do not on every device.
+    /// </summary>
+    /// <param name="tensor">The tensor to check. Borrowed.</param>
+    /// <param name="name">The name of the tensor in the caller's signature.</param>
+    /// <param name="other">The tensor whose device is required. Borrowed.</param>
+    /// <exception cref="ArgumentException">The devices differ; the message names both.</exception>
+    public static void RequireSameDevice(Tensor tensor, string name, Tensor other)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        ArgumentNullException.ThrowIfNull(other);
+        if (tensor.device_type != other.device_type || tensor.device_index != other.device_index)
+        {
+            throw new ArgumentException(
+                $"{name} is on {tensor.device} but must be on {other.device}. Copy it there with {nameof(DeviceTransfer)}.", name);
         }
     }
 }

@@ -239,7 +239,7 @@ public sealed class SupervisedTrainer
             cancellationToken.ThrowIfCancellationRequested();
             using var scope = TensorScope.BeginNoGrad();
             TokenBatch micro = TokenBatchBuilder.Build(members, padTokenId: 0, device);
-            sum -= CheckedLogProbs.Compute(_policy, micro, temperature: 1).sum().item<float>();
+            sum -= DeviceTransfer.ToNumber<float>(CheckedLogProbs.Compute(_policy, micro, temperature: 1).sum());
         }
 
         return sum / CompletionTokens(_heldOut);
@@ -264,8 +264,10 @@ public sealed class SupervisedTrainer
                     ? CheckedLogProbs.Fused(fused, micro, temperature: 1, own => full_like(own, -1.0 / tokens))
                     : CheckedLogProbs.Compute(_policy, micro, temperature: 1);
                 Tensor share = -logProbs.sum() / tokens; // padding has log-probs of 0
-                BackwardPass.Run(share);
-                loss += share.item<float>();
+                using PendingChecks checks = BackwardPass.RunWithoutChecks(share);
+                float[] numbers = DeviceTransfer.ToArray<float>(cat([share.detach().reshape(1), .. checks.Numbers]));
+                checks.Verify(numbers.AsSpan(1));
+                loss += numbers[0];
             }
 
             double norm = adam.GradientNorm();

@@ -21,10 +21,12 @@ public sealed class DecodingSession : IDecodingSession
     private readonly KeyValueCache _cache;
     private readonly Int8Weights? _int8;
     private readonly CpuDecoder? _cpuDecoder;          // null if the modules decode
+    private RotaryTable? _rotaryTable;                 // created by the first step of the modules
     private readonly int _groupSize;
     private readonly int _longestPrompt;
     private readonly Tensor _promptIds;                // [N, P]
     private readonly Tensor _promptMask;               // [N, P]
+    private readonly int[]? _promptLengths;            // N, or null if the batch does not tell them
     private Tensor? _positions;                        // [B, 1]: the length of each row; null before the prompts have run
     private bool _isDisposed;
 
@@ -43,6 +45,7 @@ public sealed class DecodingSession : IDecodingSession
         using var scope = TensorScope.BeginNoGrad();
         _promptIds = prompts.PromptIds.clone();
         _promptMask = prompts.PromptMask.clone();
+        _promptLengths = LengthsOf(prompts);
         _copy = options.Copies ?? (model.ComputeType != model.WeightType && model.Device.type != DeviceType.CPU)
             ? model.Clone(type: model.ComputeType)
             : null;
@@ -51,7 +54,7 @@ public sealed class DecodingSession : IDecodingSession
         {
             _int8 = options.Int8 ? new Int8Weights(_model.ProjectionWeights()) : null;
             _cache = new KeyValueCache(_model.Config, slots, capacity, new ParameterPlacement(_model.Device, _model.WeightType));
-            _cpuDecoder = CpuDecoder.TryCreate(_model, _cache, _int8);
+            _cpuDecoder = DeviceTransfer.IsOnDevice(_model.HeadWeight) ? null : CpuDecoder.TryCreate(_model, _cache, _int8);
         }
         catch
         {
@@ -82,7 +85,7 @@ public sealed class DecodingSession : IDecodingSession
                 "Prefill was called twice; a session runs its prompts once. Start another session, or AddPrompts.");
         }
 
-        return Run(_promptIds, _promptMask, _groupSize);
+        return Run(_promptIds, _promptMask, _promptLengths, _groupSize);
     }
 
     /// <inheritdoc/>
@@ -106,7 +109,7 @@ public sealed class DecodingSession : IDecodingSession
                 nameof(prompts));
         }
 
-        return Run(prompts.PromptIds, prompts.PromptMask, groupSize);
+        return Run(prompts.PromptIds, prompts.PromptMask, LengthsOf(prompts), groupSize);
     }
 
     /// <inheritdoc/>
@@ -124,6 +127,7 @@ public sealed class DecodingSession : IDecodingSession
         }
 
         TensorGuard.Require(tokenIds, nameof(tokenIds), "[B]", RowCount);
+        TensorGuard.RequireSameDevice(tokenIds, nameof(tokenIds), _positions);
         if (tokenIds.dtype != ScalarType.Int64)
         {
             throw new ArgumentException($"tokenIds must be Int64 but is {tokenIds.dtype}.", nameof(tokenIds));
@@ -138,8 +142,8 @@ public sealed class DecodingSession : IDecodingSession
 
         using var scope = TensorScope.BeginNoGrad();
         Tensor logits = _cpuDecoder is not null && _cpuDecoder.CanDecode(RowCount)
-            ? _cpuDecoder.Advance(tokenIds.contiguous().data<long>().ToArray())
-            : Logits(_model.HiddenOfNext(tokenIds, _positions, _cache, _int8).squeeze(1), _int8);         // [B, V]
+            ? _cpuDecoder.Advance(DeviceTransfer.ToArray<long>(tokenIds))
+            : Logits(HiddenOfNext(tokenIds, _positions), _int8);                                          // [B, V]
         _cache.CommitNext();
         _positions.add_(1);
         return scope.Keep(logits);
@@ -179,6 +183,7 @@ public sealed class DecodingSession : IDecodingSession
 
         _isDisposed = true;
         _cpuDecoder?.Dispose();
+        _rotaryTable?.Dispose();
         _cache.Dispose();
         _int8?.Dispose();
         _copy?.Dispose();
@@ -187,7 +192,7 @@ public sealed class DecodingSession : IDecodingSession
         _positions?.Dispose();
     }
 
-    private Tensor Run(Tensor promptIds, Tensor promptMask, int groupSize)
+    private Tensor Run(Tensor promptIds, Tensor promptMask, int[]? promptLengths, int groupSize)
     {
         using var scope = TensorScope.BeginNoGrad();
         (long count, long width) = (promptIds.shape[0], promptIds.shape[1]);                             // N, P
@@ -198,19 +203,33 @@ public sealed class DecodingSession : IDecodingSession
         Tensor hidden = _model.Hidden(ids, attentionMask: null, new CachePass.Prompts(_cache, groupSize));   // [N, P, H]
         Tensor last = arange(count, ScalarType.Int64, _model.Device) * width + lengths.squeeze(1) - 1;   // [N]
         Tensor logits = Logits(hidden.flatten(0, 1).index_select(0, last), int8: null);                  // [N, V]
-        _cache.CommitPrompts([.. lengths.cpu().data<long>().ToArray().Select(length => (int)length)], groupSize);
+        _cache.CommitPrompts(promptLengths ?? [.. DeviceTransfer.ToArray<long>(lengths).Select(length => (int)length)], groupSize);
         UpdatePositions();
         return scope.Keep(logits.repeat_interleave(groupSize, 0));
+    }
+
+    // [B, H]
+    private Tensor HiddenOfNext(Tensor tokenIds, Tensor positions)
+    {
+        _rotaryTable ??= new RotaryTable(_model.Config, _cache.Capacity, _model.WeightType, _model.Device);
+        return _model.HiddenOfNext(tokenIds, positions, _cache, _int8, _rotaryTable).squeeze(1);
     }
 
     private void UpdatePositions()
     {
         using var scope = TensorScope.BeginNoGrad();
         _positions?.Dispose();
-        _positions = scope.Release(tensor(_cache.Lengths.Select(length => (long)length).ToArray()).unsqueeze(1).to(_model.Device));
+        _positions = scope.Release(
+            DeviceTransfer.ToDevice([.. _cache.Lengths.Select(length => (long)length)], _model.Device, _cache.Lengths.Count, 1));
     }
 
-    private Tensor Logits(Tensor hidden, Int8Weights? int8) => DecodingLinear.Apply(hidden, _model.HeadWeight, bias: null, int8);
+    private Tensor Logits(Tensor hidden, Int8Weights? int8) => int8 is null && DeviceTransfer.IsOnDevice(hidden)
+        ? FastLinear.Apply(hidden, _model.HeadWeight)
+        : DecodingLinear.Apply(hidden, _model.HeadWeight, bias: null, int8);
+
+    private static int[]? LengthsOf(TokenBatch prompts) => prompts.Sequences is { } known
+        ? [.. known.Select(sequence => sequence.PromptIds.Count)]
+        : null;
 
     private static void Require(TokenBatch prompts, int groupSize)
     {
@@ -225,8 +244,13 @@ public sealed class DecodingSession : IDecodingSession
                 nameof(prompts));
         }
 
+        if (prompts.Sequences is not null)
+        {
+            return; // built on the CPU, so padded on the left: nothing has to be read from the device
+        }
+
         using var scope = TensorScope.BeginNoGrad();
-        if (prompts.PromptMask.narrow(1, prompts.PromptLength - 1, 1).eq(0).any().item<bool>())
+        if (DeviceTransfer.ToNumber<bool>(prompts.PromptMask.narrow(1, prompts.PromptLength - 1, 1).eq(0).any()))
         {
             throw new ArgumentException(
                 "A prompt ends in padding, but prompts must be padded on the left: the last column is a real token in every row.",

@@ -21,14 +21,14 @@ internal abstract class ExportWeights(DecoderConfig config, double scale) : IDis
     internal Tensor Read(string name)
     {
         using var scope = TensorScope.BeginNoGrad();
-        Tensor weight = ReadBase(name).to(ScalarType.Float32).cpu();
+        Tensor weight = DeviceTransfer.ToCpu(ReadBase(name).to(ScalarType.Float32));
         if (ReadFactors(name) is var (down, up))
         {
             // The order of LoraAdapter.Merge, so that both give the same bits.
-            weight = up.cpu().mm(down.cpu()).mul_(scale).add_(weight);
+            weight = DeviceTransfer.ToCpu(up).mm(DeviceTransfer.ToCpu(down)).mul_(scale).add_(weight);
         }
 
-        return weight.isfinite().all().item<bool>()
+        return DeviceTransfer.ToNumber<bool>(weight.isfinite().all())
             ? scope.Keep(weight)
             : throw new InvalidDataException(
                 $"The weight {name} holds NaN or infinity: the model is broken. Export an earlier checkpoint.");

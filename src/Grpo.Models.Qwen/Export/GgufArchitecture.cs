@@ -103,7 +103,7 @@ internal sealed record GgufArchitecture(string Name)
 
         using var scope = TensorScope.BeginNoGrad();
         Tensor plain = RotaryFrequencies.Compute(config with { RopeScaling = null }, CPU);
-        return (plain / RotaryFrequencies.Compute(config, CPU)).to(ScalarType.Float32).data<float>().ToArray();
+        return DeviceTransfer.ToArray<float>((plain / RotaryFrequencies.Compute(config, CPU)).to(ScalarType.Float32));
     }
 
     private const string Instead = "Export the model as safetensors.";

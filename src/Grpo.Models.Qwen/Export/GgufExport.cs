@@ -39,7 +39,7 @@ internal static class GgufExport
         ];
         if (GgufArchitecture.RopeFactors(job.Config) is { } factors)
         {
-            tensors.Insert(0, (new GgufTensor("rope_freqs.weight", [factors.Length], GgufType.F32), () => tensor(factors)));
+            tensors.Insert(0, (new GgufTensor("rope_freqs.weight", [factors.Length], GgufType.F32), () => tensor(factors, device: CPU)));
         }
 
         long bytes = file.Write(path, [.. tensors.Select(entry => entry.Tensor)], (index, append) =>
@@ -84,15 +84,16 @@ internal static class GgufExport
             Tensor piece = flat.narrow(0, done, Math.Min(PieceElements, elements - done));
             if (described.Type != GgufType.Q8_0)
             {
-                append(WeightRounding.Round(piece, ScalarOf(described.Type), described.Name).bytes);
+                append(DeviceTransfer.Bytes(WeightRounding.Round(piece, ScalarOf(described.Type), described.Name)));
                 continue;
             }
 
             Span<byte> target = blocks.AsSpan(0, (int)GgufFile.BytesOf(GgufType.Q8_0, piece.numel()));
-            if (!Q8Blocks.TryRound(MemoryMarshal.Cast<byte, float>(piece.bytes), target))
+            if (!Q8Blocks.TryRound(MemoryMarshal.Cast<byte, float>(DeviceTransfer.Bytes(piece)), target))
             {
                 throw new InvalidDataException(
-                    $"The weight {described.Name} has values up to {piece.abs().max().item<float>():G4}, whose scale float16 cannot hold. "
+                    $"The weight {described.Name} has values up to {DeviceTransfer.ToNumber<float>(piece.abs().max()):G4}, whose scale "
+                    + "float16 cannot hold. "
                     + "Export as BFloat16 or Float32.");
             }
 

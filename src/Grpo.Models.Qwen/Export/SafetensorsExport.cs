@@ -58,10 +58,10 @@ internal static class WeightRounding
     {
         using var scope = TensorScope.BeginNoGrad();
         Tensor rounded = weight.to(type, copy: true);
-        return type == ScalarType.Float32 || rounded.isfinite().all().item<bool>()
+        return type == ScalarType.Float32 || DeviceTransfer.ToNumber<bool>(rounded.isfinite().all())
             ? scope.Keep(rounded)
             : throw new InvalidDataException(
-                $"The weight {name} has values up to {weight.abs().max().item<float>():G4}, which {type} cannot hold. Export as BFloat16 "
-                + "or Float32.");
+                $"The weight {name} has values up to {DeviceTransfer.ToNumber<float>(weight.abs().max()):G4}, which {type} cannot hold. "
+                + "Export as BFloat16 or Float32.");
     }
 }

@@ -93,7 +93,7 @@ public sealed class LoraAdapter
 
         using var scope = TensorScope.BeginNoGrad();
         // W + d − d differs from W in floating point. So the originals are kept, in main memory.
-        _originals = [.. _adapted.Select(entry => entry.Layer.Weight.detach().to(CPU, copy: true).DetachFromDisposeScope())];
+        _originals = [.. _adapted.Select(entry => CopyToCpu(entry.Layer.Weight))];
         foreach ((_, IAdaptable layer, LowRankUpdate update) in _adapted)
         {
             using var one = TensorScope.BeginNoGrad();
@@ -102,6 +102,15 @@ public sealed class LoraAdapter
 
         // An optimizer refuses a policy without trainable parameters. Otherwise it would train adapters that no pass uses.
         SetTrainable(false);
+    }
+
+    // No scope owns the copy.
+    private static Tensor CopyToCpu(Tensor weight)
+    {
+        using var scope = TensorScope.BeginNoGrad();
+        Tensor copy = empty(weight.shape, weight.dtype, CPU);
+        DeviceTransfer.Copy(weight.detach(), copy);
+        return scope.Release(copy);
     }
 
     /// <summary>Restores the weights of the base, bit for bit.</summary>
@@ -115,7 +124,7 @@ public sealed class LoraAdapter
         using var scope = TensorScope.BeginNoGrad();
         foreach (((_, IAdaptable layer, _), Tensor original) in _adapted.Zip(_originals))
         {
-            layer.Weight.copy_(original);
+            DeviceTransfer.Copy(original, layer.Weight);
         }
 
         FreeOriginals();

@@ -25,7 +25,7 @@ internal sealed class LowRankUpdate
         Down = new LowRankFactor(shape.Inputs, options.Rank, placement);
         Up = new LowRankFactor(options.Rank, shape.Outputs, placement);
         using var scope = TensorScope.BeginNoGrad();
-        Down.Weight.copy_(UniformBelow(1 / Math.Sqrt(shape.Inputs), Down.Weight.shape));
+        DeviceTransfer.Copy(UniformBelow(1 / Math.Sqrt(shape.Inputs), Down.Weight.shape), Down.Weight);
         Up.Weight.zero_();
     }
 
@@ -65,7 +65,7 @@ internal sealed class LowRankUpdate
         using var scope = TensorScope.BeginNoGrad();
         Tensor up = Up.Weight.to(ScalarType.Float64), down = Down.Weight.to(ScalarType.Float64);
         Tensor squares = up.t().mm(up).mul_(down.mm(down.t())).sum();
-        return _scale * Math.Sqrt(Math.Max(0, squares.item<double>())); // rounding could make 0 negative
+        return _scale * Math.Sqrt(Math.Max(0, DeviceTransfer.ToNumber<double>(squares))); // rounding could make 0 negative
     }
 
     // 0 or 1 / (1 − p), so that the mean is preserved. Sampled on the CPU, so that every device gets the same mask. TorchSharp's generators
@@ -74,8 +74,8 @@ internal sealed class LowRankUpdate
     {
         using var scope = TensorScope.BeginNoGrad();
         using var generator = new Generator(key);
-        Tensor mask = empty(input.shape, ScalarType.Float32).bernoulli_(1 - _dropout, generator).div_(1 - _dropout);
-        return scope.Keep(mask.to(input.device));
+        Tensor mask = empty(input.shape, ScalarType.Float32, CPU).bernoulli_(1 - _dropout, generator).div_(1 - _dropout);
+        return scope.Keep(DeviceTransfer.ToDevice(mask, input.device));
     }
 
     private Tensor UniformBelow(double bound, long[] shape)
@@ -86,7 +86,7 @@ internal sealed class LowRankUpdate
             values[i] = (float)(((2 * CounterRandom.Uniform(_key, i)) - 1) * bound);
         }
 
-        return tensor(values, shape);
+        return tensor(values, shape, device: CPU);
     }
 }
 

@@ -68,8 +68,12 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
     /// <param name="attentionMask">The mask, [B, T], non-zero for a real token; null if all tokens are real.</param>
     /// <param name="config">The configuration of the model.</param>
     /// <param name="type">The type of the hidden states.</param>
+    /// <param name="hidesEarlierTokens">
+    /// The result of <see cref="HidesEarlierTokens"/> if the caller knows it, which saves a wait for the device; null if not.
+    /// </param>
     /// <returns>The context. The caller's scope owns its tensors.</returns>
-    internal static AttentionContext ForSequences(Tensor tokenIds, Tensor? attentionMask, DecoderConfig config, ScalarType type)
+    internal static AttentionContext ForSequences(
+        Tensor tokenIds, Tensor? attentionMask, DecoderConfig config, ScalarType type, bool? hidesEarlierTokens = null)
     {
         using var scope = TensorScope.BeginNoGrad();
         long length = tokenIds.shape[1];
@@ -77,7 +81,9 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
             ? arange(length, ScalarType.Int64, tokenIds.device).unsqueeze(0)                            // [1, T]
             : (attentionMask.ne(0).cumsum(1) - 1).clamp_min(0);                                         // [B, T]
         (Tensor cosine, Tensor signedSine) = RotaryEmbedding.Tables(positions, config, type);
-        Tensor? mask = attentionMask is not null && HidesEarlierTokens(attentionMask) ? CausalMask(attentionMask, type) : null;
+        Tensor? mask = attentionMask is not null && (hidesEarlierTokens ?? HidesEarlierTokens(attentionMask))
+            ? CausalMask(attentionMask, type)
+            : null;
         return new AttentionContext(scope.Keep(cosine), scope.Keep(signedSine), mask is null ? null : scope.Keep(mask));
     }
 
@@ -86,13 +92,13 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
     /// <param name="cache">The cache with the earlier tokens.</param>
     /// <param name="int8">The weights in 8 bits; null means the model's own weights.</param>
     /// <param name="config">The configuration of the model.</param>
-    /// <param name="type">The type of the hidden states.</param>
+    /// <param name="table">The rotary tables of all positions of the cache, in the type of the hidden states.</param>
     /// <returns>The context. The caller's scope owns its tensors.</returns>
     internal static AttentionContext ForNextTokens(
-        Tensor positions, KeyValueCache cache, Int8Weights? int8, DecoderConfig config, ScalarType type)
+        Tensor positions, KeyValueCache cache, Int8Weights? int8, DecoderConfig config, RotaryTable table)
     {
         using var scope = TensorScope.BeginNoGrad();
-        (Tensor cosine, Tensor signedSine) = RotaryEmbedding.Tables(positions, config, type);
+        (Tensor cosine, Tensor signedSine) = table.At(positions);
         var context = new AttentionContext(scope.Keep(cosine), scope.Keep(signedSine), Mask: null);
         if (cache.IsUniform)
         {
@@ -102,7 +108,7 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
         long rows = positions.shape[0];
         Tensor indices = positions.view(rows, 1, 1, 1).expand(rows, config.KeyValueHeadCount, 1, config.HeadWidth);
         Tensor hidden = arange(cache.Longest + 1, ScalarType.Int64, positions.device).unsqueeze(0) > positions;  // [B, S]
-        Tensor mask = zeros(hidden.shape, type, positions.device).masked_fill_(hidden, double.NegativeInfinity);
+        Tensor mask = zeros(hidden.shape, cosine.dtype, positions.device).masked_fill_(hidden, double.NegativeInfinity);
         return context with
         {
             Mask = scope.Keep(mask.view(rows, 1, 1, -1)),
@@ -112,14 +118,14 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
 
     /// <summary>
     /// True if a real token follows padding in some row. Only then is a mask needed: padding on the right is hidden by causality.
-    /// Synchronizes with the device once.
+    /// Waits for the device once.
     /// </summary>
     internal static bool HidesEarlierTokens(Tensor attentionMask)
     {
         using var scope = TensorScope.BeginNoGrad();
         long length = attentionMask.shape[1];
         Tensor real = attentionMask.ne(0).to(ScalarType.Int8);
-        return (real.narrow(1, 1, length - 1) > real.narrow(1, 0, length - 1)).any().item<bool>();
+        return DeviceTransfer.ToNumber<bool>((real.narrow(1, 1, length - 1) > real.narrow(1, 0, length - 1)).any());
     }
 
     private static Tensor CausalMask(Tensor attentionMask, ScalarType type)
@@ -131,7 +137,7 @@ internal sealed record AttentionContext(Tensor Cosine, Tensor SignedSine, Tensor
         Tensor seen = earlier & attentionMask.ne(0).unsqueeze(1);                                        // [B, T, T]
         // Padding sees itself. A row without visible positions would make softmax NaN, and the NaN would reach the gradients.
         Tensor visible = seen | eye(length, dtype: ScalarType.Bool, device: device);
-        Tensor mask = zeros(visible.shape, type, device).masked_fill_(visible.logical_not(), double.NegativeInfinity);
+        Tensor mask = zeros(visible.shape, type, device).masked_fill_(visible.bitwise_not(), double.NegativeInfinity);
         return scope.Keep(mask.unsqueeze(1));                                                            // [B, 1, T, T]
     }
 }

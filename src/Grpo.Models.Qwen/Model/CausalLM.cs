@@ -140,7 +140,8 @@ public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
             }
             else
             {
-                parameter.copy_(empty(parameter.shape, ScalarType.Float32).normal_(0, config.InitializerRange, generator));
+                Tensor values = empty(parameter.shape, ScalarType.Float32, CPU).normal_(0, config.InitializerRange, generator);
+                DeviceTransfer.Copy(values, parameter);
             }
         }
 
@@ -275,7 +276,7 @@ public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
 
         foreach ((string name, Parameter mine) in named_parameters().Where(named => theirs.ContainsKey(named.name)))
         {
-            mine.copy_(theirs[name]);
+            DeviceTransfer.Copy(theirs[name], mine);
         }
     }
 
@@ -285,7 +286,11 @@ public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
         .Select(named => ($"{named.Name}.weight", named.Projection.Packed!));
 
     /// <summary>Computes the hidden states of all positions and writes their keys and values to a cache.</summary>
-    internal Tensor Hidden(Tensor tokenIds, Tensor? attentionMask, CachePass.Prompts? cached)
+    /// <param name="tokenIds">The token ids, [B, T] int64.</param>
+    /// <param name="attentionMask">The mask, [B, T]; null if all tokens are real.</param>
+    /// <param name="cached">The cache to write; null for none.</param>
+    /// <param name="hidesEarlierTokens">True if a real token follows padding in some row; null if the caller does not know.</param>
+    internal Tensor Hidden(Tensor tokenIds, Tensor? attentionMask, CachePass.Prompts? cached, bool? hidesEarlierTokens = null)
     {
         TensorGuard.Require(tokenIds, nameof(tokenIds), "[B, T]", -1, -1);
         if (tokenIds.dtype != ScalarType.Int64 || tokenIds.device_type != HeadWeight.device_type
@@ -308,8 +313,8 @@ public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
 
         using var scope = TensorScope.Begin();
         ScalarType type = cached is null ? ComputeType : WeightType; // the type in which the following tokens are decoded
-        AttentionContext context = AttentionContext.ForSequences(tokenIds, attentionMask, Config, type) with { Cached = cached };
-        return scope.Keep(_model.call(tokenIds, WithAdapter(context)));
+        AttentionContext context = AttentionContext.ForSequences(tokenIds, attentionMask, Config, type, hidesEarlierTokens);
+        return scope.Keep(_model.call(tokenIds, WithAdapter(context with { Cached = cached })));
     }
 
     /// <summary>Computes the hidden states of a packed row, [1, R, H].</summary>
@@ -320,10 +325,10 @@ public sealed class CausalLM : nn.Module<Tensor, Tensor?, Tensor>
     }
 
     /// <summary>Computes the hidden states of one new token per row, [B, 1, H], which continues the cached sequences.</summary>
-    internal Tensor HiddenOfNext(Tensor tokenIds, Tensor positions, KeyValueCache cache, Int8Weights? int8)
+    internal Tensor HiddenOfNext(Tensor tokenIds, Tensor positions, KeyValueCache cache, Int8Weights? int8, RotaryTable table)
     {
         using var scope = TensorScope.BeginNoGrad();
-        AttentionContext context = AttentionContext.ForNextTokens(positions, cache, int8, Config, WeightType);
+        AttentionContext context = AttentionContext.ForNextTokens(positions, cache, int8, Config, table);
         return scope.Keep(_model.call(tokenIds.unsqueeze(1), WithAdapter(context)));
     }
 

@@ -1,7 +1,6 @@
 using Grpo.Models.Qwen.Config;
 using Grpo.Models.Qwen.Tensors;
 using Grpo.Tensors;
-using TorchSharp;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
 
@@ -46,7 +45,7 @@ internal sealed class FeedForward : nn.Module<Tensor, AttentionContext, Tensor>
 
     // With gradients all activations are kept anyway. A dropout mask is sampled for all rows together.
     private static bool MayBeSplit(Tensor hidden, AttentionContext context) =>
-        !is_grad_enabled() && hidden.device_type == DeviceType.CPU && context.Lora?.DropoutKey is null;
+        !is_grad_enabled() && !DeviceTransfer.IsOnDevice(hidden) && context.Lora?.DropoutKey is null;
 
     private Tensor ApplyInParts(Tensor hidden, AttentionContext context, long rows, long rowsAtOnce)
     {

@@ -123,8 +123,8 @@ internal sealed class KeyValueCache : IDisposable
         if (moved.Length > 0)
         {
             using var scope = TensorScope.BeginNoGrad();
-            Tensor from = tensor(moved.Select(row => (long)rows[row]).ToArray()).to(_keys[0].device);            // [m]
-            Tensor to = tensor(moved.Select(row => (long)row).ToArray()).to(_keys[0].device);                    // [m]
+            Tensor from = DeviceTransfer.ToDevice([.. moved.Select(row => (long)rows[row])], _keys[0].device);  // [m]
+            Tensor to = DeviceTransfer.ToDevice([.. moved.Select(row => (long)row)], _keys[0].device);          // [m]
             int used = rows.Max(row => _lengths[row]);
             foreach (Tensor layer in _keys.Concat(_values))
             {
@@ -155,6 +155,7 @@ internal sealed class KeyValueCache : IDisposable
 
     private void Spread(Tensor source, Tensor destination, int groupSize)
     {
+        TensorGuard.RequireSameDevice(source, nameof(source), destination); // copy_ would copy it silently
         long[] shape = source.shape;                                                                     // [N, K, P, D]
         destination.narrow(0, _lengths.Count, shape[0] * groupSize)
             .view(shape[0], groupSize, shape[1], Capacity, shape[3])
@@ -163,6 +164,7 @@ internal sealed class KeyValueCache : IDisposable
 
     private Tensor Append(Tensor cache, Tensor positions, Tensor? indices)
     {
+        TensorGuard.RequireSameDevice(positions, nameof(positions), cache);
         Tensor rows = cache.narrow(0, 0, _lengths.Count);
         int longest = Longest;
         if (indices is null)

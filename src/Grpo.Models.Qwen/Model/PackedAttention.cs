@@ -24,13 +24,11 @@ internal sealed record PackedAttention(Tensor PromptSlots, Tensor QuerySlots, Te
     internal static PackedAttention From(PackedLayout layout, ScalarType type, Device device)
     {
         using var scope = TensorScope.BeginNoGrad();
-        Tensor promptSlots = tensor(layout.PromptSlots()).to(device);                                    // [N, P]
-        Tensor querySlots = tensor(layout.CompletionSlots()).to(device);                                 // [B, C]
-        Tensor promptOfRow = tensor(layout.PromptOfRow.Select(prompt => (long)prompt).ToArray()).to(device);
-        Tensor keySlots = cat([promptSlots.index_select(0, promptOfRow), querySlots], 1);                // [B, P + C]
-        var attention = new PackedAttention(
-            promptSlots, querySlots, keySlots, tensor(layout.OutputIndices()).to(device), CompletionMask(layout, type, device));
-        return attention.MovedBy(scope);
+        Tensor promptSlots = DeviceTransfer.ToDevice(tensor(layout.PromptSlots(), device: CPU), device);      // [N, P]
+        Tensor querySlots = DeviceTransfer.ToDevice(tensor(layout.CompletionSlots(), device: CPU), device);  // [B, C]
+        Tensor keySlots = DeviceTransfer.ToDevice(tensor(layout.KeySlots(), device: CPU), device);         // [B, P + C]
+        Tensor outputIndices = DeviceTransfer.ToDevice(layout.OutputIndices(), device);                      // [R]
+        return new PackedAttention(promptSlots, querySlots, keySlots, outputIndices, CompletionMask(layout, type, device)).MovedBy(scope);
     }
 
     /// <summary>Computes the attention of all tokens.</summary>
@@ -40,6 +38,11 @@ internal sealed record PackedAttention(Tensor PromptSlots, Tensor QuerySlots, Te
     /// <returns>The weighted values, [1, R, A·D].</returns>
     internal Tensor Attend(Tensor queries, Tensor keys, Tensor values)
     {
+        TensorGuard.RequireSameDevice(PromptSlots, nameof(PromptSlots), queries);
+        TensorGuard.RequireSameDevice(QuerySlots, nameof(QuerySlots), queries);
+        TensorGuard.RequireSameDevice(KeySlots, nameof(KeySlots), queries);
+        TensorGuard.RequireSameDevice(OutputIndices, nameof(OutputIndices), queries);
+        TensorGuard.RequireSameDevice(Mask, nameof(Mask), queries);
         using var scope = TensorScope.Begin();
         long width = queries.shape[2] * queries.shape[3];
         Tensor mixed = Attend(queries, PromptSlots, keys, values, PromptSlots, mask: null).reshape(-1, width);
@@ -84,14 +87,15 @@ internal sealed record PackedAttention(Tensor PromptSlots, Tensor QuerySlots, Te
         long[] seen = Array.TrueForAll(lengths, length => length == promptLength)
             ? [promptLength]
             : [.. lengths.Select(length => (long)length)];
-        Tensor prompt = arange(promptLength, ScalarType.Int64, device).lt(tensor(seen).to(device).view(-1, 1, 1));   // [B or 1, 1, P]
+        Tensor lengthsSeen = DeviceTransfer.ToDevice(seen, device, seen.Length, 1, 1);
+        Tensor prompt = arange(promptLength, ScalarType.Int64, device).lt(lengthsSeen);                              // [B or 1, 1, P]
         Tensor own = ones([completionLength, completionLength], ScalarType.Bool, device).tril();                     // [C, C]
         Tensor visible = cat(
             [
                 prompt.expand(seen.Length, completionLength, promptLength),
                 own.unsqueeze(0).expand(seen.Length, completionLength, completionLength),
             ], 2);
-        Tensor mask = zeros(visible.shape, type, device).masked_fill_(visible.logical_not(), double.NegativeInfinity);
+        Tensor mask = zeros(visible.shape, type, device).masked_fill_(visible.bitwise_not(), double.NegativeInfinity);
         return scope.Keep(mask.unsqueeze(1));
     }
 }
@@ -118,6 +122,28 @@ internal sealed record PackedLayout(PackedSpan[] Prompts, PackedSpan[] Completio
 
     /// <summary>Returns the tokens of the completions, padded on the right with token 0: [B, C].</summary>
     internal long[,] CompletionSlots() => Slots(Completions, CompletionLength);
+
+    /// <summary>Returns the tokens that each completion sees, its prompt first, padded on the right of each part: [B, P + C].</summary>
+    internal long[,] KeySlots()
+    {
+        (long[,] prompts, long[,] completions) = (PromptSlots(), CompletionSlots());
+        (int promptLength, int completionLength) = (PromptLength, CompletionLength);
+        var slots = new long[Completions.Length, promptLength + completionLength];
+        for (int row = 0; row < Completions.Length; row++)
+        {
+            for (int t = 0; t < promptLength; t++)
+            {
+                slots[row, t] = prompts[PromptOfRow[row], t];
+            }
+
+            for (int t = 0; t < completionLength; t++)
+            {
+                slots[row, promptLength + t] = completions[row, t];
+            }
+        }
+
+        return slots;
+    }
 
     /// <summary>Returns the index of every packed token in [N·P prompts | B·C completions]: [R].</summary>
     internal long[] OutputIndices()

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Grpo.Modeling;
 using Grpo.Tensors;
 using static TorchSharp.torch;
@@ -35,10 +34,10 @@ internal sealed record PackedBatch(
         using var scope = TensorScope.BeginNoGrad();
         int rows = checked((int)batch.Count);
         int width = checked((int)batch.CompletionLength);
-        int[] promptOfRow = RowPrompts(prompts.PromptOfRow, rows, prompts.FirstRows.shape[0]);
-        long[][] promptIds = Real(
-            batch.PromptIds.index_select(0, prompts.FirstRows), batch.PromptMask.index_select(0, prompts.FirstRows), atEnd: true);
-        long[][] completionIds = Real(batch.CompletionIds, batch.CompletionMask, atEnd: false);
+        (int[] promptOfRow, long[][] promptIds, long[][] completionIds) =
+            batch.Sequences is { } sequences && prompts.Assignment is { } assignment
+                ? Known(sequences, assignment)
+                : Read(batch, prompts, rows);
 
         var tokenIds = new List<long>();
         var positions = new List<long>();
@@ -78,13 +77,42 @@ internal sealed record PackedBatch(
             return start;
         }
 
-        Tensor Upload(List<long> values) => tensor(values.ToArray(), device: device);
+        Tensor Upload(List<long> values) => DeviceTransfer.ToDevice(values.ToArray(), device);
     }
 
-    private static int[] RowPrompts(Tensor promptOfRow, int rows, long prompts)
+    // The ids as they were before they became tensors.
+    private static (int[] PromptOfRow, long[][] PromptIds, long[][] CompletionIds) Known(
+        IReadOnlyList<TokenSequence> sequences, IReadOnlyList<int> assignment)
     {
-        TensorGuard.Require(promptOfRow, "batch.SharedPrompts.PromptOfRow", "[B]", rows);
-        int[] numbers = [.. Numbers(promptOfRow).Select(number => checked((int)number))];
+        int[] promptOfRow = [.. assignment];
+        long[][] promptIds = [.. Enumerable.Range(0, promptOfRow.Max() + 1)
+            .Select(prompt => Ids(sequences[Array.IndexOf(promptOfRow, prompt)].PromptIds))];
+        return (promptOfRow, promptIds, [.. sequences.Select(sequence => Ids(sequence.CompletionIds))]);
+
+        static long[] Ids(IReadOnlyList<int> ids) => [.. ids.Select(id => (long)id)];
+    }
+
+    // Copies the ids to the CPU, in one transfer.
+    private static (int[] PromptOfRow, long[][] PromptIds, long[][] CompletionIds) Read(TokenBatch batch, SharedPrompts prompts, int rows)
+    {
+        TensorGuard.Require(prompts.PromptOfRow, "batch.SharedPrompts.PromptOfRow", "[B]", rows);
+        Tensor promptIds = batch.PromptIds.index_select(0, prompts.FirstRows);                           // [N, P]
+        Tensor promptMask = batch.PromptMask.index_select(0, prompts.FirstRows);
+        Tensor[] read = [prompts.PromptOfRow, promptIds, promptMask, batch.CompletionIds, batch.CompletionMask];
+        ReadOnlySpan<long> numbers = DeviceTransfer.ToArray<long>(cat(
+            [.. read.Select((values, i) => (i is 2 or 4 ? values.ne(0).to(ScalarType.Int64) : values).reshape(-1))]));
+        int prompt = (int)promptIds.numel(), completion = (int)batch.CompletionIds.numel();
+        int[] promptOfRow = RowPrompts(numbers[..rows].ToArray(), prompts.FirstRows.shape[0]);
+        ReadOnlySpan<long> ofPrompts = numbers.Slice(rows, 2 * prompt), ofCompletions = numbers[(rows + (2 * prompt))..];
+        return (
+            promptOfRow,
+            Real(ofPrompts[..prompt].ToArray(), ofPrompts[prompt..].ToArray(), (int)prompts.FirstRows.shape[0], atEnd: true),
+            Real(ofCompletions[..completion].ToArray(), ofCompletions[completion..].ToArray(), rows, atEnd: false));
+    }
+
+    private static int[] RowPrompts(long[] promptOfRow, long prompts)
+    {
+        int[] numbers = [.. promptOfRow.Select(number => checked((int)number))];
         return Array.TrueForAll(numbers, number => number >= 0 && number < prompts)
             ? numbers
             : throw new ArgumentException(
@@ -93,10 +121,9 @@ internal sealed record PackedBatch(
     }
 
     // The real tokens of each row. They are together at one end, where the mask is 1.
-    private static long[][] Real(Tensor ids, Tensor mask, bool atEnd)
+    private static long[][] Real(long[] values, long[] isReal, int rows, bool atEnd)
     {
-        (int rows, int columns) = checked(((int)ids.shape[0], (int)ids.shape[1]));
-        long[] values = Numbers(ids), isReal = Numbers(mask.ne(0).to(ScalarType.Int64));
+        int columns = values.Length / rows;
         var real = new long[rows][];
         for (int row = 0; row < rows; row++)
         {
@@ -109,18 +136,12 @@ internal sealed record PackedBatch(
                     : "start of its row (completions are padded on the right)";
                 throw new ArgumentException(
                     $"{(atEnd ? "Prompt" : "Completion")} {row} of the batch has {count} real tokens, but not together at the {where}.",
-                    nameof(mask));
+                    nameof(isReal));
             }
 
             real[row] = values[start..(start + count)];
         }
 
         return real;
-    }
-
-    private static long[] Numbers(Tensor values)
-    {
-        using var scope = TensorScope.BeginNoGrad();
-        return [.. MemoryMarshal.Cast<byte, long>(values.cpu().contiguous().bytes)];
     }
 }

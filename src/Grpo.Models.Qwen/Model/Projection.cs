@@ -47,7 +47,7 @@ internal sealed class Projection : nn.Module<Tensor, AttentionContext, Tensor>, 
     {
         using var scope = TensorScope.BeginNoGrad();
         Tensor weight = _packed is null ? Weight.to(ScalarType.Float32) : Nf4Weight.Dequantize(_packed.Data, ScalarType.Float32);
-        return weight.norm().item<float>();
+        return DeviceTransfer.ToNumber<float>(weight.norm());
     }
 
     /// <summary>The weight in 4 bits; null if it is a parameter.</summary>
@@ -79,7 +79,8 @@ internal sealed class Projection : nn.Module<Tensor, AttentionContext, Tensor>, 
         {
             ({ } packed, CachePass.NextTokens) => Nf4DecodingLinear.Apply(input, packed.Data, _bias?.In(input.dtype)),
             ({ } packed, _) => Nf4Linear.Apply(input, packed.Data, _bias?.In(input.dtype)),
-            (_, CachePass.NextTokens next) => DecodingLinear.Apply(input, Weight, _bias, next.Int8),
+            (_, CachePass.NextTokens next) when next.Int8 is not null || !DeviceTransfer.IsOnDevice(input) =>
+                DecodingLinear.Apply(input, Weight, _bias, next.Int8),
             _ => FastLinear.Apply(input, Weight.In(input.dtype), _bias?.In(input.dtype)),
         });
     }
@@ -91,10 +92,10 @@ internal sealed class Projection : nn.Module<Tensor, AttentionContext, Tensor>, 
         switch (_packed, other._packed)
         {
             case (null, null):
-                Weight.copy_(other.Weight);
+                DeviceTransfer.Copy(other.Weight, Weight);
                 break;
             case (null, { } packed):
-                Weight.copy_(Nf4Weight.Dequantize(packed.Data, ScalarType.Float32));
+                DeviceTransfer.Copy(Nf4Weight.Dequantize(packed.Data, ScalarType.Float32), Weight);
                 break;
             case ({ } packed, null):
                 packed.Quantize(other.Weight);

@@ -35,8 +35,8 @@ internal sealed class RmsNorm : nn.Module<Tensor, Tensor>
     {
         using var scope = TensorScope.Begin();
         (Tensor input, Tensor weight) = (inputAndWeight[0], inputAndWeight[1]);
-        Tensor wide = input.to(ScalarType.Float32);
+        Tensor wide = input.In(ScalarType.Float32);
         Tensor scale = (wide.square().mean(LastAxis, keepdim: true) + _epsilon).rsqrt();     // […, 1]
-        return scope.Keep((wide * scale).to(input.dtype) * weight);
+        return scope.Keep((wide * scale).In(input.dtype) * weight);
     }
 }

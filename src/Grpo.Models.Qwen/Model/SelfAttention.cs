@@ -48,11 +48,16 @@ internal sealed class SelfAttention : nn.Module<Tensor, AttentionContext, Tensor
     /// <returns>The output, [B, T, H].</returns>
     public override Tensor forward(Tensor hidden, AttentionContext context)
     {
+        if (context.Mask is { } mask)
+        {
+            TensorGuard.RequireSameDevice(mask, nameof(context.Mask), hidden);
+        }
+
         using var scope = TensorScope.Begin();
         Tensor queries = Heads(_queryProjection.call(hidden, context), _queryHeads);                              // [B, T, A, D]
         Tensor keys = Heads(_keyProjection.call(hidden, context), _keyValueHeads);                                // [B, T, K, D]
-        queries = Rotate(_queryNorm?.call(queries) ?? queries, context);
-        keys = Rotate(_keyNorm?.call(keys) ?? keys, context).transpose(1, 2);                                     // [B, K, T, D]
+        (queries, keys) = Rotate(_queryNorm?.call(queries) ?? queries, _keyNorm?.call(keys) ?? keys, context);
+        keys = keys.transpose(1, 2);                                                                              // [B, K, T, D]
         Tensor values = Heads(_valueProjection.call(hidden, context), _keyValueHeads).transpose(1, 2);            // [B, K, T, D]
         Tensor attended = context switch
         {
@@ -100,6 +105,16 @@ internal sealed class SelfAttention : nn.Module<Tensor, AttentionContext, Tensor
         return projected.view(shape[0], shape[1], heads, _headWidth);
     }
 
-    private static Tensor Rotate(Tensor heads, AttentionContext context) =>
-        RotaryEmbedding.Rotate(heads, context.Cosine, context.SignedSine);
+    // A token step is bound by the number of its operations on a device, so there both are rotated at once.
+    private (Tensor Queries, Tensor Keys) Rotate(Tensor queries, Tensor keys, AttentionContext context)
+    {
+        if (context.Cached is not CachePass.NextTokens)
+        {
+            return (RotaryEmbedding.Rotate(queries, context.Cosine, context.SignedSine),
+                RotaryEmbedding.Rotate(keys, context.Cosine, context.SignedSine));
+        }
+
+        Tensor both = RotaryEmbedding.Rotate(cat([queries, keys], 2), context.Cosine, context.SignedSine);        // [B, 1, A + K, D]
+        return (both.narrow(2, 0, _queryHeads), both.narrow(2, _queryHeads, _keyValueHeads));
+    }
 }

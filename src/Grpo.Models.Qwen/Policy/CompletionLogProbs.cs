@@ -64,8 +64,8 @@ internal static class CompletionLogProbs
         Check(batch);
         (long promptLength, long completionLength) = (batch.PromptLength, batch.CompletionLength);
         using var scope = TensorScope.Begin();
-        Tensor real = batch.CompletionMask.reshape(-1).nonzero().squeeze(1);                             // [R]
-        if (real.numel() == 0)
+        long[] indices = RealTokens(batch);
+        if (indices.Length == 0)
         {
             return null;
         }
@@ -77,13 +77,30 @@ internal static class CompletionLogProbs
             return (scope.Keep(chosen), scope.Keep(packed.Targets), scope.Keep(packed.CompletionIndices));
         }
 
+        Tensor real = DeviceTransfer.ToDevice(indices, batch.CompletionIds.device);                      // [R]
         // The last completion token predicts nothing that is needed.
         Tensor tokenIds = cat([batch.PromptIds, batch.CompletionIds.narrow(1, 0, completionLength - 1)], 1);
         Tensor mask = cat([batch.PromptMask, batch.CompletionMask.narrow(1, 0, completionLength - 1).to(ScalarType.Int64)], 1);
-        Tensor hidden = model.Hidden(tokenIds, mask);                                                    // [B, P + C − 1, H]
+        bool? isPadded = batch.Sequences?.Any(sequence => sequence.PromptIds.Count < promptLength);
+        Tensor hidden = model.Hidden(tokenIds, mask, cached: null, isPadded);                            // [B, P + C − 1, H]
         Tensor predicting = hidden.narrow(1, promptLength - 1, completionLength).reshape(-1, hidden.shape[2]);
         return (scope.Keep(predicting.index_select(0, real)), scope.Keep(batch.CompletionIds.reshape(-1).index_select(0, real)),
             scope.Keep(real));
+    }
+
+    // The indices of the real completion tokens in the flattened [B·C].
+    private static long[] RealTokens(TokenBatch batch)
+    {
+        if (batch.Sequences is { } known)
+        {
+            long width = batch.CompletionLength;
+            return [.. known.SelectMany(
+                (sequence, row) => Enumerable.Range(0, sequence.CompletionIds.Count).Select(t => (row * width) + t))];
+        }
+
+        using var scope = TensorScope.BeginNoGrad();
+        bool[] isReal = DeviceTransfer.ToArray<bool>(batch.CompletionMask.ne(0));
+        return [.. Enumerable.Range(0, isReal.Length).Where(index => isReal[index]).Select(index => (long)index)];
     }
 
     private static Tensor Scatter(Tensor values, Tensor positions, TokenBatch batch)

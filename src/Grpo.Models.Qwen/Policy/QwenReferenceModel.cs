@@ -54,7 +54,7 @@ public sealed class QwenReferenceModel : IReferenceModel, IHasIdentity, IDisposa
         ObjectDisposedException.ThrowIf(_model.IsDisposed, this);
         using var scope = TensorScope.BeginNoGrad();
         Tensor logProbs = CompletionLogProbs.Compute(_model, batch.To(_model.Device), temperature);
-        return scope.Keep(logProbs.to(batch.PromptIds.device));
+        return scope.Keep(DeviceTransfer.ToDevice(logProbs, batch.PromptIds.device));
     }
 
     /// <summary>Frees the model.</summary>

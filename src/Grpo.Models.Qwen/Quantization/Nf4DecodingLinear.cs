@@ -24,7 +24,10 @@ internal static class Nf4DecodingLinear
         Tensor rows = input.reshape(-1, shape[^1]);
         if (!Suits(rows, weight.Layout))
         {
-            return scope.Keep(DecodingLinear.Apply(input, Nf4Weight.Dequantize(weight, input.dtype), bias, int8: null));
+            Tensor numbers = Nf4Weight.Dequantize(weight, input.dtype);
+            return scope.Keep(DeviceTransfer.IsOnDevice(input)
+                ? FastLinear.Apply(input, numbers, bias)
+                : DecodingLinear.Apply(input, numbers, bias, int8: null));
         }
 
         Tensor output = Multiply(rows, weight);
@@ -38,7 +41,8 @@ internal static class Nf4DecodingLinear
 
     // Rows of W must begin with a block and come in whole tiles.
     private static bool Suits(Tensor rows, Nf4Layout layout) =>
-        SkinnyKernel.IsSupported && rows.shape[0] is >= 1 and <= SkinnyLinear.MaxRows && CpuMemory.Suits(rows)
+        !DeviceTransfer.IsOnDevice(rows) && CpuMemory.Suits(rows)
+        && SkinnyKernel.IsSupported && rows.shape[0] is >= 1 and <= SkinnyLinear.MaxRows
         && layout.Inputs % Nf4Layout.BlockLength == 0 && layout.Outputs % SkinnyKernel.Tile == 0
         && layout.Numbers < int.MaxValue / sizeof(float);
 
@@ -48,7 +52,7 @@ internal static class Nf4DecodingLinear
         (int rows, int width, int outputs) = ((int)input.shape[0], (int)weight.Layout.Inputs, (int)weight.Layout.Outputs);
         int padded = SkinnyKernel.Padded(rows), blocksPerRow = width / Nf4Layout.BlockLength;
         Tensor full = padded == rows ? input : nn.functional.pad(input, [0, 0, 0, padded - rows]);
-        Tensor result = empty([padded, outputs], ScalarType.Float32);
+        Tensor result = empty([padded, outputs], ScalarType.Float32, CPU);
         float* x = CpuMemory.Address(full), y = CpuMemory.Address(result);
         var source = new Nf4Source(weight);
         RowBlocks.ForEach(outputs, (long)padded * width * outputs, (from, to) =>

@@ -15,8 +15,9 @@ internal static class Nf4Quantizer
     {
         using var scope = TensorScope.BeginNoGrad();
         var layout = new Nf4Layout(weight.shape[0], weight.shape[1]);
-        float* values = CpuMemory.Address(weight.detach().to(CPU).to(ScalarType.Float32).contiguous());
-        var data = new Nf4Data(empty([layout.Bytes], ScalarType.Byte), empty([layout.Floats], ScalarType.Float32), layout);
+        float* values = CpuMemory.Address(DeviceTransfer.ToCpu(weight.detach()).to(ScalarType.Float32).contiguous());
+        var data = new Nf4Data(
+            empty([layout.Bytes], ScalarType.Byte, CPU), empty([layout.Floats], ScalarType.Float32, CPU), layout);
         byte* bytes = CpuMemory.Bytes(data.Bytes);
         float[] scales = new float[layout.Blocks];
         RowBlocks.ForEach(checked((int)layout.Blocks), 4 * layout.Numbers, (from, to) =>

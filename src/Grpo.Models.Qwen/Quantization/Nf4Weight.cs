@@ -48,8 +48,8 @@ internal sealed class Nf4Weight : nn.Module
     internal void CopyFrom(Nf4Data other)
     {
         using var scope = TensorScope.BeginNoGrad();
-        Data.Bytes.copy_(other.Bytes);
-        Data.Floats.copy_(other.Floats);
+        DeviceTransfer.Copy(other.Bytes, Data.Bytes);
+        DeviceTransfer.Copy(other.Floats, Data.Floats);
     }
 
     /// <summary>Computes the numbers of a weight.</summary>
@@ -66,7 +66,7 @@ internal sealed class Nf4Weight : nn.Module
             using var part = TensorScope.BeginNoGrad();
             long count = Math.Min(BlocksAtOnce, layout.Blocks - block);
             Tensor values = all.narrow(0, block * Nf4Layout.BlockLength, count * Nf4Layout.BlockLength);
-            if (data.Bytes.device_type != DeviceType.CPU)
+            if (DeviceTransfer.IsOnDevice(data.Bytes))
             {
                 values.copy_(ByOperators(data, block, count));
             }
@@ -76,7 +76,7 @@ internal sealed class Nf4Weight : nn.Module
             }
             else
             {
-                Tensor single = empty(values.shape, ScalarType.Float32);
+                Tensor single = empty(values.shape, ScalarType.Float32, CPU);
                 ByKernel(data, block, single);
                 values.copy_(single);
             }
@@ -91,8 +91,8 @@ internal sealed class Nf4Weight : nn.Module
     {
         using var scope = TensorScope.BeginNoGrad();
         (Tensor bytes, Tensor floats, Nf4Layout layout) = data;
-        Tensor pairs = tensor(Nf4Codes.LevelsOfBytes.ToArray(), [256, 2], device: bytes.device);
-        Tensor scaleValues = tensor(ScaleCodes.Values.ToArray(), device: bytes.device);
+        Tensor pairs = DeviceTransfer.ToDevice(Nf4Codes.LevelsOfBytes.ToArray(), bytes.device, 256, 2);
+        Tensor scaleValues = DeviceTransfer.ToDevice(ScaleCodes.Values.ToArray(), bytes.device);
         Tensor group = arange(block, block + count, ScalarType.Int64, bytes.device).div(Nf4Layout.GroupLength, RoundingMode.floor);
         Tensor scales = scaleValues.index_select(0, bytes.narrow(0, block, count).to(ScalarType.Int32))
             .mul_(floats.index_select(0, group + 1))

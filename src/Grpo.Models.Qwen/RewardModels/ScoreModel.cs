@@ -101,10 +101,10 @@ internal sealed class ScoreModel : nn.Module
         using var scope = TensorScope.BeginNoGrad();
         Tensor hidden = _model.call(tokenIds, AttentionContext.ForSequences(tokenIds, attentionMask, _config, _computeType)); // [B, T, H]
         Tensor rows = arange(positions.Count, ScalarType.Int64, tokenIds.device);
-        Tensor columns = tensor(positions.Select(position => (long)position).ToArray(), device: tokenIds.device);
+        Tensor columns = DeviceTransfer.ToDevice([.. positions.Select(position => (long)position)], tokenIds.device);
         Tensor read = hidden.index(TensorIndex.Tensor(rows), TensorIndex.Tensor(columns)).to(ScalarType.Float32);             // [B, H]
         Tensor scores = nn.functional.linear(read, _score.Weight.In(ScalarType.Float32));                                     // [B, 1]
-        return [.. scores.cpu().data<float>()];
+        return DeviceTransfer.ToArray<float>(scores);
     }
 
     /// <summary>

@@ -48,7 +48,7 @@ internal sealed class TextScorer(ScoreModel model, int? padTokenId, int maxToken
             () =>
             {
                 using var scope = TensorScope.BeginNoGrad();
-                Tensor tokenIds = tensor(ids, [rows.Length, length]).to(model.Device);
+                Tensor tokenIds = DeviceTransfer.ToDevice(ids, model.Device, rows.Length, length);
                 return model.Scores(tokenIds, attentionMask: null, [.. rows.Select(row => ScoreModel.PositionOf(row, padTokenId))]);
             },
             FormattableString.Invariant($"A batch of {rows.Length} texts of up to {length} tokens does not fit into the memory of ")

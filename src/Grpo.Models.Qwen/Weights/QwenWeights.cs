@@ -215,7 +215,7 @@ public static class QwenWeights
             using var part = TensorScope.BeginNoGrad();
             long count = Math.Min(Rows, head.shape[0] - first);
             Tensor embedded = embedding.narrow(0, first, count).to(ScalarType.Float64);                 // [rows, H]
-            if (head.narrow(0, first, count).to(ScalarType.Float64).ne(embedded).any().item<bool>())
+            if (DeviceTransfer.ToNumber<bool>(head.narrow(0, first, count).to(ScalarType.Float64).ne(embedded).any()))
             {
                 throw new InvalidDataException(
                     $"The weights in '{directory}' do not fit its config.json: {DecoderParameters.Head} differs from "

@@ -53,8 +53,11 @@ internal sealed class StepCapture(IPolicy policy, ulong seed) : IStepObserver
             return;
         }
 
-        float[][] own = RowLogProbs.Download(rows, logProbs);
-        float[][]? reference = referenceLogProbs is null ? null : RowLogProbs.Download(rows, referenceLogProbs);
+        float[][][] both = referenceLogProbs is null
+            ? RowLogProbs.DownloadAll(rows, logProbs)
+            : RowLogProbs.DownloadAll(rows, logProbs, referenceLogProbs);
+        float[][] own = both[0];
+        float[][]? reference = referenceLogProbs is null ? null : both[1];
         for (int i = 0; i < rows.Count; i++)
         {
             Row row = _byRow[rows[i]];

@@ -21,8 +21,8 @@ internal sealed record TokenNumbers(IReadOnlyList<float> LogProbs, IReadOnlyList
         TokenBatch batch = TokenBatchBuilder.Build(
             [.. completions.Select(ids => new TokenSequence(promptIds, ids))], details.Tokenizer.PadTokenId, details.Policy.Device());
         (Tensor logProbs, Tensor? entropies) = Statistics(details.Policy, batch, temperature);                     // [B, C] each
-        float[] flatLogProbs = [.. logProbs.cpu().data<float>()];
-        float[]? flatEntropies = entropies is null ? null : [.. entropies.cpu().data<float>()];
+        float[] flatLogProbs = DeviceTransfer.ToArray<float>(logProbs);
+        float[]? flatEntropies = entropies is null ? null : DeviceTransfer.ToArray<float>(entropies);
         int columns = checked((int)batch.CompletionLength);
         return
         [

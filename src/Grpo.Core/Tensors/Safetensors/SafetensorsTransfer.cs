@@ -17,7 +17,7 @@ internal static class SafetensorsTransfer
         {
             Tensor whole = empty([.. entry.Shape], entry.DType, CPU);
             Read(file, path, entry, position, whole);
-            destination.detach().copy_(whole);
+            DeviceTransfer.Copy(whole, destination.detach());
             return;
         }
 
@@ -33,7 +33,7 @@ internal static class SafetensorsTransfer
             long count = Math.Min(perPiece, elements - done);
             Tensor target = flat.narrow(0, done, count);
             Tensor source = staging?.narrow(0, 0, count) ?? target;
-            Span<byte> bytes = source.bytes;
+            Span<byte> bytes = DeviceTransfer.Bytes(source);
             ReadExactly(file, path, bytes, position + (done * elementBytes));
             if (entry.DType == ScalarType.Bool)
             {
@@ -42,7 +42,7 @@ internal static class SafetensorsTransfer
 
             if (!direct)
             {
-                target.copy_(source);
+                DeviceTransfer.Copy(source, target);
             }
         }
     }
@@ -59,8 +59,8 @@ internal static class SafetensorsTransfer
         for (long done = 0; done < elements; done += perPiece)
         {
             using var piece = TensorScope.Begin();
-            Tensor source = flat.narrow(0, done, Math.Min(perPiece, elements - done)).cpu();
-            RandomAccess.Write(file, source.bytes, position + (done * elementBytes));
+            Tensor source = DeviceTransfer.ToCpu(flat.narrow(0, done, Math.Min(perPiece, elements - done)));
+            RandomAccess.Write(file, DeviceTransfer.Bytes(source), position + (done * elementBytes));
         }
 
         return elements * elementBytes;

@@ -88,10 +88,10 @@ public sealed class QwenPolicy
     /// </summary>
     /// <value>Default false.</value>
     /// <remarks>
-    /// Decoding of few rows is up to several times faster, because it reads a quarter of the bytes. The log-probs differ by a few hundredths
-    /// of a nat, which <see cref="UpdateReport.SamplerDifference"/> reports. Training and prompts use the weights themselves, and so do the
-    /// old log-probs. A weight whose height is not a multiple of 4, or whose width is not a multiple of 32, is not rounded. Rounding takes
-    /// about as long as a token or two at the start of each session, and a quarter of the memory of float32 weights.
+    /// Decoding of few rows is up to several times faster, because it reads a quarter of the bytes. The log-probs differ by a few
+    /// hundredths of a nat, which <see cref="UpdateReport.SamplerDifference"/> reports. Training and prompts use the weights themselves,
+    /// and so do the old log-probs. A weight whose height is not a multiple of 4, or whose width is not a multiple of 32, is not rounded.
+    /// Rounding takes about as long as a token or two at the start of each session, and a quarter of the memory of float32 weights.
     /// </remarks>
     public bool Int8Rollouts { get; set; }
 

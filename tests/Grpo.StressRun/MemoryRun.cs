@@ -27,6 +27,8 @@ internal static partial class MemoryRun
     /// </returns>
     public static async Task<int> ExecuteAsync(string output, long room, int maxTokens, bool checkpointing)
     {
+        // The team that lets workers sleep beside other programs would take some of the room, or not, as the machine is busy or not.
+        Environment.SetEnvironmentVariable("GOMP_SPINCOUNT", "10000");
         using var policy = new QwenPolicy(Model(seed: 1, layers: 4, hidden: 256));
         using var reference = new QwenReferenceModel(Model(seed: 2, layers: 4, hidden: 256));
         policy.Model.GradientCheckpointing = checkpointing;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -116,10 +117,14 @@ internal static class BarrierWait
             if (last is { } before && now is { } after && after.Run >= before.Run && after.Wait >= before.Wait)
             {
                 bool next = Decide(sleep, after.Run - before.Run, after.Wait - before.Wait);
-                if (next != sleep)
+                if (sleep && !next)
                 {
-                    SetTeam(next);
-                    sleep = next;
+                    OpenMpTeam.Release();
+                    sleep = false;
+                }
+                else if (!sleep && next)
+                {
+                    sleep = TryStartTeam();
                 }
             }
 
@@ -138,15 +143,30 @@ internal static class BarrierWait
         }
     }
 
-    private static void SetTeam(bool exists)
+    // The workers of all teams outnumber the cores as soon as there is one more.
+    private static bool TryStartTeam()
     {
-        if (exists)
+        if (!HasRoomForThread())
         {
-            OpenMpTeam.Start(Math.Max(2, Environment.ProcessorCount));
+            return false;
         }
-        else
+
+        OpenMpTeam.Start(members: 2);
+        return true;
+    }
+
+    // OpenMP ends the process if it cannot create a thread.
+    private static unsafe bool HasRoomForThread()
+    {
+        const nuint StackAndMore = 64 << 20;
+        try
         {
-            OpenMpTeam.Release();
+            NativeMemory.Free(NativeMemory.Alloc(StackAndMore)); // reserves addresses and touches no page
+            return true;
+        }
+        catch (OutOfMemoryException)
+        {
+            return false;
         }
     }
 }

@@ -5,7 +5,7 @@ namespace Grpo.Models.Qwen.Tests;
 
 /// <summary>A policy that counts the forward passes of its decoding sessions, and may add a call to each.</summary>
 /// <param name="inner">The policy that computes. Borrowed.</param>
-/// <param name="extra">What every pass also does with its logits; null for nothing.</param>
+/// <param name="extra">A function that every pass also applies to its logits; null for none.</param>
 internal sealed class CountingPolicy(QwenPolicy inner, Action<Tensor>? extra = null) : IPolicy
 {
     /// <summary>The number of forward passes, including those over prompts.</summary>
